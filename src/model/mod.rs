@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The nouns of the pipe: plain data that every other module speaks in. Imports nothing of ours.
+
+pub mod config;
+pub mod facts;
+pub mod finding;
+pub mod instance;
+pub mod network;
+pub mod plan;
+pub mod secret;
