@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Virtual machines whose hypervisor is `vmware-host`: a folder of keys, and programs that run in it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::LazyLock;
+
+/// Longer than any run here takes on a slow machine; a run that hangs is killed.
+const SECONDS: &str = "60";
+
+/// Where cargo puts the programs of this profile.
+fn programs() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_footplate")).parent().unwrap()
+}
+
+/// Has cargo build what it does not build for a test by itself.
+fn build(what: &[&str]) {
+    let target_dir = programs().ancestors().nth(2).unwrap();
+    let mut cargo = Command::new("timeout");
+    cargo.args(["600", env!("CARGO"), "build", "--quiet", "--target-dir"]).arg(target_dir).args(what);
+    if programs().ends_with("release") {
+        cargo.arg("--release");
+    }
+    assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success(), "{cargo:?} failed");
+}
+
+/// The hypervisor.
+pub static HOST: LazyLock<PathBuf> = LazyLock::new(|| {
+    build(&["--package", "vmware-host"]);
+    programs().join("vmware-host")
+});
+
+/// The guest's program that reads and writes single keys.
+pub static GUESTINFO: LazyLock<String> = LazyLock::new(|| {
+    build(&["--package", "footplate", "--example", "guestinfo"]);
+    programs().join("examples/guestinfo").to_str().unwrap().to_owned()
+});
+
+/// open-vm-tools' client of the same protocol: the one of the system, or of Debian's package.
+pub static RPCTOOL: LazyLock<String> = LazyLock::new(|| {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("open-vm-tools");
+    let places = [PathBuf::from("/usr/bin/vmware-rpctool"), dir.join("root/usr/bin/vmware-rpctool")];
+    if !places.iter().any(|place| place.exists()) {
+        fs::create_dir_all(&dir).unwrap();
+        let script =
+            "set -e; apt-get download open-vm-tools || { apt-get update; apt-get download open-vm-tools; }
+            dpkg-deb -x open-vm-tools_*.deb root";
+        let unpacked =
+            Command::new("timeout").args(["300", "sh", "-c", script]).current_dir(&dir).output().unwrap();
+        assert!(
+            unpacked.status.success(),
+            "vmware-rpctool of Debian's open-vm-tools cannot be had: install it, or make `apt-get download \
+             open-vm-tools` work\n{}",
+            String::from_utf8_lossy(&unpacked.stderr)
+        );
+    }
+    places.iter().find(|place| place.exists()).unwrap().to_str().unwrap().to_owned()
+});
+
+/// A machine, of which there is one for each name.
+pub struct Machine {
+    keys: PathBuf,
+    log: PathBuf,
+}
+
+impl Machine {
+    /// A machine without any key.
+    pub fn new(name: &str) -> Self {
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("machines").join(name);
+        let _ = fs::remove_dir_all(&dir);
+        let machine = Self { keys: dir.join("keys"), log: dir.join("log") };
+        fs::create_dir_all(&machine.keys).unwrap();
+        machine
+    }
+
+    /// Gives a key its value, from outside.
+    pub fn put(&self, key: &str, value: impl AsRef<[u8]>) -> &Self {
+        fs::write(self.keys.join(key), value).unwrap();
+        self
+    }
+
+    /// What a key's value is, seen from outside.
+    pub fn value(&self, key: &str) -> Vec<u8> {
+        fs::read(self.keys.join(key)).unwrap()
+    }
+
+    /// What the hypervisor has seen so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Runs a command in the machine, whose hypervisor gets these options (separated by spaces).
+    pub fn run(&self, options: &str, command: &[&str]) -> Output {
+        Command::new("timeout")
+            .args(["--signal=KILL", SECONDS])
+            .arg(&*HOST)
+            .arg("--log")
+            .arg(&self.log)
+            .args(options.split_whitespace())
+            .arg(&self.keys)
+            .arg("--")
+            .args(command)
+            .output()
+            .unwrap()
+    }
+}
