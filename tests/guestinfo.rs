@@ -145,6 +145,16 @@ fn without_vmware_it_is_an_error_and_not_a_crash() {
     }
 }
 
+/// After a fault the registers are what they were, which would pass for an answer.
+#[test]
+fn a_fault_in_the_middle_is_no_answer() {
+    let machine = machine("fault");
+    fails(
+        &get(&machine, "--faulting-high-bandwidth", METADATA),
+        "the hypervisor does not answer on VMware's port",
+    );
+}
+
 #[test]
 fn qemu_is_not_taken_for_vmware() {
     fails(&get(&machine("vmport"), "--hypervisor vmport", METADATA), "does not open an RPC channel");

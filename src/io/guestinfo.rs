@@ -109,14 +109,7 @@ impl Guestinfo {
     ///
     /// A value is text, at most 64 KiB with its key; NUL bytes are refused, since the hypervisor would cut it there.
     pub fn set(&self, key: &str, value: &[u8]) -> Result<()> {
-        check_key(key)?;
-        ensure!(!value.contains(&0), "cannot write {key}: the value has a NUL byte");
-        let request = [b"info-set ", key.as_bytes(), b" ", value].concat();
-        ensure!(
-            request.len() <= MAX_REQUEST,
-            "cannot write {key}: {} bytes are more than the hypervisor takes in one message ({MAX_REQUEST})",
-            request.len()
-        );
+        let request = set_request(key, value)?;
         let done = self.command(&request).with_context(|| format!("cannot write {key} to the hypervisor"))?;
         ensure!(done.is_some(), "cannot write {key}: the hypervisor has no such key");
         Ok(())
@@ -167,6 +160,19 @@ fn check_key(key: &str) -> Result<()> {
         "{key:?} is no guestinfo key: it must be 'guestinfo.' and a name of visible ASCII characters"
     );
     Ok(())
+}
+
+/// The command that writes a key.
+fn set_request(key: &str, value: &[u8]) -> Result<Vec<u8>> {
+    check_key(key)?;
+    ensure!(!value.contains(&0), "cannot write {key}: the value has a NUL byte");
+    let request = [b"info-set ", key.as_bytes(), b" ", value].concat();
+    let length = request.len();
+    ensure!(
+        length <= MAX_REQUEST,
+        "cannot write {key}: {length} bytes are more than the hypervisor takes in one message ({MAX_REQUEST})"
+    );
+    Ok(request)
 }
 
 /// The steps of the message layer, with their numbers.
@@ -522,5 +528,17 @@ mod port {
 
     pub fn high_receive(_: Registers, _: &mut [u8]) -> Result<Registers> {
         bail!("guestinfo needs x86-64")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::set_request;
+
+    #[test]
+    fn values_are_text() {
+        assert_eq!(set_request("guestinfo.a", b" b\n").unwrap(), b"info-set guestinfo.a  b\n");
+        let error = set_request("guestinfo.a", b"b\0secret").unwrap_err().to_string();
+        assert_eq!(error, "cannot write guestinfo.a: the value has a NUL byte");
     }
 }

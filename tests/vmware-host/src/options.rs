@@ -27,7 +27,8 @@ What plays the hypervisor:
   --hypervisor none         nobody: SIGSEGV, or all bits one for a privileged caller
   --no-iopl                 iopl and ioperm are refused, as by the kernel's lockdown
   --no-high-bandwidth       the high-bandwidth port is neither offered nor answered
-  --broken-high-bandwidth   the high-bandwidth port is offered but not answered
+  --broken-high-bandwidth   the high-bandwidth port is offered but refuses
+  --faulting-high-bandwidth the high-bandwidth port is offered but not there: SIGSEGV
 
 What goes wrong (each may be given again):
   --deny open               no RPC channel can be opened
@@ -59,6 +60,7 @@ pub enum Kind {
 pub enum HighBandwidth {
     Works,
     Broken,
+    Faulting,
     Absent,
 }
 
@@ -106,6 +108,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, String>
             "--cpuid" => options.cpuid = true,
             "--no-iopl" => options.privilege = false,
             "--no-high-bandwidth" => options.high_bandwidth = HighBandwidth::Absent,
+            "--faulting-high-bandwidth" => options.high_bandwidth = HighBandwidth::Faulting,
             "--broken-high-bandwidth" => options.high_bandwidth = HighBandwidth::Broken,
             "--flap" => options.flap.push(value()?),
             "--hypervisor" => {

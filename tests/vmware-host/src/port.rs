@@ -145,13 +145,15 @@ impl Hypervisor {
     /// Answers SIGSEGV when it comes from an I/O instruction on our ports.
     pub fn fault(&mut self, tracee: Tracee) -> io::Result<Taken> {
         let privileged = self.privileged.contains(&tracee);
-        let answers = match self.options.kind {
-            Kind::Vmware => true,
-            Kind::Restricted | Kind::Vmport | Kind::None => privileged,
-        };
         let mut registers = tracee.registers()?;
         let port = registers.rdx as u16;
-        if !answers || registers.rax as u32 != MAGIC || !matches!(port, LOW_PORT | HIGH_PORT) {
+        let answers = match port {
+            LOW_PORT => true,
+            HIGH_PORT => self.options.high_bandwidth != HighBandwidth::Faulting,
+            _ => false,
+        };
+        let allowed = privileged || self.options.kind == Kind::Vmware;
+        if !answers || !allowed || registers.rax as u32 != MAGIC {
             return Ok(Taken::No);
         }
         // The second byte may lie on a page that is not there, when the first is an instruction of its own.
@@ -224,7 +226,7 @@ impl Hypervisor {
         }
         let high = match self.options.high_bandwidth {
             HighBandwidth::Absent => 0,
-            HighBandwidth::Works | HighBandwidth::Broken => HAS_HIGH_BANDWIDTH,
+            HighBandwidth::Works | HighBandwidth::Broken | HighBandwidth::Faulting => HAS_HIGH_BANDWIDTH,
         };
         let Some(channel) = self.channels.get_mut(&number).filter(|channel| channel.cookies == cookies)
         else {
