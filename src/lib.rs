@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! x
 
-pub mod io;
+pub mod decode;
+pub mod model;
+pub mod plan;
