@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What can be wrong with a configuration as a whole, whatever language it came in.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use crate::model::finding::Finding;
+use crate::model::network::{Device, Interface, Route};
+
+/// Takes out of `interfaces` what can't be set up, and says why; returns the ids.
+pub(super) fn check(interfaces: &mut Vec<Interface>, findings: &mut Vec<Finding>) -> Vec<String> {
+    let mut lost = Vec::new();
+    let mut names: HashMap<String, String> = HashMap::new();
+    let mut matches: HashMap<String, String> = HashMap::new();
+    interfaces.retain(|interface| {
+        let clash = clash(interface, &mut names, &mut matches);
+        if let Some((what, hint)) = &clash {
+            findings.push(located(Finding::error(&interface.place, what), interface).hint(*hint));
+            lost.push(interface.id.clone());
+        }
+        clash.is_none()
+    });
+    duplicate_defaults(interfaces, findings);
+    for interface in interfaces.iter_mut() {
+        gateways_on_link(interface, findings);
+    }
+    lost
+}
+
+pub(super) fn located(finding: Finding, interface: &Interface) -> Finding {
+    match interface.pos {
+        Some(pos) => finding.at(pos),
+        None => finding,
+    }
+}
+
+/// What an earlier interface has that this one wants too.
+fn clash(
+    interface: &Interface,
+    names: &mut HashMap<String, String>,
+    matches: &mut HashMap<String, String>,
+) -> Option<(String, &'static str)> {
+    // The id is the key of files and references, the name the kernel's: neither can be had twice.
+    for name in [Some(interface.id.as_str()), interface.name()].into_iter().flatten() {
+        if let Some(first) = names.insert(name.to_owned(), interface.place.clone())
+            && first != interface.place
+        {
+            names.insert(name.to_owned(), first.clone());
+            return Some((format!("takes a name that {first} has"), "give each interface a name of its own"));
+        }
+    }
+    if let Device::Ethernet(e) = &interface.device
+        && e.matching.mac.is_some()
+    {
+        let key = format!("{:?}", e.matching);
+        if let Some(first) = matches.insert(key.clone(), interface.place.clone()) {
+            let mac = e.matching.mac.as_ref().map(ToString::to_string).unwrap_or_default();
+            matches.insert(key, first.clone());
+            return Some((
+                format!("is a second entry for {mac}, which {first} has"),
+                "put both into one entry: networkd configures a NIC from one file alone",
+            ));
+        }
+    }
+    None
+}
+
+/// Default routes of one family, table and metric: the kernel has room for one, and which one wins is chance.
+fn duplicate_defaults(interfaces: &[Interface], findings: &mut Vec<Finding>) {
+    let mut seen: HashMap<(bool, String, String), &Interface> = HashMap::new();
+    for interface in interfaces {
+        for route in interface.routes.iter().filter(|r| r.to.prefix == 0) {
+            let ipv6 = route.to.addr.is_ipv6();
+            let (table, metric) = route.table_and_metric();
+            let key = (ipv6, table.unwrap_or("254").to_owned(), metric.unwrap_or("0").to_owned());
+            if let Some(first) = seen.insert(key.clone(), interface) {
+                seen.insert(key, first);
+                let family = if ipv6 { "IPv6" } else { "IPv4" };
+                let what = if first.id == interface.id {
+                    format!("has two default routes for {family} of the same metric; only one can hold")
+                } else {
+                    format!(
+                        "has a default route for {family} of the same metric as {}; only one can hold",
+                        first.place
+                    )
+                };
+                let hint = "keep one, or give one a `metric` or a `table` of its own";
+                findings.push(located(Finding::warning(&interface.place, what), interface).hint(hint));
+            }
+        }
+    }
+}
+
+/// A gateway that no subnet of the interface holds is refused by the kernel unless the route says that it is there.
+fn gateways_on_link(interface: &mut Interface, findings: &mut Vec<Finding>) {
+    let reachable = |via: IpAddr, interface: &Interface| {
+        // Leases and advertisements bring subnets that are not known here.
+        let unknown = if via.is_ipv4() {
+            interface.dhcp4
+        } else {
+            interface.dhcp6 || interface.accept_ra == Some(true)
+        };
+        let direct = |r: &Route| r.via.is_none() && r.to.prefix > 0 && r.to.contains(via);
+        let link_local = matches!(via, IpAddr::V6(a) if a.is_unicast_link_local());
+        unknown
+            || link_local
+            || interface.addresses.iter().any(|a| a.cidr.contains(via))
+            || interface.routes.iter().any(direct)
+    };
+    let mut told = Vec::new();
+    for i in 0..interface.routes.len() {
+        let route = &interface.routes[i];
+        let Some(via) = route.via.filter(|via| !route.on_link && !reachable(*via, interface)) else {
+            continue;
+        };
+        interface.routes[i].on_link = true;
+        if !told.contains(&via) {
+            told.push(via);
+            let what = format!(
+                "the gateway {via} is in none of the interface's subnets; it is taken to be on the link"
+            );
+            let hint = "correct the gateway or the prefix, or write the route with `on-link: true`";
+            findings.push(located(Finding::warning(&interface.place, what), interface).hint(hint));
+        }
+    }
+}
