@@ -1,2 +1,125 @@
 // SPDX-License-Identifier: Apache-2.0
-//! x
+//! What every bootstrap format means, in one shape.
+
+use super::secret::Secret;
+
+/// The node as its bootstrap data wants it.
+#[derive(Clone, Debug, Default)]
+pub struct NodeConfig {
+    /// The machine's name, where the data sets one.
+    pub hostname: Option<String>,
+    /// Files, in the data's order.
+    pub files: Vec<FileSpec>,
+    /// Users, in the data's order; names are unique.
+    pub users: Vec<UserSpec>,
+    /// Shell lines for every boot, before anything else is applied.
+    pub bootcmd: Vec<Secret>,
+    /// Shell lines for the bootstrap, once per instance.
+    pub runcmd: Vec<Secret>,
+    /// Time servers.
+    pub ntp: Option<Ntp>,
+}
+
+impl NodeConfig {
+    /// A one-line account for the log: counts, no values.
+    pub fn summary(&self) -> String {
+        format!(
+            "files={} users={} bootcmd={} runcmd={}",
+            self.files.len(),
+            self.users.len(),
+            self.bootcmd.len(),
+            self.runcmd.len()
+        )
+    }
+}
+
+/// A file to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSpec {
+    /// Where the data names it, `write_files[3]`.
+    pub place: String,
+    /// Absolute, without `.` and `..`.
+    pub path: String,
+    /// What is in it, decoded.
+    pub content: Secret,
+    /// Who owns it.
+    pub owner: Owner,
+    /// Permission bits, 0 to 0o7777.
+    pub mode: u32,
+    /// Whether the content goes behind what the file holds.
+    pub append: bool,
+}
+
+/// Owner and group by name or number; `None` leaves it to whoever writes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// The user.
+    pub user: Option<String>,
+    /// The group.
+    pub group: Option<String>,
+}
+
+impl Owner {
+    /// `root:root`.
+    pub fn root() -> Self {
+        Self { user: Some("root".to_owned()), group: Some("root".to_owned()) }
+    }
+}
+
+impl std::fmt::Display for Owner {
+    /// `user:group`, `-` for one that is left alone.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.user.as_deref().unwrap_or("-"), self.group.as_deref().unwrap_or("-"))
+    }
+}
+
+/// A user as it shall be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserSpec {
+    /// Where the data names it, `users[0]`.
+    pub place: String,
+    /// The login name.
+    pub name: String,
+    /// The number, where the data fixes one.
+    pub uid: Option<u32>,
+    /// The password's hash, as `crypt(3)` takes it.
+    pub password_hash: Option<Secret>,
+    /// The comment field.
+    pub gecos: Option<String>,
+    /// The home directory; `/home/NAME` without one.
+    pub home: Option<String>,
+    /// The login shell.
+    pub shell: Option<String>,
+    /// The primary group's name; a group named as the user without one.
+    pub primary_group: Option<String>,
+    /// Further groups; missing ones are made.
+    pub groups: Vec<String>,
+    /// Whether no password shall open the account.
+    pub lock_password: bool,
+    /// When the account stops working.
+    pub inactive: Option<Inactive>,
+    /// A system account: no home, a low number.
+    pub system: bool,
+    /// Whether a missing home is made.
+    pub create_home: bool,
+    /// sudo rules, each what follows the name on a sudoers line.
+    pub sudo: Vec<String>,
+    /// Public keys that may log in.
+    pub ssh_keys: Vec<String>,
+}
+
+/// How an account is inactive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inactive {
+    /// It can't be used at all: what `inactive: true` means to who writes it.
+    Now,
+    /// This many days after its password expired: `useradd --inactive`.
+    DaysAfterExpiry(u32),
+}
+
+/// Time synchronisation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ntp {
+    /// Servers then pools, as timesyncd takes them.
+    pub servers: Vec<String>,
+}

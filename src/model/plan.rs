@@ -1,2 +1,102 @@
 // SPDX-License-Identifier: Apache-2.0
-//! x
+//! A picture of the node as it shall be.
+
+use super::config::{Owner, UserSpec};
+use super::secret::Secret;
+
+/// The node as it shall be. `apply` makes it so and says what it changed; nothing in it is a script.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// What shall be, in the order in which `apply` makes it.
+    pub items: Vec<Item>,
+    /// What shall be started once all items are there, in this order; nothing under `--root`.
+    pub bootstrap: Option<Bootstrap>,
+}
+
+/// One thing that shall be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// The machine's name: `/etc/hostname`, and the kernel's on a live system.
+    Hostname(String),
+    /// A directory.
+    Directory(Directory),
+    /// A file.
+    File(File),
+    /// A symbolic link, `path` to `target`.
+    Link {
+        /// Where it stands.
+        path: String,
+        /// What it says.
+        target: String,
+    },
+    /// Nothing stands at that path: what an earlier run of footplate left there is removed.
+    Absent(String),
+    /// A user with its groups, home and keys.
+    User(UserSpec),
+    /// A systemd unit that ran to its end on this boot. Left out under `--root`, where it starts with the next boot.
+    Run {
+        /// The unit's name.
+        unit: String,
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+/// A directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    /// Absolute path.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Who owns it.
+    pub owner: Owner,
+}
+
+/// A file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// What asked for it: `write_files[3]`, or the part of footplate.
+    pub place: String,
+    /// Absolute path.
+    pub path: String,
+    /// What it holds, or what stands at its end.
+    pub content: Secret,
+    /// Whether `content` stands behind what the file held before.
+    pub append: bool,
+    /// Permission bits.
+    pub mode: u32,
+    /// Who owns it; also the directories that are made on the way to it.
+    pub owner: Owner,
+    /// A unit that reads it and is restarted when it changed on a live system.
+    pub restart: Option<&'static str>,
+}
+
+impl File {
+    /// A file of footplate's own, root's, `0644`.
+    pub fn ours(path: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
+        Self {
+            place: "footplate".to_owned(),
+            path: path.into(),
+            content: Secret::new(content),
+            append: false,
+            mode: 0o644,
+            owner: Owner::root(),
+            restart: None,
+        }
+    }
+
+    /// The same with other permission bits.
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = mode;
+        self
+    }
+}
+
+/// The bootstrap that systemd runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bootstrap {
+    /// The unit.
+    pub unit: String,
+}

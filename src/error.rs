@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How a failure is told: the stage it happened in, why, and the cure.
+
+use std::fmt;
+
+use crate::model::finding::Finding;
+
+/// The part of the pipe that failed; decides the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Reading the command line.
+    Usage,
+    /// Finding out which platform this is.
+    Detect,
+    /// Asking the provider.
+    Fetch,
+    /// Reading what it sent.
+    Decode,
+    /// Making the node as the plan pictures it.
+    Apply,
+    /// Starting the bootstrap and following it.
+    Start,
+    /// Telling how it went.
+    Report,
+}
+
+impl Stage {
+    /// The exit code, after `sysexits.h`.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Usage => 64,
+            Self::Decode => 65,
+            Self::Detect => 69,
+            Self::Start | Self::Report => 70,
+            Self::Apply => 74,
+            Self::Fetch => 75,
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Usage => "usage",
+            Self::Detect => "detect",
+            Self::Fetch => "fetch",
+            Self::Decode => "decode",
+            Self::Apply => "apply",
+            Self::Start => "start",
+            Self::Report => "report",
+        })
+    }
+}
+
+/// An error with its cure.
+#[derive(Debug)]
+struct Hinted {
+    error: anyhow::Error,
+    hint: String,
+}
+
+impl fmt::Display for Hinted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Hinted {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+/// Puts a cure on an error, where the cure is known.
+pub trait WithHint<T> {
+    /// The same error with its cure.
+    ///
+    /// # Errors
+    /// The error itself.
+    fn hint(self, hint: impl Into<String>) -> anyhow::Result<T>;
+}
+
+impl<T, E: Into<anyhow::Error>> WithHint<T> for Result<T, E> {
+    fn hint(self, hint: impl Into<String>) -> anyhow::Result<T> {
+        self.map_err(|e| anyhow::Error::new(Hinted { error: e.into(), hint: hint.into() }))
+    }
+}
+
+impl std::error::Error for Finding {}
+
+/// A failure of the pipe: where, why, the cure, and what else went wrong in the same stage.
+#[derive(Debug)]
+pub struct Failure {
+    /// The stage.
+    pub stage: Stage,
+    /// What went wrong.
+    pub error: String,
+    /// Why, outermost first.
+    pub why: Vec<String>,
+    /// The cure.
+    pub hint: Option<String>,
+    /// Further failures of the stage, each a line.
+    pub also: Vec<String>,
+}
+
+impl Failure {
+    /// An error of a stage. A [`Finding`] at its root is bad input, whatever stage met it.
+    pub fn new(stage: Stage, error: anyhow::Error) -> Self {
+        let mut chain = error.chain();
+        let finding = error.chain().find_map(|e| e.downcast_ref::<Finding>());
+        let hinted = error.chain().find_map(|e| e.downcast_ref::<Hinted>());
+        let mut lines = chain.next().map(ToString::to_string).unwrap_or_default();
+        let mut also = Vec::new();
+        // `apply` lists all that it found wrong, one a line.
+        if let Some((first, rest)) = lines.clone().split_once('\n') {
+            also = rest.lines().map(str::to_owned).collect();
+            lines = first.to_owned();
+        }
+        Self {
+            stage: if finding.is_some() { Stage::Decode } else { stage },
+            error: lines,
+            why: chain.map(ToString::to_string).collect(),
+            hint: hinted.map(|h| h.hint.clone()).or_else(|| finding.and_then(|f| f.hint.clone())),
+            also,
+        }
+    }
+
+    /// The errors among a decoder's findings.
+    pub fn of_findings(findings: &[Finding]) -> Self {
+        let mut errors = findings.iter().filter(|f| f.level == crate::model::finding::Level::Error);
+        let first = errors.next();
+        Self {
+            stage: Stage::Decode,
+            error: first.map(ToString::to_string).unwrap_or_default(),
+            why: Vec::new(),
+            hint: first.and_then(|f| f.hint.clone()),
+            also: errors
+                .map(|f| match &f.hint {
+                    Some(hint) => format!("{f}; hint: {hint}"),
+                    None => f.to_string(),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}: {}", self.stage, self.error)?;
+        for why in &self.why {
+            write!(f, "\n  why: {why}")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n hint: {hint}")?;
+        }
+        for also in &self.also {
+            write!(f, "\n also: {also}")?;
+        }
+        Ok(())
+    }
+}
