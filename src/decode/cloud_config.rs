@@ -1,0 +1,596 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `#cloud-config`, as [cloud-init reads it](https://docs.cloud-init.io/en/latest/reference/modules.html).
+//!
+//! Where cloud-init loses data in silence (an unknown encoding is written raw, an unknown owner ends the list), this is
+//! an error; where YAML 1.1 trips the user (`permissions: 644`), the user's meaning is taken.
+
+use super::Decoded;
+use super::envelope::Encoding;
+use super::yaml::{self, Kind, Node, Value};
+use crate::model::config::{FileSpec, Inactive, NodeConfig, Ntp, Owner, UserSpec};
+use crate::model::finding::{Finding, Pos};
+use crate::model::instance::short;
+use crate::model::secret::Secret;
+
+/// What is known of a top-level key.
+enum Key {
+    /// It is read by this function.
+    Read(fn(&mut Reader, &Node)),
+    /// It is read with another one.
+    Beside,
+    /// It would change the node in a way that is not done here, and a node without it is not the node that was asked
+    /// for.
+    Refused(&'static str),
+    /// It has no meaning on an image without a package manager.
+    Packages(&'static str),
+}
+
+/// The top-level keys, sorted.
+const KEYS: &[(&str, Key)] = &[
+    ("apt", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
+    ("bootcmd", Key::Read(|r, n| r.config.bootcmd = r.commands("bootcmd", n))),
+    ("disk_setup", Key::Refused("partition the disk in the image or by Ignition")),
+    ("fqdn", Key::Beside),
+    ("fs_setup", Key::Refused("make the filesystem in the image or by Ignition")),
+    ("hostname", Key::Beside),
+    ("mounts", Key::Refused("write a systemd .mount unit with write_files")),
+    ("ntp", Key::Read(Reader::ntp)),
+    ("package_update", Key::Packages("Flatcar updates itself as a whole: see update_engine")),
+    ("package_upgrade", Key::Packages("Flatcar updates itself as a whole: see update_engine")),
+    ("packages", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
+    ("prefer_fqdn_over_hostname", Key::Beside),
+    ("runcmd", Key::Read(|r, n| r.config.runcmd = r.commands("runcmd", n))),
+    ("snap", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
+    ("users", Key::Read(Reader::users)),
+    ("write_files", Key::Read(Reader::files)),
+    ("yum_repos", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
+];
+
+/// Reads one cloud-config document.
+pub fn decode(text: &str) -> Decoded {
+    let mut reader = Reader::default();
+    match yaml::parse(text) {
+        Err(finding) => reader.findings.push(finding),
+        Ok(root) if root.is_null() => reader.warn("", root.pos, "the cloud-config is empty"),
+        Ok(root) if !root.is_map() => {
+            reader.error("", root.pos, format!("a cloud-config is a mapping, this is {}", root.kind_name()));
+        }
+        Ok(root) => reader.root(&root),
+    }
+    Decoded { config: reader.config, findings: reader.findings }
+}
+
+#[derive(Default)]
+struct Reader {
+    config: NodeConfig,
+    findings: Vec<Finding>,
+}
+
+impl Reader {
+    fn error(&mut self, place: &str, pos: Pos, what: impl Into<String>) {
+        self.findings.push(Finding::error(place, what).at(pos));
+    }
+
+    fn warn(&mut self, place: &str, pos: Pos, what: impl Into<String>) {
+        self.findings.push(Finding::warning(place, what).at(pos));
+    }
+
+    fn hint(&mut self, hint: impl Into<String>) {
+        if let Some(last) = self.findings.last_mut() {
+            last.hint = Some(hint.into());
+        }
+    }
+
+    fn root(&mut self, root: &Node) {
+        for (key, node) in root.entries() {
+            let Some(name) = key.text() else {
+                self.error("", key.pos, format!("a top-level key is {}", key.kind_name()));
+                continue;
+            };
+            match KEYS.iter().find(|(k, _)| *k == name).map(|(_, key)| key) {
+                // Cluster API leaves the other one of disk_setup and fs_setup empty.
+                Some(_) if node.is_null() => {}
+                Some(Key::Read(read)) => read(self, node),
+                Some(Key::Beside) => {}
+                Some(Key::Refused(instead)) => {
+                    self.error(name, key.pos, "this key is not supported");
+                    self.hint(*instead);
+                }
+                Some(Key::Packages(instead)) => {
+                    self.warn(name, key.pos, "Flatcar has no package manager: the key has no effect");
+                    self.hint(*instead);
+                }
+                None => self.warn(name, key.pos, "this key is not known and has no effect"),
+            }
+        }
+        self.hostname(root);
+    }
+
+    /// `hostname`, `fqdn`, `prefer_fqdn_over_hostname`: the name before its first dot, unless the last one says
+    /// otherwise.
+    fn hostname(&mut self, root: &Node) {
+        let hostname = root.get("hostname").and_then(|n| self.text("hostname", n));
+        let fqdn = root.get("fqdn").and_then(|n| self.text("fqdn", n));
+        let whole = root.get("prefer_fqdn_over_hostname").and_then(Node::bool).unwrap_or(false);
+        let name = match (hostname, fqdn) {
+            (_, Some(fqdn)) if whole => Some(fqdn),
+            (Some(hostname), _) if !whole => Some(short(&hostname).to_owned()),
+            (hostname, fqdn) => fqdn.map(|f| short(&f).to_owned()).or(hostname),
+        };
+        let Some(name) = name else { return };
+        let node = root.get("hostname").or_else(|| root.get("fqdn")).map_or(Pos::default(), |n| n.pos);
+        match check_hostname(&name) {
+            Ok(()) => self.config.hostname = Some(name),
+            Err(what) => self.error("hostname", node, what),
+        }
+    }
+
+    /// A scalar's text as its author wrote it; nothing for null; an error for a list or a mapping.
+    fn text(&mut self, place: &str, node: &Node) -> Option<String> {
+        if node.is_null() {
+            return None;
+        }
+        let text = node.text().map(str::to_owned);
+        if text.is_none() {
+            self.error(place, node.pos, format!("takes a string, this is {}", node.kind_name()));
+        }
+        text.filter(|t| !t.is_empty())
+    }
+
+    /// The same, and nothing that would end a line of a file that it goes into.
+    fn word(&mut self, place: &str, node: &Node) -> Option<String> {
+        let text = self.text(place, node)?;
+        if text.contains(|c: char| c.is_control() || c == ':') {
+            self.error(place, node.pos, "holds a colon or a control character");
+            return None;
+        }
+        Some(text)
+    }
+
+    fn bool(&mut self, place: &str, node: &Node) -> Option<bool> {
+        if node.is_null() {
+            return None;
+        }
+        let value = node.bool();
+        if value.is_none() {
+            self.error(place, node.pos, format!("takes true or false, this is {}", node.kind_name()));
+        }
+        value
+    }
+
+    /// A list of strings, written as a list, as one string that `split` divides, or as a mapping's keys.
+    fn words(&mut self, place: &str, node: &Node, split: Option<char>) -> Vec<String> {
+        let mut words = Vec::new();
+        match &node.value {
+            Value::List(items) => {
+                for (i, item) in items.iter().enumerate() {
+                    words.extend(self.text(&format!("{place}[{i}]"), item));
+                }
+            }
+            Value::Map(entries) => {
+                words.extend(entries.iter().filter_map(|(k, _)| k.text().map(str::to_owned)))
+            }
+            Value::Scalar(_) => match (self.text(place, node), split) {
+                (Some(text), Some(c)) => words.extend(text.split(c).map(|w| w.trim().to_owned())),
+                (Some(text), None) => words.push(text),
+                (None, _) => {}
+            },
+        }
+        words.retain(|w| !w.is_empty());
+        words
+    }
+
+    fn list<'a>(&mut self, place: &str, node: &'a Node) -> &'a [Node] {
+        if let Some(items) = node.list() {
+            return items;
+        }
+        self.error(place, node.pos, format!("takes a list, this is {}", node.kind_name()));
+        &[]
+    }
+
+    // write_files
+
+    fn files(&mut self, node: &Node) {
+        for (i, item) in self.list("write_files", node).iter().enumerate() {
+            let place = format!("write_files[{i}]");
+            if !item.is_map() {
+                self.error(&place, item.pos, format!("takes a mapping, this is {}", item.kind_name()));
+                continue;
+            }
+            let before = self.findings.len();
+            let file = self.file(&place, item);
+            let failed = crate::model::finding::any_error(&self.findings[before..]);
+            if let (Some(file), false) = (file, failed) {
+                self.config.files.push(file);
+            }
+        }
+    }
+
+    fn file(&mut self, place: &str, item: &Node) -> Option<FileSpec> {
+        let (mut path, mut content, mut encoding) = (None, Vec::new(), Encoding::Plain);
+        let (mut owner, mut mode, mut append) = (Owner::root(), 0o644, false);
+        let mut content_pos = item.pos;
+        for (key, node) in item.entries() {
+            let name = key.text().unwrap_or_default();
+            let at = format!("{place}.{name}");
+            match name {
+                "path" => match self.text(&at, node).map(|p| check_path(&p)) {
+                    Some(Ok(p)) => path = Some(p),
+                    Some(Err(what)) => self.error(&at, node.pos, what),
+                    None => {}
+                },
+                "content" => {
+                    content_pos = node.pos;
+                    content = match &node.value {
+                        Value::Scalar(s) => match &s.kind {
+                            Kind::Null => Vec::new(),
+                            Kind::Bytes(bytes) => bytes.clone(),
+                            _ => s.text.clone().into_bytes(),
+                        },
+                        _ => {
+                            self.error(
+                                &at,
+                                node.pos,
+                                format!("takes a string, this is {}", node.kind_name()),
+                            );
+                            self.hint("put `|` behind `content:` to make what follows a string");
+                            Vec::new()
+                        }
+                    };
+                }
+                "encoding" => match self.text(&at, node).map(|e| (Encoding::by_name(&e), e)) {
+                    Some((Some(e), _)) => encoding = e,
+                    Some((None, name)) => {
+                        self.error(&at, node.pos, format!("{name:?} is no known encoding"));
+                        self.hint(Encoding::HINT);
+                    }
+                    None => {}
+                },
+                "owner" => owner = self.text(&at, node).map_or_else(Owner::root, |o| parse_owner(&o)),
+                "permissions" => mode = self.permissions(&at, node).unwrap_or(mode),
+                "append" => append = self.bool(&at, node).unwrap_or(false),
+                "defer" | "source" if !node.is_null() && node.bool() != Some(false) => {
+                    self.error(&at, node.pos, "this key is not supported");
+                }
+                "defer" | "source" => {}
+                _ => self.warn(&at, key.pos, "this key is not known and has no effect"),
+            }
+        }
+        if path.is_none() && item.get("path").is_none_or(Node::is_null) {
+            self.error(&format!("{place}.path"), item.pos, "missing: a file needs a path");
+        }
+        let content = match encoding.decode(&content) {
+            Ok(content) => content,
+            Err(what) => {
+                self.error(&format!("{place}.content"), content_pos, what);
+                return None;
+            }
+        };
+        Some(FileSpec {
+            place: place.to_owned(),
+            path: path?,
+            content: Secret::new(content),
+            owner,
+            mode,
+            append,
+        })
+    }
+
+    /// Octal digits, quoted or not. cloud-init takes an unquoted `644` as decimal and makes 01204 of it; nobody means
+    /// that.
+    fn permissions(&mut self, at: &str, node: &Node) -> Option<u32> {
+        let text = self.text(at, node)?;
+        let digits = text.trim();
+        let octal = digits.strip_prefix("0o").unwrap_or(digits);
+        let mode = u32::from_str_radix(octal, 8).ok().filter(|m| *m <= 0o7777 && !octal.starts_with('+'));
+        match mode {
+            None => {
+                self.error(at, node.pos, format!("{:?} is not octal permission bits", digits));
+                self.hint("write it as '0640' in KubeadmConfigSpec.files[].permissions");
+            }
+            Some(m) if node.int().is_some() && !digits.starts_with('0') => {
+                self.warn(at, node.pos, format!("an unquoted {digits} is taken as octal, {m:04o}"));
+                self.hint(format!("quote it: '{m:04o}'; cloud-init would read it as a decimal number"));
+            }
+            Some(_) => {}
+        }
+        mode
+    }
+
+    // bootcmd, runcmd
+
+    /// Shell lines: a string is one as it stands, a list is a command with its words quoted. Anything else is an error:
+    /// cloud-init would then run none of the lines.
+    fn commands(&mut self, key: &str, node: &Node) -> Vec<Secret> {
+        let mut lines = Vec::new();
+        for (i, item) in self.list(key, node).iter().enumerate() {
+            let place = format!("{key}[{i}]");
+            match &item.value {
+                Value::Scalar(s) => match s.kind {
+                    Kind::Null => {}
+                    Kind::Str => lines.push(Secret::from(s.text.as_str())),
+                    _ => {
+                        self.error(
+                            &place,
+                            item.pos,
+                            format!("takes a command, this is {}", item.kind_name()),
+                        );
+                        self.hint("quote it");
+                    }
+                },
+                Value::List(words) => {
+                    let mut line = Vec::new();
+                    for (j, word) in words.iter().enumerate() {
+                        match python_str(word) {
+                            Some(word) => line.push(format!("'{}'", word.replace('\'', "'\\''"))),
+                            None => {
+                                let at = format!("{place}[{j}]");
+                                self.error(
+                                    &at,
+                                    word.pos,
+                                    format!("takes a word, this is {}", word.kind_name()),
+                                );
+                            }
+                        }
+                    }
+                    lines.push(Secret::new(line.join(" ")));
+                }
+                Value::Map(_) => {
+                    self.error(&place, item.pos, "takes a command, this is a mapping");
+                    self.hint("a colon followed by a blank makes a mapping: quote the whole line");
+                }
+            }
+        }
+        lines
+    }
+
+    // ntp
+
+    fn ntp(&mut self, node: &Node) {
+        if !node.is_map() {
+            return self.error("ntp", node.pos, format!("takes a mapping, this is {}", node.kind_name()));
+        }
+        let (mut servers, mut enabled) = (Vec::new(), true);
+        for (key, value) in node.entries() {
+            let name = key.text().unwrap_or_default();
+            let at = format!("ntp.{name}");
+            match name {
+                "enabled" => enabled = self.bool(&at, value).unwrap_or(true),
+                "servers" | "pools" if value.is_null() => {}
+                "servers" | "pools" => {
+                    for server in self.words(&at, value, None) {
+                        if server.contains(|c: char| c.is_whitespace() || c.is_control()) {
+                            self.error(
+                                &at,
+                                value.pos,
+                                "a server's name holds a blank or a control character",
+                            );
+                        } else if name == "servers" {
+                            let pools = servers.iter().position(|(pool, _)| *pool).unwrap_or(servers.len());
+                            servers.insert(pools, (false, server));
+                        } else {
+                            servers.push((true, server));
+                        }
+                    }
+                }
+                "ntp_client" | "config" | "allow" | "peers" => {
+                    self.warn(&at, key.pos, "no effect: time is kept by systemd-timesyncd");
+                }
+                _ => self.warn(&at, key.pos, "this key is not known and has no effect"),
+            }
+        }
+        self.config.ntp = enabled.then(|| Ntp { servers: servers.into_iter().map(|(_, s)| s).collect() });
+    }
+
+    // users
+
+    fn users(&mut self, node: &Node) {
+        // cloud-init merges entries of one name, the first value of a field wins.
+        let mut entries: Vec<(usize, Node)> = Vec::new();
+        for (i, item) in self.list("users", node).iter().enumerate() {
+            let name = item.get("name").and_then(Node::text);
+            let first = entries
+                .iter_mut()
+                .find(|(_, e)| name.is_some() && e.get("name").and_then(Node::text) == name);
+            let Some((_, Node { value: Value::Map(fields), .. })) = first else {
+                entries.push((i, item.clone()));
+                continue;
+            };
+            for (key, value) in item.entries() {
+                if !fields.iter().any(|(k, _)| k.text() == key.text()) {
+                    fields.push((key.clone(), value.clone()));
+                }
+            }
+            self.warn(
+                &format!("users[{i}]"),
+                item.pos,
+                "a second entry for this user: merged into the first",
+            );
+        }
+        for (i, item) in &entries {
+            let place = format!("users[{i}]");
+            let user = match &item.value {
+                Value::Map(_) => self.user(&place, item),
+                // The distribution's default user: on Flatcar `core`, which is there already.
+                Value::Scalar(_) if item.text() == Some("default") => None,
+                Value::Scalar(_) => self.login(&place, item).map(|name| UserSpec {
+                    place: place.clone(),
+                    name,
+                    lock_password: true,
+                    create_home: true,
+                    ..UserSpec::default()
+                }),
+                Value::List(_) => {
+                    self.error(&place, item.pos, "takes a mapping, this is a list");
+                    None
+                }
+            };
+            self.config.users.extend(user);
+        }
+    }
+
+    fn login(&mut self, at: &str, node: &Node) -> Option<String> {
+        let name = self.word(at, node)?;
+        // shadow-utils' rule, with the capitals and dots that its --badname allows and directories bring.
+        let ok = name.len() <= 32
+            && !name.starts_with(['-', '.'])
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
+        if !ok {
+            self.error(at, node.pos, "is no name for an account");
+            self.hint("letters, digits, `_`, `-` and `.`, at most 32");
+        }
+        ok.then_some(name)
+    }
+
+    fn user(&mut self, place: &str, item: &Node) -> Option<UserSpec> {
+        let mut user = UserSpec {
+            place: place.to_owned(),
+            lock_password: true,
+            create_home: true,
+            ..UserSpec::default()
+        };
+        for (key, node) in item.entries() {
+            // cloud-init takes `lock-passwd` and `lock_passwd` alike.
+            let name = key.text().unwrap_or_default().replace('-', "_");
+            let at = format!("{place}.{name}");
+            match name.as_str() {
+                "name" => user.name = self.login(&at, node).unwrap_or_default(),
+                "passwd" | "hashed_passwd" => user.password_hash = self.word(&at, node).map(Secret::new),
+                "gecos" => user.gecos = self.word(&at, node),
+                "homedir" => match self.word(&at, node).map(|p| check_path(&p)) {
+                    Some(Ok(path)) => user.home = Some(path),
+                    Some(Err(what)) => self.error(&at, node.pos, what),
+                    None => {}
+                },
+                "shell" => user.shell = self.word(&at, node),
+                "primary_group" => user.primary_group = self.word(&at, node),
+                "groups" => {
+                    user.groups = if node.is_null() { Vec::new() } else { self.words(&at, node, Some(',')) };
+                    if user.groups.iter().any(|g| g.contains(|c: char| c.is_control() || ": ".contains(c))) {
+                        self.error(&at, node.pos, "holds a blank, a colon or a control character");
+                    }
+                }
+                "uid" => match node.text().map(|t| t.parse::<u32>()) {
+                    Some(Ok(uid)) => user.uid = Some(uid),
+                    Some(Err(_)) => self.error(&at, node.pos, "is no user number"),
+                    None => {}
+                },
+                "inactive" => user.inactive = self.inactive(&at, node),
+                "lock_passwd" | "lock_password" => user.lock_password = self.bool(&at, node).unwrap_or(true),
+                "system" => user.system = self.bool(&at, node).unwrap_or(false),
+                "no_create_home" => user.create_home = !self.bool(&at, node).unwrap_or(false),
+                "sudo" if node.bool() == Some(false) => {}
+                "sudo" if node.is_null() => {}
+                "sudo" => {
+                    user.sudo = self.words(&at, node, None);
+                    if user.sudo.iter().any(|rule| rule.contains(char::is_control)) {
+                        self.error(&at, node.pos, "a rule holds a control character");
+                    }
+                }
+                "ssh_authorized_keys" if node.is_null() => {}
+                "ssh_authorized_keys" => {
+                    user.ssh_keys = match &node.value {
+                        Value::Map(entries) => {
+                            entries.iter().filter_map(|(_, v)| v.text()).map(str::to_owned).collect()
+                        }
+                        _ => self.words(&at, node, None),
+                    };
+                    for key in &mut user.ssh_keys {
+                        *key = key.trim().to_owned();
+                    }
+                    if user.ssh_keys.iter().any(|key| key.contains(char::is_control)) {
+                        self.error(&at, node.pos, "a key holds a control character");
+                    }
+                }
+                "no_log_init" | "no_user_group" if node.bool() == Some(false) => {}
+                "plain_text_passwd" if !node.is_null() => {
+                    self.error(&at, node.pos, "a password in plain text is not taken");
+                    self.hint("give its hash as `passwd`: `openssl passwd -6`");
+                }
+                _ => self.warn(&at, key.pos, "this key is not known and has no effect"),
+            }
+        }
+        if item.get("name").is_none_or(Node::is_null) {
+            self.error(&format!("{place}.name"), item.pos, "missing: a user needs a name");
+        }
+        (!user.name.is_empty()).then_some(user)
+    }
+
+    fn inactive(&mut self, at: &str, node: &Node) -> Option<Inactive> {
+        if let Some(days) = node.text().and_then(|t| t.trim().parse().ok()) {
+            return Some(Inactive::DaysAfterExpiry(days));
+        }
+        match self.bool(at, node) {
+            Some(true) => Some(Inactive::Now),
+            _ => None,
+        }
+    }
+}
+
+/// An absolute path without `.`, `..` and doubled slashes. A relative one stands below `/`, as in cloud-init.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn check_path(path: &str) -> Result<String, String> {
+    if path.contains(char::is_control) {
+        return Err("the path holds a control character".to_owned());
+    }
+    if path.len() > 4095 {
+        return Err("the path is longer than 4095 bytes".to_owned());
+    }
+    let mut clean = String::new();
+    for part in path.split('/').filter(|p| !p.is_empty() && *p != ".") {
+        if part == ".." {
+            return Err("the path goes up by `..`".to_owned());
+        }
+        if part.len() > 255 {
+            return Err("a part of the path is longer than 255 bytes".to_owned());
+        }
+        clean.push('/');
+        clean.push_str(part);
+    }
+    if clean.is_empty() { Err("the path names no file".to_owned()) } else { Ok(clean) }
+}
+
+/// A name for a machine: what Linux and [RFC 1123](https://www.rfc-editor.org/rfc/rfc1123#page-13) take.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn check_hostname(name: &str) -> Result<(), String> {
+    let label = |l: &str| {
+        (1..=63).contains(&l.len())
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !l.starts_with('-')
+            && !l.ends_with('-')
+    };
+    // The kernel's limit is 64 bytes for the whole (`__NEW_UTS_LEN`).
+    if name.len() > 64 || !name.split('.').all(label) {
+        return Err(
+            "no name for a machine: letters, digits and `-`, 63 bytes between dots, 64 in all".to_owned()
+        );
+    }
+    Ok(())
+}
+
+/// `user:group`; an empty part, `-1` and `none` leave it alone.
+fn parse_owner(text: &str) -> Owner {
+    let part = |p: &str| {
+        let p = p.trim();
+        (!p.is_empty() && p != "-1" && !p.eq_ignore_ascii_case("none")).then(|| p.to_owned())
+    };
+    let (user, group) = text.split_once(':').unwrap_or((text, ""));
+    Owner { user: part(user), group: part(group) }
+}
+
+/// A scalar as Python's `str()` prints it: what cloud-init quotes into a command.
+fn python_str(node: &Node) -> Option<String> {
+    let scalar = node.scalar()?;
+    Some(match &scalar.kind {
+        Kind::Null => "None".to_owned(),
+        Kind::Bool(true) => "True".to_owned(),
+        Kind::Bool(false) => "False".to_owned(),
+        Kind::Int(i) => i.to_string(),
+        Kind::Float(_) | Kind::Str => scalar.text.clone(),
+        Kind::Bytes(_) => return None,
+    })
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What user-data travels in: gzip and base64, bounded.
+
+use std::io::{ErrorKind, Read as _};
+
+use base64::Engine as _;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use flate2::read::MultiGzDecoder;
+
+use super::yaml::base64_error;
+
+/// Most that anything unpacks to. Bootstrap data is at most 1 MiB as it travels; 32 MiB leaves room for certificates
+/// and manifests and stops a bomb before it fills a small node's memory.
+pub const MAX_DECODED: usize = 32 << 20;
+
+/// Envelopes within envelopes that are opened. CAPV may encode twice, AWS adds gzip: four is one more than seen.
+const MAX_LAYERS: usize = 4;
+
+/// How a value says that it is encoded, in guestinfo's `.encoding` and in `write_files[].encoding`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// As it is.
+    Plain,
+    /// base64.
+    Base64,
+    /// gzip.
+    Gzip,
+    /// gzip, then base64: decoding goes the other way round.
+    GzipBase64,
+}
+
+/// All names of all encodings. cloud-init and Ignition each know a part of them.
+const NAMES: &[(&str, Encoding)] = &[
+    ("", Encoding::Plain),
+    ("b64", Encoding::Base64),
+    ("base64", Encoding::Base64),
+    ("gz", Encoding::Gzip),
+    ("gz+b64", Encoding::GzipBase64),
+    ("gz+base64", Encoding::GzipBase64),
+    ("gzip", Encoding::Gzip),
+    ("gzip+b64", Encoding::GzipBase64),
+    ("gzip+base64", Encoding::GzipBase64),
+    ("text/plain", Encoding::Plain),
+];
+
+impl Encoding {
+    /// The encoding of that name; case and blanks around it don't matter.
+    pub fn by_name(name: &str) -> Option<Self> {
+        let name = name.trim().to_ascii_lowercase();
+        NAMES.iter().find(|(n, _)| *n == name).map(|(_, e)| *e)
+    }
+
+    /// The cure for an unknown name.
+    pub const HINT: &str = "one of base64, gzip, gzip+base64; left out for plain text";
+
+    /// Undoes it.
+    ///
+    /// # Errors
+    /// A text that says what is wrong with the data without quoting it.
+    pub fn decode(self, data: &[u8]) -> Result<Vec<u8>, String> {
+        match self {
+            Self::Plain => Ok(data.to_vec()),
+            Self::Base64 => base64(data),
+            Self::Gzip => gunzip(data),
+            Self::GzipBase64 => gunzip(&base64(data)?),
+        }
+    }
+}
+
+/// Whether the data starts as gzip does ([RFC 1952](https://www.rfc-editor.org/rfc/rfc1952#page-6): magic, deflate).
+pub fn is_gzip(data: &[u8]) -> bool {
+    data.starts_with(&[0x1f, 0x8b, 0x08])
+}
+
+/// Unpacks gzip of one or several members, up to [`MAX_DECODED`].
+///
+/// # Errors
+/// Says whether the data is no gzip, cut off, damaged, or larger than the bound.
+pub fn gunzip(data: &[u8]) -> Result<Vec<u8>, String> {
+    if !is_gzip(data) {
+        return Err("not gzip data".to_owned());
+    }
+    let mut out = Vec::new();
+    match MultiGzDecoder::new(data).take(MAX_DECODED as u64 + 1).read_to_end(&mut out) {
+        Ok(_) if out.len() > MAX_DECODED => Err(format!("unpacks to more than {} MiB", MAX_DECODED >> 20)),
+        Ok(_) => Ok(out),
+        Err(e) if e.kind() == ErrorKind::UnexpectedEof => Err("the gzip data is cut off".to_owned()),
+        Err(_) => Err("the gzip data is damaged".to_owned()),
+    }
+}
+
+/// Decodes base64; line breaks and blanks in it don't matter, the padding does.
+///
+/// # Errors
+/// Says what is wrong, without the offending byte.
+pub fn base64(data: &[u8]) -> Result<Vec<u8>, String> {
+    // The last symbol may carry stray bits, as Python's decoder allows: some encoders leave them.
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &base64::alphabet::STANDARD,
+        GeneralPurposeConfig::new()
+            .with_decode_allow_trailing_bits(true)
+            .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
+    );
+    let compact: Vec<u8> = data.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
+    LENIENT.decode(compact).map_err(|e| format!("not base64: {}", base64_error(&e)))
+}
+
+/// Opens whatever gzip and base64 stand around a document. base64 is taken off only when what comes out is plainly a
+/// document: a text may by chance be base64 too.
+///
+/// # Errors
+/// Damaged gzip, or a bomb.
+pub fn open(data: &[u8]) -> Result<Vec<u8>, String> {
+    let mut data = data.to_vec();
+    for _ in 0..MAX_LAYERS {
+        if is_gzip(&data) {
+            data = gunzip(&data)?;
+        } else if let Some(inner) = base64_document(&data) {
+            data = inner;
+        } else {
+            break;
+        }
+    }
+    Ok(data)
+}
+
+fn base64_document(data: &[u8]) -> Option<Vec<u8>> {
+    let inner = base64(data).ok()?;
+    let again = || base64(&inner).is_ok_and(|i| is_gzip(&i) || super::sniff(&i).is_some());
+    (is_gzip(&inner) || super::sniff(&inner).is_some() || (inner.len() > 16 && again())).then_some(inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn gz(data: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn b64(data: &[u8]) -> Vec<u8> {
+        base64::engine::general_purpose::STANDARD.encode(data).into_bytes()
+    }
+
+    #[test]
+    fn every_encoding_decodes_and_refuses() {
+        let text = b"hello, node";
+        assert_eq!(Encoding::by_name(" Base64 "), Some(Encoding::Base64));
+        assert_eq!(Encoding::by_name("base64+gzip"), None);
+        assert_eq!(Encoding::Base64.decode(b"aGVs\nbG8s IG5v\r\nZGU=").unwrap(), text);
+        assert_eq!(Encoding::Gzip.decode(&[gz(b"hello, "), gz(b"node")].concat()).unwrap(), text);
+        assert_eq!(Encoding::GzipBase64.decode(&b64(&gz(text))).unwrap(), text);
+        let packed = gz(text);
+        let refused: &[(Encoding, &[u8], &str)] = &[
+            (Encoding::Base64, b"aGVsbG8", "padding"),
+            (Encoding::Base64, b"aGV*bG8=", "outside the alphabet"),
+            (Encoding::Gzip, b"hello", "not gzip"),
+            (Encoding::Gzip, &packed[..packed.len() - 9], "cut off"),
+            (Encoding::Gzip, &[&packed[..packed.len() - 6], b"xxxxxx"].concat(), "damaged"),
+        ];
+        for (encoding, data, what) in refused {
+            let error = encoding.decode(data).unwrap_err();
+            assert!(error.contains(what), "{encoding:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn envelopes_open_to_the_document() {
+        let doc = b"#cloud-config\nruncmd: []\n";
+        for sealed in [gz(doc), b64(doc), b64(&gz(doc)), gz(&b64(doc)), b64(&b64(doc)), gz(&gz(doc))] {
+            assert_eq!(open(&sealed).unwrap(), doc);
+        }
+        assert_eq!(open(b"aGVsbG8=").unwrap(), b"aGVsbG8=", "base64 of no document stays");
+        assert!(open(&gz(&vec![0; MAX_DECODED + 1])).unwrap_err().contains("more than 32 MiB"));
+    }
+}

@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The `## template: jinja` header: a document that is rendered with the instance's metadata before it is read.
+//!
+//! Semantics are [cloud-init's](https://docs.cloud-init.io/en/latest/explanation/instance-data.html) with one
+//! deliberate difference: where a name has no value, cloud-init writes `CI_MISSING_JINJA_VAR/name` into the file and
+//! boots on; here it is an error that names it, and nothing is written.
+
+use std::cell::OnceCell;
+use std::io::{self, Write};
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{Environment, Error, ErrorKind, OutputSpan, OutputSpanKind, UndefinedBehavior, Value};
+use serde_json::{Map, Value as Json};
+
+use super::envelope::MAX_DECODED;
+use crate::model::facts::Os;
+use crate::model::finding::{Finding, Level, Pos};
+use crate::model::instance::{Instance, short};
+
+/// Instructions a template may run. A control plane's takes a few hundred; the bound ends endless loops within a second.
+const FUEL: u64 = 2_000_000;
+
+/// Nesting of macros and includes.
+const MAX_RECURSION: usize = 100;
+
+/// Names that one document may have taken to exist.
+const MAX_ASSUMED: usize = 100;
+
+/// The first line that makes a document a template, as cloud-init matches it: leading blanks, any case, one blank on
+/// each side of `template:`.
+pub const HEADER: &str = "## template: jinja";
+
+/// Whether the text asks to be rendered.
+pub fn is_template(text: &str) -> bool {
+    let first = text.trim_start().lines().next().unwrap_or_default();
+    first.trim_end().eq_ignore_ascii_case(HEADER)
+}
+
+/// The names that a template can use, with their values.
+#[derive(Clone, Debug)]
+pub struct Variables {
+    values: Map<String, Json>,
+    /// Whether metadata's names are taken to exist: away from the machine nobody can know them.
+    assume: bool,
+}
+
+impl Variables {
+    /// cloud-init's names: `ds.meta_data`, `v1` and its keys at the top.
+    pub fn of(instance: &Instance, os: &Os) -> Self {
+        let mut meta_data = instance.metadata.clone();
+        meta_data.entry("instance-id").or_insert_with(|| Json::from(instance.instance_id.as_str()));
+        // Platforms differ in which of these they have; a template that is made for one shall work on all.
+        for name in ["hostname", "local-hostname"] {
+            if let (Some(hostname), None) = (&instance.hostname, meta_data.get(&name.replace('-', "_"))) {
+                meta_data.entry(name).or_insert_with(|| Json::from(hostname.as_str()));
+            }
+        }
+        let text = |s: Option<&str>| s.map_or(Json::Null, Json::from);
+        let entries = [
+            ("availability_zone", text(instance.availability_zone.as_deref())),
+            ("cloud_id", Json::from(instance.platform)),
+            ("cloud_name", Json::from(instance.platform)),
+            ("distro", Json::from(os.id.as_str())),
+            ("distro_release", Json::from("")),
+            ("distro_version", Json::from(os.version.as_str())),
+            ("instance_id", Json::from(instance.instance_id.as_str())),
+            ("kernel_release", Json::from(os.kernel.as_str())),
+            ("local_hostname", text(instance.hostname.as_deref().map(short))),
+            ("machine", Json::from(std::env::consts::ARCH)),
+            ("platform", Json::from(instance.platform)),
+            ("public_ssh_keys", Json::from(instance.ssh_keys.clone())),
+            ("region", text(instance.region.as_deref())),
+            ("subplatform", Json::from("")),
+            ("system_platform", Json::from("linux")),
+            ("variant", Json::from(os.id.as_str())),
+        ];
+        let mut v1: Map<String, Json> = entries.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+        for old in ["availability_zone", "cloud_name", "instance_id", "local_hostname"] {
+            v1.insert(old.replace('_', "-"), v1.get(old).cloned().unwrap_or_default());
+        }
+        let mut top = v1.clone();
+        top.insert("v1".to_owned(), Json::Object(v1));
+        top.insert("ds".to_owned(), serde_json::json!({ "meta_data": meta_data }));
+        let mut top = Json::Object(top);
+        alias(&mut top);
+        let values = if let Json::Object(top) = top { top } else { Map::new() };
+        Self { values, assume: false }
+    }
+
+    /// Names as every platform has them, with made-up values; any other name below `ds.meta_data` is taken to exist.
+    pub fn assumed() -> Self {
+        let name = || Some("node-1.example.com".to_owned());
+        let instance = Instance {
+            platform: "none",
+            instance_id: "i-0".to_owned(),
+            hostname: name(),
+            availability_zone: Some("zone-1".to_owned()),
+            region: Some("region-1".to_owned()),
+            ..Instance::default()
+        };
+        Self { assume: true, ..Self::of(&instance, &Os { id: "flatcar".to_owned(), ..Os::default() }) }
+    }
+
+    /// Gives a name below `ds.meta_data` a value; whether it is such a name and had none.
+    fn assume(&mut self, name: &str) -> bool {
+        let plain = |p: &str| !p.is_empty() && p.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let parts: Vec<&str> = name.split('.').collect();
+        let ["ds", "meta_data", path @ ..] = parts.as_slice() else { return false };
+        let (Some((last, above)), true) = (path.split_last(), path.iter().all(|p| plain(p))) else {
+            return false;
+        };
+        let mut at = self.values.get_mut("ds").and_then(|ds| ds.get_mut("meta_data"));
+        for part in above {
+            at = at
+                .and_then(Json::as_object_mut)
+                .map(|m| m.entry(*part).or_insert_with(|| Json::Object(Map::new())));
+        }
+        let map = at.and_then(Json::as_object_mut);
+        map.is_some_and(|m| m.insert((*last).to_owned(), Json::from("assumed")).is_none())
+    }
+
+    /// The names that exist, `ds.meta_data.hostname`, for hints.
+    fn names(&self) -> Vec<String> {
+        fn walk(prefix: &str, value: &Json, depth: usize, names: &mut Vec<String>) {
+            match value {
+                Json::Object(map) if depth > 0 => {
+                    for (key, value) in map {
+                        walk(&format!("{prefix}.{key}"), value, depth - 1, names);
+                    }
+                }
+                _ => names.push(prefix.to_owned()),
+            }
+        }
+        let mut names = Vec::new();
+        for (key, value) in &self.values {
+            walk(key, value, 4, &mut names);
+        }
+        names.retain(|n| n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.'));
+        names
+    }
+}
+
+/// Gives every key that no template can write (`local-hostname` reads as a subtraction) a second spelling with `_`.
+/// A key that has that spelling itself keeps it.
+fn alias(value: &mut Json) {
+    match value {
+        Json::Array(items) => items.iter_mut().for_each(alias),
+        Json::Object(map) => {
+            map.values_mut().for_each(alias);
+            let odd: Vec<String> = map.keys().filter(|k| k.contains(is_operator)).cloned().collect();
+            for key in odd {
+                let spelled = key.replace(is_operator, "_");
+                if !map.contains_key(&spelled) {
+                    let value = map.get(&key).cloned().unwrap_or_default();
+                    map.insert(spelled, value);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The characters that are operators in jinja.
+fn is_operator(c: char) -> bool {
+    "-+*/%.:,;<>=!~|()[]{}@^&".contains(c)
+}
+
+/// A rendered document that can say where in the template a place of it came from.
+pub struct Rendered<'a> {
+    /// The document.
+    pub text: String,
+    /// Names that were taken to exist.
+    pub findings: Vec<Finding>,
+    template: &'a str,
+    variables: Variables,
+    spans: OnceCell<Vec<OutputSpan>>,
+}
+
+/// Renders a document that [`is_template`].
+///
+/// # Errors
+/// A syntax error or a name without a value, with the line and the column in `text`, the name and the cure.
+pub fn render<'a>(text: &'a str, variables: &Variables) -> Result<Rendered<'a>, Finding> {
+    let template = body(text).1;
+    let (mut variables, mut findings) = (variables.clone(), Vec::new());
+    loop {
+        let mut out = Bounded(Vec::new());
+        let result = environment()
+            .template_from_str(template)
+            .and_then(|t| t.render_captured_to(Serde(&variables.values), &mut out).map(drop));
+        let Err(error) = result else {
+            // Literal text and values are both UTF-8; only whole strings are written.
+            let text = String::from_utf8_lossy(&out.0).into_owned();
+            return Ok(Rendered { text, findings, template, variables, spans: OnceCell::new() });
+        };
+        let name = error.range().and_then(|r| template.get(r)).unwrap_or_default().trim();
+        let undefined = error.kind() == ErrorKind::UndefinedError;
+        if !(variables.assume && undefined && findings.len() < MAX_ASSUMED && variables.assume(name)) {
+            return Err(describe(&error, text, &variables));
+        }
+        let what = format!("jinja: `{name}` is taken to exist: not every platform has it");
+        findings.push(Finding { level: Level::Note, ..describe(&error, text, &variables) });
+        if let Some(last) = findings.last_mut() {
+            (last.what, last.hint) = (what, None);
+        }
+    }
+}
+
+/// The header with its line end, and what follows it.
+fn body(text: &str) -> (&str, &str) {
+    let start = text.len() - text.trim_start().len();
+    let end = text[start..].find('\n').map_or(text.len(), |i| start + i + 1);
+    text.split_at(end)
+}
+
+fn environment() -> Environment<'static> {
+    let mut env = Environment::new();
+    env.set_undefined_behavior(UndefinedBehavior::Strict);
+    env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    env.set_fuel(Some(FUEL));
+    env.set_recursion_limit(MAX_RECURSION);
+    env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    env.set_debug(true);
+    // As cloud-init sets Jinja2.
+    if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).keep_trailing_newline(true).build() {
+        env.set_syntax(syntax);
+    }
+    env
+}
+
+/// A buffer that refuses to grow beyond [`MAX_DECODED`].
+struct Bounded(Vec<u8>);
+
+impl Write for Bounded {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        if self.0.len() + data.len() > MAX_DECODED {
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+        }
+        self.0.extend_from_slice(data);
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Rendered<'_> {
+    /// The place in the original text from which a place in the rendered text came.
+    pub fn origin(&self, pos: Pos) -> Pos {
+        let spans = self.spans.get_or_init(|| {
+            let template = environment();
+            let template = template.template_from_str(self.template);
+            let spans =
+                template.and_then(|t| t.render_with_spans(Value::from(Serde(&self.variables.values))));
+            spans.map(|(_, spans)| spans).unwrap_or_default()
+        });
+        let offset = offset_of(&self.text, pos);
+        let after = spans.partition_point(|s| s.output_range().start <= offset);
+        let source = match after.checked_sub(1).and_then(|i| spans.get(i)) {
+            Some(span) if span.kind() == OutputSpanKind::Expression => span.source_range().start,
+            Some(span) => {
+                (span.source_range().start + (offset - span.output_range().start)).min(self.template.len())
+            }
+            None => 0,
+        };
+        let pos = pos_of(self.template, source);
+        // The header's line was not rendered.
+        Pos { line: pos.line + 1, ..pos }
+    }
+}
+
+fn offset_of(text: &str, pos: Pos) -> usize {
+    let line: usize = text.split_inclusive('\n').take(pos.line.saturating_sub(1)).map(str::len).sum();
+    let rest = &text[line.min(text.len())..];
+    let column = rest.char_indices().nth(pos.column.saturating_sub(1)).map_or(rest.len(), |(i, _)| i);
+    line + column
+}
+
+fn pos_of(text: &str, offset: usize) -> Pos {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+    Pos { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
+}
+
+fn describe(error: &Error, text: &str, variables: &Variables) -> Finding {
+    let (header, template) = body(text);
+    let lines_before = header.matches('\n').count();
+    let range = error.range();
+    let mut pos = range.as_ref().map(|r| pos_of(template, r.start));
+    if pos.is_none() {
+        pos = error.line().map(|line| Pos { line, column: 1 });
+    }
+    // A comment that never ends is reported at the end of the document; its author needs the beginning: `${#array[@]}`.
+    if let Some(open) = template.rfind("{#").filter(|open| !template[*open..].contains("#}")) {
+        pos = Some(pos_of(template, open));
+    }
+    // Code of the template, not a value: at most a name or a call.
+    let source =
+        range.and_then(|r| template.get(r)).map(str::trim).filter(|s| s.len() <= 80 && !s.contains('\n'));
+    let finding = match error.kind() {
+        ErrorKind::UndefinedError => {
+            let name = source.unwrap_or("a name in this expression");
+            let finding = Finding::error("", format!("jinja: `{name}` has no value on this machine"));
+            finding.hint(match nearest(name, &variables.names()) {
+                Some(near) => format!("did you mean `{near}`? Or give it one: `{{{{ {name} | default('…') }}}}`"),
+                None => format!(
+                    "use a name that this platform has, such as ds.meta_data.local_hostname, or `{{{{ {name} | default('…') }}}}`"
+                ),
+            })
+        }
+        ErrorKind::SyntaxError => {
+            let what = error.detail().unwrap_or("it can't be parsed");
+            Finding::error("", format!("jinja syntax: {what}"))
+                .hint("text that is no template goes between `{% raw %}` and `{% endraw %}`, or is written base64-encoded")
+        }
+        ErrorKind::OutOfFuel => Finding::error("", "jinja: the template runs too long"),
+        ErrorKind::WriteFailure => {
+            Finding::error("", format!("jinja: the document renders to more than {} MiB", MAX_DECODED >> 20))
+        }
+        _ => {
+            let at = source.map(|s| format!(" in `{s}`")).unwrap_or_default();
+            Finding::error("", format!("jinja: {}{at}", error.kind()))
+        }
+    };
+    match pos {
+        Some(pos) => finding.at(Pos { line: pos.line + lines_before, ..pos }),
+        None => finding,
+    }
+}
+
+/// The known name nearest to a mistyped one: the same but for two letters, or the same last part elsewhere.
+fn nearest<'a>(name: &str, names: &'a [String]) -> Option<&'a str> {
+    let last = |n: &str| n.rsplit('.').next().unwrap_or_default().to_owned();
+    let by_distance = names.iter().map(|n| (distance(name, n), n)).min().filter(|(d, _)| *d <= 2);
+    let elsewhere = || names.iter().find(|n| last(n) == last(name) && n.starts_with("ds."));
+    by_distance.map(|(_, n)| n.as_str()).or_else(|| elsewhere().map(String::as_str))
+}
+
+/// Levenshtein's distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let replace = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = replace.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables() -> Variables {
+        let metadata = serde_json::json!({
+            "instance-id": "i-1", "local-hostname": "node-1.example.com", "hostname": "node-1.example.com",
+            "meta": {"a.b": [1, {"c-d": true}]},
+        });
+        let Json::Object(metadata) = metadata else { unreachable!() };
+        let instance = Instance {
+            platform: "vmware",
+            instance_id: "i-1".to_owned(),
+            hostname: Some("node-1.example.com".to_owned()),
+            metadata,
+            ..Instance::default()
+        };
+        Variables::of(&instance, &Os { id: "flatcar".to_owned(), ..Os::default() })
+    }
+
+    fn rendered(body: &str) -> Result<String, Finding> {
+        render(&format!("## template: jinja\n{body}"), &variables()).map(|r| r.text)
+    }
+
+    #[test]
+    fn names_are_cloud_inits() {
+        let cases = [
+            ("{{ ds.meta_data.hostname }}", "node-1.example.com"),
+            ("{{ ds.meta_data.local_hostname }}", "node-1.example.com"),
+            ("{{ ds.meta_data['local-hostname'] }}", "node-1.example.com"),
+            ("{{ local_hostname }} {{ v1.local_hostname }}", "node-1 node-1"),
+            ("{{ v1.instance_id }}{{ instance_id }}{{ ds.meta_data.instance_id }}", "i-1i-1i-1"),
+            ("{{ ds.meta_data.meta.a_b[1].c_d }}", "True"),
+            ("{{ v1.region }}", "None"),
+            ("{{ nope | default('x') }}", "x"),
+            ("{% if nope is defined %}a{% else %}b{% endif %}", "b"),
+            ("{{ local_hostname.split('-')[1] }}{{ 'a'.upper() }}", "1A"),
+            ("a\n{% raw %}\n{{.State}}\n{% endraw %}\nb\n", "a\n{{.State}}\nb\n"),
+        ];
+        for (template, want) in cases {
+            assert_eq!(rendered(template).unwrap(), want, "{template}");
+        }
+    }
+
+    #[test]
+    fn errors_name_line_name_and_cure() {
+        let cases = [
+            (
+                "a: 1\nb: {{ ds.meta_data.hostnme }}\n",
+                3,
+                "`ds.meta_data.hostnme` has no value",
+                "ds.meta_data.hostname",
+            ),
+            ("b: {{ local_ipv4 }}\n", 2, "`local_ipv4` has no value", "default("),
+            ("x\nb: {{.State}}\n", 3, "jinja syntax", "{% raw %}"),
+            ("x: ${#a[@]}\n", 2, "jinja syntax", "{% raw %}"),
+            (
+                "{% for i in range(100000) %}{% for j in range(100000) %}x{% endfor %}{% endfor %}",
+                2,
+                "too long",
+                "",
+            ),
+        ];
+        for (template, line, what, hint) in cases {
+            let finding = rendered(template).unwrap_err();
+            assert!(finding.what.contains(what), "{template}: {finding:?}");
+            assert_eq!(finding.pos.unwrap().line, line, "{template}: {finding:?}");
+            assert!(finding.hint.unwrap_or_default().contains(hint), "{template}");
+        }
+    }
+
+    #[test]
+    fn places_lead_back_to_the_template() {
+        let text = "## template: jinja\n{% if true %}\nfirst: 1\n{% endif %}\nname: {{ local_hostname }} end\nlast: 2\n";
+        let variables = variables();
+        let rendered = render(text, &variables).unwrap();
+        assert_eq!(rendered.text, "first: 1\nname: node-1 end\nlast: 2\n");
+        assert_eq!(rendered.origin(Pos { line: 1, column: 1 }), Pos { line: 3, column: 1 });
+        assert_eq!(rendered.origin(Pos { line: 2, column: 8 }).line, 5);
+        assert_eq!(rendered.origin(Pos { line: 3, column: 7 }), Pos { line: 6, column: 7 });
+    }
+}
