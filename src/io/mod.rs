@@ -1,4 +1,99 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Hands: the only place that touches the world.
+//! Hands: every system call, process, socket and bus call of footplate. The only place for `unsafe`.
+//!
+//! What the pipe *asks* of the machine goes through one door, [`World::ask`], so that everything it was told can be
+//! captured into a directory and replayed from there. What it *does* goes through [`root::Root`], [`systemd`] and
+//! [`exec`].
 
+pub mod drive;
+pub mod exec;
 pub mod guestinfo;
+pub mod live;
+pub mod replay;
+pub mod root;
+pub mod systemd;
+
+use anyhow::Result;
+
+/// Most bytes that one question may bring: more than any platform's user-data (vSphere raises its 64 KiB to 1 MiB at
+/// most, drives carry what fits).
+pub const MAX_ANSWER: usize = 4 << 20;
+
+/// A question to the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask<'a> {
+    /// A file by its path.
+    File(&'a str),
+    /// CPUID's hypervisor signature.
+    Hypervisor,
+    /// A guestinfo key of vSphere, without its value's meaning.
+    Guestinfo(&'a str),
+    /// The labels of all filesystems on drives, a line each.
+    Labels,
+    /// A file on the drive of that label, its path without a leading slash.
+    Drive {
+        /// The filesystem's label.
+        label: &'a str,
+        /// The file's path on it.
+        file: &'a str,
+    },
+    /// The network interfaces, as a JSON list of [`crate::model::facts::Link`].
+    Links,
+}
+
+impl Ask<'_> {
+    /// The question as a relative path: its name in messages and its place in a captured directory.
+    pub fn name(&self) -> String {
+        match self {
+            Self::File(path) => format!("file{path}"),
+            Self::Hypervisor => "hypervisor".to_owned(),
+            Self::Guestinfo(key) => format!("guestinfo/{key}"),
+            Self::Labels => "labels".to_owned(),
+            Self::Drive { label, file } => format!("drive/{label}/{file}"),
+            Self::Links => "links".to_owned(),
+        }
+    }
+}
+
+/// The one door to the machine's account of itself.
+pub trait World {
+    /// The answer, `None` where there is none.
+    ///
+    /// # Errors
+    /// The machine could not be asked, or the answer is larger than [`MAX_ANSWER`].
+    fn ask(&self, ask: Ask<'_>) -> Result<Option<Vec<u8>>>;
+
+    /// Sets a guestinfo key of vSphere.
+    ///
+    /// # Errors
+    /// The hypervisor refuses, or there is none.
+    fn set_guestinfo(&self, key: &str, value: &[u8]) -> Result<()>;
+
+    /// The answer as text, blanks around it taken off; empty where there is none.
+    ///
+    /// # Errors
+    /// As [`World::ask`].
+    fn text(&self, ask: Ask<'_>) -> Result<String> {
+        let bytes = self.ask(ask)?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&bytes).trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned())
+    }
+}
+
+/// Writes a line to the machine's console, if it has one that is ready.
+pub fn console(line: &str) {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
+    if let Ok(mut console) = std::fs::OpenOptions::new().write(true).custom_flags(flags).open("/dev/console")
+    {
+        // A console that is full or gone must not hold the boot.
+        let _ = console.write_all(format!("{line}\r\n").as_bytes());
+    }
+}
+
+/// Milliseconds since the kernel started.
+pub fn uptime_ms() -> u64 {
+    use nix::time::{ClockId, clock_gettime};
+    clock_gettime(ClockId::CLOCK_BOOTTIME)
+        .map_or(0, |t| t.tv_sec() as u64 * 1000 + t.tv_nsec() as u64 / 1_000_000)
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The machine itself.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use nix::ifaddrs::getifaddrs;
+
+use super::guestinfo::{self, Guestinfo};
+use super::{Ask, MAX_ANSWER, World, drive};
+use crate::model::facts::Link;
+
+/// The machine that this runs on.
+#[derive(Default)]
+pub struct Live {
+    guestinfo: RefCell<Option<Guestinfo>>,
+}
+
+impl Live {
+    fn with_guestinfo<T>(&self, call: impl FnOnce(&Guestinfo) -> Result<T>) -> Result<T> {
+        let mut slot = self.guestinfo.borrow_mut();
+        if slot.is_none() {
+            *slot = Some(Guestinfo::open()?);
+        }
+        slot.as_ref().map_or_else(|| Err(anyhow!("no way to the hypervisor")), call)
+    }
+}
+
+impl World for Live {
+    fn ask(&self, ask: Ask<'_>) -> Result<Option<Vec<u8>>> {
+        match ask {
+            Ask::File(path) => read_file(path),
+            Ask::Hypervisor => Ok(guestinfo::hypervisor_signature().map(String::into_bytes)),
+            Ask::Guestinfo(key) => {
+                self.with_guestinfo(|g| g.get(key)).with_context(|| format!("guestinfo key {key}"))
+            }
+            Ask::Labels => Ok(Some(drive::labels().join("\n").into_bytes())),
+            Ask::Drive { label, file } => drive::read(label, file),
+            Ask::Links => Ok(Some(serde_json::to_vec(&links()?)?)),
+        }
+    }
+
+    fn set_guestinfo(&self, key: &str, value: &[u8]) -> Result<()> {
+        self.with_guestinfo(|g| g.set(key, value)).with_context(|| format!("guestinfo key {key}"))
+    }
+}
+
+/// Reads a file of at most [`MAX_ANSWER`] bytes.
+fn read_file(path: &str) -> Result<Option<Vec<u8>>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+        Err(e) => return Err(e).with_context(|| path.to_owned()),
+    };
+    read_bounded(file, path).map(Some)
+}
+
+/// Reads to the end, up to [`MAX_ANSWER`].
+pub(super) fn read_bounded(file: File, name: &str) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(MAX_ANSWER as u64 + 1).read_to_end(&mut bytes).with_context(|| name.to_owned())?;
+    if bytes.len() > MAX_ANSWER {
+        bail!("{name}: larger than {} MiB", MAX_ANSWER >> 20);
+    }
+    Ok(bytes)
+}
+
+/// The interfaces with a hardware address, loopback left out, sorted by name.
+fn links() -> Result<Vec<Link>> {
+    let read = |path: String| std::fs::read_to_string(path).map(|t| t.trim().to_owned()).unwrap_or_default();
+    let mut links = Vec::new();
+    let Ok(entries) = std::fs::read_dir("/sys/class/net") else { return Ok(links) };
+    let routes = read("/proc/net/route".to_owned());
+    let routes6 = read("/proc/net/ipv6_route".to_owned());
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let sys = |file: &str| read(format!("/sys/class/net/{name}/{file}"));
+        // ARPHRD_LOOPBACK of linux/if_arp.h.
+        if sys("type") == "772" {
+            continue;
+        }
+        // Hardware has a device behind it; of the others the kernel names some kinds.
+        let hardware = std::path::Path::new(&format!("/sys/class/net/{name}/device")).exists();
+        let uevent = sys("uevent");
+        let kind = uevent.lines().find_map(|l| l.strip_prefix("DEVTYPE=")).unwrap_or("virtual");
+        let driver = std::fs::read_link(format!("/sys/class/net/{name}/device/driver")).ok();
+        let mac = sys("address").to_ascii_lowercase();
+        links.push(Link {
+            // NET_ADDR_PERM of linux/netdevice.h: the address is the burnt-in one.
+            permanent_mac: (sys("addr_assign_type") == "0" && !mac.is_empty()).then(|| mac.clone()),
+            mac,
+            driver: driver.and_then(|d| Some(d.file_name()?.to_string_lossy().into_owned())),
+            kind: (!hardware).then(|| kind.to_owned()),
+            addresses: Vec::new(),
+            // Destination and mask 0; in IPv6's table destination 0 with prefix 0, and not the reject route of lo.
+            default_route: (
+                routes.lines().any(|l| {
+                    let f: Vec<&str> = l.split_whitespace().collect();
+                    f.len() > 7 && f[0] == name && f[1] == "00000000" && f[7] == "00000000"
+                }),
+                routes6.lines().any(|l| {
+                    let f: Vec<&str> = l.split_whitespace().collect();
+                    f.len() > 9 && f[9] == name && f[0].bytes().all(|b| b == b'0') && f[1] == "00"
+                }),
+            ),
+            name,
+        });
+    }
+    links.sort_by(|a, b| a.name.cmp(&b.name));
+    for address in getifaddrs().context("getifaddrs")? {
+        let Some(link) = links.iter_mut().find(|l| l.name == address.interface_name) else { continue };
+        let (Some(ip), Some(mask)) = (&address.address, &address.netmask) else { continue };
+        let text = match (ip.as_sockaddr_in(), ip.as_sockaddr_in6()) {
+            (Some(v4), _) => {
+                let bits = mask.as_sockaddr_in().map_or(32, |m| m.ip().to_bits().count_ones());
+                format!("{}/{bits}", v4.ip())
+            }
+            (_, Some(v6)) => {
+                let bits = mask.as_sockaddr_in6().map_or(128, |m| m.ip().to_bits().count_ones());
+                format!("{}/{bits}", v6.ip())
+            }
+            _ => continue,
+        };
+        link.addresses.push(text);
+    }
+    Ok(links)
+}

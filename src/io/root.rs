@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A directory under which paths cannot escape, and files that are whole or absent.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat, renameat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstatat, mkdirat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, geteuid, symlinkat, unlinkat};
+
+/// Symbolic links that a path may go through at its end, as the kernel allows.
+const MAX_LINKS: usize = 40;
+
+/// A directory that stands for `/`. Every path is resolved by the kernel below it (`openat2` with `RESOLVE_IN_ROOT`),
+/// so neither `..` nor a symbolic link leads out, whoever moves directories about meanwhile.
+#[derive(Debug)]
+pub struct Root {
+    dir: OwnedFd,
+    path: PathBuf,
+    live: bool,
+}
+
+/// Numbers of who owns something; `None` leaves it alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ids {
+    /// User.
+    pub uid: Option<u32>,
+    /// Group.
+    pub gid: Option<u32>,
+}
+
+/// What stands at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// `S_IFMT` part of the mode.
+    pub kind: SFlag,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+impl Meta {
+    fn of(stat: &FileStat) -> Self {
+        Self {
+            kind: SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()),
+            mode: stat.st_mode & 0o7777,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+        }
+    }
+
+    /// Whether bits and owner are as wished.
+    pub fn is(&self, mode: u32, ids: Ids) -> bool {
+        self.mode == mode && ids.uid.is_none_or(|u| u == self.uid) && ids.gid.is_none_or(|g| g == self.gid)
+    }
+}
+
+/// What a write did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It was as wished already.
+    Unchanged,
+    /// It is now as wished.
+    Changed,
+}
+
+impl Root {
+    /// Opens a directory as root.
+    ///
+    /// # Errors
+    /// It is not there or no directory.
+    pub fn open(path: &Path, live: bool) -> Result<Self> {
+        let dir =
+            nix::fcntl::open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+                .map_err(|e| anyhow!("{}: {}", path.display(), e.desc()))?;
+        Ok(Self { dir, path: path.to_owned(), live })
+    }
+
+    /// Whether this is the system that runs, so that units are started and not only written.
+    pub fn live(&self) -> bool {
+        self.live
+    }
+
+    /// The directory's own path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether owners can be set: root's privilege.
+    pub fn privileged(&self) -> bool {
+        geteuid().is_root()
+    }
+
+    fn resolve(&self, path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
+        let how = OpenHow::new()
+            .flags(flags | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        // The kernel answers EAGAIN when a directory was moved while it looked (openat2(2)): ask again, not for ever.
+        for _ in 0..16 {
+            match openat2(&self.dir, path, how) {
+                Err(Errno::EAGAIN) => {}
+                other => return other,
+            }
+        }
+        Err(Errno::EAGAIN)
+    }
+
+    /// Reads a file; `None` where there is none.
+    ///
+    /// # Errors
+    /// It is larger than `limit` bytes, or can't be read.
+    pub fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>> {
+        let fd = match self.resolve(path, OFlag::O_RDONLY) {
+            Ok(fd) => fd,
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
+            Err(e) => bail!("{path}: {}", e.desc()),
+        };
+        let mut bytes = Vec::new();
+        let file = File::from(fd);
+        file.take(limit as u64 + 1).read_to_end(&mut bytes).with_context(|| path.to_owned())?;
+        if bytes.len() > limit {
+            bail!("{path}: larger than {limit} bytes");
+        }
+        Ok(Some(bytes))
+    }
+
+    /// What stands at a path, symbolic links followed; `None` where nothing does.
+    ///
+    /// # Errors
+    /// The path can't be followed.
+    pub fn meta(&self, path: &str) -> Result<Option<Meta>> {
+        match self.resolve(path, OFlag::O_PATH) {
+            Ok(fd) => Ok(Some(Meta::of(&nix::sys::stat::fstat(&fd)?))),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+            Err(e) => bail!("{path}: {}", e.desc()),
+        }
+    }
+
+    /// The names in a directory, sorted; none where it is absent.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn list(&self, path: &str) -> Result<Vec<String>> {
+        let fd = match self.resolve(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY) {
+            Ok(fd) => fd,
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(Vec::new()),
+            Err(e) => bail!("{path}: {}", e.desc()),
+        };
+        let mut names = Vec::new();
+        for entry in Dir::from_fd(fd)?.iter() {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if name != "." && name != ".." {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Makes a directory and what is missing above it; what is missing becomes `ids`' and `0755`.
+    ///
+    /// # Errors
+    /// Something on the way is no directory, or a symbolic link that leads nowhere below the root.
+    pub fn make_dirs(&self, path: &str, ids: Ids) -> Result<Change> {
+        if path.is_empty() || path == "/" || self.resolve(path, OFlag::O_PATH | OFlag::O_DIRECTORY).is_ok() {
+            return Ok(Change::Unchanged);
+        }
+        let (above, name) = path.trim_end_matches('/').rsplit_once('/').unwrap_or(("", path));
+        self.make_dirs(above, ids)?;
+        let parent = self.open_dir(above)?;
+        match mkdirat(&parent, name, Mode::from_bits_truncate(0o755)) {
+            Ok(()) => {
+                let made = openat(
+                    &parent,
+                    name,
+                    OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW,
+                    Mode::empty(),
+                )?;
+                self.own(made.as_fd(), ids)?;
+                sync(&parent)?;
+                Ok(Change::Changed)
+            }
+            Err(Errno::EEXIST) if self.link_at(&parent, name)?.is_some() => {
+                bail!("{path}: a symbolic link that leads out of the root or to nothing")
+            }
+            Err(Errno::EEXIST) => bail!("{path}: is no directory"),
+            Err(e) => bail!("{path}: {}", e.desc()),
+        }
+    }
+
+    /// Makes a directory with these bits and owner.
+    ///
+    /// # Errors
+    /// As [`Root::make_dirs`].
+    pub fn put_dir(&self, path: &str, mode: u32, ids: Ids) -> Result<Change> {
+        let made = self.make_dirs(path, ids)?;
+        let fd = self.open_dir(path)?;
+        if Meta::of(&nix::sys::stat::fstat(&fd)?).is(mode, self.settable(ids)) {
+            return Ok(made);
+        }
+        self.own(fd.as_fd(), ids).with_context(|| path.to_owned())?;
+        fchmod(&fd, Mode::from_bits_truncate(mode)).map_err(|e| anyhow!("{path}: {}", e.desc()))?;
+        Ok(Change::Changed)
+    }
+
+    /// Makes a file hold these bytes with these bits and this owner, all or nothing: what stood there stays whole until
+    /// the new content is on the disk. A symbolic link at the path is followed.
+    ///
+    /// # Errors
+    /// The path can't be followed, is a directory, or the disk refuses; what stood there is untouched then.
+    pub fn put(&self, path: &str, bytes: &[u8], mode: u32, ids: Ids) -> Result<Change> {
+        let (parent, name) = self.locate(path, ids)?;
+        match fstatat(&parent, name.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) if Meta::of(&stat).kind == SFlag::S_IFDIR => bail!("{path}: is a directory"),
+            // Replacing a device node or a FIFO by a file is never what was meant.
+            Ok(stat) if Meta::of(&stat).kind != SFlag::S_IFREG => bail!("{path}: is no regular file"),
+            Ok(stat)
+                if Meta::of(&stat).is(mode, self.settable(ids)) && stat.st_size == bytes.len() as i64 =>
+            {
+                let fd = openat(&parent, name.as_str(), OFlag::O_RDONLY | OFlag::O_NOFOLLOW, Mode::empty());
+                let mut have = Vec::with_capacity(bytes.len());
+                if let Ok(fd) = fd {
+                    File::from(fd)
+                        .take(bytes.len() as u64 + 1)
+                        .read_to_end(&mut have)
+                        .with_context(|| path.to_owned())?;
+                    if have == bytes {
+                        return Ok(Change::Unchanged);
+                    }
+                }
+            }
+            Ok(_) | Err(Errno::ENOENT) => {}
+            Err(e) => bail!("{path}: {}", e.desc()),
+        }
+        // One name per target, so that the leftover of a power cut is replaced and not collected.
+        let temporary = temporary_name(&name);
+        let written = self.write_new(&parent, &temporary, bytes, mode, ids).and_then(|()| {
+            renameat(&parent, temporary.as_str(), &parent, name.as_str())?;
+            Ok(())
+        });
+        if let Err(error) = written {
+            let _ = unlinkat(&parent, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
+            return Err(error.context(path.to_owned()));
+        }
+        sync(&parent)?;
+        Ok(Change::Changed)
+    }
+
+    fn write_new(&self, parent: &OwnedFd, name: &str, bytes: &[u8], mode: u32, ids: Ids) -> Result<()> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let _ = unlinkat(parent, name, UnlinkatFlags::NoRemoveDir);
+        // Nobody else reads it before owner and bits are right.
+        let mut file = File::from(openat(parent, name, flags, Mode::from_bits_truncate(0o600))?);
+        file.write_all(bytes)?;
+        self.own(file.as_fd(), ids)?;
+        // After the owner: chown takes set-id bits away.
+        fchmod(&file, Mode::from_bits_truncate(mode))?;
+        file.sync_all()?;
+        Ok(())
+    }
+
+    /// Makes a symbolic link say `target`.
+    ///
+    /// # Errors
+    /// Something that is no symbolic link stands there, or the disk refuses.
+    pub fn put_link(&self, path: &str, target: &str) -> Result<Change> {
+        let (above, name) = split(path)?;
+        self.make_dirs(above, Ids { uid: Some(0), gid: Some(0) })?;
+        let parent = self.open_dir(above)?;
+        match self.link_at(&parent, name)? {
+            Some(have) if have == target => return Ok(Change::Unchanged),
+            Some(_) => {}
+            None if fstatat(&parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok() => {
+                bail!("{path}: stands there and is no symbolic link")
+            }
+            None => {}
+        }
+        let temporary = temporary_name(name);
+        let _ = unlinkat(&parent, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
+        symlinkat(target, &parent, temporary.as_str())
+            .and_then(|()| renameat(&parent, temporary.as_str(), &parent, name))
+            .map_err(|e| anyhow!("{path}: {}", e.desc()))?;
+        sync(&parent)?;
+        Ok(Change::Changed)
+    }
+
+    /// What a symbolic link says; `None` where none stands.
+    ///
+    /// # Errors
+    /// The way to it can't be followed.
+    pub fn link_target(&self, path: &str) -> Result<Option<String>> {
+        let (above, name) = split(path)?;
+        match self.resolve(&dir_path(above), OFlag::O_PATH | OFlag::O_DIRECTORY) {
+            Ok(parent) => self.link_at(&parent, name),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Removes a file; absent is well.
+    ///
+    /// # Errors
+    /// It can't be removed.
+    pub fn remove(&self, path: &str) -> Result<Change> {
+        let (above, name) = split(path)?;
+        let Ok(parent) = self.resolve(&dir_path(above), OFlag::O_PATH | OFlag::O_DIRECTORY) else {
+            return Ok(Change::Unchanged);
+        };
+        match unlinkat(&parent, name, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) => {
+                sync(&self.open_dir(above)?)?;
+                Ok(Change::Changed)
+            }
+            Err(Errno::ENOENT) => Ok(Change::Unchanged),
+            Err(e) => bail!("{path}: {}", e.desc()),
+        }
+    }
+
+    /// Changes the owner of whatever stands at a path, a symbolic link itself included.
+    ///
+    /// # Errors
+    /// It can't be changed.
+    pub fn chown(&self, path: &str, ids: Ids) -> Result<()> {
+        let ids = self.settable(ids);
+        let (above, name) = split(path)?;
+        let parent = self.open_dir(above)?;
+        let (uid, gid) = (ids.uid.map(Uid::from_raw), ids.gid.map(Gid::from_raw));
+        fchownat(&parent, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)
+            .map_err(|e| anyhow!("{path}: {}", e.desc()))
+    }
+
+    fn open_dir(&self, path: &str) -> Result<OwnedFd> {
+        self.resolve(&dir_path(path), OFlag::O_RDONLY | OFlag::O_DIRECTORY)
+            .map_err(|e| anyhow!("{}: {}", dir_path(path), e.desc()))
+    }
+
+    /// The directory and the name in it where a file of that path belongs; missing directories are made.
+    fn locate(&self, path: &str, ids: Ids) -> Result<(OwnedFd, String)> {
+        let mut path = path.to_owned();
+        for _ in 0..MAX_LINKS {
+            let (above, name) = split(&path)?;
+            self.make_dirs(above, ids)?;
+            let parent = self.open_dir(above)?;
+            let Some(target) = self.link_at(&parent, name)? else {
+                return Ok((parent, name.to_owned()));
+            };
+            path = if target.starts_with('/') {
+                target
+            } else {
+                format!("{}/{target}", self.real_path(&parent)?)
+            };
+        }
+        bail!("{path}: too many symbolic links")
+    }
+
+    /// A directory's path below the root, without symbolic links.
+    fn real_path(&self, dir: &OwnedFd) -> Result<String> {
+        let of = |fd: BorrowedFd<'_>| std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()));
+        let (root, dir) = (of(self.dir.as_fd())?, of(dir.as_fd())?);
+        let below = dir.strip_prefix(&root).with_context(|| format!("{}: left the root", dir.display()))?;
+        Ok(format!("/{}", below.display()))
+    }
+
+    fn link_at(&self, parent: &OwnedFd, name: &str) -> Result<Option<String>> {
+        match readlinkat(parent, name) {
+            Ok(target) => Ok(Some(String::from_utf8_lossy(&target.into_vec()).into_owned())),
+            Err(Errno::EINVAL | Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+            Err(e) => Err(anyhow!("{name}: {}", e.desc())),
+        }
+    }
+
+    /// What of the owner can be set: all of it for root, nothing for anybody else.
+    fn settable(&self, ids: Ids) -> Ids {
+        if self.privileged() { ids } else { Ids::default() }
+    }
+
+    fn own(&self, fd: BorrowedFd<'_>, ids: Ids) -> nix::Result<()> {
+        let ids = self.settable(ids);
+        fchown(fd, ids.uid.map(Uid::from_raw), ids.gid.map(Gid::from_raw))
+    }
+}
+
+/// A path's directory and last part.
+fn split(path: &str) -> Result<(&str, &str)> {
+    match path.rsplit_once('/') {
+        Some((above, name)) if !name.is_empty() && name != "." && name != ".." => Ok((above, name)),
+        _ => bail!("{path}: names no file"),
+    }
+}
+
+fn dir_path(above: &str) -> String {
+    if above.is_empty() { "/".to_owned() } else { above.to_owned() }
+}
+
+/// The name under which a file is written before it takes its place. A hash, since a name may fill its 255 bytes.
+fn temporary_name(name: &str) -> String {
+    use sha2::{Digest as _, Sha256};
+    let digest = Sha256::digest(name.as_bytes());
+    format!(".footplate-{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3])
+}
+
+fn sync(dir: &OwnedFd) -> Result<()> {
+    nix::unistd::fsync(dir).context("fsync of a directory")
+}
+
+/// Takes the write lock of a lock file of the running system, as lockf(3) does; it is held until the descriptor closes.
+///
+/// # Errors
+/// Another program holds it for 15 seconds, as long as lckpwdf(3) waits.
+pub fn lock_file(path: &str) -> Result<OwnedFd> {
+    use nix::fcntl::{FcntlArg, fcntl};
+    let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let fd = nix::fcntl::open(path, flags, Mode::from_bits_truncate(0o600))
+        .map_err(|e| anyhow!("{path}: {}", e.desc()))?;
+    let whole = nix::libc::flock {
+        l_type: nix::libc::F_WRLCK as nix::libc::c_short,
+        l_whence: nix::libc::SEEK_SET as nix::libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    for _ in 0..150 {
+        match fcntl(&fd, FcntlArg::F_SETLK(&whole)) {
+            Ok(_) => return Ok(fd),
+            Err(Errno::EAGAIN | Errno::EACCES) => std::thread::sleep(std::time::Duration::from_millis(100)),
+            Err(e) => bail!("{path}: {}", e.desc()),
+        }
+    }
+    bail!("{path}: another program has held this lock for 15 s")
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+//! systemd over D-Bus: load, start, follow
+//! ([org.freedesktop.systemd1](https://www.freedesktop.org/software/systemd/man/latest/org.freedesktop.systemd1.html)),
+//! and the readiness message of [sd_notify](https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html).
+
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use zbus::export::futures_core::Stream;
+use zbus::message::Type;
+use zbus::{Connection, MatchRule, MessageStream, OwnedObjectPath, Proxy, connection};
+
+/// The bus, by its well-known path: no environment variable redirects it.
+const BUS: &str = "unix:path=/run/dbus/system_bus_socket";
+
+/// A call that systemd has not answered by then never will be; a reload with many units takes seconds.
+const CALL_TIMEOUT: Duration = Duration::from_secs(90);
+
+const DESTINATION: &str = "org.freedesktop.systemd1";
+const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+const UNIT: &str = "org.freedesktop.systemd1.Unit";
+const SERVICE: &str = "org.freedesktop.systemd1.Service";
+
+/// A connection to systemd.
+pub struct Systemd {
+    runtime: tokio::runtime::Runtime,
+    connection: Connection,
+}
+
+/// A job that systemd was asked for, not yet known to have ended.
+pub struct Job {
+    path: OwnedObjectPath,
+    ended: MessageStream,
+}
+
+/// How a service stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceState {
+    /// `active`, `failed`, …
+    pub active: String,
+    /// `success`, `exit-code`, `timeout`, …
+    pub result: String,
+    /// The exit status of its main process, once it ended.
+    pub exit_status: i32,
+    /// Whether its conditions held when it was last started.
+    pub condition: bool,
+}
+
+impl Systemd {
+    /// Connects to the system's bus.
+    ///
+    /// # Errors
+    /// There is no bus.
+    pub fn connect() -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let connect = async { connection::Builder::address(BUS).method_timeout(CALL_TIMEOUT).build().await };
+        let connection = runtime.block_on(connect).context("the system's D-Bus")?;
+        Ok(Self { runtime, connection })
+    }
+
+    /// Makes systemd read its unit files again.
+    ///
+    /// # Errors
+    /// It refuses or does not answer.
+    pub fn reload(&self) -> Result<()> {
+        self.runtime.block_on(async {
+            let manager = Proxy::new(&self.connection, DESTINATION, MANAGER_PATH, MANAGER).await?;
+            manager.call::<_, _, ()>("Reload", &()).await.context("reload of the unit files")
+        })
+    }
+
+    /// Asks for a unit to be started (`verb` is `StartUnit` or `ReloadOrRestartUnit`).
+    ///
+    /// # Errors
+    /// The unit can't be loaded, or systemd refuses.
+    pub fn start(&self, verb: &str, unit: &str) -> Result<Job> {
+        self.runtime.block_on(async {
+            // Listen before asking: the job may end before the answer is read.
+            let rule = MatchRule::builder()
+                .msg_type(Type::Signal)
+                .sender(DESTINATION)
+                .interface(MANAGER)
+                .member("JobRemoved")
+                .build()?;
+            let ended = MessageStream::for_match_rule(rule, &self.connection, None).await?;
+            let manager = Proxy::new(&self.connection, DESTINATION, MANAGER_PATH, MANAGER).await?;
+            manager.call::<_, _, ()>("Subscribe", &()).await?;
+            let path =
+                manager.call(verb, &(unit, "replace")).await.with_context(|| format!("starting {unit}"))?;
+            Ok(Job { path, ended })
+        })
+    }
+
+    /// Waits for a job to end: `done`, `failed`, `timeout`, `dependency`, `canceled`, `skipped`, …
+    ///
+    /// # Errors
+    /// It has not ended after `limit`, or the bus went away.
+    pub fn wait(&self, mut job: Job, limit: Duration) -> Result<String> {
+        use std::future::poll_fn;
+        use std::pin::Pin;
+        let follow = async {
+            // The stream's `next` without a crate for that one method.
+            while let Some(message) = poll_fn(|cx| Stream::poll_next(Pin::new(&mut job.ended), cx)).await {
+                let message = message?;
+                let (_, path, _, result): (u32, OwnedObjectPath, String, String) =
+                    message.body().deserialize()?;
+                if path == job.path {
+                    return Ok(result);
+                }
+            }
+            bail!("the bus went away")
+        };
+        self.runtime.block_on(async {
+            tokio::time::timeout(limit, follow)
+                .await
+                .with_context(|| format!("no end after {} s", limit.as_secs()))?
+        })
+    }
+
+    /// How a service stands now.
+    ///
+    /// # Errors
+    /// The unit can't be loaded.
+    pub fn service(&self, unit: &str) -> Result<ServiceState> {
+        self.runtime.block_on(async {
+            let manager = Proxy::new(&self.connection, DESTINATION, MANAGER_PATH, MANAGER).await?;
+            let path: OwnedObjectPath = manager.call("LoadUnit", &(unit,)).await?;
+            let of_unit = Proxy::new(&self.connection, DESTINATION, path.clone(), UNIT).await?;
+            let of_service = Proxy::new(&self.connection, DESTINATION, path, SERVICE).await?;
+            Ok(ServiceState {
+                active: of_unit.get_property("ActiveState").await?,
+                result: of_service.get_property("Result").await?,
+                exit_status: of_service.get_property("ExecMainStatus").await?,
+                condition: of_unit.get_property("ConditionResult").await?,
+            })
+        })
+    }
+}
+
+/// Tells the service manager that this service is up, where it asked to be told; `status` is for people.
+///
+/// # Errors
+/// The manager's socket can't be written.
+pub fn notify_ready(status: &str) -> Result<()> {
+    let Some(socket) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
+    let message = format!("READY=1\nSTATUS={status}\n");
+    UnixDatagram::unbound()?.send_to(message.as_bytes(), socket).context("$NOTIFY_SOCKET")?;
+    Ok(())
+}
+
+/// Whether a service manager waits to be told that this service is up.
+pub fn is_notified() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
