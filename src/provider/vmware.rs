@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+//! VMware vSphere: guestinfo, as [cloud-init's VMware datasource](https://docs.cloud-init.io/en/latest/reference/datasources/vmware.html)
+//! and Cluster API's vSphere provider use it.
+
+use std::net::IpAddr;
+
+use anyhow::{Result, bail};
+use serde_json::{Map, Value as Json};
+
+use super::{Provider, Report, read_mapping, read_network, text_of};
+use crate::decode::envelope::{self, Encoding};
+use crate::decode::yaml::{Node, Value};
+use crate::io::{Ask, World};
+use crate::model::facts::{Facts, Link};
+use crate::model::finding::Finding;
+use crate::model::instance::{Instance, WaitFor};
+use crate::model::secret::Secret;
+
+/// vSphere.
+pub struct Vmware;
+
+/// The three values, each with its `.encoding`, in the order in which they are read.
+const KEYS: [&str; 3] = ["guestinfo.metadata", "guestinfo.userdata", "guestinfo.vendordata"];
+
+/// Passes over all keys until two agree. Cluster API writes metadata and user-data one after the other; a node that
+/// boots meanwhile must not mix old and new.
+const MAX_PASSES: usize = 5;
+
+/// What guestinfo held: for each of [`KEYS`] the value and its encoding's name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Values([(Option<Secret>, String); 3]);
+
+impl Provider for Vmware {
+    fn id(&self) -> &'static str {
+        "vmware"
+    }
+
+    fn name(&self) -> &'static str {
+        "VMware vSphere"
+    }
+
+    fn matches(&self, facts: &Facts) -> Option<String> {
+        let dmi = &facts.dmi;
+        if dmi.sys_vendor == "VMware, Inc." || dmi.product_name.to_ascii_lowercase().contains("vmware") {
+            return Some(format!("DMI vendor {:?}, product {:?}", dmi.sys_vendor, dmi.product_name));
+        }
+        // Nested hypervisors pass the signature on; a vendor that names another platform is then the truth.
+        let unnamed = dmi.sys_vendor.is_empty();
+        (facts.hypervisor.as_deref() == Some("VMwareVMware") && unnamed)
+            .then(|| "CPUID signature VMwareVMware".to_owned())
+    }
+
+    fn needs_network(&self) -> bool {
+        false
+    }
+
+    fn fetch(&self, world: &dyn World) -> Result<Option<Instance>> {
+        let uuid = world.text(Ask::File("/sys/class/dmi/id/product_uuid")).unwrap_or_default();
+        let Some(mut instance) = parse(&read(world)?, &uuid)? else { return Ok(None) };
+        let links: Vec<Link> = match world.ask(Ask::Links)? {
+            Some(json) => serde_json::from_slice(&json)?,
+            None => Vec::new(),
+        };
+        add_host(&mut instance, &links);
+        Ok(Some(instance))
+    }
+
+    fn report(&self, world: &dyn World, report: &Report<'_>) -> Result<()> {
+        world.set_guestinfo("guestinfo.footplate.state", report.state.as_bytes())?;
+        // An empty value can't be set; a blank says that there is nothing.
+        let error: String =
+            report.error.unwrap_or(" ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        world.set_guestinfo("guestinfo.footplate.error", error.as_bytes())
+    }
+}
+
+/// Reads all keys until two passes agree.
+fn read(world: &dyn World) -> Result<Values> {
+    let pass = || -> Result<Values> {
+        let mut values = Values::default();
+        for (key, (value, encoding)) in KEYS.iter().zip(&mut values.0) {
+            *value = world.ask(Ask::Guestinfo(key))?.filter(|v| !is_empty(v)).map(Secret::new);
+            if value.is_some() {
+                let name = world.ask(Ask::Guestinfo(&format!("{key}.encoding")))?.unwrap_or_default();
+                *encoding =
+                    if is_empty(&name) { String::new() } else { String::from_utf8_lossy(&name).into_owned() };
+            }
+        }
+        Ok(values)
+    };
+    let mut last = pass()?;
+    for _ in 1..MAX_PASSES {
+        let next = pass()?;
+        if next == last {
+            return Ok(last);
+        }
+        last = next;
+    }
+    bail!("guestinfo changes while it is read: {MAX_PASSES} passes over its keys and no two alike")
+}
+
+/// Absent by vSphere's conventions: keys can't be deleted, so they are set to `---` or to blanks.
+fn is_empty(value: &[u8]) -> bool {
+    matches!(value.trim_ascii(), b"" | b"---")
+}
+
+/// What the values mean; `None` where there are none.
+fn parse(values: &Values, uuid: &str) -> Result<Option<Instance>> {
+    let [metadata, user_data, vendor_data] = &values.0;
+    if values.0.iter().all(|(v, _)| v.is_none()) {
+        return Ok(None);
+    }
+    let mut instance = Instance {
+        platform: Vmware.id(),
+        user_data: decode(KEYS[1], user_data)?.map(Secret::new),
+        vendor_data: decode(KEYS[2], vendor_data)?.map(Secret::new),
+        ..Instance::default()
+    };
+    if let Some(bytes) = decode(KEYS[0], metadata)? {
+        let node = read_mapping(KEYS[0], &bytes)?;
+        read_metadata(&node, &mut instance)?;
+    }
+    if instance.instance_id.is_empty() {
+        instance.instance_id = uuid.to_ascii_lowercase();
+    }
+    if instance.instance_id.is_empty() {
+        return Err(Finding::error(KEYS[0], "no instance-id, and DMI has no product_uuid to take its place")
+            .hint("set instance-id in guestinfo.metadata")
+            .into());
+    }
+    Ok(Some(instance))
+}
+
+/// Undoes a value's encoding. cloud-init tolerates data that is not packed although its encoding says gzip.
+fn decode(key: &str, (value, name): &(Option<Secret>, String)) -> Result<Option<Vec<u8>>> {
+    let Some(value) = value else { return Ok(None) };
+    let fail = |place: String, what: String| Finding::error(place, what);
+    let Some(encoding) = Encoding::by_name(name) else {
+        let finding = fail(format!("{key}.encoding"), format!("{name:?} is no known encoding"));
+        return Err(finding.hint(Encoding::HINT).into());
+    };
+    let decoded = match encoding {
+        Encoding::GzipBase64 => envelope::base64(value.expose()),
+        Encoding::Gzip => Ok(value.expose().to_vec()),
+        other => other.decode(value.expose()),
+    };
+    let decoded = decoded.and_then(|d| if envelope::is_gzip(&d) { envelope::gunzip(&d) } else { Ok(d) });
+    decoded.map(Some).map_err(|what| fail(key.to_owned(), what).into())
+}
+
+fn read_metadata(node: &Node, instance: &mut Instance) -> Result<()> {
+    instance.instance_id = text_of(node, &["instance-id", "instance_id"]).unwrap_or_default().to_owned();
+    let hostname = text_of(node, &["local-hostname", "local_hostname", "hostname"]);
+    if let Some(name) = hostname {
+        if let Err(what) = crate::decode::cloud_config::check_hostname(name) {
+            return Err(Finding::error(format!("{}: local-hostname", KEYS[0]), what).into());
+        }
+        instance.hostname = Some(name.to_owned());
+    }
+    if let Some(wait) = node.get("wait-on-network").or_else(|| node.get("wait_on_network")) {
+        let asks = |family: &str| wait.get(family).and_then(Node::bool).unwrap_or(false);
+        instance.wait_for = WaitFor { ipv4: asks("ipv4"), ipv6: asks("ipv6") };
+    }
+    let keys = ["public-keys-data", "public_keys_data", "public-keys", "public_keys"];
+    if let Some(keys) = keys.iter().find_map(|k| node.get(k)) {
+        let texts: Vec<&str> = match &keys.value {
+            Value::List(items) => items.iter().filter_map(Node::text).collect(),
+            _ => keys.text().map(|t| t.lines().collect()).unwrap_or_default(),
+        };
+        instance.ssh_keys =
+            texts.into_iter().map(|k| k.trim().to_owned()).filter(|k| !k.is_empty()).collect();
+    }
+    if let Some(network) = node.get("network").filter(|n| !n.is_null()) {
+        match network.text() {
+            // A string is the config once more encoded, as `network.encoding` says.
+            Some(text) => {
+                let name = text_of(node, &["network.encoding"]).unwrap_or_default().to_owned();
+                let key = format!("{}: network", KEYS[0]);
+                let bytes = decode(&key, &(Some(Secret::from(text)), name))?.unwrap_or_default();
+                read_network(&read_mapping(&key, &bytes)?, instance);
+            }
+            None => read_network(network, instance),
+        }
+    }
+    if let Json::Object(map) = node.to_json() {
+        instance.metadata = map;
+    }
+    Ok(())
+}
+
+/// What cloud-init adds on VMware from the running machine, unless guestinfo has it: the names and the addresses that
+/// the default routes leave by. Without a default route yet, the first address that the metadata sets.
+fn add_host(instance: &mut Instance, links: &[Link]) {
+    let family = |address: &str, v6: bool| -> Option<String> {
+        let ip: IpAddr = address.split('/').next()?.parse().ok()?;
+        let usable = match ip {
+            IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
+            IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local(),
+        };
+        (usable && ip.is_ipv6() == v6).then(|| ip.to_string())
+    };
+    let local = |v6: bool| {
+        let routed = links.iter().filter(|l| if v6 { l.default_route.1 } else { l.default_route.0 });
+        let live = routed.flat_map(|l| &l.addresses).find_map(|a| family(a, v6));
+        live.or_else(|| {
+            let configured = instance.network.iter().flat_map(|n| &n.interfaces).flat_map(|i| &i.addresses);
+            configured.map(|a| a.cidr.to_string()).find_map(|a| family(&a, v6))
+        })
+    };
+    let (v4, v6) = (local(false), local(true));
+    let mut interfaces: Map<String, Json> = Map::new();
+    for link in links.iter().filter(|l| !l.addresses.is_empty() && !l.mac.is_empty()) {
+        let addresses = |v6: bool| -> Vec<Json> {
+            link.addresses
+                .iter()
+                .filter_map(|a| family(a, v6))
+                .map(|a| serde_json::json!({ "addr": a }))
+                .collect()
+        };
+        let entry = serde_json::json!({ "ipv4": addresses(false), "ipv6": addresses(true) });
+        interfaces.insert(link.mac.clone(), entry);
+    }
+    let metadata = &mut instance.metadata;
+    let mut add = |key: &str, value: Option<&str>| {
+        if let Some(value) = value
+            && !metadata.contains_key(key)
+        {
+            metadata.insert(key.to_owned(), Json::from(value));
+        }
+    };
+    for key in ["hostname", "local-hostname", "local_hostname"] {
+        add(key, instance.hostname.as_deref());
+    }
+    add("local-ipv4", v4.as_deref());
+    add("local-ipv6", v6.as_deref());
+    if let Json::Object(network) = metadata.entry("network").or_insert_with(|| Json::Object(Map::new())) {
+        network.insert("interfaces".to_owned(), serde_json::json!({ "by-mac": interfaces }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(metadata: &str, encoding: &str) -> Values {
+        let mut values = Values::default();
+        values.0[0] = (Some(Secret::from(metadata)), encoding.to_owned());
+        values
+    }
+
+    #[test]
+    fn metadata_is_yaml_or_json_in_any_encoding() {
+        let cases = [
+            ("instance-id: n1\nlocal-hostname: n1.example.com\n", ""),
+            ("{\"instance-id\": \"n1\", \"local-hostname\": \"n1.example.com\"}", ""),
+            ("aW5zdGFuY2UtaWQ6IG4xCmxvY2FsLWhvc3RuYW1lOiBuMS5leGFtcGxlLmNvbQo=", "b64"),
+            ("aW5zdGFuY2UtaWQ6IG4xCmxvY2FsLWhvc3RuYW1lOiBuMS5leGFtcGxlLmNvbQo=", "gz+b64"),
+        ];
+        for (text, encoding) in cases {
+            let instance = parse(&values(text, encoding), "").unwrap().unwrap();
+            assert_eq!(instance.instance_id, "n1", "{text}");
+            assert_eq!(instance.hostname.as_deref(), Some("n1.example.com"), "{text}");
+        }
+        assert_eq!(parse(&values("a: 1", ""), "4211-ABC").unwrap().unwrap().instance_id, "4211-abc");
+        assert!(parse(&Values::default(), "x").unwrap().is_none());
+        assert!(is_empty(b" --- \n") && is_empty(b"  ") && !is_empty(b"-"));
+    }
+
+    #[test]
+    fn broken_metadata_is_named() {
+        let cases = [
+            ("a: 1", "rot13", "guestinfo.metadata.encoding: \"rot13\" is no known encoding"),
+            ("a: [", "", "guestinfo.metadata: not YAML"),
+            ("- a", "", "guestinfo.metadata: takes a YAML or JSON mapping, this is a list"),
+            ("a*b", "base64", "guestinfo.metadata: not base64"),
+            ("a: 1", "", "no instance-id"),
+            ("instance-id: n\nlocal-hostname: a b\n", "", "no name for a machine"),
+        ];
+        for (text, encoding, want) in cases {
+            let error = parse(&values(text, encoding), "").unwrap_err().to_string();
+            assert!(error.contains(want), "{text}: {error}");
+        }
+    }
+}
