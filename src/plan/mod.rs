@@ -1,4 +1,91 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Plans: model in, model out. Pure: what is to be on the machine, before anything touches it.
 
+pub mod kubeadm;
 pub mod network;
+mod users;
+
+use crate::model::config::{NodeConfig, Ntp};
+use crate::model::instance::Instance;
+use crate::model::plan::{File, Item, Plan};
+
+/// Where footplate's binary is baked. A unit needs a fixed path, and `/opt` is the place on Flatcar that can be written.
+pub const BINARY: &str = "/opt/bin/footplate";
+
+/// State that lasts, `0700`.
+pub const STATE_DIR: &str = "/var/lib/footplate";
+
+/// State of this boot, `0700`.
+pub const RUN_DIR: &str = "/run/footplate";
+
+/// Where unit files go that win over those of `/usr`.
+const UNIT_DIR: &str = "/etc/systemd/system";
+
+/// The node as its bootstrap data wants it. The order is on purpose not cloud-init's: users come before the files that
+/// they own, and the bootstrap's script comes last, since its presence is what lets the bootstrap start.
+pub fn node(config: &NodeConfig, instance: &Instance) -> Plan {
+    let mut plan = Plan::default();
+    plan.items.extend(config.hostname.clone().map(Item::Hostname));
+    kubeadm::bootcmd(&config.bootcmd, instance, &mut plan);
+    users::users(&config.users, &mut plan);
+    files(config, &mut plan);
+    plan.items.extend(config.ntp.iter().filter_map(ntp));
+    kubeadm::bootstrap(&config.runcmd, instance, &mut plan);
+    plan
+}
+
+/// Files, each path once: an entry that appends to one that comes before it makes one file of both, so that a second
+/// run finds what it looks for.
+fn files(config: &NodeConfig, plan: &mut Plan) {
+    let mut files: Vec<File> = Vec::new();
+    for spec in &config.files {
+        let file = File {
+            place: spec.place.clone(),
+            path: spec.path.clone(),
+            content: spec.content.clone(),
+            append: spec.append,
+            mode: spec.mode,
+            owner: spec.owner.clone(),
+            restart: None,
+        };
+        match files.iter_mut().find(|f| f.path == file.path) {
+            Some(first) if file.append => {
+                let content = [first.content.expose(), file.content.expose()].concat();
+                *first = File { content: content.into(), append: first.append, ..file };
+            }
+            // The later entry replaces the earlier one, as writing one after the other would.
+            Some(first) => *first = file,
+            None => files.push(file),
+        }
+    }
+    plan.items.extend(files.into_iter().map(Item::File));
+}
+
+/// Time servers for systemd-timesyncd. Without any, the image's own are kept.
+fn ntp(ntp: &Ntp) -> Option<Item> {
+    let text =
+        format!("# Written by footplate from the bootstrap data.\n[Time]\nNTP={}\n", ntp.servers.join(" "));
+    let mut file = File::ours("/etc/systemd/timesyncd.conf.d/50-footplate.conf", text);
+    file.place = "ntp".to_owned();
+    file.restart = Some("systemd-timesyncd.service");
+    (!ntp.servers.is_empty()).then_some(Item::File(file))
+}
+
+/// The network as networkd's files, the machine's name, and nothing left of what an earlier config wrote: `present` are
+/// the names in networkd's directory.
+pub fn network_items(rendered: &network::Rendered, present: &[String], hostname: Option<&str>) -> Vec<Item> {
+    let mut items: Vec<Item> = hostname.map(|h| Item::Hostname(h.to_owned())).into_iter().collect();
+    for name in present.iter().filter(|n| n.starts_with(network::PREFIX)) {
+        let path = format!("{}/{name}", network::DIR);
+        if rendered.files.iter().all(|f| f.path != path) {
+            items.push(Item::Absent(path));
+        }
+    }
+    for file in &rendered.files {
+        let mut item = File::ours(&file.path, file.contents.as_bytes()).mode(file.mode);
+        item.place = "network".to_owned();
+        item.owner.group = Some(file.group.unwrap_or("root").to_owned());
+        items.push(Item::File(item));
+    }
+    items
+}

@@ -21,11 +21,11 @@ use matching::{Address, address_of, is_glob};
 pub use unit::{Section, Unit, Unwritable};
 
 /// Where networkd and udev look for an administrator's files.
-const DIR: &str = "/etc/systemd/network";
+pub const DIR: &str = "/etc/systemd/network";
 
 /// Sorts after what a person or the kernel's command line wrote (`00` to `10-dracut-cmdline`), before an image's
 /// defaults (Flatcar's `yy-` and `zz-`).
-const PREFIX: &str = "15-footplate-";
+pub const PREFIX: &str = "15-footplate-";
 
 /// What a default file of systemd (`99-default.link`) says; the first `.link` file to match is the only one that counts,
 /// so one of ours that gives no name must say it again, or the NIC keeps the kernel's `eth0`.

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Makes a root as its [`Plan`] pictures it, and says of each thing whether it was so already.
+
+pub mod accounts;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use nix::sys::stat::SFlag;
+
+use crate::io::root::{Change, Ids, Root};
+use crate::io::systemd::Systemd;
+use crate::model::plan::{Directory, File, Item, Plan};
+use accounts::Accounts;
+
+/// Most of a file that is compared or appended to.
+const MAX_FILE: usize = 64 << 20;
+
+/// Time that a unit of [`Item::Run`] has; its own time-out is shorter.
+const RUN_LIMIT: std::time::Duration = std::time::Duration::from_secs(1800);
+
+/// What became of one thing of the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The thing, `file /etc/hosts` for instance; no value.
+    pub what: String,
+    /// What was done, or would be.
+    pub done: Done,
+    /// What a person should know of it: how it differed, or why it was left out.
+    pub detail: String,
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// It was as pictured.
+    Unchanged,
+    /// Nothing stood there: what [`compare`] tells apart from a change.
+    Absent,
+    /// It is now as pictured, or would be.
+    Changed,
+    /// It could not be done here and the detail says why; the rest stands without it.
+    LeftOut,
+}
+
+/// Checks what can be checked before anything is written: owners exist, paths are what they are taken for. With
+/// `dry`, goes on to tell what would change.
+///
+/// # Errors
+/// All reasons why the plan can't be applied, one a line.
+pub fn compare(plan: &Plan, root: &Root) -> Result<Vec<Outcome>> {
+    let mut accounts = Accounts::read(root)?;
+    let (mut outcomes, mut problems) = (Vec::new(), Vec::new());
+    for item in &plan.items {
+        match compare_item(item, root, &mut accounts) {
+            Ok(outcome) => outcomes.push(outcome),
+            Err(error) => problems.push(format!("{error:#}")),
+        }
+    }
+    if problems.is_empty() { Ok(outcomes) } else { Err(anyhow!(problems.join("\n"))) }
+}
+
+/// Applies a plan that [`compare`] found sound. On a live root units are restarted where their files changed.
+///
+/// # Errors
+/// The first thing that could not be done; what came before it stands, what comes after it was not touched.
+pub fn apply(plan: &Plan, root: &Root, mut seen: impl FnMut(&Outcome)) -> Result<Vec<Outcome>> {
+    let mut accounts = Accounts::read(root)?;
+    let (mut outcomes, mut restarts): (Vec<Outcome>, Vec<&str>) = (Vec::new(), Vec::new());
+    for item in &plan.items {
+        let outcome = apply_item(item, root, &mut accounts).with_context(|| name(item))?;
+        seen(&outcome);
+        if let (Item::File(File { restart: Some(unit), .. }), Done::Changed) = (item, outcome.done) {
+            restarts.push(unit);
+        }
+        outcomes.push(outcome);
+    }
+    if root.live() && !restarts.is_empty() {
+        let systemd = Systemd::connect()?;
+        for unit in restarts {
+            let job = systemd.start("ReloadOrRestartUnit", unit)?;
+            let result = systemd.wait(job, RUN_LIMIT)?;
+            if result != "done" {
+                bail!("restarting {unit}: {result}");
+            }
+        }
+    }
+    Ok(outcomes)
+}
+
+/// What an item is called in messages.
+fn name(item: &Item) -> String {
+    match item {
+        Item::Hostname(_) => "hostname".to_owned(),
+        Item::Directory(d) => format!("directory {}", d.path),
+        Item::File(f) => format!("file {}", f.path),
+        Item::Link { path, .. } => format!("link {path}"),
+        Item::Absent(path) => format!("no file {path}"),
+        Item::User(u) => format!("user {}", u.name),
+        Item::Run { unit, .. } => format!("run {unit}"),
+    }
+}
+
+fn outcome(item: &Item, change: Change, detail: impl Into<String>) -> Outcome {
+    let done = if change == Change::Changed { Done::Changed } else { Done::Unchanged };
+    Outcome { what: name(item), done, detail: detail.into() }
+}
+
+/// How a file is described: bits, owner, size.
+fn describe(file: &File) -> String {
+    let how = if file.append { ", appended" } else { "" };
+    format!("{:04o} {} {} bytes{how}", file.mode, file.owner, file.content.len())
+}
+
+fn file_ids(file: &File, accounts: &Accounts) -> Result<Ids> {
+    accounts.ids(&file.owner).map_err(|e| anyhow!("{}.owner: {e} on this machine or among users", file.place))
+}
+
+/// What the file shall hold: its content, or what it holds with the content behind it.
+fn wanted(file: &File, have: Option<Vec<u8>>) -> Vec<u8> {
+    let content = file.content.expose();
+    match have {
+        Some(have) if file.append && have.ends_with(content) => have,
+        Some(have) if file.append => [&have, content].concat(),
+        _ => content.to_vec(),
+    }
+}
+
+fn compare_item(item: &Item, root: &Root, accounts: &mut Accounts) -> Result<Outcome> {
+    let absent = match item {
+        Item::Hostname(_) => root.meta("/etc/hostname")?.is_none(),
+        Item::Directory(Directory { path, .. }) | Item::File(File { path, .. }) => root.meta(path)?.is_none(),
+        Item::Link { path, .. } => root.link_target(path)?.is_none(),
+        Item::User(user) => accounts.home(&user.name).is_none(),
+        Item::Absent(_) | Item::Run { .. } => false,
+    };
+    let outcome = |changed: bool, detail: String| Outcome {
+        what: name(item),
+        done: match (changed, absent) {
+            (false, _) => Done::Unchanged,
+            (true, true) => Done::Absent,
+            (true, false) => Done::Changed,
+        },
+        detail,
+    };
+    Ok(match item {
+        Item::Hostname(name) => {
+            let have = root.read("/etc/hostname", MAX_FILE)?.unwrap_or_default();
+            outcome(have != format!("{name}\n").as_bytes(), name.clone())
+        }
+        Item::Directory(dir) => {
+            let ids = settable(root, accounts.ids(&dir.owner)?);
+            let same = root.meta(&dir.path)?.is_some_and(|m| m.kind == SFlag::S_IFDIR && m.is(dir.mode, ids));
+            outcome(!same, format!("{:04o} {}", dir.mode, dir.owner))
+        }
+        Item::File(file) => {
+            let ids = settable(root, file_ids(file, accounts)?);
+            let meta = root.meta(&file.path)?;
+            if meta.is_some_and(|m| m.kind == SFlag::S_IFDIR) {
+                bail!("{}: {} is a directory", file.place, file.path);
+            }
+            let same = meta.is_some_and(|m| m.is(file.mode, ids));
+            let have = root.read(&file.path, MAX_FILE)?;
+            let same = same && have.as_ref().is_some_and(|h| *h == wanted(file, Some(h.clone())));
+            outcome(!same, describe(file))
+        }
+        Item::Link { path, target } => {
+            outcome(root.link_target(path)?.as_deref() != Some(target), format!("-> {target}"))
+        }
+        Item::Absent(path) => outcome(root.meta(path)?.is_some(), "a leftover".to_owned()),
+        Item::User(user) => {
+            let before = accounts.fingerprint();
+            accounts.put(user)?;
+            let home = accounts.home(&user.name).unwrap_or_default();
+            let keys = missing_keys(root, &home, &user.ssh_keys)?;
+            let changed = before != accounts.fingerprint() || !keys.is_empty();
+            outcome(changed, format!("{} groups, {} keys", user.groups.len(), user.ssh_keys.len()))
+        }
+        Item::Run { reason, .. } => outcome(root.live(), (*reason).to_owned()),
+    })
+}
+
+fn settable(root: &Root, ids: Ids) -> Ids {
+    if root.privileged() { ids } else { Ids::default() }
+}
+
+fn apply_item(item: &Item, root: &Root, accounts: &mut Accounts) -> Result<Outcome> {
+    let ours = Ids { uid: Some(0), gid: Some(0) };
+    Ok(match item {
+        Item::Hostname(name) => {
+            let mut change = root.put("/etc/hostname", format!("{name}\n").as_bytes(), 0o644, ours)?;
+            if root.live() && nix::unistd::gethostname()?.to_string_lossy() != name.as_str() {
+                nix::unistd::sethostname(name).context("sethostname")?;
+                change = Change::Changed;
+            }
+            outcome(item, change, name.clone())
+        }
+        Item::Directory(dir) => {
+            let change = root.put_dir(&dir.path, dir.mode, accounts.ids(&dir.owner)?)?;
+            outcome(item, change, format!("{:04o} {}", dir.mode, dir.owner))
+        }
+        Item::File(file) => {
+            let ids = file_ids(file, accounts)?;
+            let have = if file.append { root.read(&file.path, MAX_FILE)? } else { None };
+            let change = root.put(&file.path, &wanted(file, have), file.mode, ids)?;
+            let others = ids.uid.is_some_and(|u| u != 0) || ids.gid.is_some_and(|g| g != 0);
+            let note = if others && !root.privileged() { "; owner left out: needs root" } else { "" };
+            outcome(item, change, describe(file) + note)
+        }
+        Item::Link { path, target } => outcome(item, root.put_link(path, target)?, format!("-> {target}")),
+        Item::Absent(path) => outcome(item, root.remove(path)?, "a leftover"),
+        Item::User(user) => {
+            accounts.put(user)?;
+            let mut change = accounts.write(root)?;
+            let home = accounts.home(&user.name).unwrap_or_default();
+            let ids =
+                accounts.ids(&crate::model::config::Owner { user: Some(user.name.clone()), group: None })?;
+            let ids = Ids { uid: ids.uid, gid: accounts.primary_group(&user.name) };
+            if user.create_home && !user.system && root.meta(&home)?.is_none() {
+                make_home(root, &home, ids)?;
+                change = Change::Changed;
+            }
+            if !user.ssh_keys.is_empty() && put_keys(root, &home, &user.ssh_keys, ids)? == Change::Changed {
+                change = Change::Changed;
+            }
+            let note = if root.privileged() { "" } else { "; owner of the home left out: needs root" };
+            outcome(item, change, format!("{} groups, {} keys{note}", user.groups.len(), user.ssh_keys.len()))
+        }
+        Item::Run { unit, reason } if root.live() => {
+            let systemd = Systemd::connect()?;
+            systemd.reload()?;
+            let job = systemd.start("StartUnit", unit)?;
+            let result = systemd.wait(job, RUN_LIMIT)?;
+            // cloud-init goes on too: the status of a script without `set -e` is that of its last line only.
+            let note = if result == "done" {
+                String::new()
+            } else {
+                format!("; it ended as {result}, see its journal")
+            };
+            outcome(item, Change::Changed, format!("{reason}{note}"))
+        }
+        Item::Run { reason, .. } => Outcome {
+            what: name(item),
+            done: Done::LeftOut,
+            detail: format!("{reason}; starts with the next boot"),
+        },
+    })
+}
+
+/// A home as useradd makes it: nobody else's, with what the skeleton holds at its top.
+fn make_home(root: &Root, home: &str, ids: Ids) -> Result<()> {
+    root.make_dirs(home.rsplit_once('/').map_or("", |(above, _)| above), Ids { uid: Some(0), gid: Some(0) })?;
+    root.put_dir(home, 0o700, ids)?;
+    for name in root.list("/etc/skel")? {
+        let (from, to) = (format!("/etc/skel/{name}"), format!("{home}/{name}"));
+        if let Some(target) = root.link_target(&from)? {
+            root.put_link(&to, &target)?;
+            root.chown(&to, ids)?;
+        } else if let (Some(meta), true) = (root.meta(&from)?, name != ".ssh")
+            && meta.kind == SFlag::S_IFREG
+        {
+            let bytes = root.read(&from, MAX_FILE)?.unwrap_or_default();
+            root.put(&to, &bytes, meta.mode, ids)?;
+        }
+    }
+    Ok(())
+}
+
+fn missing_keys(root: &Root, home: &str, keys: &[String]) -> Result<Vec<String>> {
+    let have = root.read(&format!("{home}/.ssh/authorized_keys"), MAX_FILE)?.unwrap_or_default();
+    let have = String::from_utf8_lossy(&have).into_owned();
+    Ok(keys.iter().filter(|k| !have.lines().any(|l| l.trim() == k.trim())).cloned().collect())
+}
+
+/// Adds keys to those that may log in. Flatcar's update-ssh-keys makes `authorized_keys` anew from the files of
+/// `authorized_keys.d` where that directory exists, so they go there too.
+fn put_keys(root: &Root, home: &str, keys: &[String], ids: Ids) -> Result<Change> {
+    let (dir, parts) = (format!("{home}/.ssh"), format!("{home}/.ssh/authorized_keys.d"));
+    let mut change = root.put_dir(&dir, 0o700, ids)?;
+    let missing = missing_keys(root, home, keys)?;
+    if !missing.is_empty() {
+        let path = format!("{dir}/authorized_keys");
+        let mut text = root.read(&path, MAX_FILE)?.unwrap_or_default();
+        if !text.is_empty() && !text.ends_with(b"\n") {
+            text.push(b'\n');
+        }
+        text.extend(missing.iter().flat_map(|k| [k.as_bytes(), b"\n"].concat()));
+        change = root.put(&path, &text, 0o600, ids)?;
+    }
+    if root.meta(&parts)?.is_some() {
+        let text: String = keys.iter().map(|k| format!("{k}\n")).collect();
+        if root.put(&format!("{parts}/footplate"), text.as_bytes(), 0o600, ids)? == Change::Changed {
+            change = Change::Changed;
+        }
+    }
+    Ok(change)
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The user's commands as scripts and units: footplate runs none of them, systemd does.
+
+use super::{BINARY, RUN_DIR, STATE_DIR, UNIT_DIR};
+use crate::model::config::Owner;
+use crate::model::instance::Instance;
+use crate::model::plan::{Bootstrap, Directory, File, Item, Plan};
+use crate::model::secret::Secret;
+
+/// The unit of the bootstrap, the name that Cluster API's own Ignition data uses.
+pub const UNIT: &str = "kubeadm.service";
+
+/// The bootstrap's script. It stands in memory only, and its presence is the bootstrap's permission to run: it is made
+/// when everything before it succeeded in this boot, and removed when the bootstrap ended.
+pub const SCRIPT: &str = "/run/footplate/bootstrap";
+
+/// Where the script leaves kubeadm's own exit status.
+pub const KUBEADM_STATUS: &str = "/run/footplate/kubeadm.status";
+
+/// A node that has this file is a member of its cluster: kubeadm never runs there again.
+pub const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
+
+/// Cluster API looks for this file to see that the bootstrap succeeded
+/// ([contract](https://cluster-api.sigs.k8s.io/developer/providers/contracts/bootstrap-config#sentinel-file)).
+pub const SENTINEL: &str = "/run/cluster-api/bootstrap-success.complete";
+
+/// The unit of `bootcmd`.
+const BOOTCMD_UNIT: &str = "footplate-bootcmd.service";
+
+/// `/opt/bin` first: on Flatcar what images add stands there, and an older namesake in `/usr/bin` must not win. Last,
+/// what stands in for cloud-init's helpers.
+const PATH: &str =
+    "/opt/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/var/lib/footplate/bin";
+
+/// cloud-init's helper that runs a command once, once per instance or always; configs call it from bootcmd.
+const CLOUD_INIT_PER: &str = r#"#!/bin/sh
+# Stands in for cloud-init's helper: cloud-init-per once|instance|always NAME COMMAND [ARGUMENT...]
+case "$1" in
+    once) dir=/var/lib/footplate/per/once ;;
+    instance) dir=/var/lib/footplate/per/instance-${INSTANCE_ID:-none} ;;
+    always) shift 2 && exec "$@" ;;
+    *) echo "usage: cloud-init-per once|instance|always NAME COMMAND..." >&2; exit 64 ;;
+esac
+name=$2
+shift 2 && mkdir -p "$dir" || exit 74
+[ -e "$dir/$name" ] && exit 0
+"$@" && : > "$dir/$name"
+"#;
+
+/// What the script begins with: kubeadm is wrapped by a function that keeps its exit status, since the script's own is
+/// that of its last command.
+const PRELUDE: &str = r#"#!/bin/sh
+# Written by footplate from the bootstrap data's runcmd; run once, by kubeadm.service.
+kubeadm() {
+    command kubeadm "$@" && footplate_status=0 || footplate_status=$?
+    case " $* " in *" init "* | *" join "*) echo "$footplate_status" > /run/footplate/kubeadm.status ;; esac
+    return "$footplate_status"
+}
+"#;
+
+/// `bootcmd`: a unit that runs at every boot, and that ran at this one before anything else is applied.
+pub(super) fn bootcmd(lines: &[Secret], instance: &Instance, plan: &mut Plan) {
+    if lines.is_empty() {
+        return;
+    }
+    let unit = format!(
+        "# Written by footplate from the bootstrap data's bootcmd.\n\
+         [Unit]\n\
+         Description=Commands of the bootstrap data for every boot\n\
+         # They prepare what these use.\n\
+         Before=containerd.service kubelet.service {UNIT}\n\
+         \n\
+         [Service]\n\
+         Type=oneshot\n\
+         RemainAfterExit=yes\n\
+         Environment=PATH={PATH} {}\n\
+         ExecStart=/bin/sh {STATE_DIR}/bootcmd\n\
+         # Commands that hang must not hold the boot for ever.\n\
+         TimeoutStartSec=15min\n\
+         \n\
+         [Install]\n\
+         WantedBy=multi-user.target\n",
+        instance_id(instance),
+    );
+    helper(lines, plan);
+    let script = script("#!/bin/sh\n# Written by footplate from the bootstrap data's bootcmd.\n", lines);
+    plan.items.push(file("bootcmd", format!("{STATE_DIR}/bootcmd"), script, 0o700));
+    plan.items.push(file("bootcmd", format!("{UNIT_DIR}/{BOOTCMD_UNIT}"), unit, 0o644));
+    plan.items.push(enabled(BOOTCMD_UNIT));
+    plan.items.push(Item::Run { unit: BOOTCMD_UNIT.to_owned(), reason: "the bootstrap data's bootcmd" });
+}
+
+/// `runcmd`: the bootstrap.
+pub(super) fn bootstrap(lines: &[Secret], instance: &Instance, plan: &mut Plan) {
+    if lines.is_empty() {
+        return;
+    }
+    let unit = format!(
+        "# Written by footplate from the bootstrap data's runcmd.\n\
+         [Unit]\n\
+         Description=Bootstrap of this node by kubeadm\n\
+         # The script is there when footplate made everything that it needs in this boot, and only then.\n\
+         ConditionPathExists={SCRIPT}\n\
+         # A member of a cluster is never bootstrapped again.\n\
+         ConditionPathExists=!{KUBELET_CONF}\n\
+         Wants=network-online.target containerd.service\n\
+         # Files, users and names first.\n\
+         After=footplate.service\n\
+         # kubeadm talks to the API server and to containerd, and checks modules and sysctls.\n\
+         After=network-online.target containerd.service systemd-modules-load.service systemd-sysctl.service\n\
+         # Programs that come in extension images, and a clock that certificates can be checked by.\n\
+         After=systemd-sysext.service time-sync.target\n\
+         \n\
+         [Service]\n\
+         Type=oneshot\n\
+         Environment=PATH={PATH} HOME=/root {}\n\
+         ExecStart=/bin/sh {SCRIPT}\n\
+         # Whatever the end: keep the result, say why, tell the platform.\n\
+         ExecStopPost=-{BINARY} report\n\
+         StandardOutput=journal+console\n\
+         # kubeadm gives up by itself after minutes; what hangs is ended before the machine is given up by its owner.\n\
+         TimeoutStartSec=30min\n\
+         \n\
+         [Install]\n\
+         WantedBy=multi-user.target\n",
+        instance_id(instance),
+    );
+    helper(lines, plan);
+    plan.items.push(file("runcmd", format!("{UNIT_DIR}/{UNIT}"), unit, 0o644));
+    plan.items.push(enabled(UNIT));
+    plan.items.push(Item::Directory(Directory {
+        path: RUN_DIR.to_owned(),
+        mode: 0o700,
+        owner: Owner::root(),
+    }));
+    plan.items.push(file("runcmd", SCRIPT.to_owned(), script(PRELUDE, lines), 0o700));
+    plan.bootstrap = Some(Bootstrap { unit: UNIT.to_owned() });
+}
+
+/// The state's directories, and cloud-init's helper where a command calls it.
+fn helper(lines: &[Secret], plan: &mut Plan) {
+    let directory =
+        Item::Directory(Directory { path: STATE_DIR.to_owned(), mode: 0o700, owner: Owner::root() });
+    if !plan.items.contains(&directory) {
+        plan.items.push(directory);
+    }
+    let name = b"cloud-init-per";
+    if lines.iter().any(|l| l.expose().windows(name.len()).any(|w| w == name)) {
+        let item = file("footplate", format!("{STATE_DIR}/bin/cloud-init-per"), CLOUD_INIT_PER, 0o755);
+        if !plan.items.contains(&item) {
+            plan.items.push(item);
+        }
+    }
+}
+
+fn file(place: &str, path: String, content: impl Into<Vec<u8>>, mode: u32) -> Item {
+    Item::File(File { place: place.to_owned(), ..File::ours(path, content).mode(mode) })
+}
+
+fn enabled(unit: &str) -> Item {
+    let path = format!("{UNIT_DIR}/multi-user.target.wants/{unit}");
+    Item::Link { path, target: format!("{UNIT_DIR}/{unit}") }
+}
+
+fn script(prelude: &str, lines: &[Secret]) -> Vec<u8> {
+    let mut script = prelude.as_bytes().to_vec();
+    for line in lines {
+        script.extend_from_slice(line.expose());
+        script.push(b'\n');
+    }
+    script
+}
+
+/// The instance's id as an assignment in a unit file, quoted as systemd.syntax(7) says; `%` begins a specifier there.
+fn instance_id(instance: &Instance) -> String {
+    let id: String = instance.instance_id.chars().filter(|c| !c.is_control()).collect();
+    format!("\"INSTANCE_ID={}\"", id.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%"))
+}
