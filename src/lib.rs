@@ -1,6 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-//! x
+//! Sets up a Flatcar node from its provider's metadata and Cluster API's bootstrap data.
+//!
+//! The modules stand in the order of the pipe:
+//!
+//! ```text
+//! Facts ──detect──▶ Provider ──fetch──▶ Instance ──decode──▶ NodeConfig ──plan──▶ Plan ──apply──▶ Outcome ──start──▶ report
+//! ```
+//!
+//! Imports point one way: `model` ← {`decode`, `plan`}; `model` ← `io` ← {`provider`, `apply`, `state`, `report`} ←
+//! `run` ← `main`. Only `io` touches the machine. `ARCHITECTURE.md` tells the rest.
+
+pub mod model;
+
+pub mod error;
+pub mod io;
+
+pub mod provider;
 
 pub mod decode;
-pub mod model;
+
 pub mod plan;
+
+pub mod apply;
+pub mod state;
+
+pub mod report;
+pub mod timeline;
+
+pub mod cli;
+pub mod log;
+pub mod run;

@@ -5,6 +5,8 @@
 //! permanent address, driver, kind; `-` for none), the files in `out/`, what was found in `findings`, and what matched in
 //! `matches`. `BLESS=1 cargo test --test network` writes them anew; read the difference.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The command line: a contract, since units and image builds call it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Sets up a Flatcar node from its provider's metadata and Cluster API's bootstrap data.
+#[derive(Debug, Parser)]
+#[command(name = "footplate", version, about, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 well; 64 usage; 65 bad user-data; 69 no platform; 70 start or report failed; \
+    74 apply failed; 75 fetch failed. `plan` and `status` have more, see their help.";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write networkd's files, links and the hostname
+    #[command(
+        long_about = "Writes networkd's files, links and the hostname from what the machine can tell without a \
+        network. Where there is nothing, the image's default stays."
+    )]
+    Network(Network),
+    /// Fetch, decode, plan, apply, start and report: the whole
+    #[command(
+        long_about = "Fetches, decodes, plans, applies, starts and reports. With --root, units are written and \
+        enabled but not started, also with --root /."
+    )]
+    Provision(Provision),
+    /// Show what provision would do, as a diff
+    #[command(after_help = "Exit codes: 0 nothing to do; 2 changes.")]
+    Plan(Provision),
+    /// Tell whether user-data, or a Cluster API bootstrap Secret, is good here
+    #[command(after_help = "Exit codes: 0 good; 65 not.")]
+    Check(Input),
+    /// Show what a part of footplate makes of its input
+    Render(Render),
+    /// Settle kubeadm's result and tell the platform; run by kubeadm.service when it ended
+    Report(Report),
+    /// Show how the bootstrap stands
+    #[command(after_help = "Exit codes: 0 done; 1 failed; 2 running.")]
+    Status(Status),
+    /// Show where the boot's time went
+    Timeline(Timeline),
+    /// List the platforms, and which one this machine is and why
+    Platforms(Platforms),
+}
+
+/// How a command answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Where the metadata comes from: without any of these, the machine's own platform.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Source {
+    /// The platform, instead of finding it out
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["seed", "replay"])]
+    pub platform: Option<String>,
+    /// A NoCloud directory: user-data, meta-data, network-config, vendor-data
+    #[arg(long, value_name = "DIR", conflicts_with = "replay")]
+    pub seed: Option<PathBuf>,
+    /// A directory with a machine's answers
+    #[arg(long, value_name = "DIR")]
+    pub replay: Option<PathBuf>,
+}
+
+/// Arguments of `network`.
+#[derive(Debug, Args)]
+pub struct Network {
+    /// The source.
+    #[command(flatten)]
+    pub source: Source,
+    /// Write below this directory
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+}
+
+/// Arguments of `provision` and `plan`.
+#[derive(Debug, Args)]
+pub struct Provision {
+    /// The source.
+    #[command(flatten)]
+    pub source: Source,
+    /// Write below this directory, and start nothing
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct Input {
+    /// The file, `-` for standard input
+    pub file: PathBuf,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Arguments of `render`.
+#[derive(Debug, Args)]
+pub struct Render {
+    /// Which part
+    #[command(subcommand)]
+    pub what: RenderWhat,
+}
+
+/// Parts that render.
+#[derive(Debug, Subcommand)]
+pub enum RenderWhat {
+    /// A network config, or guestinfo.metadata with one, as networkd's files
+    Network(Input),
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// The source.
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// The machine's root directory
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+    /// Wait until it is done or failed
+    #[arg(long)]
+    pub wait: bool,
+    /// Wait no longer than this
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, requires = "wait")]
+    pub timeout: u64,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// How `timeline` answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum TimelineFormat {
+    /// Bars of text.
+    #[default]
+    Text,
+    /// A picture.
+    Svg,
+    /// For programs.
+    Json,
+}
+
+/// Arguments of `timeline`.
+#[derive(Debug, Args)]
+pub struct Timeline {
+    /// The machine's root directory
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: TimelineFormat,
+}
+
+/// Arguments of `platforms`.
+#[derive(Debug, Args)]
+pub struct Platforms {
+    /// The source.
+    #[command(flatten)]
+    pub source: Source,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}

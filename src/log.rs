@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The log: the journal with fields where a service manager listens, standard error elsewhere.
+
+use std::io::Write as _;
+
+use log::{LevelFilter, Log, Metadata, Record};
+use systemd_journal_logger::{JournalLog, connected_to_journal};
+
+/// Sets the log up. `quiet` keeps all but warnings and errors away from a terminal.
+pub fn init(quiet: bool) {
+    let journal = if connected_to_journal() { JournalLog::new().ok() } else { None };
+    let console = journal.is_some();
+    let level = if quiet && !console { LevelFilter::Warn } else { LevelFilter::Info };
+    // A second logger can't come up: this is called once.
+    let _ = log::set_boxed_logger(Box::new(Logger { journal }));
+    log::set_max_level(level);
+}
+
+struct Logger {
+    journal: Option<JournalLog>,
+}
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        // Libraries speak of their own affairs, at levels of their own choice.
+        metadata.target().starts_with("footplate")
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let prefix = match record.level() {
+            log::Level::Error => "error: ",
+            log::Level::Warn => "warning: ",
+            _ => "",
+        };
+        match &self.journal {
+            // Whoever reads a serial console has nothing else: what goes to the journal goes there too.
+            Some(journal) => {
+                journal.log(record);
+                crate::io::console(&format!("footplate: {prefix}{}", record.args()));
+            }
+            // Standard error that is closed can't be told so.
+            None => drop(writeln!(std::io::stderr(), "{prefix}{}", record.args())),
+        }
+    }
+
+    fn flush(&self) {}
+}

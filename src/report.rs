@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How the bootstrap went: kubeadm's own result, what its output says of the cause, and the sentinel that Cluster API
+//! looks for.
+
+use anyhow::Result;
+
+use crate::io::root::{Ids, Root};
+use crate::io::{exec, uptime_ms};
+use crate::plan::kubeadm::{KUBEADM_STATUS, KUBELET_CONF, SCRIPT, SENTINEL, UNIT};
+use crate::state::{self, Progress, StageStatus, Stamp, Status};
+
+const OURS: Ids = Ids { uid: Some(0), gid: Some(0) };
+
+/// Most that a status file or the script holds.
+const MAX_FILE: usize = 64 << 20;
+
+/// What kubeadm's output tells of a failure: a text of it in lower case, what that means, and what helps. The first row
+/// that is found decides, so a cause stands before what follows from it.
+const CAUSES: &[(&str, &str, &str)] = &[
+    (
+        "x509: certificate has expired or is not yet valid",
+        "a certificate is outside its validity: the clock may be wrong",
+        "compare `timedatectl` with the certificate's dates; the `ntp` key sets time servers",
+    ),
+    (
+        "x509: certificate signed by unknown authority",
+        "the API server's certificate is not signed by the cluster's CA",
+        "the endpoint in the join configuration leads to another cluster, or its CA was replaced",
+    ),
+    (
+        "cluster ca found in cluster-info configmap is invalid",
+        "the cluster's CA does not have the expected hash",
+        "discovery.bootstrapToken.caCertHashes is of another cluster",
+    ),
+    (
+        "none of the public keys",
+        "the cluster's CA does not have the expected hash",
+        "discovery.bootstrapToken.caCertHashes is of another cluster",
+    ),
+    (
+        "could not find a jws signature in the cluster-info",
+        "the bootstrap token has expired or was removed",
+        "Cluster API makes a new token for a new machine: delete this one's Machine",
+    ),
+    (
+        "token id",
+        "the bootstrap token has expired or was removed",
+        "Cluster API makes a new token for a new machine: delete this one's Machine",
+    ),
+    (
+        "no such host",
+        "the API server's name can't be resolved",
+        "look at `resolvectl status` and at nameservers in the network metadata",
+    ),
+    (
+        "server misbehaving",
+        "the API server's name can't be resolved",
+        "look at `resolvectl status` and at nameservers in the network metadata",
+    ),
+    (
+        "no route to host",
+        "the API server can't be reached: no route to it",
+        "look at `ip route` and at the gateway in the network metadata",
+    ),
+    (
+        "network is unreachable",
+        "the API server can't be reached: no route to it",
+        "look at `ip route` and at the gateway in the network metadata",
+    ),
+    (
+        "connection refused",
+        "the API server can't be reached: its port is closed",
+        "see that the control plane's endpoint (kube-vip, the load balancer) is up",
+    ),
+    (
+        "i/o timeout",
+        "the API server can't be reached: it does not answer",
+        "see that the control plane's endpoint is up and that no firewall stands between",
+    ),
+    (
+        "client.timeout exceeded",
+        "the API server can't be reached: it does not answer",
+        "see that the control plane's endpoint is up and that no firewall stands between",
+    ),
+    (
+        "context deadline exceeded",
+        "the API server can't be reached: it does not answer",
+        "see that the control plane's endpoint is up and that no firewall stands between",
+    ),
+    (
+        "couldn't validate the identity of the api server",
+        "the API server can't be reached or is not the one that was expected",
+        "see that the control plane's endpoint is up and that the token and the CA hash are this cluster's",
+    ),
+    (
+        "timed out waiting for the condition",
+        "the API server can't be reached: it does not answer",
+        "see that the control plane's endpoint is up and that no firewall stands between",
+    ),
+    (
+        "container runtime is not running",
+        "containerd does not run",
+        "look at `systemctl status containerd`, and at nodeRegistration.criSocket",
+    ),
+    (
+        "[error cri]",
+        "containerd does not answer",
+        "look at `systemctl status containerd`, and at nodeRegistration.criSocket",
+    ),
+    (
+        "[error imagepull]",
+        "an image can't be pulled",
+        "see that the registry can be reached, or bake the images",
+    ),
+    ("[error swap]", "swap is on", "take the swap out of the image"),
+    (
+        "[error fileavailable",
+        "files of an earlier bootstrap are in the way",
+        "seal the image that this node was made from",
+    ),
+    ("[error port-", "a port that Kubernetes needs is taken", "see who listens: `ss -ltnp`"),
+    (
+        "[error systemverification]",
+        "the kernel lacks what Kubernetes needs",
+        "look at kubeadm's own words in the journal",
+    ),
+    ("[kubelet-check]", "the kubelet does not come up", "look at `journalctl -u kubelet`"),
+    ("kubeadm: not found", "there is no kubeadm on this machine", "bake kubeadm into /opt/bin"),
+    ("kubeadm: command not found", "there is no kubeadm on this machine", "bake kubeadm into /opt/bin"),
+    (
+        "[error ",
+        "kubeadm's checks found fault with this machine",
+        "look at kubeadm's own words in the journal",
+    ),
+];
+
+/// What kubeadm's output says of a failure: cause and cure.
+pub fn classify(log: &str) -> Option<(&'static str, &'static str)> {
+    let log = log.to_ascii_lowercase();
+    CAUSES.iter().find(|(text, _, _)| log.contains(text)).map(|(_, cause, cure)| (*cause, *cure))
+}
+
+/// What systemd says of the unit when its script has ended: `$SERVICE_RESULT`, `$EXIT_STATUS`, `$INVOCATION_ID`
+/// ([systemd.exec(5)](https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#Environment%20Variables%20Set%20or%20Propagated%20by%20the%20Service%20Manager)).
+#[derive(Clone, Debug, Default)]
+pub struct Ended {
+    /// `success`, `exit-code`, `signal`, `timeout`, …
+    pub result: String,
+    /// The script's exit status or signal.
+    pub status: String,
+    /// The run's id in the journal.
+    pub invocation: Option<String>,
+}
+
+impl Ended {
+    /// From the environment that systemd gives to `ExecStopPost=`.
+    pub fn from_environment() -> Self {
+        let var = |name: &str| std::env::var(name).unwrap_or_default();
+        Self {
+            result: var("SERVICE_RESULT"),
+            status: var("EXIT_STATUS"),
+            invocation: std::env::var("INVOCATION_ID").ok(),
+        }
+    }
+}
+
+/// Settles the bootstrap's result: status, sentinel, stamp; removes the script. Called when the script has ended.
+///
+/// # Errors
+/// A file can't be read or written.
+pub fn settle(root: &Root, ended: &Ended) -> Result<Status> {
+    let mut status = state::read_status(root)?.unwrap_or_default();
+    // A condition that did not hold ends the unit too: nothing ran, nothing is to be told.
+    let Some(script) = root.read(SCRIPT, MAX_FILE)? else { return Ok(status) };
+    let recorded = root.read(KUBEADM_STATUS, MAX_FILE)?;
+    let recorded: Option<i32> = recorded.and_then(|b| String::from_utf8_lossy(&b).trim().parse().ok());
+    let sentinel = root.meta(SENTINEL)?.is_some();
+    let names_kubeadm = script_calls_kubeadm(&script);
+    let success = match recorded {
+        Some(code) => code == 0,
+        // Called by its path, or by another script: the command line that Cluster API made tells.
+        None if names_kubeadm => sentinel,
+        None => ended.result == "success",
+    };
+    status.kubeadm_exit_status = recorded;
+    if success {
+        status.state = Progress::Done;
+        if ended.result != "success" {
+            let end = format!("commands after kubeadm ended with {} ({})", ended.status, ended.result);
+            status.warnings.push(end);
+        }
+        if recorded == Some(0) && !sentinel {
+            put_sentinel(root)?;
+        }
+    } else {
+        status.state = Progress::Failed;
+        if sentinel {
+            root.remove(SENTINEL)?;
+        }
+        let log = exec::journal_of(UNIT, ended.invocation.as_deref()).unwrap_or_default();
+        let what = match (recorded, ended.result.as_str()) {
+            (Some(code), _) => format!("kubeadm failed with exit status {code}"),
+            (None, "timeout") => "the bootstrap ran into its time-out".to_owned(),
+            (None, _) if names_kubeadm => {
+                format!("kubeadm did not succeed; the script ended with {}", ended.status)
+            }
+            (None, result) => format!("the bootstrap's commands ended with {} ({result})", ended.status),
+        };
+        status.error = Some(what);
+        status.hint = Some(format!("look at `journalctl -u {UNIT}`"));
+        if let Some((cause, cure)) = classify(&log) {
+            status.why = vec![cause.to_owned()];
+            status.hint = Some(cure.to_owned());
+        }
+    }
+    end_stage(&mut status);
+    if let Some(instance_id) = status.instance_id.clone() {
+        state::write_stamp(
+            root,
+            &Stamp {
+                version: 1,
+                instance_id,
+                result: status.state,
+                error: status.error.iter().chain(&status.why).cloned().reduce(|a, b| format!("{a}: {b}")),
+                hint: status.hint.clone(),
+                kubeadm_exit_status: recorded,
+            },
+        )?;
+    }
+    state::write_status(root, &status)?;
+    root.remove(SCRIPT)?;
+    root.remove(KUBEADM_STATUS)?;
+    Ok(status)
+}
+
+/// Whether a line of the script calls kubeadm to init or join.
+fn script_calls_kubeadm(script: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(script);
+    // The first lines are footplate's own function of that name.
+    let body = text.split_once("\n}\n").map_or("", |(_, body)| body);
+    body.lines().any(|l| l.contains("kubeadm") && (l.contains(" init") || l.contains(" join")))
+}
+
+/// Makes sure that a node which joined shows so: the sentinel stands on a file system that every boot begins empty.
+///
+/// # Errors
+/// It can't be written.
+pub fn put_sentinel(root: &Root) -> Result<()> {
+    root.put(SENTINEL, b"success\n", 0o644, OURS)?;
+    Ok(())
+}
+
+/// Whether the node is a member of a cluster already.
+///
+/// # Errors
+/// The path can't be followed.
+pub fn is_member(root: &Root) -> Result<bool> {
+    Ok(root.meta(KUBELET_CONF)?.is_some())
+}
+
+fn end_stage(status: &mut Status) {
+    let summary = match status.kubeadm_exit_status {
+        Some(code) => format!("exit-status={code}"),
+        None => String::new(),
+    };
+    let now = uptime_ms();
+    match status.stages.iter_mut().find(|s| s.name == "kubeadm") {
+        Some(stage) => {
+            stage.ms = now.saturating_sub(stage.started_ms);
+            (stage.state, stage.summary) = (status.state, summary);
+        }
+        None => {
+            let name = "kubeadm".to_owned();
+            status.stages.push(StageStatus { name, state: status.state, started_ms: now, ms: 0, summary });
+        }
+    }
+}

@@ -1,0 +1,824 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The order of things: the only file that knows it.
+
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow};
+use serde_json::json;
+
+use crate::apply::{self, Done, Outcome};
+use crate::cli::{Cli, Command, Format, Input, Provision, RenderWhat, Source, TimelineFormat};
+use crate::decode::jinja::Variables;
+use crate::decode::{self, Decoded, envelope, yaml};
+use crate::error::{Failure, Stage, WithHint as _};
+use crate::io::live::Live;
+use crate::io::replay::Replay;
+use crate::io::root::Root;
+use crate::io::systemd::{self, Systemd};
+use crate::io::{Ask, World, uptime_ms};
+use crate::model::facts::{Facts, Link};
+use crate::model::finding::{Finding, Level};
+use crate::model::instance::{Instance, WaitFor};
+use crate::model::network::Nic;
+use crate::model::plan::Plan;
+use crate::plan;
+use crate::plan::network::Rendered;
+use crate::provider::{self, Candidate};
+use crate::report::{self, Ended};
+use crate::state::{self, Progress, StageStatus, Status};
+use crate::timeline;
+
+/// How long to wait for the addresses that the metadata asks for. DHCP over a slow switch takes a minute; a platform
+/// gives a machine up after 20.
+const NETWORK_LIMIT: Duration = Duration::from_secs(300);
+
+/// How often to look for them.
+const NETWORK_POLL: Duration = Duration::from_millis(250);
+
+/// How long to follow the bootstrap: its unit's own time-out and some minutes for its end.
+const BOOTSTRAP_LIMIT: Duration = Duration::from_secs(40 * 60);
+
+/// How long the unit's `ExecStopPost=` may take to settle the result after its job ended.
+const SETTLE_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often `status --wait` looks.
+const STATUS_POLL: Duration = Duration::from_millis(200);
+
+/// Exit code of `plan` where something is to be done, and of `status` while the bootstrap runs.
+const PENDING: u8 = 2;
+
+/// Runs a command.
+///
+/// # Errors
+/// What failed, in which stage.
+pub fn run(cli: &Cli) -> Result<u8, Failure> {
+    match &cli.command {
+        Command::Network(args) => network(&args.source, args.root.as_deref()),
+        Command::Provision(args) => provision(args),
+        Command::Plan(args) => show_plan(args),
+        Command::Check(input) => check(input),
+        Command::Render(args) => match &args.what {
+            RenderWhat::Network(input) => render_network(input),
+        },
+        Command::Report(args) => settle(&args.source),
+        Command::Status(args) => show_status(args),
+        Command::Timeline(args) => show_timeline(&args.root, args.format),
+        Command::Platforms(args) => platforms(&args.source, args.format),
+    }
+}
+
+/// Puts a stage on an error.
+trait In<T> {
+    fn stage(self, stage: Stage) -> Result<T, Failure>;
+}
+
+impl<T> In<T> for Result<T> {
+    fn stage(self, stage: Stage) -> Result<T, Failure> {
+        self.map_err(|e| Failure::new(stage, e))
+    }
+}
+
+fn world(source: &Source) -> Result<Box<dyn World>, Failure> {
+    match &source.replay {
+        Some(dir) => Ok(Box::new(Replay::open(dir).stage(Stage::Usage)?)),
+        None => Ok(Box::new(Live::default())),
+    }
+}
+
+fn open_root(path: Option<&Path>) -> Result<Root, Failure> {
+    let live = path.is_none();
+    Root::open(path.unwrap_or(Path::new("/")), live)
+        .hint("--root takes a directory that exists")
+        .stage(if live { Stage::Apply } else { Stage::Usage })
+}
+
+/// Prints to standard output; a reader that went away is no failure of ours.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn print_json(value: &serde_json::Value) {
+    print(&format!("{value:#}\n"));
+}
+
+// The stages, one after the other
+
+/// Keeps the status of a run up to date, in the log and under the root.
+struct Recorder<'a> {
+    root: Option<&'a Root>,
+    status: Status,
+}
+
+impl<'a> Recorder<'a> {
+    fn new(root: Option<&'a Root>) -> Self {
+        Self { root, status: Status { version: 1, ..Status::default() } }
+    }
+
+    /// Runs a stage and records how it went; `summary` tells its result in `key=value` words.
+    fn stage<T>(
+        &mut self,
+        stage: Stage,
+        run: impl FnOnce(&mut Status) -> Result<T, Failure>,
+        summary: impl FnOnce(&T) -> String,
+    ) -> Result<T, Failure> {
+        let (started_ms, clock, name) = (uptime_ms(), Instant::now(), stage.to_string());
+        let result = run(&mut self.status);
+        let ms = clock.elapsed().as_millis() as u64;
+        let (state, summary) = match &result {
+            Ok(value) => (Progress::Done, summary(value)),
+            Err(_) => (Progress::Failed, String::new()),
+        };
+        if result.is_ok() {
+            log::info!(stage = name.as_str(), ms = ms; "{name}: {summary} ms={ms}");
+        }
+        self.status.stages.push(StageStatus { name, state, started_ms, ms, summary });
+        self.save()?;
+        result
+    }
+
+    fn warn(&mut self, findings: &[Finding]) {
+        for finding in findings.iter().filter(|f| f.level != Level::Error) {
+            let hint = finding.hint.as_ref().map(|h| format!("; {h}")).unwrap_or_default();
+            match finding.level {
+                Level::Warning => log::warn!("{finding}{hint}"),
+                _ => log::info!("{finding}{hint}"),
+            }
+            self.status.warnings.push(format!("{finding}{hint}"));
+        }
+    }
+
+    fn save(&self) -> Result<(), Failure> {
+        match self.root {
+            Some(root) => state::write_status(root, &self.status).stage(Stage::Report),
+            None => Ok(()),
+        }
+    }
+
+    fn end(&mut self, state: Progress) -> Result<(), Failure> {
+        self.status.state = state;
+        self.save()
+    }
+
+    /// Records why the run ends, and hands the failure on.
+    fn fail(&mut self, failure: Failure) -> Failure {
+        self.status.state = Progress::Failed;
+        self.status.error = Some(format!("{}: {}", failure.stage, failure.error));
+        self.status.why = failure.why.clone();
+        self.status.hint = failure.hint.clone();
+        self.status.also = failure.also.clone();
+        // The failure that is on its way tells more than one of writing it down.
+        let _ = self.save();
+        failure
+    }
+}
+
+/// What the provider says of this machine, and which provider.
+struct Found {
+    candidate: Candidate,
+    instance: Instance,
+    facts: Facts,
+}
+
+fn detect(source: &Source, world: &dyn World) -> Result<(Facts, Vec<Candidate>), Failure> {
+    let facts = provider::facts(world).stage(Stage::Detect)?;
+    let wanted = if source.seed.is_some() { Some("nocloud") } else { source.platform.as_deref() };
+    let candidates = provider::detect(&facts, wanted).stage(if wanted.is_some() {
+        Stage::Usage
+    } else {
+        Stage::Detect
+    })?;
+    Ok((facts, candidates))
+}
+
+/// Asks the candidates, the likeliest first, until one knows this machine.
+fn fetch(
+    source: &Source,
+    world: &dyn World,
+    candidates: &[Candidate],
+) -> Result<(Candidate, Instance), Failure> {
+    if let Some(seed) = &source.seed {
+        let instance = provider::fetch_directory(world, &seed.to_string_lossy()).stage(Stage::Fetch)?;
+        let provider = candidates[0].provider;
+        return Ok((Candidate { provider, because: format!("--seed {}", seed.display()) }, instance));
+    }
+    for candidate in candidates {
+        let asked = candidate.provider.fetch(world);
+        let asked = asked.with_context(|| format!("{} ({})", candidate.provider.name(), candidate.because));
+        if let Some(instance) = asked.stage(Stage::Fetch)? {
+            return Ok((candidate.clone(), instance));
+        }
+    }
+    let names: Vec<String> =
+        candidates.iter().map(|c| format!("{} ({})", c.provider.name(), c.because)).collect();
+    Err(anyhow!("no metadata and no user-data for this machine: asked {}", names.join(", ")))
+        .hint(
+            "vSphere: set guestinfo.metadata and guestinfo.userdata; NoCloud: attach a drive labelled cidata",
+        )
+        .stage(Stage::Detect)
+}
+
+fn links(world: &dyn World) -> Result<Vec<Link>> {
+    Ok(match world.ask(Ask::Links)? {
+        Some(json) => serde_json::from_slice(&json)?,
+        None => Vec::new(),
+    })
+}
+
+fn nics(links: &[Link]) -> Vec<Nic> {
+    links
+        .iter()
+        .map(|l| Nic {
+            name: l.name.clone(),
+            mac: l.mac.parse().ok(),
+            permanent_mac: l.permanent_mac.as_ref().and_then(|m| m.parse().ok()),
+            driver: l.driver.clone(),
+            kind: l.kind.clone(),
+        })
+        .collect()
+}
+
+/// Waits until the machine has the addresses that the metadata asks for.
+fn wait_for_network(world: &dyn World, wait: WaitFor) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        let links = links(world)?;
+        let addresses =
+            || links.iter().flat_map(|l| &l.addresses).filter_map(|a| a.split('/').next()?.parse().ok());
+        let v4 =
+            addresses().any(|a: std::net::IpAddr| matches!(a, std::net::IpAddr::V4(a) if !a.is_link_local()));
+        let v6 = addresses()
+            .any(|a: std::net::IpAddr| matches!(a, std::net::IpAddr::V6(a) if !a.is_unicast_link_local()));
+        if (v4 || !wait.ipv4) && (v6 || !wait.ipv6) {
+            return Ok(());
+        }
+        if start.elapsed() >= NETWORK_LIMIT {
+            let family = if wait.ipv4 && !v4 { "IPv4" } else { "IPv6" };
+            let names: Vec<&str> = links.iter().map(|l| l.name.as_str()).collect();
+            let what =
+                format!("no {family} address on {} after {} s", names.join(", "), NETWORK_LIMIT.as_secs());
+            return Err(anyhow!(what))
+                .hint("the metadata's wait-on-network asks for one: look at `networkctl status`");
+        }
+        std::thread::sleep(NETWORK_POLL);
+    }
+}
+
+fn find(
+    recorder: &mut Recorder<'_>,
+    source: &Source,
+    world: &dyn World,
+    live: bool,
+) -> Result<Found, Failure> {
+    let (facts, candidates) = recorder.stage(
+        Stage::Detect,
+        |_| detect(source, world),
+        |(_, candidates)| {
+            candidates.iter().map(|c| format!("platform={}", c.provider.id())).collect::<Vec<_>>().join(" ")
+        },
+    )?;
+    let (candidate, instance) = recorder.stage(
+        Stage::Fetch,
+        |status| {
+            let (candidate, mut instance) = fetch(source, world, &candidates)?;
+            if live && (instance.wait_for.ipv4 || instance.wait_for.ipv6) {
+                wait_for_network(world, instance.wait_for).stage(Stage::Fetch)?;
+                // The addresses are metadata too.
+                instance = fetch(source, world, &candidates)?.1;
+            }
+            status.platform = Some(candidate.provider.id().to_owned());
+            status.because = Some(candidate.because.clone());
+            status.instance_id = Some(instance.instance_id.clone());
+            status.hostname = instance.hostname.clone();
+            Ok((candidate, instance))
+        },
+        |(candidate, instance)| {
+            let bytes = |s: &Option<crate::model::secret::Secret>| s.as_ref().map_or(0, |s| s.len());
+            format!(
+                "platform={} instance-id={} hostname={} user-data={} network={}",
+                candidate.provider.id(),
+                instance.instance_id,
+                instance.hostname.as_deref().unwrap_or("-"),
+                bytes(&instance.user_data),
+                if instance.network.is_some() { "yes" } else { "no" },
+            )
+        },
+    )?;
+    Ok(Found { candidate, instance, facts })
+}
+
+/// The network of an instance as files, what was found wrong with it among the findings. The interfaces are looked at
+/// where they are the ones that the files are for: on the machine itself, or in its replayed answers.
+fn render(instance: &Instance, source: &Source, world: &dyn World, root: &Root) -> Result<Rendered, Failure> {
+    let Some(network) = &instance.network else { return Ok(Rendered::default()) };
+    let known = root.live() || source.replay.is_some();
+    let nics = if known { nics(&links(world).stage(Stage::Fetch)?) } else { Vec::new() };
+    let mut rendered = plan::network::render(network, &nics);
+    if !rendered.usable() {
+        rendered.files.clear();
+    }
+    Ok(rendered)
+}
+
+/// The whole plan: network and name from the metadata, the rest from the bootstrap data.
+fn make_plan(found: &Found, decoded: &Decoded, rendered: &Rendered, root: &Root) -> Result<Plan, Failure> {
+    let mut plan = plan::node(&decoded.config, &found.instance);
+    // The bootstrap data's name wins over the metadata's, and a member of a cluster keeps the one it has.
+    let member = report::is_member(root).stage(Stage::Apply)?;
+    let hostname = found.instance.short_hostname().filter(|_| decoded.config.hostname.is_none() && !member);
+    let present = root.list(plan::network::DIR).stage(Stage::Apply)?;
+    let mut items = plan::network_items(rendered, &present, hostname);
+    items.append(&mut plan.items);
+    plan.items = items;
+    Ok(plan)
+}
+
+fn read_user_data(found: &Found) -> Decoded {
+    match &found.instance.user_data {
+        Some(data) => decode::user_data(data.expose(), &Variables::of(&found.instance, &found.facts.os)),
+        None => Decoded::default(),
+    }
+}
+
+// Commands
+
+fn network(source: &Source, root: Option<&Path>) -> Result<u8, Failure> {
+    let (world, root) = (world(source)?, open_root(root)?);
+    let world = world.as_ref();
+    let found = detect(source, world).and_then(|(facts, mut candidates)| {
+        candidates.retain(|c| !c.provider.needs_network());
+        if candidates.is_empty() {
+            return Ok(None);
+        }
+        let (candidate, instance) = fetch(source, world, &candidates)?;
+        Ok(Some(Found { candidate, instance, facts }))
+    });
+    let found = match found {
+        Ok(Some(found)) => found,
+        // No local source: the network is the image's default, and provision will say what is missing.
+        Err(failure) if failure.stage == Stage::Detect => {
+            log::info!("network: {}; the image's default stays", failure.error);
+            return Ok(0);
+        }
+        Ok(None) => {
+            log::info!("network: the platform is asked over the network; the image's default stays");
+            return Ok(0);
+        }
+        Err(failure) => return Err(failure),
+    };
+    let rendered = render(&found.instance, source, world, &root)?;
+    let findings = [found.instance.findings.as_slice(), &rendered.findings].concat();
+    for finding in findings.iter().filter(|f| f.level == Level::Warning) {
+        log::warn!("{finding}");
+    }
+    for matched in &rendered.matches {
+        log::info!("network: {}: {}", matched.interface, matched.why);
+    }
+    let member = report::is_member(&root).stage(Stage::Apply)?;
+    let hostname = found.instance.short_hostname().filter(|_| !member);
+    // Without a network in the metadata nothing of ours is taken away: an earlier boot may have had one.
+    let present = match &found.instance.network {
+        Some(_) => root.list(plan::network::DIR).stage(Stage::Apply)?,
+        None => Vec::new(),
+    };
+    let plan = Plan { items: plan::network_items(&rendered, &present, hostname), bootstrap: None };
+    let outcomes = apply::apply(&plan, &root, note).stage(Stage::Apply)?;
+    log::info!(
+        "network: platform={} files={} changed={}",
+        found.candidate.provider.id(),
+        rendered.files.len(),
+        changes(&outcomes)
+    );
+    let failed = findings.iter().any(|f| f.level == Level::Error);
+    if failed { Err(Failure::of_findings(&findings)) } else { Ok(0) }
+}
+
+fn changes(outcomes: &[Outcome]) -> usize {
+    outcomes.iter().filter(|o| matches!(o.done, Done::Changed | Done::Absent)).count()
+}
+
+/// Tells of an outcome what a person wants to know of it.
+fn note(outcome: &Outcome) {
+    match outcome.done {
+        Done::Unchanged => log::debug!("{}: as it shall be", outcome.what),
+        Done::Changed | Done::Absent => log::info!("{}: {}", outcome.what, outcome.detail),
+        Done::LeftOut => log::info!("{}: left out: {}", outcome.what, outcome.detail),
+    }
+}
+
+fn provision(args: &Provision) -> Result<u8, Failure> {
+    let (world, root) = (world(&args.source)?, open_root(args.root.as_deref())?);
+    let mut recorder = Recorder::new(Some(&root));
+    let result = provision_in(&mut recorder, args, world.as_ref(), &root);
+    let result = result.map_err(|failure| recorder.fail(failure));
+    if args.format == Format::Json {
+        print_json(&serde_json::to_value(&recorder.status).unwrap_or_default());
+    }
+    result
+}
+
+fn provision_in(
+    recorder: &mut Recorder<'_>,
+    args: &Provision,
+    world: &dyn World,
+    root: &Root,
+) -> Result<u8, Failure> {
+    let found = find(recorder, &args.source, world, root.live())?;
+    if let Some(code) = already_bootstrapped(recorder, &found.instance, root)? {
+        return Ok(code);
+    }
+    let rendered = render(&found.instance, &args.source, world, root)?;
+    recorder.warn(&found.instance.findings);
+    recorder.warn(&rendered.findings);
+    let decoded = recorder.stage(
+        Stage::Decode,
+        |_| {
+            let decoded = read_user_data(&found);
+            if decoded.failed() { Err(Failure::of_findings(&decoded.findings)) } else { Ok(decoded) }
+        },
+        |decoded| decoded.config.summary(),
+    )?;
+    recorder.warn(&decoded.findings);
+    let plan = make_plan(&found, &decoded, &rendered, root)?;
+    let outcomes = recorder.stage(
+        Stage::Apply,
+        |_| {
+            apply::compare(&plan, root).stage(Stage::Apply)?;
+            apply::apply(&plan, root, note).stage(Stage::Apply)
+        },
+        |outcomes| format!("changed={} unchanged={}", changes(outcomes), outcomes.len() - changes(outcomes)),
+    )?;
+    if changes(&outcomes) == 0 {
+        log::info!("apply: nothing changed, all was as it shall be");
+    }
+    if !root.privileged() {
+        log::info!("apply: owners are left out: that needs root");
+    }
+    let Some(bootstrap) = plan.bootstrap else {
+        log::info!("start: the bootstrap data has no commands, there is nothing to start");
+        notify("no bootstrap")?;
+        recorder.end(Progress::Done)?;
+        return Ok(0);
+    };
+    if !root.live() {
+        log::info!("start: {} is enabled and not started: --root", bootstrap.unit);
+        recorder.end(Progress::Done)?;
+        return Ok(0);
+    }
+    start(recorder, &bootstrap.unit, root)
+}
+
+/// A node that was bootstrapped is left alone: once per instance, and never once it is a member of a cluster.
+fn already_bootstrapped(
+    recorder: &mut Recorder<'_>,
+    instance: &Instance,
+    root: &Root,
+) -> Result<Option<u8>, Failure> {
+    let stamp = state::read_stamp(root, &instance.instance_id).stage(Stage::Apply)?;
+    let member = report::is_member(root).stage(Stage::Apply)?;
+    let failed = match &stamp {
+        Some(stamp) => stamp.result == Progress::Failed,
+        None if !member => return Ok(None),
+        // Power went between kubeadm's success and our stamp.
+        None => false,
+    };
+    if failed {
+        let stamp = stamp.and_then(|s| Some((s.error?, s.hint)));
+        let (why, hint) = stamp.unwrap_or_default();
+        let failure = Err(anyhow!(why).context("the bootstrap of this instance failed on an earlier boot"));
+        let hint = hint.unwrap_or_else(|| "a bootstrap runs once: delete the Machine".to_owned());
+        return failure.hint(hint).stage(Stage::Start);
+    }
+    if root.live() {
+        report::put_sentinel(root).stage(Stage::Apply)?;
+    }
+    log::info!("start: instance {} was bootstrapped before, nothing to do", instance.instance_id);
+    notify("bootstrapped before")?;
+    recorder.end(Progress::Done)?;
+    Ok(Some(0))
+}
+
+fn notify(status: &str) -> Result<(), Failure> {
+    systemd::notify_ready(status).stage(Stage::Start)
+}
+
+/// Starts the bootstrap's unit and follows it to its end.
+fn start(recorder: &mut Recorder<'_>, unit: &str, root: &Root) -> Result<u8, Failure> {
+    let (systemd, job) = recorder.stage(
+        Stage::Start,
+        |_| {
+            let systemd = Systemd::connect().stage(Stage::Start)?;
+            systemd.reload().stage(Stage::Start)?;
+            let job = systemd.start("StartUnit", unit).stage(Stage::Start)?;
+            Ok((systemd, job))
+        },
+        |_| format!("unit={unit}"),
+    )?;
+    let (name, started_ms) = ("kubeadm".to_owned(), uptime_ms());
+    let (state, summary) = (Progress::Running, String::new());
+    recorder.status.stages.push(StageStatus { name, state, started_ms, ms: 0, summary });
+    recorder.save()?;
+    // The unit comes after this service: systemd runs it only now.
+    notify(&format!("following {unit}"))?;
+    let result = systemd.wait(job, BOOTSTRAP_LIMIT).stage(Stage::Start)?;
+    let service = systemd.service(unit).stage(Stage::Start)?;
+    log::info!("{unit}: job={result} result={} exit-status={}", service.result, service.exit_status);
+    if !service.condition {
+        let failure = Err(anyhow!("{unit} was not started: one of its conditions does not hold"));
+        return failure.hint(format!("look at `systemctl status {unit}`")).stage(Stage::Start);
+    }
+    // `footplate report`, which the unit runs at its end, settles the result; should it be missing, this does.
+    let deadline = Instant::now() + SETTLE_LIMIT;
+    let status = loop {
+        let status = state::read_status(root).stage(Stage::Report)?.unwrap_or_default();
+        if status.state != Progress::Running {
+            break status;
+        }
+        if Instant::now() >= deadline {
+            let status = service.exit_status.to_string();
+            let ended = Ended { result: service.result, status, invocation: None };
+            break report::settle(root, &ended).stage(Stage::Report)?;
+        }
+        std::thread::sleep(STATUS_POLL);
+    };
+    recorder.status = status;
+    outcome_of(&recorder.status)
+}
+
+/// The result of a settled status.
+fn outcome_of(status: &Status) -> Result<u8, Failure> {
+    if status.state != Progress::Failed {
+        return Ok(0);
+    }
+    Err(Failure {
+        stage: Stage::Start,
+        error: status.error.clone().unwrap_or_default(),
+        why: status.why.clone(),
+        hint: status.hint.clone(),
+        also: status.also.clone(),
+    })
+}
+
+fn settle(source: &Source) -> Result<u8, Failure> {
+    let root = open_root(None)?;
+    let status = report::settle(&root, &Ended::from_environment()).stage(Stage::Report)?;
+    match (&status.state, &status.error) {
+        (Progress::Failed, Some(error)) => {
+            let why = status.why.iter().map(|w| format!(": {w}")).collect::<String>();
+            log::error!("report: {error}{why}");
+        }
+        (Progress::Done, _) => log::info!("report: the bootstrap succeeded"),
+        _ => return Ok(0),
+    }
+    let Some(provider) = status.platform.as_deref().and_then(provider::by_id) else { return Ok(0) };
+    let world = world(source)?;
+    let told = provider::Report {
+        state: if status.state == Progress::Done { "done" } else { "failed" },
+        error: status.error.as_deref(),
+    };
+    // The node is what it is, whether its platform hears of it or not.
+    if let Err(error) = provider.report(world.as_ref(), &told) {
+        log::warn!("report: the platform was not told: {error:#}");
+    }
+    Ok(0)
+}
+
+fn show_plan(args: &Provision) -> Result<u8, Failure> {
+    let (world, root) = (world(&args.source)?, open_root(args.root.as_deref())?);
+    let mut recorder = Recorder::new(None);
+    let found = find(&mut recorder, &args.source, world.as_ref(), false)?;
+    let rendered = render(&found.instance, &args.source, world.as_ref(), &root)?;
+    let decoded = read_user_data(&found);
+    if decoded.failed() {
+        return Err(Failure::of_findings(&decoded.findings));
+    }
+    recorder.warn(&found.instance.findings);
+    recorder.warn(&rendered.findings);
+    recorder.warn(&decoded.findings);
+    let plan = make_plan(&found, &decoded, &rendered, &root)?;
+    let outcomes = apply::compare(&plan, &root).stage(Stage::Apply)?;
+    let start = plan.bootstrap.as_ref().map(|b| b.unit.as_str());
+    let word = |done: Done| match done {
+        Done::Unchanged => ("=", "unchanged"),
+        Done::Absent => ("+", "create"),
+        Done::Changed => ("~", "change"),
+        Done::LeftOut => ("-", "left out"),
+    };
+    match args.format {
+        Format::Json => {
+            let item = |o: &Outcome| json!({ "what": o.what, "action": word(o.done).1, "detail": o.detail });
+            print_json(&json!({
+                "platform": found.candidate.provider.id(),
+                "because": found.candidate.because,
+                "instance_id": found.instance.instance_id,
+                "changes": changes(&outcomes),
+                "items": outcomes.iter().map(item).collect::<Vec<_>>(),
+                "network": rendered.matches,
+                "start": start,
+                "warnings": recorder.status.warnings,
+            }));
+        }
+        Format::Text => {
+            let mut text = format!(
+                "{} ({}), instance {}\n",
+                found.candidate.provider.id(),
+                found.candidate.because,
+                found.instance.instance_id
+            );
+            for matched in &rendered.matches {
+                text += &format!("  network {}: {}\n", matched.interface, matched.why);
+            }
+            let width = outcomes.iter().map(|o| o.what.chars().count()).max().unwrap_or(0).min(72);
+            for o in &outcomes {
+                text += &format!("{} {:width$}  {}\n", word(o.done).0, o.what, o.detail);
+            }
+            if let Some(unit) = start {
+                text += &format!("> start {unit}\n");
+            }
+            let changed = changes(&outcomes);
+            text += &match changed {
+                0 => "nothing to do: all is as it shall be\n".to_owned(),
+                n => format!("{n} to change, {} as they shall be\n", outcomes.len() - n),
+            };
+            print(&text);
+        }
+    }
+    Ok(if changes(&outcomes) == 0 { 0 } else { PENDING })
+}
+
+/// Reads a command's input file, `-` for standard input, up to the bound that a platform's answer has.
+fn read_input(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().take(crate::io::MAX_ANSWER as u64 + 1).read_to_end(&mut bytes).map_err(Into::into)
+    } else {
+        let file = std::fs::File::open(path).map_err(anyhow::Error::from);
+        file.and_then(|f| Ok(f.take(crate::io::MAX_ANSWER as u64 + 1).read_to_end(&mut bytes)?))
+    };
+    read.with_context(|| path.display().to_string()).stage(Stage::Usage)?;
+    if bytes.len() > crate::io::MAX_ANSWER {
+        let what =
+            format!("larger than {} MiB, more than any platform hands over", crate::io::MAX_ANSWER >> 20);
+        return Err(Failure::new(Stage::Decode, anyhow!(what)));
+    }
+    Ok(bytes)
+}
+
+fn check(input: &Input) -> Result<u8, Failure> {
+    let bytes = read_input(&input.file)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let decoded = match decode::bootstrap_secret(&text) {
+        Ok(None) => decode::user_data(&bytes, &Variables::assumed()),
+        Ok(Some(data)) => decode::user_data(&data, &Variables::assumed()),
+        Err(finding) => Decoded { findings: vec![finding], ..Decoded::default() },
+    };
+    let code = if decoded.failed() { Stage::Decode.exit_code() } else { 0 };
+    match input.format {
+        Format::Json => print_json(&json!({
+            "ok": code == 0,
+            "files": decoded.config.files.iter().map(|f| &f.path).collect::<Vec<_>>(),
+            "users": decoded.config.users.iter().map(|u| &u.name).collect::<Vec<_>>(),
+            "commands": decoded.config.runcmd.len(),
+            "findings": decoded.findings,
+        })),
+        Format::Text => {
+            let mut out = String::new();
+            for finding in &decoded.findings {
+                let level = match finding.level {
+                    Level::Note => "note",
+                    Level::Warning => "warning",
+                    Level::Error => "error",
+                };
+                out += &format!("{level}: {finding}\n");
+                if let Some(hint) = &finding.hint {
+                    out += &format!(" hint: {hint}\n");
+                }
+            }
+            out += &match code {
+                0 => format!("good: {}\n", decoded.config.summary()),
+                _ => "not good: the node would stop before kubeadm\n".to_owned(),
+            };
+            print(&out);
+        }
+    }
+    Ok(code)
+}
+
+fn render_network(input: &Input) -> Result<u8, Failure> {
+    let bytes = read_input(&input.file)?;
+    let opened = envelope::open(&bytes).map_err(|what| Finding::error("", what));
+    let opened = opened.map_err(|f| Failure::new(Stage::Decode, f.into()))?;
+    let text = String::from_utf8(opened).map_err(|_| anyhow!("not UTF-8 text")).stage(Stage::Decode)?;
+    let node = yaml::parse(&text).map_err(|f| Failure::new(Stage::Decode, f.into()))?;
+    let (config, mut findings) = decode::network::parse(&node);
+    let rendered = plan::network::render(&config, &[]);
+    findings.extend(rendered.findings.iter().cloned());
+    for finding in findings.iter().filter(|f| f.level != Level::Error) {
+        log::warn!("{finding}");
+    }
+    if findings.iter().any(|f| f.level == Level::Error) {
+        return Err(Failure::of_findings(&findings));
+    }
+    match input.format {
+        Format::Json => {
+            let files = rendered.files.iter().map(|f| (f.path.clone(), f.contents.clone().into()));
+            print_json(&serde_json::Value::Object(files.collect()));
+        }
+        Format::Text => {
+            for file in &rendered.files {
+                print(&format!("# {}\n{}\n", file.path, file.contents));
+            }
+        }
+    }
+    Ok(0)
+}
+
+fn show_status(args: &crate::cli::Status) -> Result<u8, Failure> {
+    let root = open_root(Some(&args.root))?;
+    let deadline = Instant::now() + Duration::from_secs(args.timeout);
+    let status = loop {
+        let status = state::read_status(&root).stage(Stage::Report)?;
+        let over = status.as_ref().is_some_and(|s| s.state != Progress::Running);
+        if over || !args.wait || Instant::now() >= deadline {
+            break status;
+        }
+        std::thread::sleep(STATUS_POLL);
+    };
+    let known = status.is_some();
+    let status = status.unwrap_or(Status { version: 1, ..Status::default() });
+    match args.format {
+        Format::Json => print_json(&serde_json::to_value(&status).unwrap_or_default()),
+        Format::Text if !known => print("running: footplate has not run yet on this boot\n"),
+        Format::Text => print(&timeline::status_text(&status)),
+    }
+    Ok(match status.state {
+        Progress::Done => 0,
+        Progress::Failed => 1,
+        Progress::Running => PENDING,
+    })
+}
+
+fn show_timeline(root: &Path, format: TimelineFormat) -> Result<u8, Failure> {
+    let root = open_root(Some(root))?;
+    let status = state::read_status(&root).stage(Stage::Report)?;
+    let status = status.context("footplate has not run there").stage(Stage::Report)?;
+    match format {
+        TimelineFormat::Json => print_json(&json!({ "stages": status.stages })),
+        TimelineFormat::Text => print(&timeline::text(&status.stages)),
+        TimelineFormat::Svg => print(&timeline::svg(&status.stages)),
+    }
+    Ok(0)
+}
+
+fn platforms(source: &Source, format: Format) -> Result<u8, Failure> {
+    let world = world(source)?;
+    let facts = provider::facts(world.as_ref()).stage(Stage::Detect)?;
+    let found = provider::detect(&facts, source.platform.as_deref());
+    let because = |id: &str| {
+        let candidates = found.as_ref().map(Vec::as_slice).unwrap_or_default();
+        candidates
+            .iter()
+            .position(|c| c.provider.id() == id)
+            .map(|rank| (rank, candidates[rank].because.clone()))
+    };
+    let seen = provider::seen(&facts);
+    match format {
+        Format::Json => {
+            let row = |p: &&dyn provider::Provider| {
+                let because = because(p.id());
+                json!({
+                    "id": p.id(),
+                    "name": p.name(),
+                    "network": p.needs_network(),
+                    "matches": because.is_some(),
+                    "chosen": because.as_ref().is_some_and(|(rank, _)| *rank == 0),
+                    "because": because.map(|(_, b)| b),
+                    "seen": seen,
+                })
+            };
+            print_json(&provider::TABLE.iter().map(row).collect());
+        }
+        Format::Text => {
+            let mut text = format!("seen: {seen}\n");
+            for p in provider::TABLE {
+                let (mark, because) = match because(p.id()) {
+                    Some((0, because)) => ("*", because),
+                    Some((_, because)) => ("+", because),
+                    None => (" ", "-".to_owned()),
+                };
+                text += &format!("{mark} {:10} {:48} {because}\n", p.id(), p.name());
+            }
+            text += &match &found {
+                Ok(candidates) => format!(
+                    "this machine: {}, because {}\n",
+                    candidates[0].provider.id(),
+                    candidates[0].because
+                ),
+                Err(error) => format!("this machine: not known: {error}\n"),
+            };
+            print(&text);
+        }
+    }
+    Ok(0)
+}

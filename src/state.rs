@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What footplate remembers: how this boot goes (`/run/footplate/status.json`), and which instances were bootstrapped
+//! (`/var/lib/footplate/instances/`).
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::io::root::{Ids, Root};
+use crate::plan::{RUN_DIR, STATE_DIR};
+
+/// Most that a file of ours holds.
+const MAX_FILE: usize = 1 << 20;
+
+const OURS: Ids = Ids { uid: Some(0), gid: Some(0) };
+
+/// How the bootstrap stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Progress {
+    /// It is under way, or the machine never came to it.
+    #[default]
+    Running,
+    /// It succeeded, or there was nothing to do.
+    Done,
+    /// It failed; `error` says why.
+    Failed,
+}
+
+/// How this boot goes, for people and for monitoring. No field holds a value of user-data.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of this format.
+    pub version: u32,
+    /// How it stands.
+    pub state: Progress,
+    /// The platform's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// Why that platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+    /// The instance's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<String>,
+    /// The machine's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// The stages so far, in their order.
+    #[serde(default)]
+    pub stages: Vec<StageStatus>,
+    /// kubeadm's own exit status, once it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubeadm_exit_status: Option<i32>,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Why, outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub why: Vec<String>,
+    /// The cure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// What else went wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
+    /// What had no effect, and other things worth knowing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// A stage.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct StageStatus {
+    /// `detect`, `fetch`, `decode`, `apply`, `start`, `kubeadm`.
+    pub name: String,
+    /// How it stands.
+    pub state: Progress,
+    /// When it began, in milliseconds since the kernel started.
+    pub started_ms: u64,
+    /// How long it took, in milliseconds.
+    pub ms: u64,
+    /// What it did, in a line.
+    #[serde(default)]
+    pub summary: String,
+}
+
+/// That an instance was bootstrapped, or that it failed: once either way.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Stamp {
+    /// The version of this format. A reader takes what it knows of a newer one.
+    pub version: u32,
+    /// The instance's id.
+    pub instance_id: String,
+    /// How it ended.
+    pub result: Progress,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The cure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// kubeadm's own exit status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubeadm_exit_status: Option<i32>,
+}
+
+fn status_path() -> String {
+    format!("{RUN_DIR}/status.json")
+}
+
+/// Where an instance's stamp stands. An id that is no plain file name is told apart by its digest.
+fn stamp_path(instance_id: &str) -> String {
+    use sha2::{Digest as _, Sha256};
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let fits = !instance_id.is_empty() && instance_id.len() <= 128 && !instance_id.starts_with('.');
+    let name = if fits && instance_id.chars().all(plain) {
+        instance_id.to_owned()
+    } else {
+        Sha256::digest(instance_id.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+    };
+    format!("{STATE_DIR}/instances/{name}.json")
+}
+
+/// Reads how this boot goes; `None` before footplate ran.
+///
+/// # Errors
+/// The file is there and broken.
+pub fn read_status(root: &Root) -> Result<Option<Status>> {
+    let Some(bytes) = root.read(&status_path(), MAX_FILE)? else { return Ok(None) };
+    serde_json::from_slice(&bytes).map(Some).with_context(status_path)
+}
+
+/// Writes how this boot goes.
+///
+/// # Errors
+/// The disk refuses.
+pub fn write_status(root: &Root, status: &Status) -> Result<()> {
+    root.put_dir(RUN_DIR, 0o700, OURS)?;
+    root.put(&status_path(), &serde_json::to_vec_pretty(status)?, 0o600, OURS)?;
+    Ok(())
+}
+
+/// Whether an instance was bootstrapped, or tried.
+///
+/// # Errors
+/// The file is there and broken.
+pub fn read_stamp(root: &Root, instance_id: &str) -> Result<Option<Stamp>> {
+    let path = stamp_path(instance_id);
+    let Some(bytes) = root.read(&path, MAX_FILE)? else { return Ok(None) };
+    serde_json::from_slice(&bytes).map(Some).with_context(|| path)
+}
+
+/// Remembers that an instance was bootstrapped: the last thing that is written, and on the disk when this returns.
+///
+/// # Errors
+/// The disk refuses.
+pub fn write_stamp(root: &Root, stamp: &Stamp) -> Result<()> {
+    root.put_dir(STATE_DIR, 0o700, OURS)?;
+    root.put(&stamp_path(&stamp.instance_id), &serde_json::to_vec_pretty(stamp)?, 0o600, OURS)?;
+    Ok(())
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The status and the times of a boot, drawn for people.
+
+use crate::state::{Progress, StageStatus, Status};
+
+/// Columns of the bars.
+const WIDTH: u64 = 40;
+
+/// The status in words.
+pub fn status_text(status: &Status) -> String {
+    let word = |p: Progress| match p {
+        Progress::Running => "running",
+        Progress::Done => "done",
+        Progress::Failed => "failed",
+    };
+    let mut text = word(status.state).to_owned();
+    let facts =
+        [("platform", &status.platform), ("instance", &status.instance_id), ("hostname", &status.hostname)];
+    for (name, value) in facts {
+        if let Some(value) = value {
+            text += &format!(" {name}={value}");
+        }
+    }
+    text.push('\n');
+    for stage in &status.stages {
+        text +=
+            &format!("  {:8} {:8} {:>7} ms  {}\n", stage.name, word(stage.state), stage.ms, stage.summary);
+    }
+    if let Some(error) = &status.error {
+        text += &format!("error: {error}\n");
+    }
+    for why in &status.why {
+        text += &format!("  why: {why}\n");
+    }
+    if let Some(hint) = &status.hint {
+        text += &format!(" hint: {hint}\n");
+    }
+    for also in &status.also {
+        text += &format!(" also: {also}\n");
+    }
+    for warning in &status.warnings {
+        text += &format!("warning: {warning}\n");
+    }
+    text
+}
+
+/// Begin and length of the whole in milliseconds; the length is at least 1.
+fn span(stages: &[StageStatus]) -> (u64, u64) {
+    let begin = stages.iter().map(|s| s.started_ms).min().unwrap_or(0);
+    let end = stages.iter().map(|s| s.started_ms + s.ms).max().unwrap_or(0);
+    (begin, (end - begin).max(1))
+}
+
+/// A bar for each stage.
+pub fn text(stages: &[StageStatus]) -> String {
+    let (begin, length) = span(stages);
+    let mut text =
+        format!("from {:.3} s after the kernel's start, {length} ms in all\n", begin as f64 / 1000.0);
+    for stage in stages {
+        let from = (stage.started_ms - begin) * WIDTH / length;
+        let cells = (stage.ms * WIDTH / length).clamp(1, WIDTH - from.min(WIDTH - 1)) as usize;
+        let bar = format!("{}{}", " ".repeat(from as usize), "█".repeat(cells));
+        text += &format!(
+            "{:8} |{bar:width$}| {:>7} ms  {}\n",
+            stage.name,
+            stage.ms,
+            stage.summary,
+            width = WIDTH as usize
+        );
+    }
+    text
+}
+
+/// The same as a picture.
+pub fn svg(stages: &[StageStatus]) -> String {
+    let (begin, length) = span(stages);
+    let escape = |s: &str| s.replace('&', "&amp;").replace('<', "&lt;");
+    let height = 20 * stages.len() + 30;
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"800\" height=\"{height}\" font-family=\"monospace\" font-size=\"12\">\n\
+         <text x=\"4\" y=\"16\">footplate: {length} ms, from {:.3} s after the kernel's start</text>\n",
+        begin as f64 / 1000.0
+    );
+    for (i, stage) in stages.iter().enumerate() {
+        let y = 20 * i + 26;
+        let x = 90 + (stage.started_ms - begin) * 500 / length;
+        let width = (stage.ms * 500 / length).max(1);
+        let fill = if stage.state == Progress::Failed { "#c33" } else { "#38c" };
+        svg += &format!(
+            "<text x=\"4\" y=\"{}\">{}</text><rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"14\" fill=\"{fill}\"/>\
+             <text x=\"{}\" y=\"{}\">{} ms</text>\n",
+            y + 12,
+            escape(&stage.name),
+            x + width + 6,
+            y + 12,
+            stage.ms
+        );
+    }
+    svg + "</svg>\n"
+}
