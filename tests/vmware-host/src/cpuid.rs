@@ -2,8 +2,8 @@
 //! CPUID is no privileged instruction, so it is made one that stops: in the executable's code each CPUID becomes UD2,
 //! an instruction of the same length that raises SIGILL, and is answered here.
 //!
-//! The bytes are searched for, not disassembled: a program in which they are part of another instruction would break.
-//! The log tells how many sites a program has, to be compared with what a disassembler counts.
+//! The same two bytes occur within other instructions too, so the code before a find is disassembled to see whether an
+//! instruction begins there. The log tells how many sites a program has.
 
 use std::arch::x86_64::__cpuid_count;
 use std::fs::{self, File};
@@ -11,11 +11,17 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+use iced_x86::{Decoder, DecoderOptions, Mnemonic};
+
 use crate::port::Taken;
 use crate::tracee::Tracee;
 
 const CPUID: [u8; 2] = [0x0f, 0xa2];
 const UD2: [u8; 2] = [0x0f, 0x0b];
+
+/// How far before a find the disassembler starts. It may start in the middle of an instruction; x86 code brings it back
+/// into step within a few dozen bytes.
+const LEAD: usize = 512;
 
 /// What VMware's CPUID leaf 0x4000_0000 names itself.
 const SIGNATURE: &[u8; 12] = b"VMwareVMware";
@@ -61,12 +67,26 @@ pub fn patch(tracee: Tracee) -> io::Result<(PathBuf, usize)> {
     for Code { start, end, .. } in code {
         let mut bytes = vec![0; (end - start) as usize];
         memory.read_exact_at(&mut bytes, start)?;
-        for (at, _) in bytes.windows(2).enumerate().filter(|(_, two)| *two == CPUID) {
+        let found: Vec<usize> = (0..bytes.len()).filter(|at| is_cpuid(&bytes, *at)).collect();
+        for at in found {
             memory.write_all_at(&UD2, start + at as u64)?;
             sites += 1;
         }
     }
     Ok((program, sites))
+}
+
+/// Whether a CPUID instruction begins there.
+fn is_cpuid(code: &[u8], at: usize) -> bool {
+    if !code[at..].starts_with(&CPUID) {
+        return false;
+    }
+    let start = at.saturating_sub(LEAD);
+    let mut decoder = Decoder::with_ip(64, &code[start..], start as u64, DecoderOptions::NONE);
+    decoder
+        .iter()
+        .find(|i| i.ip() >= at as u64)
+        .is_some_and(|i| i.ip() == at as u64 && i.mnemonic() == Mnemonic::Cpuid)
 }
 
 /// Answers SIGILL when it comes from an instruction that is CPUID in the program's file.
