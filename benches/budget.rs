@@ -45,6 +45,7 @@ fn main() {
 }
 
 /// Provisions the demo's worker into an empty directory.
+#[allow(clippy::zombie_processes, reason = "wait4 waits for it, and tells what it used")]
 fn provision(binary: &str, scratch: &Path) -> Cost {
     let _ = fs::remove_dir_all(scratch);
     fs::create_dir_all(scratch).unwrap();
