@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is a boot green? Pure: what the guest said in, a verdict out. A guest that says nothing is red."""
+
+import json
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Verdict:
+    """What is wrong (nothing: green), and the two times of the table; None where the guest did not say."""
+
+    problems: list = field(default_factory=list)
+    boot_seconds: float | None = None
+    footplate_ms: int | None = None
+    failed_units: list = field(default_factory=list)
+
+    @property
+    def green(self):
+        return not self.problems
+
+
+def events(report):
+    """The report's JSON objects, and what of it is none: a guest that died in the middle of a line, say."""
+    parsed, broken = [], []
+    for line in report.splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            event = None
+        if isinstance(event, dict) and "event" in event:
+            parsed.append(event)
+        else:
+            broken.append(line)
+    return parsed, broken
+
+
+def judge(report, journal, qemu_status, failed_units=()):
+    """report: the guest's JSON lines. journal: its whole journal. qemu_status: QEMU's exit status, None when it had to be
+    ended. failed_units: those which this scenario must leave failed."""
+    verdict = Verdict()
+    problems = verdict.problems
+    parsed, broken = events(report)
+    of = {}
+    for event in parsed:
+        of.setdefault(event["event"], []).append(event)
+
+    if qemu_status is None:
+        problems.append("the guest did not power off in time")
+    elif qemu_status != 0:
+        problems.append(f"QEMU ended with status {qemu_status}")
+    if not parsed:
+        problems.append("the guest said nothing")
+        return verdict
+    problems.extend(f"not a line of a report: {line[:200]!r}" for line in broken)
+
+    asserts = of.get("assert", [])
+    for event in asserts:
+        if event.get("ok") is not True:
+            problems.append(f"not ok {event.get('name')}: {event.get('detail')}")
+    names = [event.get("name") for event in asserts]
+    problems.extend(f"two assertions are called {name}" for name in sorted({n for n in names if names.count(n) > 1}))
+    plans = [event.get("assertions") for event in of.get("plan", [])]
+    if len(plans) != 1 or not isinstance(plans[0], int) or plans[0] < 1:
+        problems.append(f"expected one plan of at least one assertion, got {plans}")
+    elif plans[0] != len(asserts):
+        problems.append(f"{plans[0]} assertions were planned, {len(asserts)} made")
+    if problems:
+        problems.extend(f"note: {event.get('text')}" for event in of.get("note", []))
+
+    summaries = of.get("summary", [])
+    if len(summaries) != 1 or parsed[-1]["event"] != "summary":
+        problems.append("the report has no summary at its end")
+        return verdict
+    summary = summaries[0]
+    verdict.boot_seconds = summary.get("boot_seconds")
+    verdict.footplate_ms = summary.get("footplate_ms")
+    verdict.failed_units = summary.get("failed_units")
+    if not verdict.boot_seconds:
+        problems.append("multi-user.target was not reached")
+    if sorted(verdict.failed_units) != sorted(failed_units):
+        expected, got = (" ".join(sorted(units)) or "none" for units in (failed_units, verdict.failed_units))
+        problems.append(f"failed units: expected {expected}, got {got}")
+
+    if not journal.strip():
+        problems.append("the guest sent no journal")
+    # PID 1 names the units of a cycle and the job that it deleted to break it: the boot goes on, with something left out.
+    problems.extend(line.strip() for line in journal.splitlines() if "ordering cycle" in line)
+    return verdict
