@@ -206,12 +206,10 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Status> {
             }
             (None, result) => format!("the bootstrap's commands ended with {} ({result})", ended.status),
         };
-        status.error = Some(what);
-        status.hint = Some(format!("look at `journalctl -u {UNIT}`"));
-        if let Some((cause, cure)) = classify(&log) {
-            status.why = vec![cause.to_owned()];
-            status.hint = Some(cure.to_owned());
-        }
+        (status.error, status.hint) = match classify(&log) {
+            Some((cause, cure)) => (Some(format!("{what}: {cause}")), Some(cure.to_owned())),
+            None => (Some(what), Some(format!("look at `journalctl -u {UNIT}`"))),
+        };
     }
     end_stage(&mut status);
     if let Some(instance_id) = status.instance_id.clone() {
@@ -221,7 +219,7 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Status> {
                 version: 1,
                 instance_id,
                 result: status.state,
-                error: status.error.iter().chain(&status.why).cloned().reduce(|a, b| format!("{a}: {b}")),
+                error: status.error.clone(),
                 hint: status.hint.clone(),
                 kubeadm_exit_status: recorded,
             },

@@ -565,8 +565,7 @@ fn settle(source: &Source) -> Result<u8, Failure> {
     let status = report::settle(&root, &Ended::from_environment()).stage(Stage::Report)?;
     match (&status.state, &status.error) {
         (Progress::Failed, Some(error)) => {
-            let why = status.why.iter().map(|w| format!(": {w}")).collect::<String>();
-            log::error!("report: {error}{why}");
+            log::error!("report: {error}");
         }
         (Progress::Done, _) => log::info!("report: the bootstrap succeeded"),
         _ => return Ok(0),

@@ -99,6 +99,13 @@ pub(super) fn bootstrap(lines: &[Secret], instance: &Instance, plan: &mut Plan) 
         "# Written by footplate from the bootstrap data's runcmd.\n\
          [Unit]\n\
          Description=Bootstrap of this node by kubeadm\n\
+         # By default multi-user.target would wait for it, for minutes: the machine is up before it is a member. What else\n\
+         # the default gives is said below.\n\
+         DefaultDependencies=no\n\
+         Requires=sysinit.target\n\
+         After=sysinit.target basic.target\n\
+         Conflicts=shutdown.target\n\
+         Before=shutdown.target\n\
          # The script is there when footplate made everything that it needs in this boot, and only then.\n\
          ConditionPathExists={SCRIPT}\n\
          # A member of a cluster is never bootstrapped again.\n\
