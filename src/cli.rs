@@ -47,6 +47,8 @@ pub enum Command {
     Status(Status),
     /// Show where the boot's time went
     Timeline(Timeline),
+    /// Keep what the machine answers, without its secrets, for --replay and for support
+    Capture(Capture),
     /// List the platforms, and which one this machine is and why
     Platforms(Platforms),
 }
@@ -168,9 +170,22 @@ pub struct Timeline {
     /// The machine's root directory
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
+    /// A captured directory
+    #[arg(long, value_name = "DIR", conflicts_with = "root")]
+    pub replay: Option<PathBuf>,
     /// How to answer
     #[arg(long, value_enum, default_value_t)]
     pub format: TimelineFormat,
+}
+
+/// Arguments of `capture`.
+#[derive(Debug, Args)]
+pub struct Capture {
+    /// The directory to write, which must be empty or absent
+    pub dir: PathBuf,
+    /// The source.
+    #[command(flatten)]
+    pub source: Source,
 }
 
 /// Arguments of `platforms`.

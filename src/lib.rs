@@ -24,6 +24,7 @@ pub mod plan;
 pub mod apply;
 pub mod state;
 
+pub mod capture;
 pub mod report;
 pub mod timeline;
 

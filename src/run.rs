@@ -14,8 +14,8 @@ use crate::decode::jinja::Variables;
 use crate::decode::{self, Decoded, envelope, yaml};
 use crate::error::{Failure, Stage, WithHint as _};
 use crate::io::live::Live;
-use crate::io::replay::Replay;
-use crate::io::root::Root;
+use crate::io::replay::{Capture, Replay};
+use crate::io::root::{Ids, Root};
 use crate::io::systemd::{self, Systemd};
 use crate::io::{Ask, World, uptime_ms};
 use crate::model::facts::{Facts, Link};
@@ -64,7 +64,8 @@ pub fn run(cli: &Cli) -> Result<u8, Failure> {
         },
         Command::Report(args) => settle(&args.source),
         Command::Status(args) => show_status(args),
-        Command::Timeline(args) => show_timeline(&args.root, args.format),
+        Command::Timeline(args) => show_timeline(args),
+        Command::Capture(args) => capture(&args.source, &args.dir),
         Command::Platforms(args) => platforms(&args.source, args.format),
     }
 }
@@ -758,14 +759,43 @@ fn show_status(args: &crate::cli::Status) -> Result<u8, Failure> {
     })
 }
 
-fn show_timeline(root: &Path, format: TimelineFormat) -> Result<u8, Failure> {
-    let root = open_root(Some(root))?;
+/// The status under its root's path, also where it is part of a capture.
+fn show_timeline(args: &crate::cli::Timeline) -> Result<u8, Failure> {
+    let captured = args.replay.as_ref().map(|dir| dir.join("file"));
+    let root = open_root(Some(captured.as_deref().unwrap_or(&args.root)))?;
     let status = state::read_status(&root).stage(Stage::Report)?;
     let status = status.context("footplate has not run there").stage(Stage::Report)?;
-    match format {
+    match args.format {
         TimelineFormat::Json => print_json(&json!({ "stages": status.stages })),
         TimelineFormat::Text => print(&timeline::text(&status.stages)),
         TimelineFormat::Svg => print(&timeline::svg(&status.stages)),
+    }
+    Ok(0)
+}
+
+/// Asks all that a provision asks, and keeps the answers and the status of the last one.
+fn capture(source: &Source, dir: &Path) -> Result<u8, Failure> {
+    if std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(anyhow!("{}: is not empty", dir.display()))
+            .hint("name a new directory: what was captured before is not mixed with this")
+            .stage(Stage::Usage);
+    }
+    let world = world(source)?;
+    let capture = Capture::new(world.as_ref());
+    // A machine whose metadata is broken is worth capturing most of all.
+    let found = find(&mut Recorder::new(None), source, &capture, false);
+    let config = found.as_ref().map(|f| read_user_data(f).config).unwrap_or_default();
+    let status = Ask::File("/run/footplate/status.json");
+    let _ = links(&capture).and_then(|_| capture.ask(status));
+    std::fs::create_dir_all(dir).with_context(|| dir.display().to_string()).stage(Stage::Apply)?;
+    let out = open_root(Some(dir))?;
+    let answers = crate::capture::redact(capture.into_kept(), &config);
+    for (name, bytes) in &answers {
+        out.put(&format!("/{name}"), bytes, 0o600, Ids::default()).stage(Stage::Apply)?;
+    }
+    print(&format!("{} answers in {}\n", answers.len(), dir.display()));
+    if let Err(failure) = found {
+        log::warn!("captured, and provision would fail: {}: {}", failure.stage, failure.error);
     }
     Ok(0)
 }

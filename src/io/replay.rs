@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A machine's answers, given again from a directory.
+//! A machine's answers: kept by [`Capture`], given again from a directory by [`Replay`].
 //!
 //! Each answer is a file named by [`Ask::name`]. A question without a file has no answer, one with a file of its name
 //! and `.error` fails with that file's text.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -49,5 +50,40 @@ impl World for Replay {
 
     fn set_guestinfo(&self, _key: &str, _value: &[u8]) -> Result<()> {
         Ok(())
+    }
+}
+
+/// Passes questions on and keeps the answers, each by its name.
+pub struct Capture<'a> {
+    inner: &'a dyn World,
+    kept: RefCell<Vec<(String, Vec<u8>)>>,
+}
+
+impl<'a> Capture<'a> {
+    /// Keeps what `inner` answers.
+    pub fn new(inner: &'a dyn World) -> Self {
+        Self { inner, kept: RefCell::default() }
+    }
+
+    /// What was kept, secrets and all.
+    pub fn into_kept(self) -> Vec<(String, Vec<u8>)> {
+        self.kept.into_inner()
+    }
+}
+
+impl World for Capture<'_> {
+    fn ask(&self, ask: Ask<'_>) -> Result<Option<Vec<u8>>> {
+        let answer = self.inner.ask(ask);
+        let kept = match &answer {
+            Ok(None) => None,
+            Ok(Some(bytes)) => Some((ask.name(), bytes.clone())),
+            Err(error) => Some((format!("{}.error", ask.name()), format!("{error:#}\n").into_bytes())),
+        };
+        self.kept.borrow_mut().extend(kept);
+        answer
+    }
+
+    fn set_guestinfo(&self, key: &str, value: &[u8]) -> Result<()> {
+        self.inner.set_guestinfo(key, value)
     }
 }

@@ -70,7 +70,20 @@ impl Provider for Vmware {
         // An empty value can't be set; a blank says that there is nothing.
         let error: String =
             report.error.unwrap_or(" ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        world.set_guestinfo("guestinfo.footplate.error", error.as_bytes())
+        world.set_guestinfo("guestinfo.footplate.error", error.as_bytes())?;
+        if report.state != "done" {
+            return Ok(());
+        }
+        // Every process of the machine can read guestinfo (CVE-2022-1706), and nobody needs the join token any more.
+        // Keys can't be deleted; these values mean that there is nothing. The metadata stays: Cluster API compares it
+        // with its own and would write it again.
+        for key in &KEYS[1..] {
+            if world.ask(Ask::Guestinfo(key))?.is_some_and(|v| !is_empty(&v)) {
+                world.set_guestinfo(key, b"---")?;
+                world.set_guestinfo(&format!("{key}.encoding"), b" ")?;
+            }
+        }
+        Ok(())
     }
 }
 
