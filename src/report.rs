@@ -136,7 +136,9 @@ const CAUSES: &[(&str, &str, &str)] = &[
 
 /// What kubeadm's output says of a failure: cause and cure.
 pub fn classify(log: &str) -> Option<(&'static str, &'static str)> {
-    let log = log.to_ascii_lowercase();
+    // A warning is not what stopped it: kubeadm warns, for one, when the node's own name does not resolve.
+    let errors: Vec<&str> = log.lines().filter(|l| !l.trim_start().starts_with("[WARNING")).collect();
+    let log = errors.join("\n").to_ascii_lowercase();
     CAUSES.iter().find(|(text, _, _)| log.contains(text)).map(|(_, cause, cure)| (*cause, *cure))
 }
 
