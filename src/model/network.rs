@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use super::finding::Pos;
+use super::secret::Secret;
 
 /// A whole network configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -115,6 +116,7 @@ impl Interface {
                 None if e.matching.is_empty() => Some(&self.id),
                 None => None,
             },
+            _ => Some(&self.id),
         }
     }
 }
@@ -124,6 +126,153 @@ impl Interface {
 pub enum Device {
     /// A NIC that the machine has.
     Ethernet(Ethernet),
+    /// Links that act as one.
+    Bond(Bond),
+    /// A switch in the kernel.
+    Bridge(Bridge),
+    /// A tagged part of a link.
+    Vlan(Vlan),
+    /// A routing domain.
+    Vrf(Vrf),
+    /// A link inside of packets.
+    Tunnel(Box<Tunnel>),
+    /// A link to nowhere.
+    Dummy,
+}
+
+impl Device {
+    /// Ids of the interfaces that are ports of it.
+    pub fn ports(&self) -> &[String] {
+        match self {
+            Self::Bond(b) => &b.ports,
+            Self::Bridge(b) => &b.ports,
+            Self::Vrf(v) => &v.ports,
+            _ => &[],
+        }
+    }
+
+    /// The same, to change.
+    pub fn ports_mut(&mut self) -> Option<&mut Vec<String>> {
+        match self {
+            Self::Bond(b) => Some(&mut b.ports),
+            Self::Bridge(b) => Some(&mut b.ports),
+            Self::Vrf(v) => Some(&mut v.ports),
+            _ => None,
+        }
+    }
+
+    /// Id of the interface that it lies on.
+    pub fn link(&self) -> Option<&str> {
+        match self {
+            Self::Vlan(v) => Some(&v.link),
+            Self::Tunnel(t) => t.link.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// Links that act as one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Bond {
+    /// Ids of its ports.
+    pub ports: Vec<String>,
+    /// Hosts to ask by ARP whether a port works, at most 16.
+    pub arp_targets: Vec<Ipv4Addr>,
+    /// Id of the port that is used while it works.
+    pub primary: Option<String>,
+    /// Rows of [`BOND`].
+    pub settings: Settings,
+}
+
+/// A switch in the kernel.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Bridge {
+    /// Ids of its ports.
+    pub ports: Vec<String>,
+    /// Rows of [`BRIDGE`].
+    pub settings: Settings,
+    /// Ports by id, with rows of [`BRIDGE_PORT`].
+    pub port_settings: Vec<(String, Settings)>,
+}
+
+/// A tagged part of a link.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vlan {
+    /// The tag, 0 to 4094.
+    pub id: u16,
+    /// Id of the interface that it lies on.
+    pub link: String,
+}
+
+/// A routing domain.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vrf {
+    /// Number of its routing table.
+    pub table: u32,
+    /// Ids of its ports.
+    pub ports: Vec<String>,
+}
+
+/// A link inside of packets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tunnel {
+    /// A row of [`TUNNELS`].
+    pub kind: &'static TunnelKind,
+    /// This end's address.
+    pub local: Option<IpAddr>,
+    /// The other end's address; a VXLAN's may be a multicast group.
+    pub remote: Option<IpAddr>,
+    /// Id of the interface that a VXLAN lies on.
+    pub link: Option<String>,
+    /// The key of what comes in and of what goes out, in networkd's spelling.
+    pub keys: (Option<String>, Option<String>),
+    /// Source ports of a VXLAN, first and last.
+    pub port_range: Option<(u16, u16)>,
+    /// Rows of [`TUNNEL`], [`VXLAN`] or [`WIREGUARD`].
+    pub settings: Settings,
+    /// WireGuard's own key.
+    pub private: Option<Key>,
+    /// WireGuard's peers.
+    pub peers: Vec<Peer>,
+}
+
+/// A sort of tunnel: netplan's mode and what networkd calls it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TunnelKind {
+    /// netplan's `mode`.
+    pub mode: &'static str,
+    /// networkd's `Kind=`.
+    pub kind: &'static str,
+    /// networkd's `Mode=`, where one kind has several.
+    pub submode: Option<&'static str>,
+    /// Whether its ends have IPv6 addresses; unset for either.
+    pub ipv6: Option<bool>,
+    /// The table of its settings.
+    pub settings: &'static [Param],
+}
+
+/// A peer of WireGuard.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Peer {
+    /// Its public key, base64.
+    pub public: String,
+    /// The key that only it and we have.
+    pub shared: Option<Key>,
+    /// Where to reach it, `host:port`.
+    pub endpoint: Option<String>,
+    /// Networks behind it.
+    pub allowed: Vec<Cidr>,
+    /// Seconds between packets that keep a firewall's state alive.
+    pub keepalive: Option<u16>,
+}
+
+/// A secret key: itself, or the file that has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// The key in base64.
+    Inline(Secret),
+    /// An absolute path.
+    File(String),
 }
 
 /// A NIC that the machine has.
@@ -135,6 +284,8 @@ pub struct Ethernet {
     pub set_name: Option<String>,
     /// Wake on a magic packet.
     pub wakeonlan: Option<bool>,
+    /// Id of the NIC of which it is a virtual function (SR-IOV).
+    pub function_of: Option<String>,
     /// Offloads and other things a `.link` file takes as they stand; rows of [`ETHERNET`].
     pub settings: Settings,
 }
@@ -386,6 +537,8 @@ pub enum Form {
     Hostname,
     /// An IPv6 interface identifier.
     Token,
+    /// A UDP port, or `auto`.
+    PortOrAuto,
 }
 
 /// Settings of some table, with values as networkd spells them; each row at most once.
@@ -437,6 +590,212 @@ pub const ETHERNET: &[Param] = &[
     param("generic-segmentation-offload", "Link", "GenericSegmentationOffload", Form::Bool),
     param("generic-receive-offload", "Link", "GenericReceiveOffload", Form::Bool),
     param("large-receive-offload", "Link", "LargeReceiveOffload", Form::Bool),
+    // More than this the PCI standard has no room for.
+    param("virtual-function-count", "Link", "SR-IOVVirtualFunctions", Form::Number(0, 65535)),
+    // The one row for the `.network` file: it is not udev's to set.
+    param(
+        "infiniband-mode",
+        "IPoIB",
+        "Mode",
+        Form::Word(&[("datagram", "datagram"), ("connected", "connected")]),
+    ),
+];
+
+/// A bond's. The numbers are the kernel's own names for the same, which version 1 and OpenStack write.
+pub const BOND: &[Param] = &[
+    param(
+        "mode",
+        "Bond",
+        "Mode",
+        Form::Word(&[
+            ("balance-rr", "balance-rr"),
+            ("active-backup", "active-backup"),
+            ("balance-xor", "balance-xor"),
+            ("broadcast", "broadcast"),
+            ("802.3ad", "802.3ad"),
+            ("balance-tlb", "balance-tlb"),
+            ("balance-alb", "balance-alb"),
+            ("0", "balance-rr"),
+            ("1", "active-backup"),
+            ("2", "balance-xor"),
+            ("3", "broadcast"),
+            ("4", "802.3ad"),
+            ("5", "balance-tlb"),
+            ("6", "balance-alb"),
+        ]),
+    ),
+    param(
+        "lacp-rate",
+        "Bond",
+        "LACPTransmitRate",
+        Form::Word(&[("slow", "slow"), ("fast", "fast"), ("0", "slow"), ("1", "fast")]),
+    ),
+    param("mii-monitor-interval", "Bond", "MIIMonitorSec", Form::Time("ms")),
+    param("min-links", "Bond", "MinLinks", U32),
+    param(
+        "transmit-hash-policy",
+        "Bond",
+        "TransmitHashPolicy",
+        Form::Word(&[
+            ("layer2", "layer2"),
+            ("layer3+4", "layer3+4"),
+            ("layer2+3", "layer2+3"),
+            ("encap2+3", "encap2+3"),
+            ("encap3+4", "encap3+4"),
+            ("0", "layer2"),
+            ("1", "layer3+4"),
+            ("2", "layer2+3"),
+            ("3", "encap2+3"),
+            ("4", "encap3+4"),
+        ]),
+    ),
+    param(
+        "ad-select",
+        "Bond",
+        "AdSelect",
+        Form::Word(&[
+            ("stable", "stable"),
+            ("bandwidth", "bandwidth"),
+            ("count", "count"),
+            ("0", "stable"),
+            ("1", "bandwidth"),
+            ("2", "count"),
+        ]),
+    ),
+    param("all-members-active", "Bond", "AllSlavesActive", Form::Bool),
+    param("arp-interval", "Bond", "ARPIntervalSec", Form::Time("ms")),
+    param(
+        "arp-validate",
+        "Bond",
+        "ARPValidate",
+        Form::Word(&[
+            ("none", "none"),
+            ("active", "active"),
+            ("backup", "backup"),
+            ("all", "all"),
+            ("0", "none"),
+            ("1", "active"),
+            ("2", "backup"),
+            ("3", "all"),
+        ]),
+    ),
+    param(
+        "arp-all-targets",
+        "Bond",
+        "ARPAllTargets",
+        Form::Word(&[("any", "any"), ("all", "all"), ("0", "any"), ("1", "all")]),
+    ),
+    param("up-delay", "Bond", "UpDelaySec", Form::Time("ms")),
+    param("down-delay", "Bond", "DownDelaySec", Form::Time("ms")),
+    param(
+        "fail-over-mac-policy",
+        "Bond",
+        "FailOverMACPolicy",
+        Form::Word(&[
+            ("none", "none"),
+            ("active", "active"),
+            ("follow", "follow"),
+            ("0", "none"),
+            ("1", "active"),
+            ("2", "follow"),
+        ]),
+    ),
+    param("gratuitous-arp", "Bond", "GratuitousARP", Form::Number(0, 255)),
+    param("packets-per-member", "Bond", "PacketsPerSlave", Form::Number(0, 65535)),
+    param(
+        "primary-reselect-policy",
+        "Bond",
+        "PrimaryReselectPolicy",
+        Form::Word(&[
+            ("always", "always"),
+            ("better", "better"),
+            ("failure", "failure"),
+            ("0", "always"),
+            ("1", "better"),
+            ("2", "failure"),
+        ]),
+    ),
+    param("resend-igmp", "Bond", "ResendIGMP", Form::Number(0, 255)),
+    param("learn-packet-interval", "Bond", "LearnPacketIntervalSec", Form::Time("s")),
+];
+
+/// A bridge's.
+pub const BRIDGE: &[Param] = &[
+    param("ageing-time", "Bridge", "AgeingTimeSec", Form::Time("s")),
+    param("priority", "Bridge", "Priority", Form::Number(0, 65535)),
+    param("forward-delay", "Bridge", "ForwardDelaySec", Form::Time("s")),
+    param("hello-time", "Bridge", "HelloTimeSec", Form::Time("s")),
+    param("max-age", "Bridge", "MaxAgeSec", Form::Time("s")),
+    param("stp", "Bridge", "STP", Form::Bool),
+];
+
+/// A bridge's port's.
+pub const BRIDGE_PORT: &[Param] = &[
+    param("path-cost", "Bridge", "Cost", Form::Number(1, 65535)),
+    param("port-priority", "Bridge", "Priority", Form::Number(0, 63)),
+];
+
+/// A plain tunnel's.
+pub const TUNNEL: &[Param] = &[param("ttl", "Tunnel", "TTL", Form::Number(1, 255))];
+
+/// A VXLAN's; a flag of `notifications`, `checksums` and `extensions` is a row of its own.
+pub const VXLAN: &[Param] = &[
+    param("id", "VXLAN", "VNI", Form::Number(1, 0xff_ffff)),
+    param("ttl", "VXLAN", "TTL", Form::Number(1, 255)),
+    param("type-of-service", "VXLAN", "TOS", Form::Number(0, 255)),
+    param("mac-learning", "VXLAN", "MacLearning", Form::Bool),
+    param("ageing", "VXLAN", "FDBAgeingSec", Form::Time("s")),
+    param("limit", "VXLAN", "MaximumFDBEntries", U32),
+    param("arp-proxy", "VXLAN", "ReduceARPProxy", Form::Bool),
+    param("short-circuit", "VXLAN", "RouteShortCircuit", Form::Bool),
+    param("port", "VXLAN", "DestinationPort", Form::Number(1, 65535)),
+    param("flow-label", "VXLAN", "FlowLabel", Form::Number(0, 0xf_ffff)),
+    param("do-not-fragment", "VXLAN", "IPDoNotFragment", Form::Bool),
+];
+
+/// A VXLAN's flags: the list that names them, the name, networkd's key.
+pub const VXLAN_FLAGS: &[(&str, Param)] = &[
+    ("notifications", param("l2-miss", "VXLAN", "L2MissNotification", Form::Bool)),
+    ("notifications", param("l3-miss", "VXLAN", "L3MissNotification", Form::Bool)),
+    ("checksums", param("udp", "VXLAN", "UDPChecksum", Form::Bool)),
+    ("checksums", param("zero-udp6-tx", "VXLAN", "UDP6ZeroChecksumTx", Form::Bool)),
+    ("checksums", param("zero-udp6-rx", "VXLAN", "UDP6ZeroChecksumRx", Form::Bool)),
+    ("checksums", param("remote-tx", "VXLAN", "RemoteChecksumTx", Form::Bool)),
+    ("checksums", param("remote-rx", "VXLAN", "RemoteChecksumRx", Form::Bool)),
+    ("extensions", param("group-policy", "VXLAN", "GroupPolicyExtension", Form::Bool)),
+    ("extensions", param("generic-protocol", "VXLAN", "GenericProtocolExtension", Form::Bool)),
+];
+
+/// WireGuard's.
+pub const WIREGUARD: &[Param] = &[
+    param("port", "WireGuard", "ListenPort", Form::PortOrAuto),
+    param("mark", "WireGuard", "FirewallMark", U32),
+];
+
+const fn tunnel(
+    mode: &'static str,
+    kind: &'static str,
+    submode: Option<&'static str>,
+    ipv6: Option<bool>,
+    settings: &'static [Param],
+) -> TunnelKind {
+    TunnelKind { mode, kind, submode, ipv6, settings }
+}
+
+/// Sorts of tunnels. netplan also has `isatap`, which networkd has not.
+pub const TUNNELS: &[TunnelKind] = &[
+    tunnel("sit", "sit", None, Some(false), TUNNEL),
+    tunnel("gre", "gre", None, Some(false), TUNNEL),
+    tunnel("gretap", "gretap", None, Some(false), TUNNEL),
+    tunnel("ipip", "ipip", None, Some(false), TUNNEL),
+    tunnel("vti", "vti", None, Some(false), TUNNEL),
+    tunnel("ip6gre", "ip6gre", None, Some(true), TUNNEL),
+    tunnel("ip6gretap", "ip6gretap", None, Some(true), TUNNEL),
+    tunnel("ipip6", "ip6tnl", Some("ipip6"), Some(true), TUNNEL),
+    tunnel("ip6ip6", "ip6tnl", Some("ip6ip6"), Some(true), TUNNEL),
+    tunnel("vti6", "vti6", None, Some(true), TUNNEL),
+    tunnel("vxlan", "vxlan", None, None, VXLAN),
+    tunnel("wireguard", "wireguard", None, None, WIREGUARD),
 ];
 
 const USE_DOMAINS: Form = Form::BoolOr(&["route"]);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Network configuration, in each of the languages that a platform may speak, to one [`NetworkConfig`].
 
+mod devices;
 mod netplan;
 mod read;
 

@@ -3,33 +3,23 @@
 
 use std::net::IpAddr;
 
+use super::devices::{GROUPS, Group, bad_name};
 use super::read::{At, Reader, bad_glob, is_domain, shown};
 use crate::model::network::{
-    Address, COMMON, Cidr, DHCP4_OVERRIDES, DHCP6_OVERRIDES, Device, ETHERNET, Ethernet, Families, Interface,
-    NetworkConfig, Param, ROUTE, ROUTE_SCOPES, ROUTE_TYPES, RULE, Route, Rule, Settings,
+    Address, COMMON, Cidr, DHCP4_OVERRIDES, DHCP6_OVERRIDES, Device, Families, Interface, NetworkConfig,
+    Param, ROUTE, ROUTE_SCOPES, ROUTE_TYPES, RULE, Route, Rule, Settings,
 };
 
 /// Interfaces of one configuration. A node has a few; a bridge of many VLANs some hundreds.
 const MAX_INTERFACES: usize = 1024;
 
-/// A group of interfaces, one top-level key.
-struct Group {
-    key: &'static str,
-    /// A device of its sort before its keys are read.
-    new: fn() -> Device,
-    /// Reads a key of its own; says whether it was one.
-    own: fn(&mut Reader, &mut Interface, &str, &At) -> bool,
-}
-
-const GROUPS: &[Group] =
-    &[Group { key: "ethernets", new: || Device::Ethernet(Ethernet::default()), own: ethernet }];
-
-/// Groups that networkd can't set up alone, with their names for people.
-const REFUSED: &[(&str, &str)] = &[
-    ("wifis", "Wi-Fi"),
-    ("modems", "modems"),
-    ("openvswitch", "Open vSwitch"),
-    ("nm-devices", "NetworkManager's own devices"),
+/// Groups that are refused: the key, the name for people, the reason.
+const REFUSED: &[(&str, &str, &str)] = &[
+    ("wifis", "Wi-Fi", "systemd-networkd can't do it alone"),
+    ("modems", "modems", "systemd-networkd has no way to set them up"),
+    ("openvswitch", "Open vSwitch", "systemd-networkd has no way to set it up"),
+    ("nm-devices", "NetworkManager's own devices", "systemd-networkd has no way to set them up"),
+    ("virtual-ethernets", "veth pairs", "a node's pods and their network plugin make their own"),
 ];
 
 pub(super) fn read(r: &mut Reader, at: &At) -> NetworkConfig {
@@ -37,8 +27,8 @@ pub(super) fn read(r: &mut Reader, at: &At) -> NetworkConfig {
     for (key, at) in r.entries(at) {
         if let Some(group) = GROUPS.iter().find(|g| g.key == key) {
             read_group(r, &mut config, group, &at);
-        } else if let Some((_, name)) = REFUSED.iter().find(|(k, _)| *k == key) {
-            let what = format!("{name} is not supported: systemd-networkd can't set it up");
+        } else if let Some((_, name, why)) = REFUSED.iter().find(|(k, ..)| *k == key) {
+            let what = format!("{name} can't be configured here: {why}");
             r.error(&at, what, "use ethernets, bonds, bridges, vlans, vrfs, tunnels or dummy-devices");
             config.unusable.extend(at.node.entries().filter_map(|(id, _)| id.text().map(shown)));
         } else if key == "renderer" {
@@ -95,7 +85,10 @@ fn read_interface(r: &mut Reader, to: &mut Interface, group: &Group, at: &At) {
         );
     }
     let mut wanted_addresses = false;
-    for (key, at) in r.entries(at) {
+    let mut entries = r.entries(at);
+    // Which keys a tunnel has depends on its mode.
+    entries.sort_by_key(|(key, _)| *key != "mode");
+    for (key, at) in entries {
         if (group.own)(r, to, key, &at) || r.setting(COMMON, &mut to.settings, key, &at) {
             continue;
         }
@@ -135,57 +128,21 @@ fn read_interface(r: &mut Reader, to: &mut Interface, group: &Group, at: &At) {
             _ => r.unknown(&at),
         }
     }
-    let Device::Ethernet(e) = &to.device;
-    if e.matching.is_empty() && bad_glob(&to.id) {
-        r.lose(
-            at,
-            "has no `match`, and its key is not the name of an interface",
-            "add a `match` by macaddress or name",
-        );
+    (group.finish)(r, to, at);
+    match &to.device {
+        Device::Ethernet(e) if e.matching.is_empty() && bad_glob(&to.id) => {
+            let what = "has no `match`, and its key is not the name of an interface";
+            r.lose(at, what, "add a `match` by macaddress or name");
+        }
+        _ => {}
+    }
+    if let Some(why) = bad_name(to) {
+        r.lose(at, format!("can't be created under this name: {why}"), "");
     }
     if wanted_addresses && to.addresses.is_empty() && !to.dhcp4 && !to.dhcp6 {
         // Each has its error already. Without any address the image's default, DHCP, serves better than silence.
         r.mark_lost();
     }
-}
-
-fn ethernet(r: &mut Reader, to: &mut Interface, key: &str, at: &At) -> bool {
-    let Device::Ethernet(e) = &mut to.device;
-    match key {
-        "match" => {
-            for (key, at) in r.entries(at) {
-                let m = &mut e.matching;
-                let ok = match key {
-                    "name" => r.glob(&at).map(|glob| m.name = Some(glob.to_owned())),
-                    "macaddress" => r.mac(&at).map(|mac| m.mac = Some(mac)),
-                    "driver" => {
-                        let words = r.words(&at);
-                        let globs: Vec<String> =
-                            words.iter().filter_map(|(_, at)| r.glob(at)).map(str::to_owned).collect();
-                        let ok = !globs.is_empty() && globs.len() == words.len();
-                        m.drivers = globs;
-                        ok.then_some(())
-                    }
-                    _ => {
-                        // To leave it out would widen the match to NICs that its author left out.
-                        let hint = "match by macaddress, name or driver";
-                        r.lose(&at, "this key is not known here, so the NIC it means is not known", hint);
-                        Some(())
-                    }
-                };
-                if ok.is_none() {
-                    r.mark_lost();
-                }
-            }
-        }
-        "set-name" => match r.link_name(at) {
-            Some(name) => e.set_name = Some(name.to_owned()),
-            None => r.mark_lost(),
-        },
-        "wakeonlan" => e.wakeonlan = r.bool(at).or(e.wakeonlan),
-        _ => return r.setting(ETHERNET, &mut e.settings, key, at),
-    }
-    true
 }
 
 fn overrides(r: &mut Reader, table: &'static [Param], to: &mut Settings, at: &At) {
@@ -297,7 +254,7 @@ fn search_domain(r: &mut Reader, to: &mut Interface, text: &str, at: &At) {
 }
 
 /// What a route or a rule speaks of: an address, alone or with a prefix.
-fn network(r: &mut Reader, at: &At) -> Option<Cidr> {
+pub(super) fn network(r: &mut Reader, at: &At) -> Option<Cidr> {
     let text = r.text(at)?;
     let cidr = text.parse().or_else(|()| text.parse().map(Cidr::host).map_err(|_| ()));
     if cidr.is_err() {

@@ -259,7 +259,8 @@ impl Reader {
                 let text = self.text(at)?;
                 let word = words.iter().find(|(theirs, _)| *theirs == text);
                 if word.is_none() {
-                    let known: Vec<&str> = words.iter().map(|(theirs, _)| *theirs).collect();
+                    let is_name = |w: &&str| w.parse::<u8>().is_err();
+                    let known: Vec<&str> = words.iter().map(|(theirs, _)| *theirs).filter(is_name).collect();
                     self.error(at, format!("must be one of {}", known.join(", ")), "");
                 }
                 word.map(|(_, ours)| (*ours).to_owned())
@@ -272,6 +273,8 @@ impl Reader {
                 }
                 ok.then(|| text.to_owned())
             }
+            Form::PortOrAuto if at.node.text() == Some("auto") => Some("auto".to_owned()),
+            Form::PortOrAuto => self.number(at, 1, 65535).map(|n| n.to_string()),
             Form::Token => match self.addr(at)? {
                 IpAddr::V6(token) if token.octets()[..8] == [0; 8] && !token.is_unspecified() => {
                     Some(format!("static:{token}"))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What can be wrong with a configuration as a whole, whatever language it came in.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use crate::model::finding::Finding;
@@ -20,6 +20,7 @@ pub(super) fn check(interfaces: &mut Vec<Interface>, findings: &mut Vec<Finding>
         }
         clash.is_none()
     });
+    lost.extend(references(interfaces, findings));
     duplicate_defaults(interfaces, findings);
     for interface in interfaces.iter_mut() {
         gateways_on_link(interface, findings);
@@ -63,6 +64,109 @@ fn clash(
         }
     }
     None
+}
+
+/// Takes out of `interfaces` what lies on something that isn't there, and out of bonds and bridges such ports.
+fn references(interfaces: &mut Vec<Interface>, findings: &mut Vec<Finding>) -> Vec<String> {
+    let mut lost = Vec::new();
+    one_master(interfaces, findings);
+    loop {
+        let known: HashSet<String> = interfaces.iter().map(|i| i.id.clone()).collect();
+        let before = interfaces.len();
+        interfaces.retain_mut(|interface| {
+            let place = interface.place.clone();
+            let pos = interface.pos;
+            let mut tell = |what: String, hint: &str| {
+                let finding = Finding::error(&place, what).hint(hint);
+                findings.push(pos.map_or(finding.clone(), |pos| finding.at(pos)));
+            };
+            let had_ports = !interface.device.ports().is_empty();
+            if let Some(ports) = interface.device.ports_mut() {
+                ports.retain(|port| {
+                    if !known.contains(port) {
+                        tell(
+                            format!("has a port that is not defined or not usable: {port:?}"),
+                            "define it, or leave it out",
+                        );
+                    }
+                    known.contains(port)
+                });
+            }
+            let bare = had_ports && interface.device.ports().is_empty();
+            let unlinked = interface.device.link().filter(|link| !known.contains(*link));
+            if let Some(link) = unlinked {
+                tell(
+                    format!("lies on an interface that is not defined or not usable: {link:?}"),
+                    "define it",
+                );
+            } else if bare && matches!(interface.device, Device::Bond(_)) {
+                tell("is a bond without a usable port".to_owned(), "");
+            } else {
+                return true;
+            }
+            lost.push(interface.id.clone());
+            false
+        });
+        if interfaces.len() == before {
+            break;
+        }
+    }
+    lost.extend(loops(interfaces, findings));
+    lost
+}
+
+/// A link has one master: the first that claims it keeps it.
+fn one_master(interfaces: &mut [Interface], findings: &mut Vec<Finding>) {
+    let mut masters: HashMap<String, String> = HashMap::new();
+    for interface in interfaces {
+        let (place, pos) = (interface.place.clone(), interface.pos);
+        let Some(ports) = interface.device.ports_mut() else { continue };
+        ports.retain(|port| {
+            let first = masters.entry(port.clone()).or_insert_with(|| place.clone());
+            if *first == place {
+                return true;
+            }
+            let finding =
+                Finding::error(&place, format!("has {port:?} as a port, which is a port of {first}"));
+            findings.push(
+                pos.map_or(finding.clone(), |pos| finding.at(pos)).hint("leave it out of one of the two"),
+            );
+            false
+        });
+    }
+}
+
+/// Takes out what lies on itself by way of others: a VLAN on the bond that it is a port of.
+fn loops(interfaces: &mut Vec<Interface>, findings: &mut Vec<Finding>) -> Vec<String> {
+    // What each needs below it; removed from the bottom up, a loop is what remains.
+    let mut needs: HashMap<String, HashSet<String>> = HashMap::new();
+    for interface in interfaces.iter() {
+        let below = interface.device.ports().iter().map(String::as_str).chain(interface.device.link());
+        needs.insert(interface.id.clone(), below.map(str::to_owned).collect());
+    }
+    loop {
+        let done: HashSet<String> =
+            needs.iter().filter(|(_, below)| below.is_empty()).map(|(id, _)| id.clone()).collect();
+        if done.is_empty() {
+            break;
+        }
+        needs.retain(|id, _| !done.contains(id));
+        needs.values_mut().for_each(|below| below.retain(|id| !done.contains(id)));
+    }
+    let mut lost = Vec::new();
+    interfaces.retain(|interface| {
+        let looped = needs.contains_key(&interface.id);
+        if looped {
+            let finding = Finding::error(
+                &interface.place,
+                "lies on itself, or on what does, by way of its ports or its link",
+            );
+            findings.push(located(finding, interface));
+            lost.push(interface.id.clone());
+        }
+        !looped
+    });
+    lost
 }
 
 /// Default routes of one family, table and metric: the kernel has room for one, and which one wins is chance.

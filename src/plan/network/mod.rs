@@ -8,13 +8,15 @@
 
 mod check;
 mod matching;
+mod netdev;
 mod unit;
 
+use std::collections::HashMap;
 use std::fmt;
 
 use crate::model::finding::{Finding, Level};
 use crate::model::network::{
-    Device, Ethernet, Families, Interface, NetworkConfig, Nic, Param, Route, Rule, Settings, setting,
+    Device, Ethernet, Families, Interface, Key, NetworkConfig, Nic, Param, Route, Rule, Settings, setting,
 };
 pub use matching::Matched;
 use matching::{Address, address_of, is_glob};
@@ -94,8 +96,13 @@ pub fn render(config: &NetworkConfig, nics: &[Nic]) -> Rendered {
     let lost = check::check(&mut interfaces, &mut out.findings);
     out.unusable.extend(lost);
 
+    let relations = Relations::new(&interfaces);
     for interface in &interfaces {
-        let Device::Ethernet(ethernet) = &interface.device;
+        if let Some(unit) = netdev::netdev(interface) {
+            out.add(interface, "netdev", &unit);
+        }
+        out.add(interface, "network", &network(interface, &relations, nics));
+        let Device::Ethernet(ethernet) = &interface.device else { continue };
         if !nics.is_empty() {
             let matched = matching::explain(interface, ethernet, nics);
             if matched.nics.is_empty() {
@@ -106,13 +113,41 @@ pub fn render(config: &NetworkConfig, nics: &[Nic]) -> Rendered {
             }
             out.matches.push(matched);
         }
-        if let Some(unit) = link(interface, ethernet, nics) {
+        if let Some(unit) = link(interface, ethernet, &relations, nics) {
             out.add(interface, "link", &unit);
         }
-        out.add(interface, "network", &network(interface, nics));
     }
     out.files.sort_by(|a, b| a.path.cmp(&b.path));
     out
+}
+
+/// How interfaces stand to each other.
+struct Relations<'a> {
+    /// From a port to what it is a port of.
+    masters: HashMap<&'a str, &'a Interface>,
+    /// From a link to what lies on it.
+    above: HashMap<&'a str, Vec<&'a Interface>>,
+    /// From a NIC to the number of its virtual functions that are named.
+    functions: HashMap<&'a str, usize>,
+}
+
+impl<'a> Relations<'a> {
+    fn new(interfaces: &'a [Interface]) -> Self {
+        let mut relations =
+            Self { masters: HashMap::new(), above: HashMap::new(), functions: HashMap::new() };
+        for interface in interfaces {
+            for port in interface.device.ports() {
+                relations.masters.insert(port, interface);
+            }
+            if let Some(link) = interface.device.link() {
+                relations.above.entry(link).or_default().push(interface);
+            }
+            if let Device::Ethernet(Ethernet { function_of: Some(nic), .. }) = &interface.device {
+                *relations.functions.entry(nic).or_default() += 1;
+            }
+        }
+        relations
+    }
 }
 
 impl Rendered {
@@ -124,7 +159,10 @@ impl Rendered {
         match unit.write(&comment) {
             Ok(contents) => {
                 let path = format!("{DIR}/{PREFIX}{}.{suffix}", escaped(&interface.id));
-                self.files.push(NetFile { path, contents, mode: 0o644, group: None, secret: false });
+                let secret = has_key(interface) && suffix == "netdev";
+                // networkd reads keys as its own user.
+                let (mode, group) = if secret { (0o640, Some("systemd-network")) } else { (0o644, None) };
+                self.files.push(NetFile { path, contents, mode, group, secret });
             }
             Err(Unwritable { section, key }) => {
                 let what = format!(
@@ -137,6 +175,13 @@ impl Rendered {
             }
         }
     }
+}
+
+/// Whether the file that creates the device holds a secret key.
+fn has_key(interface: &Interface) -> bool {
+    let Device::Tunnel(tunnel) = &interface.device else { return false };
+    let shared = tunnel.peers.iter().filter_map(|peer| peer.shared.as_ref());
+    tunnel.private.iter().chain(shared).any(|key| matches!(key, Key::Inline(_)))
 }
 
 /// An id as part of a file name: what is not a letter, a digit or harmless becomes `\xNN`, as systemd escapes it.
@@ -153,7 +198,7 @@ fn escaped(id: &str) -> String {
 }
 
 /// The file by which udev names a NIC and sets what must be set before it comes up, if there is anything to set.
-fn link(interface: &Interface, ethernet: &Ethernet, nics: &[Nic]) -> Option<Unit> {
+fn link(interface: &Interface, ethernet: &Ethernet, relations: &Relations, nics: &[Nic]) -> Option<Unit> {
     let mut unit = Unit::default();
     let section = unit.section("Match");
     match_nic(section, ethernet, nics);
@@ -172,6 +217,12 @@ fn link(interface: &Interface, ethernet: &Ethernet, nics: &[Nic]) -> Option<Unit
         section.set("MTUBytes", mtu);
     }
     settings(&mut said, &ethernet.settings, |p| p.section == "Link");
+    // A virtual function that has a configuration must be made.
+    if let Some(count) = relations.functions.get(interface.id.as_str())
+        && setting(&ethernet.settings, "virtual-function-count").is_none()
+    {
+        said.section("Link").set("SR-IOVVirtualFunctions", count);
+    }
     if said.is_empty() && ethernet.set_name.is_none() {
         return None;
     }
@@ -189,17 +240,23 @@ fn link(interface: &Interface, ethernet: &Ethernet, nics: &[Nic]) -> Option<Unit
 }
 
 /// The file by which networkd configures a link.
-fn network(interface: &Interface, nics: &[Nic]) -> Unit {
+fn network(interface: &Interface, relations: &Relations, nics: &[Nic]) -> Unit {
     let mut unit = Unit::default();
     let section = unit.section("Match");
-    let Device::Ethernet(ethernet) = &interface.device;
-    match_nic(section, ethernet, nics);
-    match (&ethernet.set_name, &ethernet.matching) {
-        // The address is enough, and holds when the renaming fails because the NIC was up already.
-        (Some(_), matching) if matching.mac.is_some() => {}
-        (Some(name), _) => match_name(section, "Name", name),
-        (None, matching) if matching.is_empty() => match_name(section, "Name", &interface.id),
-        (None, matching) => matching.name.iter().for_each(|name| match_name(section, "Name", name)),
+    match &interface.device {
+        Device::Ethernet(ethernet) => {
+            match_nic(section, ethernet, nics);
+            match (&ethernet.set_name, &ethernet.matching) {
+                // The address is enough, and holds when the renaming fails because the NIC was up already.
+                (Some(_), matching) if matching.mac.is_some() => {}
+                (Some(name), _) => match_name(section, "Name", name),
+                (None, matching) if matching.is_empty() => match_name(section, "Name", &interface.id),
+                (None, matching) => matching.name.iter().for_each(|name| match_name(section, "Name", name)),
+            }
+        }
+        _ => {
+            section.set("Name", &interface.id);
+        }
     }
 
     let section = unit.section("Link");
@@ -209,8 +266,16 @@ fn network(interface: &Interface, nics: &[Nic]) -> Unit {
     if let Some(mac) = &interface.mac {
         section.set("MACAddress", mac);
     }
-    let link_local = interface.link_local.unwrap_or(Families { ipv4: false, ipv6: true });
-    let unaddressed = interface.addresses.is_empty()
+    let master = relations.masters.get(interface.id.as_str());
+    // A port of a bond or a bridge has no addresses of its own; the port of a VRF has.
+    let is_port = master.is_some_and(|m| !matches!(m.device, Device::Vrf(_)));
+    let link_local = match interface.link_local {
+        _ if is_port => Families::default(),
+        Some(families) => families,
+        None => Families { ipv4: false, ipv6: true },
+    };
+    let unaddressed = !is_port
+        && interface.addresses.is_empty()
         && !(interface.dhcp4 || interface.dhcp6 || link_local.ipv4 || link_local.ipv6);
     if interface.optional || setting(&interface.settings, "activation-mode").is_some() {
         // A link that a person is to bring up, or that stays down, can't hold up the boot either.
@@ -238,7 +303,23 @@ fn network(interface: &Interface, nics: &[Nic]) -> Unit {
     for address in interface.addresses.iter().filter(|a| a.label.is_none() && !a.deprecated) {
         section.set("Address", address.cidr);
     }
-    settings(&mut unit, &interface.settings, |_| true);
+    settings(&mut unit, &interface.settings, |p| p.section != "DHCPv4" || interface.dhcp4);
+    let section = unit.section("Network");
+    // What footplate creates must be there whether or not anything is plugged in below it.
+    if !matches!(interface.device, Device::Ethernet(_))
+        && setting(&interface.settings, "ignore-carrier").is_none()
+    {
+        section.set("ConfigureWithoutCarrier", "yes");
+    }
+    for above in relations.above.get(interface.id.as_str()).into_iter().flatten() {
+        section.set(if matches!(above.device, Device::Vlan(_)) { "VLAN" } else { "VXLAN" }, &above.id);
+    }
+    if let Some(master) = master {
+        port(&mut unit, interface, master);
+    }
+    if let Device::Ethernet(ethernet) = &interface.device {
+        settings(&mut unit, &ethernet.settings, |p| p.section != "Link");
+    }
     if let Some(mode) = setting(&interface.settings, "ipv6-address-generation") {
         unit.section("IPv6AcceptRA").set("Token", if mode == "eui64" { "eui64" } else { "prefixstable" });
     }
@@ -256,6 +337,27 @@ fn network(interface: &Interface, nics: &[Nic]) -> Unit {
     interface.routes.iter().for_each(|r| route(&mut unit, r));
     interface.rules.iter().for_each(|r| rule(&mut unit, r));
     unit
+}
+
+/// What makes a link a port of `master`.
+fn port(unit: &mut Unit, interface: &Interface, master: &Interface) {
+    let section = unit.section("Network");
+    match &master.device {
+        Device::Bond(bond) => {
+            section.set("Bond", &master.id);
+            if bond.primary.as_ref() == Some(&interface.id) {
+                section.set("PrimarySlave", "yes");
+            }
+        }
+        Device::Bridge(bridge) => {
+            section.set("Bridge", &master.id);
+            let own = bridge.port_settings.iter().filter(|(id, _)| *id == interface.id);
+            own.for_each(|(_, own)| settings(unit, own, |_| true));
+        }
+        _ => {
+            section.set("VRF", &master.id);
+        }
+    }
 }
 
 /// `[Match]` lines for what is hardware: the address and the driver.

@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Keys of each sort of device in netplan's language.
+
+use std::net::IpAddr;
+
+use base64::Engine as _;
+
+use super::netplan::network;
+use super::read::{At, Reader, bad_link_name, is_domain};
+use crate::model::network::{
+    BOND, BRIDGE, BRIDGE_PORT, Bond, Bridge, Cidr, Device, ETHERNET, Ethernet, Interface, Key, Peer, TUNNELS,
+    Tunnel, VXLAN_FLAGS, Vlan, Vrf, setting,
+};
+use crate::model::secret::Secret;
+
+/// A group of interfaces, one top-level key.
+pub(super) struct Group {
+    pub key: &'static str,
+    /// A device of its sort before its keys are read.
+    pub new: fn() -> Device,
+    /// Reads a key of its own; says whether it was one.
+    pub own: fn(&mut Reader, &mut Interface, &str, &At) -> bool,
+    /// Looks at the whole once its keys are read: what is missing, what follows.
+    pub finish: fn(&mut Reader, &mut Interface, &At),
+}
+
+pub(super) const GROUPS: &[Group] = &[
+    Group {
+        key: "ethernets",
+        new: || Device::Ethernet(Ethernet::default()),
+        own: ethernet,
+        finish: |_, _, _| {},
+    },
+    Group { key: "bonds", new: || Device::Bond(Bond::default()), own: bond, finish: |_, _, _| {} },
+    Group { key: "bridges", new: || Device::Bridge(Bridge::default()), own: bridge, finish: |_, _, _| {} },
+    Group {
+        key: "vlans",
+        new: || Device::Vlan(Vlan { id: NO_VLAN, link: String::new() }),
+        own: vlan,
+        finish: vlan_whole,
+    },
+    Group { key: "vrfs", new: || Device::Vrf(Vrf::default()), own: vrf, finish: vrf_whole },
+    Group { key: "tunnels", new: new_tunnel, own: tunnel, finish: tunnel_whole },
+    Group { key: "dummy-devices", new: || Device::Dummy, own: |_, _, _, _| false, finish: |_, _, _| {} },
+];
+
+/// A tag that no VLAN has, until its own is read.
+const NO_VLAN: u16 = u16::MAX;
+
+fn ethernet(r: &mut Reader, to: &mut Interface, key: &str, at: &At) -> bool {
+    let Device::Ethernet(e) = &mut to.device else { return false };
+    match key {
+        "match" => matching(r, e, at),
+        "set-name" => match r.link_name(at) {
+            Some(name) => e.set_name = Some(name.to_owned()),
+            None => r.mark_lost(),
+        },
+        "wakeonlan" => e.wakeonlan = r.bool(at).or(e.wakeonlan),
+        "link" => e.function_of = r.text(at).map(str::to_owned),
+        "embedded-switch-mode" | "delay-virtual-functions-rebind" => {
+            r.ignored(at, "systemd has no such setting; the NIC's driver keeps its default");
+        }
+        _ => return r.setting(ETHERNET, &mut e.settings, key, at),
+    }
+    true
+}
+
+fn matching(r: &mut Reader, e: &mut Ethernet, at: &At) {
+    for (key, at) in r.entries(at) {
+        let m = &mut e.matching;
+        let read = match key {
+            "name" => r.glob(&at).map(|glob| m.name = Some(glob.to_owned())),
+            "macaddress" => r.mac(&at).map(|mac| m.mac = Some(mac)),
+            "driver" => {
+                let words = r.words(&at);
+                m.drivers = words.iter().filter_map(|(_, at)| r.glob(at)).map(str::to_owned).collect();
+                (!words.is_empty() && m.drivers.len() == words.len()).then_some(())
+            }
+            _ => {
+                // To leave it out would widen the match to NICs that its author left out.
+                let hint = "match by macaddress, name or driver";
+                r.error(&at, "this key is not known here, so the NIC it means is not known", hint);
+                None
+            }
+        };
+        if read.is_none() {
+            r.mark_lost();
+        }
+    }
+}
+
+/// Ids that a list of ports or a link names. Whether they exist is looked at when all are read.
+fn ids(r: &mut Reader, at: &At) -> Vec<String> {
+    let mut ids: Vec<String> = Vec::new();
+    for (id, _) in r.words(at) {
+        if !ids.iter().any(|i| i == id) {
+            ids.push(id.to_owned());
+        }
+    }
+    ids
+}
+
+fn bond(r: &mut Reader, to: &mut Interface, key: &str, at: &At) -> bool {
+    let Device::Bond(b) = &mut to.device else { return false };
+    match key {
+        "interfaces" => b.ports = ids(r, at),
+        "parameters" => {
+            for (key, at) in r.entries(at) {
+                bond_parameter(r, b, key, &at);
+            }
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// A bond's parameter in netplan's words, from whatever language.
+pub(super) fn bond_parameter(r: &mut Reader, b: &mut Bond, key: &str, at: &At) {
+    let key = match key {
+        "all-slaves-active" => "all-members-active",
+        "packets-per-slave" => "packets-per-member",
+        // netplan's own slip of the pen, which it still takes.
+        "gratuitious-arp" => "gratuitous-arp",
+        _ => key,
+    };
+    match key {
+        "primary" => b.primary = r.text(at).map(str::to_owned),
+        "arp-ip-targets" => {
+            for (_, item) in r.words(at) {
+                match r.addr(&item) {
+                    // The kernel's BOND_MAX_ARP_TARGETS.
+                    Some(_) if b.arp_targets.len() >= 16 => {
+                        r.error(&item, "is one ARP target too many", "16 is the most")
+                    }
+                    Some(IpAddr::V4(addr)) => b.arp_targets.push(addr),
+                    Some(IpAddr::V6(_)) => r.error(&item, "is an IPv6 address; ARP is for IPv4", ""),
+                    None => {}
+                }
+            }
+        }
+        _ if r.setting(BOND, &mut b.settings, key, at) => {}
+        _ => r.unknown(at),
+    }
+}
+
+fn bridge(r: &mut Reader, to: &mut Interface, key: &str, at: &At) -> bool {
+    let Device::Bridge(b) = &mut to.device else { return false };
+    match key {
+        "interfaces" => b.ports = ids(r, at),
+        "parameters" => {
+            for (key, at) in r.entries(at) {
+                bridge_parameter(r, b, key, &at);
+            }
+            // netplan's default, once there are parameters; the kernel's is off.
+            if setting(&b.settings, "stp").is_none()
+                && let Some(stp) = BRIDGE.iter().find(|p| p.name == "stp")
+            {
+                b.settings.push((stp, "yes".to_owned()));
+            }
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// A bridge's parameter in netplan's words, from whatever language.
+pub(super) fn bridge_parameter(r: &mut Reader, b: &mut Bridge, key: &str, at: &At) {
+    let key = if key == "aging-time" { "ageing-time" } else { key };
+    if BRIDGE_PORT.iter().any(|p| p.name == key) {
+        for (port, at) in r.entries(at) {
+            bridge_port(r, b, port, key, &at);
+        }
+    } else if !r.setting(BRIDGE, &mut b.settings, key, at) {
+        r.unknown(at);
+    }
+}
+
+/// A parameter of one port of a bridge.
+pub(super) fn bridge_port(r: &mut Reader, b: &mut Bridge, port: &str, key: &str, at: &At) {
+    let i = b.port_settings.iter().position(|(id, _)| id == port).unwrap_or(b.port_settings.len());
+    if i == b.port_settings.len() {
+        b.port_settings.push((port.to_owned(), Vec::new()));
+    }
+    r.setting(BRIDGE_PORT, &mut b.port_settings[i].1, key, at);
+}
+
+fn vlan(r: &mut Reader, to: &mut Interface, key: &str, at: &At) -> bool {
+    let Device::Vlan(v) = &mut to.device else { return false };
+    match key {
+        "id" => v.id = vlan_id(r, at).unwrap_or(v.id),
+        "link" => v.link = r.text(at).unwrap_or_default().to_owned(),
+        _ => return false,
+    }
+    true
+}
+
+/// A VLAN's tag: 4095 is reserved, IEEE 802.1Q.
+pub(super) fn vlan_id(r: &mut Reader, at: &At) -> Option<u16> {
+    r.number(at, 0, 4094).and_then(|n| n.try_into().ok())
+}
+
+pub(super) fn vlan_whole(r: &mut Reader, to: &mut Interface, at: &At) {
+    let Device::Vlan(v) = &to.device else { return };
+    if v.id == NO_VLAN {
+        r.lose(at, "is a VLAN without a usable `id`", "give it one from 0 to 4094");
+    }
+    if v.link.is_empty() {
+        r.lose(at, "is a VLAN without `link`", "name the interface that it lies on");
+    }
+}
+
+fn vrf(r: &mut Reader, to: &mut Interface, key: &str, at: &At) -> bool {
+    let Device::Vrf(v) = &mut to.device else { return false };
+    match key {
+        "table" => v.table = r.number(at, 1, u32::MAX.into()).and_then(|n| n.try_into().ok()).unwrap_or(0),
+        "interfaces" => v.ports = ids(r, at),
+        _ => return false,
+    }
+    true
+}
+
+/// A VRF's routes and rules are of its own table.
+fn vrf_whole(r: &mut Reader, to: &mut Interface, at: &At) {
+    let Device::Vrf(v) = &to.device else { return };
+    if v.table == 0 {
+        return r.lose(at, "is a VRF without a usable `table`", "give it the number of its routing table");
+    }
+    let table = v.table.to_string();
+    let routes = to.routes.iter_mut().map(|route| (&mut route.settings, crate::model::network::ROUTE));
+    let rules = to.rules.iter_mut().map(|rule| (&mut rule.settings, crate::model::network::RULE));
+    for (settings, rows) in routes.chain(rules) {
+        match setting(settings, "table") {
+            None => settings.extend(rows.iter().find(|p| p.name == "table").map(|p| (p, table.clone()))),
+            Some(other) if other != table => {
+                r.warn(
+                    at,
+                    format!("has a route or rule of table {other}; its own table is {table}"),
+                    "leave out `table`",
+                );
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn new_tunnel() -> Device {
+    Device::Tunnel(Box::new(Tunnel {
+        kind: &TUNNELS[0],
+        local: None,
+        remote: None,
+        link: None,
+        keys: (None, None),
+        port_range: None,
+        settings: Vec::new(),
+        private: None,
+        peers: Vec::new(),
+    }))
+}
+
+fn tunnel(r: &mut Reader, to: &mut Interface, key: &str, at: &At) -> bool {
+    let Device::Tunnel(t) = &mut to.device else { return false };
+    match key {
+        // Which other keys there are depends on it, so the caller reads it first.
+        "mode" => match TUNNELS.iter().find(|kind| at.node.text() == Some(kind.mode)) {
+            Some(kind) => t.kind = kind,
+            None => {
+                let modes: Vec<&str> = TUNNELS.iter().map(|kind| kind.mode).collect();
+                r.lose(
+                    at,
+                    "is a mode of tunnels that networkd has not",
+                    &format!("one of {}", modes.join(", ")),
+                );
+            }
+        },
+        "local" => t.local = r.addr(at),
+        "remote" => t.remote = r.addr(at),
+        "key" | "keys" if t.kind.mode == "wireguard" => match at.key("private") {
+            Some(private) => t.private = wireguard_key(r, &private),
+            None => t.private = wireguard_key(r, at),
+        },
+        "key" | "keys" if t.kind.mode != "vxlan" => {
+            if at.node.is_map() {
+                for (key, at) in r.entries(at) {
+                    match key {
+                        "input" => t.keys.0 = tunnel_key(r, &at),
+                        "output" => t.keys.1 = tunnel_key(r, &at),
+                        _ => r.unknown(&at),
+                    }
+                }
+            } else {
+                let key = tunnel_key(r, at);
+                t.keys = (key.clone(), key);
+            }
+        }
+        "peers" if t.kind.mode == "wireguard" => {
+            t.peers.extend(r.items(at).iter().filter_map(|item| peer(r, item)))
+        }
+        "link" if t.kind.mode == "vxlan" => t.link = r.text(at).map(str::to_owned),
+        "port-range" if t.kind.mode == "vxlan" => port_range(r, t, at),
+        "aging" => return r.setting(t.kind.settings, &mut t.settings, "ageing", at),
+        "notifications" | "checksums" | "extensions" if t.kind.mode == "vxlan" => {
+            for (word, item) in r.words(at) {
+                match VXLAN_FLAGS.iter().find(|(list, param)| *list == key && param.name == word) {
+                    Some((_, param)) => t.settings.push((param, "yes".to_owned())),
+                    None => r.unknown(&item),
+                }
+            }
+        }
+        _ => return r.setting(t.kind.settings, &mut t.settings, key, at),
+    }
+    true
+}
+
+fn tunnel_whole(r: &mut Reader, to: &mut Interface, at: &At) {
+    let Device::Tunnel(t) = &to.device else { return };
+    if at.node.get("mode").is_none() {
+        return r.lose(at, "is a tunnel without `mode`", "");
+    }
+    match t.kind.mode {
+        "wireguard" => {
+            if t.private.is_none() {
+                r.lose(
+                    at,
+                    "is a WireGuard tunnel without a usable private key",
+                    "give it `keys: {private: …}`",
+                );
+            }
+        }
+        "vxlan" => {
+            if setting(&t.settings, "id").is_none() {
+                r.lose(at, "is a VXLAN without a usable `id`", "give it one from 1 to 16777215");
+            }
+        }
+        _ => {
+            let wanted = t.kind.ipv6.unwrap_or(false);
+            let family = if wanted { "an IPv6" } else { "an IPv4" };
+            for (name, end) in [("local", t.local), ("remote", t.remote)] {
+                match end {
+                    None => r.lose(
+                        at,
+                        format!("is a tunnel without a usable `{name}`"),
+                        &format!("give it {family} address"),
+                    ),
+                    Some(addr) if addr.is_ipv6() != wanted => {
+                        r.lose(
+                            at,
+                            format!("has a `{name}` of the wrong family"),
+                            &format!("this mode takes {family} address"),
+                        );
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+}
+
+/// A tunnel's key, which is not secret: a number, or one written as an IPv4 address.
+fn tunnel_key(r: &mut Reader, at: &At) -> Option<String> {
+    let text = r.text(at)?;
+    let ok = text.parse::<u32>().is_ok() || text.parse::<std::net::Ipv4Addr>().is_ok();
+    if !ok {
+        r.error(at, "is not a tunnel's key", "a number, or one written as an IPv4 address");
+    }
+    ok.then(|| text.to_owned())
+}
+
+fn port_range(r: &mut Reader, t: &mut Tunnel, at: &At) {
+    let ports: Vec<u16> =
+        r.items(at).iter().filter_map(|p| r.number(p, 1, 65535)).filter_map(|p| p.try_into().ok()).collect();
+    match ports[..] {
+        [first, last] if first <= last => t.port_range = Some((first, last)),
+        _ => r.error(at, "is not a range of ports", "write [FIRST, LAST]"),
+    }
+}
+
+/// Whether `text` is a WireGuard key: 32 octets in base64.
+fn is_key(text: &str) -> bool {
+    text.len() == 44
+        && base64::engine::general_purpose::STANDARD.decode(text).is_ok_and(|key| key.len() == 32)
+}
+
+/// A secret key or the path of its file. A message never shows either.
+fn wireguard_key(r: &mut Reader, at: &At) -> Option<Key> {
+    let text = r.text(at)?;
+    if is_key(text) {
+        return Some(Key::Inline(Secret::from(text)));
+    }
+    if text.starts_with('/')
+        && text.len() < 4096
+        && !text.chars().any(|c| c.is_control() || c.is_whitespace())
+    {
+        return Some(Key::File(text.to_owned()));
+    }
+    r.error(
+        at,
+        "is neither a WireGuard key nor the absolute path of one",
+        "a key is 44 characters of base64",
+    );
+    None
+}
+
+fn peer(r: &mut Reader, at: &At) -> Option<Peer> {
+    let mut peer = Peer::default();
+    for (key, at) in r.entries(at) {
+        match key {
+            "keys" => {
+                for (key, at) in r.entries(&at) {
+                    match key {
+                        "public" => match r.text(&at) {
+                            Some(text) if is_key(text) => peer.public = text.to_owned(),
+                            _ => r.error(&at, "is not a WireGuard key", "a key is 44 characters of base64"),
+                        },
+                        "shared" => peer.shared = Some(wireguard_key(r, &at)?),
+                        _ => r.unknown(&at),
+                    }
+                }
+            }
+            "endpoint" => match r.text(&at) {
+                Some(text) if is_endpoint(text) => peer.endpoint = Some(text.to_owned()),
+                _ => r.error(&at, "is not an endpoint", "write host:port, or [address]:port for IPv6"),
+            },
+            "allowed-ips" => {
+                let items = r.items(&at);
+                peer.allowed = items.iter().filter_map(|item| network(r, item)).collect::<Vec<Cidr>>();
+            }
+            "keepalive" => peer.keepalive = r.number(&at, 0, 65535).and_then(|n| n.try_into().ok()),
+            _ => r.unknown(&at),
+        }
+    }
+    if peer.public.is_empty() {
+        r.error(at, "is a peer without a usable public key", "give it `keys: {public: …}`");
+        return None;
+    }
+    if peer.allowed.is_empty() {
+        r.warn(at, "has no `allowed-ips`: nothing is sent to this peer", "");
+    }
+    Some(peer)
+}
+
+fn is_endpoint(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let v6 = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let host = match v6 {
+        Some(addr) => addr.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => is_domain(host),
+    };
+    host && port.parse::<u16>().is_ok_and(|p| p > 0)
+}
+
+/// Whether the id of a device to create can be its name; says why not.
+pub(super) fn bad_name(interface: &Interface) -> Option<&'static str> {
+    match &interface.device {
+        Device::Ethernet(_) => None,
+        _ => bad_link_name(&interface.id),
+    }
+}
