@@ -4,6 +4,7 @@
 //! `tests/network/golden/NAME/` holds `in.yaml`, perhaps `nics` (the machine's links, one a line: name, address,
 //! permanent address, driver, kind; `-` for none), the files in `out/`, what was found in `findings`, and what matched in
 //! `matches`. `BLESS=1 cargo test --test network` writes them anew; read the difference.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on must stop")]
 
 #![allow(clippy::unwrap_used)]
 
