@@ -6,8 +6,6 @@
 //! `matches`. `BLESS=1 cargo test --test network` writes them anew; read the difference.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on must stop")]
 
-#![allow(clippy::unwrap_used)]
-
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
