@@ -154,8 +154,14 @@ fn compare_item(item: &Item, root: &Root, accounts: &mut Accounts) -> Result<Out
         Item::File(file) => {
             let ids = settable(root, file_ids(file, accounts)?);
             let meta = root.meta(&file.path)?;
-            if meta.is_some_and(|m| m.kind == SFlag::S_IFDIR) {
-                bail!("{}: {} is a directory", file.place, file.path);
+            match meta.map(|m| m.kind) {
+                None => root
+                    .check_dirs(file.path.rsplit_once('/').map_or("", |(above, _)| above))
+                    .with_context(|| file.place.clone())?,
+                Some(SFlag::S_IFREG) => {}
+                Some(SFlag::S_IFDIR) => bail!("{}: {} is a directory", file.place, file.path),
+                // Replacing a device node or a FIFO by a file is never what was meant.
+                Some(_) => bail!("{}: {} is no regular file", file.place, file.path),
             }
             let same = meta.is_some_and(|m| m.is(file.mode, ids));
             let have = root.read(&file.path, MAX_FILE)?;

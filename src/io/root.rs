@@ -119,11 +119,15 @@ impl Root {
     /// # Errors
     /// It is larger than `limit` bytes, or can't be read.
     pub fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>> {
-        let fd = match self.resolve(path, OFlag::O_RDONLY) {
+        // A FIFO that nobody writes to would hold the boot for ever.
+        let fd = match self.resolve(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY) {
             Ok(fd) => fd,
             Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
             Err(e) => bail!("{path}: {}", e.desc()),
         };
+        if Meta::of(&nix::sys::stat::fstat(&fd)?).kind != SFlag::S_IFREG {
+            bail!("{path}: is no regular file");
+        }
         let mut bytes = Vec::new();
         let file = File::from(fd);
         file.take(limit as u64 + 1).read_to_end(&mut bytes).with_context(|| path.to_owned())?;
@@ -166,6 +170,32 @@ impl Root {
         Ok(names)
     }
 
+    /// Whether [`Root::make_dirs`] could make a directory, as far as can be told without writing.
+    ///
+    /// # Errors
+    /// Those of [`Root::make_dirs`].
+    pub fn check_dirs(&self, path: &str) -> Result<()> {
+        if path.is_empty() || path == "/" || self.resolve(path, OFlag::O_PATH | OFlag::O_DIRECTORY).is_ok() {
+            return Ok(());
+        }
+        let (above, name) = path.trim_end_matches('/').rsplit_once('/').unwrap_or(("", path));
+        self.check_dirs(above)?;
+        match self.resolve(&dir_path(above), OFlag::O_PATH | OFlag::O_DIRECTORY) {
+            Ok(parent) if fstatat(&parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok() => {
+                self.not_a_directory(path, &parent, name)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Why what stands at a path is no directory.
+    fn not_a_directory<T>(&self, path: &str, parent: &OwnedFd, name: &str) -> Result<T> {
+        match self.link_at(parent, name)? {
+            Some(_) => bail!("{path}: a symbolic link that leads out of the root or to nothing"),
+            None => bail!("{path}: is no directory"),
+        }
+    }
+
     /// Makes a directory and what is missing above it; what is missing becomes `ids`' and `0755`.
     ///
     /// # Errors
@@ -189,10 +219,7 @@ impl Root {
                 sync(&parent)?;
                 Ok(Change::Changed)
             }
-            Err(Errno::EEXIST) if self.link_at(&parent, name)?.is_some() => {
-                bail!("{path}: a symbolic link that leads out of the root or to nothing")
-            }
-            Err(Errno::EEXIST) => bail!("{path}: is no directory"),
+            Err(Errno::EEXIST) => self.not_a_directory(path, &parent, name),
             Err(e) => bail!("{path}: {}", e.desc()),
         }
     }
