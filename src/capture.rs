@@ -105,13 +105,17 @@ fn picture(config: &NodeConfig) -> String {
 mod tests {
     use super::*;
     use crate::decode::jinja::Variables;
-    use crate::decode::user_data;
+    use crate::decode::{Decoded, document};
+
+    fn user_data(data: &[u8]) -> Decoded {
+        crate::decode::user_data(Some(data), None, &Variables::assumed(), &mut document::no_fetch)
+    }
 
     #[test]
     fn nothing_secret_is_left_and_the_plan_is_the_same() {
         let data = b"#cloud-config\nwrite_files: [{path: /a, content: canary-1, permissions: '0600'}]\n\
             runcmd: [echo canary-2]\nusers: [{name: u, passwd: canary-3}]\n";
-        let config = user_data(data, &Variables::assumed()).config;
+        let config = user_data(data).config;
         let kept = vec![
             ("guestinfo/guestinfo.userdata".to_owned(), data.to_vec()),
             ("guestinfo/guestinfo.userdata.encoding".to_owned(), b"base64".to_vec()),
@@ -127,7 +131,7 @@ mod tests {
             redacted.iter().map(|(n, b)| format!("{n} {}\n", String::from_utf8_lossy(b))).collect();
         assert!(!all.contains("canary"), "{all}");
         assert_eq!(redacted.len(), 3, "{all}");
-        let again = user_data(&redacted[0].1, &Variables::assumed());
+        let again = user_data(&redacted[0].1);
         assert!(!again.failed(), "{:?}", again.findings);
         assert_eq!(again.config.files[0].path, "/a");
         assert_eq!((again.config.users.len(), again.config.runcmd.len()), (1, 1));

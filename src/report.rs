@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::io::root::{Ids, Root};
 use crate::io::{exec, uptime_ms};
-use crate::plan::kubeadm::{KUBEADM_STATUS, KUBELET_CONF, SCRIPT, SENTINEL, UNIT};
+use crate::plan::kubeadm::{KUBEADM_STATUS, KUBELET_CONF, SCRIPT, SCRIPTS, SENTINEL, UNIT};
 use crate::state::{self, Progress, StageStatus, Stamp, Status};
 
 const OURS: Ids = Ids { uid: Some(0), gid: Some(0) };
@@ -229,6 +229,9 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Status> {
     }
     state::write_status(root, &status)?;
     root.remove(SCRIPT)?;
+    for name in root.list(SCRIPTS)? {
+        root.remove(&format!("{SCRIPTS}/{name}"))?;
+    }
     root.remove(KUBEADM_STATUS)?;
     Ok(status)
 }

@@ -23,6 +23,7 @@ use crate::model::finding::{Finding, Level};
 use crate::model::instance::{Instance, WaitFor};
 use crate::model::network::Nic;
 use crate::model::plan::Plan;
+use crate::model::secret::Secret;
 use crate::plan;
 use crate::plan::network::Rendered;
 use crate::provider::{self, Candidate};
@@ -335,10 +336,22 @@ fn make_plan(found: &Found, decoded: &Decoded, rendered: &Rendered, root: &Root)
     Ok(plan)
 }
 
-fn read_user_data(found: &Found) -> Decoded {
-    match &found.instance.user_data {
-        Some(data) => decode::user_data(data.expose(), &Variables::of(&found.instance, &found.facts.os)),
-        None => Decoded::default(),
+fn read_user_data(found: &Found, world: &dyn World) -> Decoded {
+    let variables = Variables::of(&found.instance, &found.facts.os);
+    let bytes = |data: &'_ Option<Secret>| data.as_ref().map(|d| d.expose().to_vec());
+    let (user, vendor) = (bytes(&found.instance.user_data), bytes(&found.instance.vendor_data));
+    decode::user_data(user.as_deref(), vendor.as_deref(), &variables, &mut |url| include(world, url))
+}
+
+/// Brings what an include list names.
+fn include(world: &dyn World, url: &str) -> Result<Option<Vec<u8>>, String> {
+    let Some(path) = url.strip_prefix("file://").or(url.starts_with('/').then_some(url)) else {
+        return Err("only files are included: file:///path or /path".to_owned());
+    };
+    match world.ask(Ask::File(path)) {
+        Ok(Some(data)) => Ok(Some(data)),
+        Ok(None) => Err("there is no such file".to_owned()),
+        Err(error) => Err(format!("{error:#}")),
     }
 }
 
@@ -435,7 +448,7 @@ fn provision_in(
     let decoded = recorder.stage(
         Stage::Decode,
         |_| {
-            let decoded = read_user_data(&found);
+            let decoded = read_user_data(&found, world);
             if decoded.failed() { Err(Failure::of_findings(&decoded.findings)) } else { Ok(decoded) }
         },
         |decoded| decoded.config.summary(),
@@ -589,7 +602,7 @@ fn show_plan(args: &Provision) -> Result<u8, Failure> {
     let mut recorder = Recorder::new(None);
     let found = find(&mut recorder, &args.source, world.as_ref(), false)?;
     let rendered = render(&found.instance, &args.source, world.as_ref(), &root)?;
-    let decoded = read_user_data(&found);
+    let decoded = read_user_data(&found, world.as_ref());
     if decoded.failed() {
         return Err(Failure::of_findings(&decoded.findings));
     }
@@ -669,8 +682,10 @@ fn check(input: &Input) -> Result<u8, Failure> {
     let bytes = read_input(&input.file)?;
     let text = String::from_utf8_lossy(&bytes);
     let decoded = match decode::bootstrap_secret(&text) {
-        Ok(None) => decode::user_data(&bytes, &Variables::assumed()),
-        Ok(Some(data)) => decode::user_data(&data, &Variables::assumed()),
+        Ok(secret) => {
+            let data = secret.as_deref().unwrap_or(&bytes);
+            decode::user_data(Some(data), None, &Variables::assumed(), &mut decode::document::no_fetch)
+        }
         Err(finding) => Decoded { findings: vec![finding], ..Decoded::default() },
     };
     let code = if decoded.failed() { Stage::Decode.exit_code() } else { 0 };
@@ -784,7 +799,8 @@ fn capture(source: &Source, dir: &Path) -> Result<u8, Failure> {
     let capture = Capture::new(world.as_ref());
     // A machine whose metadata is broken is worth capturing most of all.
     let found = find(&mut Recorder::new(None), source, &capture, false);
-    let config = found.as_ref().map(|f| read_user_data(f).config).unwrap_or_default();
+    // What include lists bring is bootstrap data too: it is read for the picture, and not kept.
+    let config = found.as_ref().map(|f| read_user_data(f, world.as_ref()).config).unwrap_or_default();
     let status = Ask::File("/run/footplate/status.json");
     let _ = links(&capture).and_then(|_| capture.ask(status));
     std::fs::create_dir_all(dir).with_context(|| dir.display().to_string()).stage(Stage::Apply)?;

@@ -6,7 +6,7 @@
 
 use super::Decoded;
 use super::envelope::Encoding;
-use super::yaml::{self, Kind, Node, Value};
+use super::yaml::{Kind, Node, Value};
 use crate::model::config::{FileSpec, Inactive, NodeConfig, Ntp, Owner, UserSpec};
 use crate::model::finding::{Finding, Pos};
 use crate::model::instance::short;
@@ -46,17 +46,10 @@ const KEYS: &[(&str, Key)] = &[
     ("yum_repos", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
 ];
 
-/// Reads one cloud-config document.
-pub fn decode(text: &str) -> Decoded {
+/// Reads a cloud-config's tree, a mapping.
+pub fn decode(root: &Node) -> Decoded {
     let mut reader = Reader::default();
-    match yaml::parse(text) {
-        Err(finding) => reader.findings.push(finding),
-        Ok(root) if root.is_null() => reader.warn("", root.pos, "the cloud-config is empty"),
-        Ok(root) if !root.is_map() => {
-            reader.error("", root.pos, format!("a cloud-config is a mapping, this is {}", root.kind_name()));
-        }
-        Ok(root) => reader.root(&root),
-    }
+    reader.root(root);
     Decoded { config: reader.config, findings: reader.findings }
 }
 

@@ -167,12 +167,12 @@ fn is_operator(c: char) -> bool {
 }
 
 /// A rendered document that can say where in the template a place of it came from.
-pub struct Rendered<'a> {
+pub struct Rendered {
     /// The document.
     pub text: String,
     /// Names that were taken to exist.
     pub findings: Vec<Finding>,
-    template: &'a str,
+    template: String,
     variables: Variables,
     spans: OnceCell<Vec<OutputSpan>>,
 }
@@ -181,7 +181,7 @@ pub struct Rendered<'a> {
 ///
 /// # Errors
 /// A syntax error or a name without a value, with the line and the column in `text`, the name and the cure.
-pub fn render<'a>(text: &'a str, variables: &Variables) -> Result<Rendered<'a>, Finding> {
+pub fn render(text: &str, variables: &Variables) -> Result<Rendered, Finding> {
     let template = body(text).1;
     let (mut variables, mut findings) = (variables.clone(), Vec::new());
     loop {
@@ -192,6 +192,7 @@ pub fn render<'a>(text: &'a str, variables: &Variables) -> Result<Rendered<'a>, 
         let Err(error) = result else {
             // Literal text and values are both UTF-8; only whole strings are written.
             let text = String::from_utf8_lossy(&out.0).into_owned();
+            let template = template.to_owned();
             return Ok(Rendered { text, findings, template, variables, spans: OnceCell::new() });
         };
         let name = error.range().and_then(|r| template.get(r)).unwrap_or_default().trim();
@@ -246,12 +247,12 @@ impl Write for Bounded {
     }
 }
 
-impl Rendered<'_> {
+impl Rendered {
     /// The place in the original text from which a place in the rendered text came.
     pub fn origin(&self, pos: Pos) -> Pos {
         let spans = self.spans.get_or_init(|| {
             let template = environment();
-            let template = template.template_from_str(self.template);
+            let template = template.template_from_str(&self.template);
             let spans =
                 template.and_then(|t| t.render_with_spans(Value::from(Serde(&self.variables.values))));
             spans.map(|(_, spans)| spans).unwrap_or_default()
@@ -265,7 +266,7 @@ impl Rendered<'_> {
             }
             None => 0,
         };
-        let pos = pos_of(self.template, source);
+        let pos = pos_of(&self.template, source);
         // The header's line was not rendered.
         Pos { line: pos.line + 1, ..pos }
     }

@@ -2,51 +2,23 @@
 //! Decoders: bytes in, model out. Pure: no I/O, no panic, bounded in size, depth and time.
 
 pub mod cloud_config;
+pub mod document;
 pub mod envelope;
 pub mod jinja;
+mod merge;
+mod mime;
 pub mod network;
 pub mod yaml;
 
-use crate::model::config::NodeConfig;
-use crate::model::finding::{Finding, Pos, any_error};
+use crate::model::config::{NodeConfig, Script};
+use crate::model::finding::{Finding, any_error};
+use crate::model::secret::Secret;
+use document::{Document, Documents, Fetch, Kind, MEDIA_TYPES, Source};
 use jinja::Variables;
+use merge::Mergers;
+use yaml::Node;
 
-/// What a document is, told by how it begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// `## template: jinja`: another document once rendered.
-    Template,
-    /// `#cloud-config`.
-    CloudConfig,
-    /// A format that is known by name and not read here.
-    Foreign(&'static str),
-}
-
-/// How documents begin, longest first among those that share a beginning. cloud-init matches prefixes in any case.
-const HEADERS: &[(&str, Format)] = &[
-    (jinja::HEADER, Format::Template),
-    ("#cloud-config-archive", Format::Foreign("a cloud-config archive")),
-    ("#cloud-config-jsonp", Format::Foreign("a cloud-config JSON patch")),
-    ("#cloud-config", Format::CloudConfig),
-    ("#cloud-boothook", Format::Foreign("a cloud-boothook")),
-    ("#include", Format::Foreign("an #include list")),
-    ("#part-handler", Format::Foreign("a Python part-handler")),
-    ("#!", Format::Foreign("a script")),
-    ("content-type:", Format::Foreign("a MIME document")),
-    ("mime-version:", Format::Foreign("a MIME document")),
-];
-
-/// What a document is, or `None` where nothing says so.
-pub fn sniff(data: &[u8]) -> Option<Format> {
-    let text = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data).trim_ascii_start();
-    let begins =
-        |header: &str| text.get(..header.len()).is_some_and(|t| t.eq_ignore_ascii_case(header.as_bytes()));
-    if text.starts_with(b"{") {
-        let ignition = text.windows(10).take(4096).any(|w| w == b"\"ignition\"");
-        return ignition.then_some(Format::Foreign("an Ignition config"));
-    }
-    HEADERS.iter().find(|(header, _)| begins(header)).map(|(_, format)| *format)
-}
+pub use document::sniff;
 
 /// What user-data means, and what was found on the way.
 #[derive(Clone, Debug, Default)]
@@ -62,53 +34,192 @@ impl Decoded {
     pub fn failed(&self) -> bool {
         any_error(&self.findings)
     }
+}
 
-    fn refused(finding: Finding) -> Self {
-        Self { config: NodeConfig::default(), findings: vec![finding] }
+/// Reads user-data and vendor-data as they travel, envelopes included; `fetch` brings what their include lists name.
+pub fn user_data(
+    user: Option<&[u8]>,
+    vendor: Option<&[u8]>,
+    variables: &Variables,
+    fetch: &mut Fetch<'_>,
+) -> Decoded {
+    let mut read = |source, data: Option<&[u8]>| match data {
+        Some(data) => document::read(source, data, variables, fetch),
+        None => Documents::default(),
+    };
+    let (user, vendor) = (read(Source::User, user), read(Source::Vendor, vendor));
+    decode(user, vendor)
+}
+
+/// The node that documents describe. The vendor's give way to the user's, and the user may refuse them.
+pub fn decode(user: Documents, mut vendor: Documents) -> Decoded {
+    let mut trees = Trees { findings: user.findings, ..Trees::default() };
+    let mut tree = trees.merged(&user.list);
+    let wanted = tree.remove("vendor_data");
+    refuse(&mut vendor, wanted.as_ref());
+    trees.findings.append(&mut vendor.findings);
+    let below = trees.merged(&vendor.list);
+    match Mergers::of_vendor().merge(tree, below) {
+        Ok(merged) => tree = merged,
+        Err(finding) => return Decoded { findings: vec![trees.locate(finding)], ..Decoded::default() },
+    }
+    let mut decoded = cloud_config::decode(&tree);
+    let mut findings = std::mem::take(&mut trees.findings);
+    findings.extend(decoded.findings.drain(..).map(|finding| trees.locate(finding)));
+    programs(&vendor.list, Source::Vendor, &mut decoded.config, &mut findings);
+    programs(&user.list, Source::User, &mut decoded.config, &mut findings);
+    Decoded { config: decoded.config, findings }
+}
+
+/// `vendor_data`: whether the user takes the vendor's data at all, and which kinds of it.
+fn refuse(vendor: &mut Documents, wanted: Option<&Node>) {
+    if wanted.and_then(|w| w.get("enabled")).and_then(Node::bool) == Some(false) {
+        *vendor = Documents::default();
+    }
+    let disabled = wanted.and_then(|w| w.get("disabled_handlers")).and_then(Node::list).unwrap_or_default();
+    let disabled: Vec<&str> = disabled.iter().filter_map(Node::text).collect();
+    let refused = |kind: Kind| MEDIA_TYPES.iter().any(|(name, k)| *k == kind && disabled.contains(name));
+    vendor.list.retain(|d| !refused(d.kind));
+}
+
+/// The trees of documents that become one tree: their lines are numbered through, so that a place in the one tree still
+/// tells which document it came from.
+#[derive(Default)]
+struct Trees<'a> {
+    /// The documents with the lines that are numbered before theirs.
+    documents: Vec<(usize, &'a Document)>,
+    lines: usize,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Trees<'a> {
+    /// The documents' cloud-configs as one.
+    fn merged(&mut self, documents: &'a [Document]) -> Node {
+        let mut merged = Node { value: yaml::Value::Map(Vec::new()), ..Node::null() };
+        for document in documents {
+            let result = match document.kind {
+                Kind::CloudConfig => self.config(document, &mut merged),
+                Kind::JsonPatch => self.tree(document).and_then(|patch| merge::patch(&mut merged, &patch)),
+                Kind::Ignition => {
+                    let finding = Finding::error("", "an Ignition config: this format is not supported");
+                    Err(finding.hint("send it as #cloud-config"))
+                }
+                _ => Ok(()),
+            };
+            if let Err(finding) = result {
+                let finding =
+                    if finding.pos.is_some() { self.locate(finding) } else { document.locate(finding) };
+                self.findings.push(finding);
+            }
+        }
+        merged
+    }
+
+    fn config(&mut self, document: &'a Document, merged: &mut Node) -> Result<(), Finding> {
+        let mut tree = self.tree(document)?;
+        if tree.is_null() {
+            let finding = Finding::warning("", "the cloud-config is empty").at(tree.pos);
+            self.findings.push(self.locate(finding));
+            return Ok(());
+        }
+        if !tree.is_map() {
+            let what = format!("a cloud-config is a mapping, this is {}", tree.kind_name());
+            return Err(Finding::error("", what).at(tree.pos));
+        }
+        let own = Mergers::take(&mut tree)?;
+        let header = document.merge_type.as_deref().map(Mergers::parse).transpose();
+        let header = header.map_err(|what| Finding::error("Merge-Type", what))?.flatten();
+        let mergers = own.or(header).unwrap_or_else(Mergers::of_parts);
+        *merged = mergers.merge(std::mem::replace(merged, Node::null()), tree)?;
+        Ok(())
+    }
+
+    fn tree(&mut self, document: &'a Document) -> Result<Node, Finding> {
+        let first = self.lines;
+        self.documents.push((first, document));
+        // An error at the text's end stands on the line below it.
+        self.lines += document.text.matches('\n').count() + 2;
+        let text = match document.kind {
+            // The patch may begin on its header's line, which is a comment to YAML.
+            Kind::JsonPatch => without_header(&document.text),
+            _ => document.text.clone(),
+        };
+        let mut tree = yaml::parse(&text).map_err(|mut finding| {
+            finding.pos.iter_mut().for_each(|pos| pos.line += first);
+            finding
+        })?;
+        tree.shift(first);
+        Ok(tree)
+    }
+
+    /// A finding in the numbering of all trees as one in the text that its author wrote.
+    fn locate(&self, mut finding: Finding) -> Finding {
+        let Some(pos) = finding.pos.as_mut() else { return finding };
+        let after = self.documents.partition_point(|(first, _)| *first < pos.line);
+        match after.checked_sub(1).and_then(|i| self.documents.get(i)) {
+            Some((first, document)) => {
+                pos.line -= first;
+                document.locate(finding)
+            }
+            None => finding,
+        }
     }
 }
 
-/// Reads user-data as it travels, envelopes and template header included.
-pub fn user_data(data: &[u8], variables: &Variables) -> Decoded {
-    let data = match envelope::open(data) {
-        Ok(data) => data,
-        Err(what) => return Decoded::refused(Finding::error("", what)),
-    };
-    let text = match std::str::from_utf8(&data) {
-        // jinja and YAML both take CRLF for LF.
-        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n"),
-        Err(e) => {
-            let pos = last_pos(&data[..e.valid_up_to()]);
-            return Decoded::refused(Finding::error("", "not UTF-8 text").at(pos));
+/// A JSON patch's text with blanks for its header: places stay what they are.
+fn without_header(text: &str) -> String {
+    const HEADER: &str = "#cloud-config-jsonp";
+    let start = text.len() - text.trim_start().len();
+    match text.get(start..start + HEADER.len()) {
+        Some(header) if header.eq_ignore_ascii_case(HEADER) => {
+            format!("{}{:len$}{}", &text[..start], "", &text[start + HEADER.len()..], len = HEADER.len())
         }
-    };
-    document(&text, variables, false)
+        _ => text.to_owned(),
+    }
 }
 
-fn document(text: &str, variables: &Variables, rendered: bool) -> Decoded {
-    match sniff(text.as_bytes()) {
-        Some(Format::Template) if !rendered => match jinja::render(text, variables) {
-            Ok(rendered) => {
-                let mut decoded = document(&rendered.text, variables, true);
-                for finding in &mut decoded.findings {
-                    finding.pos = finding.pos.map(|pos| rendered.origin(pos));
-                }
-                decoded.findings.extend(rendered.findings);
-                decoded
+/// Scripts and boothooks, in the order in which they run: by name, and `runcmd` is a name among the user's.
+fn programs(documents: &[Document], source: Source, config: &mut NodeConfig, findings: &mut Vec<Finding>) {
+    let mut scripts: Vec<Script> = Vec::new();
+    for document in documents {
+        let boothook = document.kind == Kind::Boothook;
+        if !boothook && document.kind != Kind::Script {
+            continue;
+        }
+        let text = if boothook { boothook_body(&document.text) } else { document.text.trim_start() };
+        if !boothook && !text.starts_with("#!") {
+            let finding = Finding::error("", "a script begins with `#!` and its interpreter");
+            findings.push(document.locate(finding.at(crate::model::finding::Pos { line: 1, column: 1 })));
+        }
+        let vendor = if source == Source::Vendor { "vendor-" } else { "" };
+        let script = Script {
+            place: if document.label.is_empty() { "user-data".to_owned() } else { document.label.clone() },
+            name: format!("{vendor}{}", document.name),
+            after_commands: source == Source::User && document.name.as_str() > "runcmd",
+            content: Secret::from(text),
+        };
+        let list = if boothook { &mut config.boothooks } else { &mut scripts };
+        match list.iter().find(|s| s.name == script.name) {
+            Some(first) => {
+                let what = format!("has the file name of {}, {:?}", first.place, script.name);
+                findings.push(
+                    document.locate(Finding::error("", what).hint("give each script a name of its own")),
+                );
             }
-            Err(finding) => Decoded::refused(finding),
-        },
-        Some(Format::Template) => Decoded::refused(Finding::error("", "a template within a template")),
-        Some(Format::CloudConfig) => cloud_config::decode(text),
-        Some(Format::Foreign(name)) => Decoded::refused(
-            Finding::error("", format!("{name}: this format is not supported")).hint("send it as #cloud-config"),
-        ),
-        None if text.trim().is_empty() => Decoded::refused(Finding::error("", "the user-data is empty")),
-        None => Decoded::refused(
-            Finding::error("", "nothing says what this is")
-                .at(Pos { line: 1, column: 1 })
-                .hint("the first line must be `#cloud-config`, or `## template: jinja` with `#cloud-config` below it"),
-        ),
+            None => list.push(script),
+        }
+    }
+    scripts.sort_by(|a, b| a.name.cmp(&b.name));
+    config.scripts.append(&mut scripts);
+}
+
+/// What a boothook runs: all below its header; without an interpreter of its own a shell's.
+fn boothook_body(text: &str) -> &str {
+    const HEADER: &str = "#cloud-boothook";
+    let text = text.trim_start();
+    match text.get(..HEADER.len()) {
+        Some(header) if header.eq_ignore_ascii_case(HEADER) => text[HEADER.len()..].trim_start(),
+        _ => text,
     }
 }
 
@@ -134,11 +245,4 @@ pub fn bootstrap_secret(text: &str) -> Result<Option<Vec<u8>>, Finding> {
             .hint("name the Secret that Machine.spec.bootstrap.dataSecretName names"));
     };
     envelope::base64(encoded.as_bytes()).map(Some).map_err(|what| Finding::error("data.value", what))
-}
-
-/// The place behind the last of these bytes.
-fn last_pos(before: &[u8]) -> Pos {
-    let text = String::from_utf8_lossy(before);
-    let column = text.rsplit('\n').next().map_or(0, |l| l.chars().count());
-    Pos { line: text.matches('\n').count() + 1, column: column + 1 }
 }

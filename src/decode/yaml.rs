@@ -170,6 +170,53 @@ impl Node {
         }
     }
 
+    /// A null at no place: what stands in while a node is taken apart.
+    pub fn null() -> Self {
+        let value = Value::Scalar(Scalar { text: String::new(), kind: Kind::Null });
+        Self { pos: Pos { line: 1, column: 1 }, value }
+    }
+
+    /// Takes a key out of the mapping.
+    pub fn remove(&mut self, key: &str) -> Option<Node> {
+        let Value::Map(entries) = &mut self.value else { return None };
+        let at = entries.iter().position(|(k, _)| k.text() == Some(key))?;
+        Some(entries.remove(at).1)
+    }
+
+    /// Moves all positions in it so many lines down.
+    pub fn shift(&mut self, lines: usize) {
+        self.pos.line += lines;
+        match &mut self.value {
+            Value::Scalar(_) => {}
+            Value::List(items) => items.iter_mut().for_each(|item| item.shift(lines)),
+            Value::Map(entries) => entries.iter_mut().for_each(|(k, v)| {
+                k.shift(lines);
+                v.shift(lines);
+            }),
+        }
+    }
+
+    /// Whether it keeps to the bounds that a document of its own has.
+    ///
+    /// # Errors
+    /// Says which it does not.
+    pub fn bounded(&self) -> Result<(), String> {
+        fn fits(node: &Node, depth: usize) -> bool {
+            depth <= MAX_DEPTH
+                && match &node.value {
+                    Value::Scalar(_) => true,
+                    Value::List(items) => items.iter().all(|i| fits(i, depth + 1)),
+                    Value::Map(entries) => {
+                        entries.iter().all(|(k, v)| fits(k, depth + 1) && fits(v, depth + 1))
+                    }
+                }
+        }
+        if !fits(self, 0) {
+            return Err(format!("nested more than {MAX_DEPTH} deep"));
+        }
+        if self.size() > MAX_NODES { Err(format!("more than {MAX_NODES} YAML nodes")) } else { Ok(()) }
+    }
+
     /// Nodes in it, itself included.
     fn size(&self) -> usize {
         1 + match &self.value {
@@ -193,10 +240,7 @@ pub fn parse(text: &str) -> Result<Node, Finding> {
         // The parser counts lines from 1 and columns from 0.
         builder.event(event, Pos { line: span.start.line(), column: span.start.col() + 1 })?;
     }
-    Ok(builder.root.unwrap_or_else(|| Node {
-        pos: Pos { line: 1, column: 1 },
-        value: Value::Scalar(Scalar { text: String::new(), kind: Kind::Null }),
-    }))
+    Ok(builder.root.unwrap_or_else(Node::null))
 }
 
 /// The parser's complaint, with the cure for the one cause that its text never names: a tab.

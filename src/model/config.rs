@@ -12,8 +12,12 @@ pub struct NodeConfig {
     pub files: Vec<FileSpec>,
     /// Users, in the data's order; names are unique.
     pub users: Vec<UserSpec>,
+    /// Programs for every boot, before anything else is applied, in the data's order.
+    pub boothooks: Vec<Script>,
     /// Shell lines for every boot, before anything else is applied.
     pub bootcmd: Vec<Secret>,
+    /// Programs of the bootstrap, once per instance, in the order in which they run.
+    pub scripts: Vec<Script>,
     /// Shell lines for the bootstrap, once per instance.
     pub runcmd: Vec<Secret>,
     /// Time servers.
@@ -24,13 +28,27 @@ impl NodeConfig {
     /// A one-line account for the log: counts, no values.
     pub fn summary(&self) -> String {
         format!(
-            "files={} users={} bootcmd={} runcmd={}",
+            "files={} users={} bootcmd={} runcmd={} scripts={}",
             self.files.len(),
             self.users.len(),
             self.bootcmd.len(),
-            self.runcmd.len()
+            self.runcmd.len(),
+            self.boothooks.len() + self.scripts.len()
         )
     }
+}
+
+/// A program that the data carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// Where the data has it, `part 2 (text/x-shellscript)`.
+    pub place: String,
+    /// Its file name: plain characters, unique among its kind.
+    pub name: String,
+    /// Whether it runs after the bootstrap's shell lines and not before them.
+    pub after_commands: bool,
+    /// The program, its interpreter's line included.
+    pub content: Secret,
 }
 
 /// A file to write.

@@ -2,7 +2,7 @@
 //! The user's commands as scripts and units: footplate runs none of them, systemd does.
 
 use super::{BINARY, RUN_DIR, STATE_DIR, UNIT_DIR};
-use crate::model::config::Owner;
+use crate::model::config::{NodeConfig, Owner, Script};
 use crate::model::instance::Instance;
 use crate::model::plan::{Bootstrap, Directory, File, Item, Plan};
 use crate::model::secret::Secret;
@@ -13,6 +13,12 @@ pub const UNIT: &str = "kubeadm.service";
 /// The bootstrap's script. It stands in memory only, and its presence is the bootstrap's permission to run: it is made
 /// when everything before it succeeded in this boot, and removed when the bootstrap ended.
 pub const SCRIPT: &str = "/run/footplate/bootstrap";
+
+/// The bootstrap's own programs, in memory too, and removed with it.
+pub const SCRIPTS: &str = "/run/footplate/scripts";
+
+/// Programs for every boot: these last.
+const BOOTHOOKS: &str = "/var/lib/footplate/boothooks";
 
 /// Where the script leaves kubeadm's own exit status.
 pub const KUBEADM_STATUS: &str = "/run/footplate/kubeadm.status";
@@ -58,10 +64,19 @@ kubeadm() {
 }
 "#;
 
-/// `bootcmd`: a unit that runs at every boot, and that ran at this one before anything else is applied.
-pub(super) fn bootcmd(lines: &[Secret], instance: &Instance, plan: &mut Plan) {
-    if lines.is_empty() {
+/// Boothooks and `bootcmd`: a unit that runs at every boot, and that ran at this one before anything else is applied.
+pub(super) fn bootcmd(config: &NodeConfig, instance: &Instance, plan: &mut Plan) {
+    let lines = &config.bootcmd;
+    if lines.is_empty() && config.boothooks.is_empty() {
         return;
+    }
+    let mut commands = String::new();
+    for hook in &config.boothooks {
+        // One that fails does not keep the others from running, as in cloud-init.
+        commands += &format!("ExecStart=-{BOOTHOOKS}/{}\n", hook.name);
+    }
+    if !lines.is_empty() {
+        commands += &format!("ExecStart=/bin/sh {STATE_DIR}/bootcmd\n");
     }
     let unit = format!(
         "# Written by footplate from the bootstrap data's bootcmd.\n\
@@ -74,7 +89,7 @@ pub(super) fn bootcmd(lines: &[Secret], instance: &Instance, plan: &mut Plan) {
          Type=oneshot\n\
          RemainAfterExit=yes\n\
          Environment=PATH={PATH} {}\n\
-         ExecStart=/bin/sh {STATE_DIR}/bootcmd\n\
+         {commands}\
          # Commands that hang must not hold the boot for ever.\n\
          TimeoutStartSec=15min\n\
          \n\
@@ -82,18 +97,42 @@ pub(super) fn bootcmd(lines: &[Secret], instance: &Instance, plan: &mut Plan) {
          WantedBy=multi-user.target\n",
         instance_id(instance),
     );
-    helper(lines, plan);
-    let script = script("#!/bin/sh\n# Written by footplate from the bootstrap data's bootcmd.\n", lines);
-    plan.items.push(file("bootcmd", format!("{STATE_DIR}/bootcmd"), script, 0o700));
+    helper(lines, &config.boothooks, plan);
+    for hook in &config.boothooks {
+        let body = hook.content.expose();
+        let shell: &[u8] = if body.starts_with(b"#!") { b"" } else { b"#!/bin/sh\n" };
+        plan.items.push(file(
+            &hook.place,
+            format!("{BOOTHOOKS}/{}", hook.name),
+            [shell, body].concat(),
+            0o700,
+        ));
+    }
+    if !lines.is_empty() {
+        let script = script("#!/bin/sh\n# Written by footplate from the bootstrap data's bootcmd.\n", lines);
+        plan.items.push(file("bootcmd", format!("{STATE_DIR}/bootcmd"), script, 0o700));
+    }
     plan.items.push(file("bootcmd", format!("{UNIT_DIR}/{BOOTCMD_UNIT}"), unit, 0o644));
     plan.items.push(enabled(BOOTCMD_UNIT));
     plan.items.push(Item::Run { unit: BOOTCMD_UNIT.to_owned(), reason: "the bootstrap data's bootcmd" });
 }
 
-/// `runcmd`: the bootstrap.
-pub(super) fn bootstrap(lines: &[Secret], instance: &Instance, plan: &mut Plan) {
-    if lines.is_empty() {
+/// `runcmd` and scripts: the bootstrap. Each script is a file of its own, so that its interpreter's line holds.
+pub(super) fn bootstrap(config: &NodeConfig, instance: &Instance, plan: &mut Plan) {
+    let lines = &config.runcmd;
+    if lines.is_empty() && config.scripts.is_empty() {
         return;
+    }
+    let (after, before): (Vec<&Script>, _) = config.scripts.iter().partition(|s| s.after_commands);
+    let exec = |scripts: &[&Script]| -> String {
+        scripts.iter().map(|s| format!("ExecStart={SCRIPTS}/{}\n", s.name)).collect()
+    };
+    let (mut before, after) = (exec(&before), exec(&after));
+    if !config.scripts.is_empty() {
+        before.insert_str(
+            0,
+            "# Scripts run by name, `runcmd` is one. One that fails ends the bootstrap: kubeadm must not run on half a node.\n",
+        );
     }
     let unit = format!(
         "# Written by footplate from the bootstrap data's runcmd.\n\
@@ -121,7 +160,9 @@ pub(super) fn bootstrap(lines: &[Secret], instance: &Instance, plan: &mut Plan) 
          [Service]\n\
          Type=oneshot\n\
          Environment=PATH={PATH} HOME=/root {}\n\
+         {before}\
          ExecStart=/bin/sh {SCRIPT}\n\
+         {after}\
          # Whatever the end: keep the result, say why, tell the platform.\n\
          ExecStopPost=-{BINARY} report\n\
          StandardOutput=journal+console\n\
@@ -132,7 +173,7 @@ pub(super) fn bootstrap(lines: &[Secret], instance: &Instance, plan: &mut Plan) 
          WantedBy=multi-user.target\n",
         instance_id(instance),
     );
-    helper(lines, plan);
+    helper(lines, &config.scripts, plan);
     plan.items.push(file("runcmd", format!("{UNIT_DIR}/{UNIT}"), unit, 0o644));
     plan.items.push(enabled(UNIT));
     plan.items.push(Item::Directory(Directory {
@@ -140,19 +181,24 @@ pub(super) fn bootstrap(lines: &[Secret], instance: &Instance, plan: &mut Plan) 
         mode: 0o700,
         owner: Owner::root(),
     }));
+    for script in &config.scripts {
+        let path = format!("{SCRIPTS}/{}", script.name);
+        plan.items.push(file(&script.place, path, script.content.expose(), 0o700));
+    }
     plan.items.push(file("runcmd", SCRIPT.to_owned(), script(PRELUDE, lines), 0o700));
     plan.bootstrap = Some(Bootstrap { unit: UNIT.to_owned() });
 }
 
 /// The state's directories, and cloud-init's helper where a command calls it.
-fn helper(lines: &[Secret], plan: &mut Plan) {
+fn helper(lines: &[Secret], scripts: &[Script], plan: &mut Plan) {
     let directory =
         Item::Directory(Directory { path: STATE_DIR.to_owned(), mode: 0o700, owner: Owner::root() });
     if !plan.items.contains(&directory) {
         plan.items.push(directory);
     }
     let name = b"cloud-init-per";
-    if lines.iter().any(|l| l.expose().windows(name.len()).any(|w| w == name)) {
+    let mut texts = lines.iter().chain(scripts.iter().map(|s| &s.content));
+    if texts.any(|t| t.expose().windows(name.len()).any(|w| w == name)) {
         let item = file("footplate", format!("{STATE_DIR}/bin/cloud-init-per"), CLOUD_INIT_PER, 0o755);
         if !plan.items.contains(&item) {
             plan.items.push(item);

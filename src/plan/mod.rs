@@ -26,11 +26,11 @@ const UNIT_DIR: &str = "/etc/systemd/system";
 pub fn node(config: &NodeConfig, instance: &Instance) -> Plan {
     let mut plan = Plan::default();
     plan.items.extend(config.hostname.clone().map(Item::Hostname));
-    kubeadm::bootcmd(&config.bootcmd, instance, &mut plan);
+    kubeadm::bootcmd(config, instance, &mut plan);
     users::users(&config.users, &mut plan);
     files(config, &mut plan);
     plan.items.extend(config.ntp.iter().filter_map(ntp));
-    kubeadm::bootstrap(&config.runcmd, instance, &mut plan);
+    kubeadm::bootstrap(config, instance, &mut plan);
     plan
 }
 

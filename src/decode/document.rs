@@ -1,0 +1,552 @@
+// SPDX-License-Identifier: Apache-2.0
+//! User-data taken apart: envelopes, MIME, archives, includes and templates opened until only documents are left
+//! ([formats](https://docs.cloud-init.io/en/latest/explanation/format.html)).
+
+use std::rc::Rc;
+
+use super::envelope::{self, MAX_DECODED};
+use super::jinja::{self, Variables};
+use super::mime::{Entity, Lines, is_message};
+use super::yaml::{self, Kind as Scalar, Node, Value};
+use crate::model::finding::{Finding, Level, Pos};
+
+/// Parts within parts that are opened. What people nest is MIME, an include in it and a template in that.
+const MAX_DEPTH: usize = 10;
+
+/// Documents that one user-data may have.
+const MAX_DOCUMENTS: usize = 200;
+
+/// Files that all include lists may name together: each costs a fetch at boot.
+const MAX_INCLUDES: usize = 50;
+
+/// What a document is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `#cloud-config`.
+    CloudConfig,
+    /// `#cloud-config-jsonp`: a JSON patch of the cloud-config so far.
+    JsonPatch,
+    /// `#!`: a program of the bootstrap, once per instance.
+    Script,
+    /// `#cloud-boothook`: a program for every boot, before anything else.
+    Boothook,
+    /// Ignition's JSON.
+    Ignition,
+    /// `#include` and `#include-once`: a list of files to read instead.
+    Include,
+    /// `#cloud-config-archive`: a list of documents.
+    Archive,
+    /// `## template: jinja`: another document once rendered.
+    Template,
+    /// A MIME message.
+    Message,
+    /// A format that is known by name and not read, and what to do instead.
+    Refused(&'static str, &'static str),
+}
+
+const PART_HANDLER: Kind =
+    Kind::Refused("a Python part-handler can't run: Flatcar has no Python", "do its work in a #! script");
+
+/// How documents begin, longest first among those that share a beginning. cloud-init matches prefixes in any case.
+const HEADERS: &[(&str, Kind)] = &[
+    (jinja::HEADER, Kind::Template),
+    ("#cloud-config-archive", Kind::Archive),
+    ("#cloud-config-jsonp", Kind::JsonPatch),
+    ("#cloud-config", Kind::CloudConfig),
+    ("#cloud-boothook", Kind::Boothook),
+    ("#include", Kind::Include),
+    ("#part-handler", PART_HANDLER),
+    ("#!", Kind::Script),
+];
+
+/// The media types that say what a part is. Once per instance and once per machine are one here: a machine of Cluster
+/// API is one instance all its life.
+pub const MEDIA_TYPES: &[(&str, Kind)] = &[
+    ("application/vnd.coreos.ignition+json", Kind::Ignition),
+    ("text/cloud-boothook", Kind::Boothook),
+    ("text/cloud-config", Kind::CloudConfig),
+    ("text/cloud-config-archive", Kind::Archive),
+    ("text/cloud-config-jsonp", Kind::JsonPatch),
+    ("text/jinja2", Kind::Template),
+    ("text/part-handler", PART_HANDLER),
+    ("text/x-include-once-url", Kind::Include),
+    ("text/x-include-url", Kind::Include),
+    ("text/x-shellscript", Kind::Script),
+    (
+        "text/x-shellscript-per-boot",
+        Kind::Refused(
+            "a script for every boot is not run",
+            "send it as #cloud-boothook, or write a systemd unit",
+        ),
+    ),
+    ("text/x-shellscript-per-instance", Kind::Script),
+    ("text/x-shellscript-per-once", Kind::Script),
+];
+
+/// Media types that say nothing of what a part is; gzip's many names are among them, since gzip is told by its bytes.
+const VAGUE_TYPES: &[&str] = &[
+    "application/gzip",
+    "application/gzip-compressed",
+    "application/gzipped",
+    "application/octet-stream",
+    "application/x-compress",
+    "application/x-compressed",
+    "application/x-gunzip",
+    "application/x-gzip",
+    "application/x-gzip-compressed",
+    "text/plain",
+    "text/x-not-multipart",
+];
+
+/// What bytes are by how they begin, or `None` where nothing says so.
+pub fn sniff(data: &[u8]) -> Option<Kind> {
+    let data = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data).trim_ascii_start();
+    let begins =
+        |header: &str| data.get(..header.len()).is_some_and(|t| t.eq_ignore_ascii_case(header.as_bytes()));
+    if data.starts_with(b"{") {
+        let ignition = data.windows(10).take(4096).any(|w| w == b"\"ignition\"");
+        return ignition.then_some(Kind::Ignition);
+    }
+    if let Some((_, kind)) = HEADERS.iter().find(|(header, _)| begins(header)) {
+        return Some(*kind);
+    }
+    // Headers are short; a text that is no message is not searched to its end.
+    let head = String::from_utf8_lossy(&data[..data.len().min(16 << 10)]);
+    is_message(&head).then_some(Kind::Message)
+}
+
+/// Whose data it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The user's.
+    User,
+    /// The vendor's, which gives way to the user's.
+    Vendor,
+}
+
+/// One part of the data, opened: what it is, its text, and where that stood.
+pub struct Document {
+    /// What it is: never one that is opened further.
+    pub kind: Kind,
+    /// Its text with its header, lines ended by LF.
+    pub text: String,
+    /// What messages call it, `part 2 (text/cloud-config)`; empty for data that is this one document.
+    pub label: String,
+    /// Its file name, where the data gives one; `part-001` and so on without.
+    pub name: String,
+    /// How it is merged with the cloud-configs before it, where a header says so.
+    pub merge_type: Option<String>,
+    /// The way back to the text that its author wrote.
+    origin: Vec<Step>,
+}
+
+/// A step from a text back to the one that it came from.
+#[derive(Clone)]
+enum Step {
+    /// It is a block of it, so many lines down and so many columns to the right.
+    Block { lines: usize, columns: usize },
+    /// Its lines began in these lines of it, from 0.
+    Lines(Rc<Vec<usize>>),
+    /// It was rendered from it.
+    Rendered(Rc<jinja::Rendered>),
+    /// All of it stands at one place.
+    At(Pos),
+}
+
+impl Step {
+    fn back(&self, pos: Pos) -> Pos {
+        match self {
+            Self::Block { lines, columns } => Pos { line: pos.line + lines, column: pos.column + columns },
+            Self::Lines(map) => {
+                let at = map.get(pos.line.saturating_sub(1)).or(map.last());
+                Pos { line: at.map_or(pos.line, |l| l + 1), ..pos }
+            }
+            Self::Rendered(rendered) => rendered.origin(pos),
+            Self::At(pos) => *pos,
+        }
+    }
+}
+
+fn back(origin: &[Step], pos: Pos) -> Pos {
+    origin.iter().rev().fold(pos, |pos, step| step.back(pos))
+}
+
+fn prefixed(label: &str, place: &str) -> String {
+    match (label, place) {
+        ("", place) => place.to_owned(),
+        (label, "") => label.to_owned(),
+        (label, place) => format!("{label}: {place}"),
+    }
+}
+
+impl Document {
+    /// A finding in its text as one in the text that its author wrote.
+    pub fn locate(&self, mut finding: Finding) -> Finding {
+        finding.pos = finding.pos.map(|pos| back(&self.origin, pos));
+        finding.place = prefixed(&self.label, &finding.place);
+        finding
+    }
+
+    /// The text below its header's line.
+    pub fn below_header(&self) -> &str {
+        let text = self.text.trim_start();
+        text.split_once('\n').map_or("", |(_, below)| below)
+    }
+}
+
+/// Brings what an include list names: the bytes, `None` where that is not done here.
+pub type Fetch<'a> = dyn FnMut(&str) -> Result<Option<Vec<u8>>, String> + 'a;
+
+/// A [`Fetch`] that brings nothing, for where the machine is not at hand.
+///
+/// # Errors
+/// Never.
+pub fn no_fetch(_: &str) -> Result<Option<Vec<u8>>, String> {
+    Ok(None)
+}
+
+/// The documents of one piece of data, in its order.
+#[derive(Default)]
+pub struct Documents {
+    /// The documents.
+    pub list: Vec<Document>,
+    /// What was found while they were taken apart.
+    pub findings: Vec<Finding>,
+}
+
+/// Takes data apart. What can't be opened is a finding, and the rest is opened all the same.
+pub fn read(source: Source, data: &[u8], variables: &Variables, fetch: &mut Fetch<'_>) -> Documents {
+    let label = if source == Source::Vendor { "vendor-data" } else { "" };
+    let mut reader = Reader { variables, fetch, documents: Documents::default(), includes: 0, bytes: 0 };
+    let place = Place { label: label.to_owned(), ..Place::default() };
+    if let Err(finding) = reader.bytes(data, &place) {
+        reader.documents.findings.push(*finding);
+    }
+    let mut documents = reader.documents;
+    if source == Source::User && documents.list.is_empty() && documents.findings.is_empty() {
+        documents.findings.push(Finding::error("", "the user-data is empty"));
+    }
+    documents
+}
+
+/// Where in the data a piece of it stands, and what is said of it there.
+#[derive(Clone, Default)]
+struct Place {
+    label: String,
+    depth: usize,
+    origin: Vec<Step>,
+    media_type: Option<String>,
+    name: Option<String>,
+    merge_type: Option<String>,
+    /// Whether it came out of a template.
+    rendered: bool,
+}
+
+/// The reading stops at this piece; boxed, since it is large and rare.
+type Stop = Box<Finding>;
+
+impl Place {
+    fn finding(&self, mut finding: Finding) -> Finding {
+        finding.pos = finding.pos.map(|pos| back(&self.origin, pos));
+        finding.place = prefixed(&self.label, &finding.place);
+        finding
+    }
+
+    fn stop(&self, finding: Finding) -> Stop {
+        Box::new(self.finding(finding))
+    }
+
+    /// A piece of this one.
+    fn inner(&self, part: &str) -> Self {
+        Self { label: inner_label(&self.label, part), depth: self.depth + 1, ..self.clone() }
+    }
+
+    /// A text of which no place can be found again in the one that it came from: places in it are its own.
+    fn unpacked(mut self) -> Self {
+        self.origin.clear();
+        self
+    }
+}
+
+/// `part 2` within `part 1 (multipart/mixed)` is `part 1.2`.
+fn inner_label(label: &str, part: &str) -> String {
+    let outer = label.split(" (").next().unwrap_or_default();
+    match (outer.rsplit_once("part "), part.strip_prefix("part ")) {
+        (Some((before, number)), Some(part)) if !number.contains(' ') => {
+            format!("{before}part {number}.{part}")
+        }
+        _ if outer.is_empty() => part.to_owned(),
+        _ => format!("{outer} {part}"),
+    }
+}
+
+struct Reader<'a, 'f> {
+    variables: &'a Variables,
+    fetch: &'a mut Fetch<'f>,
+    documents: Documents,
+    includes: usize,
+    bytes: usize,
+}
+
+impl Reader<'_, '_> {
+    /// Opens envelopes, then what is in them.
+    fn bytes(&mut self, data: &[u8], place: &Place) -> Result<(), Stop> {
+        if place.depth > MAX_DEPTH {
+            let what = format!("parts within parts more than {MAX_DEPTH} deep");
+            return Err(place.stop(Finding::error("", what)));
+        }
+        let opened = envelope::open(data).map_err(|what| place.stop(Finding::error("", what)))?;
+        self.bytes += opened.len();
+        if self.bytes > MAX_DECODED {
+            let what = format!("the data unpacks to more than {} MiB", MAX_DECODED >> 20);
+            return Err(place.stop(Finding::error("", what)));
+        }
+        let packed = opened != data && !place.origin.is_empty();
+        let place = if packed { place.clone().unpacked() } else { place.clone() };
+        match std::str::from_utf8(&opened) {
+            // jinja, YAML and shells all want LF.
+            Ok(text) => self.text(text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n"), place),
+            Err(e) => {
+                let finding = Finding::error("", "not UTF-8 text").at(last_pos(&opened[..e.valid_up_to()]));
+                Err(place.stop(finding))
+            }
+        }
+    }
+
+    fn text(&mut self, text: String, place: Place) -> Result<(), Stop> {
+        let sniffed = sniff(text.as_bytes());
+        let declared = place.media_type.as_deref();
+        let by_type = MEDIA_TYPES.iter().find(|(name, _)| Some(*name) == declared).map(|(_, kind)| *kind);
+        let kind = match (by_type, sniffed) {
+            // What the header declares is cloud-config, a script or a hook may all be a template. Scripts are declared
+            // by programs that send anything as one.
+            (_, Some(Kind::Template)) => Some(Kind::Template),
+            (Some(Kind::Script), Some(kind)) => Some(kind),
+            (Some(kind), _) => Some(kind),
+            (None, kind) => kind,
+        };
+        let vague = declared.is_none_or(|t| VAGUE_TYPES.contains(&t));
+        match kind {
+            Some(Kind::Message) if vague => self.message(&text, &place),
+            Some(Kind::Template) if place.rendered => {
+                Err(place.stop(Finding::error("", "a template within a template")))
+            }
+            Some(Kind::Template) => self.template(&text, place),
+            Some(Kind::Include) => self.include(&text, &place),
+            Some(Kind::Archive) => self.archive(&text, &place),
+            Some(Kind::Refused(what, instead)) => Err(place.stop(Finding::error("", what).hint(instead))),
+            Some(kind) if by_type.is_some() || vague => self.document(kind, text, place),
+            _ if text.trim().is_empty() => Ok(()),
+            _ if !vague => {
+                let what = "a part of this media type has no meaning here and no effect";
+                self.documents.findings.push(place.finding(Finding::warning("", what)));
+                Ok(())
+            }
+            _ => Err(place.stop(
+                Finding::error("", "nothing says what this is").at(Pos { line: 1, column: 1 }).hint(
+                    "the first line must be `#cloud-config`, or `## template: jinja` with `#cloud-config` below it",
+                ),
+            )),
+        }
+    }
+
+    fn document(&mut self, kind: Kind, text: String, place: Place) -> Result<(), Stop> {
+        let number = self.documents.list.len() + 1;
+        if number > MAX_DOCUMENTS {
+            return Err(place.stop(Finding::error("", format!("more than {MAX_DOCUMENTS} documents"))));
+        }
+        let name = place.name.unwrap_or_else(|| format!("part-{number:03}"));
+        let Place { label, origin, merge_type, .. } = place;
+        self.documents.list.push(Document { kind, text, label, name, merge_type, origin });
+        Ok(())
+    }
+
+    /// Reads a piece and goes on where it is broken: all that is wrong is told at once.
+    fn piece(&mut self, data: &[u8], place: &Place) -> Result<(), Stop> {
+        if self.documents.findings.len() > MAX_DOCUMENTS {
+            return Err(place.stop(Finding::error("", "too many parts are broken, the rest was not read")));
+        }
+        if let Err(finding) = self.bytes(data, place) {
+            self.documents.findings.push(*finding);
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, text: &str, place: &Place) -> Result<(), Stop> {
+        self.entity(&Entity::read(text, 0), place)
+    }
+
+    fn entity(&mut self, entity: &Entity<'_>, place: &Place) -> Result<(), Stop> {
+        let media_type = entity.media_type();
+        let stop = |what: String| place.stop(Finding::error("", format!("MIME: {what}")));
+        if place.depth > MAX_DEPTH {
+            return Err(stop(format!("parts within parts more than {MAX_DEPTH} deep")));
+        }
+        if let Some(parts) = entity.parts().map_err(stop)? {
+            for (i, part) in parts.iter().enumerate() {
+                let media_type = part.media_type();
+                let mut inner = place.inner(&format!("part {}", i + 1));
+                // A media type is a name, and a short one, or it is not repeated.
+                if let Some(t) =
+                    media_type.filter(|t| t.len() <= 60 && t.bytes().all(|b| b.is_ascii_graphic()))
+                {
+                    inner.label += &format!(" ({t})");
+                }
+                if self.documents.findings.len() > MAX_DOCUMENTS || i >= MAX_DOCUMENTS {
+                    return Err(stop(format!("more than {MAX_DOCUMENTS} parts")));
+                }
+                if let Err(finding) = self.entity(part, &inner) {
+                    self.documents.findings.push(*finding);
+                }
+            }
+            return Ok(());
+        }
+        let mut inner = place.clone();
+        inner.media_type = media_type;
+        let name = |header: &str, name: &str| entity.parameter(header, name).and_then(|n| file_name(&n));
+        inner.name = name("content-disposition", "filename").or_else(|| name("content-type", "name"));
+        let merge = entity.header("merge-type").or_else(|| entity.header("x-merge-type"));
+        inner.merge_type = merge.map(str::to_owned);
+        if entity.header("launch-index").is_some() {
+            let what = "Launch-Index: no effect: every machine takes all parts";
+            self.documents.findings.push(place.finding(Finding::warning("", what)));
+        }
+        let (bytes, lines) = entity.decoded().map_err(stop)?;
+        let below = Step::Block { lines: entity.line, columns: 0 };
+        match lines {
+            Lines::Same => inner.origin.push(below),
+            Lines::Map(map) => inner.origin.extend([below, Step::Lines(Rc::new(map))]),
+            Lines::Lost => inner = inner.unpacked(),
+        }
+        self.bytes(&bytes, &Place { depth: inner.depth + 1, ..inner })
+    }
+
+    fn template(&mut self, text: &str, mut place: Place) -> Result<(), Stop> {
+        let rendered = jinja::render(text, self.variables).map_err(|finding| place.stop(finding))?;
+        self.documents.findings.extend(rendered.findings.iter().map(|f| place.finding(f.clone())));
+        let rendered = Rc::new(rendered);
+        place.origin.push(Step::Rendered(Rc::clone(&rendered)));
+        place.rendered = true;
+        // What it is, its own header says: the type that was declared may be the template's.
+        place.media_type = place.media_type.filter(|t| t != "text/jinja2");
+        self.bytes += rendered.text.len();
+        self.text(rendered.text.clone(), place)
+    }
+
+    /// A line is a URL or a path; the header may have one behind it.
+    fn include(&mut self, text: &str, place: &Place) -> Result<(), Stop> {
+        for (n, line) in text.lines().enumerate() {
+            let lower = line.to_ascii_lowercase();
+            let header = ["#include-once", "#include"].iter().find(|h| lower.starts_with(**h));
+            let url = header.map_or(line, |h| &line[h.len()..]).trim();
+            if url.is_empty() || url.starts_with('#') {
+                continue;
+            }
+            self.includes += 1;
+            let at = Pos { line: n + 1, column: 1 };
+            if self.includes > MAX_INCLUDES {
+                return Err(
+                    place.stop(Finding::error("", format!("more than {MAX_INCLUDES} includes")).at(at))
+                );
+            }
+            let inner = place.inner(&format!("include {}", display_url(url)));
+            let inner = Place { media_type: None, name: None, ..inner }.unpacked();
+            let finding = |level, what: String| Finding {
+                level,
+                ..place.finding(Finding::error(format!("include {}", display_url(url)), what).at(at))
+            };
+            match (self.fetch)(url) {
+                Ok(Some(data)) => self.piece(&data, &inner)?,
+                Ok(None) => {
+                    let what = "is not looked at here: the node reads it when it boots".to_owned();
+                    self.documents.findings.push(finding(Level::Note, what));
+                }
+                Err(what) => self.documents.findings.push(finding(Level::Error, what)),
+            }
+        }
+        Ok(())
+    }
+
+    /// A YAML list of strings, or of mappings with `type`, `content`, `filename` and headers.
+    fn archive(&mut self, whole: &str, place: &Place) -> Result<(), Stop> {
+        let node = yaml::parse(whole).map_err(|finding| place.stop(finding))?;
+        let wrong = |node: &Node, what: &str| {
+            Finding::error("", format!("{what}, this is {}", node.kind_name())).at(node.pos)
+        };
+        let items = node.list().ok_or_else(|| place.stop(wrong(&node, "an archive is a list")))?;
+        for (i, item) in items.iter().enumerate() {
+            let mut inner = place.inner(&format!("part {}", i + 1));
+            let content = if item.is_map() { item.get("content") } else { Some(item) };
+            let text = |key: &str| item.get(key).and_then(Node::text);
+            inner.name = text("filename").and_then(file_name);
+            inner.merge_type = text("Merge-Type").or_else(|| text("X-Merge-Type")).map(str::to_owned);
+            inner.media_type = text("type").map(str::to_ascii_lowercase);
+            let Some(content) = content.filter(|c| !c.is_null()) else { continue };
+            let (bytes, own) = match &content.value {
+                Value::Scalar(s) => match &s.kind {
+                    Scalar::Bytes(bytes) => (bytes.clone(), true),
+                    _ => (s.text.clone().into_bytes(), false),
+                },
+                _ => {
+                    let finding = inner.finding(wrong(content, "a part is a string"));
+                    self.documents.findings.push(finding);
+                    continue;
+                }
+            };
+            // cloud-init's default for a part that neither says nor shows what it is.
+            if inner.media_type.is_none() && sniff(&bytes).is_none() && !envelope::is_gzip(&bytes) {
+                inner.media_type = Some("text/cloud-config".to_owned());
+            }
+            if own {
+                inner = inner.unpacked();
+            } else {
+                inner.origin.push(step_to_scalar(whole, content));
+            }
+            self.piece(&bytes, &inner)?;
+        }
+        Ok(())
+    }
+}
+
+/// The way from a scalar's content to the YAML text that it stands in: a literal block's lines stand there one by one,
+/// any other scalar's are folded or escaped.
+fn step_to_scalar(text: &str, scalar: &Node) -> Step {
+    let (pos, content) = (scalar.pos, scalar.text().unwrap_or_default());
+    // The parser's position is that of the first line that is not empty.
+    let empty = content.chars().take_while(|c| *c == '\n').count();
+    let (lines, columns) = ((pos.line - 1).checked_sub(empty), pos.column - 1);
+    let Some(lines) = lines else { return Step::At(pos) };
+    let tail =
+        |line: &str| line.char_indices().nth(columns).map_or(String::new(), |(i, _)| line[i..].to_owned());
+    let same = content.lines().zip(text.lines().skip(lines)).all(|(c, t)| c.is_empty() || tail(t) == c);
+    if same { Step::Block { lines, columns } } else { Step::At(pos) }
+}
+
+/// A file name as cloud-init cleans it: no directories, plain characters.
+fn file_name(name: &str) -> Option<String> {
+    let last = name.rsplit('/').next().unwrap_or_default();
+    let clean: String =
+        last.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).take(100).collect();
+    (!clean.trim_matches('.').is_empty()).then_some(clean)
+}
+
+/// A URL without what may be secret in it: who asks, and a signed query.
+fn display_url(url: &str) -> String {
+    let shown = url.split(['?', '#']).next().unwrap_or_default();
+    let shown = match shown.split_once("://") {
+        Some((scheme, rest)) => {
+            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+            let host = host.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}/{path}")
+        }
+        None => shown.to_owned(),
+    };
+    shown.chars().filter(|c| !c.is_control()).take(120).collect()
+}
+
+/// The place behind the last of these bytes.
+fn last_pos(before: &[u8]) -> Pos {
+    let text = String::from_utf8_lossy(before);
+    let column = text.rsplit('\n').next().map_or(0, |l| l.chars().count());
+    Pos { line: text.matches('\n').count() + 1, column: column + 1 }
+}

@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: Apache-2.0
+//! MIME messages ([RFC 2045](https://www.rfc-editor.org/rfc/rfc2045), [RFC 2046](https://www.rfc-editor.org/rfc/rfc2046)),
+//! as lenient as Python's `email` package, by which cloud-init reads them.
+//!
+//! Written here and not taken from a crate: a finding inside a part has to lead back to its line in the whole message,
+//! and the crates hand out a part's bytes without the place where they stood.
+
+use super::envelope;
+
+/// Header lines that one entity may have: mail has dozens.
+const MAX_HEADERS: usize = 200;
+
+/// A message or a part of one: headers and body.
+pub struct Entity<'a> {
+    headers: Vec<(&'a str, String)>,
+    /// The body as it stands in the message.
+    pub body: &'a str,
+    /// Lines of the text above the body.
+    pub line: usize,
+}
+
+/// How lines of a decoded body lead back to lines of the encoded one.
+pub enum Lines {
+    /// They are the same lines.
+    Same,
+    /// Line `n` of the decoded body began in line `self[n]` of the encoded one, both from 0.
+    Map(Vec<usize>),
+    /// Nothing of them can be found again.
+    Lost,
+}
+
+/// Whether the text is a message: its first line is a header, and one of its headers is a MIME header. cloud-init wants
+/// `MIME-Version:` within the first 4 KiB and no blank line before it; what is plainly a message is one here without.
+pub fn is_message(text: &str) -> bool {
+    let text = text.trim_start();
+    let (headers, _, _) = headers(text.strip_prefix("From ").map_or(text, |_| after_line(text)));
+    let mime =
+        |name: &str| name.eq_ignore_ascii_case("mime-version") || name.eq_ignore_ascii_case("content-type");
+    headers.iter().any(|(name, _)| mime(name))
+}
+
+fn after_line(text: &str) -> &str {
+    text.split_once('\n').map_or("", |(_, rest)| rest)
+}
+
+/// The headers that a text begins with, what follows the blank line behind them, and the lines above that.
+fn headers(text: &str) -> (Vec<(&str, String)>, &str, usize) {
+    let (mut headers, mut rest, mut lines): (Vec<(&str, String)>, _, _) = (Vec::new(), text, 0);
+    while !rest.is_empty() && headers.len() < MAX_HEADERS {
+        let (line, below) = rest.split_once('\n').unwrap_or((rest, ""));
+        let line = line.trim_end_matches('\r');
+        if line.is_empty() {
+            return (headers, below, lines + 1);
+        }
+        match (line.starts_with([' ', '\t']), headers.last_mut(), line.split_once(':')) {
+            // A folded line goes on with the header above it.
+            (true, Some((_, value)), _) => {
+                value.push(' ');
+                value.push_str(line.trim());
+            }
+            (false, _, Some((name, value)))
+                if !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic()) =>
+            {
+                headers.push((name, value.trim().to_owned()));
+            }
+            // No header: the body begins without the blank line.
+            _ => break,
+        }
+        (rest, lines) = (below, lines + 1);
+    }
+    (headers, rest, lines)
+}
+
+impl<'a> Entity<'a> {
+    /// Reads the headers of a message; `line` lines stand above the text.
+    pub fn read(text: &'a str, line: usize) -> Self {
+        let start = text.trim_start();
+        let mut above = text[..text.len() - start.len()].matches('\n').count();
+        let mut start = start;
+        // The envelope line of mailboxes.
+        if start.starts_with("From ") {
+            (start, above) = (after_line(start), above + 1);
+        }
+        let (headers, body, lines) = headers(start);
+        Self { headers, body, line: line + above + lines }
+    }
+
+    /// Reads the headers of a part, which may have none.
+    fn read_part(text: &'a str, line: usize) -> Self {
+        let (headers, body, lines) = headers(text);
+        Self { headers, body, line: line + lines }
+    }
+
+    /// A header's value, folded lines joined.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+    }
+
+    /// The media type in lower case, `None` where the entity names none.
+    pub fn media_type(&self) -> Option<String> {
+        let value = self.header("content-type")?;
+        let name = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        name.contains('/').then_some(name)
+    }
+
+    /// A parameter of a header: `boundary` of `Content-Type`, `filename` of `Content-Disposition`.
+    pub fn parameter(&self, header: &str, name: &str) -> Option<String> {
+        let mut rest = self.header(header)?.split_once(';')?.1;
+        loop {
+            let (key, value) = rest.split_once('=')?;
+            let value = value.trim_start();
+            let (value, below) = match value.strip_prefix('"') {
+                Some(quoted) => unquote(quoted),
+                None => {
+                    let (value, below) = value.split_once(';').unwrap_or((value, ""));
+                    (value.trim().to_owned(), below)
+                }
+            };
+            if key.trim_matches([' ', '\t', ';']).eq_ignore_ascii_case(name) {
+                return Some(value);
+            }
+            rest = below;
+        }
+    }
+
+    /// The parts of a multipart entity, `None` where it is none.
+    ///
+    /// # Errors
+    /// It names no boundary, or its boundary never comes.
+    pub fn parts(&self) -> Result<Option<Vec<Entity<'a>>>, String> {
+        let Some(media_type) = self.media_type() else { return Ok(None) };
+        if media_type == "message/rfc822" {
+            return Ok(Some(vec![Entity::read(self.body, self.line)]));
+        }
+        if !media_type.starts_with("multipart/") {
+            return Ok(None);
+        }
+        let boundary = self.parameter("content-type", "boundary").filter(|b| !b.is_empty());
+        let boundary = boundary.ok_or("Content-Type names no boundary")?;
+        let delimiter = format!("--{boundary}");
+        let (mut parts, mut open, mut line) = (Vec::new(), None, self.line);
+        let mut at = 0;
+        for text in self.body.split_inclusive('\n') {
+            let is_delimiter = text.strip_prefix(&delimiter).map(str::trim_end);
+            let end = at;
+            (at, line) = (at + text.len(), line + 1);
+            if let Some(closing @ ("" | "--")) = is_delimiter {
+                if let Some((start, first)) = open.take() {
+                    parts.push(Entity::read_part(without_line_end(&self.body[start..end]), first));
+                }
+                if closing == "--" {
+                    return Ok(Some(parts));
+                }
+                open = Some((at, line));
+            }
+        }
+        // The closing boundary is missing: what there is belongs to the last part.
+        match open {
+            Some((start, first)) => parts.push(Entity::read_part(&self.body[start..], first)),
+            None => return Err("its boundary never comes".to_owned()),
+        }
+        Ok(Some(parts))
+    }
+
+    /// The body without its transfer encoding
+    /// ([RFC 2045, section 6](https://www.rfc-editor.org/rfc/rfc2045#section-6)).
+    ///
+    /// # Errors
+    /// The encoding is not known, or the body is none.
+    pub fn decoded(&self) -> Result<(Vec<u8>, Lines), String> {
+        let encoding = self.header("content-transfer-encoding").unwrap_or_default().to_ascii_lowercase();
+        match encoding.as_str() {
+            "" | "7bit" | "8bit" | "binary" => Ok((self.body.as_bytes().to_vec(), Lines::Same)),
+            "base64" => {
+                let mut compact: Vec<u8> =
+                    self.body.bytes().filter(|b| !b.is_ascii_whitespace() && *b != b'=').collect();
+                // Mail programs leave the padding out, and Python puts it back.
+                compact.resize(compact.len().next_multiple_of(4), b'=');
+                Ok((envelope::base64(&compact)?, Lines::Lost))
+            }
+            "quoted-printable" => {
+                let (bytes, lines) = quoted_printable(self.body);
+                Ok((bytes, Lines::Map(lines)))
+            }
+            "uuencode" | "x-uuencode" | "uue" | "x-uue" => Ok((uudecode(self.body)?, Lines::Lost)),
+            _ => Err("the Content-Transfer-Encoding is not known".to_owned()),
+        }
+    }
+}
+
+/// A quoted string without its backslashes, and what follows its end.
+fn unquote(text: &str) -> (String, &str) {
+    let (mut value, mut chars) = (String::new(), text.char_indices());
+    while let Some((i, c)) = chars.next() {
+        match c {
+            '"' => return (value, text[i + 1..].split_once(';').map_or("", |(_, below)| below)),
+            '\\' => value.extend(chars.next().map(|(_, c)| c)),
+            _ => value.push(c),
+        }
+    }
+    (value, "")
+}
+
+/// The line end before a boundary belongs to the boundary.
+fn without_line_end(text: &str) -> &str {
+    text.strip_suffix('\n').map_or(text, |t| t.strip_suffix('\r').unwrap_or(t))
+}
+
+/// [RFC 2045, section 6.7](https://www.rfc-editor.org/rfc/rfc2045#section-6.7). What is no escape stays as it stands.
+fn quoted_printable(text: &str) -> (Vec<u8>, Vec<usize>) {
+    let (mut out, mut lines) = (Vec::new(), vec![0]);
+    for (n, line) in text.split_inclusive('\n').enumerate() {
+        let (body, end) = match line.trim_end_matches(['\n', '\r']) {
+            body if body.len() < line.len() => (body.trim_end_matches([' ', '\t']), true),
+            body => (body, false),
+        };
+        let (body, soft) = body.strip_suffix('=').map_or((body, false), |b| (b, true));
+        let bytes = body.as_bytes();
+        let mut i = 0;
+        while i < bytes.len() {
+            let hex = bytes.get(i + 1..i + 3).and_then(|h| std::str::from_utf8(h).ok());
+            let hex = hex.filter(|h| h.bytes().all(|b| b.is_ascii_hexdigit()));
+            match (bytes[i], hex.and_then(|h| u8::from_str_radix(h, 16).ok())) {
+                (b'=', Some(byte)) => {
+                    out.push(byte);
+                    i += 3;
+                    if byte == b'\n' {
+                        lines.push(n);
+                    }
+                }
+                (byte, _) => {
+                    out.push(byte);
+                    i += 1;
+                }
+            }
+        }
+        if end && !soft {
+            out.push(b'\n');
+            lines.push(n + 1);
+        } else if let (true, None | Some(b'\n'), Some(last)) = (soft, out.last(), lines.last_mut()) {
+            *last = n + 1;
+        }
+    }
+    (out, lines)
+}
+
+/// The encoding of `uuencode(1)`, as
+/// [POSIX describes it](https://pubs.opengroup.org/onlinepubs/9699919799/utilities/uuencode.html).
+fn uudecode(text: &str) -> Result<Vec<u8>, String> {
+    let mut lines = text.lines().skip_while(|l| !l.starts_with("begin "));
+    lines.next().ok_or("the uuencoded data has no `begin` line")?;
+    let mut out = Vec::new();
+    for line in lines.take_while(|l| *l != "end") {
+        let value = |b: u8| {
+            if (32..=96).contains(&b) { Ok((b - 32) & 63) } else { Err("the uuencoded data is damaged") }
+        };
+        let Some((first, symbols)) = line.as_bytes().split_first() else { continue };
+        let (count, start) = (usize::from(value(*first)?), out.len());
+        for four in symbols.chunks(4) {
+            let mut bits = 0u32;
+            for i in 0..4 {
+                // Blanks at the end of a line are lost on the way; they stand for zero.
+                bits = bits << 6 | u32::from(value(*four.get(i).unwrap_or(&b' '))?);
+            }
+            out.extend_from_slice(&bits.to_be_bytes()[1..]);
+        }
+        if out.len() < start + count {
+            return Err("the uuencoded data is cut off".to_owned());
+        }
+        out.truncate(start + count);
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_told_from_documents() {
+        for text in [
+            "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x\n\n",
+            "\n\ncontent-type: text/plain\r\n\r\nx",
+            "From nobody Mon Sep 17 00:00:00 2001\nContent-Type: multipart/mixed; boundary=x\n\n",
+            "Subject: x\nX: y\nMime-Version: 1.0\n",
+        ] {
+            assert!(is_message(text), "{text:?}");
+        }
+        for text in [
+            "#cloud-config\nwrite_files:\n- content: |\n    MIME-Version: 1.0\n",
+            "a: b\n",
+            "",
+            "text\nMIME-Version: 1.0\n",
+        ] {
+            assert!(!is_message(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_quoted_or_not_and_folded() {
+        let head = "Content-Type: multipart/mixed; charset=utf-8;\r\n boundary=\"=_a \\\"b\\\"; c\" ; x=y\r\n\
+                    Content-Disposition: attachment; filename=setup.sh\r\n\r\n";
+        let entity = Entity::read(head, 0);
+        assert_eq!(entity.media_type().unwrap(), "multipart/mixed");
+        assert_eq!(entity.parameter("content-type", "boundary").unwrap(), "=_a \"b\"; c");
+        assert_eq!(entity.parameter("content-type", "x").unwrap(), "y");
+        assert_eq!(entity.parameter("content-type", "nope"), None);
+        assert_eq!(entity.parameter("content-disposition", "FILENAME").unwrap(), "setup.sh");
+        assert_eq!(entity.line, 4);
+    }
+
+    fn parts(text: &str) -> Vec<(String, usize)> {
+        let entity = Entity::read(text, 0);
+        let parts = entity.parts().unwrap().unwrap();
+        parts.iter().map(|p| (String::from_utf8(p.decoded().unwrap().0).unwrap(), p.line)).collect()
+    }
+
+    #[test]
+    fn parts_end_at_boundaries() {
+        let text = "Content-Type: multipart/mixed; boundary=b\n\npreamble\n--b \n\nfirst\n\n--bb\n--b\nX: y\n\nsecond\n--b--\nepilogue\n--b\n";
+        assert_eq!(parts(text), [("first\n\n--bb".to_owned(), 5), ("second".to_owned(), 11)]);
+        assert_eq!(parts(&text.replace('\n', "\r\n"))[1], ("second".to_owned(), 11));
+        let open = "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nfirst\n--b\n\nlast\nlines\n";
+        assert_eq!(parts(open)[1], ("last\nlines\n".to_owned(), 7));
+        for (text, what) in [
+            ("Content-Type: multipart/mixed\n\n--b\n", "no boundary"),
+            ("Content-Type: multipart/mixed; boundary=c\n\n--b\n", "never comes"),
+        ] {
+            assert!(Entity::read(text, 0).parts().is_err_and(|e| e.contains(what)), "{text}");
+        }
+    }
+
+    #[test]
+    fn transfer_encodings_decode_and_refuse() {
+        let decode = |encoding: &str, body: &str| {
+            let text = format!("Content-Transfer-Encoding: {encoding}\n\n{body}");
+            Entity::read(&text, 0).decoded().map(|(bytes, _)| String::from_utf8(bytes).unwrap())
+        };
+        assert_eq!(decode("8bit", "a\n").unwrap(), "a\n");
+        assert_eq!(decode("BASE64", "aGVs\r\nbG8=\r\n").unwrap(), "hello");
+        assert_eq!(decode("base64", "aGVsbG8").unwrap(), "hello");
+        assert_eq!(decode("quoted-printable", "a=3Db =\nc=C3=A4 \nd=zz").unwrap(), "a=b cä\nd=zz");
+        assert_eq!(decode("x-uuencode", "begin 644 f\n%:&5L;&\\\n`\nend\n").unwrap(), "hello");
+        for (encoding, body, what) in [
+            ("base64", "*", "not base64"),
+            ("x-uuencode", "hello", "no `begin`"),
+            ("x-uuencode", "begin 644 f\nM:&5L;&\\\n", "cut off"),
+            ("rot13", "a", "not known"),
+        ] {
+            assert!(decode(encoding, body).is_err_and(|e| e.contains(what)), "{encoding}");
+        }
+    }
+
+    #[test]
+    fn quoted_printable_lines_lead_back() {
+        let (bytes, lines) = quoted_printable("one =\ntwo\nthree\nfour=0Afive\n");
+        assert_eq!(bytes, b"one two\nthree\nfour\nfive\n");
+        assert_eq!(lines, [0, 2, 3, 3, 4]);
+    }
+}
