@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Golden folders: a configuration in, networkd's files and findings out.
 //!
-//! `tests/network/golden/NAME/` holds `in.yaml`, perhaps `nics` (the machine's links, one a line: name, address,
+//! `tests/network/golden/NAME/` holds `in.yaml` (version 1 or 2), `in.json` (OpenStack), `in.kargs` or `in.guestinfo`
+//! (`key = value`), perhaps `nics` (the machine's links, one a line: name, address,
 //! permanent address, driver, kind; `-` for none), the files in `out/`, what was found in `findings`, and what matched in
 //! `matches`. `BLESS=1 cargo test --test network` writes them anew; read the difference.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on must stop")]
@@ -21,10 +22,22 @@ use footplate::plan::network::render;
 type Files = BTreeMap<String, String>;
 
 fn decode(dir: &Path) -> (NetworkConfig, Vec<Finding>) {
-    let text = fs::read_to_string(dir.join("in.yaml")).unwrap();
-    match yaml::parse(&text) {
-        Ok(node) => network::parse(&node),
-        Err(finding) => (NetworkConfig::default(), vec![finding]),
+    let input = ["yaml", "json", "kargs", "guestinfo"].map(|ext| dir.join(format!("in.{ext}")));
+    let path =
+        input.iter().find(|path| path.exists()).unwrap_or_else(|| panic!("{} has no input", dir.display()));
+    let text = fs::read_to_string(path).unwrap();
+    match path.extension().unwrap().to_str().unwrap() {
+        "json" => network::parse_network_data(&text),
+        "kargs" => network::parse_kargs(&text),
+        "guestinfo" => {
+            let lines = text.lines().filter_map(|line| line.split_once(" = "));
+            let values: BTreeMap<&str, &str> = lines.collect();
+            network::parse_guestinfo_legacy(&|key| values.get(key).map(|v| (*v).to_owned()))
+        }
+        _ => match yaml::parse(&text) {
+            Ok(node) => network::parse(&node),
+            Err(finding) => (NetworkConfig::default(), vec![finding]),
+        },
     }
 }
 

@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Network configuration, in each of the languages that a platform may speak, to one [`NetworkConfig`].
 
+mod common;
 mod devices;
+mod guestinfo;
+mod kargs;
 mod netplan;
+mod network_data;
 mod read;
+mod v1;
 
-use crate::decode::yaml::Node;
+use crate::decode::yaml::{self, Node};
 use crate::model::finding::Finding;
 use crate::model::network::NetworkConfig;
 use read::{At, Reader};
 
-/// Reads a network configuration of [version 2](https://netplan.readthedocs.io/en/stable/netplan-yaml/), with or
-/// without an outer `network:`.
+/// Reads a network configuration of [version 2](https://netplan.readthedocs.io/en/stable/netplan-yaml/) or
+/// [version 1](https://cloudinit.readthedocs.io/en/latest/reference/network-config-format-v1.html), with or without an
+/// outer `network:`.
 ///
 /// What can't be used is left out and an error says where; the findings' places begin with `network`, whether the text
 /// has that level or not. Ask [`NetworkConfig::usable`] whether anything is left.
@@ -22,6 +28,31 @@ pub fn parse(node: &Node) -> (NetworkConfig, Vec<Finding>) {
     let inner = outer.key("network").unwrap_or_else(|| At::new(node, "network"));
     let at = inner.key("network").unwrap_or(inner);
     let config = version(&mut r, &at);
+    (config, r.findings)
+}
+
+/// Reads OpenStack's `network_data.json`. JSON is YAML, so its findings have positions too.
+pub fn parse_network_data(text: &str) -> (NetworkConfig, Vec<Finding>) {
+    let mut r = Reader::default();
+    let node = match yaml::parse(text) {
+        Ok(node) => node,
+        Err(finding) => return (NetworkConfig::default(), vec![finding]),
+    };
+    let config = network_data::read(&mut r, &At::new(&node, "network_data"));
+    (config, r.findings)
+}
+
+/// Reads the network arguments of a kernel command line, or of `guestinfo.afterburn.initrd.network-kargs`, which has the
+/// same syntax. Without any, the result has no interfaces.
+pub fn parse_kargs(cmdline: &str) -> (NetworkConfig, Vec<Finding>) {
+    kargs::read(cmdline)
+}
+
+/// Reads `guestinfo.interface.N.*` and `guestinfo.dns.*`. `get` gives the value of a key without its `guestinfo.`:
+/// `interface.0.mac`. Without any, the result has no interfaces.
+pub fn parse_guestinfo_legacy(get: &dyn Fn(&str) -> Option<String>) -> (NetworkConfig, Vec<Finding>) {
+    let mut r = Reader::default();
+    let config = guestinfo::read(&mut r, get);
     (config, r.findings)
 }
 
@@ -36,8 +67,9 @@ fn version(r: &mut Reader, at: &At) -> NetworkConfig {
     }
     match at.key("version") {
         Some(v) if v.node.text() == Some("2") => netplan::read(r, at),
+        Some(v) if v.node.text() == Some("1") => v1::read(r, at),
         Some(v) => {
-            r.error(&v, "is a version that is not known here", "use `version: 2`");
+            r.error(&v, "is a version that is not known here", "write `version: 2`, or 1");
             NetworkConfig::default()
         }
         None => {

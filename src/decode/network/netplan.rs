@@ -4,14 +4,11 @@
 use std::net::IpAddr;
 
 use super::devices::{GROUPS, Group, bad_name};
-use super::read::{At, Reader, bad_glob, is_domain, shown};
+use super::read::{At, MAX_INTERFACES, Reader, bad_glob, is_domain, shown};
 use crate::model::network::{
     Address, COMMON, Cidr, DHCP4_OVERRIDES, DHCP6_OVERRIDES, Device, Families, Interface, NetworkConfig,
     Param, ROUTE, ROUTE_SCOPES, ROUTE_TYPES, RULE, Route, Rule, Settings,
 };
-
-/// Interfaces of one configuration. A node has a few; a bridge of many VLANs some hundreds.
-const MAX_INTERFACES: usize = 1024;
 
 /// Groups that are refused: the key, the name for people, the reason.
 const REFUSED: &[(&str, &str, &str)] = &[

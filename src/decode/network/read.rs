@@ -15,6 +15,9 @@ use crate::model::network::{Form, Mac, Param, Settings};
 /// second or two; a full routing table belongs to a routing daemon.
 pub(super) const MAX_ITEMS: usize = 4096;
 
+/// Interfaces of one configuration. A node has a few; a bridge of many VLANs some hundreds.
+pub(super) const MAX_INTERFACES: usize = 1024;
+
 /// Letters of a key or a name that a message shows.
 const MAX_SHOWN: usize = 64;
 
@@ -60,7 +63,12 @@ pub(super) struct Reader {
 impl Reader {
     /// Part of the text can't be used: it is left out.
     pub fn error(&mut self, at: &At, what: impl Into<String>, hint: &str) {
-        let finding = Finding::error(&at.place, what).at(at.node.pos);
+        self.push(Finding::error(&at.place, what), at, hint);
+    }
+
+    fn push(&mut self, mut finding: Finding, at: &At, hint: &str) {
+        // A node made from another language has no place in a text.
+        finding.pos = Some(at.node.pos).filter(|pos| pos.line > 0);
         self.findings.push(if hint.is_empty() { finding } else { finding.hint(hint) });
     }
 
@@ -81,8 +89,7 @@ impl Reader {
     }
 
     pub fn warn(&mut self, at: &At, what: impl Into<String>, hint: &str) {
-        let finding = Finding::warning(&at.place, what).at(at.node.pos);
-        self.findings.push(if hint.is_empty() { finding } else { finding.hint(hint) });
+        self.push(Finding::warning(&at.place, what), at, hint);
     }
 
     /// A key that means nothing here.

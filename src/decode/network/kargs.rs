@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Kernel arguments, [as dracut reads them](https://man7.org/linux/man-pages/man7/dracut.cmdline.7.html): `ip=`,
+//! `nameserver=`, `rd.route=`, `ifname=`, `bond=`, `vlan=`, `bridge=`.
+
+use std::net::IpAddr;
+
+use super::common::{Dns, prefix, route, set, text_node};
+use super::devices::bond_parameter;
+use super::read::{At, MAX_INTERFACES, Reader, bad_link_name, is_domain};
+use crate::model::finding::Finding;
+use crate::model::network::{
+    Address, Bond, Bridge, Cidr, DHCP4_OVERRIDES, DHCP6_OVERRIDES, Device, Ethernet, Families, Interface,
+    Mac, Match, NetworkConfig, Route, Vlan,
+};
+
+/// The id of the interface of an `ip=` without a name: every NIC that no other argument names, so its file sorts last.
+const EVERY: &str = "zz-every-nic";
+
+/// Parameters of a bond: the kernel's, ours.
+const BOND: &[(&str, &str)] = &[
+    ("mode", "mode"),
+    ("miimon", "mii-monitor-interval"),
+    ("lacp_rate", "lacp-rate"),
+    ("xmit_hash_policy", "transmit-hash-policy"),
+    ("updelay", "up-delay"),
+    ("downdelay", "down-delay"),
+    ("ad_select", "ad-select"),
+    ("min_links", "min-links"),
+    ("primary", "primary"),
+    ("primary_reselect", "primary-reselect-policy"),
+    ("fail_over_mac", "fail-over-mac-policy"),
+    ("arp_interval", "arp-interval"),
+    ("arp_validate", "arp-validate"),
+    ("arp_all_targets", "arp-all-targets"),
+    ("num_grat_arp", "gratuitous-arp"),
+    ("num_unsol_na", "gratuitous-arp"),
+    ("all_slaves_active", "all-members-active"),
+    ("packets_per_slave", "packets-per-member"),
+    ("resend_igmp", "resend-igmp"),
+    ("lp_interval", "learn-packet-interval"),
+];
+
+#[derive(Default)]
+struct Args {
+    r: Reader,
+    config: NetworkConfig,
+    dns: Dns,
+    /// Routes, with the interface that they name and their places.
+    routes: Vec<(Route, Option<String>, String)>,
+    /// NICs by the names that `ifname=` gives them.
+    names: Vec<(String, Mac)>,
+    /// Interfaces of which an address can't be used.
+    broken: Vec<String>,
+    /// Leases bring no name servers.
+    no_peer_dns: bool,
+}
+
+pub(super) fn read(cmdline: &str) -> (NetworkConfig, Vec<Finding>) {
+    let mut args = Args::default();
+    let words = cmdline.split(|c: char| c.is_ascii_whitespace()).map(|word| word.trim_matches('"'));
+    for (n, (key, value)) in words.filter(|word| !word.is_empty()).enumerate().filter_map(|(n, word)| {
+        let (key, value) = word.split_once('=')?;
+        Some((n, (key, value.trim_matches('"'))))
+    }) {
+        // The place is the argument and which of the words it is.
+        let place = format!("{key}= (argument {})", n + 1);
+        match key {
+            "ip" => args.ip(value, &place),
+            "nameserver" => match addr(value) {
+                Some(server) => args.dns.servers.push(server),
+                None => args.error(&place, "is not an IPv4 or IPv6 address", ""),
+            },
+            "rd.route" => args.route(value, &place),
+            "ifname" => match value.split_once(':').map(|(name, mac)| (name, mac.parse())) {
+                Some((name, Ok(mac))) if bad_link_name(name).is_none() => {
+                    args.names.push((name.to_owned(), mac))
+                }
+                _ => args.error(&place, "is not a name and a MAC address", "write ifname=NAME:MAC"),
+            },
+            "bond" => args.bond(value, &place),
+            "bridge" => args.bridge(value, &place),
+            "vlan" => args.vlan(value, &place),
+            "team" => args.error(&place, "systemd-networkd has no team devices", "use bond="),
+            "rd.peerdns" => args.no_peer_dns = value == "0",
+            _ => {}
+        }
+    }
+    args.finish()
+}
+
+/// Splits at colons outside of brackets, and takes the brackets off.
+fn fields(text: &str) -> Vec<&str> {
+    let mut depth = 0;
+    let split = text.split(move |c| {
+        match c {
+            '[' => depth += 1,
+            ']' => depth -= 1,
+            _ => {}
+        }
+        c == ':' && depth == 0
+    });
+    // No argument has more than nine; the rest of a longer one is not looked at.
+    split.take(16).map(|f| f.strip_prefix('[').and_then(|f| f.strip_suffix(']')).unwrap_or(f)).collect()
+}
+
+fn addr(text: &str) -> Option<IpAddr> {
+    text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text).parse().ok()
+}
+
+impl Args {
+    fn error(&mut self, place: &str, what: &str, hint: &str) {
+        let finding = Finding::error(place, what);
+        self.r.findings.push(if hint.is_empty() { finding } else { finding.hint(hint) });
+    }
+
+    /// The interface of that name, as a NIC if nothing else has made it.
+    fn interface(&mut self, name: &str, place: &str) -> Option<&mut Interface> {
+        if name != EVERY
+            && let Some(why) = bad_link_name(name)
+        {
+            self.error(place, &format!("can't be for an interface of this name: {why}"), "");
+            return None;
+        }
+        let i =
+            self.config.interfaces.iter().position(|i| i.id == name).unwrap_or(self.config.interfaces.len());
+        if i >= MAX_INTERFACES {
+            self.error(place, &format!("is for one interface too many; {MAX_INTERFACES} is the most"), "");
+            return None;
+        }
+        if i == self.config.interfaces.len() {
+            let mut ethernet = Ethernet::default();
+            if name == EVERY {
+                ethernet.matching.name = Some("*".to_owned());
+            }
+            self.config.interfaces.push(Interface::new(name, place, Device::Ethernet(ethernet)));
+        }
+        self.config.interfaces.get_mut(i)
+    }
+
+    /// `ip=` in dracut's three forms: a way alone; an interface and a way; an address and all that belongs to it.
+    fn ip(&mut self, value: &str, place: &str) {
+        let parts = fields(value);
+        let get = |i: usize| parts.get(i).copied().filter(|f| !f.is_empty());
+        if parts.len() == 1 && is_way(value) {
+            if !matches!(value, "off" | "none") {
+                self.way(EVERY, value, place);
+            }
+            return;
+        }
+        // An address that can't be read is still meant as one where no way follows it.
+        let static_form = get(0).is_none_or(|first| addr(first).is_some())
+            || (parts.len() > 4 && !get(1).is_some_and(is_way));
+        if !static_form {
+            let (name, way) = (parts[0], get(1).unwrap_or("dhcp"));
+            if !is_way(way) {
+                return self.error(place, "names no way to get an address", WAYS);
+            }
+            self.way(name, way, place);
+            return self.mtu_and_mac(name, get(2), parts.get(3..).unwrap_or_default(), place);
+        }
+        let name = get(5).unwrap_or(EVERY);
+        let way = get(6).unwrap_or("none");
+        if !is_way(way) {
+            return self.error(place, "names no way to get an address", WAYS);
+        }
+        self.way(name, way, place);
+        if name == EVERY && get(0).is_some() {
+            let finding = Finding::warning(place, "names no interface: every NIC gets this address");
+            self.r.findings.push(finding.hint("ip=ADDRESS::GATEWAY:NETMASK::INTERFACE:none"));
+        }
+        if let Some(text) = get(0) {
+            self.address(name, text, get(3), get(2), place);
+        }
+        if let Some(host) = get(4).filter(|h| is_domain(h)) {
+            if let Some(interface) = self.interface(name, place) {
+                set(&mut interface.dhcp4_overrides, DHCP4_OVERRIDES, "hostname", host);
+            }
+        }
+        // After the way: name servers, or an MTU and a MAC address.
+        match get(7) {
+            Some(first) if addr(first).is_some() => {
+                let servers: Vec<IpAddr> = [get(7), get(8)].into_iter().flatten().filter_map(addr).collect();
+                if let Some(interface) = self.interface(name, place) {
+                    interface.dns.extend(servers);
+                }
+            }
+            mtu => self.mtu_and_mac(name, mtu, parts.get(8..).unwrap_or_default(), place),
+        }
+    }
+
+    fn way(&mut self, name: &str, way: &str, place: &str) {
+        let Some(to) = self.interface(name, place) else { return };
+        match way {
+            // `on` and `any` are IPv4 in dracut's reading; `single-dhcp` is one lease of all NICs, which is networkd's.
+            "dhcp" | "on" | "any" | "single-dhcp" => to.dhcp4 = true,
+            "dhcp6" => (to.dhcp6, to.accept_ra) = (true, Some(true)),
+            "either6" => (to.dhcp6, to.accept_ra) = (true, Some(true)),
+            "auto6" => to.accept_ra = Some(true),
+            "link-local" => to.link_local = Some(Families { ipv4: true, ipv6: true }),
+            _ => {}
+        }
+    }
+
+    fn address(&mut self, name: &str, text: &str, mask: Option<&str>, gateway: Option<&str>, place: &str) {
+        let (text, mask) = text.split_once('/').map_or((text, mask), |(addr, bits)| (addr, Some(bits)));
+        let known = self.config.interfaces.iter().find(|i| i.id == name).map_or(0, |i| i.addresses.len());
+        self.static_address(name, text, mask, gateway, place);
+        if self.config.interfaces.iter().any(|i| i.id == name && i.addresses.len() == known) {
+            self.broken.push(name.to_owned());
+        }
+    }
+
+    fn static_address(
+        &mut self,
+        name: &str,
+        text: &str,
+        mask: Option<&str>,
+        gateway: Option<&str>,
+        place: &str,
+    ) {
+        let Some(address) = addr(text) else {
+            return self.error(
+                place,
+                "has no IPv4 or IPv6 address in first place",
+                "IPv6 addresses need brackets",
+            );
+        };
+        let most = Cidr::host(address).prefix;
+        let Some(bits) = mask.and_then(prefix).filter(|bits| *bits <= most) else {
+            return self.error(
+                place,
+                "has an address without a usable netmask",
+                "ip=ADDRESS::GATEWAY:NETMASK::INTERFACE:none",
+            );
+        };
+        let via = gateway.map(addr);
+        if via.is_some_and(|via| via.is_none_or(|via| via.is_ipv6() != address.is_ipv6())) {
+            self.error(place, "has a gateway that is no address of the same family", "");
+        }
+        let Some(to) = self.interface(name, place) else { return };
+        to.addresses.push(Address::from(Cidr { addr: address, prefix: bits }));
+        if let Some(via) = via.flatten().filter(|via| via.is_ipv6() == address.is_ipv6()) {
+            to.routes.push(route(Cidr::default_route(via.is_ipv6()), Some(via), None));
+        }
+    }
+
+    /// `MTU:MAC`; the MAC address has colons of its own.
+    fn mtu_and_mac(&mut self, name: &str, mtu: Option<&str>, mac: &[&str], place: &str) {
+        let number = mtu.map(str::parse::<u32>);
+        let mac =
+            (!mac.is_empty()).then(|| mac.join(":")).filter(|m| !m.is_empty()).map(|m| m.parse::<Mac>());
+        if matches!(number, Some(Err(_))) || matches!(mac, Some(Err(()))) {
+            self.error(place, "ends in neither an MTU and a MAC address nor in name servers", "");
+        }
+        let Some(to) = self.interface(name, place) else { return };
+        to.mtu = number.and_then(Result::ok).filter(|n| *n >= 68).or(to.mtu);
+        to.mac = mac.and_then(Result::ok).or(to.mac.take());
+    }
+
+    /// `rd.route=NETWORK/MASK:GATEWAY[:INTERFACE]`.
+    fn route(&mut self, value: &str, place: &str) {
+        let parts = fields(value);
+        let to = parts.first().and_then(|net| {
+            let (net, mask) = net.trim_matches(['[', ']']).split_once('/').unwrap_or((net, ""));
+            let addr = addr(net.trim_end_matches(']'))?;
+            let bits = if mask.is_empty() { Some(Cidr::host(addr).prefix) } else { prefix(mask) };
+            bits.filter(|b| *b <= Cidr::host(addr).prefix).map(|prefix| Cidr { addr, prefix })
+        });
+        let via = parts.get(1).copied().filter(|v| !v.is_empty()).map(addr);
+        match (to, via) {
+            (Some(to), None | Some(Some(_)))
+                if via.flatten().is_none_or(|v| v.is_ipv6() == to.addr.is_ipv6()) =>
+            {
+                let name = parts.get(2).filter(|n| !n.is_empty()).map(|n| (*n).to_owned());
+                self.routes.push((route(to, via.flatten(), None), name, place.to_owned()));
+            }
+            _ => self.error(place, "is not a route", "write rd.route=NETWORK/PREFIX:GATEWAY[:INTERFACE]"),
+        }
+    }
+
+    /// Makes `name` what `device` is; a NIC that an `ip=` before has made keeps its addresses.
+    fn device(&mut self, name: &str, device: Device, place: &str) -> bool {
+        let known = self.interface(name, place);
+        known.map(|interface| interface.device = device).is_some()
+    }
+
+    /// Makes NICs of names that nothing else has made.
+    fn ports(&mut self, names: &str, place: &str) -> Vec<String> {
+        let names: Vec<&str> = names.split(',').filter(|n| !n.is_empty()).collect();
+        names.into_iter().filter(|name| self.interface(name, place).is_some()).map(str::to_owned).collect()
+    }
+
+    /// `bond=NAME[:PORTS[:OPTIONS[:MTU]]]`.
+    fn bond(&mut self, value: &str, place: &str) {
+        // An option may hold colons: ARP targets in IPv6 don't exist, so the last field alone can be the MTU.
+        let parts: Vec<&str> = value.splitn(4, ':').collect();
+        let name = parts.first().copied().filter(|n| !n.is_empty()).unwrap_or("bond0");
+        // dracut's defaults.
+        let ports = self.ports(parts.get(1).copied().unwrap_or("eth0,eth1"), place);
+        let mut bond = Bond { ports, ..Bond::default() };
+        let options = parts.get(2).copied().unwrap_or("mode=balance-rr");
+        for option in options.split(',').filter(|o| !o.is_empty()) {
+            let (key, value) = option.split_once('=').unwrap_or((option, ""));
+            let node = text_node(value);
+            let at = At::new(&node, format!("{place} {key}"));
+            match BOND.iter().find(|(theirs, _)| *theirs == key) {
+                Some((_, ours)) => bond_parameter(&mut self.r, &mut bond, ours, &at),
+                // Their separator between targets is the semicolon, since the comma ends the option.
+                None if key == "arp_ip_target" => {
+                    bond.arp_targets = value.split(';').filter_map(|t| t.parse().ok()).take(16).collect();
+                }
+                None => self.r.unknown(&at),
+            }
+        }
+        let mtu = parts.get(3).and_then(|mtu| mtu.parse().ok());
+        if self.device(name, Device::Bond(bond), place)
+            && let Some(interface) = self.interface(name, place)
+        {
+            interface.mtu = mtu.or(interface.mtu);
+        }
+    }
+
+    /// `bridge=NAME:PORTS`.
+    fn bridge(&mut self, value: &str, place: &str) {
+        let (name, ports) = value.split_once(':').unwrap_or((value, "eth0"));
+        let ports = self.ports(ports, place);
+        let name = if name.is_empty() { "br0" } else { name };
+        self.device(name, Device::Bridge(Bridge { ports, ..Bridge::default() }), place);
+    }
+
+    /// `vlan=NAME:LINK`; the tag is the number at the end of the name: `vlan5`, `eth0.0005`.
+    fn vlan(&mut self, value: &str, place: &str) {
+        let Some((name, link)) = value.split_once(':') else {
+            return self.error(place, "is not a name and an interface", "write vlan=NAME:INTERFACE");
+        };
+        let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+        let id = name.get(name.len() - digits..).and_then(|id| id.parse().ok()).filter(|id| *id <= 4094);
+        let Some(id) = id else {
+            return self.error(
+                place,
+                "has no tag at the end of its name",
+                "vlan5, vlan0005, eth0.5 or eth0.0005",
+            );
+        };
+        if self.ports(link, place).len() == 1 {
+            self.device(name, Device::Vlan(Vlan { id, link: link.to_owned() }), place);
+        }
+    }
+
+    fn finish(mut self) -> (NetworkConfig, Vec<Finding>) {
+        for (name, mac) in std::mem::take(&mut self.names) {
+            let named = self.config.interfaces.iter_mut().find(|i| i.id == name);
+            if let Some(Interface { device: Device::Ethernet(e), .. }) = named {
+                e.matching = Match { mac: Some(mac), ..Match::default() };
+                e.set_name = Some(name);
+            }
+        }
+        for (route, name, place) in std::mem::take(&mut self.routes) {
+            let belongs = |i: &&mut Interface| match &name {
+                Some(name) => i.id == *name,
+                None => route.via.is_some_and(|via| i.addresses.iter().any(|a| a.cidr.contains(via))),
+            };
+            match self.config.interfaces.iter_mut().find(belongs) {
+                Some(interface) => interface.routes.push(route),
+                None => self.error(
+                    &place,
+                    "is a route for no interface that ip= sets up",
+                    "name the interface at its end",
+                ),
+            }
+        }
+        for interface in self.config.interfaces.iter_mut().filter(|_| self.no_peer_dns) {
+            set(&mut interface.dhcp4_overrides, DHCP4_OVERRIDES, "use-dns", "no");
+            set(&mut interface.dhcp6_overrides, DHCP6_OVERRIDES, "use-dns", "no");
+        }
+        self.dns.give(&mut self.config.interfaces);
+        // Without any address the image's default, DHCP, serves better than silence.
+        let broken = std::mem::take(&mut self.broken);
+        let lost = |i: &Interface| {
+            broken.contains(&i.id)
+                && i.addresses.is_empty()
+                && !i.dhcp4
+                && !i.dhcp6
+                && i.accept_ra != Some(true)
+        };
+        self.config.unusable =
+            self.config.interfaces.iter().filter(|i| lost(i)).map(|i| i.id.clone()).collect();
+        self.config.interfaces.retain(|i| !lost(i));
+        (self.config, self.r.findings)
+    }
+}
+
+/// Ways to get an address.
+const WAYS: &str = "dhcp, on, any, dhcp6, auto6, either6, link-local, none or off";
+
+fn is_way(text: &str) -> bool {
+    // `ibft` reads the firmware's iSCSI table; nothing here boots from it.
+    matches!(
+        text,
+        "dhcp" | "on" | "any" | "single-dhcp" | "dhcp6" | "auto6" | "either6" | "link-local" | "none" | "off"
+    )
+}
