@@ -241,13 +241,6 @@ fn unsupported_formats_and_keys_are_refused_by_name() {
             "mounts: this key is not supported",
         ),
         (
-            "mime",
-            format!(
-                "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x\n\n--x\n\n{CANARY}\n--x--\n"
-            ),
-            "a MIME document: this format is not supported",
-        ),
-        (
             "ignition",
             format!("{{\"ignition\": {{\"version\": \"3.4.0\"}}, \"x\": \"{CANARY}\"}}"),
             "an Ignition config: this format is not supported",

@@ -171,10 +171,10 @@ impl Args {
         if let Some(text) = get(0) {
             self.address(name, text, get(3), get(2), place);
         }
-        if let Some(host) = get(4).filter(|h| is_domain(h)) {
-            if let Some(interface) = self.interface(name, place) {
-                set(&mut interface.dhcp4_overrides, DHCP4_OVERRIDES, "hostname", host);
-            }
+        if let Some(host) = get(4).filter(|h| is_domain(h))
+            && let Some(interface) = self.interface(name, place)
+        {
+            set(&mut interface.dhcp4_overrides, DHCP4_OVERRIDES, "hostname", host);
         }
         // After the way: name servers, or an MTU and a MAC address.
         match get(7) {
