@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The order of things: the only file that knows it.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::cli::{Cli, Command, Format, Input, Provision, RenderWhat, Source, Tim
 use crate::decode::jinja::Variables;
 use crate::decode::{self, Decoded, envelope, yaml};
 use crate::error::{Failure, Stage, WithHint as _};
-use crate::io::live::Live;
+use crate::io::live::{self, Live};
 use crate::io::replay::{Capture, Replay};
 use crate::io::root::{Ids, Root};
 use crate::io::systemd::{self, Systemd};
@@ -660,26 +660,8 @@ fn show_plan(args: &Provision) -> Result<u8, Failure> {
     Ok(if changes(&outcomes) == 0 { 0 } else { PENDING })
 }
 
-/// Reads a command's input file, `-` for standard input, up to the bound that a platform's answer has.
-fn read_input(path: &Path) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().take(crate::io::MAX_ANSWER as u64 + 1).read_to_end(&mut bytes).map_err(Into::into)
-    } else {
-        let file = std::fs::File::open(path).map_err(anyhow::Error::from);
-        file.and_then(|f| Ok(f.take(crate::io::MAX_ANSWER as u64 + 1).read_to_end(&mut bytes)?))
-    };
-    read.with_context(|| path.display().to_string()).stage(Stage::Usage)?;
-    if bytes.len() > crate::io::MAX_ANSWER {
-        let what =
-            format!("larger than {} MiB, more than any platform hands over", crate::io::MAX_ANSWER >> 20);
-        return Err(Failure::new(Stage::Decode, anyhow!(what)));
-    }
-    Ok(bytes)
-}
-
 fn check(input: &Input) -> Result<u8, Failure> {
-    let bytes = read_input(&input.file)?;
+    let bytes = live::input(&input.file).stage(Stage::Usage)?;
     let text = String::from_utf8_lossy(&bytes);
     let decoded = match decode::bootstrap_secret(&text) {
         Ok(secret) => {
@@ -721,7 +703,7 @@ fn check(input: &Input) -> Result<u8, Failure> {
 }
 
 fn render_network(input: &Input) -> Result<u8, Failure> {
-    let bytes = read_input(&input.file)?;
+    let bytes = live::input(&input.file).stage(Stage::Usage)?;
     let opened = envelope::open(&bytes).map_err(|what| Finding::error("", what));
     let opened = opened.map_err(|f| Failure::new(Stage::Decode, f.into()))?;
     let text = String::from_utf8(opened).map_err(|_| anyhow!("not UTF-8 text")).stage(Stage::Decode)?;
@@ -790,11 +772,9 @@ fn show_timeline(args: &crate::cli::Timeline) -> Result<u8, Failure> {
 
 /// Asks all that a provision asks, and keeps the answers and the status of the last one.
 fn capture(source: &Source, dir: &Path) -> Result<u8, Failure> {
-    if std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(anyhow!("{}: is not empty", dir.display()))
-            .hint("name a new directory: what was captured before is not mixed with this")
-            .stage(Stage::Usage);
-    }
+    live::new_directory(dir)
+        .hint("name a new directory: what was captured before is not mixed with this")
+        .stage(Stage::Usage)?;
     let world = world(source)?;
     let capture = Capture::new(world.as_ref());
     // A machine whose metadata is broken is worth capturing most of all.
@@ -803,7 +783,6 @@ fn capture(source: &Source, dir: &Path) -> Result<u8, Failure> {
     let config = found.as_ref().map(|f| read_user_data(f, world.as_ref()).config).unwrap_or_default();
     let status = Ask::File("/run/footplate/status.json");
     let _ = links(&capture).and_then(|_| capture.ask(status));
-    std::fs::create_dir_all(dir).with_context(|| dir.display().to_string()).stage(Stage::Apply)?;
     let out = open_root(Some(dir))?;
     let answers = crate::capture::redact(capture.into_kept(), &config);
     for (name, bytes) in &answers {

@@ -4,9 +4,9 @@
 pub mod accounts;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use nix::sys::stat::SFlag;
 
-use crate::io::root::{Change, Ids, Root};
+use crate::io::live;
+use crate::io::root::{Change, Ids, Root, SFlag};
 use crate::io::systemd::Systemd;
 use crate::model::plan::{Directory, File, Item, Plan};
 use accounts::Accounts;
@@ -193,8 +193,7 @@ fn apply_item(item: &Item, root: &Root, accounts: &mut Accounts) -> Result<Outco
     Ok(match item {
         Item::Hostname(name) => {
             let mut change = root.put("/etc/hostname", format!("{name}\n").as_bytes(), 0o644, ours)?;
-            if root.live() && nix::unistd::gethostname()?.to_string_lossy() != name.as_str() {
-                nix::unistd::sethostname(name).context("sethostname")?;
+            if root.live() && live::set_hostname(name)? == Change::Changed {
                 change = Change::Changed;
             }
             outcome(item, change, name.clone())

@@ -3,12 +3,14 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use std::io::{ErrorKind, Read};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use nix::ifaddrs::getifaddrs;
 
 use super::guestinfo::{self, Guestinfo};
+use super::root::Change;
 use super::{Ask, MAX_ANSWER, World, drive};
 use crate::model::facts::Link;
 
@@ -47,6 +49,43 @@ impl World for Live {
     }
 }
 
+/// Reads a command's input file, `-` for standard input.
+///
+/// # Errors
+/// It can't be read, or is larger than [`MAX_ANSWER`], more than any platform hands over.
+pub fn input(path: &Path) -> Result<Vec<u8>> {
+    let name = path.display().to_string();
+    if path == Path::new("-") {
+        return read_bounded(std::io::stdin(), "standard input");
+    }
+    read_bounded(File::open(path).with_context(|| name.clone())?, &name)
+}
+
+/// Makes a directory, or takes one that is empty.
+///
+/// # Errors
+/// Something is in it, or it can't be made.
+pub fn new_directory(path: &Path) -> Result<()> {
+    let name = || path.display().to_string();
+    std::fs::create_dir_all(path).with_context(name)?;
+    if std::fs::read_dir(path).with_context(name)?.next().is_some() {
+        bail!("{}: is not empty", name());
+    }
+    Ok(())
+}
+
+/// Gives the running system its name.
+///
+/// # Errors
+/// The kernel refuses: that needs root.
+pub fn set_hostname(name: &str) -> Result<Change> {
+    if nix::unistd::gethostname()?.to_string_lossy() == name {
+        return Ok(Change::Unchanged);
+    }
+    nix::unistd::sethostname(name).context("sethostname")?;
+    Ok(Change::Changed)
+}
+
 /// Reads a file of at most [`MAX_ANSWER`] bytes.
 fn read_file(path: &str) -> Result<Option<Vec<u8>>> {
     let file = match File::open(path) {
@@ -58,7 +97,7 @@ fn read_file(path: &str) -> Result<Option<Vec<u8>>> {
 }
 
 /// Reads to the end, up to [`MAX_ANSWER`].
-pub(super) fn read_bounded(file: File, name: &str) -> Result<Vec<u8>> {
+pub(super) fn read_bounded(file: impl Read, name: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MAX_ANSWER as u64 + 1).read_to_end(&mut bytes).with_context(|| name.to_owned())?;
     if bytes.len() > MAX_ANSWER {
