@@ -134,7 +134,9 @@ fn folders() -> Vec<PathBuf> {
 #[test]
 fn golden() {
     let mut wrong = String::new();
-    for dir in folders() {
+    let folders = folders();
+    assert!(folders.len() >= 200, "{} folders are here", folders.len());
+    for dir in folders {
         let (is, was) = (outcome(&dir), recorded(&dir));
         if is == was {
             continue;
@@ -152,4 +154,20 @@ fn golden() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn keys_are_for_networkd_alone() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/network/golden/wireguard-inline-keys");
+    let (config, _) = decode(&dir);
+    let rendered = render(&config, &[]);
+    let secret: Vec<_> = rendered.files.iter().filter(|f| f.secret).collect();
+    assert_eq!(secret.len(), 1);
+    assert_eq!((secret[0].mode, secret[0].group), (0o640, Some("systemd-network")));
+    assert!(
+        secret[0].contents.contains("PrivateKey=AAEC") && secret[0].contents.contains("PresharedKey=QEFC")
+    );
+    for shown in [format!("{config:?}"), format!("{rendered:?}")] {
+        assert!(!shown.contains("AAEC") && !shown.contains("QEFC"), "{shown}");
+    }
 }

@@ -66,6 +66,13 @@ fn ethernet(r: &mut Reader, to: &mut Interface, key: &str, at: &At) -> bool {
 }
 
 fn matching(r: &mut Reader, e: &mut Ethernet, at: &At) {
+    if !at.node.is_map() && !at.node.is_null() {
+        return r.lose(
+            at,
+            format!("must be a mapping, this is {}", at.node.kind_name()),
+            "match: {macaddress: …}",
+        );
+    }
     for (key, at) in r.entries(at) {
         let m = &mut e.matching;
         let read = match key {
@@ -73,6 +80,9 @@ fn matching(r: &mut Reader, e: &mut Ethernet, at: &At) {
             "macaddress" => r.mac(&at).map(|mac| m.mac = Some(mac)),
             "driver" => {
                 let words = r.words(&at);
+                if words.is_empty() {
+                    r.error(&at, "names no driver, so no NIC", "name one, or leave the key out");
+                }
                 m.drivers = words.iter().filter_map(|(_, at)| r.glob(at)).map(str::to_owned).collect();
                 (!words.is_empty() && m.drivers.len() == words.len()).then_some(())
             }
@@ -302,7 +312,7 @@ fn tunnel(r: &mut Reader, to: &mut Interface, key: &str, at: &At) -> bool {
             for (word, item) in r.words(at) {
                 match VXLAN_FLAGS.iter().find(|(list, param)| *list == key && param.name == word) {
                     Some((_, param)) => t.settings.push((param, "yes".to_owned())),
-                    None => r.unknown(&item),
+                    None => r.warn(&item, "this word is not known here and has no effect", ""),
                 }
             }
         }

@@ -4,6 +4,7 @@
 
 use super::common::{Dns, route, text_node, with_mask};
 use super::read::{At, Reader, is_domain};
+use crate::model::finding::any_error;
 use crate::model::network::{Address, Cidr, Device, Ethernet, Interface, NetworkConfig};
 
 /// NICs of a machine, addresses of a NIC and so on: a virtual machine has 10 NICs at the most, the rest is patience.
@@ -81,7 +82,7 @@ fn nic(r: &mut Reader, n: usize, get: &dyn Fn(&str) -> Option<String>) -> Interf
         let cidr = with_mask(r, &At::new(&node, format!("{place}.ip.{m}.address")), &text, None);
         to.addresses.extend(cidr.map(Address::from));
     }
-    let broken = crate::model::finding::any_error(&r.findings[before..]);
+    let broken = any_error(&r.findings[before..]);
     for l in 0..MAX {
         let Some(text) = get(&format!("route.{l}.gateway")) else { break };
         let node = text_node(&text);

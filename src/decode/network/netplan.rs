@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::devices::{GROUPS, Group, bad_name};
 use super::read::{At, MAX_INTERFACES, Reader, bad_glob, is_domain, shown};
+use crate::model::finding::any_error;
 use crate::model::network::{
     Address, COMMON, Cidr, DHCP4_OVERRIDES, DHCP6_OVERRIDES, Device, Families, Interface, NetworkConfig,
     Param, ROUTE, ROUTE_SCOPES, ROUTE_TYPES, RULE, Route, Rule, Settings,
@@ -27,7 +28,9 @@ pub(super) fn read(r: &mut Reader, at: &At) -> NetworkConfig {
         } else if let Some((_, name, why)) = REFUSED.iter().find(|(k, ..)| *k == key) {
             let what = format!("{name} can't be configured here: {why}");
             r.error(&at, what, "use ethernets, bonds, bridges, vlans, vrfs, tunnels or dummy-devices");
-            config.unusable.extend(at.node.entries().filter_map(|(id, _)| id.text().map(shown)));
+            // The key of Open vSwitch itself holds settings, the others interfaces.
+            let interfaces = at.node.entries().filter(|_| key != "openvswitch");
+            config.unusable.extend(interfaces.filter_map(|(id, _)| id.text().map(shown)));
         } else if key == "renderer" {
             renderer(r, &at);
         } else if key != "version" {
@@ -81,11 +84,13 @@ fn read_interface(r: &mut Reader, to: &mut Interface, group: &Group, at: &At) {
             "1 to 127 printable characters are allowed",
         );
     }
-    let mut wanted_addresses = false;
+    // Whether something that was to give it an address can't be used.
+    let mut broken = false;
     let mut entries = r.entries(at);
     // Which keys a tunnel has depends on its mode.
     entries.sort_by_key(|(key, _)| *key != "mode");
     for (key, at) in entries {
+        let before = r.findings.len();
         if (group.own)(r, to, key, &at) || r.setting(COMMON, &mut to.settings, key, &at) {
             continue;
         }
@@ -97,9 +102,7 @@ fn read_interface(r: &mut Reader, to: &mut Interface, group: &Group, at: &At) {
             "accept-ra" => to.accept_ra = r.bool(&at).or(to.accept_ra),
             "link-local" => to.link_local = link_local(r, &at).or(to.link_local),
             "addresses" => {
-                let items = r.items(&at);
-                wanted_addresses = !items.is_empty();
-                for item in items {
+                for item in r.items(&at) {
                     let address = address(r, &item);
                     to.addresses
                         .extend(address.filter(|new| to.addresses.iter().all(|a| a.cidr != new.cidr)));
@@ -124,6 +127,7 @@ fn read_interface(r: &mut Reader, to: &mut Interface, group: &Group, at: &At) {
             "auth" => r.error(&at, "802.1X is not supported: systemd-networkd can't do it alone", ""),
             _ => r.unknown(&at),
         }
+        broken |= matches!(key, "addresses" | "dhcp4" | "dhcp6") && any_error(&r.findings[before..]);
     }
     (group.finish)(r, to, at);
     match &to.device {
@@ -136,7 +140,7 @@ fn read_interface(r: &mut Reader, to: &mut Interface, group: &Group, at: &At) {
     if let Some(why) = bad_name(to) {
         r.lose(at, format!("can't be created under this name: {why}"), "");
     }
-    if wanted_addresses && to.addresses.is_empty() && !to.dhcp4 && !to.dhcp6 {
+    if broken && to.addresses.is_empty() && !to.dhcp4 && !to.dhcp6 {
         // Each has its error already. Without any address the image's default, DHCP, serves better than silence.
         r.mark_lost();
     }
@@ -289,7 +293,7 @@ fn route(r: &mut Reader, at: &At) -> Option<Route> {
             _ => r.unknown(&at),
         }
     }
-    if crate::model::finding::any_error(&r.findings[before..]) {
+    if any_error(&r.findings[before..]) {
         return None;
     }
     let family = route.via.or(route.from).map(|addr| addr.is_ipv6());
@@ -331,7 +335,7 @@ fn rule(r: &mut Reader, at: &At) -> Option<Rule> {
             _ => r.unknown(&at),
         }
     }
-    if crate::model::finding::any_error(&r.findings[before..]) {
+    if any_error(&r.findings[before..]) {
         return None;
     }
     match (rule.from, rule.to) {

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use super::common::{Dns, automatic, lease_metric, route, set, with_mask};
 use super::devices::{bond_parameter, bridge_parameter, bridge_port, vlan_id, vlan_whole};
 use super::read::{At, MAX_INTERFACES, Reader, is_domain, shown};
+use crate::model::finding::any_error;
 use crate::model::network::{
     Address, BRIDGE_PORT, Bond, Bridge, COMMON, Cidr, Device, Ethernet, Interface, NetworkConfig, Route, Vlan,
 };
@@ -167,7 +168,7 @@ fn device_keys(r: &mut Reader, to: &mut Interface, at: &At) {
                 let items = r.items(&at);
                 let before = r.findings.len();
                 items.iter().for_each(|item| subnet(r, to, item));
-                let broken = crate::model::finding::any_error(&r.findings[before..]);
+                let broken = any_error(&r.findings[before..]);
                 if broken && to.addresses.is_empty() && !to.dhcp4 && !to.dhcp6 {
                     r.mark_lost();
                 }

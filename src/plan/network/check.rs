@@ -21,6 +21,7 @@ pub(super) fn check(interfaces: &mut Vec<Interface>, findings: &mut Vec<Finding>
         clash.is_none()
     });
     lost.extend(references(interfaces, findings));
+    addressed_ports(interfaces, findings);
     duplicate_defaults(interfaces, findings);
     for interface in interfaces.iter_mut() {
         gateways_on_link(interface, findings);
@@ -29,10 +30,7 @@ pub(super) fn check(interfaces: &mut Vec<Interface>, findings: &mut Vec<Finding>
 }
 
 pub(super) fn located(finding: Finding, interface: &Interface) -> Finding {
-    match interface.pos {
-        Some(pos) => finding.at(pos),
-        None => finding,
-    }
+    Finding { pos: interface.pos, ..finding }
 }
 
 /// What an earlier interface has that this one wants too.
@@ -77,8 +75,8 @@ fn references(interfaces: &mut Vec<Interface>, findings: &mut Vec<Finding>) -> V
             let place = interface.place.clone();
             let pos = interface.pos;
             let mut tell = |what: String, hint: &str| {
-                let finding = Finding::error(&place, what).hint(hint);
-                findings.push(pos.map_or(finding.clone(), |pos| finding.at(pos)));
+                let finding = Finding { pos, ..Finding::error(&place, what) };
+                findings.push(if hint.is_empty() { finding } else { finding.hint(hint) });
             };
             let had_ports = !interface.device.ports().is_empty();
             if let Some(ports) = interface.device.ports_mut() {
@@ -167,6 +165,21 @@ fn loops(interfaces: &mut Vec<Interface>, findings: &mut Vec<Finding>) -> Vec<St
         !looped
     });
     lost
+}
+
+/// A port of a bond or a bridge passes all it gets to its master; addresses of its own are never heard of.
+fn addressed_ports(interfaces: &[Interface], findings: &mut Vec<Finding>) {
+    let masters = interfaces.iter().filter(|i| !matches!(i.device, Device::Vrf(_)));
+    let ports: HashMap<&str, &str> =
+        masters.flat_map(|m| m.device.ports().iter().map(|p| (p.as_str(), m.place.as_str()))).collect();
+    for interface in interfaces {
+        let addressed = interface.dhcp4 || interface.dhcp6 || !interface.addresses.is_empty();
+        if let Some(master) = ports.get(interface.id.as_str()).filter(|_| addressed) {
+            let what = format!("is a port of {master}, where its own addresses and DHCP have no effect");
+            findings
+                .push(located(Finding::warning(&interface.place, what), interface).hint("move them there"));
+        }
+    }
 }
 
 /// Default routes of one family, table and metric: the kernel has room for one, and which one wins is chance.

@@ -68,7 +68,11 @@ pub(super) fn explain(interface: &Interface, ethernet: &Ethernet, nics: &[Nic]) 
     let why = match (&matching.mac, names.is_empty()) {
         (Some(mac), false) => match find_mac(mac, nics) {
             Some((_, true)) => format!("{mac} is its permanent address"),
-            _ => format!("{mac} is its address; it has no permanent one"),
+            Some((nic, false)) => match &nic.permanent_mac {
+                Some(own) => format!("{mac} is its address now; its permanent one is {own}"),
+                None => format!("{mac} is its address; it has no permanent one"),
+            },
+            None => String::new(),
         },
         (Some(mac), true) => missing_mac(mac, nics),
         (None, found) => {

@@ -95,6 +95,12 @@ pub fn render(config: &NetworkConfig, nics: &[Nic]) -> Rendered {
     let mut interfaces = config.interfaces.clone();
     let lost = check::check(&mut interfaces, &mut out.findings);
     out.unusable.extend(lost);
+    if !out.unusable.is_empty() && !interfaces.iter().any(reachable) {
+        // Ports of a bond that was lost, say: as they are written they would keep the machine from its default, DHCP.
+        let what = "nothing that can be used has an address: the image's default stays";
+        out.findings.push(Finding::error("network", what));
+        out.unusable.extend(interfaces.drain(..).map(|i| i.id));
+    }
 
     let relations = Relations::new(&interfaces);
     for interface in &interfaces {
@@ -119,6 +125,13 @@ pub fn render(config: &NetworkConfig, nics: &[Nic]) -> Rendered {
     }
     out.files.sort_by(|a, b| a.path.cmp(&b.path));
     out
+}
+
+/// Whether the machine may be reached by this interface.
+fn reachable(interface: &Interface) -> bool {
+    let leads_out = !matches!(interface.device, Device::Dummy | Device::Tunnel(_) | Device::Vrf(_));
+    let automatic = interface.dhcp4 || interface.dhcp6 || interface.accept_ra == Some(true);
+    leads_out && (automatic || !interface.addresses.is_empty())
 }
 
 /// How interfaces stand to each other.
