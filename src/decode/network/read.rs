@@ -274,7 +274,8 @@ impl Reader {
             }
             Form::Hostname => {
                 let text = self.text(at)?;
-                let ok = is_domain(text);
+                // networkd holds host names to RFC 1123, which has no underscore.
+                let ok = is_domain(text) && !text.contains('_');
                 if !ok {
                     self.error(at, "is not a host name", "letters, digits, `-`, and dots between");
                 }

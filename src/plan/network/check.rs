@@ -24,6 +24,12 @@ pub(super) fn check(interfaces: &mut Vec<Interface>, findings: &mut Vec<Finding>
     addressed_ports(interfaces, findings);
     duplicate_defaults(interfaces, findings);
     for interface in interfaces.iter_mut() {
+        if interface.accept_ra == Some(true) && interface.link_local.is_some_and(|families| !families.ipv6) {
+            let what =
+                "router advertisements are heeded by a link-local IPv6 address, and it is to have none";
+            let finding = located(Finding::warning(&interface.place, what), interface);
+            findings.push(finding.hint("add ipv6 to `link-local`, or leave it out"));
+        }
         gateways_on_link(interface, findings);
     }
     lost
