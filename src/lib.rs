@@ -22,6 +22,7 @@ pub mod decode;
 pub mod plan;
 
 pub mod apply;
+pub mod online;
 pub mod state;
 
 pub mod capture;

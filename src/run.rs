@@ -18,25 +18,18 @@ use crate::io::replay::{Capture, Replay};
 use crate::io::root::{Ids, Root};
 use crate::io::systemd::{self, Systemd};
 use crate::io::{Ask, World, uptime_ms};
-use crate::model::facts::{Facts, Link};
+use crate::model::facts::Facts;
 use crate::model::finding::{Finding, Level};
-use crate::model::instance::{Instance, WaitFor};
-use crate::model::network::Nic;
+use crate::model::instance::Instance;
 use crate::model::plan::Plan;
 use crate::model::secret::Secret;
+use crate::online;
 use crate::plan;
 use crate::plan::network::Rendered;
 use crate::provider::{self, Candidate};
 use crate::report::{self, Ended};
 use crate::state::{self, Progress, StageStatus, Status};
 use crate::timeline;
-
-/// How long to wait for the addresses that the metadata asks for. DHCP over a slow switch takes a minute; a platform
-/// gives a machine up after 20.
-const NETWORK_LIMIT: Duration = Duration::from_secs(300);
-
-/// How often to look for them.
-const NETWORK_POLL: Duration = Duration::from_millis(250);
 
 /// How long to follow the bootstrap: its unit's own time-out and some minutes for its end.
 const BOOTSTRAP_LIMIT: Duration = Duration::from_secs(40 * 60);
@@ -221,52 +214,6 @@ fn fetch(
         .stage(Stage::Detect)
 }
 
-fn links(world: &dyn World) -> Result<Vec<Link>> {
-    Ok(match world.ask(Ask::Links)? {
-        Some(json) => serde_json::from_slice(&json)?,
-        None => Vec::new(),
-    })
-}
-
-fn nics(links: &[Link]) -> Vec<Nic> {
-    links
-        .iter()
-        .map(|l| Nic {
-            name: l.name.clone(),
-            mac: l.mac.parse().ok(),
-            permanent_mac: l.permanent_mac.as_ref().and_then(|m| m.parse().ok()),
-            driver: l.driver.clone(),
-            kind: l.kind.clone(),
-        })
-        .collect()
-}
-
-/// Waits until the machine has the addresses that the metadata asks for.
-fn wait_for_network(world: &dyn World, wait: WaitFor) -> Result<()> {
-    let start = Instant::now();
-    loop {
-        let links = links(world)?;
-        let addresses =
-            || links.iter().flat_map(|l| &l.addresses).filter_map(|a| a.split('/').next()?.parse().ok());
-        let v4 =
-            addresses().any(|a: std::net::IpAddr| matches!(a, std::net::IpAddr::V4(a) if !a.is_link_local()));
-        let v6 = addresses()
-            .any(|a: std::net::IpAddr| matches!(a, std::net::IpAddr::V6(a) if !a.is_unicast_link_local()));
-        if (v4 || !wait.ipv4) && (v6 || !wait.ipv6) {
-            return Ok(());
-        }
-        if start.elapsed() >= NETWORK_LIMIT {
-            let family = if wait.ipv4 && !v4 { "IPv4" } else { "IPv6" };
-            let names: Vec<&str> = links.iter().map(|l| l.name.as_str()).collect();
-            let what =
-                format!("no {family} address on {} after {} s", names.join(", "), NETWORK_LIMIT.as_secs());
-            return Err(anyhow!(what))
-                .hint("the metadata's wait-on-network asks for one: look at `networkctl status`");
-        }
-        std::thread::sleep(NETWORK_POLL);
-    }
-}
-
 fn find(
     recorder: &mut Recorder<'_>,
     source: &Source,
@@ -284,8 +231,8 @@ fn find(
         Stage::Fetch,
         |status| {
             let (candidate, mut instance) = fetch(source, world, &candidates)?;
-            if live && (instance.wait_for.ipv4 || instance.wait_for.ipv6) {
-                wait_for_network(world, instance.wait_for).stage(Stage::Fetch)?;
+            if live {
+                online::wait(world, &instance).stage(Stage::Fetch)?;
                 // The addresses are metadata too.
                 instance = fetch(source, world, &candidates)?.1;
             }
@@ -310,17 +257,69 @@ fn find(
     Ok(Found { candidate, instance, facts })
 }
 
-/// The network of an instance as files, what was found wrong with it among the findings. The interfaces are looked at
-/// where they are the ones that the files are for: on the machine itself, or in its replayed answers.
+/// The network as files, what was found wrong with it among the findings: what the kernel's command line says wins over
+/// the metadata, and files that are not ours win over both. The cards are looked at where they are the ones that the
+/// files are for: on the machine itself, or in its replayed answers.
 fn render(instance: &Instance, source: &Source, world: &dyn World, root: &Root) -> Result<Rendered, Failure> {
-    let Some(network) = &instance.network else { return Ok(Rendered::default()) };
-    let known = root.live() || source.replay.is_some();
-    let nics = if known { nics(&links(world).stage(Stage::Fetch)?) } else { Vec::new() };
+    let cmdline = world.text(Ask::File("/proc/cmdline")).stage(Stage::Fetch)?;
+    let ours = root.live() || source.replay.is_some();
+    let (arguments, findings) =
+        if ours { decode::network::parse_kargs(&cmdline) } else { Default::default() };
+    let given = !arguments.interfaces.is_empty();
+    let Some(network) = Some(&arguments).filter(|_| given).or(instance.network.as_ref()) else {
+        return Ok(Rendered::default());
+    };
+    let nics = if ours { online::nics(&online::links(world).stage(Stage::Fetch)?) } else { Vec::new() };
     let mut rendered = plan::network::render(network, &nics);
+    if given {
+        rendered.findings.extend(findings);
+        if instance.network.is_some() {
+            let what = "the kernel's command line sets up the network: the metadata's is left out";
+            rendered.findings.push(Finding::warning("network", what));
+        }
+    }
     if !rendered.usable() {
         rendered.files.clear();
     }
+    let theirs = theirs(root).stage(Stage::Apply)?;
+    plan::network::step_back(&mut rendered, &theirs, &nics);
     Ok(rendered)
+}
+
+/// networkd's files that are not ours and not the image's.
+fn theirs(root: &Root) -> Result<Vec<plan::network::Theirs>> {
+    let mut theirs = Vec::new();
+    for dir in [plan::network::DIR, "/run/systemd/network"] {
+        for name in root.list(dir)? {
+            if !name.ends_with(".network") || name.starts_with(plan::network::PREFIX) {
+                continue;
+            }
+            let path = format!("{dir}/{name}");
+            let text = root.read(&path, crate::io::MAX_ANSWER)?.unwrap_or_default();
+            theirs.push(plan::network::Theirs { path, text: String::from_utf8_lossy(&text).into_owned() });
+        }
+    }
+    Ok(theirs)
+}
+
+/// Has a networkd that runs already take what changed: the files anew, and the links that they are for. What a `.link`
+/// file says takes effect when udev next sees the card.
+fn reconfigure(outcomes: &[Outcome], rendered: &Rendered, root: &Root) -> Result<(), Failure> {
+    let changed =
+        |o: &&Outcome| matches!(o.done, Done::Changed | Done::Absent) && o.what.contains(plan::network::DIR);
+    if !root.live() || outcomes.iter().filter(changed).count() == 0 {
+        return Ok(());
+    }
+    let names: Vec<&str> = rendered
+        .matches
+        .iter()
+        .filter(|m| {
+            let stem = plan::network::stem(&m.interface);
+            outcomes.iter().filter(changed).any(|o| o.what.contains(&stem))
+        })
+        .flat_map(|m| m.nics.iter().map(String::as_str))
+        .collect();
+    systemd::reconfigure_links(&names).stage(Stage::Apply)
 }
 
 /// The whole plan: network and name from the metadata, the rest from the bootstrap data.
@@ -368,21 +367,19 @@ fn network(source: &Source, root: Option<&Path>) -> Result<u8, Failure> {
         let (candidate, instance) = fetch(source, world, &candidates)?;
         Ok(Some(Found { candidate, instance, facts }))
     });
-    let found = match found {
-        Ok(Some(found)) => found,
-        // No local source: the network is the image's default, and provision will say what is missing.
+    // Without a local source there is still the kernel's command line; without either, the image's default stays, and
+    // provision will say what is missing.
+    let (platform, instance) = match found {
+        Ok(Some(found)) => (found.candidate.provider.id(), found.instance),
+        Ok(None) => ("asked-over-the-network", Instance::default()),
         Err(failure) if failure.stage == Stage::Detect => {
-            log::info!("network: {}; the image's default stays", failure.error);
-            return Ok(0);
-        }
-        Ok(None) => {
-            log::info!("network: the platform is asked over the network; the image's default stays");
-            return Ok(0);
+            log::info!("network: {}", failure.error);
+            ("none", Instance::default())
         }
         Err(failure) => return Err(failure),
     };
-    let rendered = render(&found.instance, source, world, &root)?;
-    let findings = [found.instance.findings.as_slice(), &rendered.findings].concat();
+    let rendered = render(&instance, source, world, &root)?;
+    let findings = [instance.findings.as_slice(), &rendered.findings].concat();
     for finding in findings.iter().filter(|f| f.level == Level::Warning) {
         log::warn!("{finding}");
     }
@@ -390,20 +387,14 @@ fn network(source: &Source, root: Option<&Path>) -> Result<u8, Failure> {
         log::info!("network: {}: {}", matched.interface, matched.why);
     }
     let member = report::is_member(&root).stage(Stage::Apply)?;
-    let hostname = found.instance.short_hostname().filter(|_| !member);
-    // Without a network in the metadata nothing of ours is taken away: an earlier boot may have had one.
-    let present = match &found.instance.network {
-        Some(_) => root.list(plan::network::DIR).stage(Stage::Apply)?,
-        None => Vec::new(),
-    };
+    let hostname = instance.short_hostname().filter(|_| !member);
+    // Nothing is taken away on the word of nobody.
+    let known = !instance.instance_id.is_empty() || !rendered.files.is_empty();
+    let present = if known { root.list(plan::network::DIR).stage(Stage::Apply)? } else { Vec::new() };
     let plan = Plan { items: plan::network_items(&rendered, &present, hostname), bootstrap: None };
     let outcomes = apply::apply(&plan, &root, note).stage(Stage::Apply)?;
-    log::info!(
-        "network: platform={} files={} changed={}",
-        found.candidate.provider.id(),
-        rendered.files.len(),
-        changes(&outcomes)
-    );
+    reconfigure(&outcomes, &rendered, &root)?;
+    log::info!("network: platform={platform} files={} changed={}", rendered.files.len(), changes(&outcomes));
     let failed = findings.iter().any(|f| f.level == Level::Error);
     if failed { Err(Failure::of_findings(&findings)) } else { Ok(0) }
 }
@@ -459,7 +450,9 @@ fn provision_in(
         Stage::Apply,
         |_| {
             apply::compare(&plan, root).stage(Stage::Apply)?;
-            apply::apply(&plan, root, note).stage(Stage::Apply)
+            let outcomes = apply::apply(&plan, root, note).stage(Stage::Apply)?;
+            reconfigure(&outcomes, &rendered, root)?;
+            Ok(outcomes)
         },
         |outcomes| format!("changed={} unchanged={}", changes(outcomes), outcomes.len() - changes(outcomes)),
     )?;
@@ -782,7 +775,7 @@ fn capture(source: &Source, dir: &Path) -> Result<u8, Failure> {
     // What include lists bring is bootstrap data too: it is read for the picture, and not kept.
     let config = found.as_ref().map(|f| read_user_data(f, world.as_ref()).config).unwrap_or_default();
     let status = Ask::File("/run/footplate/status.json");
-    let _ = links(&capture).and_then(|_| capture.ask(status));
+    let _ = online::links(&capture).and_then(|_| capture.ask(status));
     let out = open_root(Some(dir))?;
     let answers = crate::capture::redact(capture.into_kept(), &config);
     for (name, bytes) in &answers {

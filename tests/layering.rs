@@ -19,6 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("apply", &["io", "model"]),
     // Where files stand is the plan's to say.
     ("state", &["io", "model", "plan"]),
+    ("online", &["error", "io", "model", "plan"]),
     ("report", &["io", "model", "plan", "state"]),
     ("timeline", &["state"]),
     // Secrets are found where the decoders find them.
@@ -28,8 +29,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "run",
         &[
-            "apply", "capture", "cli", "decode", "error", "io", "model", "plan", "provider", "report",
-            "state", "timeline",
+            "apply", "capture", "cli", "decode", "error", "io", "model", "online", "plan", "provider",
+            "report", "state", "timeline",
         ],
     ),
     ("main", &["cli", "error", "log", "run"]),

@@ -8,6 +8,7 @@ pub mod jinja;
 mod merge;
 mod mime;
 pub mod network;
+pub mod ovf;
 pub mod yaml;
 
 use crate::model::config::{NodeConfig, Script};

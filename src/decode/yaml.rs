@@ -9,7 +9,7 @@
 //! key's colon is taken as the space it was meant to be.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use base64::Engine as _;
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
@@ -266,8 +266,20 @@ fn syntax_error(text: &str, error: &saphyr_parser::ScanError) -> Finding {
 
 /// A collection whose end has not come yet.
 enum Open {
-    List { pos: Pos, anchor: usize, items: Vec<Node> },
-    Map { pos: Pos, anchor: usize, entries: Vec<(Node, Node)>, key: Option<Node>, merges: Vec<Node> },
+    List {
+        pos: Pos,
+        anchor: usize,
+        items: Vec<Node>,
+    },
+    Map {
+        pos: Pos,
+        anchor: usize,
+        entries: Vec<(Node, Node)>,
+        /// The texts of the keys so far.
+        seen: HashSet<String>,
+        key: Option<Node>,
+        merges: Vec<Node>,
+    },
 }
 
 #[derive(Default)]
@@ -312,7 +324,7 @@ impl Builder {
             Event::MappingStart(anchor, tag) => {
                 collection_tag(tag.as_deref(), &["map", "set"], pos)?;
                 let (entries, merges) = (Vec::new(), Vec::new());
-                self.push(Open::Map { pos, anchor, entries, key: None, merges }, pos)
+                self.push(Open::Map { pos, anchor, entries, seen: HashSet::new(), key: None, merges }, pos)
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
                 Some(Open::List { pos, anchor, items }) => {
@@ -355,10 +367,10 @@ impl Builder {
         match self.open.last_mut() {
             None => self.root = Some(node),
             Some(Open::List { items, .. }) => items.push(node),
-            Some(Open::Map { entries, key, merges, .. }) => match key.take() {
+            Some(Open::Map { entries, seen, key, merges, .. }) => match key.take() {
                 None => {
                     if let Some(text) = node.scalar().map(|s| &s.text)
-                        && entries.iter().any(|(k, _)| k.scalar().map(|s| &s.text) == Some(text))
+                        && !seen.insert(text.clone())
                     {
                         let what = format!("duplicate key {text:?}: the mapping has it above already");
                         return Err(Finding::error("", what).at(node.pos).hint("keep one of the two"));
@@ -379,12 +391,14 @@ impl Builder {
             Value::List(items) => items,
             _ => std::slice::from_ref(merged),
         };
+        let key = |node: &Node| node.scalar().map(|s| s.text.clone());
+        let mut seen: HashSet<String> = entries.iter().filter_map(|(k, _)| key(k)).collect();
         for map in maps {
             if !map.is_map() {
                 return Err(Finding::error("", "the merge key `<<` takes a mapping").at(merged.pos));
             }
             for (k, v) in map.entries() {
-                if !entries.iter().any(|(have, _)| have.scalar() == k.scalar() && k.scalar().is_some()) {
+                if key(k).is_none_or(|text| seen.insert(text)) {
                     entries.push((k.clone(), v.clone()));
                 }
             }

@@ -139,6 +139,39 @@ impl Systemd {
     }
 }
 
+/// Has systemd-networkd, if it runs, read its files again and set these links up anew
+/// ([org.freedesktop.network1](https://www.freedesktop.org/software/systemd/man/latest/org.freedesktop.network1.html)).
+/// Early in a boot there is no bus and no networkd yet: it will read the files when it starts.
+///
+/// # Errors
+/// It runs and refuses.
+pub fn reconfigure_links(names: &[&str]) -> Result<()> {
+    const NETWORKD: &str = "org.freedesktop.network1";
+    let Ok(systemd) = Systemd::connect() else { return Ok(()) };
+    if systemd.service("systemd-networkd.service")?.active != "active" {
+        return Ok(());
+    }
+    systemd.runtime.block_on(async {
+        let manager = Proxy::new(
+            &systemd.connection,
+            NETWORKD,
+            "/org/freedesktop/network1",
+            "org.freedesktop.network1.Manager",
+        )
+        .await?;
+        manager.call::<_, _, ()>("Reload", &()).await.context("networkd's reload")?;
+        for name in names {
+            let link: (i32, OwnedObjectPath) =
+                manager.call("GetLinkByName", &(*name,)).await.with_context(|| (*name).to_owned())?;
+            manager
+                .call::<_, _, ()>("ReconfigureLink", &(link.0,))
+                .await
+                .with_context(|| (*name).to_owned())?;
+        }
+        Ok(())
+    })
+}
+
 /// Tells the service manager that this service is up, where it asked to be told; `status` is for people.
 ///
 /// # Errors

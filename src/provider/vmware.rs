@@ -2,6 +2,7 @@
 //! VMware vSphere: guestinfo, as [cloud-init's VMware datasource](https://docs.cloud-init.io/en/latest/reference/datasources/vmware.html)
 //! and Cluster API's vSphere provider use it.
 
+use std::cell::{OnceCell, RefCell};
 use std::net::IpAddr;
 
 use anyhow::{Result, bail};
@@ -10,6 +11,7 @@ use serde_json::{Map, Value as Json};
 use super::{Provider, Report, read_mapping, read_network, text_of};
 use crate::decode::envelope::{self, Encoding};
 use crate::decode::yaml::{Node, Value};
+use crate::decode::{network, ovf};
 use crate::io::{Ask, World};
 use crate::model::facts::{Facts, Link};
 use crate::model::finding::Finding;
@@ -56,7 +58,11 @@ impl Provider for Vmware {
 
     fn fetch(&self, world: &dyn World) -> Result<Option<Instance>> {
         let uuid = world.text(Ask::File("/sys/class/dmi/id/product_uuid")).unwrap_or_default();
-        let Some(mut instance) = parse(&read(world)?, &uuid)? else { return Ok(None) };
+        let guest = Guest { world, properties: OnceCell::new() };
+        let Some(mut instance) = parse(&read(&guest)?, &uuid)? else { return Ok(None) };
+        if instance.network.is_none() {
+            read_older_network(&guest, &mut instance)?;
+        }
         let links: Vec<Link> = match world.ask(Ask::Links)? {
             Some(json) => serde_json::from_slice(&json)?,
             None => Vec::new(),
@@ -87,16 +93,40 @@ impl Provider for Vmware {
     }
 }
 
+/// guestinfo, and below it what an appliance's OVF properties of the same names say.
+struct Guest<'a> {
+    world: &'a dyn World,
+    properties: OnceCell<Vec<(String, String)>>,
+}
+
+impl Guest<'_> {
+    /// A key's value, unless it is absent or says that it is.
+    fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        if let Some(value) = self.world.ask(Ask::Guestinfo(key))?.filter(|v| !is_empty(v)) {
+            return Ok(Some(value));
+        }
+        let properties = match self.properties.get() {
+            Some(properties) => properties,
+            None => {
+                let xml = self.world.text(Ask::Guestinfo("guestinfo.ovfEnv"))?;
+                let properties = if xml.is_empty() { Vec::new() } else { ovf::properties(&xml)? };
+                self.properties.get_or_init(|| properties)
+            }
+        };
+        let value = properties.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone().into_bytes());
+        Ok(value.filter(|v| !is_empty(v)))
+    }
+}
+
 /// Reads all keys until two passes agree.
-fn read(world: &dyn World) -> Result<Values> {
+fn read(guest: &Guest<'_>) -> Result<Values> {
     let pass = || -> Result<Values> {
         let mut values = Values::default();
         for (key, (value, encoding)) in KEYS.iter().zip(&mut values.0) {
-            *value = world.ask(Ask::Guestinfo(key))?.filter(|v| !is_empty(v)).map(Secret::new);
+            *value = guest.get(key)?.map(Secret::new);
             if value.is_some() {
-                let name = world.ask(Ask::Guestinfo(&format!("{key}.encoding")))?.unwrap_or_default();
-                *encoding =
-                    if is_empty(&name) { String::new() } else { String::from_utf8_lossy(&name).into_owned() };
+                let name = guest.get(&format!("{key}.encoding"))?.unwrap_or_default();
+                *encoding = String::from_utf8_lossy(&name).into_owned();
             }
         }
         Ok(values)
@@ -115,6 +145,29 @@ fn read(world: &dyn World) -> Result<Values> {
 /// Absent by vSphere's conventions: keys can't be deleted, so they are set to `---` or to blanks.
 fn is_empty(value: &[u8]) -> bool {
     matches!(value.trim_ascii(), b"" | b"---")
+}
+
+/// The network in the words that came before metadata had one: coreos-cloudinit's flat keys, else Afterburn's kernel
+/// arguments.
+fn read_older_network(guest: &Guest<'_>, instance: &mut Instance) -> Result<()> {
+    let failure = RefCell::new(None);
+    let get = |key: &str| match guest.get(&format!("guestinfo.{key}")) {
+        Ok(value) => value.map(|v| String::from_utf8_lossy(&v).into_owned()),
+        Err(error) => {
+            failure.replace(Some(error));
+            None
+        }
+    };
+    let (mut config, mut findings) = network::parse_guestinfo_legacy(&get);
+    if config.interfaces.is_empty() && config.unusable.is_empty() {
+        (config, findings) = network::parse_kargs(&get("afterburn.initrd.network-kargs").unwrap_or_default());
+    }
+    if let Some(error) = failure.into_inner() {
+        return Err(error);
+    }
+    instance.findings.extend(findings);
+    instance.network = (!config.interfaces.is_empty()).then_some(config);
+    Ok(())
 }
 
 /// What the values mean; `None` where there are none.

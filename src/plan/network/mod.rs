@@ -9,6 +9,7 @@
 mod check;
 mod matching;
 mod netdev;
+mod theirs;
 mod unit;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use crate::model::network::{
 };
 pub use matching::Matched;
 use matching::{Address, address_of, is_glob};
+pub use theirs::{Theirs, step_back};
 pub use unit::{Section, Unit, Unwritable};
 
 /// Where networkd and udev look for an administrator's files.
@@ -195,6 +197,11 @@ fn has_key(interface: &Interface) -> bool {
     let Device::Tunnel(tunnel) = &interface.device else { return false };
     let shared = tunnel.peers.iter().filter_map(|peer| peer.shared.as_ref());
     tunnel.private.iter().chain(shared).any(|key| matches!(key, Key::Inline(_)))
+}
+
+/// How the paths of an interface's files begin.
+pub fn stem(id: &str) -> String {
+    format!("{DIR}/{PREFIX}{}.", escaped(id))
 }
 
 /// An id as part of a file name: what is not a letter, a digit or harmless becomes `\xNN`, as systemd escapes it.

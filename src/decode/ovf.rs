@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The OVF environment, by which an appliance's properties reach a machine
+//! ([DSP0243](https://www.dmtf.org/dsp/DSP0243), chapter 11).
+
+use crate::model::finding::{Finding, Pos};
+
+/// The namespace of the environment's elements and attributes.
+const NAMESPACE: &str = "http://schemas.dmtf.org/ovf/environment/1";
+
+/// The properties of the document, keys with their values.
+///
+/// # Errors
+/// It is no well-formed XML. A document type declaration is refused, and with it entities that expand without end.
+pub fn properties(xml: &str) -> Result<Vec<(String, String)>, Finding> {
+    let document = roxmltree::Document::parse(xml).map_err(|e| {
+        let pos = e.pos();
+        Finding::error("ovfEnv", "not well-formed XML")
+            .at(Pos { line: pos.row as usize, column: pos.col as usize })
+    })?;
+    let properties = document.descendants().filter(|n| n.has_tag_name((NAMESPACE, "Property")));
+    let attribute =
+        |n: &roxmltree::Node<'_, '_>, name: &str| n.attribute((NAMESPACE, name)).map(str::to_owned);
+    Ok(properties.filter_map(|n| Some((attribute(&n, "key")?, attribute(&n, "value")?))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn properties_are_told_by_namespace() {
+        let xml = r#"<?xml version="1.0"?>
+            <Environment xmlns="http://schemas.dmtf.org/ovf/environment/1"
+                xmlns:oe="http://schemas.dmtf.org/ovf/environment/1" oe:id="">
+              <PropertySection>
+                <Property oe:key="guestinfo.userdata" oe:value="I2Nsb3VkLWNvbmZpZwo="/>
+                <Property oe:key="hostname" oe:value="n1 &amp; co"/>
+                <Property key="not" value="this"/>
+              </PropertySection>
+            </Environment>"#;
+        let want = [("guestinfo.userdata", "I2Nsb3VkLWNvbmZpZwo="), ("hostname", "n1 & co")];
+        assert_eq!(properties(xml).unwrap(), want.map(|(k, v)| (k.to_owned(), v.to_owned())));
+        assert_eq!(properties("<a>\n</b>").unwrap_err().pos.unwrap().line, 2);
+        assert!(properties("<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>").is_err());
+    }
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The network as the machine has it, held against what was asked: which cards there are, and whether the machine is
+//! online in the metadata's sense. Flatcar's own `network-online.target` is reached when any one link is up.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+
+use crate::error::WithHint as _;
+use crate::io::{Ask, World};
+use crate::model::facts::Link;
+use crate::model::instance::{Instance, WaitFor};
+use crate::model::network::{Interface, NetworkConfig, Nic};
+use crate::plan;
+
+/// How long to wait. DHCP over a slow switch takes a minute; a platform gives a machine up after 20.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// How often to look.
+const POLL: Duration = Duration::from_millis(250);
+
+/// The machine's links.
+///
+/// # Errors
+/// It can't be asked.
+pub fn links(world: &dyn World) -> Result<Vec<Link>> {
+    Ok(match world.ask(Ask::Links)? {
+        Some(json) => serde_json::from_slice(&json)?,
+        None => Vec::new(),
+    })
+}
+
+/// The links as the network's plan wants them.
+pub fn nics(links: &[Link]) -> Vec<Nic> {
+    links
+        .iter()
+        .map(|l| Nic {
+            name: l.name.clone(),
+            mac: l.mac.parse().ok(),
+            permanent_mac: l.permanent_mac.as_ref().and_then(|m| m.parse().ok()),
+            driver: l.driver.clone(),
+            kind: l.kind.clone(),
+        })
+        .collect()
+}
+
+/// Waits until the machine is online: it has addresses of the families that the metadata asks for; else the default
+/// routes that the configuration says, and an address on each link that is not optional.
+///
+/// # Errors
+/// It is not after [`LIMIT`]; says which link lacks what.
+pub fn wait(world: &dyn World, instance: &Instance) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        let lacking = lacking(instance, &links(world)?);
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        if start.elapsed() >= LIMIT {
+            let what = format!("not online after {} s: {}", LIMIT.as_secs(), lacking.join("; "));
+            return Err(anyhow!(what))
+                .hint("look at `networkctl status`, and at the network in the metadata");
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// What the machine lacks of being online, in words.
+fn lacking(instance: &Instance, links: &[Link]) -> Vec<String> {
+    let WaitFor { ipv4, ipv6 } = instance.wait_for;
+    if ipv4 || ipv6 {
+        let names: Vec<&str> = links.iter().map(|l| l.name.as_str()).collect();
+        let lacks = |asked: bool, v6: bool| asked && !links.iter().any(|l| has_address(l, v6));
+        let family = |v6: bool| if v6 { "IPv6" } else { "IPv4" };
+        let families = [(ipv4, false), (ipv6, true)].into_iter().filter(|(asked, v6)| lacks(*asked, *v6));
+        return families
+            .map(|(_, v6)| format!("no {} address on {}", family(v6), names.join(", ")))
+            .collect();
+    }
+    instance.network.as_ref().map(|config| lacking_of(config, links)).unwrap_or_default()
+}
+
+fn lacking_of(config: &NetworkConfig, links: &[Link]) -> Vec<String> {
+    let rendered = plan::network::render(config, &nics(links));
+    let mut lacking = Vec::new();
+    for interface in config.interfaces.iter().filter(|i| !i.optional) {
+        let matched = rendered.matches.iter().find(|m| m.interface == interface.id);
+        let mine: Vec<&Link> = links
+            .iter()
+            .filter(|l| match matched {
+                Some(matched) => matched.nics.contains(&l.name),
+                None => interface.name() == Some(&l.name),
+            })
+            .collect();
+        if mine.is_empty() {
+            let why = matched.map_or_else(|| "no such link".to_owned(), |m| m.why.clone());
+            lacking.push(format!("{}: {why}", interface.id));
+            continue;
+        }
+        for v6 in [false, true].into_iter().filter(|v6| wants_address(interface, *v6)) {
+            if !mine.iter().any(|l| has_address(l, v6)) {
+                let names: Vec<&str> = mine.iter().map(|l| l.name.as_str()).collect();
+                let family = if v6 { "IPv6" } else { "IPv4" };
+                lacking.push(format!("{} ({}) has no {family} address", interface.id, names.join(", ")));
+            }
+        }
+    }
+    for v6 in [false, true].into_iter().filter(|v6| config.interfaces.iter().any(|i| wants_default(i, *v6))) {
+        if !links.iter().any(|l| if v6 { l.default_route.1 } else { l.default_route.0 }) {
+            lacking.push(format!("no default route of {}", if v6 { "IPv6" } else { "IPv4" }));
+        }
+    }
+    lacking
+}
+
+/// Whether a link has an address that reaches beyond it.
+fn has_address(link: &Link, v6: bool) -> bool {
+    link.addresses.iter().filter_map(|a| a.split('/').next()?.parse::<IpAddr>().ok()).any(|a| match a {
+        IpAddr::V4(a) => !v6 && !a.is_link_local(),
+        IpAddr::V6(a) => v6 && !a.is_unicast_link_local(),
+    })
+}
+
+fn wants_address(interface: &Interface, v6: bool) -> bool {
+    let lease = if v6 { interface.dhcp6 } else { interface.dhcp4 };
+    lease || interface.addresses.iter().any(|a| a.cidr.addr.is_ipv6() == v6)
+}
+
+/// Whether a default route is written down; those of leases and advertisements may come or not.
+fn wants_default(interface: &Interface, v6: bool) -> bool {
+    let settings = |r: &crate::model::network::Route| r.table_and_metric().0.is_none();
+    interface
+        .routes
+        .iter()
+        .any(|r| r.to.prefix == 0 && r.to.addr.is_ipv6() == v6 && r.kind.is_none() && settings(r))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::{network, yaml};
+
+    fn instance(text: &str) -> Instance {
+        let (config, findings) = network::parse(&yaml::parse(text).unwrap());
+        assert!(findings.is_empty(), "{findings:?}");
+        Instance { network: Some(config), ..Instance::default() }
+    }
+
+    fn link(name: &str, mac: &str, addresses: &[&str], default: bool) -> Link {
+        Link {
+            name: name.to_owned(),
+            mac: mac.to_owned(),
+            permanent_mac: Some(mac.to_owned()),
+            addresses: addresses.iter().map(|a| (*a).to_owned()).collect(),
+            default_route: (default, false),
+            ..Link::default()
+        }
+    }
+
+    #[test]
+    fn what_is_lacking_is_named() {
+        let one = "version: 2\nethernets:\n  id0:\n    match: {macaddress: '00:50:56:aa:bb:07'}\n    set-name: eth0\n    \
+            addresses: [192.0.2.2/24]\n    gateway4: 192.0.2.1\n";
+        let two = format!("{one}  id1:\n    match: {{macaddress: '00:50:56:aa:bb:08'}}\n    dhcp4: true\n");
+        let optional = format!("{two}    optional: true\n");
+        let up = link("eth0", "00:50:56:aa:bb:07", &["192.0.2.2/24"], true);
+        let cases: &[(&str, Vec<Link>, &[&str])] = &[
+            (one, vec![up.clone()], &[]),
+            (one, vec![link("eth0", "00:50:56:aa:bb:07", &[], true)], &["id0 (eth0) has no IPv4 address"]),
+            (
+                one,
+                vec![link("eth0", "00:50:56:aa:bb:07", &["192.0.2.2/24"], false)],
+                &["no default route of IPv4"],
+            ),
+            (
+                one,
+                vec![link("ens192", "00:50:56:aa:bb:70", &["192.0.2.2/24"], true)],
+                &["00:50:56:aa:bb:70 (ens192), 1 octet differs"],
+            ),
+            (
+                &two,
+                vec![up.clone(), link("ens224", "00:50:56:aa:bb:08", &["fe80::1/64"], false)],
+                &["id1 (ens224)"],
+            ),
+            (&optional, vec![up.clone()], &[]),
+        ];
+        for (text, links, want) in cases {
+            let lacking = lacking(&instance(text), links);
+            assert_eq!(lacking.len(), want.len(), "{text}{lacking:?}");
+            for (lacking, want) in lacking.iter().zip(*want) {
+                assert!(lacking.contains(want), "{lacking}");
+            }
+        }
+        let mut asks = instance(one);
+        asks.wait_for = WaitFor { ipv4: false, ipv6: true };
+        assert_eq!(lacking(&asks, &[up]), ["no IPv6 address on eth0"]);
+    }
+}

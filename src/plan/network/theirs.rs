@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Files of networkd that are not ours: a person's, Ignition's, another program's. Where one of them takes a NIC, ours
+//! steps back, wherever it sorts: who writes a file for a NIC by hand means it.
+
+use super::Rendered;
+use super::matching::glob;
+use crate::model::finding::Finding;
+use crate::model::network::Nic;
+
+/// A `.network` file that stands beside ours.
+#[derive(Clone, Debug)]
+pub struct Theirs {
+    /// Its path.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// The keys of `[Match]` that name a NIC, with what they are compared to. A file that names none of these is a default
+/// for whatever is left, and takes nothing from anybody.
+const KEYS: &[&str] = &["Driver", "MACAddress", "Name", "PermanentMACAddress"];
+
+impl Theirs {
+    /// Whether the file takes that NIC: all keys of its `[Match]` that are known here agree, and one of them names it.
+    fn takes(&self, nic: &Nic) -> bool {
+        let mut named = false;
+        for (key, value) in self.matching() {
+            let words: Vec<&str> = value.split_whitespace().collect();
+            let mac = |mac: &Option<crate::model::network::Mac>| {
+                mac.as_ref().is_some_and(|m| words.iter().any(|w| w.parse().is_ok_and(|w| *m == w)))
+            };
+            let text = |text: &str| words.iter().any(|w| glob(w, text));
+            let agrees = match key {
+                "MACAddress" => mac(&nic.mac),
+                "PermanentMACAddress" => mac(&nic.permanent_mac),
+                "Driver" => text(nic.driver.as_deref().unwrap_or_default()),
+                "Name" => text(&nic.name),
+                _ => continue,
+            };
+            if !agrees {
+                return false;
+            }
+            named |= KEYS.contains(&key) && words != ["*"];
+        }
+        named
+    }
+
+    /// The assignments of the `[Match]` section.
+    fn matching(&self) -> impl Iterator<Item = (&str, &str)> {
+        let lines = self.text.lines().map(str::trim);
+        let section = lines.skip_while(|l| *l != "[Match]").skip(1).take_while(|l| !l.starts_with('['));
+        section
+            .filter(|l| !l.starts_with(['#', ';']))
+            .filter_map(|l| l.split_once('='))
+            .map(|(k, v)| (k.trim(), v.trim()))
+    }
+}
+
+/// Takes our files of a NIC away where one of theirs takes it, and says so.
+pub fn step_back(rendered: &mut Rendered, theirs: &[Theirs], nics: &[Nic]) {
+    for matched in &rendered.matches {
+        let mine = nics.iter().filter(|n| matched.nics.contains(&n.name));
+        let Some(other) = mine.flat_map(|n| theirs.iter().filter(|t| t.takes(n))).next() else { continue };
+        let stem = super::stem(&matched.interface);
+        rendered.files.retain(|f| !f.path.starts_with(&stem));
+        let what = format!("{} takes this NIC: footplate's files for it are left out", other.path);
+        rendered.findings.push(
+            Finding::warning(format!("network {}", matched.interface), what)
+                .hint("remove that file to have the metadata's configuration"),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_takes_a_nic() {
+        let nic = Nic {
+            name: "ens192".to_owned(),
+            mac: "00:50:56:aa:bb:03".parse().ok(),
+            permanent_mac: "00:50:56:aa:bb:03".parse().ok(),
+            driver: Some("vmxnet3".to_owned()),
+            kind: None,
+        };
+        let cases = [
+            ("[Match]\nName=ens192\n[Network]\nDHCP=yes\n", true),
+            ("[Match]\nName = en*\n", true),
+            ("[Match]\nMACAddress=00:50:56:AA:BB:03 00:50:56:aa:bb:04\n", true),
+            ("[Match]\nName=ens192\nMACAddress=00:50:56:aa:bb:09\n", false),
+            ("[Match]\nDriver=vmxnet3\n", true),
+            // Defaults: Flatcar's own zz-default and yy-vmware look like these.
+            ("[Match]\nName=*\n", false),
+            ("[Match]\nVirtualization=vmware\n", false),
+            ("[Network]\nDHCP=yes\n", false),
+            ("# Name=ens192\n[Match]\n#Name=ens192\nName=eth0\n", false),
+        ];
+        for (text, want) in cases {
+            let theirs = Theirs { path: "/etc/systemd/network/20.network".to_owned(), text: text.to_owned() };
+            assert_eq!(theirs.takes(&nic), want, "{text}");
+        }
+    }
+}
