@@ -177,10 +177,13 @@ impl Accounts {
 
     fn add(&mut self, user: &UserSpec) -> Result<()> {
         let uid = match user.uid {
-            Some(uid) => match self.passwd.lines.iter().find(|l| l.get(2) == Some(&uid.to_string())) {
-                Some(other) => bail!("{}.uid: {uid} is the user {}'s", user.place, other[0]),
-                None => uid,
-            },
+            Some(uid) => {
+                let mut others = self.passwd.lines.iter().chain(&self.vendor_passwd.lines);
+                match others.find(|l| l.get(2) == Some(&uid.to_string())) {
+                    Some(other) => bail!("{}.uid: {uid} is the user {}'s", user.place, other[0]),
+                    None => uid,
+                }
+            }
             None => free_number(
                 &[&self.passwd, &self.vendor_passwd, &self.group, &self.vendor_group],
                 user.system,

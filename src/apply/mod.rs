@@ -269,7 +269,18 @@ fn make_home(root: &Root, home: &str, ids: Ids) -> Result<()> {
     Ok(())
 }
 
+/// The keys that may not log in yet. A user makes what it likes of its home: a link there must not lead root's hands to
+/// a file of somebody else.
 fn missing_keys(root: &Root, home: &str, keys: &[String]) -> Result<Vec<String>> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    for name in ["", "/authorized_keys", "/authorized_keys.d", "/authorized_keys.d/footplate"] {
+        let path = format!("{home}/.ssh{name}");
+        if root.link_target(&path)?.is_some() {
+            bail!("{path}: is a symbolic link");
+        }
+    }
     let have = root.read(&format!("{home}/.ssh/authorized_keys"), MAX_FILE)?.unwrap_or_default();
     let have = String::from_utf8_lossy(&have).into_owned();
     Ok(keys.iter().filter(|k| !have.lines().any(|l| l.trim() == k.trim())).cloned().collect())
@@ -279,8 +290,8 @@ fn missing_keys(root: &Root, home: &str, keys: &[String]) -> Result<Vec<String>>
 /// `authorized_keys.d` where that directory exists, so they go there too.
 fn put_keys(root: &Root, home: &str, keys: &[String], ids: Ids) -> Result<Change> {
     let (dir, parts) = (format!("{home}/.ssh"), format!("{home}/.ssh/authorized_keys.d"));
-    let mut change = root.put_dir(&dir, 0o700, ids)?;
     let missing = missing_keys(root, home, keys)?;
+    let mut change = root.put_dir(&dir, 0o700, ids)?;
     if !missing.is_empty() {
         let path = format!("{dir}/authorized_keys");
         let mut text = root.read(&path, MAX_FILE)?.unwrap_or_default();
