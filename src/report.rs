@@ -5,7 +5,8 @@
 use anyhow::Result;
 
 use crate::io::root::{Ids, Root};
-use crate::io::{exec, uptime_ms};
+use crate::io::{console, exec, now, uptime_ms};
+use crate::plan::FINAL_MESSAGE;
 use crate::plan::kubeadm::{KUBEADM_STATUS, KUBELET_CONF, SCRIPT, SCRIPTS, SENTINEL, UNIT};
 use crate::state::{self, Progress, StageStatus, Stamp, Status};
 
@@ -233,7 +234,34 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Status> {
         root.remove(&format!("{SCRIPTS}/{name}"))?;
     }
     root.remove(KUBEADM_STATUS)?;
+    tell(root, &status)?;
     Ok(status)
+}
+
+/// `final_message`: to the log and the console once the bootstrap succeeded. Its names are cloud-init's.
+fn tell(root: &Root, status: &Status) -> Result<()> {
+    let Some(message) = root.read(FINAL_MESSAGE, MAX_FILE)? else { return Ok(()) };
+    root.remove(FINAL_MESSAGE)?;
+    if status.state != Progress::Done {
+        return Ok(());
+    }
+    let values = [
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("timestamp", now().to_string()),
+        ("datasource", status.platform.clone().unwrap_or_default()),
+        ("uptime", (uptime_ms() / 1000).to_string()),
+    ];
+    let mut text = String::from_utf8_lossy(&message).into_owned();
+    for (name, value) in values {
+        for written in [name.to_owned(), name.to_ascii_uppercase()] {
+            text = text.replace(&format!("${written}"), &value).replace(&format!("${{{written}}}"), &value);
+        }
+    }
+    for line in text.lines() {
+        log::info!("{line}");
+        console(line);
+    }
+    Ok(())
 }
 
 /// Whether a line of the script calls kubeadm to init or join.

@@ -327,7 +327,10 @@ fn make_plan(found: &Found, decoded: &Decoded, rendered: &Rendered, root: &Root)
     let mut plan = plan::node(&decoded.config, &found.instance);
     // The bootstrap data's name wins over the metadata's, and a member of a cluster keeps the one it has.
     let member = report::is_member(root).stage(Stage::Apply)?;
-    let hostname = found.instance.short_hostname().filter(|_| decoded.config.hostname.is_none() && !member);
+    let hostname = found
+        .instance
+        .short_hostname()
+        .filter(|_| decoded.config.hostname.is_none() && !decoded.config.system.keep_hostname && !member);
     let present = root.list(plan::network::DIR).stage(Stage::Apply)?;
     let mut items = plan::network_items(rendered, &present, hostname);
     items.append(&mut plan.items);

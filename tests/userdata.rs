@@ -315,3 +315,55 @@ fn nothing_secret_of_a_url_is_shown() {
     let said = findings(&decoded);
     assert!(said.contains("https://example.com/a") && !said.contains("s3cret"), "{said}");
 }
+
+/// A directory on a filesystem of its own that is soon full.
+struct Small(PathBuf);
+
+impl Small {
+    fn new() -> Self {
+        let dir = empty_root("small");
+        let none: Option<&str> = None;
+        nix::mount::mount(none, &dir, Some("tmpfs"), nix::mount::MsFlags::empty(), Some("size=256k"))
+            .unwrap();
+        fs::create_dir(dir.join("etc")).unwrap();
+        fs::write(dir.join("etc/passwd"), "root:x:0:0:root:/root:/bin/bash\n").unwrap();
+        fs::write(dir.join("etc/group"), "root:x:0:\n").unwrap();
+        Self(dir)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = nix::mount::umount(&self.0);
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn all_failures_of_a_step_are_told_and_the_bootstrap_does_not_start() {
+    let small = Small::new();
+    let big = "x".repeat(300 << 10);
+    let text = format!(
+        "#cloud-config\nusers: [{{name: u}}]\nwrite_files:\n- {{path: /one, content: {big}}}\n- {{path: /two, content: small}}\n\
+         - {{path: /three, content: {big}}}\nruncmd: [kubeadm join]\n"
+    );
+    let plan = plan::node(&decode(text.as_bytes()).config, &instance());
+    let root = Root::open(&small.0, false).unwrap();
+    let error = format!("{:#}", apply::apply(&plan, &root, |_| {}).unwrap_err());
+    let lines: Vec<&str> = error.lines().collect();
+    assert_eq!(lines.len(), 2, "{error}");
+    assert!(lines[0].starts_with("file /one: ") && lines[1].starts_with("file /three: "), "{error}");
+    assert_eq!(fs::read_to_string(small.0.join("two")).unwrap(), "small");
+    assert!(!small.0.join("run/footplate/bootstrap").exists(), "the bootstrap could start");
+    // With room the same plan goes through, and what stands already stays.
+    let none: Option<&str> = None;
+    let flags = nix::mount::MsFlags::MS_REMOUNT;
+    nix::mount::mount(none, &small.0, Some("tmpfs"), flags, Some("size=4m")).unwrap();
+    let outcomes = apply::apply(&plan, &root, |_| {}).unwrap();
+    let of = |what: &str| outcomes.iter().find(|o| o.what == what).unwrap().done;
+    assert_eq!(
+        (of("user u"), of("file /two"), of("file /one")),
+        (Done::Unchanged, Done::Unchanged, Done::Changed)
+    );
+    assert!(small.0.join("run/footplate/bootstrap").exists());
+}

@@ -154,6 +154,15 @@ impl Accounts {
     /// Numbers are used up or taken, or a number of the data is another user's.
     pub fn put(&mut self, user: &UserSpec) -> Result<()> {
         let name = &user.name;
+        if user.existing {
+            if self.home(name).is_none() {
+                bail!("{}: no user {name:?}", user.place);
+            }
+            if user.password_hash.is_some() {
+                self.put_shadow(user);
+            }
+            return Ok(());
+        }
         if self.passwd.find(name).is_none() {
             match self.vendor_passwd.find(name).cloned() {
                 // What /usr brings can only be changed by a line of its own in /etc.
@@ -252,6 +261,10 @@ impl Accounts {
             false if hash.is_empty() => "!".to_owned(),
             false => hash,
         };
+        if user.password_expired {
+            // The day of its last change, 0: the next login has to change it (shadow(5)).
+            line[2] = "0".to_owned();
+        }
         match user.inactive {
             // The second of January 1970: long past, and not 0, which some programs take for never.
             Some(Inactive::Now) => line[7] = "1".to_owned(),

@@ -58,23 +58,49 @@ pub fn compare(plan: &Plan, root: &Root) -> Result<Vec<Outcome>> {
     if problems.is_empty() { Ok(outcomes) } else { Err(anyhow!(problems.join("\n"))) }
 }
 
-/// Applies a plan that [`compare`] found sound. On a live root units are restarted where their files changed.
+/// Applies a plan that [`compare`] found sound. On a live root units are restarted where their files changed. What fails
+/// does not keep the rest of its step from being done, so that all failures are told at once; later steps, which may
+/// build on it, are not begun, and nothing then lets the bootstrap start.
 ///
 /// # Errors
-/// The first thing that could not be done; what came before it stands, what comes after it was not touched.
+/// All that could not be done, one a line.
 pub fn apply(plan: &Plan, root: &Root, mut seen: impl FnMut(&Outcome)) -> Result<Vec<Outcome>> {
     let mut accounts = Accounts::read(root)?;
     let (mut outcomes, mut restarts): (Vec<Outcome>, Vec<&str>) = (Vec::new(), Vec::new());
+    let mut problems: Vec<anyhow::Error> = Vec::new();
+    let mut failed = None;
     for item in &plan.items {
-        let outcome = apply_item(item, root, &mut accounts).with_context(|| name(item))?;
-        seen(&outcome);
-        if let (Item::File(File { restart: Some(unit), .. }), Done::Changed) = (item, outcome.done) {
-            restarts.push(unit);
+        let permits =
+            plan.bootstrap.as_ref().is_some_and(|b| matches!(item, Item::File(f) if f.path == b.permit));
+        if failed.is_some_and(|step| step != Step::of(item) || permits) {
+            break;
         }
-        outcomes.push(outcome);
+        match apply_item(item, root, &mut accounts).with_context(|| name(item)) {
+            Ok(outcome) => {
+                seen(&outcome);
+                if let (Item::File(File { restart: Some(unit), .. }), Done::Changed) = (item, outcome.done)
+                    && !restarts.contains(unit)
+                {
+                    restarts.push(unit);
+                }
+                outcomes.push(outcome);
+            }
+            Err(error) => {
+                failed = Some(Step::of(item));
+                problems.push(error);
+            }
+        }
+    }
+    // One alone keeps its causes and its cure.
+    if problems.len() == 1 {
+        return Err(problems.remove(0));
+    }
+    if !problems.is_empty() {
+        return Err(anyhow!(problems.iter().map(|p| format!("{p:#}")).collect::<Vec<_>>().join("\n")));
     }
     if root.live() && !restarts.is_empty() {
         let systemd = Systemd::connect()?;
+        systemd.reload()?;
         for unit in restarts {
             let job = systemd.start("ReloadOrRestartUnit", unit)?;
             let result = systemd.wait(job, RUN_LIMIT)?;
@@ -84,6 +110,26 @@ pub fn apply(plan: &Plan, root: &Root, mut seen: impl FnMut(&Outcome)) -> Result
         }
     }
     Ok(outcomes)
+}
+
+/// Steps that build on each other: users own files, files are the settings of what runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Users,
+    Files,
+    Run,
+}
+
+impl Step {
+    fn of(item: &Item) -> Self {
+        match item {
+            Item::User(_) => Self::Users,
+            Item::Hostname(_) | Item::Directory(_) | Item::File(_) | Item::Link { .. } | Item::Absent(_) => {
+                Self::Files
+            }
+            Item::Run { .. } => Self::Run,
+        }
+    }
 }
 
 /// What an item is called in messages.

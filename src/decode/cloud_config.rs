@@ -4,68 +4,125 @@
 //! Where cloud-init loses data in silence (an unknown encoding is written raw, an unknown owner ends the list), this is
 //! an error; where YAML 1.1 trips the user (`permissions: 644`), the user's meaning is taken.
 
+mod system;
+
 use super::Decoded;
+use super::document::Fetch;
 use super::envelope::Encoding;
 use super::yaml::{Kind, Node, Value};
 use crate::model::config::{FileSpec, Inactive, NodeConfig, Ntp, Owner, UserSpec};
 use crate::model::finding::{Finding, Pos};
-use crate::model::instance::short;
 use crate::model::secret::Secret;
 
 /// What is known of a top-level key.
 enum Key {
     /// It is read by this function.
-    Read(fn(&mut Reader, &Node)),
+    Read(fn(&mut Reader<'_>, &Node)),
     /// It is read with another one.
     Beside,
     /// It would change the node in a way that is not done here, and a node without it is not the node that was asked
     /// for.
     Refused(&'static str),
+    /// Flatcar does what it asks for.
+    Done(&'static str),
     /// It has no meaning on an image without a package manager.
     Packages(&'static str),
 }
 
 /// The top-level keys, sorted.
 const KEYS: &[(&str, Key)] = &[
+    ("ansible", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
+    ("apk_repos", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
     ("apt", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
+    ("apt_pipelining", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
+    (
+        "apt_reboot_if_required",
+        Key::Packages("bake what the packages hold into the image, or ship it as a sysext"),
+    ),
+    ("apt_update", Key::Packages("Flatcar updates itself as a whole: see update_engine")),
+    ("apt_upgrade", Key::Packages("Flatcar updates itself as a whole: see update_engine")),
     ("bootcmd", Key::Read(|r, n| r.config.bootcmd = r.commands("bootcmd", n))),
+    ("ca-certs", Key::Read(|r, n| r.ca_certs(n))),
+    ("ca_certs", Key::Read(|r, n| r.ca_certs(n))),
+    ("chef", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
+    ("chpasswd", Key::Beside),
+    ("disable_root", Key::Beside),
     ("disk_setup", Key::Refused("partition the disk in the image or by Ignition")),
+    ("fan", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
+    ("final_message", Key::Read(|r, n| r.final_message(n))),
     ("fqdn", Key::Beside),
     ("fs_setup", Key::Refused("make the filesystem in the image or by Ignition")),
+    ("growpart", Key::Done("Flatcar grows its root filesystem itself")),
     ("hostname", Key::Beside),
+    ("landscape", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
+    ("locale", Key::Read(|r, n| r.locale(n))),
+    ("lxd", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
+    ("manage_etc_hosts", Key::Read(|r, n| r.manage_etc_hosts(n))),
+    ("manage_resolv_conf", Key::Beside),
+    ("mcollective", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
     ("mounts", Key::Refused("write a systemd .mount unit with write_files")),
-    ("ntp", Key::Read(Reader::ntp)),
+    ("ntp", Key::Read(|r, n| r.ntp(n))),
+    ("output", Key::Read(|r, n| r.output(n))),
+    ("package_reboot_if_required", Key::Packages("Flatcar updates itself as a whole: see update_engine")),
     ("package_update", Key::Packages("Flatcar updates itself as a whole: see update_engine")),
     ("package_upgrade", Key::Packages("Flatcar updates itself as a whole: see update_engine")),
     ("packages", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
+    ("password", Key::Beside),
+    ("phone_home", Key::Read(|r, n| r.phone_home(n))),
+    ("power_state", Key::Read(|r, n| r.power_state(n))),
     ("prefer_fqdn_over_hostname", Key::Beside),
+    ("preserve_hostname", Key::Beside),
+    ("puppet", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
+    ("resize_rootfs", Key::Done("Flatcar grows its root filesystem itself")),
+    ("resolv_conf", Key::Beside),
+    ("rh_subscription", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
     ("runcmd", Key::Read(|r, n| r.config.runcmd = r.commands("runcmd", n))),
+    ("salt_minion", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
     ("snap", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
-    ("users", Key::Read(Reader::users)),
-    ("write_files", Key::Read(Reader::files)),
+    ("snappy", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
+    ("spacewalk", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
+    ("ssh_authorized_keys", Key::Beside),
+    ("ssh_pwauth", Key::Read(|r, n| r.ssh_pwauth(n))),
+    ("swap", Key::Read(|r, n| r.swap(n))),
+    ("timezone", Key::Read(|r, n| r.timezone(n))),
+    ("ubuntu_advantage", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
+    ("ubuntu_drivers", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
+    ("ubuntu_pro", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
+    ("users", Key::Read(|r, n| r.users(n))),
+    ("write_files", Key::Read(|r, n| r.files(n))),
+    ("yum_repo_dir", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
     ("yum_repos", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
+    ("zypper", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
 ];
 
-/// Reads a cloud-config's tree, a mapping.
-pub fn decode(root: &Node) -> Decoded {
-    let mut reader = Reader::default();
+/// Reads a cloud-config's tree, a mapping; `fetch` brings what files take from elsewhere.
+pub fn decode(root: &Node, fetch: &mut Fetch<'_>) -> Decoded {
+    let mut reader = Reader { config: NodeConfig::default(), findings: Vec::new(), fetch };
     reader.root(root);
     Decoded { config: reader.config, findings: reader.findings }
 }
 
-#[derive(Default)]
-struct Reader {
+struct Reader<'a> {
     config: NodeConfig,
     findings: Vec<Finding>,
+    fetch: &'a mut Fetch<'a>,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn error(&mut self, place: &str, pos: Pos, what: impl Into<String>) {
         self.findings.push(Finding::error(place, what).at(pos));
     }
 
     fn warn(&mut self, place: &str, pos: Pos, what: impl Into<String>) {
         self.findings.push(Finding::warning(place, what).at(pos));
+    }
+
+    fn unknown(&mut self, place: &str, key: &Node) {
+        self.warn(place, key.pos, "this key is not known and has no effect");
+    }
+
+    fn takes(&mut self, place: &str, node: &Node, kind: &str) {
+        self.error(place, node.pos, format!("takes {kind}, this is {}", node.kind_name()));
     }
 
     fn hint(&mut self, hint: impl Into<String>) {
@@ -89,6 +146,10 @@ impl Reader {
                     self.error(name, key.pos, "this key is not supported");
                     self.hint(*instead);
                 }
+                Some(Key::Done(how)) => {
+                    self.note(name, key.pos, "nothing to do");
+                    self.hint(*how);
+                }
                 Some(Key::Packages(instead)) => {
                     self.warn(name, key.pos, "Flatcar has no package manager: the key has no effect");
                     self.hint(*instead);
@@ -97,25 +158,9 @@ impl Reader {
             }
         }
         self.hostname(root);
-    }
-
-    /// `hostname`, `fqdn`, `prefer_fqdn_over_hostname`: the name before its first dot, unless the last one says
-    /// otherwise.
-    fn hostname(&mut self, root: &Node) {
-        let hostname = root.get("hostname").and_then(|n| self.text("hostname", n));
-        let fqdn = root.get("fqdn").and_then(|n| self.text("fqdn", n));
-        let whole = root.get("prefer_fqdn_over_hostname").and_then(Node::bool).unwrap_or(false);
-        let name = match (hostname, fqdn) {
-            (_, Some(fqdn)) if whole => Some(fqdn),
-            (Some(hostname), _) if !whole => Some(short(&hostname).to_owned()),
-            (hostname, fqdn) => fqdn.map(|f| short(&f).to_owned()).or(hostname),
-        };
-        let Some(name) = name else { return };
-        let node = root.get("hostname").or_else(|| root.get("fqdn")).map_or(Pos::default(), |n| n.pos);
-        match check_hostname(&name) {
-            Ok(()) => self.config.hostname = Some(name),
-            Err(what) => self.error("hostname", node, what),
-        }
+        self.ssh_authorized_keys(root);
+        self.passwords(root);
+        self.resolv_conf(root);
     }
 
     /// A scalar's text as its author wrote it; nothing for null; an error for a list or a mapping.
@@ -183,7 +228,9 @@ impl Reader {
 
     // write_files
 
+    /// Files in their order, and behind them those that are put off until packages and users are there.
     fn files(&mut self, node: &Node) {
+        let mut deferred = Vec::new();
         for (i, item) in self.list("write_files", node).iter().enumerate() {
             let place = format!("write_files[{i}]");
             if !item.is_map() {
@@ -193,16 +240,18 @@ impl Reader {
             let before = self.findings.len();
             let file = self.file(&place, item);
             let failed = crate::model::finding::any_error(&self.findings[before..]);
+            let defer = item.get("defer").and_then(|n| self.bool(&format!("{place}.defer"), n)) == Some(true);
             if let (Some(file), false) = (file, failed) {
-                self.config.files.push(file);
+                if defer { &mut deferred } else { &mut self.config.files }.push(file);
             }
         }
+        self.config.files.append(&mut deferred);
     }
 
     fn file(&mut self, place: &str, item: &Node) -> Option<FileSpec> {
         let (mut path, mut content, mut encoding) = (None, Vec::new(), Encoding::Plain);
         let (mut owner, mut mode, mut append) = (Owner::root(), 0o644, false);
-        let mut content_pos = item.pos;
+        let (mut content_pos, mut source) = (item.pos, None);
         for (key, node) in item.entries() {
             let name = key.text().unwrap_or_default();
             let at = format!("{place}.{name}");
@@ -242,17 +291,17 @@ impl Reader {
                 "owner" => owner = self.text(&at, node).map_or_else(Owner::root, |o| parse_owner(&o)),
                 "permissions" => mode = self.permissions(&at, node).unwrap_or(mode),
                 "append" => append = self.bool(&at, node).unwrap_or(false),
-                "defer" | "source" if !node.is_null() && node.bool() != Some(false) => {
-                    self.error(&at, node.pos, "this key is not supported");
-                }
-                "defer" | "source" => {}
+                "defer" => {}
+                "source" if node.is_null() => {}
+                "source" => source = self.source(&at, node),
                 _ => self.warn(&at, key.pos, "this key is not known and has no effect"),
             }
         }
         if path.is_none() && item.get("path").is_none_or(Node::is_null) {
             self.error(&format!("{place}.path"), item.pos, "missing: a file needs a path");
         }
-        let content = match encoding.decode(&content) {
+        // The encoding is that of the content; what comes from elsewhere is taken as it is.
+        let content = match source.map_or_else(|| encoding.decode(&content), Ok) {
             Ok(content) => content,
             Err(what) => {
                 self.error(&format!("{place}.content"), content_pos, what);
@@ -267,6 +316,26 @@ impl Reader {
             mode,
             append,
         })
+    }
+
+    /// `source`: a file's content from elsewhere. Without it the entry's own content is written, where it has one.
+    fn source(&mut self, at: &str, node: &Node) -> Option<Vec<u8>> {
+        if node.get("headers").is_some_and(|h| !h.is_null()) {
+            self.error(&format!("{at}.headers"), node.pos, "this key is not supported");
+        }
+        let uri = match node.get("uri").and_then(|n| self.text(&format!("{at}.uri"), n)) {
+            Some(uri) => uri,
+            None => {
+                self.error(&format!("{at}.uri"), node.pos, "missing: where the content comes from");
+                return None;
+            }
+        };
+        match (self.fetch)(&uri) {
+            Ok(Some(data)) => return Some(data),
+            Ok(None) => self.note(at, node.pos, "is not looked at here: the node reads it when it boots"),
+            Err(what) => self.error(at, node.pos, what),
+        }
+        None
     }
 
     /// Octal digits, quoted or not. cloud-init takes an unquoted `644` as decimal and makes 01204 of it; nobody means
@@ -481,20 +550,7 @@ impl Reader {
                     }
                 }
                 "ssh_authorized_keys" if node.is_null() => {}
-                "ssh_authorized_keys" => {
-                    user.ssh_keys = match &node.value {
-                        Value::Map(entries) => {
-                            entries.iter().filter_map(|(_, v)| v.text()).map(str::to_owned).collect()
-                        }
-                        _ => self.words(&at, node, None),
-                    };
-                    for key in &mut user.ssh_keys {
-                        *key = key.trim().to_owned();
-                    }
-                    if user.ssh_keys.iter().any(|key| key.contains(char::is_control)) {
-                        self.error(&at, node.pos, "a key holds a control character");
-                    }
-                }
+                "ssh_authorized_keys" => user.ssh_keys = self.keys(&at, node),
                 "no_log_init" | "no_user_group" if node.bool() == Some(false) => {}
                 "plain_text_passwd" if !node.is_null() => {
                     self.error(&at, node.pos, "a password in plain text is not taken");

@@ -49,11 +49,11 @@ pub fn user_data(
         None => Documents::default(),
     };
     let (user, vendor) = (read(Source::User, user), read(Source::Vendor, vendor));
-    decode(user, vendor)
+    decode(user, vendor, fetch)
 }
 
 /// The node that documents describe. The vendor's give way to the user's, and the user may refuse them.
-pub fn decode(user: Documents, mut vendor: Documents) -> Decoded {
+pub fn decode(user: Documents, mut vendor: Documents, fetch: &mut Fetch<'_>) -> Decoded {
     let mut trees = Trees { findings: user.findings, ..Trees::default() };
     let mut tree = trees.merged(&user.list);
     let wanted = tree.remove("vendor_data");
@@ -64,7 +64,7 @@ pub fn decode(user: Documents, mut vendor: Documents) -> Decoded {
         Ok(merged) => tree = merged,
         Err(finding) => return Decoded { findings: vec![trees.locate(finding)], ..Decoded::default() },
     }
-    let mut decoded = cloud_config::decode(&tree);
+    let mut decoded = cloud_config::decode(&tree, fetch);
     let mut findings = std::mem::take(&mut trees.findings);
     findings.extend(decoded.findings.drain(..).map(|finding| trees.locate(finding)));
     programs(&vendor.list, Source::Vendor, &mut decoded.config, &mut findings);

@@ -15,6 +15,8 @@ pub mod systemd;
 
 use anyhow::Result;
 
+use crate::model::time::Time;
+
 /// Most bytes that one question may bring: more than any platform's user-data (vSphere raises its 64 KiB to 1 MiB at
 /// most, drives carry what fits).
 pub const MAX_ANSWER: usize = 4 << 20;
@@ -89,6 +91,12 @@ pub fn console(line: &str) {
         // A console that is full or gone must not hold the boot.
         let _ = console.write_all(format!("{line}\r\n").as_bytes());
     }
+}
+
+/// What the clock says. It may be wrong until the machine asked a time server.
+pub fn now() -> Time {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Time(since.map_or(0, |s| s.as_secs() as i64))
 }
 
 /// Milliseconds since the kernel started.

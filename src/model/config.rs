@@ -22,6 +22,8 @@ pub struct NodeConfig {
     pub runcmd: Vec<Secret>,
     /// Time servers.
     pub ntp: Option<Ntp>,
+    /// What the machine has once.
+    pub system: System,
 }
 
 impl NodeConfig {
@@ -124,6 +126,10 @@ pub struct UserSpec {
     pub sudo: Vec<String>,
     /// Public keys that may log in.
     pub ssh_keys: Vec<String>,
+    /// The account is there already, and nothing of it changes but what is given: it is not made, locked or unlocked.
+    pub existing: bool,
+    /// Whether the password has to be changed at the next login.
+    pub password_expired: bool,
 }
 
 /// How an account is inactive.
@@ -140,4 +146,93 @@ pub enum Inactive {
 pub struct Ntp {
     /// Servers then pools, as timesyncd takes them.
     pub servers: Vec<String>,
+}
+
+/// What the machine has once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct System {
+    /// The name stays what it is, whatever the metadata says.
+    pub keep_hostname: bool,
+    /// The name with its domain, where the data sets one.
+    pub fqdn: Option<String>,
+    /// What of `/etc/hosts` names the machine.
+    pub etc_hosts: Option<EtcHosts>,
+    /// The time zone, `Europe/Berlin`.
+    pub timezone: Option<String>,
+    /// The locale, `en_US.UTF-8`.
+    pub locale: Option<String>,
+    /// Certificates to trust, PEM, one each.
+    pub certificates: Vec<String>,
+    /// A swap file.
+    pub swap: Option<Swap>,
+    /// Name servers.
+    pub resolver: Option<Resolver>,
+    /// Whether SSH takes passwords.
+    pub password_login: Option<bool>,
+    /// Whom to tell once the bootstrap succeeded.
+    pub phone_home: Option<PhoneHome>,
+    /// What the machine does once the bootstrap succeeded.
+    pub power_state: Option<PowerState>,
+    /// What is written to the console once the bootstrap succeeded.
+    pub final_message: Option<String>,
+}
+
+/// What of `/etc/hosts` names the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EtcHosts {
+    /// The whole file is ours.
+    Whole,
+    /// A line of it is.
+    Line,
+}
+
+/// A swap file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Swap {
+    /// Where it stands.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// Name servers of the machine as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolver {
+    /// Their addresses.
+    pub servers: Vec<String>,
+    /// Domains that names are looked for in.
+    pub domains: Vec<String>,
+}
+
+/// An HTTP request that tells somebody of the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhoneHome {
+    /// Where to; it may hold a token.
+    pub url: Secret,
+    /// What is sent: `hostname`, `pub_key_rsa` and so on.
+    pub posts: Vec<String>,
+    /// How often it is tried.
+    pub tries: u32,
+}
+
+/// How the machine goes down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PowerState {
+    /// How.
+    pub mode: PowerMode,
+    /// When, as shutdown(8) takes it.
+    pub delay: String,
+    /// What users are told.
+    pub message: Option<String>,
+}
+
+/// How the machine goes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PowerMode {
+    /// It comes up again.
+    Reboot,
+    /// It is switched off.
+    PowerOff,
+    /// It stands still.
+    Halt,
 }

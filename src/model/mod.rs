@@ -8,3 +8,4 @@ pub mod instance;
 pub mod network;
 pub mod plan;
 pub mod secret;
+pub mod time;

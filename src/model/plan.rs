@@ -99,4 +99,6 @@ impl File {
 pub struct Bootstrap {
     /// The unit.
     pub unit: String,
+    /// The file whose presence lets it start: not written once anything failed.
+    pub permit: String,
 }

@@ -120,9 +120,12 @@ pub(super) fn bootcmd(config: &NodeConfig, instance: &Instance, plan: &mut Plan)
 /// `runcmd` and scripts: the bootstrap. Each script is a file of its own, so that its interpreter's line holds.
 pub(super) fn bootstrap(config: &NodeConfig, instance: &Instance, plan: &mut Plan) {
     let lines = &config.runcmd;
-    if lines.is_empty() && config.scripts.is_empty() {
+    let afterwards = super::system::afterwards(config, instance, plan);
+    let message = &config.system.final_message;
+    if lines.is_empty() && config.scripts.is_empty() && afterwards.is_empty() && message.is_none() {
         return;
     }
+    let afterwards: String = afterwards.iter().map(|unit| format!("OnSuccess={unit}\n")).collect();
     let (after, before): (Vec<&Script>, _) = config.scripts.iter().partition(|s| s.after_commands);
     let exec = |scripts: &[&Script]| -> String {
         scripts.iter().map(|s| format!("ExecStart={SCRIPTS}/{}\n", s.name)).collect()
@@ -156,6 +159,7 @@ pub(super) fn bootstrap(config: &NodeConfig, instance: &Instance, plan: &mut Pla
          After=network-online.target containerd.service systemd-modules-load.service systemd-sysctl.service\n\
          # Programs that come in extension images, and a clock that certificates can be checked by.\n\
          After=systemd-sysext.service time-sync.target\n\
+         {afterwards}\
          \n\
          [Service]\n\
          Type=oneshot\n\
@@ -181,12 +185,15 @@ pub(super) fn bootstrap(config: &NodeConfig, instance: &Instance, plan: &mut Pla
         mode: 0o700,
         owner: Owner::root(),
     }));
+    if let Some(message) = message {
+        plan.items.push(file("final_message", super::FINAL_MESSAGE.to_owned(), message.as_bytes(), 0o600));
+    }
     for script in &config.scripts {
         let path = format!("{SCRIPTS}/{}", script.name);
         plan.items.push(file(&script.place, path, script.content.expose(), 0o700));
     }
     plan.items.push(file("runcmd", SCRIPT.to_owned(), script(PRELUDE, lines), 0o700));
-    plan.bootstrap = Some(Bootstrap { unit: UNIT.to_owned() });
+    plan.bootstrap = Some(Bootstrap { unit: UNIT.to_owned(), permit: SCRIPT.to_owned() });
 }
 
 /// The state's directories, and cloud-init's helper where a command calls it.

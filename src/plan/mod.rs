@@ -3,7 +3,10 @@
 
 pub mod kubeadm;
 pub mod network;
+mod system;
 mod users;
+
+pub use system::FINAL_MESSAGE;
 
 use crate::model::config::{NodeConfig, Ntp};
 use crate::model::instance::Instance;
@@ -28,17 +31,34 @@ pub fn node(config: &NodeConfig, instance: &Instance) -> Plan {
     plan.items.extend(config.hostname.clone().map(Item::Hostname));
     kubeadm::bootcmd(config, instance, &mut plan);
     users::users(&config.users, &mut plan);
-    files(config, &mut plan);
+    files(config, instance, &mut plan);
     plan.items.extend(config.ntp.iter().filter_map(ntp));
+    system::items(config, &mut plan);
     kubeadm::bootstrap(config, instance, &mut plan);
     plan
 }
 
+/// The unit that systemd knows a path by
+/// ([systemd.unit(5)](https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html#String%20Escaping%20for%20Inclusion%20in%20Unit%20Names)).
+pub fn unit_name(path: &str, suffix: &str) -> String {
+    let mut name = String::new();
+    for (i, byte) in path.trim_matches('/').bytes().enumerate() {
+        match byte {
+            b'/' => name.push('-'),
+            b'.' if i == 0 => name.push_str("\\x2e"),
+            b if b.is_ascii_alphanumeric() || b":_.".contains(&b) => name.push(char::from(b)),
+            b => name.push_str(&format!("\\x{b:02x}")),
+        }
+    }
+    let name = if name.is_empty() { "-" } else { &name };
+    format!("{name}.{suffix}")
+}
+
 /// Files, each path once: an entry that appends to one that comes before it makes one file of both, so that a second
 /// run finds what it looks for.
-fn files(config: &NodeConfig, plan: &mut Plan) {
+fn files(config: &NodeConfig, instance: &Instance, plan: &mut Plan) {
     let mut files: Vec<File> = Vec::new();
-    for spec in &config.files {
+    for spec in system::hosts(config, instance).iter().chain(&config.files) {
         let file = File {
             place: spec.place.clone(),
             path: spec.path.clone(),

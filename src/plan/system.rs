@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the machine has once, as the files and units that Flatcar's programs read.
+
+use super::{STATE_DIR, UNIT_DIR};
+use crate::model::config::{EtcHosts, FileSpec, NodeConfig, Owner, PhoneHome, PowerMode, PowerState, Swap};
+use crate::model::instance::Instance;
+use crate::model::plan::{File, Item, Plan};
+use crate::model::secret::Secret;
+
+/// The unit that adds certificates to the machine's store. Flatcar's own runs only where the store was added to before.
+const CERTIFICATES_UNIT: &str = "footplate-certificates.service";
+
+/// The unit that tells somebody of the machine.
+const PHONE_HOME_UNIT: &str = "footplate-phone-home.service";
+
+/// The unit that reboots the machine or switches it off.
+const POWER_UNIT: &str = "footplate-power-state.service";
+
+/// The unit that makes the swap file.
+const SWAP_UNIT: &str = "footplate-swapfile.service";
+
+/// What curl sends, and where to.
+const PHONE_HOME_CONFIG: &str = "/var/lib/footplate/phone-home.curl";
+
+/// What is written to the console once the bootstrap succeeded.
+pub const FINAL_MESSAGE: &str = "/run/footplate/final-message";
+
+const WRITTEN: &str = "# Written by footplate from the bootstrap data.\n";
+
+fn file(place: &str, path: impl Into<String>, content: impl Into<Vec<u8>>) -> File {
+    File { place: place.to_owned(), ..File::ours(path, content) }
+}
+
+/// A unit of ours that starts with `target`.
+fn unit(place: &str, name: &str, text: String, target: Option<&str>) -> Vec<Item> {
+    let path = format!("{UNIT_DIR}/{name}");
+    let link = target
+        .map(|target| Item::Link { path: format!("{UNIT_DIR}/{target}.wants/{name}"), target: path.clone() });
+    [Item::File(file(place, path.clone(), text))].into_iter().chain(link).collect()
+}
+
+/// A word of a unit file, quoted as systemd.syntax(7) and, for `$`, systemd.service(5) say.
+fn quoted(text: &str) -> String {
+    let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{}\"", text.replace('%', "%%").replace('$', "$$"))
+}
+
+/// The machine's settings, in the order of their keys.
+pub(super) fn items(config: &NodeConfig, plan: &mut Plan) {
+    let system = &config.system;
+    certificates(&system.certificates, plan);
+    if let Some(locale) = &system.locale {
+        plan.items.push(Item::File(file("locale", "/etc/locale.conf", format!("LANG={locale}\n"))));
+    }
+    if let Some(resolver) = &system.resolver {
+        let mut text = format!("{WRITTEN}[Resolve]\n");
+        for (key, words) in [("DNS", &resolver.servers), ("Domains", &resolver.domains)] {
+            if !words.is_empty() {
+                text += &format!("{key}={}\n", words.join(" "));
+            }
+        }
+        let mut file = file("resolv_conf", "/etc/systemd/resolved.conf.d/50-footplate.conf", text);
+        file.restart = Some("systemd-resolved.service");
+        plan.items.push(Item::File(file));
+    }
+    if let Some(taken) = system.password_login {
+        let text = format!("{WRITTEN}PasswordAuthentication {}\n", if taken { "yes" } else { "no" });
+        // sshd takes the first value that it meets, and is started anew for each connection.
+        plan.items.push(Item::File(file("ssh_pwauth", "/etc/ssh/sshd_config.d/10-footplate.conf", text)));
+    }
+    if let Some(swap) = &system.swap {
+        swap_file(swap, plan);
+    }
+    if let Some(zone) = &system.timezone {
+        let target = format!("../usr/share/zoneinfo/{zone}");
+        plan.items.push(Item::Link { path: "/etc/localtime".to_owned(), target });
+    }
+}
+
+fn certificates(certificates: &[String], plan: &mut Plan) {
+    if certificates.is_empty() {
+        return;
+    }
+    let text = format!(
+        "{WRITTEN}\
+         [Unit]\n\
+         Description=Certificates of the bootstrap data into the machine's store\n\
+         # Programs read the store when they start.\n\
+         Before=containerd.service docker.service kubelet.service kubeadm.service\n\
+         \n\
+         [Service]\n\
+         Type=oneshot\n\
+         # /etc/ssl/certs/*.pem and the image's own, which a new image may have more of, become one bundle.\n\
+         ExecStart=/usr/sbin/update-ca-certificates\n\
+         \n\
+         [Install]\n\
+         WantedBy=multi-user.target\n"
+    );
+    plan.items.extend(unit("ca_certs", CERTIFICATES_UNIT, text, Some("multi-user.target")));
+    for (i, certificate) in certificates.iter().enumerate() {
+        let path = format!("/etc/ssl/certs/footplate-{}.pem", i + 1);
+        let mut file = file("ca_certs", path, certificate.as_bytes());
+        file.restart = Some(CERTIFICATES_UNIT);
+        plan.items.push(Item::File(file));
+    }
+}
+
+fn swap_file(swap: &Swap, plan: &mut Plan) {
+    let Swap { path, bytes } = swap;
+    let name = super::unit_name(path, "swap");
+    let path = path.replace('%', "%%");
+    let make = format!(
+        "{WRITTEN}\
+         [Unit]\n\
+         Description=Make the swap file\n\
+         DefaultDependencies=no\n\
+         ConditionPathExists=!{path}\n\
+         RequiresMountsFor={path}\n\
+         Before={name}\n\
+         \n\
+         [Service]\n\
+         Type=oneshot\n\
+         # Memory is nobody else's to read.\n\
+         UMask=0077\n\
+         ExecStart=/usr/bin/truncate --size=0 {path}.new\n\
+         # btrfs swaps only to files that it does not copy; other filesystems refuse the flag.\n\
+         ExecStart=-/usr/bin/chattr +C {path}.new\n\
+         ExecStart=/usr/bin/fallocate --length={bytes} {path}.new\n\
+         ExecStart=/usr/sbin/mkswap {path}.new\n\
+         # Under its name it is whole.\n\
+         ExecStart=/usr/bin/mv {path}.new {path}\n"
+    );
+    let on = format!(
+        "{WRITTEN}\
+         [Unit]\n\
+         Description=Swap file\n\
+         Requires={SWAP_UNIT}\n\
+         After={SWAP_UNIT}\n\
+         \n\
+         [Swap]\n\
+         What={path}\n\
+         \n\
+         [Install]\n\
+         WantedBy=swap.target\n"
+    );
+    plan.items.extend(unit("swap", SWAP_UNIT, make, None));
+    plan.items.extend(unit("swap", &name, on, Some("swap.target")));
+    plan.items.push(Item::Run { unit: name, reason: "the bootstrap data's swap" });
+}
+
+/// `/etc/hosts` as `manage_etc_hosts` wants it: before the data's own files, which may add to it.
+pub(super) fn hosts(config: &NodeConfig, instance: &Instance) -> Option<FileSpec> {
+    let kind = config.system.etc_hosts?;
+    let short = config.hostname.as_deref().or(instance.short_hostname())?;
+    let dotted = instance.hostname.as_deref().filter(|h| h.contains('.') && config.hostname.is_none());
+    let names = match config.system.fqdn.as_deref().or(dotted).filter(|f| *f != short) {
+        Some(fqdn) => format!("{fqdn} {short}"),
+        None => short.to_owned(),
+    };
+    let line = format!("127.0.1.1 {names}\n");
+    let whole = format!(
+        "{WRITTEN}{line}127.0.0.1 localhost\n\n::1 localhost ip6-localhost ip6-loopback\nff02::1 ip6-allnodes\nff02::2 ip6-allrouters\n"
+    );
+    Some(FileSpec {
+        place: "manage_etc_hosts".to_owned(),
+        path: "/etc/hosts".to_owned(),
+        content: Secret::new(if kind == EtcHosts::Whole { whole } else { line }),
+        owner: Owner::root(),
+        mode: 0o644,
+        append: kind == EtcHosts::Line,
+    })
+}
+
+/// Units that run once the bootstrap succeeded, in the order in which they run.
+pub(super) fn afterwards(config: &NodeConfig, instance: &Instance, plan: &mut Plan) -> Vec<&'static str> {
+    let mut units = Vec::new();
+    if let Some(phone_home) = &config.system.phone_home {
+        plan.items.extend(tell(phone_home, config, instance));
+        units.push(PHONE_HOME_UNIT);
+    }
+    if let Some(power) = &config.system.power_state {
+        plan.items.extend(unit("power_state", POWER_UNIT, power_unit(power), None));
+        units.push(POWER_UNIT);
+    }
+    units
+}
+
+/// A request by curl: it is in every Flatcar, tries again and knows TLS. What it sends stands in a file, since a URL may
+/// hold a token, and command lines are everybody's to read.
+fn tell(phone_home: &PhoneHome, config: &NodeConfig, instance: &Instance) -> Vec<Item> {
+    let hostname = config.hostname.as_deref().or(instance.short_hostname()).unwrap_or_default();
+    let fqdn = config.system.fqdn.as_deref().or(instance.hostname.as_deref()).unwrap_or(hostname);
+    let escaped = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+    let url = String::from_utf8_lossy(phone_home.url.expose()).replace("$INSTANCE_ID", &instance.instance_id);
+    let mut text = format!("url = \"{}\"\n", escaped(&url));
+    for post in &phone_home.posts {
+        let value = match post.as_str() {
+            "instance_id" => format!("={}", instance.instance_id),
+            "hostname" => format!("={hostname}"),
+            "fqdn" => format!("={fqdn}"),
+            key => format!("@/etc/ssh/ssh_host_{}_key.pub", key.trim_start_matches("pub_key_")),
+        };
+        text += &format!("data-urlencode = \"{post}{}\"\n", escaped(&value));
+    }
+    text += &format!(
+        "retry = {}\nretry-all-errors\nfail\nsilent\nshow-error\nmax-time = 60\n",
+        phone_home.tries - 1
+    );
+    let unit_text = format!(
+        "{WRITTEN}\
+         [Unit]\n\
+         Description=Tell of this machine once its bootstrap succeeded\n\
+         # The host keys that it sends.\n\
+         After=sshd-keygen.service\n\
+         \n\
+         [Service]\n\
+         Type=oneshot\n\
+         ExecStart=/usr/bin/curl --config {PHONE_HOME_CONFIG}\n\
+         # The URL may hold a token that is good for once.\n\
+         ExecStopPost=/usr/bin/rm --force {PHONE_HOME_CONFIG}\n"
+    );
+    let mut items = unit("phone_home", PHONE_HOME_UNIT, unit_text, None);
+    let directory =
+        crate::model::plan::Directory { path: STATE_DIR.to_owned(), mode: 0o700, owner: Owner::root() };
+    items.push(Item::Directory(directory));
+    items.push(Item::File(file("phone_home", PHONE_HOME_CONFIG, text).mode(0o600)));
+    items
+}
+
+fn power_unit(power: &PowerState) -> String {
+    let how = match power.mode {
+        PowerMode::Reboot => "--reboot",
+        PowerMode::PowerOff => "--poweroff",
+        PowerMode::Halt => "--halt",
+    };
+    let message = power.message.as_deref().map(|m| format!(" {}", quoted(m))).unwrap_or_default();
+    format!(
+        "{WRITTEN}\
+         [Unit]\n\
+         Description=Power state of the bootstrap data\n\
+         After={PHONE_HOME_UNIT}\n\
+         \n\
+         [Service]\n\
+         Type=oneshot\n\
+         ExecStart=/usr/sbin/shutdown {how} {}{message}\n",
+        power.delay
+    )
+}
