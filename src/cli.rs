@@ -51,6 +51,17 @@ pub enum Command {
     Capture(Capture),
     /// List the platforms, and which one this machine is and why
     Platforms(Platforms),
+    /// Install Kubernetes and the rest of a node into an image, from a lock file
+    #[command(
+        long_about = "Installs what a lock file names into an image, and the rest of a node: units, kernel settings, \
+        and what keeps Flatcar's own first-boot programs from reading Cluster API's user-data. Nothing that does not \
+        match its digest is installed, and nothing is put in use before all of it is there.",
+        after_help = "Exit codes: 64 usage; 65 does not verify; 74 could not install; 75 could not fetch."
+    )]
+    Bake(Bake),
+    /// Tell whether an image or a node is as it was baked
+    #[command(after_help = "Exit codes: 0 it is; 65 it is not.")]
+    Verify(Verify),
 }
 
 /// How a command answers.
@@ -194,6 +205,60 @@ pub struct Platforms {
     /// The source.
     #[command(flatten)]
     pub source: Source,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Which user-data an image's machines get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Flavour {
+    /// Cluster API's cloud-config, read by footplate alone: an OEM config.ign keeps Ignition from it, and
+    /// coreos-cloudinit is masked.
+    #[default]
+    CloudConfig,
+    /// Ignition, read by Flatcar's initramfs.
+    Ignition,
+}
+
+/// Arguments of `bake`.
+#[derive(Debug, Args)]
+pub struct Bake {
+    /// The lock file
+    #[arg(long, value_name = "FILE")]
+    pub lock: PathBuf,
+    /// The image's root directory
+    #[arg(long, value_name = "DIR")]
+    pub root: PathBuf,
+    /// A directory or an address with the artifacts, each by the last part of its URL
+    #[arg(long, value_name = "DIR-OR-URL")]
+    pub from: Option<String>,
+    /// Which user-data the image's machines get
+    #[arg(long, value_enum, default_value_t)]
+    pub userdata: Flavour,
+    /// Give containerd a configuration with systemd's cgroups and the pause image that this kubeadm pulls
+    #[arg(long)]
+    pub containerd_config: bool,
+    /// The pause image, instead of asking kubeadm
+    #[arg(long, value_name = "IMAGE", requires = "containerd_config")]
+    pub pause_image: Option<String>,
+    /// How many artifacts come at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub jobs: u8,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The root directory
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+    /// A lock file that is kept elsewhere, to check the image's own against
+    #[arg(long, value_name = "FILE")]
+    pub lock: Option<PathBuf>,
     /// How to answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

@@ -18,6 +18,10 @@ pub enum Stage {
     Decode,
     /// Making the node as the plan pictures it.
     Apply,
+    /// Building an image: putting its parts in place.
+    Install,
+    /// Building an image: what is there, or what came, is not what it shall be.
+    Verify,
     /// Starting the bootstrap and following it.
     Start,
     /// Telling how it went.
@@ -29,10 +33,10 @@ impl Stage {
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Usage => 64,
-            Self::Decode => 65,
+            Self::Decode | Self::Verify => 65,
             Self::Detect => 69,
             Self::Start | Self::Report => 70,
-            Self::Apply => 74,
+            Self::Apply | Self::Install => 74,
             Self::Fetch => 75,
         }
     }
@@ -46,6 +50,8 @@ impl fmt::Display for Stage {
             Self::Fetch => "fetch",
             Self::Decode => "decode",
             Self::Apply => "apply",
+            Self::Install => "install",
+            Self::Verify => "verify",
             Self::Start => "start",
             Self::Report => "report",
         })
@@ -141,6 +147,21 @@ impl Failure {
                 })
                 .collect(),
         }
+    }
+}
+
+/// Puts a stage on an error.
+pub trait In<T> {
+    /// The error as a failure of that stage.
+    ///
+    /// # Errors
+    /// The error itself.
+    fn stage(self, stage: Stage) -> Result<T, Failure>;
+}
+
+impl<T> In<T> for anyhow::Result<T> {
+    fn stage(self, stage: Stage) -> Result<T, Failure> {
+        self.map_err(|e| Failure::new(stage, e))
     }
 }
 

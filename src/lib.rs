@@ -25,6 +25,7 @@ pub mod apply;
 pub mod online;
 pub mod state;
 
+pub mod bake;
 pub mod capture;
 pub mod report;
 pub mod timeline;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The order of things: the only file that knows it.
 
+mod image;
+
 use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,7 +14,7 @@ use crate::apply::{self, Done, Outcome};
 use crate::cli::{Cli, Command, Format, Input, Provision, RenderWhat, Source, TimelineFormat};
 use crate::decode::jinja::Variables;
 use crate::decode::{self, Decoded, envelope, yaml};
-use crate::error::{Failure, Stage, WithHint as _};
+use crate::error::{Failure, In as _, Stage, WithHint as _};
 use crate::io::live::{self, Live};
 use crate::io::replay::{Capture, Replay};
 use crate::io::root::{Ids, Root};
@@ -61,17 +63,8 @@ pub fn run(cli: &Cli) -> Result<u8, Failure> {
         Command::Timeline(args) => show_timeline(args),
         Command::Capture(args) => capture(&args.source, &args.dir),
         Command::Platforms(args) => platforms(&args.source, args.format),
-    }
-}
-
-/// Puts a stage on an error.
-trait In<T> {
-    fn stage(self, stage: Stage) -> Result<T, Failure>;
-}
-
-impl<T> In<T> for Result<T> {
-    fn stage(self, stage: Stage) -> Result<T, Failure> {
-        self.map_err(|e| Failure::new(stage, e))
+        Command::Bake(args) => image::bake(args),
+        Command::Verify(args) => image::verify(args),
     }
 }
 

@@ -24,13 +24,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("timeline", &["state"]),
     // Secrets are found where the decoders find them.
     ("capture", &["decode", "io", "model"]),
+    // The rest of a node is a plan, made by the same hands.
+    ("bake", &["apply", "error", "io", "model", "plan"]),
     ("cli", &[]),
     ("log", &["io"]),
     (
         "run",
         &[
-            "apply", "capture", "cli", "decode", "error", "io", "model", "online", "plan", "provider",
-            "report", "state", "timeline",
+            "apply", "bake", "capture", "cli", "decode", "error", "io", "model", "online", "plan",
+            "provider", "report", "state", "timeline",
         ],
     ),
     ("main", &["cli", "error", "log", "run"]),

@@ -7,6 +7,7 @@
 
 pub mod drive;
 pub mod exec;
+pub mod fetch;
 pub mod guestinfo;
 pub mod live;
 pub mod replay;
@@ -97,6 +98,51 @@ pub fn console(line: &str) {
 pub fn now() -> Time {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     Time(since.map_or(0, |s| s.as_secs() as i64))
+}
+
+/// Where a person follows a command: standard error, a terminal or not.
+#[derive(Clone, Copy, Debug)]
+pub struct Console {
+    terminal: bool,
+    silent: bool,
+}
+
+impl Console {
+    /// Standard error.
+    pub fn stderr() -> Self {
+        use std::io::IsTerminal as _;
+        Self { terminal: std::io::stderr().is_terminal(), silent: false }
+    }
+
+    /// Nobody looks.
+    pub fn silent() -> Self {
+        Self { terminal: false, silent: true }
+    }
+
+    /// Whether it is a terminal, where a line can be drawn over.
+    pub fn terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// Draws the line that moves, cut to what a narrow terminal shows.
+    pub fn line(&self, text: &str) {
+        let text: String = text.chars().take(100).collect();
+        self.put(&format!("\r\x1b[K{text}"));
+    }
+
+    /// Writes a line that stays, over the one that moves.
+    pub fn event(&self, text: &str) {
+        let clear = if self.terminal { "\r\x1b[K" } else { "" };
+        self.put(&format!("{clear}{text}\n"));
+    }
+
+    fn put(&self, text: &str) {
+        use std::io::Write as _;
+        if !self.silent {
+            // Standard error that is closed can't be told so.
+            let _ = std::io::stderr().write_all(text.as_bytes());
+        }
+    }
 }
 
 /// Milliseconds since the kernel started.

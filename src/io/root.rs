@@ -15,6 +15,8 @@ pub use nix::sys::stat::SFlag;
 use nix::sys::stat::{FileStat, Mode, fchmod, fstatat, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, geteuid, symlinkat, unlinkat};
 
+mod tree;
+
 /// Symbolic links that a path may go through at its end, as the kernel allows.
 const MAX_LINKS: usize = 40;
 
@@ -47,6 +49,12 @@ pub struct Meta {
     pub uid: u32,
     /// Group.
     pub gid: u32,
+    /// Bytes.
+    pub size: u64,
+    /// Seconds since 1970 when the content last changed.
+    pub mtime: i64,
+    /// The file system's device.
+    pub device: u64,
 }
 
 impl Meta {
@@ -56,6 +64,9 @@ impl Meta {
             mode: stat.st_mode & 0o7777,
             uid: stat.st_uid,
             gid: stat.st_gid,
+            size: stat.st_size.unsigned_abs(),
+            mtime: stat.st_mtime,
+            device: stat.st_dev,
         }
     }
 

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a node consists of beside its programs, as a [`Plan`]: units, drop-ins, kernel settings, and what keeps Flatcar's own
+//! first-boot programs from reading what is not meant for them.
+
+use serde::{Deserialize, Serialize};
+
+use super::lock::Lock;
+use crate::model::plan::{File, Item, Plan};
+
+const UNIT_DIR: &str = "/etc/systemd/system";
+
+/// The socket of containerd on Flatcar, which kubeadm finds by itself.
+pub const SOCKET: &str = "unix:///run/containerd/containerd.sock";
+
+/// containerd's configuration, where the image has one of its own.
+pub const CONTAINERD_CONFIG: &str = "/etc/containerd/config.toml";
+
+/// Which user-data the machines of an image get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Userdata {
+    /// Cluster API's cloud-config, which only footplate reads.
+    #[default]
+    CloudConfig,
+    /// Ignition, which Flatcar's initramfs reads.
+    Ignition,
+}
+
+/// What an image is asked to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choices {
+    /// Its user-data.
+    pub userdata: Userdata,
+    /// containerd's configuration with this pause image; `None` leaves Flatcar's own.
+    pub pause_image: Option<String>,
+}
+
+/// A unit or drop-in: its path below [`UNIT_DIR`], its text, and the target that it is enabled in.
+struct Unit {
+    path: &'static str,
+    text: &'static str,
+    wanted_by: Option<&'static str>,
+    /// The artifact without which it has no meaning.
+    of: Option<&'static str>,
+}
+
+macro_rules! unit {
+    ($path:literal, $wanted_by:expr, $of:expr) => {
+        Unit {
+            path: $path,
+            text: include_str!(concat!("../../units/", $path)),
+            wanted_by: $wanted_by,
+            of: $of,
+        }
+    };
+}
+
+/// All units and drop-ins of an image. containerd's are told apart below.
+const UNITS: &[Unit] = &[
+    unit!("footplate-network.service", Some("sysinit.target"), None),
+    unit!("footplate.service", Some("multi-user.target"), None),
+    unit!("kubelet.service", Some("multi-user.target"), Some("kubelet")),
+    unit!("kubelet.service.d/10-kubeadm.conf", None, Some("kubelet")),
+    unit!("locksmithd.service.d/10-footplate.conf", None, None),
+    unit!("update-engine.service.d/10-footplate.conf", None, None),
+];
+
+const CONTAINERD_UNIT: Unit = unit!("containerd.service", Some("multi-user.target"), Some("containerd"));
+const CONTAINERD_DROP_IN: Unit = unit!("containerd.service.d/10-footplate.conf", None, None);
+
+/// The units of coreos-cloudinit. It knows neither jinja nor runcmd, and would apply half of a cloud-config that is meant for
+/// footplate.
+pub const COREOS_CLOUDINIT: &[&str] = &[
+    "enable-oem-cloudinit.service",
+    "oem-cloudinit.service",
+    "user-cloudinit-proc-cmdline.service",
+    "user-config-ovfenv.service",
+    "user-configdrive.service",
+    "user-configvirtfs.service",
+];
+
+/// An Ignition config that says nothing. Ignition prefers the one on the OEM partition to the platform's user-data, and would
+/// stop the boot at a cloud-config that begins with a jinja header. 3.0.0 is read by every Ignition that Flatcar ships.
+const CONFIG_IGN: &str = "{\"ignition\":{\"version\":\"3.0.0\"}}\n";
+
+/// Modules that kubeadm's preflight and every network plugin look for.
+const MODULES: &str = "# Written by footplate.\n\
+    # containerd's snapshots are of this file system.\n\
+    overlay\n\
+    # Packets of a bridge pass iptables: Services need it.\n\
+    br_netfilter\n";
+
+/// Kernel settings that Kubernetes needs.
+const SYSCTLS: &str = "# Written by footplate.\n\
+    # kubeadm's preflight asks for these: pods' packets pass bridges and are routed.\n\
+    net.bridge.bridge-nf-call-iptables = 1\n\
+    net.bridge.bridge-nf-call-ip6tables = 1\n\
+    net.ipv4.ip_forward = 1\n\
+    net.ipv6.conf.all.forwarding = 1\n\
+    # The kubelet wants them so, and refuses to start under protectKernelDefaults when they differ.\n\
+    vm.overcommit_memory = 1\n\
+    vm.panic_on_oom = 0\n\
+    kernel.panic = 10\n\
+    kernel.panic_on_oops = 1\n\
+    kernel.keys.root_maxkeys = 1000000\n\
+    kernel.keys.root_maxbytes = 25000000\n";
+
+/// The node's files and links. `oem` is the directory of the OEM partition.
+pub fn plan(lock: &Lock, choices: &Choices, oem: &str) -> Plan {
+    let mut plan = Plan::default();
+    for unit in UNITS {
+        if unit.of.is_none_or(|name| lock.artifact(name).is_some()) {
+            put_unit(unit, &mut plan);
+        }
+    }
+    let crictl = format!("# Written by footplate.\nruntime-endpoint: {SOCKET}\nimage-endpoint: {SOCKET}\n");
+    file("/etc/crictl.yaml", &crictl, &mut plan);
+    file("/etc/modules-load.d/50-footplate.conf", MODULES, &mut plan);
+    file("/etc/sysctl.d/50-footplate.conf", SYSCTLS, &mut plan);
+    if let Some(pause) = &choices.pause_image {
+        file(CONTAINERD_CONFIG, &containerd_config(pause), &mut plan);
+        let own = lock.artifact("containerd").is_some();
+        put_unit(if own { &CONTAINERD_UNIT } else { &CONTAINERD_DROP_IN }, &mut plan);
+    }
+    if choices.userdata == Userdata::CloudConfig {
+        for unit in COREOS_CLOUDINIT {
+            let path = format!("{UNIT_DIR}/{unit}");
+            plan.items.push(Item::Link { path, target: "/dev/null".to_owned() });
+        }
+        file(&format!("{oem}/config.ign"), CONFIG_IGN, &mut plan);
+    }
+    plan
+}
+
+/// containerd's configuration in version 2, which containerd 1 reads and containerd 2 still does.
+fn containerd_config(pause: &str) -> String {
+    // A pause image is a reference of a registry: letters, digits and ./:@_-
+    let pause: String =
+        pause.chars().filter(|c| c.is_ascii_alphanumeric() || "./:@_-".contains(*c)).collect();
+    format!(
+        "# Written by footplate.\n\
+         version = 2\n\
+         # What an operator adds: registries, other runtimes.\n\
+         imports = [\"/etc/containerd/conf.d/*.toml\"]\n\
+         \n\
+         [plugins.\"io.containerd.grpc.v1.cri\"]\n\
+         # The one that kubeadm pulls: with another one a node without registry has none.\n\
+         sandbox_image = \"{pause}\"\n\
+         # As in Flatcar's own configuration.\n\
+         enable_selinux = true\n\
+         \n\
+         [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc]\n\
+         runtime_type = \"io.containerd.runc.v2\"\n\
+         \n\
+         [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc.options]\n\
+         # kubeadm sets the kubelet to systemd's cgroups; two managers of one tree make a node unstable.\n\
+         SystemdCgroup = true\n"
+    )
+}
+
+fn file(path: &str, text: &str, plan: &mut Plan) {
+    plan.items.push(Item::File(File::ours(path, text)));
+}
+
+fn put_unit(unit: &Unit, plan: &mut Plan) {
+    let path = format!("{UNIT_DIR}/{}", unit.path);
+    file(&path, unit.text, plan);
+    if let Some(target) = unit.wanted_by {
+        // Links and not presets: those run on a machine's first boot only, before anything of ours.
+        plan.items
+            .push(Item::Link { path: format!("{UNIT_DIR}/{target}.wants/{}", unit.path), target: path });
+    }
+}

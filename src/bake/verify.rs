@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Tells whether an image, or a node that runs, is as it was baked.
+
+use serde::Serialize;
+
+use anyhow::Result;
+
+use super::lock::{Artifact, LOCK, Lock, OWN_ARCHITECTURE};
+use super::store::{self, CURRENT, STORE};
+use super::{RECORD, Record, baked_lock, record, with_own};
+use crate::io::exec;
+use crate::io::root::{Meta, Root};
+
+/// Directories whose content root alone may change: what is put there is run by root.
+const GUARDED: &[&str] =
+    &["/opt", "/opt/bin", "/opt/cni", "/opt/cni/bin", "/opt/footplate", STORE, "/etc/systemd/system"];
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// As it shall be.
+    Ok,
+    /// Not so.
+    Failed,
+    /// Could not be told here.
+    Skipped,
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What kind: `lock`, `content`, `link`, `owner`, `unit`, `version`, `conflict`, ….
+    pub kind: &'static str,
+    /// The path or the name that was looked at.
+    pub what: String,
+    /// How it came out.
+    pub result: Outcome,
+    /// What was found, or why it was skipped.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// All checks of an image.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// Whether none failed.
+    pub ok: bool,
+    /// How many there were.
+    pub count: usize,
+    /// How many failed.
+    pub failed: usize,
+    /// How many could not be told.
+    pub skipped: usize,
+    /// The checks.
+    pub checks: Vec<Check>,
+}
+
+#[derive(Default)]
+struct Checks(Vec<Check>);
+
+impl Checks {
+    fn put(&mut self, kind: &'static str, what: impl Into<String>, fault: Option<String>) {
+        let result = if fault.is_some() { Outcome::Failed } else { Outcome::Ok };
+        self.0.push(Check { kind, what: what.into(), result, detail: fault.unwrap_or_default() });
+    }
+
+    fn skip(&mut self, kind: &'static str, what: impl Into<String>, why: impl Into<String>) {
+        self.0.push(Check { kind, what: what.into(), result: Outcome::Skipped, detail: why.into() });
+    }
+
+    /// A check whose own reading may fail: that is a fault as well.
+    fn tried(&mut self, kind: &'static str, what: impl Into<String>, fault: Result<Option<String>>) {
+        self.put(kind, what, fault.unwrap_or_else(|error| Some(format!("{error:#}"))));
+    }
+}
+
+/// Checks a root against its own lock, or against `wanted` where the lock is kept elsewhere.
+pub fn verify(root: &Root, wanted: Option<&Lock>) -> Report {
+    let mut checks = Checks::default();
+    let lock = baked_lock(root);
+    let fault = match (&lock, wanted) {
+        (Ok(None), _) => Some("is missing: nothing was baked here".to_owned()),
+        (Ok(Some(have)), Some(wanted)) if have != wanted => {
+            Some("is not the lock it is checked against".to_owned())
+        }
+        (Ok(Some(_)), _) => None,
+        (Err(error), _) => Some(format!("{error:#}")),
+    };
+    checks.put("lock", LOCK, fault);
+    let record = record(root);
+    let fault = match &record {
+        Ok(None) => Some("is missing: a bake did not come to its end".to_owned()),
+        Ok(Some(_)) => None,
+        Err(error) => Some(format!("{error:#}")),
+    };
+    checks.put("lock", RECORD, fault);
+    let record = record.ok().flatten();
+    if let Some(lock) = wanted.cloned().or(lock.ok().flatten()) {
+        let all = with_own(&lock, record.as_ref().and_then(|r| r.footplate.as_ref()));
+        for artifact in &all.artifacts {
+            check_artifact(root, artifact, &mut checks);
+        }
+        check_versions(root, &lock, &mut checks);
+    }
+    for path in [LOCK, RECORD] {
+        check_owner(root, path, Some(0o644), &mut checks);
+    }
+    if let Some(record) = &record {
+        check_record(root, record, &mut checks);
+    }
+    for path in GUARDED {
+        if root.meta(path).is_ok_and(|m| m.is_some()) {
+            check_owner(root, path, None, &mut checks);
+        }
+    }
+    summed(checks.0)
+}
+
+fn summed(checks: Vec<Check>) -> Report {
+    let of = |outcome| checks.iter().filter(|c| c.result == outcome).count();
+    let (failed, skipped) = (of(Outcome::Failed), of(Outcome::Skipped));
+    Report { ok: failed == 0, count: checks.len(), failed, skipped, checks }
+}
+
+/// An artifact's files, its link to the version in use, and the links to its files.
+fn check_artifact(root: &Root, artifact: &Artifact, checks: &mut Checks) {
+    let called = format!("{} {}", artifact.name, artifact.version);
+    let manifest = match store::manifest(root, artifact) {
+        Ok(Some(manifest)) => manifest,
+        Ok(None) => {
+            let what = "the store holds no such artifact with the lock's digest".to_owned();
+            return checks.put("content", called, Some(what));
+        }
+        Err(error) => return checks.put("content", called, Some(format!("{error:#}"))),
+    };
+    let directory = store::directory(artifact);
+    for stored in &manifest.files {
+        let path = format!("{directory}/{}", stored.path);
+        let fault = store::fault(root, artifact, stored, true);
+        checks.tried("content", &path, fault);
+        check_owner(root, &path, u32::from_str_radix(&stored.mode, 8).ok(), checks);
+    }
+    let stranger = store::stranger(root, artifact, &manifest);
+    let fault = stranger.map(|name| name.map(|name| format!("holds {name}, which is none of the artifact")));
+    checks.tried("content", &directory, fault);
+    check_owner(root, &directory, None, checks);
+    let current = format!("{STORE}/{}/{CURRENT}", artifact.name);
+    checks.tried("link", &current, check_link(root, &current, &artifact.version));
+    for link in store::places(artifact, &manifest) {
+        let fault = store::target(root, &link).and_then(|target| check_link(root, &link.path, &target));
+        checks.tried("link", link.path, fault);
+    }
+}
+
+fn check_link(root: &Root, path: &str, target: &str) -> Result<Option<String>> {
+    Ok(match root.link_target(path)? {
+        Some(have) if have == target => None,
+        Some(have) => Some(format!("leads to {have} and not to {target}")),
+        None if root.meta_of_link(path)?.is_some() => Some("is no link".to_owned()),
+        None => Some("is missing".to_owned()),
+    })
+}
+
+/// That root owns it and nobody else may write it; with `mode`, that its bits are these.
+fn check_owner(root: &Root, path: &str, mode: Option<u32>, checks: &mut Checks) {
+    let fault = |meta: Option<Meta>| {
+        let meta = meta?;
+        if meta.uid != 0 || meta.gid != 0 {
+            return Some(format!("belongs to {}:{} and not to root", meta.uid, meta.gid));
+        }
+        match mode {
+            Some(mode) if meta.mode != mode => Some(format!("has mode {:04o} and not {mode:04o}", meta.mode)),
+            _ if meta.mode & 0o022 != 0 => {
+                Some(format!("others than root may write it: mode {:04o}", meta.mode))
+            }
+            _ => None,
+        }
+    };
+    checks.tried("owner", path, root.meta(path).map(fault));
+}
+
+/// The rest of the node.
+fn check_record(root: &Root, record: &Record, checks: &mut Checks) {
+    let kind = |path: &str| if path.starts_with("/etc/systemd/") { "unit" } else { "file" };
+    for file in &record.files {
+        let compared = root.open_file(&file.path).and_then(|have| {
+            Ok(match have {
+                None => Some("is missing".to_owned()),
+                Some(have) => (store::digest_of(have)? != file.sha256)
+                    .then(|| "its content is not what was baked".to_owned()),
+            })
+        });
+        checks.tried(kind(&file.path), &file.path, compared);
+        check_owner(root, &file.path, u32::from_str_radix(&file.mode, 8).ok(), checks);
+    }
+    for link in &record.links {
+        checks.tried(kind(&link.path), &link.path, check_link(root, &link.path, &link.target));
+    }
+}
+
+/// Programs that tell their version, how they are asked, and how the answer is read.
+const VERSIONED: &[(&str, &[&str])] = &[
+    ("kubeadm", &["version", "-o", "json"]),
+    ("kubectl", &["version", "--client", "-o", "json"]),
+    ("kubelet", &["--version"]),
+];
+
+/// What programs say of themselves, where they run here.
+fn check_versions(root: &Root, lock: &Lock, checks: &mut Checks) {
+    for (name, args) in VERSIONED {
+        let Some(artifact) = lock.artifact(name) else { continue };
+        if lock.arch != OWN_ARCHITECTURE {
+            checks.skip("version", *name, format!("a program for {} does not run here", lock.arch));
+            continue;
+        }
+        let path = format!("{}/{}", store::directory(artifact), artifact.stored_name());
+        // Only what is the lock's to the byte is run.
+        let sound = root.open_file(&path).and_then(|file| match (file, &artifact.sha256) {
+            (Some(file), Some(sha256)) => Ok(store::digest_of(file)?.eq_ignore_ascii_case(sha256)),
+            _ => Ok(false),
+        });
+        if !sound.unwrap_or(false) {
+            checks.skip("version", *name, "its content could not be verified, so it is not run");
+            continue;
+        }
+        let answer = root.outside(&path).and_then(|program| exec::answer_of(&program.path(), args));
+        match answer {
+            Ok(answer) => match said_version(&answer) {
+                Some(said) if said == artifact.version => checks.put("version", *name, None),
+                Some(said) => {
+                    checks.put("version", *name, Some(format!("says {said}, the lock {}", artifact.version)));
+                }
+                None => checks.put("version", *name, Some("does not say its version".to_owned())),
+            },
+            Err(error) => checks.put("version", *name, Some(format!("{error:#}"))),
+        }
+    }
+}
+
+/// The version in an answer: `{"clientVersion": {"gitVersion": "v1.34.1"}}` or `Kubernetes v1.34.1`.
+fn said_version(answer: &str) -> Option<String> {
+    match serde_json::from_str::<serde_json::Value>(answer) {
+        Ok(json) => Some(json.get("clientVersion")?.get("gitVersion")?.as_str()?.to_owned()),
+        Err(_) => answer.split_whitespace().last().filter(|v| v.starts_with('v')).map(str::to_owned),
+    }
+}
+
+/// The report for people: a line for each fault, and what there was.
+pub fn text(report: &Report) -> String {
+    let mut text = String::new();
+    let dot = |c: &Check| match c.result {
+        Outcome::Ok => '.',
+        Outcome::Failed => 'F',
+        Outcome::Skipped => 'S',
+    };
+    let dots: Vec<char> = report.checks.iter().map(dot).collect();
+    for line in dots.chunks(80) {
+        text.extend(line);
+        text.push('\n');
+    }
+    for check in report.checks.iter().filter(|c| c.result != Outcome::Ok) {
+        let word = if check.result == Outcome::Failed { "failed" } else { "skipped" };
+        text += &format!("{word}: {}: {}: {}\n", check.kind, check.what, check.detail);
+    }
+    text + &format!("Count: {}, Failed: {}, Skipped: {}\n", report.count, report.failed, report.skipped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::said_version;
+
+    #[test]
+    fn programs_say_their_version_in_their_own_ways() {
+        let kubeadm =
+            r#"{"clientVersion": {"major": "1", "gitVersion": "v1.34.1", "platform": "linux/amd64"}}"#;
+        assert_eq!(said_version(kubeadm).as_deref(), Some("v1.34.1"));
+        assert_eq!(said_version("Kubernetes v1.20.2\n").as_deref(), Some("v1.20.2"));
+        assert_eq!(said_version("{}"), None);
+        assert_eq!(said_version(""), None);
+    }
+}

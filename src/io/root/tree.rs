@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Whole trees below a [`Root`]: files that are streamed, directories that take another's place, removal.
+
+use std::fs::File;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, RenameFlags, openat, renameat2};
+use nix::sys::stat::{Mode, UtimensatFlags, fchmod, fstatat, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use super::{Ids, Meta, Root, dir_path, split, sync};
+
+/// How deep a tree may be that is walked: deeper than any that an image has.
+const MAX_DEPTH: usize = 64;
+
+impl Root {
+    /// Opens a file to read it as a stream; `None` where there is none.
+    ///
+    /// # Errors
+    /// It is no regular file, or can't be read.
+    pub fn open_file(&self, path: &str) -> Result<Option<File>> {
+        // Without O_NONBLOCK opening a FIFO waits for its writer.
+        let fd = match self.resolve(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK) {
+            Ok(fd) => fd,
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
+            Err(e) => bail!("{path}: {}", e.desc()),
+        };
+        let file = File::from(fd);
+        if !file.metadata().with_context(|| path.to_owned())?.is_file() {
+            bail!("{path}: is no regular file");
+        }
+        Ok(Some(file))
+    }
+
+    /// Opens a file to write at its end, made `0600` where it is missing. Its directory is there already.
+    ///
+    /// # Errors
+    /// What stands there is no regular file, or the disk refuses.
+    pub fn append_file(&self, path: &str) -> Result<File> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let (above, name) = split(path)?;
+        let parent = self.open_dir(above)?;
+        let fd = openat(&parent, name, flags, Mode::from_bits_truncate(0o600))
+            .map_err(|e| anyhow!("{path}: {}", e.desc()))?;
+        let file = File::from(fd);
+        if !file.metadata().with_context(|| path.to_owned())?.is_file() {
+            bail!("{path}: is no regular file");
+        }
+        Ok(file)
+    }
+
+    /// Gives a written file its owner, bits and time, and returns when all of it is on the disk.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn finish_file(&self, file: &File, mode: u32, ids: Ids, mtime: i64) -> Result<()> {
+        self.own(file.as_fd(), ids)?;
+        fchmod(file, Mode::from_bits_truncate(mode))?;
+        let time = TimeSpec::new(mtime, 0);
+        nix::sys::stat::futimens(file, &time, &time)?;
+        file.sync_all()?;
+        Ok(())
+    }
+
+    /// What stands at a path, a symbolic link itself included; `None` where nothing does.
+    ///
+    /// # Errors
+    /// The way to it can't be followed.
+    pub fn meta_of_link(&self, path: &str) -> Result<Option<Meta>> {
+        let (above, name) = split(path)?;
+        let Ok(parent) = self.resolve(&dir_path(above), OFlag::O_PATH | OFlag::O_DIRECTORY) else {
+            return Ok(None);
+        };
+        match fstatat(&parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(Meta::of(&stat))),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(e) => bail!("{path}: {}", e.desc()),
+        }
+    }
+
+    /// The path below the root that a path leads to, symbolic links followed; `None` where it leads to nothing.
+    ///
+    /// # Errors
+    /// The path can't be followed.
+    pub fn real(&self, path: &str) -> Result<Option<String>> {
+        match self.resolve(path, OFlag::O_PATH) {
+            Ok(fd) => self.real_path(&fd).map(Some),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+            Err(e) => bail!("{path}: {}", e.desc()),
+        }
+    }
+
+    /// Puts what stands at `from` where `to` says, in one step; what stood at `to` is then at `from`.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn exchange(&self, from: &str, to: &str) -> Result<()> {
+        let ((from_dir, from_name), (to_dir, to_name)) = (split(from)?, split(to)?);
+        let (from_dir, to_dir) = (self.open_dir(from_dir)?, self.open_dir(to_dir)?);
+        let rename = |flags| renameat2(&from_dir, from_name, &to_dir, to_name, flags);
+        let result = match rename(RenameFlags::RENAME_NOREPLACE) {
+            Err(Errno::EEXIST) => rename(RenameFlags::RENAME_EXCHANGE),
+            other => other,
+        };
+        result.map_err(|e| anyhow!("{to}: {}", e.desc()))?;
+        sync(&to_dir)
+    }
+
+    /// Removes a file or a whole directory; absent is well. Symbolic links in it are removed, not followed.
+    ///
+    /// # Errors
+    /// Something in it can't be removed, or is a mount point.
+    pub fn remove_tree(&self, path: &str) -> Result<()> {
+        let (above, name) = split(path)?;
+        let Ok(parent) = self.resolve(&dir_path(above), OFlag::O_RDONLY | OFlag::O_DIRECTORY) else {
+            return Ok(());
+        };
+        remove_at(&parent, name, MAX_DEPTH).with_context(|| path.to_owned())?;
+        sync(&parent)
+    }
+
+    /// Takes the lock of a directory for as long as the answer lives; it leaves nothing behind.
+    ///
+    /// # Errors
+    /// Another program holds it.
+    pub fn lock_dir(&self, path: &str) -> Result<Flock<OwnedFd>> {
+        let dir = self.open_dir(path)?;
+        Flock::lock(dir, FlockArg::LockExclusiveNonblock)
+            .map_err(|(_, e)| anyhow!("{path}: another footplate works there ({})", e.desc()))
+    }
+
+    /// The path by which another program, in this process's own root, reaches what stands at a path below this root. Good as
+    /// long as the answer lives.
+    ///
+    /// # Errors
+    /// Nothing stands there.
+    pub fn outside(&self, path: &str) -> Result<Outside> {
+        let fd = self.resolve(path, OFlag::O_PATH).map_err(|e| anyhow!("{path}: {}", e.desc()))?;
+        Ok(Outside(fd))
+    }
+
+    /// Sets the time of whatever stands at a path, a symbolic link itself included.
+    ///
+    /// # Errors
+    /// Nothing stands there, or the disk refuses.
+    pub fn set_mtime(&self, path: &str, mtime: i64) -> Result<()> {
+        let (above, name) = split(path)?;
+        let (parent, time) = (self.open_dir(above)?, TimeSpec::new(mtime, 0));
+        utimensat(&parent, name, &time, &time, UtimensatFlags::NoFollowSymlink)
+            .map_err(|e| anyhow!("{path}: {}", e.desc()))
+    }
+}
+
+/// A file below a root, held open.
+#[derive(Debug)]
+pub struct Outside(OwnedFd);
+
+impl Outside {
+    /// Its path for this process and its children.
+    pub fn path(&self) -> std::path::PathBuf {
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd()).into()
+    }
+}
+
+fn remove_at(parent: &OwnedFd, name: &str, depth: usize) -> Result<()> {
+    match unlinkat(parent, name, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => return Ok(()),
+        Err(Errno::EISDIR | Errno::EPERM) => {}
+        Err(e) => bail!("{name}: {}", e.desc()),
+    }
+    if depth == 0 {
+        bail!("{name}: a tree deeper than {MAX_DEPTH}");
+    }
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let dir = openat(parent, name, flags, Mode::empty()).map_err(|e| anyhow!("{name}: {}", e.desc()))?;
+    let mut names = Vec::new();
+    for entry in nix::dir::Dir::from_fd(dir.try_clone()?)?.iter() {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    for inner in names.iter().filter(|n| *n != "." && *n != "..") {
+        remove_at(&dir, inner, depth - 1)?;
+    }
+    unlinkat(parent, name, UnlinkatFlags::RemoveDir).map_err(|e| anyhow!("{name}: {}", e.desc()))
+}

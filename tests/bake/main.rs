@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Images that are baked, checked and sealed: the program run on Flatcar-like roots.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up has failed")]
+
+mod image;
+mod install;
+mod real;
+mod verify;
