@@ -62,6 +62,14 @@ pub enum Command {
     /// Tell whether an image or a node is as it was baked
     #[command(after_help = "Exit codes: 0 it is; 65 it is not.")]
     Verify(Verify),
+    /// Make an image one that has not booted
+    #[command(
+        long_about = "Removes what belongs to the one machine that built the image: machine-id, host keys, SSH keys, \
+        footplate's state, network files, logs. The next boot is a first one. Refuses an image that somebody could log \
+        in to with a password, and a member of a cluster.",
+        after_help = "Exit codes: 0 sealed; 65 refused; 74 could not be sealed."
+    )]
+    Seal(Seal),
 }
 
 /// How a command answers.
@@ -242,9 +250,23 @@ pub struct Bake {
     /// The pause image, instead of asking kubeadm
     #[arg(long, value_name = "IMAGE", requires = "containerd_config")]
     pub pause_image: Option<String>,
+    /// Bake although there is a conflict of this kind, which is then recorded; may be given more than once
+    #[arg(long, value_name = "KIND", value_parser = ["shadowed", "unit", "containerd", "foreign", "socket", "pause", "cgroup"])]
+    pub allow: Vec<String>,
     /// How many artifacts come at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
     pub jobs: u8,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Arguments of `seal`.
+#[derive(Debug, Args)]
+pub struct Seal {
+    /// The image's root directory
+    #[arg(long, value_name = "DIR")]
+    pub root: PathBuf,
     /// How to answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

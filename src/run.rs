@@ -65,6 +65,7 @@ pub fn run(cli: &Cli) -> Result<u8, Failure> {
         Command::Platforms(args) => platforms(&args.source, args.format),
         Command::Bake(args) => image::bake(args),
         Command::Verify(args) => image::verify(args),
+        Command::Seal(args) => image::seal(args),
     }
 }
 
@@ -442,6 +443,7 @@ fn provision_in(
     )?;
     recorder.warn(&decoded.findings);
     let plan = make_plan(&found, &decoded, &rendered, root)?;
+    image::lay_out(recorder, root)?;
     let outcomes = recorder.stage(
         Stage::Apply,
         |_| {

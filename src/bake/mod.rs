@@ -4,9 +4,11 @@
 //! [`lock`] says what an image holds, [`store`] brings it in and keeps it, [`node`] is the rest, [`conflicts`] what can't stand
 //! beside it, [`verify`] tells whether all is there, [`seal`] makes the image one that has not booted.
 
+pub mod conflicts;
 pub mod lock;
 pub mod node;
 pub mod progress;
+pub mod seal;
 pub mod store;
 pub mod tar;
 pub mod verify;
@@ -18,11 +20,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::apply::{self, Done};
 use crate::error::{Failure, In as _, Stage, WithHint as _};
+use crate::io::Console;
 use crate::io::exec;
 use crate::io::fetch::{self, Location};
 use crate::io::root::{Change, Root, SFlag};
 use crate::model::plan::{Item, Plan};
 use crate::plan::BINARY;
+use conflicts::{Kind, View};
 use lock::{Artifact, Install, LOCK, Lock, OWN_ARCHITECTURE};
 use node::{Choices, Userdata};
 use progress::Progress;
@@ -52,6 +56,8 @@ pub struct Order<'a> {
     pub containerd_config: bool,
     /// The pause image for it, instead of the one that kubeadm names.
     pub pause_image: Option<String>,
+    /// Kinds of conflict that are no reason to refuse.
+    pub allow: Vec<Kind>,
 }
 
 /// What was baked: what `verify` holds an image against, whichever version of footplate it is.
@@ -61,6 +67,9 @@ pub struct Record {
     pub version: u32,
     /// The flavour.
     pub userdata: Userdata,
+    /// Kinds of conflict that were allowed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed: Vec<Kind>,
     /// footplate itself, where the lock does not bring it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub footplate: Option<Artifact>,
@@ -174,42 +183,94 @@ pub fn bake(root: &Root, order: &Order<'_>, progress: &Progress) -> Result<Baked
     }
     baked.artifacts = stocked;
     let all = with_own(order.lock, own.as_ref());
-    let pause_image = pause_image(root, order).stage(Stage::Install)?;
-    let choices = Choices { userdata: order.userdata, pause_image };
-    let plan = node::plan(order.lock, &choices, oem_dir(root).stage(Stage::Install)?);
-    install(root, order, own, &all, &plan, &mut baked).stage(Stage::Install)?;
+    let wanted = wanted_pause_image(root, order.lock);
+    let choices =
+        Choices { userdata: order.userdata, pause_image: pause_image(order, &wanted).stage(Stage::Install)? };
+    let oem = oem_dir(root).stage(Stage::Install)?;
+    let plan = node::plan(order.lock, &choices, oem);
+    let links = links(root, &all).stage(Stage::Install)?;
+    let in_the_way = refuse_conflicts(root, order, &links, &plan, wanted.ok().flatten())?;
+    let new = New { own, all: &all, plan: &plan, links: &links, in_the_way: &in_the_way };
+    install(root, order, new, &mut baked).stage(Stage::Install)?;
+    if order.userdata == Userdata::CloudConfig {
+        let device = |path: &str| Ok::<_, anyhow::Error>(root.meta(path)?.map(|m| m.device));
+        if device(oem).stage(Stage::Install)? == device("/").stage(Stage::Install)? {
+            baked.notes.push(format!(
+                "{oem} is no file system of its own here: its config.ign only counts on the OEM partition"
+            ));
+        }
+    }
     Ok(baked)
 }
 
-/// Puts in use what is in the store.
-fn install(
+/// What a bake puts in use.
+struct New<'a> {
+    own: Option<Artifact>,
+    all: &'a Lock,
+    plan: &'a Plan,
+    links: &'a [Link],
+    /// Files of others that give way.
+    in_the_way: &'a [String],
+}
+
+/// Refuses what can't stand beside each other, all of it at once. Answers the files that may be replaced.
+fn refuse_conflicts(
     root: &Root,
     order: &Order<'_>,
-    own: Option<Artifact>,
-    all: &Lock,
+    links: &[Link],
     plan: &Plan,
-    baked: &mut Baked,
-) -> Result<()> {
-    // All that could refuse the plan, before anything changes.
-    apply::compare(plan, root)?;
-    let links = links(root, all)?;
-    let stale = stale(root, &links, plan)?;
-    let record = recorded(order.userdata, own, plan);
+    pause_image: Option<String>,
+) -> Result<Vec<String>, Failure> {
+    let look = || {
+        let view = View::with(root, order.lock, plan, pause_image);
+        let units: Vec<String> = plan
+            .items
+            .iter()
+            .filter_map(|item| match item {
+                Item::File(file) => Some(file.path.clone()),
+                _ => None,
+            })
+            .collect();
+        let mut found = conflicts::find(&view, links, &units)?;
+        let (foreign, paths) = conflicts::foreign(root, links, plan, record(root)?.as_ref())?;
+        found.extend(foreign);
+        found.retain(|c| !order.allow.contains(&c.kind));
+        Ok((found, paths))
+    };
+    let (found, paths) = look().stage(Stage::Install)?;
+    if found.is_empty() {
+        return Ok(paths);
+    }
+    let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let hint = "nothing was put in use; choose, and bake again: what came in stays in the store";
+    Err(anyhow!(lines.join("\n"))).hint(hint).stage(Stage::Install)
+}
+
+/// Puts in use what is in the store.
+fn install(root: &Root, order: &Order<'_>, new: New<'_>, baked: &mut Baked) -> Result<()> {
+    let stale = stale(root, new.links, new.plan)?;
+    let record = recorded(order, new.own, new.plan);
     let mut note = |path: &str, change: Change| match change {
         Change::Changed => baked.changed.push(path.to_owned()),
         Change::Unchanged => baked.unchanged += 1,
     };
-    note(LOCK, root.put(LOCK, order.bytes, 0o644, ROOT)?);
-    for artifact in &all.artifacts {
-        note(
-            &format!("{}/{}/{}", store::STORE, artifact.name, store::CURRENT),
-            store::use_version(root, artifact)?,
-        );
+    for path in new.in_the_way {
+        // A link is put over a file in one step; what the plan has, it does not put over something else.
+        if new.links.iter().all(|l| l.path != *path) {
+            root.remove_tree(path)?;
+        }
     }
-    for link in &links {
+    // All that could refuse the plan, before anything is put in use.
+    apply::compare(new.plan, root)?;
+    note(LOCK, root.put(LOCK, order.bytes, 0o644, ROOT)?);
+    for artifact in &new.all.artifacts {
+        let current = format!("{}/{}/{}", store::STORE, artifact.name, store::CURRENT);
+        note(&current, store::use_version(root, artifact)?);
+    }
+    for link in new.links {
         note(&link.path, store::put(root, link)?);
     }
-    for outcome in apply::apply(plan, root, |_| {})? {
+    for outcome in apply::apply(new.plan, root, |_| {})? {
         let change = if outcome.done == Done::Unchanged { Change::Unchanged } else { Change::Changed };
         note(outcome.what.split_once(' ').map_or("", |(_, path)| path), change);
     }
@@ -219,6 +280,23 @@ fn install(
     // The last: with it the image is what it says.
     note(RECORD, root.put(RECORD, &serde_json::to_vec_pretty(&record)?, 0o644, ROOT)?);
     Ok(())
+}
+
+/// Lays a node's programs out as its lock says, before anything needs them; `None` where the image has no lock.
+///
+/// # Errors
+/// As [`store::lay_out`].
+pub fn lay_out(root: &Root) -> Result<Option<Vec<String>>, Failure> {
+    let Some(lock) = baked_lock(root).stage(Stage::Install)? else { return Ok(None) };
+    let record = record(root).stage(Stage::Install)?;
+    let own = record.and_then(|r| r.footplate);
+    // footplate runs from what is there: it is linked, and never fetched.
+    let own_is_whole = match &own {
+        Some(own) => store::manifest(root, own).stage(Stage::Install)?.is_some(),
+        None => false,
+    };
+    let all = with_own(&lock, own.as_ref().filter(|_| own_is_whole));
+    store::lay_out(root, &all, &Progress::new(Console::silent())).map(Some)
 }
 
 /// All links of a lock whose artifacts are in the store.
@@ -275,7 +353,7 @@ fn stale(root: &Root, links: &[Link], plan: &Plan) -> Result<Vec<String>> {
     Ok(stale)
 }
 
-fn recorded(userdata: Userdata, footplate: Option<Artifact>, plan: &Plan) -> Record {
+fn recorded(order: &Order<'_>, footplate: Option<Artifact>, plan: &Plan) -> Record {
     let (mut files, mut links) = (Vec::new(), Vec::new());
     for item in &plan.items {
         match item {
@@ -291,22 +369,27 @@ fn recorded(userdata: Userdata, footplate: Option<Artifact>, plan: &Plan) -> Rec
             _ => {}
         }
     }
-    Record { version: 1, userdata, footplate, files, links }
+    let mut allowed = order.allow.clone();
+    allowed.sort();
+    allowed.dedup();
+    Record { version: 1, userdata: order.userdata, allowed, footplate, files, links }
+}
+
+/// The pause image that the lock's kubeadm pulls, where it can be asked.
+fn wanted_pause_image(root: &Root, lock: &Lock) -> Result<Option<String>> {
+    lock.artifact("kubeadm").map_or(Ok(None), |kubeadm| kubeadm_pause_image(root, lock, kubeadm))
 }
 
 /// The pause image for containerd's configuration: the one asked for, or the one that this kubeadm pulls.
-fn pause_image(root: &Root, order: &Order<'_>) -> Result<Option<String>> {
+fn pause_image(order: &Order<'_>, wanted: &Result<Option<String>>) -> Result<Option<String>> {
     if !order.containerd_config {
         return Ok(None);
     }
-    if let Some(image) = &order.pause_image {
-        return Ok(Some(image.clone()));
-    }
-    let asked = order.lock.artifact("kubeadm").map(|kubeadm| kubeadm_pause_image(root, order.lock, kubeadm));
-    match asked {
-        Some(Ok(Some(image))) => Ok(Some(image)),
-        Some(Err(error)) => Err(error).hint("name it with --pause-image"),
-        Some(Ok(None)) | None => Err(anyhow!("no kubeadm that could be asked for its pause image"))
+    match (&order.pause_image, wanted) {
+        (Some(image), _) | (None, Ok(Some(image))) => Ok(Some(image.clone())),
+        (None, Ok(None)) => Err(anyhow!("no kubeadm that could be asked for its pause image"))
+            .hint("name it with --pause-image"),
+        (None, Err(error)) => Err(anyhow!("kubeadm can't be asked for its pause image: {error:#}"))
             .hint("name it with --pause-image"),
     }
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::lock::Lock;
 use crate::model::plan::{File, Item, Plan};
 
-const UNIT_DIR: &str = "/etc/systemd/system";
+/// Where units go that win over those of `/usr`.
+pub const UNIT_DIR: &str = "/etc/systemd/system";
 
 /// The socket of containerd on Flatcar, which kubeadm finds by itself.
 pub const SOCKET: &str = "unix:///run/containerd/containerd.sock";
@@ -81,7 +82,7 @@ pub const COREOS_CLOUDINIT: &[&str] = &[
 
 /// An Ignition config that says nothing. Ignition prefers the one on the OEM partition to the platform's user-data, and would
 /// stop the boot at a cloud-config that begins with a jinja header. 3.0.0 is read by every Ignition that Flatcar ships.
-const CONFIG_IGN: &str = "{\"ignition\":{\"version\":\"3.0.0\"}}\n";
+pub const CONFIG_IGN: &str = "{\"ignition\":{\"version\":\"3.0.0\"}}\n";
 
 /// Modules that kubeadm's preflight and every network plugin look for.
 const MODULES: &str = "# Written by footplate.\n\

@@ -84,6 +84,8 @@ pub struct Link {
     pub path: String,
     /// The file, through [`CURRENT`].
     pub file: String,
+    /// The file's digest.
+    pub sha256: String,
 }
 
 /// What was done to an artifact.
@@ -588,7 +590,8 @@ pub fn places(artifact: &Artifact, manifest: &Manifest) -> Vec<Link> {
                 false => Some(install.to.clone()),
             };
             let file = format!("{STORE}/{}/{CURRENT}/{}", artifact.name, stored.path);
-            links.extend(path.map(|path| Link { path, file }));
+            let sha256 = stored.sha256.clone();
+            links.extend(path.map(|path| Link { path, file, sha256 }));
         }
     }
     links.sort();
@@ -618,6 +621,67 @@ pub fn target(root: &Root, link: &Link) -> Result<String> {
 /// Something that is no link stands in its place.
 pub fn use_version(root: &Root, artifact: &Artifact) -> Result<Change> {
     root.put_link(&format!("{STORE}/{}/{CURRENT}", artifact.name), &artifact.version)
+}
+
+/// Brings the store and the links to it into the state of a lock, looking at sizes and times only: what is missing comes from
+/// the store or from where the lock says, what is there and differs is an error. Answers the paths that were changed.
+///
+/// # Errors
+/// Something does not verify, or could not be fetched or written.
+pub fn lay_out(root: &Root, lock: &Lock, progress: &Progress) -> Result<Vec<String>, Failure> {
+    let mut missing = Vec::new();
+    for artifact in &lock.artifacts {
+        match manifest(root, artifact).stage(Stage::Install)? {
+            None => missing.push(artifact.clone()),
+            Some(manifest) => {
+                if lacks(root, artifact, &manifest)? {
+                    missing.push(artifact.clone());
+                }
+            }
+        }
+    }
+    let mut changed = Vec::new();
+    if !missing.is_empty() {
+        let missing = Lock { artifacts: missing, ..lock.clone() };
+        changed.extend(missing.artifacts.iter().map(directory));
+        stock(root, &missing, &Origin::default(), JOBS, progress)?;
+    }
+    let mut link = || -> Result<()> {
+        for artifact in &lock.artifacts {
+            let manifest =
+                manifest(root, artifact)?.with_context(|| format!("{}: is gone", artifact.name))?;
+            if use_version(root, artifact)? == Change::Changed {
+                changed.push(format!("{STORE}/{}/{CURRENT}", artifact.name));
+            }
+            for link in places(artifact, &manifest) {
+                if put(root, &link)? == Change::Changed {
+                    changed.push(link.path);
+                }
+            }
+        }
+        Ok(())
+    };
+    link().stage(Stage::Install)?;
+    Ok(changed)
+}
+
+/// Artifacts that come at once: some connections fill a link, more only break more.
+pub const JOBS: usize = 4;
+
+/// Whether a file of a stored artifact is missing. One that is there and differs is an error.
+fn lacks(root: &Root, artifact: &Artifact, manifest: &Manifest) -> Result<bool, Failure> {
+    for stored in &manifest.files {
+        let path = format!("{}/{}", directory(artifact), stored.path);
+        if root.meta_of_link(&path).stage(Stage::Install)?.is_none() {
+            return Ok(true);
+        }
+        if let Some(fault) = fault(root, artifact, stored, false).stage(Stage::Install)? {
+            return Err(anyhow!("{path}: {fault}"))
+                .hint("this node's programs are not its image's: replace the machine, and look at how that came")
+                .stage(Stage::Verify);
+        }
+    }
+    Ok(false)
 }
 
 /// Puts a link in place; a regular file of the same name gives way to it in one step.

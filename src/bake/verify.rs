@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use anyhow::Result;
 
+use super::conflicts::{self, Kind, View};
 use super::lock::{Artifact, LOCK, Lock, OWN_ARCHITECTURE};
 use super::store::{self, CURRENT, STORE};
 use super::{RECORD, Record, baked_lock, record, with_own};
@@ -102,6 +103,7 @@ pub fn verify(root: &Root, wanted: Option<&Lock>) -> Report {
             check_artifact(root, artifact, &mut checks);
         }
         check_versions(root, &lock, &mut checks);
+        check_conflicts(root, &all, record.as_ref(), &mut checks);
     }
     for path in [LOCK, RECORD] {
         check_owner(root, path, Some(0o644), &mut checks);
@@ -243,6 +245,38 @@ fn said_version(answer: &str) -> Option<String> {
     match serde_json::from_str::<serde_json::Value>(answer) {
         Ok(json) => Some(json.get("clientVersion")?.get("gitVersion")?.as_str()?.to_owned()),
         Err(_) => answer.split_whitespace().last().filter(|v| v.starts_with('v')).map(str::to_owned),
+    }
+}
+
+/// What can't stand beside what was baked. Kinds that were allowed then are told and are no fault.
+fn check_conflicts(root: &Root, lock: &Lock, record: Option<&Record>, checks: &mut Checks) {
+    let links = super::links(root, lock).unwrap_or_default();
+    let units: Vec<String> = record.iter().flat_map(|r| &r.files).map(|f| f.path.clone()).collect();
+    // kubeadm is only run when it is the lock's to the byte: its version was told then.
+    let sound = |c: &Check| c.kind == "version" && c.what == "kubeadm" && c.result == Outcome::Ok;
+    let kubeadm = lock.artifact("kubeadm").filter(|_| checks.0.iter().any(sound));
+    let pause_image = kubeadm.and_then(|k| super::kubeadm_pause_image(root, lock, k).ok().flatten());
+    let found = conflicts::find(&View::of(root, lock, pause_image), &links, &units);
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => return checks.put("conflict", "root", Some(format!("{error:#}"))),
+    };
+    for (name, kind) in Kind::ALL.iter().filter(|(_, kind)| *kind != Kind::Foreign) {
+        let allowed = record.is_some_and(|r| r.allowed.contains(kind));
+        let mut of_kind = found.iter().filter(|c| c.kind == *kind).peekable();
+        if of_kind.peek().is_none() {
+            checks.put("conflict", *name, None);
+        }
+        for conflict in of_kind {
+            match allowed {
+                true => {
+                    checks.skip("conflict", *name, format!("{}; allowed when it was baked", conflict.what))
+                }
+                false => {
+                    checks.put("conflict", *name, Some(format!("{}; {}", conflict.what, conflict.choice)))
+                }
+            }
+        }
     }
 }
 

@@ -6,13 +6,15 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::{open_root, print, print_json};
+use super::{Recorder, open_root, print, print_json};
+use crate::bake::conflicts::Kind;
 use crate::bake::lock::Lock;
 use crate::bake::node::Userdata;
 use crate::bake::progress::Progress;
 use crate::bake::{self, Order};
 use crate::cli::{self, Flavour, Format};
 use crate::error::{Failure, In as _, Stage};
+use crate::io::root::Root;
 use crate::io::{Console, live};
 
 /// Reads a lock file.
@@ -20,6 +22,22 @@ fn read_lock(path: &Path) -> Result<(Lock, Vec<u8>), Failure> {
     let bytes = live::input(path).stage(Stage::Usage)?;
     let lock = Lock::parse(&bytes).map_err(anyhow::Error::from);
     Ok((lock.with_context(|| path.display().to_string()).stage(Stage::Decode)?, bytes))
+}
+
+/// Sees that the programs of the image's lock are there, before anything needs them. Says nothing of an image without one.
+pub(super) fn lay_out(recorder: &mut Recorder<'_>, root: &Root) -> Result<(), Failure> {
+    if root.meta(bake::lock::LOCK).stage(Stage::Install)?.is_none() {
+        return Ok(());
+    }
+    let changed = recorder.stage(
+        Stage::Install,
+        |_| Ok(bake::lay_out(root)?.unwrap_or_default()),
+        |changed| format!("changed={}", changed.len()),
+    )?;
+    for path in changed {
+        log::info!("install: {path}: was missing");
+    }
+    Ok(())
 }
 
 /// `bake`
@@ -37,6 +55,11 @@ pub(super) fn bake(args: &cli::Bake) -> Result<u8, Failure> {
         },
         containerd_config: args.containerd_config,
         pause_image: args.pause_image.clone(),
+        allow: Kind::ALL
+            .iter()
+            .filter(|(name, _)| args.allow.iter().any(|a| a == name))
+            .map(|k| k.1)
+            .collect(),
     };
     let baked = bake::bake(&root, &order, &Progress::new(Console::stderr()))?;
     match args.format {
@@ -72,4 +95,23 @@ pub(super) fn verify(args: &cli::Verify) -> Result<u8, Failure> {
         Format::Text => print(&bake::verify::text(&report)),
     }
     Ok(if report.ok { 0 } else { Stage::Verify.exit_code() })
+}
+
+/// `seal`
+pub(super) fn seal(args: &cli::Seal) -> Result<u8, Failure> {
+    let root = open_root(Some(&args.root))?;
+    let sealed = bake::seal::seal(&root)?;
+    match args.format {
+        Format::Json => print_json(&json!(sealed)),
+        Format::Text => {
+            let mut text = String::new();
+            let lines = [("removed", &sealed.removed), ("written", &sealed.written), ("note", &sealed.notes)];
+            for (word, items) in lines {
+                text.extend(items.iter().map(|item| format!("{word}: {item}\n")));
+            }
+            print(&text);
+            print("sealed: the next boot is a first one\n");
+        }
+    }
+    Ok(0)
 }

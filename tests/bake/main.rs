@@ -3,7 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up has failed")]
 
+mod conflicts;
+mod first_boot;
 mod image;
 mod install;
 mod real;
+mod seal;
 mod verify;

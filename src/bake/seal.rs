@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Makes an image one that has not booted: nothing of the machine that built it is left, and the next boot is a first one.
+
+use anyhow::{Result, anyhow, bail};
+use serde::Serialize;
+
+use super::node::{CONFIG_IGN, Userdata};
+use super::store::ROOT;
+use super::{oem_dir, record};
+use crate::error::{Failure, In as _, Stage, WithHint as _};
+use crate::io::root::{Change, Root, SFlag};
+use crate::plan::kubeadm::KUBELET_CONF;
+use crate::plan::{RUN_DIR, STATE_DIR};
+
+/// Most that an account file or a unit holds.
+const MAX_FILE: usize = 4 << 20;
+
+/// Files and directories of one machine, each with all that is in it.
+const OF_ONE_MACHINE: &[&str] = &[
+    // systemd takes a machine without it for one that boots the first time, and makes a new one.
+    "/etc/machine-id",
+    "/var/lib/dbus/machine-id",
+    STATE_DIR,
+    RUN_DIR,
+    "/run/metadata",
+    "/run/cluster-api",
+    // Two machines with one seed or one secret can tell each other's.
+    "/var/lib/systemd/random-seed",
+    "/var/lib/systemd/credential.secret",
+    "/var/lib/systemd/timesync",
+    "/var/lib/systemd/network",
+    // The name and the addresses of the machine that built it.
+    "/etc/hostname",
+    // image-builder leaves one with which it pulled images; a node takes it for its bootstrap data.
+    "/etc/kubeadm.yml",
+    "/etc/kubeadm.sh",
+    // What an interrupted bake left.
+    "/opt/footplate/store/.incoming",
+];
+
+/// Directories, and the beginning of the names in them that belong to one machine.
+const NAMED: &[(&str, &str)] =
+    &[("/etc/ssh", "ssh_host_"), ("/etc/systemd/network", "15-footplate-"), ("/root", ".bash_history")];
+
+/// Units that bootstrap data made.
+const BOOTSTRAP_UNITS: &[&str] = &[
+    "/etc/systemd/system/kubeadm.service",
+    "/etc/systemd/system/multi-user.target.wants/kubeadm.service",
+    "/etc/systemd/system/footplate-bootcmd.service",
+    "/etc/systemd/system/multi-user.target.wants/footplate-bootcmd.service",
+    "/etc/systemd/timesyncd.conf.d/50-footplate.conf",
+];
+
+/// The file by which Flatcar's boot loader knows a first boot, on the EFI system partition.
+const FIRST_BOOT: &str = "/boot/flatcar/first_boot";
+
+/// What was done.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Sealed {
+    /// What was removed.
+    pub removed: Vec<String>,
+    /// What was written.
+    pub written: Vec<String>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+/// Seals a root. Nothing is removed before all that could refuse it was looked at.
+///
+/// # Errors
+/// Somebody could log in to every machine made from the image, the root is a member of a cluster, or the disk refuses.
+pub fn seal(root: &Root) -> Result<Sealed, Failure> {
+    check(root).stage(Stage::Verify)?;
+    remove_all(root).stage(Stage::Install)
+}
+
+fn check(root: &Root) -> Result<()> {
+    if root.meta(KUBELET_CONF)?.is_some() {
+        return Err(anyhow!("{KUBELET_CONF}: this machine is a member of a cluster"))
+            .hint("an image of it would carry that cluster's keys: build from a machine that never joined");
+    }
+    let open = with_password(root)?;
+    if !open.is_empty() {
+        let names = open.join(", ");
+        return Err(anyhow!(
+            "{names}: can log in with a password to every machine that is made from this image"
+        ))
+        .hint("remove the account (userdel --remove) or lock its password (passwd --lock)");
+    }
+    Ok(())
+}
+
+/// Accounts with a shell and a password, an empty one included.
+fn with_password(root: &Root) -> Result<Vec<String>> {
+    let read = |path: &str| Ok::<_, anyhow::Error>(root.read(path, MAX_FILE)?.unwrap_or_default());
+    let (passwd, shadow) = (read("/etc/passwd")?, read("/etc/shadow")?);
+    let (passwd, shadow) = (String::from_utf8_lossy(&passwd), String::from_utf8_lossy(&shadow));
+    let mut open = Vec::new();
+    for account in passwd.lines() {
+        let fields: Vec<&str> = account.split(':').collect();
+        if fields.len() < 7 {
+            continue;
+        }
+        // No shell in the field means /bin/sh.
+        let shell = fields[6].rsplit('/').next().unwrap_or_default();
+        if matches!(shell, "nologin" | "false" | "sync" | "halt" | "shutdown") {
+            continue;
+        }
+        let shadowed = shadow.lines().find_map(|l| l.strip_prefix(fields[0])?.strip_prefix(':'));
+        // `x` says that the password is in shadow; without an entry there, there is none to log in with.
+        let password = match (fields[1], shadowed) {
+            ("x", Some(rest)) => rest.split(':').next().unwrap_or_default(),
+            ("x", None) => "!",
+            (own, _) => own,
+        };
+        if !password.starts_with(['!', '*']) {
+            open.push(fields[0].to_owned());
+        }
+    }
+    Ok(open)
+}
+
+fn remove_all(root: &Root) -> Result<Sealed> {
+    let mut sealed = Sealed::default();
+    let mut paths: Vec<String> = OF_ONE_MACHINE.iter().map(|p| (*p).to_owned()).collect();
+    for (dir, begins) in NAMED {
+        paths.extend(root.list(dir)?.iter().filter(|n| n.starts_with(begins)).map(|n| format!("{dir}/{n}")));
+    }
+    for path in BOOTSTRAP_UNITS {
+        // Those of an image's own keep; a link goes with its unit.
+        let text = root.read(path, MAX_FILE)?.unwrap_or_default();
+        let ours = text.starts_with(b"# Written by footplate");
+        if ours || (text.is_empty() && root.link_target(path)?.is_some()) {
+            paths.push((*path).to_owned());
+        }
+    }
+    for home in homes(root)? {
+        paths.push(format!("{home}/.ssh/authorized_keys"));
+        paths.push(format!("{home}/.ssh/authorized_keys.d"));
+        paths.push(format!("{home}/.bash_history"));
+    }
+    logs(root, "/var/log", LOG_DEPTH, &mut paths)?;
+    for path in paths {
+        if root.meta_of_link(&path)?.is_some() {
+            root.remove_tree(&path)?;
+            sealed.removed.push(path);
+        }
+    }
+    first_boot(root, &mut sealed)?;
+    oem_config(root, &mut sealed)?;
+    Ok(sealed)
+}
+
+/// Home directories of all accounts, without those that several system accounts share.
+fn homes(root: &Root) -> Result<Vec<String>> {
+    let passwd = root.read("/etc/passwd", MAX_FILE)?.unwrap_or_default();
+    let passwd = String::from_utf8_lossy(&passwd).into_owned();
+    let mut homes: Vec<String> =
+        passwd.lines().filter_map(|l| l.split(':').nth(5)).map(str::to_owned).collect();
+    homes.extend(["/root".to_owned(), "/home/core".to_owned()]);
+    homes.retain(|h| h.len() > 1 && h.starts_with('/'));
+    homes.sort();
+    homes.dedup();
+    Ok(homes)
+}
+
+/// How deep logs are looked for: the journal's are two directories down.
+const LOG_DEPTH: u32 = 4;
+
+/// Files below the logs' directory. The directories stay: programs look for theirs, but for those of a machine's journal.
+fn logs(root: &Root, dir: &str, depth: u32, paths: &mut Vec<String>) -> Result<()> {
+    if depth == 0 {
+        bail!("{dir}: deeper than logs are looked for");
+    }
+    for name in root.list(dir)? {
+        let path = format!("{dir}/{name}");
+        match root.meta_of_link(&path)?.map(|m| m.kind) {
+            Some(SFlag::S_IFDIR) if dir.ends_with("/journal") => paths.push(path),
+            Some(SFlag::S_IFDIR) => logs(root, &path, depth - 1, paths)?,
+            Some(_) => paths.push(path),
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+fn first_boot(root: &Root, sealed: &mut Sealed) -> Result<()> {
+    if root.put(FIRST_BOOT, b"", 0o644, ROOT)? == Change::Changed {
+        sealed.written.push(FIRST_BOOT.to_owned());
+    }
+    let device = |path: &str| Ok::<_, anyhow::Error>(root.meta(path)?.map(|m| m.device));
+    if device("/boot")? == device("/")? {
+        sealed.notes.push(format!(
+            "/boot is no file system of its own here: {FIRST_BOOT} only counts on the EFI system partition"
+        ));
+    }
+    Ok(())
+}
+
+/// image-builder's clean-up deletes the OEM partition's config. In the cloud-config flavour it is what keeps the boot alive.
+fn oem_config(root: &Root, sealed: &mut Sealed) -> Result<()> {
+    let path = format!("{}/config.ign", oem_dir(root)?);
+    let cloud_config = record(root)?.is_some_and(|r| r.userdata == Userdata::CloudConfig);
+    if cloud_config && root.put(&path, CONFIG_IGN.as_bytes(), 0o644, ROOT)? == Change::Changed {
+        sealed.written.push(path);
+    }
+    Ok(())
+}
