@@ -312,7 +312,7 @@ fn a_bootstrap_that_succeeds_runs_once() {
     assert_eq!(node.root.text("/var/lib/bootcmd-runs"), "node 1, 100% \"quoted\" $HOME\n");
     let journal = node.out("journal");
     let at = |text: &str| journal.find(text).unwrap_or_else(|| panic!("{text:?} is not in\n{journal}"));
-    assert!(at("Finished footplate-network.service") < at("Starting footplate.service"), "{journal}");
+    assert!(at("network: platform=nocloud") < at("detect: platform=nocloud"), "{journal}");
     assert!(at("Finished footplate-bootcmd.service") < at("file /run/kubeadm/join.yaml"), "{journal}");
     assert!(
         at("apply: changed=") < at("Starting kubeadm.service")

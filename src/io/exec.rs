@@ -63,6 +63,8 @@ pub fn answer_of(program: &Path, args: &[&str]) -> Result<String> {
 /// # Errors
 /// `journalctl` can't be run.
 pub fn journal_of(unit: &str, invocation: Option<&str>) -> Result<String> {
+    // What a unit wrote last may still be on its way to the journal; if that can't be hurried, what is there is read.
+    let _ = answer_of(Path::new("journalctl"), &["--sync"]);
     let mut command = Command::new("journalctl");
     command.args(["--no-pager", "--quiet", "--output=cat", "--boot", "--lines=400"]);
     match invocation {
