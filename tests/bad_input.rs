@@ -227,25 +227,12 @@ fn every_fault_is_told() {
 /// What is read in another branch of the pipe's future is refused by name until then: a node without its disks is not
 /// the node that was asked for.
 #[test]
-fn unsupported_formats_and_keys_are_refused_by_name() {
-    let cases = [
-        (
-            "disk_setup",
-            worker("", "disk_setup:\n  /dev/sdb:\n    layout: true\n"),
-            "disk_setup: this key is not supported",
-        ),
-        ("fs_setup", worker("", "fs_setup:\n  - device: /dev/sdb\n"), "fs_setup: this key is not supported"),
-        (
-            "mounts",
-            worker("", "mounts:\n  - [ /dev/sdb, /var/lib/etcd ]\n"),
-            "mounts: this key is not supported",
-        ),
-        (
-            "ignition",
-            format!("{{\"ignition\": {{\"version\": \"3.4.0\"}}, \"x\": \"{CANARY}\"}}"),
-            "an Ignition config: this format is not supported",
-        ),
-    ];
+fn unsupported_formats_are_refused_by_name() {
+    let cases = [(
+        "ignition",
+        format!("{{\"ignition\": {{\"version\": \"3.4.0\"}}, \"x\": \"{CANARY}\"}}"),
+        "an Ignition config: this format is not supported",
+    )];
     for (name, data, says) in cases {
         refused(name, data, DECODE, &[says]);
     }

@@ -2,12 +2,15 @@
 //! Makes a root as its [`Plan`] pictures it, and says of each thing whether it was so already.
 
 pub mod accounts;
+mod disks;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
+use crate::error::WithHint as _;
 use crate::io::live;
 use crate::io::root::{Change, Ids, Root, SFlag};
 use crate::io::systemd::Systemd;
+use crate::model::config::Partition;
 use crate::model::plan::{Directory, File, Item, Plan};
 use accounts::Accounts;
 
@@ -49,9 +52,19 @@ pub enum Done {
 pub fn compare(plan: &Plan, root: &Root) -> Result<Vec<Outcome>> {
     let mut accounts = Accounts::read(root)?;
     let (mut outcomes, mut problems) = (Vec::new(), Vec::new());
+    let mut partitioned = false;
     for item in &plan.items {
         match compare_item(item, root, &mut accounts) {
-            Ok(outcome) => outcomes.push(outcome),
+            Ok(outcome) => {
+                let changes = matches!(outcome.done, Done::Absent | Done::Changed);
+                partitioned |= matches!(item, Item::Disk(_)) && changes;
+                outcomes.push(outcome);
+            }
+            // What stands in its way now may be gone by then.
+            Err(_) if partitioned && matches!(item, Item::Filesystem(_)) => {
+                let detail = "on a disk that is partitioned anew".to_owned();
+                outcomes.push(Outcome { what: name(item), done: Done::Absent, detail });
+            }
             Err(error) => problems.push(format!("{error:#}")),
         }
     }
@@ -112,9 +125,12 @@ pub fn apply(plan: &Plan, root: &Root, mut seen: impl FnMut(&Outcome)) -> Result
     Ok(outcomes)
 }
 
-/// Steps that build on each other: users own files, files are the settings of what runs.
+/// Steps that build on each other: filesystems are on disks, users own files, files stand on what is mounted and are the settings of what runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
+    Disks,
+    Filesystems,
+    Mounts,
     Users,
     Files,
     Run,
@@ -123,6 +139,9 @@ enum Step {
 impl Step {
     fn of(item: &Item) -> Self {
         match item {
+            Item::Disk(_) => Self::Disks,
+            Item::Filesystem(_) => Self::Filesystems,
+            Item::Mounted { .. } => Self::Mounts,
             Item::User(_) => Self::Users,
             Item::Hostname(_) | Item::Directory(_) | Item::File(_) | Item::Link { .. } | Item::Absent(_) => {
                 Self::Files
@@ -141,6 +160,13 @@ fn name(item: &Item) -> String {
         Item::Link { path, .. } => format!("link {path}"),
         Item::Absent(path) => format!("no file {path}"),
         Item::User(u) => format!("user {}", u.name),
+        Item::Disk(d) => format!("disk {}", d.device),
+        Item::Filesystem(f) => match f.partition {
+            Partition::Number(number) => format!("filesystem {} partition {number}", f.device),
+            _ => format!("filesystem {}", f.device),
+        },
+        Item::Mounted { path: Some(path), .. } => format!("mount {path}"),
+        Item::Mounted { what, .. } => format!("swap {what}"),
         Item::Run { unit, .. } => format!("run {unit}"),
     }
 }
@@ -170,13 +196,35 @@ fn wanted(file: &File, have: Option<Vec<u8>>) -> Vec<u8> {
     }
 }
 
+/// What became of a disk or a filesystem, or would.
+fn on_disk(item: &Item, root: &Root, look: impl FnOnce() -> Result<disks::Todo>) -> Result<Outcome> {
+    if !root.live() {
+        let detail = "disks are the running machine's".to_owned();
+        return Ok(Outcome { what: name(item), done: Done::LeftOut, detail });
+    }
+    let todo = look()?;
+    Ok(Outcome { what: name(item), done: todo.done, detail: todo.detail })
+}
+
+/// Starts the unit of a mount or a swap device.
+fn start_mount(place: &str, unit: &str) -> Result<()> {
+    let systemd = Systemd::connect()?;
+    systemd.reload()?;
+    let job = systemd.start("StartUnit", unit)?;
+    let result = systemd.wait(job, RUN_LIMIT)?;
+    if result == "done" {
+        return Ok(());
+    }
+    Err(anyhow!("{place}: {unit} ended as {result}")).hint(format!("look at `systemctl status '{unit}'`"))
+}
+
 fn compare_item(item: &Item, root: &Root, accounts: &mut Accounts) -> Result<Outcome> {
     let absent = match item {
         Item::Hostname(_) => root.meta("/etc/hostname")?.is_none(),
         Item::Directory(Directory { path, .. }) | Item::File(File { path, .. }) => root.meta(path)?.is_none(),
         Item::Link { path, .. } => root.link_target(path)?.is_none(),
         Item::User(user) => accounts.home(&user.name).is_none(),
-        Item::Absent(_) | Item::Run { .. } => false,
+        _ => false,
     };
     let outcome = |changed: bool, detail: String| Outcome {
         what: name(item),
@@ -227,6 +275,11 @@ fn compare_item(item: &Item, root: &Root, accounts: &mut Accounts) -> Result<Out
             outcome(changed, format!("{} groups, {} keys", user.groups.len(), user.ssh_keys.len()))
         }
         Item::Run { reason, .. } => outcome(root.live(), (*reason).to_owned()),
+        Item::Disk(spec) => on_disk(item, root, || disks::disk(spec))?,
+        Item::Filesystem(spec) => on_disk(item, root, || disks::filesystem(spec))?,
+        Item::Mounted { path, what, .. } => {
+            on_disk(item, root, || Ok(disks::mounted(path.as_deref(), what)))?
+        }
     })
 }
 
@@ -288,6 +341,16 @@ fn apply_item(item: &Item, root: &Root, accounts: &mut Accounts) -> Result<Outco
             };
             outcome(item, Change::Changed, format!("{reason}{note}"))
         }
+        Item::Disk(spec) => on_disk(item, root, || disks::put_disk(spec))?,
+        Item::Filesystem(spec) => on_disk(item, root, || disks::put_filesystem(spec))?,
+        Item::Mounted { place, unit, path, what } => on_disk(item, root, || {
+            let todo = disks::mounted(path.as_deref(), what);
+            if todo.done == Done::Unchanged {
+                return Ok(todo);
+            }
+            start_mount(place, unit)?;
+            Ok(disks::Todo { done: Done::Changed, ..todo })
+        })?,
         Item::Run { reason, .. } => Outcome {
             what: name(item),
             done: Done::LeftOut,

@@ -4,6 +4,7 @@
 //! Where cloud-init loses data in silence (an unknown encoding is written raw, an unknown owner ends the list), this is
 //! an error; where YAML 1.1 trips the user (`permissions: 644`), the user's meaning is taken.
 
+mod disks;
 mod system;
 
 use super::Decoded;
@@ -20,9 +21,6 @@ enum Key {
     Read(fn(&mut Reader<'_>, &Node)),
     /// It is read with another one.
     Beside,
-    /// It would change the node in a way that is not done here, and a node without it is not the node that was asked
-    /// for.
-    Refused(&'static str),
     /// Flatcar does what it asks for.
     Done(&'static str),
     /// It has no meaning on an image without a package manager.
@@ -47,11 +45,11 @@ const KEYS: &[(&str, Key)] = &[
     ("chef", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
     ("chpasswd", Key::Beside),
     ("disable_root", Key::Beside),
-    ("disk_setup", Key::Refused("partition the disk in the image or by Ignition")),
+    ("disk_setup", Key::Read(|r, n| r.disk_setup(n))),
     ("fan", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
     ("final_message", Key::Read(|r, n| r.final_message(n))),
     ("fqdn", Key::Beside),
-    ("fs_setup", Key::Refused("make the filesystem in the image or by Ignition")),
+    ("fs_setup", Key::Read(|r, n| r.fs_setup(n))),
     ("growpart", Key::Done("Flatcar grows its root filesystem itself")),
     ("hostname", Key::Beside),
     ("landscape", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
@@ -60,7 +58,8 @@ const KEYS: &[(&str, Key)] = &[
     ("manage_etc_hosts", Key::Read(|r, n| r.manage_etc_hosts(n))),
     ("manage_resolv_conf", Key::Beside),
     ("mcollective", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
-    ("mounts", Key::Refused("write a systemd .mount unit with write_files")),
+    ("mount_default_fields", Key::Beside),
+    ("mounts", Key::Beside),
     ("ntp", Key::Read(|r, n| r.ntp(n))),
     ("output", Key::Read(|r, n| r.output(n))),
     ("package_reboot_if_required", Key::Packages("Flatcar updates itself as a whole: see update_engine")),
@@ -142,10 +141,6 @@ impl Reader<'_> {
                 Some(_) if node.is_null() => {}
                 Some(Key::Read(read)) => read(self, node),
                 Some(Key::Beside) => {}
-                Some(Key::Refused(instead)) => {
-                    self.error(name, key.pos, "this key is not supported");
-                    self.hint(*instead);
-                }
                 Some(Key::Done(how)) => {
                     self.note(name, key.pos, "nothing to do");
                     self.hint(*how);
@@ -161,6 +156,7 @@ impl Reader<'_> {
         self.ssh_authorized_keys(root);
         self.passwords(root);
         self.resolv_conf(root);
+        self.mounts(root);
     }
 
     /// A scalar's text as its author wrote it; nothing for null; an error for a list or a mapping.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The few programs that footplate runs itself.
+//! The few programs that footplate runs itself: those that know a thing better than a library that would be linked in.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -86,4 +86,79 @@ pub fn journal_of(unit: &str, invocation: Option<&str>) -> Result<String> {
     let _ = child.kill();
     child.wait().context("journalctl")?;
     Ok(String::from_utf8_lossy(&log).into_owned())
+}
+
+/// Where the system's own programs are; nothing that was added to the machine goes before them.
+const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// How a program ended, and what it said.
+pub struct Ended {
+    /// Its exit status; `None` where a signal ended it.
+    pub status: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Ended {
+    /// What it said of its failure, on one line.
+    pub fn complaint(&self) -> String {
+        let text = if self.err.trim().is_empty() { &self.out } else { &self.err };
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+        let tail = lines.len().saturating_sub(4);
+        match (self.status, lines.is_empty()) {
+            (Some(status), true) => format!("exit status {status}"),
+            (None, true) => "ended by a signal".to_owned(),
+            _ => lines[tail..].join("; "),
+        }
+    }
+}
+
+/// Runs a system program to its end with `input` at its standard input; `None` where there is no such program.
+///
+/// # Errors
+/// It can't be run, or has not ended after `limit` and was ended.
+pub fn run(program: &str, args: &[&str], input: &[u8], limit: Duration) -> Result<Option<Ended>> {
+    let child = Command::new(program)
+        .args(args)
+        .env_clear()
+        .env("PATH", PATH)
+        // What it says is read, and not only shown.
+        .env("LC_ALL", "C")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e).context(program.to_owned()),
+    };
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that does not read what it is given says why at its end.
+        let _ = stdin.write_all(input);
+    }
+    fn text(from: Option<impl std::io::Read + Send + 'static>) -> std::thread::JoinHandle<String> {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = from.map(|from| from.take(MAX_LOG).read_to_end(&mut bytes));
+            String::from_utf8_lossy(&bytes).into_owned()
+        })
+    }
+    let (out, err) = (text(child.stdout.take()), text(child.stderr.take()));
+    let deadline = Instant::now() + limit;
+    let status = loop {
+        if let Some(status) = child.try_wait().context(program.to_owned())? {
+            break status;
+        }
+        if Instant::now() >= deadline {
+            let _ = child.kill();
+            let _ = child.wait();
+            bail!("{program}: no end after {} s", limit.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let text = |thread: std::thread::JoinHandle<String>| thread.join().unwrap_or_default();
+    Ok(Some(Ended { status: status.code(), out: text(out), err: text(err) }))
 }

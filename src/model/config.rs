@@ -24,6 +24,12 @@ pub struct NodeConfig {
     pub ntp: Option<Ntp>,
     /// What the machine has once.
     pub system: System,
+    /// Disks to partition, in the data's order.
+    pub disks: Vec<DiskSpec>,
+    /// Filesystems to make, in the data's order.
+    pub filesystems: Vec<FilesystemSpec>,
+    /// Filesystems to mount, in the data's order.
+    pub mounts: Vec<MountSpec>,
 }
 
 impl NodeConfig {
@@ -235,4 +241,110 @@ pub enum PowerMode {
     PowerOff,
     /// It stands still.
     Halt,
+}
+
+/// A disk with its partitions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskSpec {
+    /// Where the data names it, `disk_setup[/dev/sdb]`.
+    pub place: String,
+    /// Its path below `/dev`.
+    pub device: String,
+    /// The kind of its table.
+    pub table: TableKind,
+    /// Its partitions.
+    pub layout: Layout,
+    /// Whether what is on it may be lost.
+    pub overwrite: bool,
+}
+
+/// The kind of a partition table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableKind {
+    /// The old one, of four partitions.
+    Mbr,
+    /// The GUID partition table.
+    Gpt,
+}
+
+/// What shall be on a disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Nothing: no table and no filesystem.
+    Remove,
+    /// Partitions, of which the last takes what is left.
+    Partitions(Vec<PartitionSpec>),
+}
+
+/// A partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionSpec {
+    /// Its part of the disk, 1 to 100.
+    pub percent: u32,
+    /// Its type as sfdisk writes it: a code without leading zeros, or a GUID in capitals.
+    pub kind: String,
+}
+
+/// A filesystem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilesystemSpec {
+    /// Where the data names it, `fs_setup[0]`.
+    pub place: String,
+    /// The disk or partition, a path below `/dev`.
+    pub device: String,
+    /// Which part of it.
+    pub partition: Partition,
+    /// `ext4`, `swap` and so on.
+    pub kind: String,
+    /// Its label.
+    pub label: Option<String>,
+    /// Whether what is there may be lost, also one that looks as wished: the plan then gives the new one a number of its
+    /// own, by which it is known again.
+    pub overwrite: bool,
+    /// A kind of filesystem that may be lost.
+    pub replace: Option<String>,
+    /// What else its program is told.
+    pub options: Vec<String>,
+    /// Its number, where it shall be one that was made for this instance.
+    pub uuid: Option<String>,
+}
+
+/// Which part of a device a filesystem goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Partition {
+    /// The device itself.
+    None,
+    /// The partition of that number.
+    Number(u32),
+    /// One that has the kind and the label, else one that is empty.
+    Auto,
+    /// One that has the kind, else one that is empty.
+    Any,
+}
+
+/// The path of a disk's partition: by-id and by-path names end in `-part1`, names that end in a digit in `p1`.
+pub fn partition_path(device: &str, number: u32) -> String {
+    let link = device.starts_with("/dev/disk/by-");
+    match device.ends_with(|c: char| c.is_ascii_digit()) {
+        _ if link => format!("{device}-part{number}"),
+        true => format!("{device}p{number}"),
+        false => format!("{device}{number}"),
+    }
+}
+
+/// A mount, or a swap device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountSpec {
+    /// Where the data names it, `mounts[0]`.
+    pub place: String,
+    /// A device's path, a network path, or a filesystem without a device.
+    pub what: String,
+    /// Where; `None` for swap.
+    pub path: Option<String>,
+    /// The filesystem, `auto` to look.
+    pub kind: String,
+    /// Options as mount(8) takes them.
+    pub options: String,
+    /// Whether it is checked before.
+    pub fsck: bool,
 }

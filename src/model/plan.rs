@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A picture of the node as it shall be.
 
-use super::config::{Owner, UserSpec};
+use super::config::{DiskSpec, FilesystemSpec, Owner, UserSpec};
 use super::secret::Secret;
 
 /// The node as it shall be. `apply` makes it so and says what it changed; nothing in it is a script.
@@ -31,6 +31,21 @@ pub enum Item {
     },
     /// Nothing stands at that path: what an earlier run of footplate left there is removed.
     Absent(String),
+    /// A disk with its partitions. Left out under `--root`: disks are the running machine's.
+    Disk(DiskSpec),
+    /// A filesystem, left out likewise.
+    Filesystem(FilesystemSpec),
+    /// A mount or a swap device in use, left out likewise.
+    Mounted {
+        /// What asked for it.
+        place: String,
+        /// Its unit.
+        unit: String,
+        /// Where; `None` for swap.
+        path: Option<String>,
+        /// What is mounted.
+        what: String,
+    },
     /// A user with its groups, home and keys.
     User(UserSpec),
     /// A systemd unit that ran to its end on this boot. Left out under `--root`, where it starts with the next boot.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Plans: model in, model out. Pure: what is to be on the machine, before anything touches it.
 
+mod disks;
 pub mod kubeadm;
 pub mod network;
 mod system;
@@ -30,6 +31,8 @@ pub fn node(config: &NodeConfig, instance: &Instance) -> Plan {
     let mut plan = Plan::default();
     plan.items.extend(config.hostname.clone().map(Item::Hostname));
     kubeadm::bootcmd(config, instance, &mut plan);
+    // What is written comes after what it is written to.
+    disks::items(config, instance, &mut plan);
     users::users(&config.users, &mut plan);
     files(config, instance, &mut plan);
     plan.items.extend(config.ntp.iter().filter_map(ntp));
