@@ -657,7 +657,11 @@ fn check(input: &Input) -> Result<u8, Failure> {
     let decoded = match decode::bootstrap_secret(&text) {
         Ok(secret) => {
             let data = secret.as_deref().unwrap_or(&bytes);
-            decode::user_data(Some(data), None, &Variables::assumed(), &mut decode::document::no_fetch)
+            let none = &mut decode::document::no_fetch;
+            let mut decoded = decode::user_data(Some(data), None, &Variables::assumed(), none);
+            decoded.findings.extend(decode::expiry::findings(&decoded.config, crate::io::now()));
+            decoded.findings.extend(decode::too_large_for(data.len()));
+            decoded
         }
         Err(finding) => Decoded { findings: vec![finding], ..Decoded::default() },
     };

@@ -4,6 +4,7 @@
 pub mod cloud_config;
 pub mod document;
 pub mod envelope;
+pub mod expiry;
 pub mod jinja;
 mod merge;
 mod mime;
@@ -246,4 +247,48 @@ pub fn bootstrap_secret(text: &str) -> Result<Option<Vec<u8>>, Finding> {
             .hint("name the Secret that Machine.spec.bootstrap.dataSecretName names"));
     };
     envelope::base64(encoded.as_bytes()).map(Some).map_err(|what| Finding::error("data.value", what))
+}
+
+/// What platforms take as user-data: whose limit, how many bytes, whether they are counted in base64, and what helps
+/// ([EC2](https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html); a value of vSphere's
+/// extraConfig as VMware's tools take it).
+const SIZES: &[(&str, usize, bool, &str)] = &[
+    (
+        "EC2",
+        16 << 10,
+        false,
+        "Cluster API's AWS provider goes round it by Secrets Manager unless insecureSkipSecretsManager is set",
+    ),
+    ("vSphere", 64 << 10, true, "let fewer or smaller files come with the bootstrap data"),
+];
+
+/// Platforms that do not take data of this size.
+pub fn too_large_for(bytes: usize) -> Vec<Finding> {
+    let sent = |base64: bool| if base64 { bytes.div_ceil(3) * 4 } else { bytes };
+    let over = SIZES.iter().filter(|(_, limit, base64, _)| sent(*base64) > *limit);
+    let tell = |(name, limit, base64, hint): &(&str, usize, bool, &str)| {
+        let how = if *base64 { " in base64" } else { "" };
+        let what = format!("{} bytes{how}, and {name} takes {limit}", sent(*base64));
+        Finding::warning("", what).hint(*hint)
+    };
+    over.map(tell).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_met_exactly() {
+        let names = |bytes| -> Vec<String> {
+            let words = |f: &Finding| {
+                f.what.split(", and ").nth(1).and_then(|w| w.split(' ').next()).map(str::to_owned)
+            };
+            too_large_for(bytes).iter().filter_map(words).collect()
+        };
+        assert_eq!(names(16 << 10), [""; 0]);
+        assert_eq!(names((16 << 10) + 1), ["EC2"]);
+        assert_eq!(names(48 << 10), ["EC2"]);
+        assert_eq!(names((48 << 10) + 1), ["EC2", "vSphere"]);
+    }
 }

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What in the data soon stops being good: certificates and bootstrap tokens.
+
+use super::envelope;
+use super::yaml;
+use crate::model::config::NodeConfig;
+use crate::model::finding::Finding;
+use crate::model::time::Time;
+
+/// Days before its end from which a certificate is told of: kubeadm renews its own at upgrades, and clusters that are
+/// not upgraded for so long are usual.
+const SOON_DAYS: i64 = 30;
+
+/// Files larger than this hold no certificate.
+const MAX_PEM: usize = 1 << 20;
+
+/// Certificates in files that have ended or soon will, and tokens in kubeadm's configuration likewise.
+pub fn findings(config: &NodeConfig, now: Time) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for file in config.files.iter().filter(|f| f.content.len() <= MAX_PEM) {
+        let Ok(text) = std::str::from_utf8(file.content.expose()) else { continue };
+        for (n, end) in certificates(text).into_iter().enumerate() {
+            let place = format!("{} ({})", file.place, file.path);
+            let which = if n == 0 { "the certificate".to_owned() } else { format!("certificate {}", n + 1) };
+            findings.extend(told(place, &which, end, now));
+        }
+        if text.contains("kubeadm.k8s.io/") {
+            for end in tokens(text) {
+                let place = format!("{} ({})", file.place, file.path);
+                findings.extend(told(place, "the bootstrap token", end, now));
+            }
+        }
+    }
+    for (n, certificate) in config.system.certificates.iter().enumerate() {
+        for end in certificates(certificate) {
+            findings.extend(told(format!("ca_certs.trusted[{n}]"), "the certificate", end, now));
+        }
+    }
+    findings
+}
+
+fn told(place: String, what: &str, end: Time, now: Time) -> Option<Finding> {
+    let days = end.days_since(now);
+    let text = match days {
+        ..0 => format!("{what} ended at {end}"),
+        0..SOON_DAYS => format!("{what} ends at {end}, in {days} days"),
+        _ => return None,
+    };
+    Some(Finding::warning(place, text).hint("renew it before the machine is made"))
+}
+
+/// When each PEM certificate of a text ends.
+fn certificates(text: &str) -> Vec<Time> {
+    let bodies = text.split("-----BEGIN CERTIFICATE-----").skip(1);
+    let bodies = bodies.filter_map(|rest| rest.split_once("-----END CERTIFICATE-----").map(|(body, _)| body));
+    bodies.filter_map(|body| not_after(&envelope::base64(body.as_bytes()).ok()?)).collect()
+}
+
+/// The end of each token that kubeadm shall make, where the configuration names it.
+fn tokens(text: &str) -> Vec<Time> {
+    let mut ends = Vec::new();
+    for document in text.split("\n---") {
+        let Ok(node) = yaml::parse(document.trim_start_matches("---")) else { continue };
+        for token in node.get("bootstrapTokens").and_then(yaml::Node::list).unwrap_or_default() {
+            ends.extend(token.get("expires").and_then(yaml::Node::text).and_then(Time::parse));
+        }
+    }
+    ends
+}
+
+/// A value of DER: its tag, what is in it, and what follows it
+/// ([X.690](https://www.itu.int/rec/T-REC-X.690), definite lengths only).
+fn value(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&tag, rest) = der.split_first()?;
+    let (&first, rest) = rest.split_first()?;
+    let (length, rest) = match usize::from(first) {
+        length @ 0..=0x7f => (length, rest),
+        // One to four bytes of length.
+        long @ 0x81..=0x84 => {
+            let (bytes, rest) = rest.split_at_checked(long - 0x80)?;
+            (bytes.iter().fold(0, |n, b| n << 8 | usize::from(*b)), rest)
+        }
+        _ => return None,
+    };
+    let (content, rest) = rest.split_at_checked(length)?;
+    Some((tag, content, rest))
+}
+
+const SEQUENCE: u8 = 0x30;
+
+/// A certificate's `notAfter` ([RFC 5280, section 4.1](https://www.rfc-editor.org/rfc/rfc5280#section-4.1)).
+fn not_after(der: &[u8]) -> Option<Time> {
+    let sequence = |der| value(der).filter(|(tag, ..)| *tag == SEQUENCE).map(|(_, content, _)| content);
+    let mut rest = sequence(sequence(der)?)?;
+    // The version, which the first one leaves out.
+    if let Some((0xa0, _, after)) = value(rest) {
+        rest = after;
+    }
+    // Serial number, signature, issuer.
+    for _ in 0..3 {
+        rest = value(rest)?.2;
+    }
+    let (_, _, after) = value(sequence(rest)?)?;
+    let (tag, text, _) = value(after)?;
+    let text = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
+    let (year, rest) = match tag {
+        // UTCTime has two digits: from 1950 to 2049.
+        0x17 => {
+            let year: i64 = text.get(..2)?.parse().ok()?;
+            (if year < 50 { 2000 + year } else { 1900 + year }, text.get(2..)?)
+        }
+        0x18 => (text.get(..4)?.parse().ok()?, text.get(4..)?),
+        _ => return None,
+    };
+    let part = |n: usize| rest.get(2 * n..2 * n + 2)?.parse::<u32>().ok().map(i64::from);
+    Time::new(year, part(0)?, part(1)?, part(2)?, part(3)?, part(4)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::config::{FileSpec, Owner};
+    use crate::model::secret::Secret;
+
+    /// Made by `openssl req -x509 -newkey ed25519 -days 3650 -subj /CN=test`; its key is lost.
+    const CERTIFICATE: &str = include_str!("../../tests/userdata/certificate.pem");
+
+    fn said(content: &str, now: &str) -> Vec<String> {
+        let file = FileSpec {
+            place: "write_files[0]".to_owned(),
+            path: "/a".to_owned(),
+            content: Secret::from(content),
+            owner: Owner::root(),
+            mode: 0o644,
+            append: false,
+        };
+        let config = NodeConfig { files: vec![file], ..NodeConfig::default() };
+        findings(&config, Time::parse(now).unwrap()).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn ends_are_told_in_time() {
+        let end = certificates(CERTIFICATE)[0];
+        let before = |days: i64| Time(end.0 - days * 86400).to_string();
+        assert_eq!(said(CERTIFICATE, &before(31)), [""; 0]);
+        assert_eq!(
+            said(CERTIFICATE, &before(3)),
+            [format!("write_files[0] (/a): the certificate ends at {end}, in 3 days")]
+        );
+        let two = CERTIFICATE.repeat(2);
+        assert_eq!(said(&two, &before(-1))[1], format!("write_files[0] (/a): certificate 2 ended at {end}"));
+        let kubeadm = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\nbootstrapTokens:\n- {token: a.b, expires: '2026-11-22T18:00:00Z'}\n";
+        let kubeadm = format!("---\nkind: ClusterConfiguration\n---\n{kubeadm}");
+        assert_eq!(
+            said(&kubeadm, "2026-11-22T18:00:01Z"),
+            ["write_files[0] (/a): the bootstrap token ended at 2026-11-22T18:00:00Z"]
+        );
+    }
+
+    #[test]
+    fn damaged_certificates_say_nothing() {
+        let der = envelope::base64(
+            CERTIFICATE.lines().filter(|l| !l.starts_with("-----")).collect::<String>().as_bytes(),
+        )
+        .unwrap();
+        let end = not_after(&der);
+        assert!(end.is_some());
+        for length in 0..der.len() {
+            assert!(not_after(&der[..length]).is_none(), "cut at {length}");
+        }
+        for i in 0..der.len() {
+            for bit in 0..8 {
+                let mut bad = der.clone();
+                bad[i] ^= 1 << bit;
+                let _ = not_after(&bad);
+            }
+        }
+    }
+}
