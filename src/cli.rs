@@ -105,6 +105,9 @@ pub struct Network {
     /// Write below this directory
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
+    /// Write networkd's files to this directory, and nothing else: for an initramfs
+    #[arg(long, value_name = "DIR", conflicts_with = "root")]
+    pub out: Option<String>,
 }
 
 /// Arguments of `provision` and `plan`.

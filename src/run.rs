@@ -19,7 +19,7 @@ use crate::io::live::{self, Live};
 use crate::io::replay::{Capture, Replay};
 use crate::io::root::{Ids, Root};
 use crate::io::systemd::{self, Systemd};
-use crate::io::{Ask, World, uptime_ms};
+use crate::io::{Ask, World, rename, uptime_ms};
 use crate::model::facts::Facts;
 use crate::model::finding::{Finding, Level};
 use crate::model::instance::Instance;
@@ -27,7 +27,7 @@ use crate::model::plan::Plan;
 use crate::model::secret::Secret;
 use crate::online;
 use crate::plan;
-use crate::plan::network::Rendered;
+use crate::plan::network::{Rendered, naming};
 use crate::provider::{self, Candidate};
 use crate::report::{self, Ended};
 use crate::state::{self, Progress, StageStatus, Status};
@@ -51,7 +51,7 @@ const PENDING: u8 = 2;
 /// What failed, in which stage.
 pub fn run(cli: &Cli) -> Result<u8, Failure> {
     match &cli.command {
-        Command::Network(args) => network(&args.source, args.root.as_deref()),
+        Command::Network(args) => network(args),
         Command::Provision(args) => provision(args),
         Command::Plan(args) => show_plan(args),
         Command::Check(input) => check(input),
@@ -128,11 +128,12 @@ impl<'a> Recorder<'a> {
     }
 
     fn warn(&mut self, findings: &[Finding]) {
-        for finding in findings.iter().filter(|f| f.level != Level::Error) {
+        for finding in findings {
             let hint = finding.hint.as_ref().map(|h| format!("; {h}")).unwrap_or_default();
             match finding.level {
-                Level::Warning => log::warn!("{finding}{hint}"),
-                _ => log::info!("{finding}{hint}"),
+                // An error that gets here concerns a part, such as one of several interfaces: the rest goes on.
+                Level::Error | Level::Warning => log::warn!("{finding}{hint}"),
+                Level::Note => log::info!("{finding}{hint}"),
             }
             self.status.warnings.push(format!("{finding}{hint}"));
         }
@@ -316,6 +317,17 @@ fn reconfigure(outcomes: &[Outcome], rendered: &Rendered, root: &Root) -> Result
     systemd::reconfigure_links(&names).stage(Stage::Apply)
 }
 
+/// NICs that should have the name of their `set-name` by now.
+fn misnamed(instance: &Instance, rendered: &Rendered) -> Vec<Finding> {
+    let renames = instance.network.iter().flat_map(|n| naming::misnamed(n, &rendered.matches));
+    let told = renames.map(|r| {
+        let what = format!("the NIC that set-name calls {} is still called {}", r.to, r.from);
+        Finding::warning("network", what)
+            .hint("its configuration is in force all the same; the next boot tries again, `journalctl -u systemd-udevd` says why not now")
+    });
+    told.collect()
+}
+
 /// The whole plan: network and name from the metadata, the rest from the bootstrap data.
 fn make_plan(found: &Found, decoded: &Decoded, rendered: &Rendered, root: &Root) -> Result<Plan, Failure> {
     let mut plan = plan::node(&decoded.config, &found.instance);
@@ -326,7 +338,7 @@ fn make_plan(found: &Found, decoded: &Decoded, rendered: &Rendered, root: &Root)
         .short_hostname()
         .filter(|_| decoded.config.hostname.is_none() && !decoded.config.system.keep_hostname && !member);
     let present = root.list(plan::network::DIR).stage(Stage::Apply)?;
-    let mut items = plan::network_items(rendered, &present, hostname);
+    let mut items = plan::network_items(rendered, plan::network::DIR, &present, hostname);
     items.append(&mut plan.items);
     plan.items = items;
     Ok(plan)
@@ -353,8 +365,9 @@ fn include(world: &dyn World, url: &str) -> Result<Option<Vec<u8>>, String> {
 
 // Commands
 
-fn network(source: &Source, root: Option<&Path>) -> Result<u8, Failure> {
-    let (world, root) = (world(source)?, open_root(root)?);
+fn network(args: &crate::cli::Network) -> Result<u8, Failure> {
+    let source = &args.source;
+    let (world, root) = (world(source)?, open_root(args.root.as_deref())?);
     let world = world.as_ref();
     let found = detect(source, world).and_then(|(facts, mut candidates)| {
         candidates.retain(|c| !c.provider.needs_network());
@@ -366,7 +379,7 @@ fn network(source: &Source, root: Option<&Path>) -> Result<u8, Failure> {
     });
     // Without a local source there is still the kernel's command line; without either, the image's default stays, and
     // provision will say what is missing.
-    let (platform, instance) = match found {
+    let (platform, mut instance) = match found {
         Ok(Some(found)) => (found.candidate.provider.id(), found.instance),
         Ok(None) => ("asked-over-the-network", Instance::default()),
         Err(failure) if failure.stage == Stage::Detect => {
@@ -375,7 +388,12 @@ fn network(source: &Source, root: Option<&Path>) -> Result<u8, Failure> {
         }
         Err(failure) => return Err(failure),
     };
-    let rendered = render(&instance, source, world, &root)?;
+    if let (Some(_), Some(network)) = (&args.out, &mut instance.network) {
+        naming::without_names(network);
+    }
+    let mut rendered = render(&instance, source, world, &root)?;
+    let dir = args.out.as_deref().unwrap_or(plan::network::DIR);
+    rendered.place_in(dir);
     let findings = [instance.findings.as_slice(), &rendered.findings].concat();
     for finding in findings.iter().filter(|f| f.level == Level::Warning) {
         log::warn!("{finding}");
@@ -384,16 +402,37 @@ fn network(source: &Source, root: Option<&Path>) -> Result<u8, Failure> {
         log::info!("network: {}: {}", matched.interface, matched.why);
     }
     let member = report::is_member(&root).stage(Stage::Apply)?;
-    let hostname = instance.short_hostname().filter(|_| !member);
+    let hostname = instance.short_hostname().filter(|_| !member && args.out.is_none());
     // Nothing is taken away on the word of nobody.
     let known = !instance.instance_id.is_empty() || !rendered.files.is_empty();
-    let present = if known { root.list(plan::network::DIR).stage(Stage::Apply)? } else { Vec::new() };
-    let plan = Plan { items: plan::network_items(&rendered, &present, hostname), bootstrap: None };
+    let present = if known { root.list(dir).stage(Stage::Apply)? } else { Vec::new() };
+    let plan = Plan { items: plan::network_items(&rendered, dir, &present, hostname), bootstrap: None };
     let outcomes = apply::apply(&plan, &root, note).stage(Stage::Apply)?;
+    if root.live() {
+        change_names_over(&instance, &rendered, world)?;
+    }
     reconfigure(&outcomes, &rendered, &root)?;
     log::info!("network: platform={platform} files={} changed={}", rendered.files.len(), changes(&outcomes));
     let failed = findings.iter().any(|f| f.level == Level::Error);
     if failed { Err(Failure::of_findings(&findings)) } else { Ok(0) }
+}
+
+/// Changes the names over that udev can't. One that stays is no reason to leave the network unconfigured: files match by
+/// address.
+fn change_names_over(instance: &Instance, rendered: &Rendered, world: &dyn World) -> Result<(), Failure> {
+    let Some(network) = &instance.network else { return Ok(()) };
+    let nics = online::nics(&online::links(world).stage(Stage::Fetch)?);
+    let renames = naming::change_over(naming::misnamed(network, &rendered.matches), &nics);
+    if renames.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<(&str, &str)> = renames.iter().map(|r| (r.from.as_str(), r.to.as_str())).collect();
+    let told: Vec<String> = renames.iter().map(|r| format!("{} is now {}", r.from, r.to)).collect();
+    match rename::change_over(&names) {
+        Ok(()) => log::info!("network: {}", told.join(", ")),
+        Err(error) => log::warn!("network: the names of set-name are taken, and stay so: {error:#}"),
+    }
+    Ok(())
 }
 
 fn changes(outcomes: &[Outcome]) -> usize {
@@ -431,8 +470,15 @@ fn provision_in(
         return Ok(code);
     }
     let rendered = render(&found.instance, &args.source, world, root)?;
-    recorder.warn(&found.instance.findings);
-    recorder.warn(&rendered.findings);
+    let findings = [found.instance.findings.as_slice(), &rendered.findings].concat();
+    if findings.iter().any(|f| f.level == Level::Error) && !rendered.usable() {
+        // The machine is up by DHCP, for a person to look at. It is not the node that was asked for.
+        return Err(Failure::of_findings(&findings));
+    }
+    recorder.warn(&findings);
+    if root.live() {
+        recorder.warn(&misnamed(&found.instance, &rendered));
+    }
     let decoded = recorder.stage(
         Stage::Decode,
         |_| {

@@ -11,6 +11,7 @@ pub mod exec;
 pub mod fetch;
 pub mod guestinfo;
 pub mod live;
+pub mod rename;
 pub mod replay;
 pub mod root;
 pub mod systemd;

@@ -95,11 +95,16 @@ fn ntp(ntp: &Ntp) -> Option<Item> {
 }
 
 /// The network as networkd's files, the machine's name, and nothing left of what an earlier config wrote: `present` are
-/// the names in networkd's directory.
-pub fn network_items(rendered: &network::Rendered, present: &[String], hostname: Option<&str>) -> Vec<Item> {
+/// the names in networkd's directory `dir`.
+pub fn network_items(
+    rendered: &network::Rendered,
+    dir: &str,
+    present: &[String],
+    hostname: Option<&str>,
+) -> Vec<Item> {
     let mut items: Vec<Item> = hostname.map(|h| Item::Hostname(h.to_owned())).into_iter().collect();
     for name in present.iter().filter(|n| n.starts_with(network::PREFIX)) {
-        let path = format!("{}/{name}", network::DIR);
+        let path = format!("{dir}/{name}");
         if rendered.files.iter().all(|f| f.path != path) {
             items.push(Item::Absent(path));
         }

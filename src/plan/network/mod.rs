@@ -8,6 +8,7 @@
 
 mod check;
 mod matching;
+pub mod naming;
 mod netdev;
 mod theirs;
 mod unit;
@@ -60,6 +61,17 @@ impl Rendered {
     /// Whether it says enough to act on; if not, the machine should keep its image's default, DHCP.
     pub fn usable(&self) -> bool {
         self.disabled || self.files.iter().any(|f| f.path.ends_with(".network"))
+    }
+}
+
+impl Rendered {
+    /// Puts the files into `dir` in place of [`DIR`].
+    pub fn place_in(&mut self, dir: &str) {
+        for file in &mut self.files {
+            if let Some(name) = file.path.strip_prefix(DIR) {
+                file.path = format!("{}{name}", dir.trim_end_matches('/'));
+            }
+        }
     }
 }
 
