@@ -90,6 +90,13 @@ fn picture(config: &NodeConfig) -> String {
             })
         })
         .collect();
+    let units = config.units.iter().flat_map(|u| {
+        let dir = format!("/etc/systemd/system/{}", u.name);
+        let main = u.contents.iter().map(|c| (dir.clone(), c.len())).collect::<Vec<_>>();
+        main.into_iter().chain(u.dropins.iter().map(move |(name, c)| (format!("{dir}.d/{name}"), c.len())))
+    });
+    let units = units.map(|(path, len)| json!({ "path": path, "content": removed(len) }));
+    let files: Vec<Json> = files.into_iter().chain(units).collect();
     let users: Vec<Json> =
         config.users.iter().map(|u| json!({ "name": u.name, "groups": u.groups })).collect();
     let lines = |lines: &[crate::model::secret::Secret]| -> Vec<String> {

@@ -40,6 +40,13 @@ pub enum Command {
     Check(Input),
     /// Show what a part of footplate makes of its input
     Render(Render),
+    /// Make kubeadm's configuration ready for this machine; run by kubeadm.service before it starts
+    #[command(
+        long_about = "Expands ${COREOS_*}, ${FOOTPLATE_*}, ${AFTERBURN_*} and {{ ds.meta_data.* }} in kubeadm's \
+        configuration, and fills in nodeRegistration.name and provider-id where they were left empty. A name without a \
+        value is an error that names it. Values come from the environment and from /run/metadata."
+    )]
+    KubeadmPrepare(KubeadmPrepare),
     /// Settle kubeadm's result and tell the platform; run by kubeadm.service when it ended
     Report(Report),
     /// Show how the bootstrap stands
@@ -147,6 +154,16 @@ pub struct Render {
 pub enum RenderWhat {
     /// A network config, or guestinfo.metadata with one, as networkd's files
     Network(Input),
+}
+
+/// Arguments of `kubeadm-prepare`.
+#[derive(Debug, Args)]
+pub struct KubeadmPrepare {
+    /// The configuration, a path below the root directory
+    pub file: String,
+    /// The machine's root directory
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
 }
 
 /// Arguments of `report`.

@@ -16,6 +16,7 @@ pub mod error;
 pub mod io;
 
 pub mod provider;
+pub mod sources;
 
 pub mod decode;
 

@@ -18,7 +18,10 @@ fn main() -> ExitCode {
         }
     };
     // What these print is their result, and nothing of the log belongs to it.
-    let quiet = !matches!(cli.command, Command::Network(_) | Command::Provision(_) | Command::Report(_));
+    let quiet = !matches!(
+        cli.command,
+        Command::KubeadmPrepare(_) | Command::Network(_) | Command::Provision(_) | Command::Report(_)
+    );
     footplate::log::init(quiet);
     match footplate::run::run(&cli) {
         Ok(code) => ExitCode::from(code),

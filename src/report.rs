@@ -7,7 +7,9 @@ use anyhow::Result;
 use crate::io::root::{Ids, Root};
 use crate::io::{console, exec, now, uptime_ms};
 use crate::plan::FINAL_MESSAGE;
-use crate::plan::kubeadm::{KUBEADM_STATUS, KUBELET_CONF, SCRIPT, SCRIPTS, SENTINEL, UNIT};
+use crate::plan::kubeadm::{
+    IGNITION_LEFTOVER, KUBEADM_STATUS, KUBELET_CONF, PREPARED, SCRIPT, SCRIPTS, SENTINEL, UNIT,
+};
 use crate::state::{self, Progress, StageStatus, Stamp, Status};
 
 const OURS: Ids = Ids { uid: Some(0), gid: Some(0) };
@@ -167,18 +169,23 @@ impl Ended {
     }
 }
 
-/// Settles the bootstrap's result: status, sentinel, stamp; removes the script. Called when the script has ended.
+/// Settles the bootstrap's result: status, sentinel, stamp; removes the script. Called when the script has ended, once or
+/// twice: image and bootstrap data may both see to it. `None` where nothing ran, or all is settled.
 ///
 /// # Errors
 /// A file can't be read or written.
-pub fn settle(root: &Root, ended: &Ended) -> Result<Status> {
+pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
     let mut status = state::read_status(root)?.unwrap_or_default();
-    // A condition that did not hold ends the unit too: nothing ran, nothing is to be told.
-    let Some(script) = root.read(SCRIPT, MAX_FILE)? else { return Ok(status) };
+    let script = root.read(SCRIPT, MAX_FILE)?;
+    // Cluster API's Ignition script always calls kubeadm, and leaves nothing but the sentinel.
+    let prepared = script.is_none() && root.stands(PREPARED)?;
+    if script.is_none() && !prepared {
+        return Ok(None);
+    }
     let recorded = root.read(KUBEADM_STATUS, MAX_FILE)?;
     let recorded: Option<i32> = recorded.and_then(|b| String::from_utf8_lossy(&b).trim().parse().ok());
     let sentinel = root.meta(SENTINEL)?.is_some();
-    let names_kubeadm = script_calls_kubeadm(&script);
+    let names_kubeadm = prepared || script.as_deref().is_some_and(script_calls_kubeadm);
     let success = match recorded {
         Some(code) => code == 0,
         // Called by its path, or by another script: the command line that Cluster API made tells.
@@ -188,6 +195,7 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Status> {
     status.kubeadm_exit_status = recorded;
     if success {
         status.state = Progress::Done;
+        (status.error, status.hint) = (None, None);
         if ended.result != "success" {
             let end = format!("commands after kubeadm ended with {} ({})", ended.status, ended.result);
             status.warnings.push(end);
@@ -196,10 +204,13 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Status> {
             put_sentinel(root)?;
         }
     } else {
-        status.state = Progress::Failed;
         if sentinel {
             root.remove(SENTINEL)?;
         }
+        // `kubeadm-prepare` said why, and nothing ran after it.
+        let said = if status.state == Progress::Failed { status.error.take() } else { None };
+        let hint = status.hint.take();
+        status.state = Progress::Failed;
         let log = exec::journal_of(UNIT, ended.invocation.as_deref()).unwrap_or_default();
         let what = match (recorded, ended.result.as_str()) {
             (Some(code), _) => format!("kubeadm failed with exit status {code}"),
@@ -210,6 +221,7 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Status> {
             (None, result) => format!("the bootstrap's commands ended with {} ({result})", ended.status),
         };
         (status.error, status.hint) = match classify(&log) {
+            _ if said.is_some() => (said, hint),
             Some((cause, cure)) => (Some(format!("{what}: {cause}")), Some(cure.to_owned())),
             None => (Some(what), Some(format!("look at `journalctl -u {UNIT}`"))),
         };
@@ -234,8 +246,12 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Status> {
         root.remove(&format!("{SCRIPTS}/{name}"))?;
     }
     root.remove(KUBEADM_STATUS)?;
+    if prepared {
+        root.remove(IGNITION_LEFTOVER)?;
+        root.remove(PREPARED)?;
+    }
     tell(root, &status)?;
-    Ok(status)
+    Ok(Some(status))
 }
 
 /// `final_message`: to the log and the console once the bootstrap succeeded. Its names are cloud-init's.

@@ -11,8 +11,11 @@ use anyhow::{Context as _, Result, anyhow};
 use serde_json::json;
 
 use crate::apply::{self, Done, Outcome};
-use crate::cli::{Cli, Command, Format, Input, Provision, RenderWhat, Source, TimelineFormat};
+use crate::cli::{
+    Cli, Command, Format, Input, KubeadmPrepare, Provision, RenderWhat, Source, TimelineFormat,
+};
 use crate::decode::jinja::Variables;
+use crate::decode::prepare::{self, Values};
 use crate::decode::{self, Decoded, envelope, yaml};
 use crate::error::{Failure, In as _, Stage, WithHint as _};
 use crate::io::live::{self, Live};
@@ -21,15 +24,17 @@ use crate::io::root::{Ids, Root};
 use crate::io::systemd::{self, Systemd};
 use crate::io::{Ask, World, rename, uptime_ms};
 use crate::model::facts::Facts;
+use crate::model::fetch::Request;
 use crate::model::finding::{Finding, Level};
 use crate::model::instance::Instance;
-use crate::model::plan::Plan;
+use crate::model::plan::{Bootstrap, Item, Plan};
 use crate::model::secret::Secret;
 use crate::online;
 use crate::plan;
 use crate::plan::network::{Rendered, naming};
 use crate::provider::{self, Candidate};
 use crate::report::{self, Ended};
+use crate::sources;
 use crate::state::{self, Progress, StageStatus, Status};
 use crate::timeline;
 
@@ -41,6 +46,13 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(60);
 
 /// How often `status --wait` looks.
 const STATUS_POLL: Duration = Duration::from_millis(200);
+
+/// What Ignition leaves when it has made a node
+/// ([operator notes](https://coreos.github.io/ignition/operator-notes/#ignition-result-file)).
+const IGNITION_RESULT: &str = "/etc/.ignition-result.json";
+
+/// Most that a file of metadata or kubeadm's configuration holds.
+const MAX_METADATA: usize = 4 << 20;
 
 /// Exit code of `plan` where something is to be done, and of `status` while the bootstrap runs.
 const PENDING: u8 = 2;
@@ -58,6 +70,7 @@ pub fn run(cli: &Cli) -> Result<u8, Failure> {
         Command::Render(args) => match &args.what {
             RenderWhat::Network(input) => render_network(input),
         },
+        Command::KubeadmPrepare(args) => prepare(args),
         Command::Report(args) => settle(&args.source),
         Command::Status(args) => show_status(args),
         Command::Timeline(args) => show_timeline(args),
@@ -339,28 +352,61 @@ fn make_plan(found: &Found, decoded: &Decoded, rendered: &Rendered, root: &Root)
         .filter(|_| decoded.config.hostname.is_none() && !decoded.config.system.keep_hostname && !member);
     let present = root.list(plan::network::DIR).stage(Stage::Apply)?;
     let mut items = plan::network_items(rendered, plan::network::DIR, &present, hostname);
+    items.extend(metadata(&found.instance, root)?);
+    // A directory that two parts of the plan need is made once.
+    plan.items.retain(|i| !matches!(i, Item::Directory(_)) || !items.contains(i));
     items.append(&mut plan.items);
     plan.items = items;
+    // Ignition's kubeadm.service starts with the boot; it is followed like the one of cloud-config.
+    let unit = format!("/etc/systemd/system/{}", plan::kubeadm::UNIT);
+    let stands = |path: &str| root.stands(path).stage(Stage::Apply);
+    if made_by_ignition(&found.instance, root)? && stands(plan::kubeadm::IGNITION_CONFIG)? && stands(&unit)? {
+        let (unit, permit) = (plan::kubeadm::UNIT, plan::kubeadm::IGNITION_CONFIG);
+        plan.bootstrap = Some(Bootstrap { unit: unit.to_owned(), permit: permit.to_owned() });
+    }
     Ok(plan)
 }
 
-fn read_user_data(found: &Found, world: &dyn World) -> Decoded {
+/// The metadata as files for those that ask for it by name.
+fn metadata(instance: &Instance, root: &Root) -> Result<Vec<Item>, Failure> {
+    let read = |path: &str| -> Result<String, Failure> {
+        let bytes = root.read(path, MAX_METADATA).stage(Stage::Apply)?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let (flatcar, coreos) = (plan::metadata::FLATCAR, plan::metadata::COREOS);
+    let linked = root.link_target(coreos).stage(Stage::Apply)?.is_some();
+    let file = !linked && root.stands(coreos).stage(Stage::Apply)?;
+    let older = if file { Some(read(coreos)?) } else { None };
+    Ok(plan::metadata::items(instance, &read(flatcar)?, older.as_deref(), linked))
+}
+
+/// Whether Ignition made this node before the system started, from the same config or from none that came this way. It
+/// is not made again then: its owner may have changed it since.
+fn made_by_ignition(instance: &Instance, root: &Root) -> Result<bool, Failure> {
+    let ignition = |data: &Secret| {
+        envelope::open(data.expose())
+            .is_ok_and(|d| decode::sniff(&d) == Some(decode::document::Kind::Ignition))
+    };
+    let result = root.meta(IGNITION_RESULT).stage(Stage::Apply)?;
+    Ok(result.is_some() && instance.user_data.as_ref().is_none_or(ignition))
+}
+
+/// What is left to be made of the bootstrap data.
+fn read_user_data(found: &Found, world: &dyn World, root: &Root) -> Result<Decoded, Failure> {
+    if found.instance.user_data.is_some() && made_by_ignition(&found.instance, root)? {
+        let note =
+            Finding::note("", "Ignition applied this config before the system started: it stays as it is");
+        return Ok(Decoded { findings: vec![note], ..Decoded::default() });
+    }
+    Ok(decode_user_data(found, world))
+}
+
+fn decode_user_data(found: &Found, world: &dyn World) -> Decoded {
     let variables = Variables::of(&found.instance, &found.facts.os);
     let bytes = |data: &'_ Option<Secret>| data.as_ref().map(|d| d.expose().to_vec());
     let (user, vendor) = (bytes(&found.instance.user_data), bytes(&found.instance.vendor_data));
-    decode::user_data(user.as_deref(), vendor.as_deref(), &variables, &mut |url| include(world, url))
-}
-
-/// Brings what an include list names.
-fn include(world: &dyn World, url: &str) -> Result<Option<Vec<u8>>, String> {
-    let Some(path) = url.strip_prefix("file://").or(url.starts_with('/').then_some(url)) else {
-        return Err("only files are included: file:///path or /path".to_owned());
-    };
-    match world.ask(Ask::File(path)) {
-        Ok(Some(data)) => Ok(Some(data)),
-        Ok(None) => Err("there is no such file".to_owned()),
-        Err(error) => Err(format!("{error:#}")),
-    }
+    let mut fetch = |request: &Request| sources::fetch(world, request).map(Some);
+    decode::user_data(user.as_deref(), vendor.as_deref(), &variables, &mut fetch)
 }
 
 // Commands
@@ -482,7 +528,7 @@ fn provision_in(
     let decoded = recorder.stage(
         Stage::Decode,
         |_| {
-            let decoded = read_user_data(&found, world);
+            let decoded = read_user_data(&found, world, root)?;
             if decoded.failed() { Err(Failure::of_findings(&decoded.findings)) } else { Ok(decoded) }
         },
         |decoded| decoded.config.summary(),
@@ -543,6 +589,9 @@ fn already_bootstrapped(
     }
     if root.live() {
         report::put_sentinel(root).stage(Stage::Apply)?;
+        // Every boot begins with /run empty.
+        let plan = Plan { items: metadata(instance, root)?, bootstrap: None };
+        apply::apply(&plan, root, note).stage(Stage::Apply)?;
     }
     log::info!("start: instance {} was bootstrapped before, nothing to do", instance.instance_id);
     notify("bootstrapped before")?;
@@ -587,9 +636,9 @@ fn start(recorder: &mut Recorder<'_>, unit: &str, root: &Root) -> Result<u8, Fai
             break status;
         }
         if Instant::now() >= deadline {
-            let status = service.exit_status.to_string();
-            let ended = Ended { result: service.result, status, invocation: None };
-            break report::settle(root, &ended).stage(Stage::Report)?;
+            let exit_status = service.exit_status.to_string();
+            let ended = Ended { result: service.result, status: exit_status, invocation: None };
+            break report::settle(root, &ended).stage(Stage::Report)?.unwrap_or(status);
         }
         std::thread::sleep(STATUS_POLL);
     };
@@ -611,9 +660,70 @@ fn outcome_of(status: &Status) -> Result<u8, Failure> {
     })
 }
 
+/// Makes kubeadm's configuration ready before Cluster API's own script, the one of its Ignition data, reads it.
+fn prepare(args: &KubeadmPrepare) -> Result<u8, Failure> {
+    let root = open_root(args.root.as_deref())?;
+    if root.stands(plan::kubeadm::SCRIPT).stage(Stage::Apply)? {
+        log::info!("kubeadm-prepare: the bootstrap is footplate's own, there is nothing to prepare");
+        return Ok(0);
+    }
+    let ours = Ids { uid: Some(0), gid: Some(0) };
+    root.put_dir(plan::RUN_DIR, 0o700, ours).stage(Stage::Apply)?;
+    root.put(plan::kubeadm::PREPARED, b"", 0o600, ours).stage(Stage::Apply)?;
+    let result = prepare_in(&args.file, &root);
+    if let Err(failure) = &result {
+        let mut status = state::read_status(&root).stage(Stage::Report)?.unwrap_or_default();
+        status.version = 1;
+        status.state = Progress::Failed;
+        status.error = Some(format!("kubeadm-prepare: {}", failure.error));
+        status.hint = failure.hint.clone();
+        status.also = failure.also.clone();
+        state::write_status(&root, &status).stage(Stage::Report)?;
+    }
+    result
+}
+
+fn prepare_in(file: &str, root: &Root) -> Result<u8, Failure> {
+    let instance_id = state::read_status(root).stage(Stage::Report)?.and_then(|s| s.instance_id);
+    let stamp = instance_id.map(|id| state::read_stamp(root, &id).stage(Stage::Apply)).transpose()?.flatten();
+    if stamp.is_some_and(|s| s.result == Progress::Failed) {
+        return Err(anyhow!("the bootstrap of this instance failed on an earlier boot"))
+            .hint("a bootstrap runs once: delete the Machine")
+            .stage(Stage::Start);
+    }
+    let mut values = Values::default();
+    // What drop-ins of the cluster's template set goes before what footplate knows.
+    for (name, value) in std::env::vars() {
+        values.add(&name, &value);
+    }
+    let read = |path: &str| root.read(path, MAX_METADATA).stage(Stage::Apply);
+    for path in [plan::metadata::OURS, plan::metadata::FLATCAR] {
+        values.add_file(&String::from_utf8_lossy(&read(path)?.unwrap_or_default()));
+    }
+    if let Some(json) = read(plan::metadata::METADATA)? {
+        values.metadata =
+            serde_json::from_slice(&json).context(plan::metadata::METADATA).stage(Stage::Apply)?;
+    }
+    let missing = || anyhow!("{file}: there is no such file");
+    let bytes = read(file)?.ok_or_else(missing).stage(Stage::Usage)?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| anyhow!("{file}: not UTF-8 text")).stage(Stage::Decode)?;
+    let (ready, done) = prepare::prepare(&text, &values).map_err(|findings| {
+        let placed = findings.into_iter().map(|f| Finding { place: file.to_owned(), ..f });
+        Failure::of_findings(&placed.collect::<Vec<_>>())
+    })?;
+    let meta = root.meta(file).stage(Stage::Apply)?;
+    let ids = meta.map_or(Ids::default(), |m| Ids { uid: Some(m.uid), gid: Some(m.gid) });
+    root.put(file, ready.as_bytes(), meta.map_or(0o600, |m| m.mode), ids).stage(Stage::Apply)?;
+    let done = if done.is_empty() { "nothing to do".to_owned() } else { done.join(", ") };
+    log::info!("kubeadm-prepare: {file}: {done}");
+    Ok(0)
+}
+
 fn settle(source: &Source) -> Result<u8, Failure> {
     let root = open_root(None)?;
-    let status = report::settle(&root, &Ended::from_environment()).stage(Stage::Report)?;
+    let settled = report::settle(&root, &Ended::from_environment()).stage(Stage::Report)?;
+    let Some(status) = settled else { return Ok(0) };
     match (&status.state, &status.error) {
         (Progress::Failed, Some(error)) => {
             log::error!("report: {error}");
@@ -639,7 +749,7 @@ fn show_plan(args: &Provision) -> Result<u8, Failure> {
     let mut recorder = Recorder::new(None);
     let found = find(&mut recorder, &args.source, world.as_ref(), false)?;
     let rendered = render(&found.instance, &args.source, world.as_ref(), &root)?;
-    let decoded = read_user_data(&found, world.as_ref());
+    let decoded = read_user_data(&found, world.as_ref(), &root)?;
     if decoded.failed() {
         return Err(Failure::of_findings(&decoded.findings));
     }
@@ -821,7 +931,7 @@ fn capture(source: &Source, dir: &Path) -> Result<u8, Failure> {
     // A machine whose metadata is broken is worth capturing most of all.
     let found = find(&mut Recorder::new(None), source, &capture, false);
     // What include lists bring is bootstrap data too: it is read for the picture, and not kept.
-    let config = found.as_ref().map(|f| read_user_data(f, world.as_ref()).config).unwrap_or_default();
+    let config = found.as_ref().map(|f| decode_user_data(f, world.as_ref()).config).unwrap_or_default();
     let status = Ask::File("/run/footplate/status.json");
     let _ = online::links(&capture).and_then(|_| capture.ask(status));
     let out = open_root(Some(dir))?;

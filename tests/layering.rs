@@ -16,7 +16,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("error", &["model"]),
     ("io", &["model"]),
     ("provider", &["decode", "error", "io", "model"]),
-    ("apply", &["io", "model"]),
+    ("sources", &["io", "model"]),
+    // Which links enable a unit is the plan's to say.
+    ("apply", &["io", "model", "plan"]),
     // Where files stand is the plan's to say.
     ("state", &["io", "model", "plan"]),
     ("online", &["error", "io", "model", "plan"]),
@@ -32,7 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "run",
         &[
             "apply", "bake", "capture", "cli", "decode", "error", "io", "model", "online", "plan",
-            "provider", "report", "state", "timeline",
+            "provider", "report", "sources", "state", "timeline",
         ],
     ),
     ("main", &["cli", "error", "log", "run"]),

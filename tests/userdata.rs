@@ -141,7 +141,8 @@ fn apply(name: &str, decoded: &Decoded) -> String {
 
 fn outcome(dir: &Path) -> [(&'static str, String); 2] {
     let read = |name: &str| fs::read(dir.join(name)).ok();
-    let mut fetch = |url: &str| {
+    let mut fetch = |request: &footplate::model::fetch::Request| {
+        let url = std::str::from_utf8(request.url.expose()).unwrap();
         let path = url.split_once("://").map_or(url, |(_, rest)| rest).trim_start_matches('/');
         match read(&format!("include/{path}")) {
             Some(data) => Ok(Some(data)),

@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use anyhow::{Context as _, Result, bail};
 
 use crate::io::root::{Change, Ids, Root};
-use crate::model::config::{Inactive, Owner, UserSpec};
+use crate::model::config::{GroupSpec, Inactive, Owner, UserSpec};
 
 const PASSWD: &str = "/etc/passwd";
 const GROUP: &str = "/etc/group";
@@ -27,6 +27,9 @@ const MAX_FILE: usize = 4 << 20;
 /// Numbers for people and for system accounts, as login.defs has them on Flatcar.
 const NUMBERS: std::ops::RangeInclusive<u32> = 1000..=60000;
 const SYSTEM_NUMBERS: std::ops::RangeInclusive<u32> = 201..=999;
+
+/// The group of users without a group of their own, as useradd has it.
+const USERS: u32 = 100;
 
 /// The accounts of a root: lines of fields.
 pub struct Accounts {
@@ -120,7 +123,7 @@ impl Accounts {
         known().or_else(|| name.parse().ok()).or((name == "root").then_some(0))
     }
 
-    fn gid(&self, name: &str) -> Option<u32> {
+    pub(super) fn gid(&self, name: &str) -> Option<u32> {
         let known = || self.group.number(name).or_else(|| self.vendor_group.number(name));
         known().or_else(|| name.parse().ok()).or((name == "root").then_some(0))
     }
@@ -154,6 +157,10 @@ impl Accounts {
     /// Numbers are used up or taken, or a number of the data is another user's.
     pub fn put(&mut self, user: &UserSpec) -> Result<()> {
         let name = &user.name;
+        if user.absent {
+            self.remove(name);
+            return Ok(());
+        }
         if user.existing {
             if self.home(name).is_none() {
                 bail!("{}: no user {name:?}", user.place);
@@ -169,6 +176,8 @@ impl Accounts {
                 Some(line) => self.passwd.lines.push(line),
                 None => self.add(user)?,
             }
+        } else if user.modify {
+            self.modify(user)?;
         }
         for group in &user.groups {
             self.put_group(group, user.system)?;
@@ -184,15 +193,77 @@ impl Accounts {
         Ok(())
     }
 
+    /// Makes a group as it shall be, in memory. An existing group keeps its number, as with `groupadd`.
+    ///
+    /// # Errors
+    /// Numbers are used up, or a number of the data is another group's.
+    pub fn put_spec(&mut self, group: &GroupSpec) -> Result<()> {
+        let name = &group.name;
+        if group.absent {
+            self.group.lines.retain(|l| l[0] != *name);
+            return Ok(());
+        }
+        if let (Some(gid), None) = (group.gid, self.group.find(name)) {
+            if let Some(other) = self.group.lines.iter().find(|l| l.get(2) == Some(&gid.to_string())) {
+                bail!("{}.gid: {gid} is the group {}'s", group.place, other[0]);
+            }
+            self.group.lines.push(vec![name.clone(), "x".to_owned(), gid.to_string(), String::new()]);
+        }
+        self.put_group(name, group.system)?;
+        if let (Some(hash), Some(line)) = (&group.password_hash, self.group.find_mut(name)) {
+            line[1] = String::from_utf8_lossy(hash.expose()).into_owned();
+        }
+        Ok(())
+    }
+
+    /// Takes a user out of all tables, and the group of its name where nobody else is in it, as `userdel` does.
+    fn remove(&mut self, name: &str) {
+        let own = self.primary_group(name).map(|gid| gid.to_string());
+        self.passwd.lines.retain(|l| l[0] != name);
+        self.shadow.lines.retain(|l| l[0] != name);
+        for line in self.group.lines.iter_mut().filter(|l| l.len() > 3) {
+            let members: Vec<&str> = line[3].split(',').filter(|m| *m != name && !m.is_empty()).collect();
+            line[3] = members.join(",");
+        }
+        let others = self.passwd.lines.iter().any(|l| l.get(3) == own.as_ref());
+        let empty = |l: &Vec<String>| l.get(3).is_none_or(String::is_empty);
+        self.group.lines.retain(|l| l[0] != name || l.get(2) != own.as_ref() || others || !empty(l));
+    }
+
+    /// Sets what the data says of an account that is there, as `usermod` does; the home's contents stay where they are.
+    fn modify(&mut self, user: &UserSpec) -> Result<()> {
+        let uid = user.uid.map(|uid| self.free_uid(user, uid)).transpose()?.map(|uid| uid.to_string());
+        let group = user.primary_group.as_deref().map(|g| self.put_group(g, user.system)).transpose()?;
+        let Some(line) = self.passwd.find_mut(&user.name) else { return Ok(()) };
+        line.resize(7, String::new());
+        let fields = [
+            (2, uid),
+            (3, group.map(|g| g.to_string())),
+            (4, user.gecos.clone()),
+            (5, user.home.clone()),
+            (6, user.shell.clone()),
+        ];
+        for (i, value) in fields {
+            if let Some(value) = value {
+                line[i] = value;
+            }
+        }
+        Ok(())
+    }
+
+    /// A number that the data gives a user, unless it is another's.
+    fn free_uid(&self, user: &UserSpec, uid: u32) -> Result<u32> {
+        let number = uid.to_string();
+        let mut others = self.passwd.lines.iter().chain(&self.vendor_passwd.lines);
+        match others.find(|l| l.get(2) == Some(&number) && l[0] != user.name) {
+            Some(other) => bail!("{}.uid: {uid} is the user {}'s", user.place, other[0]),
+            None => Ok(uid),
+        }
+    }
+
     fn add(&mut self, user: &UserSpec) -> Result<()> {
         let uid = match user.uid {
-            Some(uid) => {
-                let mut others = self.passwd.lines.iter().chain(&self.vendor_passwd.lines);
-                match others.find(|l| l.get(2) == Some(&uid.to_string())) {
-                    Some(other) => bail!("{}.uid: {uid} is the user {}'s", user.place, other[0]),
-                    None => uid,
-                }
-            }
+            Some(uid) => self.free_uid(user, uid)?,
             None => free_number(
                 &[&self.passwd, &self.vendor_passwd, &self.group, &self.vendor_group],
                 user.system,
@@ -200,6 +271,7 @@ impl Accounts {
         };
         let gid = match &user.primary_group {
             Some(group) => self.put_group(group, user.system)?,
+            None if user.no_user_group => self.gid("users").unwrap_or(USERS),
             None => match self.gid(&user.name) {
                 Some(gid) => gid,
                 None => {
@@ -230,6 +302,9 @@ impl Accounts {
 
     /// Makes sure of a group and gives its number.
     fn put_group(&mut self, name: &str, system: bool) -> Result<u32> {
+        if let Ok(number) = name.parse() {
+            return Ok(number);
+        }
         if self.group.find(name).is_none() {
             let line = match self.vendor_group.find(name) {
                 Some(line) => line.clone(),
@@ -247,7 +322,9 @@ impl Accounts {
     fn put_shadow(&mut self, user: &UserSpec) {
         if self.shadow.find(&user.name).is_none() {
             // No date of the last change: a password that Cluster API set does not age.
-            let fields = [user.name.as_str(), "!", "", "0", "99999", "7", "", "", ""];
+            // The one that a new account of Ignition has: no password opens it, and keys still do.
+            let none = if user.modify { "*" } else { "!" };
+            let fields = [user.name.as_str(), none, "", "0", "99999", "7", "", "", ""];
             self.shadow.lines.push(fields.map(str::to_owned).to_vec());
         }
         let Some(line) = self.shadow.find_mut(&user.name) else { return };

@@ -3,15 +3,16 @@
 
 pub mod accounts;
 mod disks;
+mod units;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::error::WithHint as _;
 use crate::io::live;
-use crate::io::root::{Change, Ids, Root, SFlag};
+use crate::io::root::{Change, Ids, Meta, Root, SFlag};
 use crate::io::systemd::Systemd;
-use crate::model::config::Partition;
-use crate::model::plan::{Directory, File, Item, Plan};
+use crate::model::config::{Existing, Partition, UnitSpec};
+use crate::model::plan::{Directory, File, Item, Link, Plan};
 use accounts::Accounts;
 
 /// Most of a file that is compared or appended to.
@@ -80,6 +81,7 @@ pub fn compare(plan: &Plan, root: &Root) -> Result<Vec<Outcome>> {
 pub fn apply(plan: &Plan, root: &Root, mut seen: impl FnMut(&Outcome)) -> Result<Vec<Outcome>> {
     let mut accounts = Accounts::read(root)?;
     let (mut outcomes, mut restarts): (Vec<Outcome>, Vec<&str>) = (Vec::new(), Vec::new());
+    let mut changed: Vec<(&UnitSpec, units::Changes)> = Vec::new();
     let mut problems: Vec<anyhow::Error> = Vec::new();
     let mut failed = None;
     for item in &plan.items {
@@ -88,7 +90,18 @@ pub fn apply(plan: &Plan, root: &Root, mut seen: impl FnMut(&Outcome)) -> Result
         if failed.is_some_and(|step| step != Step::of(item) || permits) {
             break;
         }
-        match apply_item(item, root, &mut accounts).with_context(|| name(item)) {
+        // The bootstrap's own unit is started by whoever follows it.
+        let bootstrap = |unit: &UnitSpec| plan.bootstrap.as_ref().is_some_and(|b| b.unit == unit.name);
+        let applied = match item {
+            Item::Unit(unit) => units::put(unit, root).map(|changes| {
+                if changes.any() == Change::Changed && !bootstrap(unit) {
+                    changed.push((unit, changes));
+                }
+                outcome(item, changes.any(), describe_unit(unit))
+            }),
+            _ => apply_item(item, root, &mut accounts),
+        };
+        match applied.with_context(|| name(item)) {
             Ok(outcome) => {
                 seen(&outcome);
                 if let (Item::File(File { restart: Some(unit), .. }), Done::Changed) = (item, outcome.done)
@@ -122,6 +135,9 @@ pub fn apply(plan: &Plan, root: &Root, mut seen: impl FnMut(&Outcome)) -> Result
             }
         }
     }
+    if root.live() && !changed.is_empty() {
+        units::start(&changed)?;
+    }
     Ok(outcomes)
 }
 
@@ -142,10 +158,13 @@ impl Step {
             Item::Disk(_) => Self::Disks,
             Item::Filesystem(_) => Self::Filesystems,
             Item::Mounted { .. } => Self::Mounts,
-            Item::User(_) => Self::Users,
-            Item::Hostname(_) | Item::Directory(_) | Item::File(_) | Item::Link { .. } | Item::Absent(_) => {
-                Self::Files
-            }
+            Item::Group(_) | Item::User(_) => Self::Users,
+            Item::Hostname(_)
+            | Item::Directory(_)
+            | Item::File(_)
+            | Item::Link(_)
+            | Item::Absent(_)
+            | Item::Unit(_) => Self::Files,
             Item::Run { .. } => Self::Run,
         }
     }
@@ -157,8 +176,9 @@ fn name(item: &Item) -> String {
         Item::Hostname(_) => "hostname".to_owned(),
         Item::Directory(d) => format!("directory {}", d.path),
         Item::File(f) => format!("file {}", f.path),
-        Item::Link { path, .. } => format!("link {path}"),
+        Item::Link(link) => format!("link {}", link.path),
         Item::Absent(path) => format!("no file {path}"),
+        Item::Group(g) => format!("group {}", g.name),
         Item::User(u) => format!("user {}", u.name),
         Item::Disk(d) => format!("disk {}", d.device),
         Item::Filesystem(f) => match f.partition {
@@ -167,6 +187,7 @@ fn name(item: &Item) -> String {
         },
         Item::Mounted { path: Some(path), .. } => format!("mount {path}"),
         Item::Mounted { what, .. } => format!("swap {what}"),
+        Item::Unit(u) => format!("unit {}", u.name),
         Item::Run { unit, .. } => format!("run {unit}"),
     }
 }
@@ -174,6 +195,22 @@ fn name(item: &Item) -> String {
 fn outcome(item: &Item, change: Change, detail: impl Into<String>) -> Outcome {
     let done = if change == Change::Changed { Done::Changed } else { Done::Unchanged };
     Outcome { what: name(item), done, detail: detail.into() }
+}
+
+/// What of a unit is said in messages.
+fn describe_unit(unit: &UnitSpec) -> String {
+    let words = [
+        (unit.contents.is_some(), "file"),
+        (!unit.dropins.is_empty(), "drop-ins"),
+        (unit.enabled == Some(true), "enabled"),
+        (unit.enabled == Some(false), "disabled"),
+        (unit.mask == Some(true), "masked"),
+    ];
+    words.iter().filter(|(holds, _)| *holds).map(|(_, word)| *word).collect::<Vec<_>>().join(", ")
+}
+
+fn describe_link(link: &Link) -> String {
+    format!("{} {}", if link.hard { "=" } else { "->" }, link.target)
 }
 
 /// How a file is described: bits, owner, size.
@@ -192,6 +229,7 @@ fn wanted(file: &File, have: Option<Vec<u8>>) -> Vec<u8> {
     match have {
         Some(have) if file.append && have.ends_with(content) => have,
         Some(have) if file.append => [&have, content].concat(),
+        Some(have) if matches!(file.existing, Existing::Kept { .. }) => have,
         _ => content.to_vec(),
     }
 }
@@ -218,12 +256,35 @@ fn start_mount(place: &str, unit: &str) -> Result<()> {
     Err(anyhow!("{place}: {unit} ended as {result}")).hint(format!("look at `systemctl status '{unit}'`"))
 }
 
+/// Bits and owner that the file shall have, where one is there already by what becomes of it.
+fn bits(file: &File, meta: Option<Meta>, ids: Ids) -> (u32, Ids) {
+    let (Existing::Kept { mode, owner }, Some(meta)) = (file.existing, meta) else { return (file.mode, ids) };
+    (if mode { file.mode } else { meta.mode }, if owner { ids } else { Ids::default() })
+}
+
+/// Refuses a file that is there already where the data does not want it replaced. One that is as the data wants it is
+/// what an earlier run left.
+fn check_existing(file: &File, root: &Root) -> Result<()> {
+    if file.existing != Existing::Refused || !root.stands(&file.path)? {
+        return Ok(());
+    }
+    let link = root.link_target(&file.path)?.is_some();
+    if link || root.read(&file.path, MAX_FILE)?.is_none_or(|have| have != file.content.expose()) {
+        return Err(anyhow!("{}: {} is there already, and overwrite is false", file.place, file.path));
+    }
+    Ok(())
+}
+
 fn compare_item(item: &Item, root: &Root, accounts: &mut Accounts) -> Result<Outcome> {
     let absent = match item {
         Item::Hostname(_) => root.meta("/etc/hostname")?.is_none(),
         Item::Directory(Directory { path, .. }) | Item::File(File { path, .. }) => root.meta(path)?.is_none(),
-        Item::Link { path, .. } => root.link_target(path)?.is_none(),
+        Item::Link(link) => !root.stands(&link.path)?,
+        Item::Group(group) => accounts.gid(&group.name).is_none(),
         Item::User(user) => accounts.home(&user.name).is_none(),
+        Item::Unit(unit) => {
+            unit.contents.is_some() && !root.stands(&format!("/etc/systemd/system/{}", unit.name))?
+        }
         _ => false,
     };
     let outcome = |changed: bool, detail: String| Outcome {
@@ -242,7 +303,11 @@ fn compare_item(item: &Item, root: &Root, accounts: &mut Accounts) -> Result<Out
         }
         Item::Directory(dir) => {
             let ids = settable(root, accounts.ids(&dir.owner)?);
-            let same = root.meta(&dir.path)?.is_some_and(|m| m.kind == SFlag::S_IFDIR && m.is(dir.mode, ids));
+            let meta = root.meta(&dir.path)?;
+            if meta.is_some_and(|m| m.kind != SFlag::S_IFDIR) {
+                bail!("{}: is there already and no directory", dir.path);
+            }
+            let same = meta.is_some_and(|m| m.is(if dir.keep { m.mode } else { dir.mode }, ids));
             outcome(!same, format!("{:04o} {}", dir.mode, dir.owner))
         }
         Item::File(file) => {
@@ -257,18 +322,39 @@ fn compare_item(item: &Item, root: &Root, accounts: &mut Accounts) -> Result<Out
                 // Replacing a device node or a FIFO by a file is never what was meant.
                 Some(_) => bail!("{}: {} is no regular file", file.place, file.path),
             }
-            let same = meta.is_some_and(|m| m.is(file.mode, ids));
-            let have = root.read(&file.path, MAX_FILE)?;
+            check_existing(file, root)?;
+            let (mode, ids) = bits(file, meta, ids);
+            let same = meta.is_some_and(|m| m.is(mode, ids));
+            let gives_way = file.existing == Existing::Replaced && root.link_target(&file.path)?.is_some();
+            let have = if gives_way { None } else { root.read(&file.path, MAX_FILE)? };
             let same = same && have.as_ref().is_some_and(|h| *h == wanted(file, Some(h.clone())));
             outcome(!same, describe(file))
         }
-        Item::Link { path, target } => {
-            outcome(root.link_target(path)?.as_deref() != Some(target), format!("-> {target}"))
+        Item::Link(link) => {
+            let differs = match link.hard {
+                true => !root.same_file(&link.path, &link.target)?,
+                false => root.link_target(&link.path)?.as_deref() != Some(&link.target),
+            };
+            if differs && link.existing == Existing::Refused && root.stands(&link.path)? {
+                bail!("{}: {} is there already, and overwrite is false", link.place, link.path);
+            }
+            outcome(differs, describe_link(link))
+        }
+        Item::Group(group) => {
+            let before = accounts.fingerprint();
+            accounts.put_spec(group)?;
+            outcome(before != accounts.fingerprint(), String::new())
+        }
+        Item::Unit(unit) => {
+            outcome(units::compare(unit, root)?.any() == Change::Changed, describe_unit(unit))
         }
         Item::Absent(path) => outcome(root.meta(path)?.is_some(), "a leftover".to_owned()),
         Item::User(user) => {
             let before = accounts.fingerprint();
             accounts.put(user)?;
+            if user.absent {
+                return Ok(outcome(before != accounts.fingerprint(), "absent".to_owned()));
+            }
             let home = accounts.home(&user.name).unwrap_or_default();
             let keys = missing_keys(root, &home, &user.ssh_keys)?;
             let changed = before != accounts.fingerprint() || !keys.is_empty();
@@ -298,22 +384,54 @@ fn apply_item(item: &Item, root: &Root, accounts: &mut Accounts) -> Result<Outco
             outcome(item, change, name.clone())
         }
         Item::Directory(dir) => {
-            let change = root.put_dir(&dir.path, dir.mode, accounts.ids(&dir.owner)?)?;
+            let have = root.meta(&dir.path)?.filter(|_| dir.keep).map(|m| m.mode);
+            root.make_dirs(dir.path.rsplit_once('/').map_or("", |(above, _)| above), ours)?;
+            let change = root.put_dir(&dir.path, have.unwrap_or(dir.mode), accounts.ids(&dir.owner)?)?;
             outcome(item, change, format!("{:04o} {}", dir.mode, dir.owner))
         }
         Item::File(file) => {
             let ids = file_ids(file, accounts)?;
-            let have = if file.append { root.read(&file.path, MAX_FILE)? } else { None };
-            let change = root.put(&file.path, &wanted(file, have), file.mode, ids)?;
+            check_existing(file, root)?;
+            let kept = matches!(file.existing, Existing::Kept { .. });
+            let have = if file.append || kept { root.read(&file.path, MAX_FILE)? } else { None };
+            if file.existing == Existing::Replaced && root.link_target(&file.path)?.is_some() {
+                root.remove(&file.path)?;
+            }
+            if file.existing != Existing::Written {
+                // Ignition's directories on the way are root's, cloud-init's are the file's owner's.
+                root.make_dirs(file.path.rsplit_once('/').map_or("", |(above, _)| above), ours)?;
+            }
+            let (mode, ids) = bits(file, root.meta(&file.path)?, ids);
+            let change = root.put(&file.path, &wanted(file, have), mode, ids)?;
             let others = ids.uid.is_some_and(|u| u != 0) || ids.gid.is_some_and(|g| g != 0);
             let note = if others && !root.privileged() { "; owner left out: needs root" } else { "" };
             outcome(item, change, describe(file) + note)
         }
-        Item::Link { path, target } => outcome(item, root.put_link(path, target)?, format!("-> {target}")),
+        Item::Link(link) => {
+            let mut change = match (link.hard, link.existing) {
+                (true, _) => root.put_hard_link(&link.path, &link.target)?,
+                (false, Existing::Replaced) => root.replace_link(&link.path, &link.target)?,
+                (false, _) => root.put_link(&link.path, &link.target)?,
+            };
+            if !link.hard {
+                let ids = accounts.ids(&link.owner).with_context(|| link.place.clone())?;
+                if root.chown(&link.path, ids)? == Change::Changed {
+                    change = Change::Changed;
+                }
+            }
+            outcome(item, change, describe_link(link))
+        }
+        Item::Group(group) => {
+            accounts.put_spec(group)?;
+            outcome(item, accounts.write(root)?, String::new())
+        }
         Item::Absent(path) => outcome(item, root.remove(path)?, "a leftover"),
         Item::User(user) => {
             accounts.put(user)?;
             let mut change = accounts.write(root)?;
+            if user.absent {
+                return Ok(outcome(item, change, "absent; its home stays"));
+            }
             let home = accounts.home(&user.name).unwrap_or_default();
             let ids =
                 accounts.ids(&crate::model::config::Owner { user: Some(user.name.clone()), group: None })?;
@@ -351,6 +469,8 @@ fn apply_item(item: &Item, root: &Root, accounts: &mut Accounts) -> Result<Outco
             start_mount(place, unit)?;
             Ok(disks::Todo { done: Done::Changed, ..todo })
         })?,
+        // Units are put where their changes are kept.
+        Item::Unit(unit) => outcome(item, units::put(unit, root)?.any(), describe_unit(unit)),
         Item::Run { reason, .. } => Outcome {
             what: name(item),
             done: Done::LeftOut,

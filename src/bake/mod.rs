@@ -335,7 +335,7 @@ fn stale(root: &Root, links: &[Link], plan: &Plan) -> Result<Vec<String>> {
     let planned = |path: &str| {
         plan.items.iter().any(|item| match item {
             Item::File(file) => file.path == path,
-            Item::Link { path: link, .. } => link == path,
+            Item::Link(link) => link.path == path,
             _ => false,
         })
     };
@@ -363,8 +363,8 @@ fn recorded(order: &Order<'_>, footplate: Option<Artifact>, plan: &Plan) -> Reco
                 // Bytes in memory: reading them can't fail.
                 sha256: store::digest_of(file.content.expose()).unwrap_or_default(),
             }),
-            Item::Link { path, target } => {
-                links.push(RecordedLink { path: path.clone(), target: target.clone() });
+            Item::Link(link) => {
+                links.push(RecordedLink { path: link.path.clone(), target: link.target.clone() });
             }
             _ => {}
         }

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::lock::Lock;
-use crate::model::plan::{File, Item, Plan};
+use crate::model::plan::{File, Item, Link, Plan};
 
 /// Where units go that win over those of `/usr`.
 pub const UNIT_DIR: &str = "/etc/systemd/system";
@@ -60,6 +60,8 @@ macro_rules! unit {
 const UNITS: &[Unit] = &[
     unit!("footplate-network.service", Some("sysinit.target"), None),
     unit!("footplate.service", Some("multi-user.target"), None),
+    // The unit itself comes with Cluster API's data.
+    unit!("kubeadm.service.d/05-footplate.conf", None, None),
     unit!("kubelet.service", Some("multi-user.target"), Some("kubelet")),
     unit!("kubelet.service.d/10-kubeadm.conf", None, Some("kubelet")),
     unit!("locksmithd.service.d/10-footplate.conf", None, None),
@@ -126,7 +128,7 @@ pub fn plan(lock: &Lock, choices: &Choices, oem: &str) -> Plan {
     if choices.userdata == Userdata::CloudConfig {
         for unit in COREOS_CLOUDINIT {
             let path = format!("{UNIT_DIR}/{unit}");
-            plan.items.push(Item::Link { path, target: "/dev/null".to_owned() });
+            plan.items.push(Item::Link(Link::ours(path, "/dev/null")));
         }
         file(&format!("{oem}/config.ign"), CONFIG_IGN, &mut plan);
     }
@@ -168,7 +170,6 @@ fn put_unit(unit: &Unit, plan: &mut Plan) {
     file(&path, unit.text, plan);
     if let Some(target) = unit.wanted_by {
         // Links and not presets: those run on a machine's first boot only, before anything of ours.
-        plan.items
-            .push(Item::Link { path: format!("{UNIT_DIR}/{target}.wants/{}", unit.path), target: path });
+        plan.items.push(Item::Link(Link::ours(format!("{UNIT_DIR}/{target}.wants/{}", unit.path), path)));
     }
 }

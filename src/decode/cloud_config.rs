@@ -11,7 +11,8 @@ use super::Decoded;
 use super::document::Fetch;
 use super::envelope::Encoding;
 use super::yaml::{Kind, Node, Value};
-use crate::model::config::{FileSpec, Inactive, NodeConfig, Ntp, Owner, UserSpec};
+use crate::model::config::{Existing, FileSpec, Inactive, NodeConfig, Ntp, Owner, UserSpec};
+use crate::model::fetch::Request;
 use crate::model::finding::{Finding, Pos};
 use crate::model::secret::Secret;
 
@@ -311,6 +312,7 @@ impl Reader<'_> {
             owner,
             mode,
             append,
+            existing: Existing::Written,
         })
     }
 
@@ -326,7 +328,7 @@ impl Reader<'_> {
                 return None;
             }
         };
-        match (self.fetch)(&uri) {
+        match (self.fetch)(&Request::plain(&uri)) {
             Ok(Some(data)) => return Some(data),
             Ok(None) => self.note(at, node.pos, "is not looked at here: the node reads it when it boots"),
             Err(what) => self.error(at, node.pos, what),

@@ -8,6 +8,7 @@ use super::envelope::{self, MAX_DECODED};
 use super::jinja::{self, Variables};
 use super::mime::{Entity, Lines, is_message};
 use super::yaml::{self, Kind as Scalar, Node, Value};
+use crate::model::fetch::Request;
 use crate::model::finding::{Finding, Level, Pos};
 
 /// Parts within parts that are opened. What people nest is MIME, an include in it and a template in that.
@@ -194,14 +195,14 @@ impl Document {
     }
 }
 
-/// Brings what an include list names: the bytes, `None` where that is not done here.
-pub type Fetch<'a> = dyn FnMut(&str) -> Result<Option<Vec<u8>>, String> + 'a;
+/// Brings what data names: the bytes, `None` where that is not done here.
+pub type Fetch<'a> = dyn FnMut(&Request) -> Result<Option<Vec<u8>>, String> + 'a;
 
 /// A [`Fetch`] that brings nothing, for where the machine is not at hand.
 ///
 /// # Errors
 /// Never.
-pub fn no_fetch(_: &str) -> Result<Option<Vec<u8>>, String> {
+pub fn no_fetch(_: &Request) -> Result<Option<Vec<u8>>, String> {
     Ok(None)
 }
 
@@ -455,7 +456,7 @@ impl Reader<'_, '_> {
                 level,
                 ..place.finding(Finding::error(format!("include {}", display_url(url)), what).at(at))
             };
-            match (self.fetch)(url) {
+            match (self.fetch)(&Request::plain(url)) {
                 Ok(Some(data)) => self.piece(&data, &inner)?,
                 Ok(None) => {
                     let what = "is not looked at here: the node reads it when it boots".to_owned();

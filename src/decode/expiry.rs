@@ -133,6 +133,7 @@ mod tests {
             owner: Owner::root(),
             mode: 0o644,
             append: false,
+            existing: Default::default(),
         };
         let config = NodeConfig { files: vec![file], ..NodeConfig::default() };
         findings(&config, Time::parse(now).unwrap()).iter().map(ToString::to_string).collect()

@@ -5,11 +5,15 @@ pub mod cloud_config;
 pub mod document;
 pub mod envelope;
 pub mod expiry;
+pub mod ignition;
 pub mod jinja;
+pub mod json;
 mod merge;
 mod mime;
+mod mixed;
 pub mod network;
 pub mod ovf;
+pub mod prepare;
 pub mod yaml;
 
 use crate::model::config::{NodeConfig, Script};
@@ -38,7 +42,8 @@ impl Decoded {
     }
 }
 
-/// Reads user-data and vendor-data as they travel, envelopes included; `fetch` brings what their include lists name.
+/// Reads user-data and vendor-data as they travel, envelopes included; `fetch` brings what their include lists and
+/// Ignition configs name.
 pub fn user_data(
     user: Option<&[u8]>,
     vendor: Option<&[u8]>,
@@ -70,6 +75,8 @@ pub fn decode(user: Documents, mut vendor: Documents, fetch: &mut Fetch<'_>) -> 
     findings.extend(decoded.findings.drain(..).map(|finding| trees.locate(finding)));
     programs(&vendor.list, Source::Vendor, &mut decoded.config, &mut findings);
     programs(&user.list, Source::User, &mut decoded.config, &mut findings);
+    mixed::add(&vendor.list, &mut decoded.config, &mut findings, fetch);
+    mixed::add(&user.list, &mut decoded.config, &mut findings, fetch);
     Decoded { config: decoded.config, findings }
 }
 
@@ -102,10 +109,6 @@ impl<'a> Trees<'a> {
             let result = match document.kind {
                 Kind::CloudConfig => self.config(document, &mut merged),
                 Kind::JsonPatch => self.tree(document).and_then(|patch| merge::patch(&mut merged, &patch)),
-                Kind::Ignition => {
-                    let finding = Finding::error("", "an Ignition config: this format is not supported");
-                    Err(finding.hint("send it as #cloud-config"))
-                }
                 _ => Ok(()),
             };
             if let Err(finding) = result {

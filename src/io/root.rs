@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat, renameat};
 pub use nix::sys::stat::SFlag;
 use nix::sys::stat::{FileStat, Mode, fchmod, fstatat, mkdirat};
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, geteuid, symlinkat, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, geteuid, linkat, symlinkat, unlinkat};
 
 mod tree;
 
@@ -312,22 +312,83 @@ impl Root {
     /// # Errors
     /// Something that is no symbolic link stands there, or the disk refuses.
     pub fn put_link(&self, path: &str, target: &str) -> Result<Change> {
+        if self.link_target(path)?.is_none() && self.stands(path)? {
+            bail!("{path}: stands there and is no symbolic link")
+        }
+        self.replace_link(path, target)
+    }
+
+    /// The same, and a file that stands there gives way.
+    ///
+    /// # Errors
+    /// A directory stands there, or the disk refuses.
+    pub fn replace_link(&self, path: &str, target: &str) -> Result<Change> {
+        if self.link_target(path)?.as_deref() == Some(target) {
+            return Ok(Change::Unchanged);
+        }
+        self.link_anew(path, |parent, temporary| symlinkat(target, parent, temporary))
+    }
+
+    /// Makes a path another name of the file at `target`; a file or a symbolic link that stands there gives way.
+    ///
+    /// # Errors
+    /// There is no such file, a directory stands there, or the disk refuses.
+    pub fn put_hard_link(&self, path: &str, target: &str) -> Result<Change> {
+        let file = self
+            .resolve(target, OFlag::O_PATH | OFlag::O_NOFOLLOW)
+            .map_err(|e| anyhow!("{path}: {target}: {}", e.desc()))?;
+        if self.same_file(path, target)? {
+            return Ok(Change::Unchanged);
+        }
+        // The descriptor and not the path: nobody can put another file there meanwhile.
+        let file = format!("/proc/self/fd/{}", file.as_raw_fd());
+        self.link_anew(path, |parent, temporary| {
+            linkat(nix::fcntl::AT_FDCWD, file.as_str(), parent, temporary, AtFlags::AT_SYMLINK_FOLLOW)
+        })
+    }
+
+    /// Whether two paths are names of one file.
+    ///
+    /// # Errors
+    /// A path can't be followed.
+    pub fn same_file(&self, one: &str, other: &str) -> Result<bool> {
+        let stat = |path: &str| -> Result<Option<FileStat>> {
+            match self.resolve(path, OFlag::O_PATH | OFlag::O_NOFOLLOW) {
+                Ok(fd) => Ok(Some(nix::sys::stat::fstat(&fd)?)),
+                Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+                Err(e) => bail!("{path}: {}", e.desc()),
+            }
+        };
+        let ids = |stat: Option<FileStat>| stat.map(|s| (s.st_dev, s.st_ino));
+        let one = ids(stat(one)?);
+        Ok(one.is_some() && one == ids(stat(other)?))
+    }
+
+    /// Whether anything stands at a path, a symbolic link that leads nowhere too.
+    ///
+    /// # Errors
+    /// The way to it can't be followed.
+    pub fn stands(&self, path: &str) -> Result<bool> {
+        match self.resolve(path, OFlag::O_PATH | OFlag::O_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(false),
+            Err(e) => bail!("{path}: {}", e.desc()),
+        }
+    }
+
+    /// Makes a link under another name and moves it into its place.
+    fn link_anew(&self, path: &str, make: impl FnOnce(&OwnedFd, &str) -> nix::Result<()>) -> Result<Change> {
         let (above, name) = split(path)?;
         self.make_dirs(above, Ids { uid: Some(0), gid: Some(0) })?;
         let parent = self.open_dir(above)?;
-        match self.link_at(&parent, name)? {
-            Some(have) if have == target => return Ok(Change::Unchanged),
-            Some(_) => {}
-            None if fstatat(&parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok() => {
-                bail!("{path}: stands there and is no symbolic link")
-            }
-            None => {}
-        }
         let temporary = temporary_name(name);
         let _ = unlinkat(&parent, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
-        symlinkat(target, &parent, temporary.as_str())
-            .and_then(|()| renameat(&parent, temporary.as_str(), &parent, name))
-            .map_err(|e| anyhow!("{path}: {}", e.desc()))?;
+        let made =
+            make(&parent, &temporary).and_then(|()| renameat(&parent, temporary.as_str(), &parent, name));
+        if let Err(e) = made {
+            let _ = unlinkat(&parent, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
+            bail!("{path}: {}", e.desc());
+        }
         sync(&parent)?;
         Ok(Change::Changed)
     }
@@ -367,13 +428,18 @@ impl Root {
     ///
     /// # Errors
     /// It can't be changed.
-    pub fn chown(&self, path: &str, ids: Ids) -> Result<()> {
+    pub fn chown(&self, path: &str, ids: Ids) -> Result<Change> {
         let ids = self.settable(ids);
         let (above, name) = split(path)?;
         let parent = self.open_dir(above)?;
+        let have = fstatat(&parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).map(|stat| Meta::of(&stat));
+        if have.is_ok_and(|have| have.is(have.mode, ids)) {
+            return Ok(Change::Unchanged);
+        }
         let (uid, gid) = (ids.uid.map(Uid::from_raw), ids.gid.map(Gid::from_raw));
         fchownat(&parent, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)
-            .map_err(|e| anyhow!("{path}: {}", e.desc()))
+            .map_err(|e| anyhow!("{path}: {}", e.desc()))?;
+        Ok(Change::Changed)
     }
 
     fn open_dir(&self, path: &str) -> Result<OwnedFd> {

@@ -30,19 +30,38 @@ pub struct NodeConfig {
     pub filesystems: Vec<FilesystemSpec>,
     /// Filesystems to mount, in the data's order.
     pub mounts: Vec<MountSpec>,
+    /// Directories, in the data's order.
+    pub directories: Vec<DirectorySpec>,
+    /// Links, in the data's order.
+    pub links: Vec<LinkSpec>,
+    /// Groups, in the data's order; names are unique.
+    pub groups: Vec<GroupSpec>,
+    /// systemd units, in the data's order; names are unique.
+    pub units: Vec<UnitSpec>,
 }
 
 impl NodeConfig {
     /// A one-line account for the log: counts, no values.
     pub fn summary(&self) -> String {
-        format!(
+        let mut summary = format!(
             "files={} users={} bootcmd={} runcmd={} scripts={}",
             self.files.len(),
             self.users.len(),
             self.bootcmd.len(),
             self.runcmd.len(),
             self.boothooks.len() + self.scripts.len()
-        )
+        );
+        // Ignition's own: what there is none of is not told.
+        let others = [
+            ("directories", self.directories.len()),
+            ("links", self.links.len()),
+            ("groups", self.groups.len()),
+            ("units", self.units.len()),
+        ];
+        for (name, count) in others.iter().filter(|(_, count)| *count > 0) {
+            summary += &format!(" {name}={count}");
+        }
+        summary
     }
 }
 
@@ -74,6 +93,91 @@ pub struct FileSpec {
     pub mode: u32,
     /// Whether the content goes behind what the file holds.
     pub append: bool,
+    /// What becomes of a file that is there already.
+    pub existing: Existing,
+}
+
+/// What becomes of a file that is there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// It holds the content then, or, with `append`, has it at its end; a symbolic link is followed.
+    #[default]
+    Written,
+    /// It gives way, be it a file or a symbolic link.
+    Replaced,
+    /// One that differs is an error.
+    Refused,
+    /// What is in it stays, and its bits and its owner unless the data gives them.
+    Kept {
+        /// The data gives the bits.
+        mode: bool,
+        /// The data gives the owner.
+        owner: bool,
+    },
+}
+
+/// A directory to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectorySpec {
+    /// Where the data names it, `storage.directories[0]`.
+    pub place: String,
+    /// Absolute, without `.` and `..`.
+    pub path: String,
+    /// Who owns it.
+    pub owner: Owner,
+    /// Permission bits; `None` for `0755`, or those that it has.
+    pub mode: Option<u32>,
+}
+
+/// A link to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkSpec {
+    /// Where the data names it, `storage.links[0]`.
+    pub place: String,
+    /// Absolute, without `.` and `..`.
+    pub path: String,
+    /// What it says; for a hard link an absolute path.
+    pub target: String,
+    /// Whether it is a hard link.
+    pub hard: bool,
+    /// Who owns it; a hard link has the owner of its file.
+    pub owner: Owner,
+    /// Whether a file or another link in its place gives way.
+    pub overwrite: bool,
+}
+
+/// A group as it shall be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupSpec {
+    /// Where the data names it, `passwd.groups[0]`.
+    pub place: String,
+    /// Its name.
+    pub name: String,
+    /// Its number, where the data fixes one.
+    pub gid: Option<u32>,
+    /// The password's hash.
+    pub password_hash: Option<Secret>,
+    /// A low number.
+    pub system: bool,
+    /// It shall not be there.
+    pub absent: bool,
+}
+
+/// A systemd unit as it shall be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnitSpec {
+    /// Where the data names it, `systemd.units[0]`.
+    pub place: String,
+    /// Its name, `kubeadm.service`.
+    pub name: String,
+    /// The unit file, where the data brings one.
+    pub contents: Option<Secret>,
+    /// Drop-ins: names and contents.
+    pub dropins: Vec<(String, Secret)>,
+    /// Whether it starts with the system; `None` leaves it as it is.
+    pub enabled: Option<bool>,
+    /// Whether it can't be started at all; `None` leaves it as it is.
+    pub mask: Option<bool>,
 }
 
 /// Owner and group by name or number; `None` leaves it to whoever writes.
@@ -128,6 +232,12 @@ pub struct UserSpec {
     pub system: bool,
     /// Whether a missing home is made.
     pub create_home: bool,
+    /// Without a primary group of its own name: `users` is it.
+    pub no_user_group: bool,
+    /// Whether number, comment, home, shell and primary group are set on an account that is there already.
+    pub modify: bool,
+    /// It shall not be there.
+    pub absent: bool,
     /// sudo rules, each what follows the name on a sudoers line.
     pub sudo: Vec<String>,
     /// Public keys that may log in.

@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod facts;
+pub mod fetch;
 pub mod finding;
 pub mod instance;
 pub mod network;

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use super::{UNIT_DIR, unit_name};
 use crate::model::config::{FilesystemSpec, MountSpec, NodeConfig};
 use crate::model::instance::Instance;
-use crate::model::plan::{File, Item, Plan};
+use crate::model::plan::{File, Item, Link, Plan};
 
 /// Filesystem types that come over the network.
 const NETWORK_TYPES: &[&str] = &["9p", "ceph", "cifs", "glusterfs", "nfs", "nfs4", "smb3"];
@@ -27,7 +27,7 @@ pub(super) fn items(config: &NodeConfig, instance: &Instance, plan: &mut Plan) {
         plan.items.push(Item::File(file));
         if !has(mount, "noauto") {
             let how = if has(mount, "nofail") { "wants" } else { "requires" };
-            plan.items.push(Item::Link { path: format!("{UNIT_DIR}/{target}.{how}/{name}"), target: path });
+            plan.items.push(Item::Link(Link::ours(format!("{UNIT_DIR}/{target}.{how}/{name}"), path)));
         }
     }
     for mount in mounts.into_iter().filter(|m| !has(m, "noauto")) {

@@ -2,9 +2,9 @@
 //! The user's commands as scripts and units: footplate runs none of them, systemd does.
 
 use super::{BINARY, RUN_DIR, STATE_DIR, UNIT_DIR};
-use crate::model::config::{NodeConfig, Owner, Script};
+use crate::model::config::{NodeConfig, Script};
 use crate::model::instance::Instance;
-use crate::model::plan::{Bootstrap, Directory, File, Item, Plan};
+use crate::model::plan::{Bootstrap, Directory, File, Item, Link, Plan};
 use crate::model::secret::Secret;
 
 /// The unit of the bootstrap, the name that Cluster API's own Ignition data uses.
@@ -19,6 +19,15 @@ pub const SCRIPTS: &str = "/run/footplate/scripts";
 
 /// Programs for every boot: these last.
 const BOOTHOOKS: &str = "/var/lib/footplate/boothooks";
+
+/// Left by `kubeadm-prepare` before Cluster API's own script starts: that bootstrap's result is to be settled too.
+pub const PREPARED: &str = "/run/footplate/kubeadm.prepared";
+
+/// kubeadm's configuration in Cluster API's Ignition data; its unit is to run as long as that is there.
+pub const IGNITION_CONFIG: &str = "/etc/kubeadm.yml";
+
+/// Where Cluster API's script moves it, with its token, when kubeadm succeeded.
+pub const IGNITION_LEFTOVER: &str = "/tmp/kubeadm.yml";
 
 /// Where the script leaves kubeadm's own exit status.
 pub const KUBEADM_STATUS: &str = "/run/footplate/kubeadm.status";
@@ -180,11 +189,7 @@ pub(super) fn bootstrap(config: &NodeConfig, instance: &Instance, plan: &mut Pla
     helper(lines, &config.scripts, plan);
     plan.items.push(file("runcmd", format!("{UNIT_DIR}/{UNIT}"), unit, 0o644));
     plan.items.push(enabled(UNIT));
-    plan.items.push(Item::Directory(Directory {
-        path: RUN_DIR.to_owned(),
-        mode: 0o700,
-        owner: Owner::root(),
-    }));
+    plan.items.push(Item::Directory(Directory::ours(RUN_DIR, 0o700)));
     if let Some(message) = message {
         plan.items.push(file("final_message", super::FINAL_MESSAGE.to_owned(), message.as_bytes(), 0o600));
     }
@@ -198,8 +203,7 @@ pub(super) fn bootstrap(config: &NodeConfig, instance: &Instance, plan: &mut Pla
 
 /// The state's directories, and cloud-init's helper where a command calls it.
 fn helper(lines: &[Secret], scripts: &[Script], plan: &mut Plan) {
-    let directory =
-        Item::Directory(Directory { path: STATE_DIR.to_owned(), mode: 0o700, owner: Owner::root() });
+    let directory = Item::Directory(Directory::ours(STATE_DIR, 0o700));
     if !plan.items.contains(&directory) {
         plan.items.push(directory);
     }
@@ -219,7 +223,7 @@ fn file(place: &str, path: String, content: impl Into<Vec<u8>>, mode: u32) -> It
 
 fn enabled(unit: &str) -> Item {
     let path = format!("{UNIT_DIR}/multi-user.target.wants/{unit}");
-    Item::Link { path, target: format!("{UNIT_DIR}/{unit}") }
+    Item::Link(Link::ours(path, format!("{UNIT_DIR}/{unit}")))
 }
 
 fn script(prelude: &str, lines: &[Secret]) -> Vec<u8> {

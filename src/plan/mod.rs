@@ -3,15 +3,17 @@
 
 mod disks;
 pub mod kubeadm;
+pub mod metadata;
 pub mod network;
 mod system;
+pub mod units;
 mod users;
 
 pub use system::FINAL_MESSAGE;
 
-use crate::model::config::{NodeConfig, Ntp};
+use crate::model::config::{Existing, NodeConfig, Ntp};
 use crate::model::instance::Instance;
-use crate::model::plan::{File, Item, Plan};
+use crate::model::plan::{Directory, File, Item, Link, Plan};
 
 /// Where footplate's binary is baked. A unit needs a fixed path, and `/opt` is the place on Flatcar that can be written.
 pub const BINARY: &str = "/opt/bin/footplate";
@@ -33,10 +35,15 @@ pub fn node(config: &NodeConfig, instance: &Instance) -> Plan {
     kubeadm::bootcmd(config, instance, &mut plan);
     // What is written comes after what it is written to.
     disks::items(config, instance, &mut plan);
+    plan.items.extend(config.groups.iter().cloned().map(Item::Group));
     users::users(&config.users, &mut plan);
+    directories(config, &mut plan);
     files(config, instance, &mut plan);
+    links(config, &mut plan);
+    units::units(&config.units, &mut plan);
     plan.items.extend(config.ntp.iter().filter_map(ntp));
     system::items(config, &mut plan);
+    units::bootstrap(&config.units, &mut plan);
     kubeadm::bootstrap(config, instance, &mut plan);
     plan
 }
@@ -57,6 +64,32 @@ pub fn unit_name(path: &str, suffix: &str) -> String {
     format!("{name}.{suffix}")
 }
 
+fn directories(config: &NodeConfig, plan: &mut Plan) {
+    plan.items.extend(config.directories.iter().map(|spec| {
+        Item::Directory(Directory {
+            path: spec.path.clone(),
+            mode: spec.mode.unwrap_or(0o755),
+            owner: spec.owner.clone(),
+            keep: spec.mode.is_none(),
+        })
+    }));
+}
+
+/// Links, hard ones last: their files may be links' too.
+fn links(config: &NodeConfig, plan: &mut Plan) {
+    let (hard, symbolic): (Vec<_>, Vec<_>) = config.links.iter().partition(|l| l.hard);
+    plan.items.extend(symbolic.into_iter().chain(hard).map(|spec| {
+        Item::Link(Link {
+            place: spec.place.clone(),
+            path: spec.path.clone(),
+            target: spec.target.clone(),
+            hard: spec.hard,
+            owner: spec.owner.clone(),
+            existing: if spec.overwrite { Existing::Replaced } else { Existing::Refused },
+        })
+    }));
+}
+
 /// Files, each path once: an entry that appends to one that comes before it makes one file of both, so that a second
 /// run finds what it looks for.
 fn files(config: &NodeConfig, instance: &Instance, plan: &mut Plan) {
@@ -67,6 +100,7 @@ fn files(config: &NodeConfig, instance: &Instance, plan: &mut Plan) {
             path: spec.path.clone(),
             content: spec.content.clone(),
             append: spec.append,
+            existing: spec.existing,
             mode: spec.mode,
             owner: spec.owner.clone(),
             restart: None,
@@ -74,7 +108,8 @@ fn files(config: &NodeConfig, instance: &Instance, plan: &mut Plan) {
         match files.iter_mut().find(|f| f.path == file.path) {
             Some(first) if file.append => {
                 let content = [first.content.expose(), file.content.expose()].concat();
-                *first = File { content: content.into(), append: first.append, ..file };
+                *first =
+                    File { content: content.into(), append: first.append, existing: first.existing, ..file };
             }
             // The later entry replaces the earlier one, as writing one after the other would.
             Some(first) => *first = file,

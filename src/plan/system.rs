@@ -2,9 +2,11 @@
 //! What the machine has once, as the files and units that Flatcar's programs read.
 
 use super::{STATE_DIR, UNIT_DIR};
-use crate::model::config::{EtcHosts, FileSpec, NodeConfig, Owner, PhoneHome, PowerMode, PowerState, Swap};
+use crate::model::config::{
+    EtcHosts, Existing, FileSpec, NodeConfig, Owner, PhoneHome, PowerMode, PowerState, Swap,
+};
 use crate::model::instance::Instance;
-use crate::model::plan::{File, Item, Plan};
+use crate::model::plan::{Directory, File, Item, Link, Plan};
 use crate::model::secret::Secret;
 
 /// The unit that adds certificates to the machine's store. Flatcar's own runs only where the store was added to before.
@@ -34,8 +36,8 @@ fn file(place: &str, path: impl Into<String>, content: impl Into<Vec<u8>>) -> Fi
 /// A unit of ours that starts with `target`.
 fn unit(place: &str, name: &str, text: String, target: Option<&str>) -> Vec<Item> {
     let path = format!("{UNIT_DIR}/{name}");
-    let link = target
-        .map(|target| Item::Link { path: format!("{UNIT_DIR}/{target}.wants/{name}"), target: path.clone() });
+    let link =
+        target.map(|target| Item::Link(Link::ours(format!("{UNIT_DIR}/{target}.wants/{name}"), &path)));
     [Item::File(file(place, path.clone(), text))].into_iter().chain(link).collect()
 }
 
@@ -73,7 +75,7 @@ pub(super) fn items(config: &NodeConfig, plan: &mut Plan) {
     }
     if let Some(zone) = &system.timezone {
         let target = format!("../usr/share/zoneinfo/{zone}");
-        plan.items.push(Item::Link { path: "/etc/localtime".to_owned(), target });
+        plan.items.push(Item::Link(Link::ours("/etc/localtime", target)));
     }
 }
 
@@ -168,6 +170,7 @@ pub(super) fn hosts(config: &NodeConfig, instance: &Instance) -> Option<FileSpec
         owner: Owner::root(),
         mode: 0o644,
         append: kind == EtcHosts::Line,
+        existing: Existing::Written,
     })
 }
 
@@ -220,9 +223,7 @@ fn tell(phone_home: &PhoneHome, config: &NodeConfig, instance: &Instance) -> Vec
          ExecStopPost=/usr/bin/rm --force {PHONE_HOME_CONFIG}\n"
     );
     let mut items = unit("phone_home", PHONE_HOME_UNIT, unit_text, None);
-    let directory =
-        crate::model::plan::Directory { path: STATE_DIR.to_owned(), mode: 0o700, owner: Owner::root() };
-    items.push(Item::Directory(directory));
+    items.push(Item::Directory(Directory::ours(STATE_DIR, 0o700)));
     items.push(Item::File(file("phone_home", PHONE_HOME_CONFIG, text).mode(0o600)));
     items
 }

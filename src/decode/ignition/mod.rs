@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Ignition, [spec 2.0 to 2.4 and 3.0 to 3.5](https://coreos.github.io/ignition/specs/): Flatcar's own language, and
+//! what Cluster API's bootstrap data is in with `format: ignition`.
+//!
+//! A config is read in three steps: its JSON by [`super::json`]; keys and types by the tables of [`schema`]; what they
+//! mean by a [`Reader`]. Configs that it names are merged in between. What they
+//! hold elsewhere is brought by whoever asks.
+//!
+//! Ignition makes a machine before its first boot, from the initramfs. footplate makes it on the running system, so what
+//! only the initramfs can do (arrays, encrypted volumes, kernel arguments) is refused by name, not done by halves.
+
+mod merge;
+mod passwd;
+mod schema;
+mod source;
+mod storage;
+mod units;
+
+use std::collections::HashMap;
+
+use super::document::Fetch;
+use super::yaml::{Kind, Node, Value};
+use super::{Decoded, json};
+use crate::model::config::NodeConfig;
+use crate::model::fetch::{FetchOptions, Request};
+use crate::model::finding::{Finding, Level, Pos, any_error};
+use crate::model::secret::Secret;
+use schema::VERSIONS;
+
+/// Configs that name each other, one within the other. Cluster API's AWS provider needs one, users two.
+const MAX_DEPTH: usize = 8;
+
+/// Configs in all. A config may name many, each of them many again: the bound is on their number too.
+const MAX_CONFIGS: usize = 64;
+
+/// What helps where only the initramfs can.
+const INITRAMFS: &str = "leave this config to Ignition in the initramfs: hand it over as Ignition user-data that the image's \
+    own Ignition reads on the first boot";
+
+/// Reads a config, and those that it names.
+pub fn decode(text: &str, fetch: &mut Fetch<'_>) -> Decoded {
+    let sources = Sources { fetch, have: HashMap::new() };
+    let mut loader = Loader { sources, configs: 0, findings: Vec::new() };
+    let Some(whole) = loader.load(text, &Trail { place: "", depth: 0, above: None }) else {
+        return Decoded { findings: loader.findings, ..Decoded::default() };
+    };
+    let mut reader = Reader::new(&mut loader.sources, whole.version);
+    reader.config(&whole.tree);
+    let (config, found) = (reader.config, reader.findings);
+    // What a config says of itself was told when it was read alone; what only the merged one says is told here.
+    if !whole.merged {
+        loader.findings.extend(found);
+    } else if !any_error(&loader.findings) {
+        let only_errors = found.into_iter().filter(|f| f.level == Level::Error);
+        let merged =
+            |f: Finding| Finding { pos: None, place: format!("the merged config: {}", f.place), ..f };
+        loader.findings.extend(only_errors.map(merged));
+    }
+    Decoded { config, findings: loader.findings }
+}
+
+/// What configs name, each thing fetched once however often it is read.
+struct Sources<'a, 'f> {
+    fetch: &'a mut Fetch<'f>,
+    have: HashMap<Request, Result<Option<Secret>, String>>,
+}
+
+/// A config with those that it names merged into it.
+struct Whole {
+    version: usize,
+    tree: Node,
+    merged: bool,
+}
+
+/// How a config was come to.
+struct Trail<'a> {
+    /// The place that names it, `ignition.config.merge[0]`; empty for the first.
+    place: &'a str,
+    depth: usize,
+    above: Option<(&'a Trail<'a>, &'a [u8])>,
+}
+
+impl Trail<'_> {
+    /// Whether a config with this text stands above.
+    fn holds(&self, text: &[u8]) -> bool {
+        self.above.is_some_and(|(trail, above)| above == text || trail.holds(text))
+    }
+}
+
+/// Reads configs and those that they name.
+struct Loader<'a, 'f> {
+    sources: Sources<'a, 'f>,
+    configs: usize,
+    findings: Vec<Finding>,
+}
+
+impl Loader<'_, '_> {
+    /// A finding of a config that another one names: its place begins with the place that names it, and its position,
+    /// which is none of the user's text, stands in words.
+    fn told(&mut self, trail: &Trail<'_>, finding: Finding) {
+        if trail.place.is_empty() {
+            return self.findings.push(finding);
+        }
+        let at = finding.pos.map(|p| format!(" (line {}, column {} of that config)", p.line, p.column));
+        self.findings.push(Finding {
+            place: [trail.place, &finding.place]
+                .into_iter()
+                .filter(|p| !p.is_empty())
+                .collect::<Vec<_>>()
+                .join(": "),
+            what: finding.what + &at.unwrap_or_default(),
+            pos: None,
+            ..finding
+        });
+    }
+
+    fn load(&mut self, text: &str, trail: &Trail<'_>) -> Option<Whole> {
+        self.configs += 1;
+        let tree = match json::parse(text) {
+            Ok(tree) => tree,
+            Err(finding) => {
+                self.told(trail, finding);
+                return None;
+            }
+        };
+        let version = match version(&tree) {
+            Ok(version) => version,
+            Err(finding) => {
+                self.told(trail, finding);
+                return None;
+            }
+        };
+        let mut findings = Vec::new();
+        let tree = schema::check(&tree, version, &mut findings);
+        // Read alone, so that each finding has its place in the text that it is about.
+        let mut reader = Reader::new(&mut self.sources, version);
+        reader.findings = findings;
+        // How to fetch the configs that it names; what is wrong with that is told with the rest of it.
+        let told = reader.findings.len();
+        reader.options(&tree);
+        reader.findings.truncate(told);
+        let named = reader.named(&tree);
+        let alone = named.is_empty();
+        if !(alone && trail.place.is_empty()) {
+            reader.config(&tree);
+        }
+        for finding in reader.findings {
+            self.told(trail, finding);
+        }
+        let mut whole = Whole { version, tree, merged: !alone || !trail.place.is_empty() };
+        for Named { place, pos, text: child, replaces } in named {
+            let place =
+                [trail.place, &place].into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join(": ");
+            let below =
+                Trail { place: &place, depth: trail.depth + 1, above: Some((trail, text.as_bytes())) };
+            let what = match std::str::from_utf8(&child) {
+                _ if below.holds(&child) => "this config names itself, straight or through others",
+                _ if below.depth > MAX_DEPTH => "configs name each other more than 8 deep",
+                _ if self.configs >= MAX_CONFIGS => "more than 64 configs name each other",
+                Err(_) => "this config is not UTF-8 text",
+                Ok(child) => {
+                    let Some(child) = self.load(child, &below) else { continue };
+                    if replaces {
+                        whole = Whole { merged: true, ..child };
+                    } else if (child.version < FIRST_V3) == (version < FIRST_V3) {
+                        whole.version = whole.version.max(child.version);
+                        whole.tree = merge::merge(&whole.tree, &child.tree, version >= FIRST_V3);
+                    } else {
+                        let what = format!(
+                            "a config of version {} is named by one of {}",
+                            VERSIONS[child.version], VERSIONS[version]
+                        );
+                        let at = if trail.place.is_empty() { Some(pos) } else { None };
+                        let finding = Finding { pos: at, ..Finding::error(&place, what) };
+                        self.findings.push(finding.hint("write both in one major version"));
+                    }
+                    continue;
+                }
+            };
+            let at = if trail.place.is_empty() { Some(pos) } else { None };
+            self.findings.push(Finding { pos: at, ..Finding::error(&place, what) });
+        }
+        Some(whole)
+    }
+}
+
+/// The first version of 3.x among [`VERSIONS`].
+const FIRST_V3: usize = 5;
+
+/// Which version a config is of, as an index of [`VERSIONS`].
+fn version(tree: &Node) -> Result<usize, Finding> {
+    if !tree.is_map() {
+        let what = format!("an Ignition config is a mapping, this is {}", tree.kind_name());
+        return Err(Finding::error("", what).at(tree.pos));
+    }
+    let place = "ignition.version";
+    let Some(node) = tree.get("ignition").and_then(|i| i.get("version")) else {
+        let pos = tree.get("ignition").map_or(tree.pos, |n| n.pos);
+        return Err(Finding::error(place, "missing: a config says which version it is of")
+            .at(pos)
+            .hint("\"ignition\": {\"version\": \"3.4.0\"}"));
+    };
+    let text = node.text().unwrap_or_default();
+    if let Some(version) = VERSIONS.iter().position(|v| *v == text) {
+        return Ok(version);
+    }
+    let what = match text.split('.').next() {
+        Some("1") => "Ignition 1 is not read",
+        Some("2" | "3") if text.contains('-') => "an experimental version is not read",
+        Some("2" | "3") => "no version that is known here",
+        _ => "is no version of Ignition's specification",
+    };
+    Err(Finding::error(place, what).at(node.pos).hint(format!("one of {}", VERSIONS.join(", "))))
+}
+
+/// A config that another one names, fetched.
+struct Named {
+    place: String,
+    pos: Pos,
+    text: Vec<u8>,
+    replaces: bool,
+}
+
+/// Reads what a config of a version means. Types are as the schema wants them.
+struct Reader<'r, 'a, 'f> {
+    version: usize,
+    sources: &'r mut Sources<'a, 'f>,
+    options: FetchOptions,
+    findings: Vec<Finding>,
+    config: NodeConfig,
+    /// Where the paths of files, directories and links stand.
+    places: HashMap<String, Pos>,
+    /// Bytes that its contents have so far, and whether that was too much.
+    unpacked: usize,
+    full: bool,
+}
+
+impl<'r, 'a, 'f> Reader<'r, 'a, 'f> {
+    fn new(sources: &'r mut Sources<'a, 'f>, version: usize) -> Self {
+        Self {
+            version,
+            sources,
+            options: FetchOptions::default(),
+            findings: Vec::new(),
+            config: NodeConfig::default(),
+            places: HashMap::new(),
+            unpacked: 0,
+            full: false,
+        }
+    }
+
+    fn v3(&self) -> bool {
+        self.version >= FIRST_V3
+    }
+
+    /// Adds an error, to which a hint can be put.
+    fn error(&mut self, place: &str, pos: Pos, what: impl Into<String>) -> Hint<'_> {
+        self.findings.push(Finding::error(place, what).at(pos));
+        Hint(self.findings.last_mut())
+    }
+
+    fn warn(&mut self, place: &str, pos: Pos, what: impl Into<String>) -> Hint<'_> {
+        self.findings.push(Finding::warning(place, what).at(pos));
+        Hint(self.findings.last_mut())
+    }
+
+    /// The configs that this one names, as far as they were fetched. `replace` stands alone.
+    fn named(&mut self, tree: &Node) -> Vec<Named> {
+        let Some(config) = tree.get("ignition").and_then(|i| i.get("config")) else { return Vec::new() };
+        let list = if self.v3() { "merge" } else { "append" };
+        let mut places: Vec<(String, &Node, bool)> = Vec::new();
+        if let Some(replace) = config.get("replace")
+            && replace.get("source").is_some()
+        {
+            places.push(("ignition.config.replace".to_owned(), replace, true));
+        } else {
+            let items = config.get(list).and_then(Node::list).unwrap_or_default().iter().enumerate();
+            places.extend(items.map(|(i, node)| (format!("ignition.config.{list}[{i}]"), node, false)));
+        }
+        let mut named = Vec::new();
+        for (place, node, replaces) in places {
+            if node.get("source").is_none_or(|s| s.text() == Some("")) {
+                self.error(&place, node.pos, "missing: source says where the config is");
+                continue;
+            }
+            if let Some(text) = self.resource(&place, node) {
+                named.push(Named { place, pos: node.pos, text, replaces });
+            }
+        }
+        named
+    }
+
+    /// All sections. Called once for a config alone, and once for the merged one.
+    fn config(&mut self, tree: &Node) {
+        let section = |name: &str| tree.get(name);
+        self.options(tree);
+        if let Some(storage) = section("storage") {
+            self.storage(storage);
+        }
+        if let Some(passwd) = section("passwd") {
+            self.passwd(passwd);
+        }
+        for (name, networkd) in [("systemd", false), ("networkd", true)] {
+            let units = section(name).and_then(|s| s.get("units")).and_then(Node::list).unwrap_or_default();
+            self.units(name, units, networkd);
+        }
+        self.unit_conflicts();
+        if let Some(arguments) = section("kernelArguments")
+            && arguments.entries().any(|(_, list)| list.list().is_some_and(|l| !l.is_empty()))
+        {
+            self.error("kernelArguments", arguments.pos, "kernel arguments can't be set on a running system")
+                .hint(INITRAMFS);
+        }
+    }
+
+    /// How to fetch.
+    fn options(&mut self, tree: &Node) {
+        let Some(node) = tree.get("ignition") else { return };
+        let seconds = |name: &str| node.get("timeouts").and_then(|t| t.get(name));
+        let mut options = FetchOptions::default();
+        for (name, slot) in
+            [("httpResponseHeaders", &mut options.response_headers), ("httpTotal", &mut options.total)]
+        {
+            let Some(value) = seconds(name) else { continue };
+            match value.int().map(u64::try_from) {
+                Some(Ok(value)) => *slot = Some(value),
+                _ => {
+                    self.error(&format!("ignition.timeouts.{name}"), value.pos, "takes seconds, 0 or more");
+                }
+            }
+        }
+        let proxy = node.get("proxy");
+        for (name, slot) in [("httpProxy", &mut options.http_proxy), ("httpsProxy", &mut options.https_proxy)]
+        {
+            let Some(value) = proxy.and_then(|p| p.get(name)) else { continue };
+            let text = value.text().unwrap_or_default();
+            let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+            match host {
+                Some(host) if !host.is_empty() && !text.contains(char::is_whitespace) => {
+                    *slot = Some(Secret::from(text));
+                }
+                _ if text.is_empty() => {}
+                _ => {
+                    let place = format!("ignition.proxy.{name}");
+                    self.error(&place, value.pos, "is no http:// or https:// URL of a proxy");
+                }
+            }
+        }
+        let none = proxy.and_then(|p| p.get("noProxy")).and_then(Node::list).unwrap_or_default();
+        options.no_proxy = none.iter().filter_map(Node::text).map(str::to_owned).collect();
+        let authorities = node.get("security").and_then(|s| s.get("tls"));
+        let authorities = authorities.and_then(|t| t.get("certificateAuthorities")).and_then(Node::list);
+        for (i, authority) in authorities.unwrap_or_default().iter().enumerate() {
+            let place = format!("ignition.security.tls.certificateAuthorities[{i}]");
+            if authority.get("source").is_none_or(|s| s.text() == Some("")) {
+                self.error(&place, authority.pos, "missing: source says where the bundle is");
+                continue;
+            }
+            let Some(bundle) = self.resource(&place, authority) else { continue };
+            if bundle.windows(BEGIN.len()).any(|w| w == BEGIN) {
+                options.authorities.push(Secret::new(bundle));
+            } else {
+                self.error(&format!("{place}.source"), authority.pos, "holds no certificate in PEM");
+            }
+        }
+        self.options = options;
+    }
+
+    /// Entries of a list whose `key` is missing or, in 3.x, there twice are an error; 2.x takes the later one.
+    fn unique<'n>(&mut self, place: &str, list: &'n Node, key: &str) -> Vec<(String, &'n Node)> {
+        let mut seen: Vec<&str> = Vec::new();
+        let mut entries: Vec<(String, &Node)> = Vec::new();
+        for (i, item) in list.list().unwrap_or_default().iter().enumerate() {
+            let at = format!("{place}[{i}]");
+            let Some(name) = item.get(key).and_then(Node::text).filter(|n| !n.is_empty()) else {
+                self.error(&format!("{at}.{key}"), item.pos, "missing");
+                continue;
+            };
+            if seen.contains(&name) && self.v3() {
+                self.error(&format!("{at}.{key}"), item.pos, "is there twice").hint("make one entry of both");
+                continue;
+            }
+            seen.push(name);
+            entries.push((at, item));
+        }
+        entries
+    }
+}
+
+/// How a certificate in PEM begins.
+const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
+/// The finding that was just added.
+struct Hint<'a>(Option<&'a mut Finding>);
+
+impl Hint<'_> {
+    fn hint(self, hint: impl Into<String>) {
+        if let Some(finding) = self.0 {
+            finding.hint = Some(hint.into());
+        }
+    }
+}
+
+/// A boolean of an object; absent is false.
+fn flag(node: &Node, key: &str) -> bool {
+    node.get(key).and_then(Node::bool).unwrap_or(false)
+}
+
+/// A string of an object; absent and empty are none.
+fn text<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
+    node.get(key).and_then(Node::text).filter(|t| !t.is_empty())
+}
+
+/// Whether a node holds anything: objects that a Go program left empty stand for nothing.
+fn is_empty(node: &Node) -> bool {
+    match &node.value {
+        Value::Map(entries) => entries.iter().all(|(_, v)| is_empty(v)),
+        Value::List(items) => items.is_empty(),
+        Value::Scalar(scalar) => scalar.kind == Kind::Null,
+    }
+}

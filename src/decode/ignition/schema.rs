@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Which keys each version of the [specification](https://coreos.github.io/ignition/specs/) has, and of which type.
+//! 2.x is that of Ignition's `spec2x` branch.
+//!
+//! Ignition ignores a key that its version does not have, with a warning; a value of the wrong type it refuses. So it
+//! is here.
+
+use crate::decode::yaml::{Kind, Node, Value};
+use crate::model::finding::Finding;
+
+/// The versions, in the order of their bits below.
+pub(super) const VERSIONS: &[&str] =
+    &["2.0.0", "2.1.0", "2.2.0", "2.3.0", "2.4.0", "3.0.0", "3.1.0", "3.2.0", "3.3.0", "3.4.0", "3.5.0"];
+
+/// A set of versions, a bit each.
+pub(super) type Versions = u16;
+
+const V2: Versions = 0b000_0001_1111;
+const V2_1: Versions = 0b000_0001_1110;
+const V2_2: Versions = 0b000_0001_1100;
+const V2_3: Versions = 0b000_0001_1000;
+const V2_4: Versions = 0b000_0001_0000;
+const V3: Versions = 0b111_1110_0000;
+const V3_1: Versions = 0b111_1100_0000;
+const V3_2: Versions = 0b111_1000_0000;
+const V3_3: Versions = 0b111_0000_0000;
+const V3_4: Versions = 0b110_0000_0000;
+const V3_5: Versions = 0b100_0000_0000;
+const ALL: Versions = V2 | V3;
+
+/// What a value is.
+pub(super) enum Type {
+    /// `true` or `false`.
+    Bool,
+    /// A whole number.
+    Int,
+    /// A string.
+    Text,
+    /// An object of these keys.
+    Object(Keys),
+    /// A list of these.
+    List(&'static Type),
+}
+
+/// The keys of an object, with the versions that have them.
+pub(super) type Keys = &'static [(&'static str, Versions, Type)];
+
+use Type::{Bool, Int, List, Object, Text};
+
+const TEXTS: Type = List(&Text);
+const ID: Keys = &[("id", ALL, Int), ("name", V2_1 | V3, Text)];
+const VERIFICATION: Type = Object(&[("hash", ALL, Text)]);
+const HEADERS: Type = List(&Object(&[("name", ALL, Text), ("value", ALL, Text)]));
+
+/// A configuration or a bundle that is fetched.
+const REFERENCE: Keys = &[
+    ("compression", V3_1, Text),
+    ("httpHeaders", V2_4 | V3_1, HEADERS),
+    ("source", ALL, Text),
+    ("verification", ALL, VERIFICATION),
+];
+
+/// What a file holds.
+const CONTENTS: Keys = &[
+    ("compression", ALL, Text),
+    ("httpHeaders", V2_4 | V3_1, HEADERS),
+    ("source", ALL, Text),
+    ("verification", ALL, VERIFICATION),
+];
+
+const IGNITION: Keys = &[
+    (
+        "config",
+        ALL,
+        Object(&[
+            ("append", V2, List(&Object(REFERENCE))),
+            ("merge", V3, List(&Object(REFERENCE))),
+            ("replace", ALL, Object(REFERENCE)),
+        ]),
+    ),
+    (
+        "proxy",
+        V2_4 | V3_1,
+        Object(&[("httpProxy", ALL, Text), ("httpsProxy", ALL, Text), ("noProxy", ALL, TEXTS)]),
+    ),
+    (
+        "security",
+        V2_2 | V3,
+        Object(&[("tls", ALL, Object(&[("certificateAuthorities", ALL, List(&Object(REFERENCE)))]))]),
+    ),
+    ("timeouts", V2_1 | V3, Object(&[("httpResponseHeaders", ALL, Int), ("httpTotal", ALL, Int)])),
+    ("version", ALL, Text),
+];
+
+const DISK: Keys = &[
+    ("device", ALL, Text),
+    (
+        "partitions",
+        ALL,
+        List(&Object(&[
+            ("guid", V2_1 | V3, Text),
+            ("label", ALL, Text),
+            ("number", ALL, Int),
+            ("resize", V3_2, Bool),
+            ("shouldExist", V2_3 | V3, Bool),
+            ("size", V2, Int),
+            ("sizeMiB", V2_3 | V3, Int),
+            ("start", V2, Int),
+            ("startMiB", V2_3 | V3, Int),
+            ("typeGuid", ALL, Text),
+            ("wipePartitionEntry", V2_3 | V3, Bool),
+        ])),
+    ),
+    ("wipeTable", ALL, Bool),
+];
+
+const MOUNT: Keys = &[
+    ("create", V2, Object(&[("force", V2, Bool), ("options", V2, TEXTS)])),
+    ("device", V2, Text),
+    ("format", V2, Text),
+    ("label", V2_1, Text),
+    ("options", V2_1, TEXTS),
+    ("uuid", V2_1, Text),
+    ("wipeFilesystem", V2_1, Bool),
+];
+
+const FILESYSTEM: Keys = &[
+    ("device", V3, Text),
+    ("format", V3, Text),
+    ("label", V3, Text),
+    ("mount", V2, Object(MOUNT)),
+    ("mountOptions", V3_1, TEXTS),
+    ("name", V2, Text),
+    ("options", V3, TEXTS),
+    ("path", ALL, Text),
+    ("uuid", V3, Text),
+    ("wipeFilesystem", V3, Bool),
+];
+
+const RAID: Keys = &[
+    ("devices", ALL, TEXTS),
+    ("level", ALL, Text),
+    ("name", ALL, Text),
+    ("options", V2_1 | V3, TEXTS),
+    ("spares", ALL, Int),
+];
+
+const TANG: Keys = &[("advertisement", V3_4, Text), ("thumbprint", V3_2, Text), ("url", V3_2, Text)];
+
+const CLEVIS: Keys = &[
+    ("custom", V3_2, Object(&[("config", V3_2, Text), ("needsNetwork", V3_2, Bool), ("pin", V3_2, Text)])),
+    ("tang", V3_2, List(&Object(TANG))),
+    ("threshold", V3_2, Int),
+    ("tpm2", V3_2, Bool),
+];
+
+const LUKS: Keys = &[
+    ("cex", V3_5, Object(&[("enabled", V3_5, Bool)])),
+    ("clevis", V3_2, Object(CLEVIS)),
+    ("device", V3_2, Text),
+    ("discard", V3_4, Bool),
+    ("keyFile", V3_2, Object(CONTENTS)),
+    ("label", V3_2, Text),
+    ("name", V3_2, Text),
+    ("openOptions", V3_4, TEXTS),
+    ("options", V3_2, TEXTS),
+    ("uuid", V3_2, Text),
+    ("wipeVolume", V3_2, Bool),
+];
+
+/// What files, directories and links have in common stands in each of them: a table is read, not computed.
+const FILE_2: Keys = &[
+    ("append", V2_2, Bool),
+    ("contents", V2, Object(CONTENTS)),
+    ("filesystem", V2, Text),
+    ("group", V2, Object(ID)),
+    ("mode", V2, Int),
+    ("overwrite", V2_2, Bool),
+    ("path", V2, Text),
+    ("user", V2, Object(ID)),
+];
+
+const FILE_3: Keys = &[
+    ("append", V3, List(&Object(CONTENTS))),
+    ("contents", V3, Object(CONTENTS)),
+    ("group", V3, Object(ID)),
+    ("mode", V3, Int),
+    ("overwrite", V3, Bool),
+    ("path", V3, Text),
+    ("user", V3, Object(ID)),
+];
+
+const DIRECTORY: Keys = &[
+    ("filesystem", V2_1, Text),
+    ("group", V2_1 | V3, Object(ID)),
+    ("mode", V2_1 | V3, Int),
+    ("overwrite", V2_2 | V3, Bool),
+    ("path", V2_1 | V3, Text),
+    ("user", V2_1 | V3, Object(ID)),
+];
+
+const LINK: Keys = &[
+    ("filesystem", V2_1, Text),
+    ("group", V2_1 | V3, Object(ID)),
+    ("hard", V2_1 | V3, Bool),
+    ("overwrite", V2_2 | V3, Bool),
+    ("path", V2_1 | V3, Text),
+    ("target", V2_1 | V3, Text),
+    ("user", V2_1 | V3, Object(ID)),
+];
+
+const DROPINS: Type = List(&Object(&[("contents", ALL, Text), ("name", ALL, Text)]));
+
+const UNIT: Keys = &[
+    ("contents", ALL, Text),
+    ("dropins", ALL, DROPINS),
+    ("enable", V2, Bool),
+    ("enabled", V2_1 | V3, Bool),
+    ("mask", ALL, Bool),
+    ("name", ALL, Text),
+];
+
+const NETWORKD_UNIT: Keys = &[("contents", V2, Text), ("dropins", V2_2, DROPINS), ("name", V2, Text)];
+
+/// What a user is made with. In 2.0 it stood in `create`; later in the user itself.
+const CREATE: Keys = &[
+    ("gecos", V2, Text),
+    ("groups", V2, TEXTS),
+    ("homeDir", V2, Text),
+    ("noCreateHome", V2, Bool),
+    ("noLogInit", V2, Bool),
+    ("noUserGroup", V2, Bool),
+    ("primaryGroup", V2, Text),
+    ("shell", V2, Text),
+    ("system", V2, Bool),
+    ("uid", V2, Int),
+];
+
+const USER: Keys = &[
+    ("create", V2, Object(CREATE)),
+    ("gecos", V2_1 | V3, Text),
+    ("groups", V2_1 | V3, TEXTS),
+    ("homeDir", V2_1 | V3, Text),
+    ("name", ALL, Text),
+    ("noCreateHome", V2_1 | V3, Bool),
+    ("noLogInit", V2_1 | V3, Bool),
+    ("noUserGroup", V2_1 | V3, Bool),
+    ("passwordHash", ALL, Text),
+    ("primaryGroup", V2_1 | V3, Text),
+    ("shell", V2_1 | V3, Text),
+    ("shouldExist", V3_2, Bool),
+    ("sshAuthorizedKeys", ALL, TEXTS),
+    ("system", V2_1 | V3, Bool),
+    ("uid", V2_1 | V3, Int),
+];
+
+const GROUP: Keys = &[
+    ("gid", ALL, Int),
+    ("name", ALL, Text),
+    ("passwordHash", ALL, Text),
+    ("shouldExist", V3_2, Bool),
+    ("system", ALL, Bool),
+];
+
+/// A whole config. A key that stands twice is of different types in 2.x and 3.x.
+const CONFIG: Keys = &[
+    ("ignition", ALL, Object(IGNITION)),
+    ("kernelArguments", V3_3, Object(&[("shouldExist", V3_3, TEXTS), ("shouldNotExist", V3_3, TEXTS)])),
+    ("networkd", V2, Object(&[("units", V2, List(&Object(NETWORKD_UNIT)))])),
+    ("passwd", ALL, Object(&[("groups", ALL, List(&Object(GROUP))), ("users", ALL, List(&Object(USER)))])),
+    (
+        "storage",
+        ALL,
+        Object(&[
+            ("directories", V2_1 | V3, List(&Object(DIRECTORY))),
+            ("disks", ALL, List(&Object(DISK))),
+            ("files", V2, List(&Object(FILE_2))),
+            ("files", V3, List(&Object(FILE_3))),
+            ("filesystems", ALL, List(&Object(FILESYSTEM))),
+            ("links", V2_1 | V3, List(&Object(LINK))),
+            ("luks", V3_2, List(&Object(LUKS))),
+            ("raid", ALL, List(&Object(RAID))),
+        ]),
+    ),
+    ("systemd", ALL, Object(&[("units", ALL, List(&Object(UNIT)))])),
+];
+
+/// What is said when a config is walked.
+pub(super) struct Walk<'a> {
+    version: usize,
+    findings: &'a mut Vec<Finding>,
+}
+
+/// Checks keys and types of a config of that version, an index of [`VERSIONS`]; gives it back without what the version
+/// does not have and without nulls, which Ignition reads as absent, so that a reader need not ask.
+pub(super) fn check(config: &Node, version: usize, findings: &mut Vec<Finding>) -> Node {
+    let mut walk = Walk { version, findings };
+    let object = Object(CONFIG);
+    walk.value("", config, &object).unwrap_or(Node { pos: config.pos, value: Value::Map(Vec::new()) })
+}
+
+impl Walk<'_> {
+    fn value(&mut self, place: &str, node: &Node, wanted: &Type) -> Option<Node> {
+        let fits = match (wanted, &node.value) {
+            (Object(keys), Value::Map(entries)) => {
+                let entries = entries.iter().filter_map(|(k, v)| self.entry(place, keys, k, v)).collect();
+                return Some(Node { pos: node.pos, value: Value::Map(entries) });
+            }
+            (List(of), Value::List(items)) => {
+                let items = items.iter().enumerate();
+                let items = items.filter_map(|(i, item)| self.value(&format!("{place}[{i}]"), item, of));
+                return Some(Node { pos: node.pos, value: Value::List(items.collect()) });
+            }
+            (wanted, Value::Scalar(scalar)) => matches!(
+                (wanted, &scalar.kind),
+                (Bool, Kind::Bool(_)) | (Int, Kind::Int(_)) | (Text, Kind::Str)
+            ),
+            _ => false,
+        };
+        if !fits {
+            let want = match wanted {
+                Bool => "true or false",
+                Int => "a whole number",
+                Text => "a string",
+                Object(_) => "a mapping",
+                List(_) => "a list",
+            };
+            self.findings.push(
+                Finding::error(place, format!("takes {want}, this is {}", node.kind_name())).at(node.pos),
+            );
+        }
+        fits.then(|| node.clone())
+    }
+
+    fn entry(&mut self, place: &str, keys: Keys, key: &Node, node: &Node) -> Option<(Node, Node)> {
+        let name = key.text()?;
+        let place = if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") };
+        let known = || keys.iter().filter(|(n, _, _)| *n == name);
+        let bit: Versions = 1 << self.version;
+        if let Some((_, _, wanted)) = known().find(|(_, versions, _)| versions & bit != 0) {
+            return if node.is_null() {
+                None
+            } else {
+                Some((key.clone(), self.value(&place, node, wanted)?))
+            };
+        }
+        let have: Versions = known().map(|(_, versions, _)| versions).fold(0, |a, b| a | b);
+        let names = VERSIONS.iter().enumerate().filter(|(i, _)| have & (1 << i) != 0).map(|(_, v)| *v);
+        let finding = match names.collect::<Vec<_>>().as_slice() {
+            [] => {
+                let near = keys.iter().find(|(n, _, _)| n.eq_ignore_ascii_case(name));
+                let finding = Finding::warning(&place, "this key is not known and has no effect");
+                match near {
+                    Some((near, _, _)) => finding.hint(format!("it is spelled {near}")),
+                    None => finding,
+                }
+            }
+            versions => Finding::warning(
+                &place,
+                format!(
+                    "no effect: this config is of version {}, the key is of {}",
+                    VERSIONS[self.version],
+                    versions.join(", ")
+                ),
+            ),
+        };
+        self.findings.push(finding.at(key.pos));
+        None
+    }
+}
+
+/// How the entries of a list are told apart when a config of 3.x is merged into another
+/// ([operator notes](https://coreos.github.io/ignition/operator-notes/#config-merging)): by that key of theirs.
+pub(super) fn list_key(list: &str) -> Option<&'static str> {
+    const KEYS: &[(&str, &str)] = &[
+        ("certificateAuthorities", "source"),
+        ("directories", "path"),
+        ("disks", "device"),
+        ("dropins", "name"),
+        ("files", "path"),
+        ("filesystems", "device"),
+        ("groups", "name"),
+        ("httpHeaders", "name"),
+        ("links", "path"),
+        ("luks", "name"),
+        ("partitions", "number"),
+        ("raid", "name"),
+        ("tang", "url"),
+        ("units", "name"),
+        ("users", "name"),
+    ];
+    KEYS.iter().find(|(name, _)| *name == list).map(|(_, key)| *key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_sorted_and_of_known_versions() {
+        fn walk(of: &Type) {
+            match of {
+                Object(keys) => {
+                    assert!(keys.is_sorted_by_key(|(name, _, _)| *name));
+                    for (name, versions, of) in *keys {
+                        assert!(*versions != 0 && versions & !ALL == 0, "{name}");
+                        walk(of);
+                    }
+                }
+                List(of) => walk(of),
+                Bool | Int | Text => {}
+            }
+        }
+        walk(&Object(CONFIG));
+        assert_eq!(ALL.count_ones() as usize, VERSIONS.len());
+    }
+}

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Where contents come from: `data:` URLs, and what has to be fetched; unpacked, checked by its hash, and bounded.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256, Sha512};
+
+use super::Reader;
+use super::schema::VERSIONS;
+use crate::decode::envelope::{self, MAX_DECODED};
+use crate::decode::yaml::{Node, base64_error};
+use crate::model::fetch::Request;
+use crate::model::finding::Finding;
+use crate::model::secret::Secret;
+
+/// The schemes that can be fetched, with the first version that has each.
+const SCHEMES: &[(&str, &str)] = &[
+    ("data", "2.0.0"),
+    ("http", "2.0.0"),
+    ("https", "2.0.0"),
+    // Flatcar's: a file of its OEM partition.
+    ("oem", "2.0.0"),
+    ("s3", "2.1.0"),
+];
+
+/// The schemes of the specification that footplate has no client for.
+const FOREIGN: &[(&str, &str)] = &[
+    ("arn", "an access point of S3 is fetched by Ignition only: name bucket and object, s3://BUCKET/KEY"),
+    ("gs", "Google Cloud Storage is fetched by Ignition only: use a signed https:// URL"),
+    ("tftp", "TFTP is fetched by Ignition only: use https://"),
+];
+
+/// Longest URL that is looked at, but for `data:`: what servers take.
+const MAX_URL: usize = 16 << 10;
+
+impl Reader<'_, '_, '_> {
+    /// The contents that a resource names. `None` where it has no source, where it is still to be fetched, or where a
+    /// finding says what is wrong with it.
+    pub(super) fn resource(&mut self, place: &str, node: &Node) -> Option<Vec<u8>> {
+        let hash = self.hash(place, node);
+        let gzip = match node.get("compression") {
+            None => false,
+            Some(c) => match c.text() {
+                Some("" | "null") => false,
+                Some("gzip") => true,
+                other => {
+                    let what = format!("{:?} is no known compression", other.unwrap_or_default());
+                    self.error(&format!("{place}.compression"), c.pos, what).hint("gzip, or left out");
+                    return None;
+                }
+            },
+        };
+        let source = node.get("source")?;
+        let at = format!("{place}.source");
+        let url = source.text().unwrap_or_default();
+        let bytes = match url.split_once(':') {
+            _ if url.is_empty() => Vec::new(),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("data") => match data_url(rest) {
+                Ok(bytes) => bytes,
+                Err(what) => {
+                    self.error(&at, source.pos, what);
+                    return None;
+                }
+            },
+            _ => self.fetched(&at, source, node, gzip)?,
+        };
+        self.unpacked += bytes.len();
+        let unpacked = if gzip && !url.is_empty() { envelope::gunzip(&bytes) } else { Ok(bytes) };
+        let bytes = match unpacked {
+            Ok(bytes) => bytes,
+            Err(what) => {
+                self.error(&at, source.pos, what);
+                return None;
+            }
+        };
+        if gzip {
+            self.unpacked += bytes.len();
+        }
+        if self.unpacked > MAX_DECODED {
+            // Told once: what follows is not unpacked any more.
+            if !self.full {
+                let what = format!("the config holds more than {} MiB in all", MAX_DECODED >> 20);
+                self.error(&at, source.pos, what).hint("put what is large into the image");
+            }
+            self.full = true;
+            return None;
+        }
+        let (wanted, pos) = match hash {
+            Some(Ok(hash)) => hash,
+            Some(Err(())) => return None,
+            None => return Some(bytes),
+        };
+        if wanted.matches(&bytes) {
+            return Some(bytes);
+        }
+        let what = format!("the contents do not have this {}", wanted.name());
+        self.error(&format!("{place}.verification.hash"), pos, what).hint(
+            "the source was changed, or the hash is that of its compressed form: it describes what is unpacked",
+        );
+        None
+    }
+
+    /// What was fetched from there, or `None` and a wish to have it.
+    fn fetched(&mut self, at: &str, source: &Node, node: &Node, gzip: bool) -> Option<Vec<u8>> {
+        let url = source.text().unwrap_or_default();
+        let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
+        if let Some((_, hint)) = FOREIGN.iter().find(|(name, _)| *name == scheme) {
+            self.error(at, source.pos, format!("{scheme}: is not fetched by footplate")).hint(*hint);
+            return None;
+        }
+        let Some((_, since)) = SCHEMES.iter().find(|(name, _)| *name == scheme) else {
+            self.error(at, source.pos, "is no URL of a scheme that can be fetched")
+                .hint("data:, https:, http:, s3: or, on Flatcar, oem:");
+            return None;
+        };
+        if VERSIONS[self.version] < *since {
+            let what =
+                format!("{scheme}: is of version {since}, this config is of {}", VERSIONS[self.version]);
+            self.error(at, source.pos, what).hint("raise ignition.version");
+            return None;
+        }
+        let path = url.split_once("://").map_or("", |(_, rest)| rest);
+        let host = path.split(['/', '?', '#']).next().unwrap_or_default();
+        let bad = path.is_empty()
+            || (host.is_empty() && scheme != "oem")
+            || url.len() > MAX_URL
+            || url.contains(|c: char| c.is_whitespace() || c.is_control());
+        if bad || (scheme == "oem" && path.split('/').any(|p| p == "..")) {
+            self.error(at, source.pos, format!("is no URL of the scheme {scheme}:"));
+            return None;
+        }
+        if gzip && scheme == "s3" {
+            let at = at.replace(".source", ".compression");
+            self.error(&at, source.pos, "compression can't be used with s3:");
+            return None;
+        }
+        let headers = self.headers(at, &scheme, node)?;
+        let request = Request { url: Secret::from(url), headers, options: self.options.clone() };
+        let sources = &mut *self.sources;
+        let fetched = sources
+            .have
+            .entry(request.clone())
+            .or_insert_with(|| (sources.fetch)(&request).map(|bytes| bytes.map(Secret::new)));
+        match fetched {
+            Ok(Some(bytes)) => return Some(bytes.expose().to_vec()),
+            Ok(None) => {
+                let what = format!("{} is asked by the node, and not here", request.host());
+                self.findings.push(Finding::note(at, what).at(source.pos));
+            }
+            Err(why) => {
+                let what = format!("{} was not fetched: {why}", request.host());
+                self.error(at, source.pos, what);
+            }
+        }
+        None
+    }
+
+    fn headers(&mut self, at: &str, scheme: &str, node: &Node) -> Option<Vec<(String, Secret)>> {
+        let mut headers: Vec<(String, Secret)> = Vec::new();
+        let at = at.replace(".source", ".httpHeaders");
+        let list = node.get("httpHeaders").and_then(Node::list).unwrap_or_default();
+        for (i, header) in list.iter().enumerate() {
+            let at = format!("{at}[{i}]");
+            let name = header.get("name").and_then(Node::text).unwrap_or_default();
+            let value = header.get("value").and_then(Node::text).unwrap_or_default();
+            // RFC 9110 section 5.6.2: a token; a value ends with its line.
+            let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+            let what = match () {
+                () if !scheme.starts_with("http") => "headers are for http: and https: only",
+                () if name.is_empty() => "missing: a header needs a name",
+                () if !name.chars().all(token) => "is no name of a header",
+                () if value.contains(['\r', '\n', '\0']) => "a header's value holds a line break",
+                () if headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name)) => {
+                    "this header is there already"
+                }
+                () => {
+                    // Without a value it takes back what a config below would set.
+                    if header.get("value").is_some() {
+                        headers.push((name.to_owned(), Secret::from(value)));
+                    }
+                    continue;
+                }
+            };
+            self.error(&format!("{at}.name"), header.pos, what);
+            return None;
+        }
+        Some(headers)
+    }
+
+    /// The hash that the contents shall have: `Some(Err)` where it can't be read.
+    fn hash(&mut self, place: &str, node: &Node) -> Option<Result<(Hash, crate::model::finding::Pos), ()>> {
+        let node = node.get("verification")?.get("hash")?;
+        let text = node.text().unwrap_or_default();
+        if text.is_empty() {
+            return None;
+        }
+        let at = format!("{place}.verification.hash");
+        let (kind, digits) = text.split_once('-').unwrap_or((text, ""));
+        let length = match kind {
+            "sha256" => 32,
+            "sha512" => 64,
+            _ => {
+                self.error(&at, node.pos, "is no known kind of hash").hint("sha512-… or sha256-…");
+                return Some(Err(()));
+            }
+        };
+        if kind == "sha256" && VERSIONS[self.version] < "3.1.0" {
+            let what = format!("sha256 is of version 3.1.0, this config is of {}", VERSIONS[self.version]);
+            self.error(&at, node.pos, what).hint("use sha512, or raise ignition.version");
+            return Some(Err(()));
+        }
+        let bytes: Option<Vec<u8>> = (digits.is_ascii() && digits.len() == length * 2)
+            .then(|| (0..length).map(|i| u8::from_str_radix(&digits[i * 2..i * 2 + 2], 16).ok()).collect())
+            .flatten();
+        match bytes.filter(|_| digits.bytes().all(|b| b.is_ascii_hexdigit())) {
+            Some(bytes) if length == 32 => Some(Ok((Hash::Sha256(bytes), node.pos))),
+            Some(bytes) => Some(Ok((Hash::Sha512(bytes), node.pos))),
+            None => {
+                let what = format!("takes {} hexadecimal digits behind {kind}-", length * 2);
+                self.error(&at, node.pos, what);
+                Some(Err(()))
+            }
+        }
+    }
+}
+
+enum Hash {
+    Sha256(Vec<u8>),
+    Sha512(Vec<u8>),
+}
+
+impl Hash {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Sha256(_) => "sha256",
+            Self::Sha512(_) => "sha512",
+        }
+    }
+
+    fn matches(&self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Sha256(want) => Sha256::digest(bytes).as_slice() == want.as_slice(),
+            Self::Sha512(want) => Sha512::digest(bytes).as_slice() == want.as_slice(),
+        }
+    }
+}
+
+/// What a `data:` URL holds, without its scheme ([RFC 2397](https://www.rfc-editor.org/rfc/rfc2397)).
+fn data_url(rest: &str) -> Result<Vec<u8>, String> {
+    let (head, data) = rest.split_once(',').ok_or("the data: URL has no comma: data goes behind one")?;
+    let data = percent(data)?;
+    let base64 = head.rsplit(';').next().is_some_and(|p| p.trim() == "base64") && head.contains(';');
+    if !base64 {
+        return Ok(data);
+    }
+    STANDARD.decode(data).map_err(|e| format!("the data: URL is not base64: {}", base64_error(&e)))
+}
+
+fn percent(text: &str) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let mut digit = || rest.next().and_then(|b| char::from(b).to_digit(16));
+        match (digit(), digit()) {
+            (Some(high), Some(low)) => bytes.push((high * 16 + low) as u8),
+            _ => return Err("the data: URL has a % that two hexadecimal digits do not follow".to_owned()),
+        }
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_urls_are_rfc_2397s() {
+        let good: &[(&str, &[u8])] = &[
+            (",", b""),
+            (",a%20b%0A", b"a b\n"),
+            (",a+b", b"a+b"),
+            ("text/plain;charset=utf-8,%C3%BC", "ü".as_bytes()),
+            (";base64,aGVsbG8=", b"hello"),
+            (";base64,aGVsbG8%3D", b"hello"),
+            ("text/plain;charset=utf-8;base64,/w==", b"\xff"),
+        ];
+        for (url, want) in good {
+            assert_eq!(data_url(url).as_deref(), Ok(*want), "{url}");
+        }
+        let bad = [
+            ("no comma", "no comma"),
+            (",a%2", "%"),
+            (",a%zz", "%"),
+            (",%+1", "%"),
+            (";base64,a*b=", "base64"),
+            (";base64,aGVsbG8", "padding"),
+        ];
+        for (url, what) in bad {
+            assert!(data_url(url).unwrap_err().contains(what), "{url}");
+        }
+    }
+}

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `storage`: files, directories and links. Arrays and encrypted volumes are Ignition's alone.
+
+use super::schema::VERSIONS;
+use super::{INITRAMFS, Reader, flag, is_empty, text};
+use crate::decode::cloud_config::check_path;
+use crate::decode::yaml::Node;
+use crate::model::config::{DirectorySpec, Existing, FileSpec, LinkSpec, Owner};
+use crate::model::secret::Secret;
+
+/// Sections that nothing but the initramfs can make true, and what they are called.
+const FOREIGN: &[(&str, &str)] =
+    &[("disks", "partitions"), ("luks", "encrypted volumes"), ("raid", "arrays")];
+
+impl Reader<'_, '_, '_> {
+    pub(super) fn storage(&mut self, storage: &Node) {
+        for (name, what) in FOREIGN {
+            if let Some(node) = storage.get(name).filter(|n| !is_empty(n)) {
+                let what = format!("{what} can't be made on a running system");
+                self.error(&format!("storage.{name}"), node.pos, what).hint(INITRAMFS);
+            }
+        }
+        let filesystems = self.filesystems(storage);
+        let list = |name: &str| storage.get(name).and_then(Node::list).unwrap_or_default();
+        for (i, node) in list("directories").iter().enumerate() {
+            self.directory(&format!("storage.directories[{i}]"), node, &filesystems);
+        }
+        for (i, node) in list("files").iter().enumerate() {
+            self.file(&format!("storage.files[{i}]"), node, &filesystems);
+        }
+        for (i, node) in list("links").iter().enumerate() {
+            self.link(&format!("storage.links[{i}]"), node, &filesystems);
+        }
+        self.paths();
+        // A directory comes before what is in it.
+        self.config.directories.sort_by_key(|d| d.path.matches('/').count());
+    }
+
+    /// 2.x names filesystems and says for each file on which it is: their paths. `root` is always there.
+    fn filesystems(&mut self, storage: &Node) -> Vec<(String, Option<String>)> {
+        let mut known = vec![("root".to_owned(), Some(String::new()))];
+        let list = storage.get("filesystems").and_then(Node::list).unwrap_or_default();
+        for (i, node) in list.iter().enumerate() {
+            let place = format!("storage.filesystems[{i}]");
+            let mount = node.get("mount").filter(|m| !is_empty(m));
+            if self.v3() || mount.is_some() {
+                self.error(&place, node.pos, "filesystems can't be made on a running system").hint(INITRAMFS);
+            }
+            if self.v3() {
+                continue;
+            }
+            let path = node.get("path").and_then(Node::text);
+            if path.is_none() && mount.is_none() {
+                self.error(&place, node.pos, "takes mount or path");
+            }
+            // The path is the initramfs': the root filesystem is at /sysroot there.
+            let path = path.map(|p| p.strip_prefix("/sysroot").unwrap_or(p).trim_end_matches('/').to_owned());
+            if let Some(name) = text(node, "name") {
+                known.retain(|(n, _)| n != name);
+                known.push((name.to_owned(), path));
+            }
+        }
+        known
+    }
+
+    /// The path of a file, a directory or a link: absolute, simple, and on a filesystem that is there.
+    fn path(&mut self, place: &str, node: &Node, filesystems: &[(String, Option<String>)]) -> Option<String> {
+        let at = format!("{place}.path");
+        let pos = node.get("path").map_or(node.pos, |n| n.pos);
+        let Some(path) = text(node, "path") else {
+            self.error(&at, pos, "missing");
+            return None;
+        };
+        if !path.starts_with('/') {
+            self.error(&at, pos, "is no absolute path");
+            return None;
+        }
+        let clean = match check_path(path) {
+            Ok(clean) => clean,
+            Err(what) => {
+                self.error(&at, pos, what);
+                return None;
+            }
+        };
+        if self.v3() && clean != path {
+            self.error(&at, pos, "the path is not simplified")
+                .hint("without `//`, `/./` and a slash at its end");
+            return None;
+        }
+        let clean = if self.v3() {
+            clean
+        } else {
+            let name = text(node, "filesystem").unwrap_or_default();
+            let on = format!("{place}.filesystem");
+            let on_pos = node.get("filesystem").map_or(node.pos, |n| n.pos);
+            match filesystems.iter().find(|(n, _)| n == name) {
+                Some((_, Some(prefix))) => format!("{prefix}{clean}"),
+                Some((_, None)) => {
+                    self.error(&on, on_pos, "this filesystem is mounted only while Ignition runs")
+                        .hint(INITRAMFS);
+                    return None;
+                }
+                None => {
+                    self.error(&on, on_pos, "names no filesystem of this config")
+                        .hint("root is always there");
+                    return None;
+                }
+            }
+        };
+        self.places.insert(place.to_owned(), pos);
+        Some(clean)
+    }
+
+    fn owner(&mut self, place: &str, node: &Node) -> Owner {
+        let mut part = |key: &str| {
+            let owner = node.get(key)?;
+            let (id, name) = (owner.get("id"), text(owner, "name"));
+            let at = format!("{place}.{key}");
+            match (id, name) {
+                (Some(_), Some(_)) => {
+                    self.error(&at, owner.pos, "takes id or name, not both");
+                    None
+                }
+                (Some(id), None) => match id.int().map(u32::try_from) {
+                    Some(Ok(number)) if number < u32::MAX => Some(number.to_string()),
+                    _ => {
+                        self.error(&format!("{at}.id"), id.pos, "is no number for an account");
+                        None
+                    }
+                },
+                (None, name) => name.map(str::to_owned),
+            }
+        };
+        Owner { user: part("user"), group: part("group") }
+    }
+
+    /// Permission bits: a decimal number, since JSON has no other.
+    fn mode(&mut self, place: &str, node: &Node) -> Option<u32> {
+        let value = node.get("mode")?;
+        let at = format!("{place}.mode");
+        let Some(mode) = value.int().and_then(|m| u32::try_from(m).ok()).filter(|m| *m <= 0o7777) else {
+            self.error(&at, value.pos, "permission bits go from 0 to 4095").hint("0644 is 420, 0755 is 493");
+            return None;
+        };
+        // Common bits, written as octal digits in a decimal number.
+        let digits = u32::from_str_radix(&mode.to_string(), 8);
+        if [400, 440, 444, 555, 600, 640, 644, 660, 664, 700, 750, 755, 770, 775, 777].contains(&mode) {
+            let what = format!("{mode} is decimal, {mode:04o} in octal");
+            self.warn(&at, value.pos, what)
+                .hint(format!("0{mode} is written {}", digits.unwrap_or_default()));
+        }
+        // Before 3.4 Ignition left them out.
+        if VERSIONS[self.version] < "3.4.0" && mode > 0o777 {
+            let what =
+                format!("no effect of set-id and sticky bits before 3.4.0: {:04o} it is", mode & 0o777);
+            self.warn(&at, value.pos, what).hint("raise ignition.version");
+            return Some(mode & 0o777);
+        }
+        Some(mode)
+    }
+
+    fn file(&mut self, place: &str, node: &Node, filesystems: &[(String, Option<String>)]) {
+        let path = self.path(place, node, filesystems);
+        let (owner, mode) = (self.owner(place, node), self.mode(place, node));
+        let given = (mode.is_some(), owner.user.is_some() || owner.group.is_some());
+        let kept = Existing::Kept { mode: given.0, owner: given.1 };
+        let overwrite = node.get("overwrite").and_then(Node::bool);
+        let pos = node.get("overwrite").map_or(node.pos, |n| n.pos);
+        let contents = node.get("contents").filter(|c| !is_empty(c));
+        let content = contents.map(|c| self.resource(&format!("{place}.contents"), c).unwrap_or_default());
+        let has_source = contents.is_some_and(|c| c.get("source").is_some());
+        let (content, append, existing) = if self.v3() {
+            let parts = node.get("append").and_then(Node::list).unwrap_or_default();
+            let mut content = content.unwrap_or_default();
+            let mut appends = false;
+            for (i, part) in parts.iter().enumerate() {
+                let at = format!("{place}.append[{i}]");
+                appends |= part.get("source").is_some();
+                content.extend(self.resource(&at, part).unwrap_or_default());
+            }
+            if overwrite == Some(true) && !has_source {
+                self.error(
+                    &format!("{place}.overwrite"),
+                    pos,
+                    "needs contents.source: with what shall it be replaced?",
+                );
+            }
+            match (has_source, overwrite) {
+                (true, Some(true)) => (content, false, Existing::Replaced),
+                (true, _) => (content, false, Existing::Refused),
+                (false, _) => (content, appends, kept),
+            }
+        } else {
+            let append = flag(node, "append");
+            if append && overwrite == Some(true) {
+                self.error(&format!("{place}.append"), pos, "can't be with overwrite");
+            }
+            let existing = match (append, overwrite) {
+                (true, _) => kept,
+                (false, Some(false)) => Existing::Refused,
+                (false, _) => Existing::Replaced,
+            };
+            (content.unwrap_or_default(), append, existing)
+        };
+        let Some(path) = path else { return };
+        let owner = Owner {
+            user: owner.user.or(Some("root".to_owned())),
+            group: owner.group.or(Some("root".to_owned())),
+        };
+        self.config.files.push(FileSpec {
+            place: place.to_owned(),
+            path,
+            content: Secret::new(content),
+            owner,
+            mode: mode.unwrap_or(0o644),
+            append,
+            existing,
+        });
+    }
+
+    fn directory(&mut self, place: &str, node: &Node, filesystems: &[(String, Option<String>)]) {
+        let path = self.path(place, node, filesystems);
+        let (owner, mode) = (self.owner(place, node), self.mode(place, node));
+        if flag(node, "overwrite") {
+            let pos = node.get("overwrite").map_or(node.pos, |n| n.pos);
+            self.warn(&format!("{place}.overwrite"), pos, "what is in a directory of a running system stays");
+        }
+        let Some(path) = path else { return };
+        let owner = Owner {
+            user: owner.user.or(Some("root".to_owned())),
+            group: owner.group.or(Some("root".to_owned())),
+        };
+        self.config.directories.push(DirectorySpec { place: place.to_owned(), path, owner, mode });
+    }
+
+    fn link(&mut self, place: &str, node: &Node, filesystems: &[(String, Option<String>)]) {
+        let path = self.path(place, node, filesystems);
+        let owner = self.owner(place, node);
+        let hard = flag(node, "hard");
+        let at = format!("{place}.target");
+        let pos = node.get("target").map_or(node.pos, |n| n.pos);
+        let mut target = text(node, "target").unwrap_or_default().to_owned();
+        let what = match () {
+            () if target.is_empty() => Some("missing"),
+            () if target.len() > 4095 => Some("is longer than 4095 bytes"),
+            () if target.contains(char::is_control) => Some("holds a control character"),
+            () if hard && !target.starts_with('/') => Some("a hard link takes an absolute path"),
+            () => None,
+        };
+        if let Some(what) = what {
+            self.error(&at, pos, what);
+            return;
+        }
+        if hard {
+            match check_path(&target) {
+                Ok(clean) => target = clean,
+                Err(what) => {
+                    self.error(&at, pos, what);
+                    return;
+                }
+            }
+        }
+        let Some(path) = path else { return };
+        if hard && path == target {
+            self.error(&at, pos, "a link to itself");
+            return;
+        }
+        self.config.links.push(LinkSpec {
+            place: place.to_owned(),
+            path,
+            target,
+            hard,
+            owner: Owner {
+                user: owner.user.or(Some("root".to_owned())),
+                group: owner.group.or(Some("root".to_owned())),
+            },
+            overwrite: flag(node, "overwrite"),
+        });
+    }
+
+    /// A path that stands twice, or that goes through a link of the same config.
+    fn paths(&mut self) {
+        let config = &self.config;
+        let all: Vec<(&str, &str, bool)> = (config.directories.iter().map(|d| (&*d.path, &*d.place, false)))
+            .chain(config.files.iter().map(|f| (&*f.path, &*f.place, f.place.starts_with("storage.files"))))
+            .chain(config.links.iter().map(|l| (&*l.path, &*l.place, false)))
+            .collect();
+        let mut first: std::collections::HashMap<&str, (&str, bool)> = std::collections::HashMap::new();
+        let mut wrong: Vec<(String, String)> = Vec::new();
+        for (path, place, file) in &all {
+            match first.insert(path, (place, *file)) {
+                // 2.x takes files of one path one after the other: one writes, the others append.
+                Some((_, true)) if *file && !self.v3() => {}
+                Some((other, _)) => {
+                    wrong.push(((*place).to_owned(), format!("{other} has this path already")));
+                }
+                None => {}
+            }
+        }
+        // Ignition 3 refuses it; before, the file went where the link led.
+        let links: std::collections::HashMap<&str, &str> =
+            config.links.iter().filter(|l| !l.hard).map(|l| (&*l.path, &*l.place)).collect();
+        for (path, place, _) in all.iter().filter(|_| self.v3()) {
+            let above = path.match_indices('/').skip(1).map(|(i, _)| &path[..i]);
+            for parent in above {
+                if let Some(link) = links.get(parent) {
+                    wrong.push(((*place).to_owned(), format!("the path goes through the link {link}")));
+                }
+            }
+        }
+        for (place, what) in wrong {
+            let pos = self.places.get(&place).copied().unwrap_or_default();
+            self.error(&format!("{place}.path"), pos, what);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `systemd.units`, and `networkd.units` of 2.x.
+
+use super::{Reader, flag, text};
+use crate::decode::yaml::Node;
+use crate::model::config::{Existing, FileSpec, Owner, UnitSpec};
+use crate::model::secret::Secret;
+
+/// Where units go that win over those of `/usr`, and networkd's files.
+const UNIT_DIR: &str = "/etc/systemd/system";
+const NETWORKD_DIR: &str = "/etc/systemd/network";
+
+/// Kinds of units ([systemd.unit(5)](https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html)).
+const KINDS: &[&str] = &[
+    "automount",
+    "device",
+    "mount",
+    "path",
+    "scope",
+    "service",
+    "slice",
+    "snapshot",
+    "socket",
+    "swap",
+    "target",
+    "timer",
+];
+
+/// Kinds of networkd's files.
+const NETWORKD_KINDS: &[&str] = &["link", "netdev", "network"];
+
+impl Reader<'_, '_, '_> {
+    pub(super) fn units(&mut self, section: &str, list: &[Node], networkd: bool) {
+        let mut seen: Vec<&str> = Vec::new();
+        for (i, node) in list.iter().enumerate() {
+            let place = format!("{section}.units[{i}]");
+            let name = text(node, "name").unwrap_or_default();
+            let pos = node.get("name").map_or(node.pos, |n| n.pos);
+            let kinds = if networkd { NETWORKD_KINDS } else { KINDS };
+            let kind = name.rsplit_once('.').map_or("", |(_, kind)| kind);
+            if name.is_empty() {
+                self.error(&format!("{place}.name"), node.pos, "missing");
+                continue;
+            }
+            if !kinds.contains(&kind) || !is_file_name(name) || name.len() == kind.len() + 1 {
+                self.error(&format!("{place}.name"), pos, "is no name for a unit")
+                    .hint(format!("it ends with one of .{}", kinds.join(", .")));
+                continue;
+            }
+            if seen.contains(&name) && self.v3() {
+                self.error(&format!("{place}.name"), pos, "is there twice").hint("make one entry of both");
+                continue;
+            }
+            seen.push(name);
+            let unit = self.unit(&place, name, node);
+            if networkd {
+                self.networkd(unit);
+            } else {
+                self.add(unit);
+            }
+        }
+    }
+
+    fn unit(&mut self, place: &str, name: &str, node: &Node) -> UnitSpec {
+        let mut unit = UnitSpec {
+            place: place.to_owned(),
+            name: name.to_owned(),
+            contents: text(node, "contents").map(Secret::from),
+            dropins: Vec::new(),
+            // `enable` is 2.0's, which knew no way to disable.
+            enabled: node.get("enabled").and_then(Node::bool).or(flag(node, "enable").then_some(true)),
+            mask: node.get("mask").and_then(Node::bool),
+        };
+        if let Some(contents) = text(node, "contents") {
+            let pos = node.get("contents").map_or(node.pos, |n| n.pos);
+            self.unit_text(&format!("{place}.contents"), pos, contents);
+            if unit.mask == Some(true) {
+                self.warn(&format!("{place}.contents"), pos, "no effect: the unit is masked");
+                unit.contents = None;
+            }
+            let installs = |text: &str| text.lines().any(|l| l.trim() == "[Install]");
+            let dropins = node.get("dropins").and_then(Node::list).unwrap_or_default();
+            let by_dropin = dropins.iter().filter_map(|d| text(d, "contents")).any(installs);
+            if unit.enabled == Some(true) && !installs(contents) && !by_dropin {
+                self.warn(&format!("{place}.enabled"), pos, "no effect: the unit has no [Install] section")
+                    .hint("[Install] with WantedBy=multi-user.target");
+            }
+        }
+        for (i, dropin) in node.get("dropins").and_then(Node::list).unwrap_or_default().iter().enumerate() {
+            let at = format!("{place}.dropins[{i}]");
+            let name = text(dropin, "name").unwrap_or_default();
+            let pos = dropin.get("name").map_or(dropin.pos, |n| n.pos);
+            if !name.ends_with(".conf") || name.len() == 5 || !is_file_name(name) {
+                self.error(&format!("{at}.name"), pos, "is no name for a drop-in").hint("it ends with .conf");
+            } else if unit.dropins.iter().any(|(n, _)| n == name) && self.v3() {
+                self.error(&format!("{at}.name"), pos, "is there twice").hint("make one entry of both");
+            } else if let Some(contents) = text(dropin, "contents") {
+                let contents_pos = dropin.get("contents").map_or(dropin.pos, |n| n.pos);
+                self.unit_text(&format!("{at}.contents"), contents_pos, contents);
+                unit.dropins.retain(|(n, _)| n != name);
+                unit.dropins.push((name.to_owned(), Secret::from(contents)));
+            }
+        }
+        unit
+    }
+
+    /// systemd skips a line that it can't read; a unit with such a line is not the one that was meant.
+    fn unit_text(&mut self, place: &str, pos: crate::model::finding::Pos, contents: &str) {
+        let (mut section, mut continued) = (false, false);
+        for (n, line) in contents.lines().enumerate() {
+            let line = line.trim();
+            let comment = line.is_empty() || line.starts_with(['#', ';']);
+            let what = match line {
+                _ if comment => continue,
+                _ if continued => None,
+                _ if line.starts_with('[') && line.ends_with(']') => {
+                    section = true;
+                    None
+                }
+                _ if line.starts_with('[') => Some("a section's name has no closing bracket"),
+                _ if !section => Some("stands above the first [Section]"),
+                _ if !line.contains('=') => Some("is neither Key=Value nor a comment"),
+                _ => None,
+            };
+            continued = line.ends_with('\\');
+            if let Some(what) = what {
+                self.error(place, pos, format!("line {} of the unit {what}", n + 1));
+                return;
+            }
+        }
+        if contents.contains('\0') {
+            self.error(place, pos, "holds a zero byte");
+        }
+    }
+
+    /// Adds a unit. In 2.x a name may stand twice: entries say different things of one unit, the later one wins.
+    fn add(&mut self, unit: UnitSpec) {
+        let Some(have) = self.config.units.iter_mut().find(|u| u.name == unit.name) else {
+            return self.config.units.push(unit);
+        };
+        for (name, contents) in unit.dropins {
+            have.dropins.retain(|(n, _)| *n != name);
+            have.dropins.push((name, contents));
+        }
+        have.contents = unit.contents.or(have.contents.take());
+        have.enabled = unit.enabled.or(have.enabled);
+        have.mask = unit.mask.or(have.mask);
+    }
+
+    /// networkd's units are files.
+    fn networkd(&mut self, unit: UnitSpec) {
+        let dir = format!("{NETWORKD_DIR}/{}.d", unit.name);
+        let main = unit.contents.map(|c| (format!("{NETWORKD_DIR}/{}", unit.name), c));
+        let dropins = unit.dropins.into_iter().map(|(name, c)| (format!("{dir}/{name}"), c));
+        self.config.files.extend(main.into_iter().chain(dropins).map(|(path, content)| FileSpec {
+            place: unit.place.clone(),
+            path,
+            content,
+            owner: Owner::root(),
+            mode: 0o644,
+            append: false,
+            existing: Existing::Replaced,
+        }));
+    }
+
+    /// One path, two owners: a unit's file that is among the files too.
+    pub(super) fn unit_conflicts(&mut self) {
+        let mut paths: Vec<(String, String)> = Vec::new();
+        for unit in &self.config.units {
+            if unit.contents.is_some() || unit.mask == Some(true) {
+                paths.push((format!("{UNIT_DIR}/{}", unit.name), unit.place.clone()));
+            }
+            for (name, _) in &unit.dropins {
+                paths.push((format!("{UNIT_DIR}/{}.d/{name}", unit.name), unit.place.clone()));
+            }
+        }
+        let config = &self.config;
+        let files = config.files.iter().map(|f| (&f.path, &f.place));
+        let directories = config.directories.iter().map(|d| (&d.path, &d.place));
+        let links = config.links.iter().map(|l| (&l.path, &l.place));
+        let mut conflicts = Vec::new();
+        for (path, place) in files.chain(directories).chain(links) {
+            conflicts.extend(
+                paths.iter().filter(|(p, _)| p == path).map(|(_, unit)| (place.clone(), unit.clone())),
+            );
+        }
+        for (place, unit) in conflicts {
+            let pos = self.places.get(&place).copied().unwrap_or_default();
+            self.error(&format!("{place}.path"), pos, format!("is the path of {unit} too"))
+                .hint("write the unit in one of the two places");
+        }
+    }
+}
+
+/// A name that stays in its directory.
+fn is_file_name(name: &str) -> bool {
+    name.len() <= 255
+        && !name.contains('/')
+        && !name.contains(char::is_control)
+        && name != "."
+        && name != ".."
+}

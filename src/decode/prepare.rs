@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: Apache-2.0
+//! kubeadm's configuration made ready for this machine: placeholders become values, and the node's name and provider ID
+//! are filled in where the user left them empty.
+//!
+//! The text is edited and not written anew: what is not touched stays byte for byte what the user wrote.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+use super::yaml::{self, Node, Value};
+use crate::model::finding::{Finding, Pos};
+
+/// How names of placeholders begin: anything else in `${}` is not ours to expand, a manifest may hold it.
+const PREFIXES: &[&str] = &["AFTERBURN_", "COREOS_", "FOOTPLATE_"];
+
+/// Where a template's names begin.
+const TEMPLATE: &str = "ds.meta_data.";
+
+/// What placeholders stand for.
+#[derive(Clone, Debug, Default)]
+pub struct Values {
+    /// The names of `${NAME}`.
+    pub names: BTreeMap<String, String>,
+    /// `ds.meta_data` of `{{ ds.meta_data.NAME }}`.
+    pub metadata: serde_json::Map<String, Json>,
+}
+
+impl Values {
+    /// Adds the names of a file of `NAME=value` lines; a name that is there already keeps its value.
+    pub fn add_file(&mut self, text: &str) {
+        for line in text.lines() {
+            let Some((name, value)) = line.split_once('=') else { continue };
+            let value = value.trim().trim_matches(['"', '\'']);
+            self.add(name.trim(), value);
+        }
+    }
+
+    /// Adds a name, if it is one that placeholders may have.
+    pub fn add(&mut self, name: &str, value: &str) {
+        if is_name(name) && !value.is_empty() {
+            self.names.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+        }
+    }
+
+    /// A value of the metadata; a key's `-` may be written `_`, since a template can't write it.
+    fn metadata(&self, path: &str) -> Option<String> {
+        let mut at = &self.metadata;
+        let mut parts = path.split('.').peekable();
+        while let Some(part) = parts.next() {
+            let value = at.get(part).or_else(|| {
+                at.iter().find(|(key, _)| key.replace(['-', '.'], "_") == part).map(|(_, value)| value)
+            })?;
+            match (value, parts.peek()) {
+                (Json::Object(map), Some(_)) => at = map,
+                (Json::String(text), None) => return Some(text.clone()),
+                (Json::Number(number), None) => return Some(number.to_string()),
+                (Json::Bool(bool), None) => return Some(bool.to_string()),
+                _ => return None,
+            }
+        }
+        None
+    }
+}
+
+/// Whether placeholders of that name are expanded.
+fn is_name(name: &str) -> bool {
+    PREFIXES.iter().any(|p| name.starts_with(p) && name.len() > p.len())
+        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// Makes a configuration ready: its text, and what was done in words.
+///
+/// # Errors
+/// Placeholders without a value, each by its name and place; or the text is not YAML.
+pub fn prepare(text: &str, values: &Values) -> Result<(String, Vec<String>), Vec<Finding>> {
+    let (mut text, count) = expand(text, values)?;
+    let mut done = Vec::new();
+    if count > 0 {
+        done.push(format!("{count} placeholders expanded"));
+    }
+    let wanted = [("name", "FOOTPLATE_HOSTNAME"), ("provider-id", "FOOTPLATE_PROVIDER_ID")];
+    for (what, name) in wanted {
+        let Some(value) = values.names.get(name) else { continue };
+        if let Some(filled) = fill(&text, what, value).map_err(|f| vec![f])? {
+            text = filled;
+            done.push(format!("{what} filled in"));
+        }
+    }
+    Ok((text, done))
+}
+
+/// Expands placeholders.
+fn expand(text: &str, values: &Values) -> Result<(String, usize), Vec<Finding>> {
+    let (mut out, mut count, mut findings) = (String::with_capacity(text.len()), 0, Vec::new());
+    let mut at = 0;
+    while let Some(found) = text[at..].find(['$', '{']) {
+        let start = at + found;
+        out.push_str(&text[at..start]);
+        let Some((name, end, value)) = placeholder(text, start, values) else {
+            out.push_str(&text[start..=start]);
+            at = start + 1;
+            continue;
+        };
+        let finding = |what: String| Finding::error("", what).at(pos_of(text, start));
+        match value {
+            // What would end a quoted string of YAML can't be put into one.
+            Some(v) if v.contains(|c: char| c.is_control() || "'\"\\".contains(c)) => {
+                findings.push(finding(format!("{name}: its value holds a quote or a control character")));
+            }
+            Some(value) => out.push_str(&value),
+            None => findings.push(
+                finding(format!("{name} has no value on this machine"))
+                    .hint("`cat /run/metadata/*` shows the names that this platform has"),
+            ),
+        }
+        (at, count) = (end, count + 1);
+    }
+    out.push_str(&text[at..]);
+    if findings.is_empty() { Ok((out, count)) } else { Err(findings) }
+}
+
+/// The placeholder that begins at `start`: how it is written, where it ends, and its value.
+fn placeholder<'t>(text: &'t str, start: usize, values: &Values) -> Option<(&'t str, usize, Option<String>)> {
+    let rest = &text[start..];
+    if let Some(body) = rest.strip_prefix("${") {
+        let length = body.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(body.len());
+        let name = &body[..length];
+        if !is_name(name) {
+            return None;
+        }
+        // `${NAME%.*}` is a shell's: it has no value here, and the error says so by its name.
+        let end = body[length..].find('}').map_or(length, |i| length + i + 1);
+        let value = values.names.get(name).filter(|_| body[length..].starts_with('}')).cloned();
+        return Some((&rest[..2 + end], start + 2 + end, value));
+    }
+    let inner = rest.strip_prefix("{{")?;
+    let close = inner.find("}}")?;
+    let path = inner[..close].trim().strip_prefix(TEMPLATE)?;
+    let plain = path.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.');
+    let value = if plain { values.metadata(path) } else { None };
+    Some((&rest[..close + 4], start + close + 4, value))
+}
+
+fn pos_of(text: &str, offset: usize) -> Pos {
+    let before = &text[..offset];
+    let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
+    Pos { line: before.matches('\n').count() + 1, column }
+}
+
+/// The text with a value of `nodeRegistration` filled in, `None` where the user gave one or there is nothing to fill.
+fn fill(text: &str, what: &str, value: &str) -> Result<Option<String>, Finding> {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    for (first, document) in documents(text) {
+        let root = yaml::parse(&document).map_err(|mut finding| {
+            finding.pos.iter_mut().for_each(|pos| pos.line += first);
+            finding
+        })?;
+        let kind = root.get("kind").and_then(Node::text).unwrap_or_default();
+        if !["InitConfiguration", "JoinConfiguration"].contains(&kind) {
+            continue;
+        }
+        // v1beta3 has a mapping of arguments, later versions a list.
+        let version = root.get("apiVersion").and_then(Node::text).unwrap_or_default();
+        let mapping = ["v1beta1", "v1beta2", "v1beta3"].iter().any(|v| version.ends_with(v));
+        let registration = root.entries().find(|(k, _)| k.text() == Some("nodeRegistration"));
+        let edit = match registration {
+            None if what == "name" => {
+                // Nothing is said of the node: a section of its own goes to the document's end.
+                Some(Edit::Insert(
+                    document.lines().count(),
+                    vec!["nodeRegistration:".to_owned(), format!("  name: '{value}'")],
+                ))
+            }
+            None => None,
+            Some((key, node)) => match what {
+                "name" => name(key, node, value),
+                _ => argument(key, node, what, value, mapping),
+            },
+        };
+        match edit {
+            None => {}
+            Some(Edit::Replace(line, with)) => {
+                if let Some(have) = lines.get_mut(first + line - 1) {
+                    *have = with;
+                    return Ok(Some(lines.join("\n") + "\n"));
+                }
+            }
+            Some(Edit::Insert(line, with)) => {
+                let at = (first + line).min(lines.len());
+                lines.splice(at..at, with);
+                return Ok(Some(lines.join("\n") + "\n"));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// A change of lines, counted from 1 within their document.
+enum Edit {
+    /// That line becomes another.
+    Replace(usize, String),
+    /// Lines go behind that one.
+    Insert(usize, Vec<String>),
+}
+
+/// Whether a value was left out or left empty.
+fn is_unset(node: &Node) -> bool {
+    node.is_null() || node.text() == Some("")
+}
+
+fn indent(columns: usize) -> String {
+    " ".repeat(columns.saturating_sub(1))
+}
+
+/// The indentation of what stands in a mapping of block style; `None` for one in braces.
+fn inside(key: &Node, node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Map(entries) if !entries.is_empty() => {
+            let (first, _) = &entries[0];
+            (first.pos.line > key.pos.line).then(|| indent(first.pos.column))
+        }
+        // `{}` and nothing at all.
+        _ => Some(indent(key.pos.column) + "  "),
+    }
+}
+
+fn name(key: &Node, node: &Node, value: &str) -> Option<Edit> {
+    let pad = inside(key, node)?;
+    let head = format!("{}nodeRegistration:", indent(key.pos.column));
+    match node.entries().find(|(k, _)| k.text() == Some("name")) {
+        Some((_, have)) if !is_unset(have) => None,
+        Some((k, _)) => Some(Edit::Replace(k.pos.line, format!("{pad}name: '{value}'"))),
+        None if node.is_map() && node.entries().count() > 0 => {
+            Some(Edit::Insert(key.pos.line, vec![format!("{pad}name: '{value}'")]))
+        }
+        None => Some(Edit::Replace(key.pos.line, format!("{head}\n{pad}name: '{value}'"))),
+    }
+}
+
+fn argument(key: &Node, node: &Node, what: &str, value: &str, mapping: bool) -> Option<Edit> {
+    let pad = inside(key, node)?;
+    let item = |pad: &str| match mapping {
+        true => vec![format!("{pad}{what}: '{value}'")],
+        false => vec![format!("{pad}- name: {what}"), format!("{pad}  value: '{value}'")],
+    };
+    let Some((args_key, args)) = node.entries().find(|(k, _)| k.text() == Some("kubeletExtraArgs")) else {
+        let mut lines = vec![format!("{pad}kubeletExtraArgs:")];
+        lines.extend(item(&format!("{pad}  ")));
+        return (node.entries().count() > 0).then_some(Edit::Insert(key.pos.line, lines));
+    };
+    match &args.value {
+        Value::Map(entries) if !entries.is_empty() => {
+            if let Some((k, have)) = entries.iter().find(|(k, _)| k.text() == Some(what)) {
+                let pad = indent(k.pos.column);
+                return is_unset(have).then(|| Edit::Replace(k.pos.line, format!("{pad}{what}: '{value}'")));
+            }
+            let first = &entries[0].0;
+            let block = first.pos.line > args_key.pos.line;
+            block.then(|| Edit::Insert(args_key.pos.line, item(&indent(first.pos.column))))
+        }
+        Value::List(items) if !items.is_empty() => {
+            let of = |i: &&Node| i.get("name").and_then(Node::text) == Some(what);
+            if let Some(have) = items.iter().find(of) {
+                let (k, v) = have.entries().find(|(k, _)| k.text() == Some("value"))?;
+                let pad = indent(k.pos.column);
+                return is_unset(v).then(|| Edit::Replace(k.pos.line, format!("{pad}value: '{value}'")));
+            }
+            // An item's place is that of its first key, two columns behind the dash.
+            let first = &items[0];
+            let block = first.pos.line > args_key.pos.line && first.pos.column > 2;
+            block.then(|| Edit::Insert(args_key.pos.line, item(&indent(first.pos.column - 2))))
+        }
+        _ => {
+            let lines = [vec![format!("{pad}kubeletExtraArgs:")], item(&format!("{pad}  "))].concat();
+            Some(Edit::Replace(args_key.pos.line, lines.join("\n")))
+        }
+    }
+}
+
+/// The documents of a text, each with the number of lines before it.
+fn documents(text: &str) -> Vec<(usize, String)> {
+    let mut documents = vec![(0, String::new())];
+    for (i, line) in text.lines().enumerate() {
+        if line == "---" || line.starts_with("--- ") {
+            documents.push((i + 1, String::new()));
+        } else if let Some((_, document)) = documents.last_mut() {
+            document.push_str(line);
+            document.push('\n');
+        }
+    }
+    documents.retain(|(_, d)| d.lines().any(|l| !l.trim().is_empty()));
+    documents
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values() -> Values {
+        let mut values = Values::default();
+        values.add_file("FOOTPLATE_HOSTNAME=node-1.example\nFOOTPLATE_PROVIDER_ID=aws:///z/i-1\nCOREOS_CUSTOM_HOSTNAME=node-1\nPATH=/x\n");
+        let metadata = serde_json::json!({ "local-hostname": "node-1", "meta": { "n": 5 } });
+        values.metadata = metadata.as_object().cloned().unwrap();
+        values
+    }
+
+    #[test]
+    fn placeholders_of_the_allowed_names_expand_and_no_others() {
+        let cases = [
+            ("a: '${COREOS_CUSTOM_HOSTNAME}'", "a: 'node-1'"),
+            ("a: {{ ds.meta_data.local_hostname }}-{{ds.meta_data.meta.n}}", "a: node-1-5"),
+            (
+                "a: ${PATH} $COREOS_CUSTOM_HOSTNAME $${X} {{.State}} {{ x }} ${}",
+                "a: ${PATH} $COREOS_CUSTOM_HOSTNAME $${X} {{.State}} {{ x }} ${}",
+            ),
+            ("a: ü{ü${COREOS_CUSTOM_HOSTNAME}ü", "a: ü{ünode-1ü"),
+        ];
+        for (text, want) in cases {
+            assert_eq!(expand(text, &values()).unwrap().0, want, "{text}");
+        }
+        let bad = [
+            ("\n a: ${COREOS_CUSTOM_HOSTNME}", "${COREOS_CUSTOM_HOSTNME} has no value", 2, 5),
+            ("a: ${COREOS_CUSTOM_HOSTNAME%.*}", "${COREOS_CUSTOM_HOSTNAME%.*} has no value", 1, 4),
+            ("a: {{ ds.meta_data.nope }}", "{{ ds.meta_data.nope }} has no value", 1, 4),
+            ("a: {{ ds.meta_data.local_hostname | upper }}", "has no value", 1, 4),
+        ];
+        for (text, what, line, column) in bad {
+            let findings = expand(text, &values()).unwrap_err();
+            assert!(findings[0].what.contains(what), "{text}: {}", findings[0]);
+            assert_eq!(findings[0].pos, Some(Pos { line, column }), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_left_empty_is_filled_in_and_nothing_else() {
+        let cluster = "kind: ClusterConfiguration\nclusterName: c\n";
+        let join = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\n";
+        let cases = [
+            (
+                format!("---\n{cluster}---\n{join}nodeRegistration:\n  criSocket: s\n  kubeletExtraArgs:\n  - name: a\n    value: b\n"),
+                format!("---\n{cluster}---\n{join}nodeRegistration:\n  name: 'node-1.example'\n  criSocket: s\n  kubeletExtraArgs:\n  - name: provider-id\n    value: 'aws:///z/i-1'\n  - name: a\n    value: b\n"),
+            ),
+            (
+                format!("{join}nodeRegistration:\n  name: mine\n  kubeletExtraArgs:\n  - name: provider-id\n    value: mine\n"),
+                format!("{join}nodeRegistration:\n  name: mine\n  kubeletExtraArgs:\n  - name: provider-id\n    value: mine\n"),
+            ),
+            (
+                format!("{join}nodeRegistration:\n  name: \"\"\n  kubeletExtraArgs:\n    - name: provider-id\n      value:\n"),
+                format!("{join}nodeRegistration:\n  name: 'node-1.example'\n  kubeletExtraArgs:\n    - name: provider-id\n      value: 'aws:///z/i-1'\n"),
+            ),
+            (
+                "apiVersion: kubeadm.k8s.io/v1beta3\nkind: InitConfiguration\nnodeRegistration:\n  kubeletExtraArgs:\n    cloud-provider: external\n".to_owned(),
+                "apiVersion: kubeadm.k8s.io/v1beta3\nkind: InitConfiguration\nnodeRegistration:\n  name: 'node-1.example'\n  kubeletExtraArgs:\n    provider-id: 'aws:///z/i-1'\n    cloud-provider: external\n".to_owned(),
+            ),
+            (
+                format!("{join}nodeRegistration: {{}}\n"),
+                format!("{join}nodeRegistration:\n  kubeletExtraArgs:\n    - name: provider-id\n      value: 'aws:///z/i-1'\n  name: 'node-1.example'\n"),
+            ),
+            (join.to_owned(), format!("{join}nodeRegistration:\n  kubeletExtraArgs:\n    - name: provider-id\n      value: 'aws:///z/i-1'\n  name: 'node-1.example'\n")),
+            (cluster.to_owned(), cluster.to_owned()),
+        ];
+        for (text, want) in cases {
+            let (got, _) = prepare(&text, &values()).unwrap();
+            assert_eq!(got, want, "{text}");
+            let (again, done) = prepare(&got, &values()).unwrap();
+            assert_eq!((again, done), (got, Vec::new()), "{text}");
+        }
+        assert!(
+            prepare("kind: JoinConfiguration\na: [", &values()).unwrap_err()[0].what.contains("not YAML")
+        );
+        let unchanged = "kind: JoinConfiguration\nnodeRegistration: {name: x}\n";
+        assert_eq!(prepare(unchanged, &Values::default()).unwrap().0, unchanged);
+    }
+}

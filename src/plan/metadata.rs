@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the provider says of this machine, as the files that templates for Flatcar ask: `/run/metadata/footplate` of
+//! footplate's own, and the names that [Afterburn](https://coreos.github.io/afterburn/usage/attributes/) writes, in
+//! Flatcar's spelling and in its own, where that file does not have them already.
+
+use super::RUN_DIR;
+use crate::model::instance::Instance;
+use crate::model::plan::{Directory, File, Item, Link};
+
+/// footplate's names.
+pub const OURS: &str = "/run/metadata/footplate";
+
+/// Afterburn's file on Flatcar.
+pub const FLATCAR: &str = "/run/metadata/flatcar";
+
+/// The older name of it.
+pub const COREOS: &str = "/run/metadata/coreos";
+
+/// The metadata as a whole, for placeholders of [`super::prepare`]: root's alone, since a provider may put anything there.
+pub const METADATA: &str = "/run/footplate/metadata.json";
+
+/// How Afterburn spells a platform's name: Flatcar's spelling behind `COREOS_`, its own behind `AFTERBURN_`.
+const PLATFORMS: &[(&str, &str, &str)] = &[
+    ("aws", "EC2", "AWS"),
+    ("azure", "AZURE", "AZURE"),
+    ("digitalocean", "DIGITALOCEAN", "DIGITALOCEAN"),
+    ("gcp", "GCE", "GCP"),
+    ("hetzner", "HETZNER", "HETZNER"),
+    ("kubevirt", "KUBEVIRT", "KUBEVIRT"),
+    ("openstack", "OPENSTACK", "OPENSTACK"),
+    ("packet", "PACKET", "PACKET"),
+    ("proxmoxve", "PROXMOXVE", "PROXMOXVE"),
+    ("vmware", "VMWARE", "VMWARE"),
+];
+
+/// Names below a platform's, what they stand for, and what footplate and the templates of Cluster API's providers call
+/// it: `FOOTPLATE_` and `COREOS_CUSTOM_` go before.
+const NAMES: &[(&str, Fact, &str)] = &[
+    ("AVAILABILITY_ZONE", Fact::Zone, "AVAILABILITY_ZONE"),
+    ("HOSTNAME", Fact::Hostname, "HOSTNAME"),
+    ("INSTANCE_ID", Fact::InstanceId, "INSTANCE_ID"),
+    ("IPV4_LOCAL", Fact::Ipv4, "PRIVATE_IPV4"),
+    ("IPV6_LOCAL", Fact::Ipv6, "PRIVATE_IPV6"),
+    ("PROVIDER_ID", Fact::ProviderId, "PROVIDER_ID"),
+    ("REGION", Fact::Region, "REGION"),
+];
+
+/// A fact of the metadata that has a name.
+#[derive(Clone, Copy)]
+enum Fact {
+    Hostname,
+    InstanceId,
+    Ipv4,
+    Ipv6,
+    ProviderId,
+    Region,
+    Zone,
+}
+
+impl Fact {
+    fn of(self, instance: &Instance) -> Option<&str> {
+        let metadata = |keys: &[&str]| keys.iter().find_map(|k| instance.metadata.get(*k)?.as_str());
+        match self {
+            Self::Hostname => instance.hostname.as_deref(),
+            Self::InstanceId => Some(instance.instance_id.as_str()),
+            Self::Ipv4 => metadata(&["local-ipv4", "local_ipv4"]),
+            Self::Ipv6 => metadata(&["local-ipv6", "local_ipv6", "ipv6"]),
+            Self::ProviderId => metadata(&["provider-id", "provider_id"]),
+            Self::Region => instance.region.as_deref(),
+            Self::Zone => instance.availability_zone.as_deref(),
+        }
+    }
+}
+
+/// Names and their values.
+type Names<'a> = Vec<(String, &'a str)>;
+
+/// Names and values: footplate's, then those that are Afterburn's or templates'.
+fn names(instance: &Instance) -> (Names<'_>, Names<'_>) {
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let platform = PLATFORMS.iter().find(|(id, _, _)| *id == instance.platform);
+    ours.push(("FOOTPLATE_PLATFORM".to_owned(), instance.platform));
+    for (name, fact, common) in NAMES {
+        // A value goes on one line of a file that units and shells read.
+        let plain =
+            |v: &&str| !v.is_empty() && v.chars().all(|c| c.is_ascii_graphic() && !"\"'\\$`".contains(c));
+        let Some(value) = fact.of(instance).filter(plain) else { continue };
+        ours.push((format!("FOOTPLATE_{common}"), value));
+        theirs.push((format!("COREOS_CUSTOM_{common}"), value));
+        if let Some((_, coreos, afterburn)) = platform {
+            theirs.push((format!("COREOS_{coreos}_{name}"), value));
+            theirs.push((format!("AFTERBURN_{afterburn}_{name}"), value));
+        }
+    }
+    ours.sort();
+    theirs.sort();
+    (ours, theirs)
+}
+
+/// The files. `flatcar` is what Afterburn's file holds so far, and `coreos` what a file of the older name holds where
+/// that is one: a name that is there keeps its value. `linked` says that the older name leads somewhere already.
+pub fn items(instance: &Instance, flatcar: &str, coreos: Option<&str>, linked: bool) -> Vec<Item> {
+    let (ours, theirs) = names(instance);
+    let line = |(name, value): &(String, &str)| format!("{name}={value}\n");
+    let added = |have: &str| {
+        let has = |name: &str| have.lines().any(|l| l.trim_start().split('=').next() == Some(name));
+        let mut text = have.to_owned();
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        text.extend(theirs.iter().filter(|(name, _)| !has(name)).map(line));
+        text
+    };
+    // The network is read from where it came; as metadata it may be as large as it likes, and encoded.
+    let metadata = instance.metadata.iter().filter(|(key, _)| !key.starts_with("network"));
+    let metadata = serde_json::Value::Object(metadata.map(|(k, v)| (k.clone(), v.clone())).collect());
+    let file = |path: &str, text: String| File { place: "metadata".to_owned(), ..File::ours(path, text) };
+    let mut items = vec![
+        Item::Directory(Directory::ours(RUN_DIR, 0o700)),
+        Item::File(file(METADATA, format!("{metadata}\n")).mode(0o600)),
+        Item::File(file(OURS, ours.iter().map(line).collect())),
+        Item::File(file(FLATCAR, added(flatcar))),
+    ];
+    match coreos {
+        Some(have) => items.push(Item::File(file(COREOS, added(have)))),
+        None if linked => {}
+        None => {
+            items.push(Item::Link(Link { place: "metadata".to_owned(), ..Link::ours(COREOS, "flatcar") }))
+        }
+    }
+    items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_there_keep_their_values() {
+        let metadata = serde_json::json!({ "local-ipv4": "10.0.0.5", "provider-id": "aws:///z/i-1" });
+        let instance = Instance {
+            platform: "aws",
+            instance_id: "i-1".to_owned(),
+            hostname: Some("ip-10-0-0-5.ec2.internal".to_owned()),
+            metadata: metadata.as_object().cloned().unwrap(),
+            availability_zone: Some("bad zone".to_owned()),
+            ..Instance::default()
+        };
+        let items = items(&instance, "COREOS_EC2_HOSTNAME=afterburn's\nOTHER=1", None, false);
+        let text = |path: &str| {
+            let file = items.iter().find_map(|i| match i {
+                Item::File(f) if f.path == path => Some(f),
+                _ => None,
+            });
+            String::from_utf8(file.unwrap().content.expose().to_vec()).unwrap()
+        };
+        let flatcar = text(FLATCAR);
+        assert!(
+            flatcar.starts_with("COREOS_EC2_HOSTNAME=afterburn's\nOTHER=1\nAFTERBURN_AWS_HOSTNAME="),
+            "{flatcar}"
+        );
+        assert_eq!(flatcar.matches("COREOS_EC2_HOSTNAME=").count(), 1);
+        assert!(flatcar.contains("COREOS_CUSTOM_PRIVATE_IPV4=10.0.0.5\n"), "{flatcar}");
+        assert!(flatcar.contains("COREOS_CUSTOM_PROVIDER_ID=aws:///z/i-1\n"), "{flatcar}");
+        assert!(!flatcar.contains("ZONE"), "a value with a blank is left out: {flatcar}");
+        assert_eq!(
+            text(OURS),
+            "FOOTPLATE_HOSTNAME=ip-10-0-0-5.ec2.internal\nFOOTPLATE_INSTANCE_ID=i-1\nFOOTPLATE_PLATFORM=aws\n\
+             FOOTPLATE_PRIVATE_IPV4=10.0.0.5\nFOOTPLATE_PROVIDER_ID=aws:///z/i-1\n"
+        );
+    }
+}
