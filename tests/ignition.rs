@@ -180,3 +180,231 @@ fn no_finding_quotes_the_config() {
         }
     }
 }
+
+// Hostile configs
+
+#[test]
+fn a_config_that_names_itself_is_told_so() {
+    let mut asked = 0;
+    let loop_ =
+        br#"{"ignition": {"version": "3.4.0", "config": {"merge": [{"source": "https://x.example/c"}]}}}"#;
+    let decoded = decode::user_data(Some(loop_), None, &Variables::assumed(), &mut |_| {
+        asked += 1;
+        Ok(Some(loop_.to_vec()))
+    });
+    assert!(said(&decoded.findings).contains("this config names itself"), "{}", said(&decoded.findings));
+    assert_eq!(asked, 1);
+    // Each a little different: the depth ends it.
+    let mut number = 0;
+    let decoded = decode::user_data(Some(loop_), None, &Variables::assumed(), &mut |_| {
+        number += 1;
+        let next = format!("https://x.example/{number}");
+        Ok(Some(String::from_utf8_lossy(loop_).replace("https://x.example/c", &next).into_bytes()))
+    });
+    assert!(said(&decoded.findings).contains("more than 8 deep"), "{}", said(&decoded.findings));
+    assert!(number <= 9, "{number}");
+}
+
+#[test]
+fn what_is_fetched_is_asked_for_once_with_its_headers_and_options() {
+    let config = br#"{"ignition": {"version": "3.4.0", "timeouts": {"httpTotal": 7},
+        "proxy": {"httpsProxy": "http://p.example", "noProxy": ["10.0.0.0/8"]}},
+      "storage": {"files": [
+        {"path": "/a", "contents": {"source": "https://u:pw@x.example/f?sig=canary", "httpHeaders": [{"name": "A", "value": "canary"}]}},
+        {"path": "/b", "contents": {"source": "https://u:pw@x.example/f?sig=canary", "httpHeaders": [{"name": "A", "value": "canary"}]}},
+        {"path": "/c", "contents": {"source": "s3://bucket/key"}}]}}"#;
+    let mut asked = Vec::new();
+    let decoded = decode::user_data(Some(config), None, &Variables::assumed(), &mut |request| {
+        asked.push(request.clone());
+        if request.host().starts_with("s3") {
+            Err("no credentials".to_owned())
+        } else {
+            Ok(Some(b"x".to_vec()))
+        }
+    });
+    assert_eq!(asked.len(), 2);
+    assert_eq!(asked[0].options.total, Some(7));
+    assert_eq!(asked[0].options.no_proxy, ["10.0.0.0/8"]);
+    assert_eq!(asked[0].headers[0].0, "A");
+    assert_eq!(decoded.config.files[1].content.expose(), b"x");
+    let said = said(&decoded.findings);
+    assert!(said.contains("s3://bucket was not fetched: no credentials"), "{said}");
+    assert!(!said.contains("canary") && !said.contains("pw"), "{said}");
+    // Away from the machine nothing is asked, and that is no fault of the config.
+    let there = read(config);
+    assert!(!there.failed());
+    assert!(self::said(&there.findings).contains("https://x.example is asked by the node"));
+}
+
+#[test]
+fn contents_are_bounded_in_all() {
+    let file = |i: usize, bytes: usize| {
+        format!(r#"{{"path": "/f{i}", "contents": {{"source": "data:,{}"}}}}"#, "x".repeat(bytes))
+    };
+    let config = |files: Vec<String>| {
+        format!(r#"{{"ignition": {{"version": "3.4.0"}}, "storage": {{"files": [{}]}}}}"#, files.join(","))
+    };
+    for files in [vec![file(0, 64 << 20)], (0..9).map(|i| file(i, 4 << 20)).collect()] {
+        // The data as it travels may be no larger; a decoder that is asked all the same holds its bound.
+        let start = std::time::Instant::now();
+        let decoded = footplate::decode::ignition::decode(&config(files), &mut decode::document::no_fetch);
+        assert!(said(&decoded.findings).contains("more than 32 MiB in all"), "{}", said(&decoded.findings));
+        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    }
+    // Values of a fetched file count too.
+    let fetched = br#"{"ignition": {"version": "3.4.0"}, "storage": {"files": [
+        {"path": "/a", "contents": {"source": "https://x.example/a"}}, {"path": "/b", "contents": {"source": "https://x.example/b"}}]}}"#;
+    let decoded =
+        decode::user_data(Some(fetched), None, &Variables::assumed(), &mut |_| Ok(Some(vec![0; 20 << 20])));
+    assert!(said(&decoded.findings).contains("more than 32 MiB in all"), "{}", said(&decoded.findings));
+}
+
+// Ignition beside cloud-config
+
+fn mixed(parts: &[(&str, &str)]) -> Decoded {
+    let mut text = "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n".to_owned();
+    for (kind, part) in parts {
+        let _ = write!(text, "--b\nContent-Type: {kind}\n\n{part}\n");
+    }
+    read((text + "--b--\n").as_bytes())
+}
+
+const PART: &str = "application/vnd.coreos.ignition+json";
+
+#[test]
+fn ignition_and_cloud_config_in_one_document_are_one_plan() {
+    let cloud = "#cloud-config\nwrite_files: [{path: /etc/a, content: a}]\nusers: [{name: anna}]\n";
+    let ignition = r#"{"ignition": {"version": "3.4.0"}, "storage": {"files": [{"path": "/etc/b"}]}}"#;
+    let decoded = mixed(&[("text/cloud-config", cloud), (PART, ignition)]);
+    assert_eq!(said(&decoded.findings), "");
+    let paths: Vec<&str> = decoded.config.files.iter().map(|f| &*f.path).collect();
+    assert_eq!((paths.as_slice(), decoded.config.users.len()), (["/etc/a", "/etc/b"].as_slice(), 1));
+}
+
+#[test]
+fn what_two_parts_say_of_one_thing_is_an_error_that_names_both() {
+    let cases = [
+        (
+            "#cloud-config\nwrite_files: [{path: /etc/a}]\n",
+            r#""storage": {"links": [{"path": "/etc/a", "target": "b"}]}"#,
+            "part 2 (application/vnd.coreos.ignition+json): storage.links[0]: /etc/a: part 1 (text/cloud-config): write_files[0]",
+        ),
+        (
+            "#cloud-config\nusers: [{name: anna}]\n",
+            r#""passwd": {"users": [{"name": "anna"}]}"#,
+            "passwd.users[0]: the user anna: part 1 (text/cloud-config): users[0]",
+        ),
+        (
+            "#cloud-config\nruncmd: [kubeadm join]\n",
+            r#""systemd": {"units": [{"name": "kubeadm.service", "contents": "[Service]\nExecStart=/bin/true"}]}"#,
+            "systemd.units[0]: /etc/systemd/system/kubeadm.service: part 1 (text/cloud-config): runcmd",
+        ),
+    ];
+    for (cloud, ignition, says) in cases {
+        let ignition = format!(r#"{{"ignition": {{"version": "3.4.0"}}, {ignition}}}"#);
+        let decoded = mixed(&[("text/cloud-config", cloud), (PART, &ignition)]);
+        assert!(decoded.failed());
+        assert!(said(&decoded.findings).contains(says), "{}", said(&decoded.findings));
+    }
+    // A finding of a part has its place in the whole.
+    let decoded = mixed(&[(PART, "{\"ignition\": {\"version\": \"3.4.0\"},\n \"storage\": 1}")]);
+    assert!(
+        said(&decoded.findings).contains("storage: takes a mapping, this is a number (line 8, column 13)"),
+        "{}",
+        said(&decoded.findings)
+    );
+}
+
+// Any bytes
+
+/// A linear congruential generator: the same bytes on every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % below.max(1)
+    }
+}
+
+/// Changes some of a text: bytes, pieces taken out, doubled or moved, tokens of the format put in.
+fn mutate(text: &[u8], dice: &mut Dice) -> Vec<u8> {
+    const TOKENS: &[&str] = &[
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"",
+        "\\",
+        "null",
+        "true",
+        "-1",
+        "1e9",
+        "4095",
+        "\"\"",
+        "\\ud800",
+        "data:,%",
+        "data:;base64,",
+        "\"source\":",
+        "\"path\":\"/\"",
+        "/..",
+        "3.1.0",
+        "2.3.0",
+        "sha512-",
+        "\u{0}",
+        "\u{feff}",
+        "\u{10ffff}",
+    ];
+    let mut bytes = text.to_vec();
+    for _ in 0..=dice.roll(4) {
+        let (at, to) = (dice.roll(bytes.len()), dice.roll(bytes.len()));
+        let (from, until) = (at.min(to), at.max(to).min(at.min(to) + 64));
+        match dice.roll(5) {
+            0 if !bytes.is_empty() => bytes[at] = dice.roll(256) as u8,
+            1 => drop(bytes.drain(from..until)),
+            2 => {
+                let piece = bytes[from..until].to_vec();
+                bytes.splice(at..at, piece);
+            }
+            3 => bytes.truncate(at),
+            _ => drop(bytes.splice(at..at, TOKENS[dice.roll(TOKENS.len())].bytes())),
+        }
+    }
+    bytes
+}
+
+#[test]
+fn no_bytes_make_the_decoder_panic_or_linger() {
+    let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/ignition/golden");
+    let seeds: Vec<Vec<u8>> =
+        fs::read_dir(golden).unwrap().map(|e| fs::read(e.unwrap().path().join("in.ign")).unwrap()).collect();
+    let mut dice = Dice(1);
+    let start = std::time::Instant::now();
+    for round in 0..20_000 {
+        let seed = &seeds[dice.roll(seeds.len())];
+        if seed.len() > 16 << 10 {
+            continue;
+        }
+        let bytes = mutate(seed, &mut dice);
+        let text = String::from_utf8_lossy(&bytes);
+        let one = std::time::Instant::now();
+        let decoded = decode::ignition::decode(&text, &mut decode::document::no_fetch);
+        assert!(one.elapsed().as_secs() < 2, "round {round}: {:?}", one.elapsed());
+        if !decoded.failed() {
+            // What is accepted can be planned, and no path of it leads up.
+            let plan = plan::node(&decoded.config, &Instance::default());
+            for item in &plan.items {
+                if let footplate::model::plan::Item::File(file) = item {
+                    assert!(
+                        file.path.starts_with('/') && !file.path.split('/').any(|p| p == ".."),
+                        "{}",
+                        file.path
+                    );
+                }
+            }
+        }
+    }
+    assert!(start.elapsed().as_secs() < 300);
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Debian's Ignition 2.14 as oracle for 3.x: it accepts what is accepted here, and makes the same tree of it.
+//!
+//! It reads 3.0 to 3.3, and 3.4 under its experimental name; 3.5 and 2.x it does not know.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "common/scratch.rs"]
+mod scratch;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use footplate::apply;
+use footplate::decode::{self, jinja::Variables};
+use footplate::io::root::Root;
+use footplate::model::instance::Instance;
+use footplate::plan;
+use scratch::{Ran, Scratch, fresh, needs, needs_root};
+
+const IGNITION: &str = "/usr/lib/dracut/modules.d/30ignition/ignition";
+
+/// What is refused here and passes `ignition-validate`, and why. It looks at neither sources nor accounts: those fail on
+/// the node, after its disks were written.
+const STRICTER: &[(&str, &str)] = &[
+    ("bad-bomb", "sources are not read"),
+    ("bad-compression-cut-off", "sources are not read"),
+    ("bad-compression-not-gzip", "sources are not read"),
+    ("bad-disks", "the initramfs' own"),
+    ("bad-hash-not-hex", "only its length is looked at"),
+    ("bad-hash-of-compressed", "sources are not read"),
+    ("bad-hash-wrong", "sources are not read"),
+    ("bad-header-for-data", "values of headers are not looked at"),
+    ("bad-header-name", "names of headers are not looked at"),
+    ("bad-header-twice", "names that differ in case are two"),
+    ("bad-json-duplicate-key", "the last one wins"),
+    ("bad-kernel-arguments", "the initramfs' own"),
+    ("bad-link-hard-goes-up", "targets are not looked at"),
+    ("bad-link-hard-relative", "targets are not looked at"),
+    ("bad-link-hard-to-itself", "targets are not looked at"),
+    ("bad-luks", "the initramfs' own"),
+    ("bad-merge-conflict", "sources are not read"),
+    ("bad-merge-of-other-major", "sources are not read"),
+    ("bad-merge-too-deep", "sources are not read"),
+    ("bad-owner-id-negative", "numbers are not looked at"),
+    ("bad-path-is-a-unit", "came with 3.4"),
+    ("bad-path-part-too-long", "lengths are not looked at"),
+    ("bad-path-too-long", "lengths are not looked at"),
+    ("bad-path-with-newline", "control characters are not looked at"),
+    ("bad-raid", "the initramfs' own"),
+    ("bad-source-arn", "no client here"),
+    ("bad-source-gs", "no client here"),
+    ("bad-source-s3-compressed", "told when it is fetched"),
+    ("bad-source-tftp", "no client here"),
+    ("bad-source-without-host", "told when it is fetched"),
+    ("bad-user-fields", "accounts are not looked at"),
+    ("bad-user-name", "accounts are not looked at"),
+];
+
+/// The golden folders, with their configs as Debian's Ignition takes them; none for versions that it does not know.
+fn configs() -> Vec<(String, PathBuf, String)> {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ignition/golden");
+    let mut configs = Vec::new();
+    for dir in fs::read_dir(golden).unwrap().map(|e| e.unwrap().path()) {
+        let text = fs::read_to_string(dir.join("in.ign")).unwrap();
+        let known = ["3.0.0", "3.1.0", "3.2.0", "3.3.0", "3.4.0"];
+        let config = text.replace("\"3.4.0\"", "\"3.4.0-experimental\"");
+        if known.iter().any(|v| text.contains(&format!("\"version\": \"{v}\""))) {
+            configs.push((dir.file_name().unwrap().to_string_lossy().into_owned(), dir, config));
+        }
+    }
+    configs.sort();
+    assert!(configs.len() > 60, "{}", configs.len());
+    configs
+}
+
+fn accepted(text: &str) -> bool {
+    !decode::user_data(Some(text.as_bytes()), None, &Variables::assumed(), &mut decode::document::no_fetch)
+        .failed()
+}
+
+#[test]
+fn ignition_accepts_what_is_accepted_here() {
+    needs("ignition-validate", "ignition");
+    let dir = fresh("validate");
+    let mut stricter = Vec::new();
+    for (name, folder, config) in configs() {
+        let path = dir.join(&name);
+        fs::write(&path, config).unwrap();
+        let ran = Ran::of(Command::new("ignition-validate").arg(&path));
+        match (accepted(&fs::read_to_string(folder.join("in.ign")).unwrap()), ran.code == 0) {
+            (true, false) => panic!("{name}: accepted here, and Ignition says\n{}{}", ran.out, ran.err),
+            (false, true) => stricter.push(name),
+            _ => {}
+        }
+    }
+    let listed: Vec<&str> = STRICTER.iter().map(|(name, _)| *name).collect();
+    assert_eq!(stricter, listed, "the differences, and those that are known");
+}
+
+/// Puts accounts and what the folder brings into a root.
+fn furnish(root: &Scratch, folder: &Path) {
+    root.put("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\ncore:x:500:500:Core:/home/core:/bin/bash\n");
+    root.put("/etc/group", "root:x:0:\nwheel:x:10:\ncore:x:500:\n");
+    let before = folder.join("before/.");
+    if folder.join("before").is_dir() {
+        Ran::of(Command::new("cp").arg("-a").arg(before).arg(&root.dir)).ended(0, &[]);
+    }
+}
+
+/// A root's lines without what is each one's own: Ignition leaves its result and has systemd make the links of enabled
+/// units from its preset, whose lines it writes in any order; its build asks for SELinux's settings.
+fn comparable(root: &Scratch) -> String {
+    // It gives a file its bits before its owner, and chown(2) takes the set-id bits away again: 3.4 wants them.
+    let tree = root.tree().replace("file 4755", "file 0755");
+    let own = ["/etc/.ignition-result.json", "/etc/selinux", "/etc/selinux/config"];
+    let mut skip = false;
+    let mut preset: Vec<String> = Vec::new();
+    let mut lines: Vec<String> = Vec::new();
+    for line in tree.lines() {
+        if let Some(path) = line.split_whitespace().nth(3).filter(|_| !line.starts_with(' ')) {
+            let links = [".wants", ".requires"].iter().any(|e| path.contains(e));
+            skip = own.contains(&path) || links;
+        }
+        if skip {
+            continue;
+        }
+        if line.starts_with("    |enable ") || line.starts_with("    |disable ") {
+            preset.push(line.to_owned());
+        } else {
+            lines.push(line.to_owned());
+        }
+    }
+    preset.sort();
+    lines.extend(preset);
+    lines.join("\n")
+}
+
+#[test]
+fn ignition_makes_the_same_tree() {
+    needs_root();
+    needs("ignition-validate", "ignition");
+    // Accounts are made by programs of the root itself, which a scratch root has none of.
+    let cases = ["v3-files", "v3-units", "v3-replace", "mode-in-decimal", "unknown-keys"];
+    for (name, folder, config) in configs().into_iter().filter(|(name, _, _)| cases.contains(&name.as_str()))
+    {
+        let (theirs, ours) =
+            (Scratch::new(&format!("{name}-ignition")), Scratch::new(&format!("{name}-ours")));
+        furnish(&theirs, &folder);
+        furnish(&ours, &folder);
+        theirs.put("/etc/selinux/config", "SELINUX=disabled\n");
+        // A file with the very content is what an earlier run left; Ignition, which runs once, refuses it.
+        let _ = fs::remove_file(theirs.path("/etc/same"));
+        let work = fresh(&format!("{name}-work"));
+        fs::write(work.join("config"), config).unwrap();
+        for stage in ["fetch", "files"] {
+            let mut ignition = Command::new(IGNITION);
+            ignition.env("IGNITION_CONFIG_FILE", work.join("config"));
+            ignition.args([
+                "--root",
+                theirs.arg(),
+                "--platform",
+                "file",
+                "--stage",
+                stage,
+                "--log-to-stdout",
+            ]);
+            for (option, file) in
+                [("--config-cache", "cache"), ("--state-file", "state"), ("--neednet", "neednet")]
+            {
+                ignition.arg(option).arg(work.join(file));
+            }
+            let ran = Ran::of(&mut ignition);
+            // Debian's build ends with labels of SELinux, which need a policy: all else is done by then.
+            let labels = ran.out.contains("Ignition failed: failed to handle relabeling");
+            assert!(ran.code == 0 || labels, "{name}: {stage}\n{}{}", ran.out, ran.err);
+        }
+        let text = fs::read(folder.join("in.ign")).unwrap();
+        let decoded =
+            decode::user_data(Some(&text), None, &Variables::assumed(), &mut decode::document::no_fetch);
+        let instance = Instance { instance_id: "i-1".to_owned(), ..Instance::default() };
+        let root = Root::open(&ours.dir, false).unwrap();
+        apply::apply(&plan::node(&decoded.config, &instance), &root, |_| {}).unwrap();
+        let difference = scratch::difference(&comparable(&theirs), &comparable(&ours));
+        assert_eq!(difference, "", "{name}: Ignition's tree and ours");
+    }
+}
