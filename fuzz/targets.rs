@@ -11,7 +11,7 @@ use footplate::plan;
 pub fn fuzz_target(data: &[u8]) {
     let variables = Variables::assumed();
     // An include list leads back to the same input: bounds end that.
-    let mut fetch = |_: &str| Ok(Some(data.to_vec()));
+    let mut fetch = |_: &footplate::model::fetch::Request| Ok(Some(data.to_vec()));
     let decoded = decode::user_data(Some(data), Some(data), &variables, &mut fetch);
     for finding in &decoded.findings {
         assert!(finding.pos.is_none_or(|pos| pos.line > 0 && pos.column > 0), "{finding:?}");
