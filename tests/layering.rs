@@ -18,7 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("provider", &["decode", "error", "io", "model"]),
     ("sources", &["io", "model"]),
     // Which links enable a unit is the plan's to say.
-    ("apply", &["io", "model", "plan"]),
+    ("apply", &["error", "io", "model", "plan"]),
     // Where files stand is the plan's to say.
     ("state", &["io", "model", "plan"]),
     ("online", &["error", "io", "model", "plan"]),
