@@ -148,7 +148,8 @@ fn own_artifact(lock: &Lock) -> Result<Option<Artifact>> {
         return Err(anyhow!(what))
             .hint("name a footplate for that architecture in the lock, to /opt/bin/footplate");
     }
-    let own = fetch::open(&Location::of(exec::OWN_PROGRAM), 0)?.context(exec::OWN_PROGRAM)?;
+    let own = fetch::open(&Location::of(exec::OWN_PROGRAM), 0).map_err(|t| t.error)?;
+    let own = own.context(exec::OWN_PROGRAM)?;
     Ok(Some(Artifact {
         name: OWN_NAME.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -21,7 +21,7 @@ use super::lock::{Artifact, Lock};
 use super::progress::Progress;
 use super::tar::{Archive, Kind};
 use crate::error::{Failure, In as _, Stage, WithHint as _};
-use crate::io::fetch::{self, Location};
+use crate::io::fetch::{self, Location, Trouble};
 use crate::io::root::{Change, Ids, Root, SFlag};
 
 /// Where artifacts are kept.
@@ -371,7 +371,7 @@ fn resume(root: &Root, part: &str, digests: &mut Digests) -> Result<bool> {
     }
 }
 
-/// Breaks that a transfer survives in a row without a byte coming in between.
+/// Breaks that a transfer survives in a row without getting further than before.
 const MAX_BREAKS: u32 = 5;
 
 /// Brings the rest of an artifact's bytes in. A connection that breaks is made anew, where it broke.
@@ -384,10 +384,9 @@ fn transfer(
     progress: &Progress,
 ) -> Result<(), Failure> {
     let called = format!("{} {}", artifact.name, artifact.version);
-    let mut breaks = 0;
+    let (mut breaks, mut furthest) = (0, digests.length);
     loop {
-        let before = digests.length;
-        let broken = match transfer_once(root, artifact, location, part, digests, progress) {
+        let trouble = match transfer_once(root, artifact, location, part, digests, progress) {
             Ok(()) => return Ok(()),
             Err(Broken::Disk(error)) => {
                 // Room is what is missing: a part that nobody can complete would only keep it.
@@ -396,29 +395,34 @@ fn transfer(
             }
             Err(Broken::Absent) => {
                 let error = Err(anyhow!("{called}: {location} is not there"));
-                return error.hint("--from DIR looks for the last part of the URL").stage(Stage::Fetch);
+                return error.hint("--from looks for the last part of the URL").stage(Stage::Fetch);
             }
             Err(Broken::TooLong) => {
                 root.remove_tree(part).stage(Stage::Install)?;
                 let error = anyhow!("{called}: {location} is larger than {} GiB", MAX_ARTIFACT >> 30);
                 return Err(error).stage(Stage::Verify);
             }
-            Err(Broken::Transport(error)) => error,
+            Err(Broken::Transport(trouble)) => trouble,
         };
-        breaks = if digests.length > before { 1 } else { breaks + 1 };
-        if breaks > MAX_BREAKS || matches!(location, Location::File(_)) {
+        // A server that always breaks at the same place never gets further.
+        breaks = if digests.length > furthest { 1 } else { breaks + 1 };
+        furthest = furthest.max(digests.length);
+        if breaks > MAX_BREAKS || !trouble.may_pass {
             let hint = "what came is kept: the next run goes on from there";
-            return Err(broken.context(called)).hint(hint).stage(Stage::Fetch);
+            return Err(trouble.error.context(called)).hint(hint).stage(Stage::Fetch);
         }
-        progress.broke(&called, &format!("{broken:#}"));
-        std::thread::sleep(std::time::Duration::from_millis(200 << breaks));
+        progress.broke(&called, &format!("{:#}", trouble.error));
+        std::thread::sleep(FIRST_PAUSE * 2_u32.pow(breaks - 1));
     }
 }
+
+/// The pause after a break; it doubles with each that gets no further.
+const FIRST_PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// Why a transfer ended early.
 enum Broken {
     /// The other side, or the way to it.
-    Transport(anyhow::Error),
+    Transport(Trouble),
     /// Our side.
     Disk(anyhow::Error),
     /// There is no such file.
@@ -451,7 +455,11 @@ fn transfer_once(
             Ok(0) => break,
             Ok(n) => n,
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(Broken::Transport(anyhow!(e).context(location.to_string()))),
+            Err(e) => {
+                let error = anyhow!(e).context(location.to_string());
+                let may_pass = matches!(location, Location::Url(_));
+                return Err(Broken::Transport(Trouble { error, may_pass }));
+            }
         };
         file.write_all(&buffer[..n]).map_err(|e| Broken::Disk(e.into()))?;
         digests.update(&buffer[..n]);
@@ -463,7 +471,8 @@ fn transfer_once(
     match stream.length {
         Some(length) if digests.length < length => {
             let what = format!("{location}: ended after {} of {length} bytes", digests.length);
-            Err(Broken::Transport(anyhow!(what)))
+            let may_pass = matches!(location, Location::Url(_));
+            Err(Broken::Transport(Trouble { error: anyhow!(what), may_pass }))
         }
         _ => Ok(()),
     }

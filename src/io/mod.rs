@@ -6,6 +6,7 @@
 //! [`exec`].
 
 pub mod disk;
+mod dns;
 pub mod drive;
 pub mod exec;
 pub mod fetch;
@@ -15,6 +16,7 @@ pub mod rename;
 pub mod replay;
 pub mod root;
 pub mod systemd;
+mod tls;
 
 use anyhow::Result;
 

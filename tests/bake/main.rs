@@ -5,8 +5,10 @@
 
 mod conflicts;
 mod first_boot;
+mod https;
 mod image;
 mod install;
 mod real;
 mod seal;
+mod server;
 mod verify;
