@@ -65,7 +65,7 @@ pub enum Command {
         match its digest is installed, and nothing is put in use before all of it is there.",
         after_help = "Exit codes: 64 usage; 65 does not verify; 74 could not install; 75 could not fetch."
     )]
-    Bake(Bake),
+    Bake(Box<Bake>),
     /// Tell whether an image or a node is as it was baked
     #[command(after_help = "Exit codes: 0 it is; 65 it is not.")]
     Verify(Verify),
@@ -251,13 +251,17 @@ pub enum Flavour {
 
 /// Arguments of `bake`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Bake {
+    /// What else than an image.
+    #[command(subcommand)]
+    pub what: Option<BakeWhat>,
     /// The lock file
-    #[arg(long, value_name = "FILE")]
-    pub lock: PathBuf,
+    #[arg(long, value_name = "FILE", required = true)]
+    pub lock: Option<PathBuf>,
     /// The image's root directory
-    #[arg(long, value_name = "DIR")]
-    pub root: PathBuf,
+    #[arg(long, value_name = "DIR", required = true)]
+    pub root: Option<PathBuf>,
     /// A directory or an address with the artifacts, each by the last part of its URL
     #[arg(long, value_name = "DIR-OR-URL")]
     pub from: Option<String>,
@@ -279,6 +283,50 @@ pub struct Bake {
     /// How to answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+}
+
+/// What `bake` makes beside images.
+#[derive(Debug, Subcommand)]
+pub enum BakeWhat {
+    /// Write a lock file from the checksums that upstream publishes
+    #[command(
+        long_about = "Writes a lock file from the SHA-256 checksums that upstream publishes beside its releases. Keep it with \
+        what builds the image: from then on the build trusts this file and no server.\n\n\
+        The form is JSON: {\"version\": 1, \"arch\": \"amd64\", \"artifacts\": [{\"name\", \"version\", \"url\", \"sha256\" or \
+        \"sha512\", \"install\": [{\"from\", \"to\", \"mode\"}]}]}. `from` is a path inside a .tar.gz or .tgz, empty for a plain \
+        file; a `to` that ends in / takes all below `from`.",
+        after_help = "Exit codes: 64 usage; 65 no checksum in what came; 74 could not write; 75 could not fetch."
+    )]
+    Lock(BakeLock),
+}
+
+/// Arguments of `bake lock`.
+#[derive(Debug, Args)]
+pub struct BakeLock {
+    /// kubeadm, kubelet and kubectl of this version, as v1.34.1
+    #[arg(long, value_name = "VERSION")]
+    pub kubernetes: String,
+    /// The CNI plugins of this version
+    #[arg(long, value_name = "VERSION")]
+    pub cni_plugins: Option<String>,
+    /// crictl of this version; Flatcar brings one
+    #[arg(long, value_name = "VERSION")]
+    pub crictl: Option<String>,
+    /// containerd of this version; Flatcar brings one
+    #[arg(long, value_name = "VERSION")]
+    pub containerd: Option<String>,
+    /// runc of this version; Flatcar brings one
+    #[arg(long, value_name = "VERSION")]
+    pub runc: Option<String>,
+    /// The image's architecture
+    #[arg(long, value_name = "ARCH", default_value = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }, value_parser = ["amd64", "arm64"])]
+    pub arch: String,
+    /// A directory or an address with the files of checksums, each by the last part of its URL
+    #[arg(long, value_name = "DIR-OR-URL")]
+    pub from: Option<String>,
+    /// Write it there, and not to standard output
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// Arguments of `seal`.

@@ -179,7 +179,11 @@ impl Lock {
         self.artifacts.iter().find(|a| a.name == name)
     }
 
-    fn check(&self) -> Result<(), Finding> {
+    /// Whether it keeps to its form.
+    ///
+    /// # Errors
+    /// The first thing wrong with it, with its place.
+    pub fn check(&self) -> Result<(), Finding> {
         if ARCHITECTURES.iter().all(|(name, _)| *name != self.arch) {
             return Err(Finding::error("arch", "is neither amd64 nor arm64"));
         }

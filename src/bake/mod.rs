@@ -8,6 +8,7 @@ pub mod conflicts;
 pub mod lock;
 pub mod node;
 pub mod progress;
+pub mod published;
 pub mod seal;
 pub mod store;
 pub mod tar;

@@ -61,6 +61,14 @@ pub fn input(path: &Path) -> Result<Vec<u8>> {
     read_bounded(File::open(path).with_context(|| name.clone())?, &name)
 }
 
+/// Writes a command's output file.
+///
+/// # Errors
+/// It can't be written.
+pub fn output(path: &Path, bytes: &[u8]) -> Result<()> {
+    std::fs::write(path, bytes).with_context(|| path.display().to_string())
+}
+
 /// Makes a directory, or takes one that is empty.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The commands that build images.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde_json::json;
@@ -12,8 +12,9 @@ use crate::bake::lock::Lock;
 use crate::bake::node::Userdata;
 use crate::bake::progress::Progress;
 use crate::bake::{self, Order};
-use crate::cli::{self, Flavour, Format};
+use crate::cli::{self, BakeWhat, Flavour, Format};
 use crate::error::{Failure, In as _, Stage};
+use crate::io::fetch::Location;
 use crate::io::root::Root;
 use crate::io::{Console, live};
 
@@ -42,8 +43,13 @@ pub(super) fn lay_out(recorder: &mut Recorder<'_>, root: &Root) -> Result<(), Fa
 
 /// `bake`
 pub(super) fn bake(args: &cli::Bake) -> Result<u8, Failure> {
-    let (lock, bytes) = read_lock(&args.lock)?;
-    let root = open_root(Some(&args.root))?;
+    if let Some(BakeWhat::Lock(args)) = &args.what {
+        return write_lock(args);
+    }
+    let required =
+        |path: &Option<PathBuf>| path.clone().context("--lock and --root are required").stage(Stage::Usage);
+    let (lock, bytes) = read_lock(&required(&args.lock)?)?;
+    let root = open_root(Some(&required(&args.root)?))?;
     let order = Order {
         lock: &lock,
         bytes: &bytes,
@@ -81,6 +87,27 @@ pub(super) fn bake(args: &cli::Bake) -> Result<u8, Failure> {
             );
             print(&text);
         }
+    }
+    Ok(0)
+}
+
+/// `bake lock`
+fn write_lock(args: &cli::BakeLock) -> Result<u8, Failure> {
+    let mut versions: Vec<(&str, &str)> =
+        ["kubeadm", "kubelet", "kubectl"].map(|name| (name, args.kubernetes.as_str())).into();
+    let chosen = [
+        ("cni-plugins", &args.cni_plugins),
+        ("containerd", &args.containerd),
+        ("crictl", &args.crictl),
+        ("runc", &args.runc),
+    ];
+    versions.extend(chosen.iter().filter_map(|(name, version)| Some((*name, version.as_deref()?))));
+    let from = args.from.as_deref().map(Location::of);
+    let lock = bake::published::lock(&versions, &args.arch, from.as_ref())?;
+    let text = format!("{:#}\n", json!(lock));
+    match &args.output {
+        Some(path) => live::output(path, text.as_bytes()).stage(Stage::Install)?,
+        None => print(&text),
     }
     Ok(0)
 }

@@ -119,7 +119,7 @@ fn connections_that_break_at_any_byte_are_gone_on_with() {
 
 #[test]
 fn a_bake_that_is_killed_is_gone_on_with() {
-    let image = image("https-killed", 400_000);
+    let image = image("https-killed", 1_200_000);
     let server = Server::start(&image.from, tool(Answer::Slowly));
     let url = server.url();
     for milliseconds in [150, 420, 90, 333, 510] {
@@ -282,5 +282,5 @@ fn a_terminal_sees_bytes_rate_and_time_left() {
     let ran = ran.ended(0, &[]);
     let drawn: Vec<&str> = ran.out.split("\r\x1b[K").filter(|l| l.contains(" of 200.0 kB, ")).collect();
     assert!(drawn.len() > 2, "{}", ran.out.escape_debug());
-    assert!(drawn.iter().all(|l| l.contains("B/s, 0:0") && l.ends_with(" left")), "{drawn:?}");
+    assert!(drawn.iter().all(|l| l.contains("B/s, ") && l.ends_with(" left")), "{drawn:?}");
 }

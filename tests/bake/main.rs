@@ -8,6 +8,7 @@ mod first_boot;
 mod https;
 mod image;
 mod install;
+mod published;
 mod real;
 mod seal;
 mod server;
