@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up has failed")]
 
 mod conflicts;
+mod docs;
 mod first_boot;
 mod https;
 mod image;
