@@ -5,22 +5,35 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use nix::ifaddrs::getifaddrs;
 
 use super::guestinfo::{self, Guestinfo};
 use super::root::Change;
-use super::{Ask, MAX_ANSWER, World, drive};
+use super::{Ask, MAX_ANSWER, PATIENCE, World, drive, http};
 use crate::model::facts::Link;
 
 /// The machine that this runs on.
-#[derive(Default)]
 pub struct Live {
     guestinfo: RefCell<Option<Guestinfo>>,
+    http: RefCell<Option<http::Client>>,
+    patience: Duration,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self::with_patience(PATIENCE)
+    }
 }
 
 impl Live {
+    /// The machine, asked over the network for at most so long.
+    pub fn with_patience(patience: Duration) -> Self {
+        Self { guestinfo: RefCell::default(), http: RefCell::default(), patience }
+    }
+
     fn with_guestinfo<T>(&self, call: impl FnOnce(&Guestinfo) -> Result<T>) -> Result<T> {
         let mut slot = self.guestinfo.borrow_mut();
         if slot.is_none() {
@@ -42,6 +55,26 @@ impl World for Live {
             Ask::Drive { label, file } => drive::read(label, file),
             Ask::Links => Ok(Some(serde_json::to_vec(&links()?)?)),
         }
+    }
+
+    fn http(
+        &self,
+        requests: &[http::Request],
+        deadline: Instant,
+    ) -> Vec<Result<http::Response, http::Error>> {
+        let mut slot = self.http.borrow_mut();
+        let client = match slot.as_mut() {
+            Some(client) => client,
+            None => match http::Client::new() {
+                Ok(client) => slot.insert(client),
+                Err(e) => return requests.iter().map(|r| Err(http::Error::of(r, e.to_string()))).collect(),
+            },
+        };
+        client.fetch_all(requests, deadline)
+    }
+
+    fn patience(&self) -> Duration {
+        self.patience
     }
 
     fn set_guestinfo(&self, key: &str, value: &[u8]) -> Result<()> {

@@ -11,12 +11,15 @@ pub mod drive;
 pub mod exec;
 pub mod fetch;
 pub mod guestinfo;
+pub mod http;
 pub mod live;
 pub mod rename;
 pub mod replay;
 pub mod root;
 pub mod systemd;
 mod tls;
+
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -25,6 +28,10 @@ use crate::model::time::Time;
 /// Most bytes that one question may bring: more than any platform's user-data (vSphere raises its 64 KiB to 1 MiB at
 /// most, drives carry what fits).
 pub const MAX_ANSWER: usize = 4 << 20;
+
+/// How long a platform may take to answer, all its questions together: metadata services are up a minute after the
+/// machine is, and platforms give a machine up after 20.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A question to the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +76,18 @@ pub trait World {
     /// # Errors
     /// The machine could not be asked, or the answer is larger than [`MAX_ANSWER`].
     fn ask(&self, ask: Ask<'_>) -> Result<Option<Vec<u8>>>;
+
+    /// Sends independent requests over HTTP, at once as far as that is polite, and gives the answers in their order.
+    fn http(
+        &self,
+        requests: &[http::Request],
+        deadline: Instant,
+    ) -> Vec<std::result::Result<http::Response, http::Error>>;
+
+    /// How long all questions of one undertaking may take over the network.
+    fn patience(&self) -> Duration {
+        PATIENCE
+    }
 
     /// Sets a guestinfo key of vSphere.
     ///
