@@ -33,6 +33,8 @@ pub struct Dmi {
     pub chassis_asset_tag: String,
     /// SMBIOS type 0 vendor.
     pub bios_vendor: String,
+    /// SMBIOS type 0 version.
+    pub bios_version: String,
 }
 
 /// The running system, as templates may ask for it.

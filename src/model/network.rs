@@ -804,6 +804,8 @@ const USE_DOMAINS: Form = Form::BoolOr(&["route"]);
 pub const DHCP4_OVERRIDES: &[Param] = &[
     param("hostname", "DHCPv4", "Hostname", Form::Hostname),
     param("route-metric", "DHCPv4", "RouteMetric", U32),
+    // netplan has no word for it: EC2's further cards need their lease's routes in a table of their own.
+    param("route-table", "DHCPv4", "RouteTable", POSITIVE),
     param("send-hostname", "DHCPv4", "SendHostname", Form::Bool),
     param("use-dns", "DHCPv4", "UseDNS", Form::Bool),
     param("use-domains", "DHCPv4", "UseDomains", USE_DOMAINS),
@@ -817,6 +819,7 @@ pub const DHCP4_OVERRIDES: &[Param] = &[
 pub const DHCP6_OVERRIDES: &[Param] = &[
     param("hostname", "DHCPv6", "Hostname", Form::Hostname),
     param("route-metric", "IPv6AcceptRA", "RouteMetric", U32),
+    param("route-table", "IPv6AcceptRA", "RouteTable", POSITIVE),
     param("send-hostname", "DHCPv6", "SendHostname", Form::Bool),
     param("use-dns", "DHCPv6", "UseDNS", Form::Bool),
     param("use-domains", "DHCPv6", "UseDomains", USE_DOMAINS),

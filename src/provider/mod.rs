@@ -5,6 +5,7 @@
 //! A platform is never guessed by asking an address who it is: whoever answers there would own the node
 //! ([CVE-2024-6174](https://www.cve.org/CVERecord?id=CVE-2024-6174)).
 
+mod aws;
 mod nocloud;
 mod vmware;
 
@@ -59,7 +60,7 @@ pub struct Report<'a> {
 }
 
 /// All platforms, by their ids. Where several match, an earlier kind of evidence wins over a later one, see [`detect`].
-pub const TABLE: &[&dyn Provider] = &[&nocloud::NoCloud, &vmware::Vmware];
+pub const TABLE: &[&dyn Provider] = &[&aws::Aws, &nocloud::NoCloud, &vmware::Vmware];
 
 /// The platform of that id.
 pub fn by_id(id: &str) -> Option<&'static dyn Provider> {
@@ -161,6 +162,7 @@ pub fn facts(world: &dyn World) -> Result<Facts> {
             product_uuid: dmi("product_uuid").unwrap_or_default(),
             chassis_asset_tag: dmi("chassis_asset_tag")?,
             bios_vendor: dmi("bios_vendor")?,
+            bios_version: dmi("bios_version")?,
         },
         hypervisor: (!hypervisor.is_empty()).then_some(hypervisor),
         labels: world.text(Ask::Labels)?.lines().map(str::to_owned).collect(),

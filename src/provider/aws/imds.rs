@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The metadata service's session: a token, and questions with it.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+use hyper::Method;
+
+use super::with_cure;
+use crate::error::WithHint as _;
+use crate::io::World;
+use crate::io::http::{Request, Response};
+use crate::model::finding::Finding;
+use crate::model::secret::Secret;
+
+/// The service's two addresses, the same on every instance; the second answers on Nitro where it is enabled.
+const ADDRESSES: &[IpAddr] = &[
+    IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254)),
+];
+
+const HOST: &str = "http://169.254.169.254";
+
+/// The newest version with keys that are asked for here (`ipv4-prefix`); a version never changes once it is out.
+const VERSION: &str = "2021-07-15";
+
+/// systemd-imdsd locks the address to sockets with this mark
+/// ([systemd-imdsd](https://www.freedesktop.org/software/systemd/man/latest/systemd-imdsd@.service.html)).
+const MARK: u32 = 0x7FFF_0815;
+
+/// The longest life that a token can have. It is never stored.
+const TOKEN_SECONDS: &str = "21600";
+
+const MAX_TOKEN: usize = 4 << 10;
+
+/// One answer of the tree, and the user-data: EC2 allows it 16 KiB.
+const MAX_VALUE: usize = 64 << 10;
+
+/// The path of the user-data.
+pub(super) fn user_data() -> String {
+    format!("/{VERSION}/user-data")
+}
+
+/// The path of a key of the metadata.
+pub(super) fn meta_data(key: &str) -> String {
+    format!("/{VERSION}/meta-data/{key}")
+}
+
+/// A value of the tree, which is text.
+pub(super) fn text(key: &str, value: &Secret) -> Result<String> {
+    let text = std::str::from_utf8(value.expose()).map_err(|_| Finding::error(key, "not UTF-8 text"))?;
+    if text.contains('\0') || text.trim_start().starts_with("<!") || text.trim_start().starts_with("<html") {
+        return Err(Finding::error(key, "is a page or a binary, and no metadata").into());
+    }
+    Ok(text.replace("\r\n", "\n").trim_end().to_owned())
+}
+
+/// A session with the service.
+pub(super) struct Imds<'a> {
+    world: &'a dyn World,
+    deadline: Instant,
+    token: RefCell<Secret>,
+}
+
+impl<'a> Imds<'a> {
+    /// Asks for a token; `patience` holds for all that is asked with it.
+    ///
+    /// # Errors
+    /// The service is not there, or gives no token: version 1, which gives its data to whoever makes the node fetch a
+    /// URL, is never fallen back to.
+    pub(super) fn open(world: &'a dyn World, patience: Duration) -> Result<Self> {
+        let session = Self { world, deadline: Instant::now() + patience, token: RefCell::default() };
+        session.renew()?;
+        Ok(session)
+    }
+
+    fn renew(&self) -> Result<()> {
+        let mut request = Request::new(Method::PUT, format!("{HOST}/latest/api/token"))
+            .header("x-aws-ec2-metadata-token-ttl-seconds", TOKEN_SECONDS);
+        request.limit = MAX_TOKEN;
+        request.secret = true;
+        let place = request.place();
+        let response = self.send(vec![request])?.remove(0);
+        match response.status {
+            200 => {}
+            403 => {
+                return Err(anyhow!(
+                    "{place}: HTTP status 403: the metadata service is disabled for this instance"
+                ))
+                .hint("enable it: aws ec2 modify-instance-metadata-options --http-endpoint enabled");
+            }
+            status => {
+                return Err(anyhow!("{place}: HTTP status {status}: no token")).hint(
+                    "footplate speaks version 2 of the metadata service only; what answers here does not",
+                );
+            }
+        }
+        let token = response.body.expose().trim_ascii();
+        if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
+            return Err(anyhow!("{place}: what came is no token"));
+        }
+        *self.token.borrow_mut() = Secret::new(token);
+        Ok(())
+    }
+
+    /// The values at paths, `None` for one that is not there, all asked for at once.
+    ///
+    /// # Errors
+    /// One of them can't be had.
+    pub(super) fn get_all(&self, paths: &[String]) -> Result<Vec<Option<Secret>>> {
+        let request = |path: &String| {
+            let url = format!("{HOST}{path}");
+            Request { limit: MAX_VALUE, ..Request::get(url) }
+                .header("x-aws-ec2-metadata-token", self.token.borrow().clone())
+        };
+        let mut responses = self.send(paths.iter().map(request).collect())?;
+        // A token may end in the middle, when the instance slept or the service restarted: those again with a new one.
+        let refused: Vec<usize> = (0..paths.len()).filter(|i| responses[*i].status == 401).collect();
+        if !refused.is_empty() {
+            self.renew()?;
+            let again = self.send(refused.iter().map(|i| request(&paths[*i])).collect())?;
+            for (i, response) in refused.into_iter().zip(again) {
+                responses[i] = response;
+            }
+        }
+        let found = |(path, response): (&String, Response)| match response.status {
+            401 => Err(anyhow!("{HOST}{path}: HTTP status 401: the token that the service gave is refused")),
+            _ => response.found().map_err(|what| anyhow!("{HOST}{path}: {what}")),
+        };
+        paths.iter().zip(responses).map(found).collect()
+    }
+
+    fn send(&self, mut requests: Vec<Request>) -> Result<Vec<Response>> {
+        for request in &mut requests {
+            (request.addresses, request.mark) = (ADDRESSES, Some(MARK));
+        }
+        self.world.http(&requests, self.deadline).into_iter().map(with_cure).collect()
+    }
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Amazon EC2: the instance metadata service, version 2 only
+//! ([Use the Instance Metadata Service](https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html)).
+
+mod imds;
+mod network;
+
+use anyhow::Result;
+use serde_json::{Map, Value as Json};
+
+use self::imds::Imds;
+use super::{Provider, read_network};
+use crate::decode::cloud_config::check_hostname;
+use crate::decode::yaml;
+use crate::error::WithHint as _;
+use crate::io::World;
+use crate::model::facts::Facts;
+use crate::model::finding::Finding;
+use crate::model::instance::Instance;
+use crate::model::secret::Secret;
+
+/// EC2.
+pub struct Aws;
+
+/// What DMI calls the platform on Nitro and on bare metal.
+const VENDOR: &str = "Amazon EC2";
+
+/// The metadata that is fetched, all of it at once; a key that an instance does not have is left out. One more than
+/// are sent at once would be one more round trip for every node.
+const KEYS: &[&str] = &[
+    "ami-id",
+    "hostname",
+    INSTANCE_ID,
+    "instance-life-cycle",
+    "instance-type",
+    "ipv6",
+    LOCAL_HOSTNAME,
+    "local-ipv4",
+    "mac",
+    AVAILABILITY_ZONE,
+    REGION,
+    "public-hostname",
+    "public-ipv4",
+];
+const INSTANCE_ID: &str = "instance-id";
+const LOCAL_HOSTNAME: &str = "local-hostname";
+const AVAILABILITY_ZONE: &str = "placement/availability-zone";
+const REGION: &str = "placement/region";
+
+/// The listings that tell what the second round of questions is about.
+const PUBLIC_KEYS: &str = "public-keys/";
+const MACS: &str = "network/interfaces/macs/";
+
+/// Most SSH keys and NICs that are asked about: an instance has one key, the largest types have 16 cards.
+const MAX_LISTED: usize = 32;
+
+impl Provider for Aws {
+    fn id(&self) -> &'static str {
+        "aws"
+    }
+
+    fn name(&self) -> &'static str {
+        "Amazon EC2"
+    }
+
+    fn matches(&self, facts: &Facts) -> Option<String> {
+        let dmi = &facts.dmi;
+        let nitro = [&dmi.sys_vendor, &dmi.bios_vendor, &dmi.chassis_asset_tag].contains(&&VENDOR.to_owned());
+        // Old types run on Xen, whose firmware names Amazon in its version only.
+        let xen = dmi.sys_vendor == "Xen" && dmi.bios_version.to_ascii_lowercase().contains("amazon");
+        // A UUID alone is met by one machine in 4096, so it only confirms; without root it can't be read.
+        let uuid = &dmi.product_uuid;
+        (nitro || xen).then_some(()).filter(|()| uuid.is_empty() || is_ec2_uuid(uuid))?;
+        Some(format!("DMI vendor {:?}, BIOS vendor {:?}", dmi.sys_vendor, dmi.bios_vendor))
+    }
+
+    fn needs_network(&self) -> bool {
+        true
+    }
+
+    fn fetch(&self, world: &dyn World) -> Result<Option<Instance>> {
+        let imds = Imds::open(world, world.patience())?;
+        let mut paths = vec![imds::user_data()];
+        let listings = [PUBLIC_KEYS, MACS];
+        paths.extend(KEYS.iter().chain(&listings).map(|key| imds::meta_data(key)));
+        let mut answers = imds.get_all(&paths)?.into_iter();
+        let user_data = answers.next().flatten().filter(|d| !d.expose().trim_ascii().is_empty());
+        let mut found: Vec<(&str, String)> = Vec::new();
+        for (key, answer) in KEYS.iter().chain(&listings).zip(answers) {
+            if let Some(answer) = answer {
+                found.push((key, imds::text(key, &answer)?));
+            }
+        }
+        let listed = |name: &str| found.iter().find(|(k, _)| *k == name).map_or("", |(_, v)| v.as_str());
+        // `0=name`: what the key is called is nobody's business but its owner's.
+        let keys = listed(PUBLIC_KEYS).lines().filter_map(|l| l.split('=').next()).take(MAX_LISTED);
+        let keys: Vec<String> = keys.map(|i| format!("{PUBLIC_KEYS}{}/openssh-key", i.trim())).collect();
+        let macs = listed(MACS).lines().map(|l| l.trim().trim_end_matches('/'));
+        let macs: Vec<&str> = macs.filter(|m| !m.is_empty()).take(MAX_LISTED).collect();
+        let nics = macs.iter().flat_map(|m| network::KEYS.iter().map(move |k| format!("{MACS}{m}/{k}")));
+        let paths: Vec<String> = keys.iter().cloned().chain(nics).collect();
+        let answers = imds.get_all(&paths.iter().map(|p| imds::meta_data(p)).collect::<Vec<_>>())?;
+        let mut second: Vec<(&str, String)> = Vec::new();
+        for (path, answer) in paths.iter().zip(answers) {
+            if let Some(answer) = answer {
+                second.push((path, imds::text(path, &answer)?));
+            }
+        }
+        found.retain(|(key, _)| !listings.contains(key));
+        found.extend(second);
+        parse(&found, user_data).map(Some)
+    }
+}
+
+/// Whether a UUID begins with `ec2`, in either byte order of its first group
+/// ([Identify EC2 Linux instances](https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/identify_ec2_instances.html)).
+fn is_ec2_uuid(uuid: &str) -> bool {
+    let uuid = uuid.to_ascii_lowercase();
+    let swapped = uuid.as_bytes().get(4..8).is_some_and(|b| b[0] == b'2' && b[2..] == *b"ec");
+    uuid.starts_with("ec2") || swapped
+}
+
+/// What the metadata means; its paths are below `meta-data/`.
+fn parse(found: &[(&str, String)], user_data: Option<Secret>) -> Result<Instance> {
+    let get = |path: &str| {
+        found.iter().find(|(p, _)| *p == path).map(|(_, v)| v.as_str()).filter(|v| !v.is_empty())
+    };
+    let mut instance = Instance { platform: Aws.id(), user_data, ..Instance::default() };
+    let Some(id) = get(INSTANCE_ID) else {
+        return Err(Finding::error(INSTANCE_ID, "the metadata service does not tell it").into());
+    };
+    id.clone_into(&mut instance.instance_id);
+    // A VPC with several domain names gives a name for each, and all of them in one line.
+    if let Some(name) = get(LOCAL_HOSTNAME).and_then(|names| names.split_whitespace().next()) {
+        check_hostname(name).map_err(|what| Finding::error(LOCAL_HOSTNAME, what))?;
+        instance.hostname = Some(name.to_owned());
+    }
+    instance.region = get(REGION).map(str::to_owned);
+    instance.availability_zone = get(AVAILABILITY_ZONE).map(str::to_owned);
+    instance.ssh_keys = found
+        .iter()
+        .filter(|(p, _)| p.starts_with(PUBLIC_KEYS))
+        .flat_map(|(_, v)| v.lines().map(|l| l.trim().to_owned()).filter(|l| !l.is_empty()))
+        .collect();
+    let mut metadata = Map::new();
+    for (path, value) in found.iter().filter(|(p, _)| !p.starts_with(PUBLIC_KEYS)) {
+        let value = if path.ends_with("hostname") {
+            value.split_whitespace().next().unwrap_or_default()
+        } else {
+            value
+        };
+        // Several lines are a list, as cloud-init has it.
+        let json = match value.trim_end().split_once('\n') {
+            Some(_) => Json::from(value.lines().map(str::trim).collect::<Vec<_>>()),
+            None => Json::from(value.trim_end()),
+        };
+        insert(&mut metadata, path, json);
+    }
+    if let Some(zone) = &instance.availability_zone {
+        // What the cloud provider's nodes are matched by.
+        metadata.insert("provider-id".to_owned(), format!("aws:///{zone}/{}", instance.instance_id).into());
+    }
+    instance.metadata = metadata;
+    if let Some(document) = network::document(found.iter().map(|(p, v)| (*p, v.as_str())), MACS) {
+        read_network(&yaml::parse(&document.to_string())?, &mut instance);
+    }
+    Ok(instance)
+}
+
+/// Puts a value at a path of the metadata's tree.
+fn insert(map: &mut Map<String, Json>, path: &str, value: Json) {
+    match path.split_once('/') {
+        Some((first, rest)) => {
+            let below = map.entry(first).or_insert_with(|| Json::Object(Map::new()));
+            if let Json::Object(below) = below {
+                insert(below, rest, value);
+            }
+        }
+        None => {
+            map.insert(path.to_owned(), value);
+        }
+    }
+}
+
+/// An error of a request, with the cure where the status tells it.
+fn with_cure<T>(result: Result<T, crate::io::http::Error>) -> Result<T> {
+    match result {
+        Err(e) if e.what.contains("can't connect") || e.what.contains("no answer") => Err(e).hint(
+            "EC2's metadata service does not answer: see that the instance's metadata options enable it, and that a \
+             route leads to 169.254.169.254",
+        ),
+        other => Ok(other?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::facts::Dmi;
+
+    #[test]
+    fn it_takes_more_than_a_uuid_to_be_ec2() {
+        let dmi = |vendor: &str, bios: &str, version: &str, uuid: &str| {
+            let text = str::to_owned;
+            let dmi = Dmi {
+                sys_vendor: text(vendor),
+                bios_vendor: text(bios),
+                bios_version: text(version),
+                product_uuid: text(uuid),
+                ..Dmi::default()
+            };
+            Aws.matches(&Facts { dmi, ..Facts::default() }).is_some()
+        };
+        let uuid = "ec2a1b2c-0000-0000-0000-000000000000";
+        assert!(dmi(VENDOR, VENDOR, "1.0", uuid));
+        assert!(dmi(VENDOR, VENDOR, "1.0", ""));
+        assert!(dmi("Xen", "Xen", "4.11.amazon", "EC2A1B2C-0000-0000-0000-000000000000"));
+        assert!(dmi("Xen", "Xen", "4.2.amazon", "45E12AEC-0000-0000-0000-000000000000"));
+        assert!(!dmi("Xen", "Xen", "4.11.amazon", "00000000-0000-0000-0000-000000000000"));
+        assert!(!dmi(VENDOR, VENDOR, "1.0", "45e13aec-0000-0000-0000-000000000000"));
+        for other in ["QEMU", "Xen", "3DS Outscale", "OpenStack Foundation", ""] {
+            assert!(!dmi(other, other, "1.0", uuid), "{other}");
+        }
+    }
+
+    #[test]
+    fn metadata_becomes_the_tree_that_templates_know() {
+        let found = [
+            (INSTANCE_ID, "i-0abc".to_owned()),
+            (LOCAL_HOSTNAME, "ip-10-0-0-5.a.example b.example".to_owned()),
+            (AVAILABILITY_ZONE, "eu-west-1a".to_owned()),
+            (REGION, "eu-west-1".to_owned()),
+            ("public-keys/0/openssh-key", "ssh-ed25519 AAAA me\n".to_owned()),
+            ("network/interfaces/macs/02:00:00:00:00:01/local-ipv4s", "10.0.0.5\n10.0.0.6".to_owned()),
+        ];
+        let instance = parse(&found, None).unwrap();
+        assert_eq!(instance.hostname.as_deref(), Some("ip-10-0-0-5.a.example"));
+        assert_eq!(instance.ssh_keys, ["ssh-ed25519 AAAA me"]);
+        assert_eq!(instance.region.as_deref(), Some("eu-west-1"));
+        let metadata = Json::Object(instance.metadata);
+        assert_eq!(metadata["provider-id"], "aws:///eu-west-1a/i-0abc");
+        assert_eq!(metadata["placement"]["availability-zone"], "eu-west-1a");
+        assert_eq!(metadata["local-hostname"], "ip-10-0-0-5.a.example");
+        let mac = &metadata["network"]["interfaces"]["macs"]["02:00:00:00:00:01"];
+        assert_eq!(mac["local-ipv4s"], serde_json::json!(["10.0.0.5", "10.0.0.6"]));
+        assert!(parse(&found[1..], None).unwrap_err().to_string().contains("instance-id"));
+    }
+}
