@@ -239,6 +239,8 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
                 kubeadm_exit_status: recorded,
             },
         )?;
+        // It ran once, and never runs again.
+        state::remove_bootstrap(root, &status.instance_id.clone().unwrap_or_default())?;
     }
     state::write_status(root, &status)?;
     root.remove(SCRIPT)?;

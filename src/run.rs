@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The order of things: the only file that knows it.
 
+mod hidden;
 mod image;
 
 use std::io::Write as _;
@@ -10,13 +11,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow};
 use serde_json::json;
 
+use self::hidden::Hidden;
 use crate::apply::{self, Done, Outcome};
 use crate::cli::{
     Cli, Command, Format, Input, KubeadmPrepare, Provision, RenderWhat, Source, TimelineFormat,
 };
 use crate::decode::jinja::Variables;
 use crate::decode::prepare::{self, Values};
-use crate::decode::{self, Decoded, envelope, yaml};
+use crate::decode::{self, Decoded, capa, envelope, yaml};
 use crate::error::{Failure, In as _, Stage, WithHint as _};
 use crate::io::live::{self, Live};
 use crate::io::replay::{Capture, Replay};
@@ -392,21 +394,34 @@ fn made_by_ignition(instance: &Instance, root: &Root) -> Result<bool, Failure> {
 }
 
 /// What is left to be made of the bootstrap data.
-fn read_user_data(found: &Found, world: &dyn World, root: &Root) -> Result<Decoded, Failure> {
+fn read_user_data(
+    found: &Found,
+    world: &dyn World,
+    root: &Root,
+    hidden: Option<&Hidden>,
+) -> Result<Decoded, Failure> {
     if found.instance.user_data.is_some() && made_by_ignition(&found.instance, root)? {
         let note =
             Finding::note("", "Ignition applied this config before the system started: it stays as it is");
         return Ok(Decoded { findings: vec![note], ..Decoded::default() });
     }
-    Ok(decode_user_data(found, world))
+    Ok(decode_user_data(found, world, hidden))
 }
 
-fn decode_user_data(found: &Found, world: &dyn World) -> Decoded {
+fn decode_user_data(found: &Found, world: &dyn World, hidden: Option<&Hidden>) -> Decoded {
     let variables = Variables::of(&found.instance, &found.facts.os);
     let bytes = |data: &'_ Option<Secret>| data.as_ref().map(|d| d.expose().to_vec());
     let (user, vendor) = (bytes(&found.instance.user_data), bytes(&found.instance.vendor_data));
-    let mut fetch = |request: &Request| sources::fetch(world, request).map(Some);
-    decode::user_data(user.as_deref(), vendor.as_deref(), &variables, &mut fetch)
+    let mut fetch = |request: &Request| match hidden.and_then(|h| h.include(request.url.expose())) {
+        Some(data) => Ok(Some(data)),
+        None => sources::fetch(world, request).map(Some),
+    };
+    let mut decoded = decode::user_data(user.as_deref(), vendor.as_deref(), &variables, &mut fetch);
+    if hidden.is_some() {
+        // What the script would have done is done.
+        decoded.config.boothooks.retain(|hook| !capa::is_transport(hook.content.expose()));
+    }
+    decoded
 }
 
 // Commands
@@ -525,15 +540,21 @@ fn provision_in(
     if root.live() {
         recorder.warn(&misnamed(&found.instance, &rendered));
     }
+    let hidden = Hidden::find(&found, world, Some(root))?;
     let decoded = recorder.stage(
         Stage::Decode,
         |_| {
-            let decoded = read_user_data(&found, world, root)?;
+            let decoded = read_user_data(&found, world, root, hidden.as_ref())?;
             if decoded.failed() { Err(Failure::of_findings(&decoded.findings)) } else { Ok(decoded) }
         },
         |decoded| decoded.config.summary(),
     )?;
     recorder.warn(&decoded.findings);
+    if let Some(Err(error)) = hidden.as_ref().map(|h| h.delete(world)) {
+        // Cluster API deletes it too, once the node is up: the node is none the worse.
+        let what = format!("the hidden bootstrap data was not deleted where it stands: {error:#}");
+        recorder.warn(&[Finding::warning("", what).hint("give the role the permission to delete it")]);
+    }
     let plan = make_plan(&found, &decoded, &rendered, root)?;
     image::lay_out(recorder, root)?;
     let outcomes = recorder.stage(
@@ -546,6 +567,16 @@ fn provision_in(
         },
         |outcomes| format!("changed={} unchanged={}", changes(outcomes), outcomes.len() - changes(outcomes)),
     )?;
+    let networked = |o: &&Outcome| o.what.contains(plan::network::DIR) && o.done != Done::Unchanged;
+    if root.live() && found.candidate.provider.needs_network() && outcomes.iter().any(|o| networked(&o)) {
+        // networkd runs already: what came over the network came after it.
+        if let Err(error) = Systemd::connect().and_then(|systemd| systemd.reload_network()) {
+            recorder.warn(&[Finding::warning(
+                "",
+                format!("the network's files take effect at the next boot: {error:#}"),
+            )]);
+        }
+    }
     if changes(&outcomes) == 0 {
         log::info!("apply: nothing changed, all was as it shall be");
     }
@@ -587,6 +618,8 @@ fn already_bootstrapped(
         let hint = hint.unwrap_or_else(|| "a bootstrap runs once: delete the Machine".to_owned());
         return failure.hint(hint).stage(Stage::Start);
     }
+    // The run that ended may have been cut off before it forgot what it no longer needs.
+    state::remove_bootstrap(root, &instance.instance_id).stage(Stage::Apply)?;
     if root.live() {
         report::put_sentinel(root).stage(Stage::Apply)?;
         // Every boot begins with /run empty.
@@ -749,7 +782,8 @@ fn show_plan(args: &Provision) -> Result<u8, Failure> {
     let mut recorder = Recorder::new(None);
     let found = find(&mut recorder, &args.source, world.as_ref(), false)?;
     let rendered = render(&found.instance, &args.source, world.as_ref(), &root)?;
-    let decoded = read_user_data(&found, world.as_ref(), &root)?;
+    let hidden = Hidden::find(&found, world.as_ref(), None)?;
+    let decoded = read_user_data(&found, world.as_ref(), &root, hidden.as_ref())?;
     if decoded.failed() {
         return Err(Failure::of_findings(&decoded.findings));
     }
@@ -931,7 +965,7 @@ fn capture(source: &Source, dir: &Path) -> Result<u8, Failure> {
     // A machine whose metadata is broken is worth capturing most of all.
     let found = find(&mut Recorder::new(None), source, &capture, false);
     // What include lists bring is bootstrap data too: it is read for the picture, and not kept.
-    let config = found.as_ref().map(|f| decode_user_data(f, world.as_ref()).config).unwrap_or_default();
+    let config = found.as_ref().map(|f| decode_user_data(f, world.as_ref(), None).config).unwrap_or_default();
     let status = Ask::File("/run/footplate/status.json");
     let _ = online::links(&capture).and_then(|_| capture.ask(status));
     let out = open_root(Some(dir))?;

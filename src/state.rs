@@ -6,10 +6,14 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::io::root::{Ids, Root};
+use crate::model::secret::Secret;
 use crate::plan::{RUN_DIR, STATE_DIR};
 
 /// Most that a file of ours holds.
 const MAX_FILE: usize = 1 << 20;
+
+/// Most that bootstrap data has once it is unpacked; the decoders take no more.
+const MAX_BOOTSTRAP: usize = 32 << 20;
 
 const OURS: Ids = Ids { uid: Some(0), gid: Some(0) };
 
@@ -108,8 +112,8 @@ fn status_path() -> String {
     format!("{RUN_DIR}/status.json")
 }
 
-/// Where an instance's stamp stands. An id that is no plain file name is told apart by its digest.
-fn stamp_path(instance_id: &str) -> String {
+/// Where what is remembered of an instance stands. An id that is no plain file name is told apart by its digest.
+fn instance_path(instance_id: &str, ending: &str) -> String {
     use sha2::{Digest as _, Sha256};
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let fits = !instance_id.is_empty() && instance_id.len() <= 128 && !instance_id.starts_with('.');
@@ -118,7 +122,42 @@ fn stamp_path(instance_id: &str) -> String {
     } else {
         Sha256::digest(instance_id.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
     };
-    format!("{STATE_DIR}/instances/{name}.json")
+    format!("{STATE_DIR}/instances/{name}.{ending}")
+}
+
+fn stamp_path(instance_id: &str) -> String {
+    instance_path(instance_id, "json")
+}
+
+/// Where bootstrap data stands that was fetched from a place that it is then deleted from.
+fn bootstrap_path(instance_id: &str) -> String {
+    instance_path(instance_id, "bootstrap")
+}
+
+/// Reads bootstrap data that was kept.
+///
+/// # Errors
+/// The disk refuses.
+pub fn read_bootstrap(root: &Root, instance_id: &str) -> Result<Option<Secret>> {
+    Ok(root.read(&bootstrap_path(instance_id), MAX_BOOTSTRAP)?.map(Secret::new))
+}
+
+/// Keeps bootstrap data: all of it or nothing, and on the disk when this returns.
+///
+/// # Errors
+/// The disk refuses.
+pub fn write_bootstrap(root: &Root, instance_id: &str, data: &Secret) -> Result<()> {
+    root.put_dir(STATE_DIR, 0o700, OURS)?;
+    root.put(&bootstrap_path(instance_id), data.expose(), 0o600, OURS)?;
+    Ok(())
+}
+
+/// Forgets bootstrap data that was kept.
+///
+/// # Errors
+/// The disk refuses.
+pub fn remove_bootstrap(root: &Root, instance_id: &str) -> Result<()> {
+    root.remove(&bootstrap_path(instance_id)).map(|_| ())
 }
 
 /// Reads how this boot goes; `None` before footplate ran.

@@ -23,6 +23,11 @@ const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
 
+/// networkd, [org.freedesktop.network1](https://www.freedesktop.org/software/systemd/man/latest/org.freedesktop.network1.html).
+const NETWORK: &str = "org.freedesktop.network1";
+const NETWORK_PATH: &str = "/org/freedesktop/network1";
+const NETWORK_MANAGER: &str = "org.freedesktop.network1.Manager";
+
 /// A connection to systemd.
 pub struct Systemd {
     runtime: tokio::runtime::Runtime,
@@ -68,6 +73,17 @@ impl Systemd {
         self.runtime.block_on(async {
             let manager = Proxy::new(&self.connection, DESTINATION, MANAGER_PATH, MANAGER).await?;
             manager.call::<_, _, ()>("Reload", &()).await.context("reload of the unit files")
+        })
+    }
+
+    /// Makes networkd read its files again, and take up what changed.
+    ///
+    /// # Errors
+    /// It does not run, refuses or does not answer.
+    pub fn reload_network(&self) -> Result<()> {
+        self.runtime.block_on(async {
+            let manager = Proxy::new(&self.connection, NETWORK, NETWORK_PATH, NETWORK_MANAGER).await?;
+            manager.call::<_, _, ()>("Reload", &()).await.context("reload of the network's files")
         })
     }
 

@@ -5,7 +5,7 @@
 //! A platform is never guessed by asking an address who it is: whoever answers there would own the node
 //! ([CVE-2024-6174](https://www.cve.org/CVERecord?id=CVE-2024-6174)).
 
-mod aws;
+pub(crate) mod aws;
 mod nocloud;
 mod vmware;
 

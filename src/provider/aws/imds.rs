@@ -11,7 +11,7 @@ use hyper::Method;
 use super::with_cure;
 use crate::error::WithHint as _;
 use crate::io::World;
-use crate::io::http::{Request, Response};
+use crate::io::http::{Error, Request, Response};
 use crate::model::finding::Finding;
 use crate::model::secret::Secret;
 
@@ -130,6 +130,25 @@ impl<'a> Imds<'a> {
             _ => response.found().map_err(|what| anyhow!("{HOST}{path}: {what}")),
         };
         paths.iter().zip(responses).map(found).collect()
+    }
+
+    /// A credential: one that is not there yet is waited for, since a role is attached to an instance after its start.
+    ///
+    /// # Errors
+    /// It can't be had.
+    pub(super) fn get_secret(&self, path: &str) -> Result<Option<Secret>> {
+        let request = Request {
+            limit: MAX_VALUE,
+            secret: true,
+            retry_also: &[404],
+            ..Request::get(format!("{HOST}{path}"))
+        };
+        let request = request.header("x-aws-ec2-metadata-token", self.token.borrow().clone());
+        match self.send(vec![request]) {
+            Ok(mut responses) => responses.remove(0).found().map_err(|what| anyhow!("{HOST}{path}: {what}")),
+            Err(e) if e.downcast_ref::<Error>().is_some_and(|e| e.status == Some(404)) => Ok(None),
+            Err(e) => Err(e),
+        }
     }
 
     fn send(&self, mut requests: Vec<Request>) -> Result<Vec<Response>> {

@@ -4,6 +4,8 @@
 
 mod imds;
 mod network;
+pub(crate) mod secrets;
+mod sigv4;
 
 use anyhow::Result;
 use serde_json::{Map, Value as Json};

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Secrets that stand in Secrets Manager or in SSM's parameters: fetched whole, and deleted only by who kept them.
+//! [GetSecretValue](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html),
+//! [GetParameter](https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html).
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, bail};
+use hyper::Method;
+use serde_json::{Value as Json, json};
+
+use super::imds::{self, Imds};
+use super::sigv4::{self, Credentials, Scope};
+use crate::decode::capa::{Service, Transport};
+use crate::decode::envelope;
+use crate::error::WithHint as _;
+use crate::io::http::{Request, Response};
+use crate::io::{World, unix_seconds};
+use crate::model::secret::Secret;
+
+/// Most of an answer: a secret has 64 KiB, a parameter 8 KiB, both in base64.
+const MAX_ANSWER: usize = 256 << 10;
+
+/// How long a role that was just attached to an instance, or a limit on calls, may keep us waiting between tries.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// How long the deletion of what is safe on the disk may hold the node up.
+const DELETE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Errors that come with status 400 and may yet pass: limits on calls, and permissions that take a while to be known
+/// everywhere. [Common errors](https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html).
+const MAY_PASS: &[&str] = &[
+    "AccessDeniedException",
+    "ExpiredTokenException",
+    "InternalServerError",
+    "InternalServiceError",
+    "ServiceUnavailable",
+    "ThrottlingException",
+    "TooManyUpdates",
+    "UnrecognizedClientException",
+];
+
+/// Errors that say that what is to be deleted is gone.
+const GONE: &[&str] = &["ParameterNotFound", "ResourceNotFoundException"];
+
+/// The domains of AWS's partitions, by how their regions begin; all others are in the first one's.
+const PARTITIONS: &[(&str, &str)] = &[
+    ("cn-", "amazonaws.com.cn"),
+    ("eu-isoe-", "cloud.adc-e.uk"),
+    ("eusc-", "amazonaws.eu"),
+    ("us-iso-", "c2s.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov"),
+    ("us-isof-", "csp.hci.ic.gov"),
+];
+
+/// The domain of a region's endpoints.
+pub(super) fn domain(region: &str) -> &'static str {
+    PARTITIONS
+        .iter()
+        .find(|(begin, _)| region.starts_with(begin))
+        .map_or("amazonaws.com", |(_, domain)| domain)
+}
+
+/// The instance's role, as its credentials.
+pub(super) fn credentials(world: &dyn World, patience: Duration) -> Result<Credentials> {
+    const BELOW: &str = "/latest/meta-data/iam/security-credentials/";
+    let imds = Imds::open(world, patience)?;
+    let hint = "give the instance a profile: AWSMachineTemplate's iamInstanceProfile";
+    let role = imds.get_secret(BELOW)?;
+    let role =
+        role.ok_or_else(|| anyhow!("the instance has no role, so it can't sign requests")).hint(hint)?;
+    let role = imds::text("the role", &role)?;
+    let role = role.lines().next().unwrap_or_default().trim();
+    let answer = imds.get_secret(&format!("{BELOW}{}", sigv4::encode(role, false)))?;
+    let answer = answer.ok_or_else(|| anyhow!("the instance's role has no credentials")).hint(hint)?;
+    let json: Json =
+        serde_json::from_slice(answer.expose()).map_err(|_| anyhow!("the role's credentials are no JSON"))?;
+    let text = |key: &str| json.get(key).and_then(Json::as_str).unwrap_or_default();
+    if text("AccessKeyId").is_empty() || text("SecretAccessKey").is_empty() {
+        return Err(anyhow!("the role's credentials hold no key")).hint(hint);
+    }
+    Ok(Credentials {
+        access_key: text("AccessKeyId").to_owned(),
+        secret_key: text("SecretAccessKey").into(),
+        session_token: text("Token").into(),
+    })
+}
+
+/// What a call asks for.
+#[derive(Clone, Copy)]
+enum Call {
+    Get,
+    Delete,
+}
+
+/// The secret, all its chunks put together and opened.
+///
+/// # Errors
+/// A chunk can't be read, or what they make is broken. Nothing is deleted then.
+pub(crate) fn fetch(world: &dyn World, transport: &Transport) -> Result<Secret> {
+    let answers = call_all(world, transport, Call::Get, world.patience())?;
+    let mut whole = Vec::new();
+    for (chunk, answer) in answers.into_iter().enumerate() {
+        let name = transport.name(chunk);
+        let answer = answer.map_err(|kind| anyhow!("{name}: {kind}")).hint(
+            "no chunk was deleted; the secret is Cluster API's, and a machine that lost it is replaced by another",
+        )?;
+        whole.extend(value(transport.service, &answer).map_err(|what| anyhow!("{name}: {what}"))?);
+    }
+    // SSM takes text only.
+    if !envelope::is_gzip(&whole) {
+        whole = envelope::base64(&whole).map_err(|what| anyhow!("{}: {what}", transport.prefix))?;
+    }
+    let opened = envelope::gunzip(&whole).map_err(|what| anyhow!("{}: {what}", transport.prefix))?;
+    if opened.trim_ascii().is_empty() {
+        bail!("{}: its chunks hold nothing", transport.prefix);
+    }
+    Ok(Secret::new(opened))
+}
+
+/// Deletes all chunks. Whoever calls this has what they held on the disk.
+///
+/// # Errors
+/// One or more are left; the message counts them.
+pub(crate) fn delete(world: &dyn World, transport: &Transport) -> Result<()> {
+    let answers = call_all(world, transport, Call::Delete, DELETE_PATIENCE.min(world.patience()))?;
+    let left: Vec<String> = answers
+        .into_iter()
+        .enumerate()
+        .filter_map(|(chunk, answer)| Some(format!("{}: {}", transport.name(chunk), answer.err()?)))
+        .filter(|what| !GONE.iter().any(|gone| what.ends_with(gone)))
+        .collect();
+    match left.first() {
+        None => Ok(()),
+        Some(first) => bail!("{} of {} chunks are left: {first}", left.len(), transport.chunks),
+    }
+}
+
+/// Makes one call for each chunk, those at once that may be, and again those that may pass. Each ends in an answer or
+/// in the name of what AWS says is wrong.
+fn call_all(
+    world: &dyn World,
+    transport: &Transport,
+    call: Call,
+    patience: Duration,
+) -> Result<Vec<Result<Json, String>>> {
+    let deadline = Instant::now() + patience;
+    let mut answers: Vec<Result<Json, String>> = vec![Err(String::new()); transport.chunks];
+    let mut waiting: Vec<usize> = (0..transport.chunks).collect();
+    loop {
+        // Anew each time: a role's session may have ended, or the role only now have come.
+        let credentials = credentials(world, deadline.saturating_duration_since(Instant::now()))?;
+        let requests: Vec<Request> =
+            waiting.iter().map(|chunk| request(transport, *chunk, call, &credentials)).collect();
+        let mut again = Vec::new();
+        for (chunk, response) in waiting.into_iter().zip(world.http(&requests, deadline)) {
+            let answer = answer(&response?);
+            if answer.as_ref().is_err_and(|kind| MAY_PASS.contains(&kind.as_str())) {
+                again.push(chunk);
+            }
+            answers[chunk] = answer;
+        }
+        if again.is_empty() || Instant::now() + PAUSE >= deadline {
+            return Ok(answers);
+        }
+        waiting = again;
+        std::thread::sleep(PAUSE);
+    }
+}
+
+fn request(transport: &Transport, chunk: usize, call: Call, credentials: &Credentials) -> Request {
+    let name = transport.name(chunk);
+    let (service, target, body) = match (transport.service, call) {
+        (Service::SecretsManager, Call::Get) => {
+            ("secretsmanager", "secretsmanager.GetSecretValue", json!({ "SecretId": name }))
+        }
+        // Without a window in which anybody could bring it back: it is a key to the cluster.
+        (Service::SecretsManager, Call::Delete) => (
+            "secretsmanager",
+            "secretsmanager.DeleteSecret",
+            json!({ "SecretId": name, "ForceDeleteWithoutRecovery": true }),
+        ),
+        (Service::Ssm, Call::Get) => {
+            ("ssm", "AmazonSSM.GetParameter", json!({ "Name": name, "WithDecryption": true }))
+        }
+        (Service::Ssm, Call::Delete) => ("ssm", "AmazonSSM.DeleteParameter", json!({ "Name": name })),
+    };
+    let region = transport.region.as_str();
+    let url = match &transport.endpoint {
+        Some(endpoint) => format!("{endpoint}/"),
+        None => format!("https://{service}.{region}.{}/", domain(region)),
+    };
+    let mut request = Request::new(Method::POST, url)
+        .header("content-type", "application/x-amz-json-1.1")
+        .header("x-amz-target", target);
+    request.body = body.to_string().as_str().into();
+    request.limit = MAX_ANSWER;
+    request.secret = true;
+    request.label = format!("{target} {name}");
+    sigv4::sign(request, credentials, Scope { region, service, now: unix_seconds() })
+}
+
+/// The answer, or the name of the error in it: `__type` is a name, with its space of names before a `#` or without.
+fn answer(response: &Response) -> Result<Json, String> {
+    let json: Option<Json> = serde_json::from_slice(response.body.expose()).ok();
+    if response.status == 200 {
+        return json.ok_or_else(|| "the answer is no JSON".to_owned());
+    }
+    let kind = json.as_ref().and_then(|j| j.get("__type")?.as_str()).unwrap_or_default();
+    let kind = kind.rsplit('#').next().unwrap_or_default();
+    let is_name = !kind.is_empty() && kind.len() < 80 && kind.bytes().all(|b| b.is_ascii_alphanumeric());
+    Err(if is_name { kind.to_owned() } else { format!("HTTP status {}", response.status) })
+}
+
+/// What a chunk holds.
+fn value(service: Service, answer: &Json) -> Result<Vec<u8>, String> {
+    let text = |value: Option<&Json>| value.and_then(Json::as_str).map(|t| t.as_bytes().to_vec());
+    match service {
+        Service::SecretsManager => match text(answer.get("SecretBinary")) {
+            Some(binary) => envelope::base64(&binary),
+            None => text(answer.get("SecretString")).ok_or_else(|| "the answer holds no secret".to_owned()),
+        },
+        Service::Ssm => {
+            text(answer.pointer("/Parameter/Value")).ok_or_else(|| "the answer holds no parameter".to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_partition_has_its_domain() {
+        for (region, want) in [
+            ("eu-west-1", "amazonaws.com"),
+            ("us-gov-west-1", "amazonaws.com"),
+            ("cn-north-1", "amazonaws.com.cn"),
+            ("us-iso-east-1", "c2s.ic.gov"),
+            ("us-isob-east-1", "sc2s.sgov.gov"),
+        ] {
+            assert_eq!(domain(region), want, "{region}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_told_by_its_name_alone() {
+        let error = |status, body: &str| answer(&Response::of(status, body)).unwrap_err();
+        assert_eq!(
+            error(400, r#"{"__type":"a.b#ThrottlingException","Message":"x"}"#),
+            "ThrottlingException"
+        );
+        assert_eq!(error(400, r#"{"__type":"a b","Message":"x"}"#), "HTTP status 400");
+        assert_eq!(error(403, "<html>"), "HTTP status 403");
+        assert_eq!(error(200, "<html>"), "the answer is no JSON");
+    }
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Bootstrap data that the user-data only points at: fetched, put on the disk, and only then taken away from where it
+//! stood.
+
+use anyhow::Result;
+
+use super::Found;
+use crate::decode::capa::{self, Transport};
+use crate::decode::document::{self, Kind};
+use crate::decode::jinja::Variables;
+use crate::error::{Failure, In as _, Stage};
+use crate::io::World;
+use crate::io::root::Root;
+use crate::model::secret::Secret;
+use crate::provider::aws::secrets;
+use crate::state;
+
+/// What was hidden, and where.
+pub(super) struct Hidden {
+    transport: Transport,
+    data: Secret,
+}
+
+impl Hidden {
+    /// The data that the user-data points at, if it does. With a root it is on that root's disk when this returns: a
+    /// run that is cut off after the deletion finds it there.
+    pub(super) fn find(
+        found: &Found,
+        world: &dyn World,
+        root: Option<&Root>,
+    ) -> Result<Option<Self>, Failure> {
+        let Some(data) = &found.instance.user_data else { return Ok(None) };
+        let variables = Variables::of(&found.instance, &found.facts.os);
+        let documents =
+            document::read(document::Source::User, data.expose(), &variables, &mut document::no_fetch);
+        let boothooks = documents.list.iter().filter(|d| d.kind == Kind::Boothook);
+        let transports: Result<Vec<_>, _> = boothooks.map(|d| capa::parse(&d.text)).collect();
+        let transports = transports.map_err(|finding| Failure::new(Stage::Decode, finding.into()))?;
+        let Some(transport) = transports.into_iter().flatten().next() else { return Ok(None) };
+        let id = &found.instance.instance_id;
+        let kept = root.map_or(Ok(None), |root| state::read_bootstrap(root, id)).stage(Stage::Fetch)?;
+        let data = match (kept, root) {
+            (Some(data), _) => {
+                log::info!("fetch: the hidden bootstrap data is on the disk already");
+                data
+            }
+            (None, root) => {
+                let data = secrets::fetch(world, &transport).stage(Stage::Fetch)?;
+                log::info!(
+                    "fetch: hidden bootstrap data of {} bytes, chunks={}",
+                    data.len(),
+                    transport.chunks
+                );
+                if let Some(root) = root {
+                    state::write_bootstrap(root, id, &data).stage(Stage::Apply)?;
+                }
+                data
+            }
+        };
+        Ok(Some(Self { transport, data }))
+    }
+
+    /// What an include list's URL brings, where it names the file that the script would have written.
+    pub(super) fn include(&self, url: &[u8]) -> Option<Vec<u8>> {
+        let path = url.strip_prefix(b"file://").unwrap_or(url);
+        (path == self.transport.file.as_bytes()).then(|| self.data.expose().to_vec())
+    }
+
+    /// Takes it away from where it stood. What it held has been understood and is on the disk.
+    pub(super) fn delete(&self, world: &dyn World) -> Result<()> {
+        secrets::delete(world, &self.transport)?;
+        log::info!(
+            "fetch: the hidden bootstrap data was deleted where it stood, chunks={}",
+            self.transport.chunks
+        );
+        Ok(())
+    }
+}
