@@ -261,26 +261,3 @@ fn no_proxy_is_asked_and_no_dmi_means_no_question() {
         assert!(proxy.seen().is_empty());
     });
 }
-
-#[test]
-fn a_locked_address_opens_to_the_mark() {
-    sandboxed("locked", |_| {
-        let tree = machine();
-        let _service = Server::start(V4, move |s| session(s, &tree));
-        // What systemd-imdsd sets up: unmarked packets to the address are prohibited. Here the address is local, so the
-        // rule stands before the local table, and the service's own packets take over the mark of what they answer.
-        std::fs::write("/proc/sys/net/ipv4/tcp_fwmark_accept", "1").unwrap();
-        std::fs::write("/proc/sys/net/ipv4/fwmark_reflect", "1").unwrap();
-        for command in [
-            "ip rule add pref 1 fwmark 0x7FFF0815 lookup local",
-            "ip rule add pref 2 to 169.254.169.254 prohibit",
-            "ip rule add pref 3 lookup local",
-            "ip rule del pref 0",
-        ] {
-            sandbox::run(command);
-        }
-        let unmarked = std::net::TcpStream::connect_timeout(&V4.parse().unwrap(), Duration::from_secs(1));
-        assert!(unmarked.is_err());
-        assert_eq!(fetch().unwrap().instance_id, "i-0123456789abcdef0");
-    });
-}

@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use footplate::io::http::Method;
 use footplate::io::http::{Client, Request, Response};
-use hyper::Method;
 use imds::{V4, machine, session};
 use moto::Moto;
 use nix::sys::signal::{Signal, kill};

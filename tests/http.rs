@@ -14,8 +14,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use footplate::io::http::{Client, Request};
-use hyper::Method;
+use footplate::io::http::{Client, Method, Request};
 use sandbox::Sandbox;
 use server::{End, Reply, Seen, Server};
 use sha2::{Digest as _, Sha256};

@@ -1,225 +1,196 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Connections: raced over a host's addresses, with TLS where the URL says so, kept for the next request.
+//! Who is connected to: addresses, in the order in which they are tried, whose certificate is trusted, and what an error
+//! of the library means.
 
 use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::iter::successors;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::Uri;
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use nix::sys::socket::{setsockopt, sockopt};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::HeaderMap;
+use reqwest::redirect::Policy;
+use reqwest::{Method, Response, Url};
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpSocket, TcpStream};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
-use super::Trouble;
+use super::{Trouble, USER_AGENT};
 use crate::io::dns;
 
-/// Most of an answer's head: S3 and GitHub send 2 KiB.
-const MAX_HEAD: usize = 64 << 10;
-const MAX_HEADERS: usize = 128;
-
-/// How long an address has before the next one is tried beside it
-/// ([RFC 8305](https://www.rfc-editor.org/rfc/rfc8305), 8: Connection Attempt Delay, between 100 ms and 2 s).
-const STAGGER: Duration = Duration::from_millis(150);
+/// To find an address, to connect and to agree on keys. The addresses of one family share it and are tried one after
+/// the other, so that a dead one leaves time for the next within one try.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Where distributions keep the system's certificate authorities: Flatcar and Debian, Fedora.
 const BUNDLES: &[&str] = &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
-/// Whom a connection is to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Origin {
-    tls: bool,
-    host: String,
-    port: u16,
-    mark: Option<u32>,
-}
+/// The end of the names that stand for an address in a URL, where other addresses are known for the same service: the
+/// library asks its resolver for names only. No real name ends so
+/// ([RFC 6761](https://www.rfc-editor.org/rfc/rfc6761#section-6.4), 6.4), and none of these leaves the process.
+const STAND_IN: &str = ".footplate.invalid";
 
-impl Origin {
-    pub(super) fn of(url: &Uri, mark: Option<u32>) -> Result<Self, Trouble> {
-        let tls = match url.scheme_str() {
-            Some("http") => false,
-            Some("https") => true,
-            _ => return Err(Trouble::never("is no http or https URL")),
-        };
-        let authority = url.authority().map(|a| a.as_str()).unwrap_or_default();
-        if authority.contains('@') {
-            return Err(Trouble::never("has a user name in its URL, which is not supported"));
-        }
-        let host = url.host().unwrap_or_default().trim_matches(['[', ']']).to_ascii_lowercase();
-        if host.is_empty() {
-            return Err(Trouble::never("has no host in its URL"));
-        }
-        Ok(Self { tls, host, port: url.port_u16().unwrap_or(if tls { 443 } else { 80 }), mark })
-    }
-
-    /// The `Host` header.
-    pub(super) fn authority(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        if self.port == if self.tls { 443 } else { 80 } { host } else { format!("{host}:{}", self.port) }
-    }
-}
-
-/// One connection, ready for a request.
-pub(super) struct Sender {
-    origin: Origin,
-    inner: SendRequest<Full<Bytes>>,
-}
-
-impl Sender {
-    pub(super) async fn send(
-        &mut self,
-        message: hyper::Request<Full<Bytes>>,
-    ) -> Result<hyper::Response<Incoming>, hyper::Error> {
-        self.inner.send_request(message).await
-    }
-}
+/// What hyper says of bytes that are no HTTP. Its errors can't be told apart in any other way from outside.
+const PARSE_ERRORS: &[&str] = &[
+    "invalid HTTP version parsed",
+    "invalid HTTP header parsed",
+    "invalid content-length parsed",
+    "unexpected transfer-encoding parsed",
+    "message head is too large",
+    "invalid HTTP status-code parsed",
+];
 
 /// Kept connections, and what was learnt of their ends.
-#[derive(Default)]
 pub(super) struct Pool {
-    idle: Mutex<HashMap<Origin, Vec<Sender>>>,
-    /// The address that last connected.
-    best: Mutex<HashMap<Origin, SocketAddr>>,
-    tls: OnceLock<Result<Arc<ClientConfig>, String>>,
-}
-
-/// Nothing is left half-done under these locks.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    hosts: Hosts,
+    plain: reqwest::Client,
+    tls: OnceLock<Result<reqwest::Client, String>>,
 }
 
 impl Pool {
-    /// A kept connection that is still open.
-    pub(super) async fn take(&self, origin: &Origin) -> Option<Sender> {
-        loop {
-            let mut sender = lock(&self.idle).get_mut(origin)?.pop()?;
-            if sender.inner.ready().await.is_ok() {
-                return Some(sender);
-            }
-        }
+    pub(super) fn new() -> Result<Self, String> {
+        let hosts = Hosts::default();
+        // It is never asked for `https`, and so trusts nobody: the authorities are read once they are needed.
+        let plain = client(&hosts, RootCertStore::empty())?;
+        Ok(Self { hosts, plain, tls: OnceLock::new() })
     }
 
-    /// Keeps a connection whose answer was read to its end.
-    pub(super) fn put_back(&self, sender: Sender) {
-        if !sender.inner.is_closed() {
-            lock(&self.idle).entry(sender.origin.clone()).or_default().push(sender);
-        }
-    }
-
-    /// Forgets which address was good: it connected and then failed.
-    pub(super) fn forget(&self, origin: &Origin) {
-        lock(&self.best).remove(origin);
-    }
-
-    /// A new connection to the first of the addresses that takes one.
-    pub(super) async fn connect(
+    /// Sends one request on a kept or a new connection and gives the head of its answer. `known` are the host's
+    /// addresses where DNS need not be asked; `turn` shifts which address is tried first.
+    pub(super) async fn send(
         &self,
-        origin: &Origin,
-        known: &[IpAddr],
+        method: &Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: &[u8],
+        known: &'static [IpAddr],
         turn: usize,
-    ) -> Result<Sender, Trouble> {
-        let mut addresses: Vec<SocketAddr> =
-            self.addresses(origin, known).await?.into_iter().map(|ip| (ip, origin.port).into()).collect();
-        // An address that connects and then says nothing must not win each race.
-        let count = addresses.len();
-        addresses.rotate_left(turn % count.max(1));
-        if let Some(best) = lock(&self.best).get(origin).filter(|_| turn == 0) {
-            addresses.sort_by_key(|a| a != best);
+    ) -> Result<Response, Trouble> {
+        let no_url = || Trouble::never("is no URL");
+        let mut target = url.clone();
+        let host = url.host_str().ok_or_else(no_url)?.trim_matches(['[', ']']);
+        if !known.is_empty() && host.parse::<IpAddr>().is_ok() {
+            let name = format!("{}{STAND_IN}", host.replace(['.', ':'], "-"));
+            target.set_host(Some(&name)).map_err(|_| no_url())?;
         }
-        let (address, stream) = race(&addresses, origin.mark).await?;
-        // Requests are small and waited for.
-        let _ = stream.set_nodelay(true);
-        lock(&self.best).insert(origin.clone(), address);
-        let inner = if origin.tls {
-            let name = ServerName::try_from(origin.host.clone());
-            let name = name.map_err(|_| Trouble::never("has a host that no certificate can name"))?;
-            let config = self.tls.get_or_init(tls_config).clone().map_err(Trouble::never)?;
-            let stream =
-                TlsConnector::from(config).connect(name, stream).await.map_err(|e| tls_trouble(&e))?;
-            handshake(stream).await?
-        } else {
-            handshake(stream).await?
+        let name = target.host_str().unwrap_or_default().to_owned();
+        self.hosts.turn(&name, known, turn);
+        let client = match url.scheme() {
+            "https" => self.tls.get_or_init(|| client(&self.hosts, roots())).as_ref(),
+            _ => Ok(&self.plain),
         };
-        Ok(Sender { origin: origin.clone(), inner })
+        let client = client.map_err(|e| Trouble::never(e.as_str()))?;
+        let mut message = client.request(method.clone(), target).headers(headers);
+        if !body.is_empty() {
+            message = message.body(body.to_vec());
+        }
+        message.send().await.map_err(|e| trouble(&e, host))
     }
 
-    async fn addresses(&self, origin: &Origin, known: &[IpAddr]) -> Result<Vec<IpAddr>, Trouble> {
-        if !known.is_empty() {
-            return Ok(known.to_vec());
-        }
-        match origin.host.parse() {
-            Ok(ip) => Ok(vec![ip]),
-            Err(_) => dns::resolve(&origin.host).await.map_err(Trouble::again),
+    /// Remembers the address that gave an answer.
+    pub(super) fn worked(&self, response: &Response) {
+        if let (Some(name), Some(address)) = (response.url().host_str(), response.remote_addr()) {
+            self.hosts.worked(name, address.ip());
         }
     }
 }
 
-/// Connects to several addresses, each a little later than the one before it, and keeps the first connection.
-async fn race(addresses: &[SocketAddr], mark: Option<u32>) -> Result<(SocketAddr, TcpStream), Trouble> {
-    let mut waiting = addresses.iter().copied();
-    let mut running = JoinSet::new();
-    let mut last = None;
-    loop {
-        if let Some(address) = waiting.next() {
-            running.spawn(async move { (address, dial(address, mark).await) });
-        } else if running.is_empty() {
-            return Err(last.unwrap_or_else(|| Trouble::again("has no address")));
+/// What is known of the hosts that were asked, by name.
+#[derive(Clone, Default)]
+struct Hosts(Arc<Mutex<HashMap<String, Host>>>);
+
+#[derive(Clone, Copy, Default)]
+struct Host {
+    /// Its addresses, if DNS is not asked.
+    known: &'static [IpAddr],
+    /// The one that answered last.
+    best: Option<IpAddr>,
+    /// How many of the addresses are put behind the others.
+    turn: usize,
+}
+
+impl Hosts {
+    /// Nothing is left half-done under this lock.
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Host>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An address that connects and then says nothing must not win each try: a further one begins elsewhere.
+    fn turn(&self, name: &str, known: &'static [IpAddr], turn: usize) {
+        let mut hosts = self.lock();
+        let host = hosts.entry(name.to_owned()).or_default();
+        host.known = known;
+        if turn > 0 {
+            (host.best, host.turn) = (None, turn);
         }
-        // All that were started are waited for once there is no further one to start.
-        let bound = if waiting.len() == 0 { Duration::MAX } else { STAGGER };
-        match timeout(bound, running.join_next()).await {
-            Ok(Some(Ok((address, Ok(stream))))) => return Ok((address, stream)),
-            Ok(Some(Ok((address, Err(e))))) => {
-                last = Some(Trouble::again(format!("can't connect to {}: {}", address.ip(), plain(&e))));
+    }
+
+    fn worked(&self, name: &str, address: IpAddr) {
+        if let Some(host) = self.lock().get_mut(name) {
+            (host.best, host.turn) = (Some(address), 0);
+        }
+    }
+}
+
+/// A host without an address.
+#[derive(Debug)]
+struct Unresolved(String);
+
+impl std::fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl StdError for Unresolved {}
+
+impl Resolve for Hosts {
+    /// The addresses of a host, best first. The library connects to those of the first one's family, and 300 ms later
+    /// to those of the other beside them ([RFC 8305](https://www.rfc-editor.org/rfc/rfc8305)); port 0 is the URL's.
+    fn resolve(&self, name: Name) -> Resolving {
+        let host = self.lock().get(name.as_str()).copied().unwrap_or_default();
+        Box::pin(async move {
+            let mut addresses = match host.known {
+                [] => dns::resolve(name.as_str()).await.map_err(Unresolved)?,
+                known => known.to_vec(),
+            };
+            let count = addresses.len();
+            addresses.rotate_left(host.turn % count.max(1));
+            if let Some(best) = host.best {
+                addresses.sort_by_key(|a| *a != best);
             }
-            Ok(Some(Err(_)) | None) | Err(_) => {}
-        }
+            Ok(Box::new(addresses.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
+        })
     }
 }
 
-async fn dial(address: SocketAddr, mark: Option<u32>) -> std::io::Result<TcpStream> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    if let Some(mark) = mark {
-        // Without CAP_NET_ADMIN there is no mark, and where the address is not locked none is needed.
-        let _ = setsockopt(&socket, sockopt::Mark, &mark);
-    }
-    socket.connect(address).await
+fn client(hosts: &Hosts, roots: RootCertStore) -> Result<reqwest::Client, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| format!("TLS can't be set up: {e}"))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(config)
+        .dns_resolver(hosts.clone())
+        // Whoever answers a proxy's name or a redirect could give the node its configuration.
+        .no_proxy()
+        .redirect(Policy::none())
+        // Tries are counted, and paused between, by the caller.
+        .retry(reqwest::retry::never())
+        .http1_only()
+        .user_agent(USER_AGENT)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .build()
+        .map_err(|e| format!("HTTP can't be set up: {}", chain(&e)))
 }
 
-/// An error without the number that std puts behind it.
-fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
-}
-
-async fn handshake<S>(stream: S) -> Result<SendRequest<Full<Bytes>>, Trouble>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let mut builder = http1::Builder::new();
-    builder.max_headers(MAX_HEADERS).max_header_size(MAX_HEAD).max_buf_size(MAX_HEAD);
-    let (sender, connection) =
-        builder.handshake(TokioIo::new(stream)).await.map_err(|e| Trouble::hyper(&e))?;
-    // What goes wrong with the connection is told to the request that waits on it.
-    tokio::spawn(async move {
-        let _ = connection.await;
-    });
-    Ok(sender)
-}
-
-/// Trust in the certificate authorities that Mozilla trusts, compiled in, and in the system's, where an operator may
-/// have put one of their own.
-fn tls_config() -> Result<Arc<ClientConfig>, String> {
+/// The certificate authorities that Mozilla trusts, compiled in, and the system's, where an operator may have put one of
+/// their own.
+fn roots() -> RootCertStore {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     for path in BUNDLES {
         if let Ok(certificates) = CertificateDer::pem_file_iter(path) {
@@ -228,29 +199,72 @@ fn tls_config() -> Result<Arc<ClientConfig>, String> {
             break;
         }
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| format!("TLS can't be set up: {e}"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+    roots
+}
+
+/// What lies below an error of the library: its own text holds the URL, and so perhaps a signature.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    successors(error.source(), |e| (*e).source())
+}
+
+/// The causes as text, without the words of the layers that only pass them on.
+fn chain(error: &reqwest::Error) -> String {
+    let passed_on = |text: &String| text.starts_with("client error (");
+    let is_library = |e: &&(dyn StdError + 'static)| e.is::<reqwest::Error>();
+    let texts: Vec<String> =
+        causes(error).filter(|e| !is_library(e)).map(ToString::to_string).filter(|t| !passed_on(t)).collect();
+    if texts.is_empty() { "the request failed".to_owned() } else { texts.join(": ") }
+}
+
+/// What an error of the library means for the request.
+pub(super) fn trouble(error: &reqwest::Error, host: &str) -> Trouble {
+    if error.is_builder() {
+        return Trouble::never("is no URL");
+    }
+    if let Some(Unresolved(what)) = causes(error).find_map(|e| e.downcast_ref()) {
+        return Trouble::again(what);
+    }
+    if let Some(tls) = causes(error).find_map(tls_error) {
+        return tls_trouble(tls);
+    }
+    if error.is_connect() {
+        let why = causes(error).find_map(|e| e.downcast_ref::<std::io::Error>()).map(plain);
+        return Trouble::again(format!(
+            "can't connect to {host}: {}",
+            why.unwrap_or_else(|| "no answer".to_owned())
+        ));
+    }
+    let what = chain(error);
+    if PARSE_ERRORS.iter().any(|text| what.contains(text)) {
+        return Trouble::never(format!("its answer is not HTTP as it should be: {what}"));
+    }
+    Trouble::again(what)
+}
+
+/// An error of TLS, bare or as what an error of std holds, which does not give it as its source.
+fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    let held = error.downcast_ref::<std::io::Error>().and_then(|e| e.get_ref());
+    error.downcast_ref().or_else(|| held?.downcast_ref())
+}
+
+/// An error without the number that std puts behind it.
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
 /// A bad certificate stays bad, but one that is not valid yet may only say that the clock is not set yet.
-fn tls_trouble(error: &std::io::Error) -> Trouble {
-    let cause = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
-    match cause {
-        Some(rustls::Error::InvalidCertificate(
+fn tls_trouble(error: &rustls::Error) -> Trouble {
+    match error {
+        rustls::Error::InvalidCertificate(
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
-        )) => Trouble::again("its certificate is not valid yet: is the clock right?"),
-        Some(rustls::Error::InvalidCertificate(
+        ) => Trouble::again("its certificate is not valid yet: is the clock right?"),
+        rustls::Error::InvalidCertificate(
             CertificateError::Expired | CertificateError::ExpiredContext { .. },
-        )) => Trouble::never("its certificate has expired: or the clock is wrong"),
-        Some(rustls::Error::InvalidCertificate(why)) => {
+        ) => Trouble::never("its certificate has expired: or the clock is wrong"),
+        rustls::Error::InvalidCertificate(why) => {
             Trouble::never(format!("its certificate is not trusted: {why}"))
         }
-        Some(other) => Trouble::never(format!("TLS: {other}")),
-        None => Trouble::again(format!("TLS: {}", plain(error))),
+        other => Trouble::never(format!("TLS: {other}")),
     }
 }

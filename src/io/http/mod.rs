@@ -2,8 +2,12 @@
 //! HTTP/1.1, as metadata services, AWS's endpoints and download mirrors are asked: no proxies, no cookies, no redirects
 //! unless the request allows them, bounds on every header and body, and one deadline over all tries.
 //!
-//! On hyper's connection rather than a client library: a socket to a metadata service needs a mark before it connects,
-//! two addresses of one service are raced, and the bounds on headers are the connection's.
+//! The library is reqwest, with all that it would do by itself turned off. An answer's head is bounded by hyper below it:
+//! 100 headers, 400 KiB; bodies are read by chunks and bounded here.
+//!
+//! A known limit: systemd-imdsd can lock the metadata address to sockets with a mark
+//! ([systemd-imdsd](https://www.freedesktop.org/software/systemd/man/latest/systemd-imdsd@.service.html)), and reqwest
+//! can't mark a socket before it connects. An image with that lock has to let footplate's sockets through.
 
 mod connect;
 
@@ -11,19 +15,19 @@ use std::fmt;
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Bytes, Incoming};
-use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Uri};
+pub use reqwest::Method;
+use reqwest::Url;
+use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use self::connect::{Origin, Pool, Sender};
+use self::connect::Pool;
 use super::{MAX_ANSWER, dns};
 use crate::model::secret::Secret;
 
@@ -40,6 +44,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The pause after the first failed try; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
+/// A try that has less than this until the deadline is not made: it would only cover what the one before it met.
+const SHORTEST_TRY: Duration = Duration::from_millis(50);
 
 /// How far a pause is off its mark, so that a cluster's nodes don't come back all at once.
 const JITTER: f64 = 0.2;
@@ -68,10 +75,8 @@ pub struct Request {
     pub body: Secret,
     /// Most bytes of the answer's body.
     pub limit: usize,
-    /// Where the service listens, when that is known without asking DNS: all are tried, the first to connect is used.
+    /// Where the service listens, when that is known without asking DNS: all are tried, the first to answer is used.
     pub addresses: &'static [IpAddr],
-    /// The socket's mark (`SO_MARK`), for a service whose address is locked to those that have it.
-    pub mark: Option<u32>,
     /// Redirects to follow; to `https` or from `http` only, and other hosts get no header of ours.
     pub redirects: u8,
     /// Further status codes after which the same request may yet succeed.
@@ -92,7 +97,6 @@ impl Request {
             body: Secret::default(),
             limit: MAX_ANSWER,
             addresses: &[],
-            mark: None,
             redirects: 0,
             retry_also: &[],
             label: String::new(),
@@ -242,19 +246,6 @@ impl Trouble {
     fn never(what: impl Into<String>) -> Self {
         Self { again: false, ..Self::again(what) }
     }
-
-    fn hyper(error: &hyper::Error) -> Self {
-        if error.is_parse() {
-            return Self::never(format!("its answer is not HTTP as it should be: {error}"));
-        }
-        let mut what = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(cause) = source {
-            what += &format!(": {cause}");
-            source = cause.source();
-        }
-        Self::again(what)
-    }
 }
 
 /// Pauses between tries: doubling, jittered, never beyond the deadline.
@@ -277,7 +268,7 @@ impl Tries {
     async fn next(&mut self, request: &Request, trouble: Trouble) -> Result<(), Error> {
         let spread = 1.0 + JITTER * (2.0 * (dns::random() as f64 / u64::MAX as f64) - 1.0);
         let pause = trouble.after.map_or(self.pause, |a| a.min(LONGEST_RETRY_AFTER)).mul_f64(spread);
-        let gave_up = trouble.again && pause >= self.left();
+        let gave_up = trouble.again && pause + SHORTEST_TRY >= self.left();
         if !trouble.again || gave_up {
             let Trouble { what, status, .. } = trouble;
             return Err(Error { place: request.place(), what, status, tries: self.count, gave_up });
@@ -314,7 +305,7 @@ impl Client {
     /// The system has no room for it.
     pub fn new() -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { runtime, pool: Arc::default() })
+        Ok(Self { runtime, pool: Arc::new(Pool::new().map_err(anyhow::Error::msg)?) })
     }
 
     /// Sends one request and tries until there is an answer or `deadline` has come.
@@ -322,7 +313,11 @@ impl Client {
     /// # Errors
     /// No answer came, or one that breaks a bound.
     pub fn fetch(&self, request: &Request, deadline: Instant) -> Result<Response, Error> {
-        self.runtime.block_on(fetch(&self.pool, request, deadline))
+        self.runtime.block_on(async {
+            // The connection of the request before gets its turn to become a kept one.
+            tokio::task::yield_now().await;
+            fetch(&self.pool, request, deadline).await
+        })
     }
 
     /// Sends independent requests at once, and gives the answers in the requests' order.
@@ -364,15 +359,14 @@ async fn fetch(pool: &Pool, request: &Request, deadline: Instant) -> Result<Resp
     loop {
         let turn = tries.count as usize;
         let attempt = async {
-            let (head, mut body, sender) = open(pool, request, turn, &[]).await?;
+            let (head, mut body) = open(pool, request, turn, &[]).await?;
             let mut bytes = Vec::new();
             while let Some(chunk) = next_chunk(&mut body).await? {
-                bytes.extend_from_slice(&chunk);
-                if bytes.len() > request.limit {
+                if bytes.len() + chunk.len() > request.limit {
                     return Err(too_large(request));
                 }
+                bytes.extend_from_slice(&chunk);
             }
-            pool.put_back(sender);
             Ok(Response { status: head.status, headers: head.headers, body: Secret::new(bytes) })
         };
         match tries.bounded(TRY_TIMEOUT, attempt).await {
@@ -395,7 +389,7 @@ async fn download(pool: &Pool, request: &Request, file: &mut File, deadline: Ins
             range.extend(etag.clone().map(|etag| ("if-range", etag)));
         }
         let opened = tries.bounded(IDLE_TIMEOUT, open(pool, request, turn, &range)).await;
-        let (head, mut body, sender) = match opened {
+        let (head, mut body) = match opened {
             Ok(opened) => opened,
             Err(trouble) => {
                 tries.next(request, trouble).await?;
@@ -427,15 +421,12 @@ async fn download(pool: &Pool, request: &Request, file: &mut File, deadline: Ins
                     if size > request.limit as u64 {
                         break too_large(request);
                     }
-                    digest.update(&chunk);
+                    digest.update(&*chunk);
                     file.write_all(&chunk).context("the file to download into")?;
                     // A mirror that brings something is given time to bring the rest.
                     tries.pause = FIRST_PAUSE;
                 }
-                Ok(Ok(None)) => {
-                    pool.put_back(sender);
-                    return Ok(Downloaded { size, sha256: digest.finalize().into() });
-                }
+                Ok(Ok(None)) => return Ok(Downloaded { size, sha256: digest.finalize().into() }),
                 Ok(Err(trouble)) => break trouble,
                 Err(_) => break Trouble::again("stopped in the middle"),
             }
@@ -455,18 +446,8 @@ fn status_text(status: u16) -> String {
     }
 }
 
-async fn next_chunk(body: &mut Incoming) -> Result<Option<Bytes>, Trouble> {
-    loop {
-        match body.frame().await {
-            None => return Ok(None),
-            Some(Err(error)) => return Err(Trouble::hyper(&error)),
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    return Ok(Some(data));
-                }
-            }
-        }
-    }
+async fn next_chunk(body: &mut reqwest::Response) -> Result<Option<impl Deref<Target = [u8]>>, Trouble> {
+    body.chunk().await.map_err(|e| connect::trouble(&e, ""))
 }
 
 /// Status and headers.
@@ -497,15 +478,17 @@ async fn open(
     request: &Request,
     turn: usize,
     extra: &[(&str, String)],
-) -> Result<(Head, Incoming, Sender), Trouble> {
+) -> Result<(Head, reqwest::Response), Trouble> {
     let mut url = parse_url(&request.url)?;
-    let first = Origin::of(&url, request.mark)?;
+    let first = url.origin();
     for hop in 0..=request.redirects {
-        let origin = Origin::of(&url, request.mark)?;
-        let headers = headers(request, &origin, origin == first, extra)?;
-        let (response, sender) = exchange(pool, request, &origin, &url, &headers, turn).await?;
-        let (parts, body) = response.into_parts();
-        let head = Head { status: parts.status.as_u16(), headers: parts.headers };
+        let own = url.origin() == first;
+        let headers = headers(request, &url, own, extra)?;
+        let known = if own { request.addresses } else { &[] };
+        let body = request.body.expose();
+        let mut response = pool.send(&request.method, &url, headers, body, known, turn).await?;
+        let headers = std::mem::take(response.headers_mut());
+        let head = Head { status: response.status().as_u16(), headers };
         if may_pass(head.status, request.retry_also) {
             let after = head.headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
             let after = after.map(Duration::from_secs);
@@ -515,13 +498,14 @@ async fn open(
                 ..Trouble::again(status_text(head.status))
             });
         }
+        pool.worked(&response);
         let moved = matches!(head.status, 301 | 302 | 303 | 307 | 308);
         if !moved || hop == request.redirects {
-            let announced = body.size_hint().lower();
+            let announced = response.content_length().unwrap_or_default();
             if head.status == 200 && announced > request.limit as u64 {
                 return Err(too_large(request));
             }
-            return Ok((head, body, sender));
+            return Ok((head, response));
         }
         let target = head.headers.get(header::LOCATION).and_then(|v| v.to_str().ok());
         url = redirected(&url, target.unwrap_or_default())?;
@@ -529,42 +513,54 @@ async fn open(
     Err(Trouble::never(format!("more than {} redirects", request.redirects)))
 }
 
-fn parse_url(url: &str) -> Result<Uri, Trouble> {
-    // A fragment is the reader's business and is never sent.
-    let url = url.split('#').next().unwrap_or_default();
-    url.parse().map_err(|_| Trouble::never("is no URL"))
+/// A URL that is used as it is written: what the library would leave out or read as something else is refused.
+fn parse_url(text: &str) -> Result<Url, Trouble> {
+    let no_url = || Trouble::never("is no URL");
+    let (scheme, rest) = text.split_once("://").unwrap_or_default();
+    if !["http", "https"].iter().any(|s| scheme.eq_ignore_ascii_case(s)) {
+        return Err(Trouble::never("is no http or https URL"));
+    }
+    let misread = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
+    if rest.starts_with('/') || rest.contains(misread) {
+        return Err(no_url());
+    }
+    let mut url: Url = text.parse().map_err(|_| no_url())?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Trouble::never("has a user name in its URL, which is not supported"));
+    }
+    // The reader's business, never sent.
+    url.set_fragment(None);
+    Ok(url)
 }
 
 /// Where a redirect leads: never from `https` to `http`, and nowhere but there.
-fn redirected(from: &Uri, target: &str) -> Result<Uri, Trouble> {
-    let target = target.split('#').next().unwrap_or_default();
+fn redirected(from: &Url, target: &str) -> Result<Url, Trouble> {
+    let no_url = || Trouble::never("it redirects to what is no http or https URL");
     let absolute = if target.starts_with('/') && !target.starts_with("//") {
-        let (scheme, host) = (from.scheme_str().unwrap_or_default(), from.authority());
-        format!("{scheme}://{}{target}", host.map(|a| a.as_str()).unwrap_or_default())
+        format!("{}://{}{target}", from.scheme(), authority(from))
     } else {
         target.to_owned()
     };
-    let url: Uri = absolute.parse().map_err(|_| Trouble::never("it redirects to what is no URL"))?;
-    match (from.scheme_str(), url.scheme_str()) {
-        (_, Some("https")) | (Some("http"), Some("http")) => Ok(url),
-        _ => Err(Trouble::never("it redirects away from https")),
+    let url = parse_url(&absolute).map_err(|_| no_url())?;
+    if from.scheme() == "https" && url.scheme() != "https" {
+        return Err(Trouble::never("it redirects away from https"));
     }
+    Ok(url)
+}
+
+/// Host and port, as the `Host` header has them.
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// The headers of a request. A host that the request was redirected to gets none of its own: they may be credentials.
-fn headers(
-    request: &Request,
-    origin: &Origin,
-    own: bool,
-    extra: &[(&str, String)],
-) -> Result<HeaderMap, Trouble> {
+fn headers(request: &Request, url: &Url, own: bool, extra: &[(&str, String)]) -> Result<HeaderMap, Trouble> {
     let mut headers = HeaderMap::new();
     let value = |v: &[u8]| {
         HeaderValue::from_bytes(v).map_err(|_| Trouble::never("a header of the request is broken"))
     };
-    headers.insert(header::HOST, value(origin.authority().as_bytes())?);
-    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-    headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    headers.insert(header::HOST, value(authority(url).as_bytes())?);
     for (name, text) in extra {
         let name =
             HeaderName::try_from(*name).map_err(|_| Trouble::never("a header of the request is broken"))?;
@@ -578,37 +574,6 @@ fn headers(
         headers.insert(name, value);
     }
     Ok(headers)
-}
-
-/// One request on one connection. A kept connection that the server has closed meanwhile is no failure of the request.
-async fn exchange(
-    pool: &Pool,
-    request: &Request,
-    origin: &Origin,
-    url: &Uri,
-    headers: &HeaderMap,
-    turn: usize,
-) -> Result<(hyper::Response<Incoming>, Sender), Trouble> {
-    loop {
-        let (mut sender, kept) = match pool.take(origin).await {
-            Some(sender) => (sender, true),
-            None => (pool.connect(origin, request.addresses, turn).await?, false),
-        };
-        let body = Full::new(Bytes::copy_from_slice(request.body.expose()));
-        let mut message = hyper::Request::new(body);
-        *message.method_mut() = request.method.clone();
-        let path = url.path_and_query().map_or("/", |p| p.as_str());
-        *message.uri_mut() = path.parse().map_err(|_| Trouble::never("is no URL"))?;
-        *message.headers_mut() = headers.clone();
-        match sender.send(message).await {
-            Ok(response) => return Ok((response, sender)),
-            Err(_) if kept => {}
-            Err(error) => {
-                pool.forget(origin);
-                return Err(Trouble::hyper(&error));
-            }
-        }
-    }
 }
 
 #[cfg(test)]

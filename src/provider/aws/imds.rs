@@ -6,12 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use hyper::Method;
 
 use super::with_cure;
 use crate::error::WithHint as _;
 use crate::io::World;
-use crate::io::http::{Error, Request, Response};
+use crate::io::http::{Error, Method, Request, Response};
 use crate::model::finding::Finding;
 use crate::model::secret::Secret;
 
@@ -25,10 +24,6 @@ const HOST: &str = "http://169.254.169.254";
 
 /// The newest version with keys that are asked for here (`ipv4-prefix`); a version never changes once it is out.
 const VERSION: &str = "2021-07-15";
-
-/// systemd-imdsd locks the address to sockets with this mark
-/// ([systemd-imdsd](https://www.freedesktop.org/software/systemd/man/latest/systemd-imdsd@.service.html)).
-const MARK: u32 = 0x7FFF_0815;
 
 /// The longest life that a token can have. It is never stored.
 const TOKEN_SECONDS: &str = "21600";
@@ -153,7 +148,7 @@ impl<'a> Imds<'a> {
 
     fn send(&self, mut requests: Vec<Request>) -> Result<Vec<Response>> {
         for request in &mut requests {
-            (request.addresses, request.mark) = (ADDRESSES, Some(MARK));
+            request.addresses = ADDRESSES;
         }
         self.world.http(&requests, self.deadline).into_iter().map(with_cure).collect()
     }

@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::io::http::Method;
 use anyhow::{Result, anyhow, bail};
-use hyper::Method;
 use serde_json::{Value as Json, json};
 
 use super::imds::{self, Imds};

@@ -117,7 +117,7 @@ fn date_and_time(now: u64) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::Method;
+    use crate::io::http::Method;
 
     const SCOPE: Scope<'_> = Scope { region: "us-east-1", service: "service", now: 1_440_938_160 };
 
