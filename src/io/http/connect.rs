@@ -241,10 +241,12 @@ pub(super) fn trouble(error: &reqwest::Error, host: &str) -> Trouble {
     Trouble::again(what)
 }
 
-/// An error of TLS, bare or as what an error of std holds, which does not give it as its source.
+/// An error of TLS, below however many of std's, which hold it and don't give it as their source.
 fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
-    let held = error.downcast_ref::<std::io::Error>().and_then(|e| e.get_ref());
-    error.downcast_ref().or_else(|| held?.downcast_ref())
+    let held = |e: &&'a (dyn StdError + 'static)| -> Option<&'a (dyn StdError + 'static)> {
+        Some(e.downcast_ref::<std::io::Error>()?.get_ref()?)
+    };
+    successors(Some(error), held).find_map(|e| e.downcast_ref())
 }
 
 /// An error without the number that std puts behind it.
