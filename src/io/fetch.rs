@@ -149,7 +149,7 @@ fn client() -> Result<Client> {
         }
     });
     let client = Client::builder()
-        .tls_backend_preconfigured(super::tls::client_config()?)
+        .tls_backend_preconfigured(super::tls::config(super::tls::roots()?)?)
         .dns_resolver(Arc::new(Names))
         .redirect(redirect)
         .connect_timeout(CONNECT_LIMIT)

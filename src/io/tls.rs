@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Whom HTTPS trusts.
 
-use anyhow::{Context as _, Result};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, anyhow};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
@@ -9,26 +11,34 @@ use rustls::{ClientConfig, RootCertStore};
 /// Where distributions keep the system's certificate authorities: Flatcar and Debian, Fedora.
 const BUNDLES: &[&str] = &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
-/// Trust in the certificate authorities that Mozilla trusts, compiled in, and in the system's, where an operator may have put
-/// one of their own: a mirror's, mostly. `SSL_CERT_FILE` names another bundle, as it does for OpenSSL.
+/// TLS by ring, that trusts these authorities.
+///
+/// # Errors
+/// The library has no common ground with itself.
+pub(super) fn config(roots: RootCertStore) -> Result<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    Ok(config.context("TLS can't be set up")?.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// The certificate authorities that Mozilla trusts, compiled in, and the system's, where an operator may have put one of
+/// their own: a mirror's, mostly. `SSL_CERT_FILE` names another bundle, as it does for OpenSSL.
 ///
 /// # Errors
 /// The bundle that `SSL_CERT_FILE` names can't be read.
-pub(super) fn client_config() -> Result<ClientConfig> {
+pub(super) fn roots() -> Result<RootCertStore> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = std::env::var_os("SSL_CERT_FILE") {
-        let certificates = CertificateDer::pem_file_iter(&path).map_err(|e| anyhow::anyhow!("{e}"));
+        let certificates = CertificateDer::pem_file_iter(&path).map_err(|e| anyhow!("{e}"));
         roots.add_parsable_certificates(certificates.context("SSL_CERT_FILE")?.flatten());
-    } else {
-        for path in BUNDLES {
-            if let Ok(certificates) = CertificateDer::pem_file_iter(path) {
-                // One that can't be read takes nothing away from the others.
-                roots.add_parsable_certificates(certificates.flatten());
-                break;
-            }
+        return Ok(roots);
+    }
+    for path in BUNDLES {
+        if let Ok(certificates) = CertificateDer::pem_file_iter(path) {
+            // One that can't be read takes nothing away from the others.
+            roots.add_parsable_certificates(certificates.flatten());
+            break;
         }
     }
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+    Ok(roots)
 }

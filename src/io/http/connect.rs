@@ -13,19 +13,14 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{Method, Response, Url};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::{CertificateError, RootCertStore};
 
 use super::{Trouble, USER_AGENT};
-use crate::io::dns;
+use crate::io::{dns, tls};
 
 /// To find an address, to connect and to agree on keys. The addresses of one family share it and are tried one after
 /// the other, so that a dead one leaves time for the next within one try.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
-
-/// Where distributions keep the system's certificate authorities: Flatcar and Debian, Fedora.
-const BUNDLES: &[&str] = &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
 /// The end of the names that stand for an address in a URL, where other addresses are known for the same service: the
 /// library asks its resolver for names only. No real name ends so
@@ -78,7 +73,10 @@ impl Pool {
         let name = target.host_str().unwrap_or_default().to_owned();
         self.hosts.turn(&name, known, turn);
         let client = match url.scheme() {
-            "https" => self.tls.get_or_init(|| client(&self.hosts, roots())).as_ref(),
+            "https" => {
+                let trusting = || client(&self.hosts, tls::roots().map_err(|e| format!("{e:#}"))?);
+                self.tls.get_or_init(trusting).as_ref()
+            }
             _ => Ok(&self.plain),
         };
         let client = client.map_err(|e| Trouble::never(e.as_str()))?;
@@ -167,12 +165,7 @@ impl Resolve for Hosts {
 }
 
 fn client(hosts: &Hosts, roots: RootCertStore) -> Result<reqwest::Client, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| format!("TLS can't be set up: {e}"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let config = tls::config(roots).map_err(|e| format!("{e:#}"))?;
     reqwest::Client::builder()
         .tls_backend_preconfigured(config)
         .dns_resolver(hosts.clone())
@@ -186,20 +179,6 @@ fn client(hosts: &Hosts, roots: RootCertStore) -> Result<reqwest::Client, String
         .connect_timeout(CONNECT_TIMEOUT)
         .build()
         .map_err(|e| format!("HTTP can't be set up: {}", chain(&e)))
-}
-
-/// The certificate authorities that Mozilla trusts, compiled in, and the system's, where an operator may have put one of
-/// their own.
-fn roots() -> RootCertStore {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    for path in BUNDLES {
-        if let Ok(certificates) = CertificateDer::pem_file_iter(path) {
-            // One that can't be read takes nothing away from the others.
-            roots.add_parsable_certificates(certificates.flatten());
-            break;
-        }
-    }
-    roots
 }
 
 /// What lies below an error of the library: its own text holds the URL, and so perhaps a signature.
