@@ -414,7 +414,7 @@ fn decode_user_data(found: &Found, world: &dyn World, hidden: Option<&Hidden>) -
     let (user, vendor) = (bytes(&found.instance.user_data), bytes(&found.instance.vendor_data));
     let mut fetch = |request: &Request| match hidden.and_then(|h| h.include(request.url.expose())) {
         Some(data) => Ok(Some(data)),
-        None => sources::fetch(world, request).map(Some),
+        None => sources::fetch(world, found.instance.platform, request).map(Some),
     };
     let mut decoded = decode::user_data(user.as_deref(), vendor.as_deref(), &variables, &mut fetch);
     if hidden.is_some() {

@@ -16,7 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("error", &["model"]),
     ("io", &["model"]),
     ("provider", &["decode", "error", "io", "model"]),
-    ("sources", &["io", "model"]),
+    ("sources", &["io", "model", "provider"]),
     // Which links enable a unit is the plan's to say.
     ("apply", &["error", "io", "model", "plan"]),
     // Where files stand is the plan's to say.

@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 #![allow(dead_code, reason = "each test uses some of it")]
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, sleep};
 use std::time::Duration;
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -126,12 +128,34 @@ impl Server {
                     drop(count);
                     thread::spawn(move || {
                         sleep(distance);
-                        serve(stream, connection, answer.as_ref(), &seen)
+                        serve(stream.try_clone().ok()?, stream, connection, answer.as_ref(), &seen)
                     });
                 }
             });
         }
         Self { address: address.unwrap(), seen }
+    }
+
+    /// Listens for TLS.
+    pub fn start_tls(
+        listen: &str,
+        config: Arc<ServerConfig>,
+        answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let (answer, seen) = (Arc::new(answer), Arc::new(Mutex::new(Vec::new())));
+        let listener = TcpListener::bind(listen).unwrap();
+        let server = Self { address: listener.local_addr().unwrap(), seen: Arc::clone(&seen) };
+        thread::spawn(move || {
+            for (connection, stream) in listener.incoming().flatten().enumerate() {
+                let (answer, seen, config) = (Arc::clone(&answer), Arc::clone(&seen), Arc::clone(&config));
+                thread::spawn(move || {
+                    let raw = stream.try_clone().ok()?;
+                    let tls = StreamOwned::new(ServerConnection::new(config).ok()?, stream);
+                    serve(tls, raw, connection, answer.as_ref(), &seen)
+                });
+            }
+        });
+        server
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -147,19 +171,19 @@ impl Server {
     }
 }
 
-/// Serves a connection to its end; one that the client breaks off has ended too.
+/// Serves a connection to its end; one that the client breaks off has ended too. `raw` is the socket below the stream.
 fn serve(
-    stream: TcpStream,
+    stream: impl Read + Write,
+    raw: TcpStream,
     connection: usize,
     answer: &dyn Fn(&Seen) -> Reply,
     seen: &Mutex<Vec<Seen>>,
 ) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut stream = stream;
+    let mut reader = BufReader::new(stream);
     loop {
         let mut request = read_request(&mut reader)?;
         request.connection = connection;
-        request.to = stream.local_addr().ok()?.ip();
+        request.to = raw.local_addr().ok()?.ip();
         {
             let mut seen = seen.lock().unwrap();
             request.before = seen.len();
@@ -168,9 +192,11 @@ fn serve(
             seen.push(request.clone());
         }
         let reply = answer(&request);
+        let stream = reader.get_mut();
         for (pause, bytes) in reply.lots {
             sleep(pause);
             stream.write_all(&bytes).ok()?;
+            stream.flush().ok()?;
         }
         match reply.end {
             End::Keep => {}
@@ -178,7 +204,7 @@ fn serve(
             End::Reset => {
                 // Lingering for no time makes the kernel send RST.
                 let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
-                nix::sys::socket::setsockopt(&stream, nix::sys::socket::sockopt::Linger, &linger).unwrap();
+                nix::sys::socket::setsockopt(&raw, nix::sys::socket::sockopt::Linger, &linger).unwrap();
                 return None;
             }
             End::Hang => sleep(Duration::from_secs(30)),
@@ -189,7 +215,7 @@ fn serve(
     }
 }
 
-fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Seen> {
+fn read_request(reader: &mut impl BufRead) -> Option<Seen> {
     let mut line = String::new();
     if reader.read_line(&mut line).ok()? == 0 {
         return None;

@@ -105,10 +105,27 @@ impl<'a> Imds<'a> {
     /// # Errors
     /// One of them can't be had.
     pub(super) fn get_all(&self, paths: &[String]) -> Result<Vec<Option<Secret>>> {
+        self.ask(paths, |request| request)
+    }
+
+    /// A credential: one that is not there yet is waited for, since a role is attached to an instance after its start.
+    ///
+    /// # Errors
+    /// It can't be had.
+    pub(super) fn get_secret(&self, path: &str) -> Result<Option<Secret>> {
+        let asked =
+            self.ask(&[path.to_owned()], |request| Request { secret: true, retry_also: &[404], ..request });
+        match asked {
+            Ok(mut answers) => Ok(answers.pop().flatten()),
+            Err(e) if e.downcast_ref::<Error>().is_some_and(|e| e.status == Some(404)) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn ask(&self, paths: &[String], how: impl Fn(Request) -> Request) -> Result<Vec<Option<Secret>>> {
         let request = |path: &String| {
-            let url = format!("{HOST}{path}");
-            Request { limit: MAX_VALUE, ..Request::get(url) }
-                .header("x-aws-ec2-metadata-token", self.token.borrow().clone())
+            let request = Request { limit: MAX_VALUE, ..Request::get(format!("{HOST}{path}")) };
+            how(request.header("x-aws-ec2-metadata-token", self.token.borrow().clone()))
         };
         let mut responses = self.send(paths.iter().map(request).collect())?;
         // A token may end in the middle, when the instance slept or the service restarted: those again with a new one.
@@ -125,25 +142,6 @@ impl<'a> Imds<'a> {
             _ => response.found().map_err(|what| anyhow!("{HOST}{path}: {what}")),
         };
         paths.iter().zip(responses).map(found).collect()
-    }
-
-    /// A credential: one that is not there yet is waited for, since a role is attached to an instance after its start.
-    ///
-    /// # Errors
-    /// It can't be had.
-    pub(super) fn get_secret(&self, path: &str) -> Result<Option<Secret>> {
-        let request = Request {
-            limit: MAX_VALUE,
-            secret: true,
-            retry_also: &[404],
-            ..Request::get(format!("{HOST}{path}"))
-        };
-        let request = request.header("x-aws-ec2-metadata-token", self.token.borrow().clone());
-        match self.send(vec![request]) {
-            Ok(mut responses) => responses.remove(0).found().map_err(|what| anyhow!("{HOST}{path}: {what}")),
-            Err(e) if e.downcast_ref::<Error>().is_some_and(|e| e.status == Some(404)) => Ok(None),
-            Err(e) => Err(e),
-        }
     }
 
     fn send(&self, mut requests: Vec<Request>) -> Result<Vec<Response>> {

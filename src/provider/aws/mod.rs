@@ -4,6 +4,8 @@
 
 mod imds;
 mod network;
+mod role;
+pub(crate) mod s3;
 pub(crate) mod secrets;
 mod sigv4;
 
@@ -37,7 +39,7 @@ const KEYS: &[&str] = &[
     "instance-type",
     "ipv6",
     LOCAL_HOSTNAME,
-    "local-ipv4",
+    LOCAL_IPV4,
     "mac",
     AVAILABILITY_ZONE,
     REGION,
@@ -46,6 +48,7 @@ const KEYS: &[&str] = &[
 ];
 const INSTANCE_ID: &str = "instance-id";
 const LOCAL_HOSTNAME: &str = "local-hostname";
+const LOCAL_IPV4: &str = "local-ipv4";
 const AVAILABILITY_ZONE: &str = "placement/availability-zone";
 const REGION: &str = "placement/region";
 

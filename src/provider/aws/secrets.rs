@@ -9,7 +9,8 @@ use crate::io::http::Method;
 use anyhow::{Result, anyhow, bail};
 use serde_json::{Value as Json, json};
 
-use super::imds::{self, Imds};
+use super::imds::Imds;
+use super::role::{self, domain};
 use super::sigv4::{self, Credentials, Scope};
 use crate::decode::capa::{Service, Transport};
 use crate::decode::envelope;
@@ -42,49 +43,6 @@ const MAY_PASS: &[&str] = &[
 
 /// Errors that say that what is to be deleted is gone.
 const GONE: &[&str] = &["ParameterNotFound", "ResourceNotFoundException"];
-
-/// The domains of AWS's partitions, by how their regions begin; all others are in the first one's.
-const PARTITIONS: &[(&str, &str)] = &[
-    ("cn-", "amazonaws.com.cn"),
-    ("eu-isoe-", "cloud.adc-e.uk"),
-    ("eusc-", "amazonaws.eu"),
-    ("us-iso-", "c2s.ic.gov"),
-    ("us-isob-", "sc2s.sgov.gov"),
-    ("us-isof-", "csp.hci.ic.gov"),
-];
-
-/// The domain of a region's endpoints.
-pub(super) fn domain(region: &str) -> &'static str {
-    PARTITIONS
-        .iter()
-        .find(|(begin, _)| region.starts_with(begin))
-        .map_or("amazonaws.com", |(_, domain)| domain)
-}
-
-/// The instance's role, as its credentials.
-pub(super) fn credentials(world: &dyn World, patience: Duration) -> Result<Credentials> {
-    const BELOW: &str = "/latest/meta-data/iam/security-credentials/";
-    let imds = Imds::open(world, patience)?;
-    let hint = "give the instance a profile: AWSMachineTemplate's iamInstanceProfile";
-    let role = imds.get_secret(BELOW)?;
-    let role =
-        role.ok_or_else(|| anyhow!("the instance has no role, so it can't sign requests")).hint(hint)?;
-    let role = imds::text("the role", &role)?;
-    let role = role.lines().next().unwrap_or_default().trim();
-    let answer = imds.get_secret(&format!("{BELOW}{}", sigv4::encode(role, false)))?;
-    let answer = answer.ok_or_else(|| anyhow!("the instance's role has no credentials")).hint(hint)?;
-    let json: Json =
-        serde_json::from_slice(answer.expose()).map_err(|_| anyhow!("the role's credentials are no JSON"))?;
-    let text = |key: &str| json.get(key).and_then(Json::as_str).unwrap_or_default();
-    if text("AccessKeyId").is_empty() || text("SecretAccessKey").is_empty() {
-        return Err(anyhow!("the role's credentials hold no key")).hint(hint);
-    }
-    Ok(Credentials {
-        access_key: text("AccessKeyId").to_owned(),
-        secret_key: text("SecretAccessKey").into(),
-        session_token: text("Token").into(),
-    })
-}
 
 /// What a call asks for.
 #[derive(Clone, Copy)]
@@ -149,7 +107,8 @@ fn call_all(
     let mut waiting: Vec<usize> = (0..transport.chunks).collect();
     loop {
         // Anew each time: a role's session may have ended, or the role only now have come.
-        let credentials = credentials(world, deadline.saturating_duration_since(Instant::now()))?;
+        let imds = Imds::open(world, deadline.saturating_duration_since(Instant::now()))?;
+        let credentials = role::credentials(&imds)?;
         let requests: Vec<Request> =
             waiting.iter().map(|chunk| request(transport, *chunk, call, &credentials)).collect();
         let mut again = Vec::new();
@@ -229,19 +188,6 @@ fn value(service: Service, answer: &Json) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_partition_has_its_domain() {
-        for (region, want) in [
-            ("eu-west-1", "amazonaws.com"),
-            ("us-gov-west-1", "amazonaws.com"),
-            ("cn-north-1", "amazonaws.com.cn"),
-            ("us-iso-east-1", "c2s.ic.gov"),
-            ("us-isob-east-1", "sc2s.sgov.gov"),
-        ] {
-            assert_eq!(domain(region), want, "{region}");
-        }
-    }
 
     #[test]
     fn an_error_is_told_by_its_name_alone() {
