@@ -412,9 +412,10 @@ fn decode_user_data(found: &Found, world: &dyn World, hidden: Option<&Hidden>) -
     let variables = Variables::of(&found.instance, &found.facts.os);
     let bytes = |data: &'_ Option<Secret>| data.as_ref().map(|d| d.expose().to_vec());
     let (user, vendor) = (bytes(&found.instance.user_data), bytes(&found.instance.vendor_data));
+    let deadline = Instant::now() + world.patience();
     let mut fetch = |request: &Request| match hidden.and_then(|h| h.include(request.url.expose())) {
         Some(data) => Ok(Some(data)),
-        None => sources::fetch(world, found.instance.platform, request).map(Some),
+        None => sources::fetch(world, found.instance.platform, request, deadline).map(Some),
     };
     let mut decoded = decode::user_data(user.as_deref(), vendor.as_deref(), &variables, &mut fetch);
     if hidden.is_some() {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What bootstrap data names and does not hold.
 
+use std::net::IpAddr;
+
 use super::secret::Secret;
 
 /// One thing to fetch. A URL may carry a signature, so it is a secret too; [`Request::host`] is what messages name.
@@ -32,9 +34,9 @@ impl Request {
 /// How to fetch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FetchOptions {
-    /// Seconds to wait for the head of an answer; 0 for no limit.
+    /// Seconds to wait for the head of an answer; 0 for no limit of its own.
     pub response_headers: Option<u64>,
-    /// Seconds for the whole, retries included; 0 for no limit.
+    /// Seconds for the whole, retries included; 0 for no limit of its own.
     pub total: Option<u64>,
     /// Bundles of certificate authorities in PEM, beside the system's.
     pub authorities: Vec<Secret>,
@@ -42,6 +44,114 @@ pub struct FetchOptions {
     pub http_proxy: Option<Secret>,
     /// The proxy for `https`.
     pub https_proxy: Option<Secret>,
-    /// Hosts that are asked without a proxy.
+    /// Hosts that are asked without a proxy: `*`, addresses, networks (`10.0.0.0/8`), names, which stand for all below
+    /// them too, and `.names`, which stand for those alone; each perhaps with a port.
     pub no_proxy: Vec<String>,
+}
+
+impl FetchOptions {
+    /// The proxy through which a host is asked: as Go's programs, Ignition among them, read these options
+    /// ([httpproxy](https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config)).
+    pub fn proxy(&self, https: bool, host: &str, port: u16) -> Option<&Secret> {
+        let proxy = self.https_proxy.as_ref().filter(|_| https).or(self.http_proxy.as_ref())?;
+        let host = host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
+        let address: Option<IpAddr> = host.parse().ok();
+        // The machine itself is no business of a proxy's.
+        let local = host == "localhost" || address.is_some_and(|a| a.is_loopback());
+        let spared = local || self.no_proxy.iter().any(|rule| spares(rule, &host, address, port));
+        (!spared).then_some(proxy)
+    }
+}
+
+/// Whether a rule of `no_proxy` speaks of that host.
+fn spares(rule: &str, host: &str, address: Option<IpAddr>, port: u16) -> bool {
+    let rule = rule.trim().to_ascii_lowercase();
+    if rule == "*" {
+        return true;
+    }
+    if let (Some((network, bits)), Some(address)) = (rule.split_once('/'), address) {
+        return match (network.parse(), bits.parse::<u32>(), address) {
+            (Ok(IpAddr::V4(n)), Ok(bits @ 0..=32), IpAddr::V4(a)) => {
+                (n.to_bits() ^ a.to_bits()).checked_shr(32 - bits).unwrap_or(0) == 0
+            }
+            (Ok(IpAddr::V6(n)), Ok(bits @ 0..=128), IpAddr::V6(a)) => {
+                (n.to_bits() ^ a.to_bits()).checked_shr(128 - bits).unwrap_or(0) == 0
+            }
+            _ => false,
+        };
+    }
+    // A colon is a port's, but in an IPv6 address without brackets.
+    let (name, wanted) = match rule.rsplit_once(':') {
+        Some((name, port)) if rule.parse::<IpAddr>().is_err() => (name, port.parse().ok()),
+        _ => (rule.as_str(), Some(port)),
+    };
+    let name = name.trim_start_matches('*').trim_matches(['[', ']']);
+    let named = match name.strip_prefix('.') {
+        Some(below) => !below.is_empty() && host.strip_suffix(below).is_some_and(|h| h.ends_with('.')),
+        None => {
+            !name.is_empty() && (host == name || host.strip_suffix(name).is_some_and(|h| h.ends_with('.')))
+        }
+    };
+    // No name stands for an address but itself.
+    named && wanted == Some(port) && (address.is_none() || host == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_spared_as_gos_programs_spare_them() {
+        let by = |rule: &str, host: &str| {
+            let no_proxy = vec![rule.to_owned()];
+            let options =
+                FetchOptions { http_proxy: Some("http://p.example".into()), no_proxy, ..Default::default() };
+            options.proxy(false, host, 80).is_none()
+        };
+        let spared = [
+            ("*", "a.example"),
+            ("a.example", "a.example"),
+            ("A.example", "b.a.EXAMPLE"),
+            (".example", "a.example"),
+            ("*.example", "a.example"),
+            ("a.example:80", "a.example"),
+            ("10.0.0.1", "10.0.0.1"),
+            ("10.0.0.1:80", "10.0.0.1"),
+            ("10.0.0.0/8", "10.1.2.3"),
+            ("0.0.0.0/0", "10.1.2.3"),
+            ("fd00::/8", "[fd00::1]"),
+            ("fd00::1", "[fd00::1]"),
+            ("none", "localhost"),
+            ("none", "127.0.0.1"),
+        ];
+        for (rule, host) in spared {
+            assert!(by(rule, host), "{rule} {host}");
+        }
+        let asked = [
+            ("", "a.example"),
+            (".", "a.example"),
+            ("b.example", "a.example"),
+            ("example", "anexample"),
+            (".a.example", "a.example"),
+            ("a.example:8080", "a.example"),
+            ("a.example:port", "a.example"),
+            ("10.0.0.0/8", "11.0.0.1"),
+            ("10.0.0.0/99", "10.0.0.1"),
+            ("fd00::/8", "10.0.0.1"),
+            ("0.0.1", "10.0.0.1"),
+        ];
+        for (rule, host) in asked {
+            assert!(!by(rule, host), "{rule} {host}");
+        }
+        let both = FetchOptions {
+            http_proxy: Some("http://p.example".into()),
+            https_proxy: Some("http://s.example".into()),
+            ..FetchOptions::default()
+        };
+        assert_eq!(both.proxy(true, "a.example", 443), both.https_proxy.as_ref());
+        assert_eq!(both.proxy(false, "a.example", 80), both.http_proxy.as_ref());
+        // HTTPS takes the other's where it has none of its own.
+        let one = FetchOptions { https_proxy: None, ..both.clone() };
+        assert_eq!(one.proxy(true, "a.example", 443), both.http_proxy.as_ref());
+    }
 }

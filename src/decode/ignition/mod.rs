@@ -41,7 +41,7 @@ const INITRAMFS: &str = "leave this config to Ignition in the initramfs: hand it
 pub fn decode(text: &str, fetch: &mut Fetch<'_>) -> Decoded {
     let sources = Sources { fetch, have: HashMap::new() };
     let mut loader = Loader { sources, configs: 0, findings: Vec::new() };
-    let Some(whole) = loader.load(text, &Trail { place: "", depth: 0, above: None }) else {
+    let Some(whole) = loader.load(text, &Trail { place: "", depth: 0, above: None, settings: None }) else {
         return Decoded { findings: loader.findings, ..Decoded::default() };
     };
     let mut reader = Reader::new(&mut loader.sources, whole.version);
@@ -78,6 +78,8 @@ struct Trail<'a> {
     place: &'a str,
     depth: usize,
     above: Option<(&'a Trail<'a>, &'a [u8])>,
+    /// Version and tree of the configs above: how they are fetched holds for what this one names too.
+    settings: Option<(usize, &'a Node)>,
 }
 
 impl Trail<'_> {
@@ -135,24 +137,43 @@ impl Loader<'_, '_> {
         // Read alone, so that each finding has its place in the text that it is about.
         let mut reader = Reader::new(&mut self.sources, version);
         reader.findings = findings;
-        // How to fetch the configs that it names; what is wrong with that is told with the rest of it.
+        // How to fetch what it names. What is wrong with that is told once: here, or with all that it says.
         let told = reader.findings.len();
         reader.options(&tree);
-        reader.findings.truncate(told);
+        let of_options = reader.findings.split_off(told);
+        if let Some((above, settings)) = trail.settings
+            && (above < FIRST_V3) == (version < FIRST_V3)
+        {
+            reader.options(&merge::merge(settings, &tree, version >= FIRST_V3));
+            reader.findings.truncate(told);
+        }
         let named = reader.named(&tree);
-        let alone = named.is_empty();
-        if !(alone && trail.place.is_empty()) {
-            reader.config(&tree);
+        let alone = named.is_empty() && trail.place.is_empty();
+        if !alone {
+            reader.findings.extend(of_options);
+            reader.part = true;
+            reader.sections(&tree);
         }
         for finding in reader.findings {
             self.told(trail, finding);
         }
-        let mut whole = Whole { version, tree, merged: !alone || !trail.place.is_empty() };
+        let mut whole = Whole { version, tree, merged: !alone };
         for Named { place, pos, text: child, replaces } in named {
             let place =
                 [trail.place, &place].into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join(": ");
-            let below =
-                Trail { place: &place, depth: trail.depth + 1, above: Some((trail, text.as_bytes())) };
+            let so_far = match trail.settings {
+                _ if replaces => None,
+                Some((above, settings)) if (above < FIRST_V3) == (version < FIRST_V3) => {
+                    Some(merge::merge(settings, &whole.tree, version >= FIRST_V3))
+                }
+                _ => Some(whole.tree.clone()),
+            };
+            let below = Trail {
+                place: &place,
+                depth: trail.depth + 1,
+                above: Some((trail, text.as_bytes())),
+                settings: so_far.as_ref().map(|tree| (version, tree)),
+            };
             let what = match std::str::from_utf8(&child) {
                 _ if below.holds(&child) => "this config names itself, straight or through others",
                 _ if below.depth > MAX_DEPTH => "configs name each other more than 8 deep",
@@ -233,6 +254,8 @@ struct Reader<'r, 'a, 'f> {
     /// Bytes that its contents have so far, and whether that was too much.
     unpacked: usize,
     full: bool,
+    /// It will be merged with others: what its files hold is fetched for the merged config, which says how.
+    part: bool,
 }
 
 impl<'r, 'a, 'f> Reader<'r, 'a, 'f> {
@@ -246,6 +269,7 @@ impl<'r, 'a, 'f> Reader<'r, 'a, 'f> {
             places: HashMap::new(),
             unpacked: 0,
             full: false,
+            part: false,
         }
     }
 
@@ -290,10 +314,15 @@ impl<'r, 'a, 'f> Reader<'r, 'a, 'f> {
         named
     }
 
-    /// All sections. Called once for a config alone, and once for the merged one.
+    /// All of a config that stands for itself.
     fn config(&mut self, tree: &Node) {
-        let section = |name: &str| tree.get(name);
         self.options(tree);
+        self.sections(tree);
+    }
+
+    /// What the machine shall be.
+    fn sections(&mut self, tree: &Node) {
+        let section = |name: &str| tree.get(name);
         if let Some(storage) = section("storage") {
             self.storage(storage);
         }
@@ -348,6 +377,9 @@ impl<'r, 'a, 'f> Reader<'r, 'a, 'f> {
         }
         let none = proxy.and_then(|p| p.get("noProxy")).and_then(Node::list).unwrap_or_default();
         options.no_proxy = none.iter().filter_map(Node::text).map(str::to_owned).collect();
+        // The bundles themselves are fetched so, and trusted as the system trusts.
+        self.options = options;
+        let mut trusted = Vec::new();
         let authorities = node.get("security").and_then(|s| s.get("tls"));
         let authorities = authorities.and_then(|t| t.get("certificateAuthorities")).and_then(Node::list);
         for (i, authority) in authorities.unwrap_or_default().iter().enumerate() {
@@ -358,12 +390,12 @@ impl<'r, 'a, 'f> Reader<'r, 'a, 'f> {
             }
             let Some(bundle) = self.resource(&place, authority) else { continue };
             if bundle.windows(BEGIN.len()).any(|w| w == BEGIN) {
-                options.authorities.push(Secret::new(bundle));
+                trusted.push(Secret::new(bundle));
             } else {
                 self.error(&format!("{place}.source"), authority.pos, "holds no certificate in PEM");
             }
         }
-        self.options = options;
+        self.options.authorities = trusted;
     }
 
     /// Entries of a list whose `key` is missing or, in 3.x, there twice are an error; 2.x takes the later one.

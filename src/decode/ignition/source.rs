@@ -30,6 +30,9 @@ const FOREIGN: &[(&str, &str)] = &[
     ("tftp", "TFTP is fetched by Ignition only: use https://"),
 ];
 
+/// What Ignition says it reads when it fetches a config: servers of configs choose the version by it.
+const ACCEPT: &str = "application/vnd.coreos.ignition+json;version=3.5.0, */*;q=0.1";
+
 /// Longest URL that is looked at, but for `data:`: what servers take.
 const MAX_URL: usize = 16 << 10;
 
@@ -134,7 +137,14 @@ impl Reader<'_, '_, '_> {
             self.error(&at, source.pos, "compression can't be used with s3:");
             return None;
         }
-        let headers = self.headers(at, &scheme, node)?;
+        let mut headers = self.headers(at, &scheme, node)?;
+        if self.part && !at.starts_with("ignition.") {
+            return None;
+        }
+        let asks = |name: &str| headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
+        if at.starts_with("ignition.config.") && scheme.starts_with("http") && !asks("accept") {
+            headers.push(("Accept".to_owned(), Secret::from(ACCEPT)));
+        }
         let request = Request { url: Secret::from(url), headers, options: self.options.clone() };
         let sources = &mut *self.sources;
         let fetched = sources

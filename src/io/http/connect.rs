@@ -12,11 +12,13 @@ use std::time::Duration;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
-use reqwest::{Method, Response, Url};
+use reqwest::{Method, Proxy, Response, Url};
 use rustls::{CertificateError, RootCertStore};
 
 use super::{Trouble, USER_AGENT};
 use crate::io::{dns, tls};
+use crate::model::fetch::FetchOptions;
+use crate::model::secret::Secret;
 
 /// To find an address, to connect and to agree on keys. The addresses of one family share it and are tried one after
 /// the other, so that a dead one leaves time for the next within one try.
@@ -42,18 +44,24 @@ pub(super) struct Pool {
     hosts: Hosts,
     plain: reqwest::Client,
     tls: OnceLock<Result<reqwest::Client, String>>,
+    /// Those that trust somebody else too, or go through a proxy.
+    others: Mutex<HashMap<Other, reqwest::Client>>,
 }
+
+/// Bundles of authorities, and a proxy.
+type Other = (Vec<Secret>, Option<Secret>);
 
 impl Pool {
     pub(super) fn new() -> Result<Self, String> {
         let hosts = Hosts::default();
         // It is never asked for `https`, and so trusts nobody: the authorities are read once they are needed.
-        let plain = client(&hosts, RootCertStore::empty())?;
-        Ok(Self { hosts, plain, tls: OnceLock::new() })
+        let plain = client(&hosts, RootCertStore::empty(), None)?;
+        Ok(Self { hosts, plain, tls: OnceLock::new(), others: Mutex::default() })
     }
 
     /// Sends one request on a kept or a new connection and gives the head of its answer. `known` are the host's
     /// addresses where DNS need not be asked; `turn` shifts which address is tried first.
+    #[expect(clippy::too_many_arguments, reason = "a request, taken apart by its one caller")]
     pub(super) async fn send(
         &self,
         method: &Method,
@@ -62,6 +70,7 @@ impl Pool {
         body: &[u8],
         known: &'static [IpAddr],
         turn: usize,
+        options: &FetchOptions,
     ) -> Result<Response, Trouble> {
         let no_url = || Trouble::never("is no URL");
         let mut target = url.clone();
@@ -72,19 +81,38 @@ impl Pool {
         }
         let name = target.host_str().unwrap_or_default().to_owned();
         self.hosts.turn(&name, known, turn);
-        let client = match url.scheme() {
-            "https" => {
-                let trusting = || client(&self.hosts, tls::roots().map_err(|e| format!("{e:#}"))?);
-                self.tls.get_or_init(trusting).as_ref()
+        let https = url.scheme() == "https";
+        let proxy = options.proxy(https, host, url.port_or_known_default().unwrap_or_default());
+        let client = match https {
+            _ if proxy.is_some() || (https && !options.authorities.is_empty()) => {
+                Ok(self.other(&options.authorities, proxy).map_err(Trouble::never)?)
             }
-            _ => Ok(&self.plain),
+            true => {
+                let trusting = || client(&self.hosts, tls::roots().map_err(|e| format!("{e:#}"))?, None);
+                self.tls.get_or_init(trusting).clone()
+            }
+            false => Ok(self.plain.clone()),
         };
-        let client = client.map_err(|e| Trouble::never(e.as_str()))?;
+        let client = client.map_err(Trouble::never)?;
+        let host = if proxy.is_some() { "the proxy" } else { host };
         let mut message = client.request(method.clone(), target).headers(headers);
         if !body.is_empty() {
             message = message.body(body.to_vec());
         }
         message.send().await.map_err(|e| trouble(&e, host))
+    }
+
+    /// The client for those authorities and that proxy.
+    fn other(&self, authorities: &[Secret], proxy: Option<&Secret>) -> Result<reqwest::Client, String> {
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (authorities.to_vec(), proxy.cloned());
+        if let Some(client) = others.get(&key) {
+            return Ok(client.clone());
+        }
+        let roots = tls::roots_and(authorities).map_err(|e| format!("{e:#}"))?;
+        let client = client(&self.hosts, roots, proxy)?;
+        others.insert(key, client.clone());
+        Ok(client)
     }
 
     /// Remembers the address that gave an answer.
@@ -164,19 +192,25 @@ impl Resolve for Hosts {
     }
 }
 
-fn client(hosts: &Hosts, roots: RootCertStore) -> Result<reqwest::Client, String> {
+fn client(hosts: &Hosts, roots: RootCertStore, proxy: Option<&Secret>) -> Result<reqwest::Client, String> {
     let config = tls::config(roots).map_err(|e| format!("{e:#}"))?;
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .tls_backend_preconfigured(config)
         .dns_resolver(hosts.clone())
-        // Whoever answers a proxy's name or a redirect could give the node its configuration.
+        // Whoever answers a proxy's name or a redirect could give the node its configuration: the environment's proxies
+        // are nobody's choice here.
         .no_proxy()
         .redirect(Policy::none())
         // Tries are counted, and paused between, by the caller.
         .retry(reqwest::retry::never())
         .http1_only()
         .user_agent(USER_AGENT)
-        .connect_timeout(CONNECT_TIMEOUT)
+        .connect_timeout(CONNECT_TIMEOUT);
+    let proxy = proxy.map(|url| Proxy::all(String::from_utf8_lossy(url.expose()).as_ref())).transpose();
+    let proxy = proxy.map_err(|_| "the proxy's URL is none".to_owned())?;
+    proxy
+        .into_iter()
+        .fold(builder, reqwest::ClientBuilder::proxy)
         .build()
         .map_err(|e| format!("HTTP can't be set up: {}", chain(&e)))
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! HTTP/1.1, as metadata services, AWS's endpoints and download mirrors are asked: no proxies, no cookies, no redirects
-//! unless the request allows them, bounds on every header and body, and one deadline over all tries.
+//! HTTP/1.1, as metadata services, AWS's endpoints, download mirrors and the sources of bootstrap data are asked: no
+//! cookies, no redirects and no proxies unless the request has them, bounds on every header and body, and one deadline
+//! over all tries.
 //!
 //! The library is reqwest, with all that it would do by itself turned off. An answer's head is bounded by hyper below it:
 //! 100 headers, 400 KiB; bodies are read by chunks and bounded here.
@@ -29,13 +30,15 @@ use tokio::time::{sleep, timeout};
 
 use self::connect::Pool;
 use super::{MAX_ANSWER, dns};
+use crate::model::fetch::FetchOptions;
 use crate::model::secret::Secret;
 
 /// Requests on their way at once. EC2 bounds an instance's simultaneous connections to its metadata service without
 /// saying where; its own SDKs stay below this.
 const MAX_AT_ONCE: usize = 16;
 
-/// One try of a request. A metadata service answers in milliseconds, AWS's endpoints in a second.
+/// How long a try waits for an answer's head, and for each further piece of it. A metadata service answers in
+/// milliseconds, AWS's endpoints in a second.
 const TRY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A download that brings no byte for this long is tried again where it stopped.
@@ -85,6 +88,8 @@ pub struct Request {
     pub label: String,
     /// Whether the answer is a credential, which is never captured.
     pub secret: bool,
+    /// Bounds of the user's, authorities beside the system's, and a proxy.
+    pub options: FetchOptions,
 }
 
 impl Request {
@@ -101,6 +106,7 @@ impl Request {
             retry_also: &[],
             label: String::new(),
             secret: false,
+            options: FetchOptions::default(),
         }
     }
 
@@ -203,16 +209,20 @@ impl Error {
     pub fn of(request: &Request, what: impl Into<String>) -> Self {
         Self { place: request.place(), what: what.into(), status: None, tries: 0, gave_up: false }
     }
+
+    /// What happened, for a message that names the place itself.
+    pub fn without_place(&self) -> String {
+        let s = if self.tries == 1 { "y" } else { "ies" };
+        match self.gave_up {
+            true => format!("{} (gave up at the deadline, after {} tr{s})", self.what, self.tries),
+            false => self.what.clone(),
+        }
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.what)?;
-        if self.gave_up {
-            let s = if self.tries == 1 { "y" } else { "ies" };
-            write!(f, " (gave up at the deadline, after {} tr{s})", self.tries)?;
-        }
-        Ok(())
+        write!(f, "{}: {}", self.place, self.without_place())
     }
 }
 
@@ -286,10 +296,14 @@ impl Tries {
         attempt: impl Future<Output = Result<T, Trouble>>,
     ) -> Result<T, Trouble> {
         self.count += 1;
-        let bound = bound.min(self.left());
-        let tried = timeout(bound, attempt).await;
-        tried.unwrap_or_else(|_| Err(Trouble::again(format!("no answer within {} ms", bound.as_millis()))))
+        within(bound.min(self.left()), attempt).await
     }
+}
+
+/// A piece of a try within its bound.
+async fn within<T>(bound: Duration, piece: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+    let late = |_| Err(Trouble::again(format!("no answer within {} ms", bound.as_millis())));
+    timeout(bound, piece).await.unwrap_or_else(late)
 }
 
 /// Sends requests; connections are kept for the next ones.
@@ -355,13 +369,19 @@ impl Client {
 }
 
 async fn fetch(pool: &Pool, request: &Request, deadline: Instant) -> Result<Response, Error> {
-    let mut tries = Tries::until(deadline);
+    let seconds = |bound: Option<u64>| bound.filter(|s| *s > 0).map(Duration::from_secs);
+    let total = seconds(request.options.total).and_then(|total| Instant::now().checked_add(total));
+    let mut tries = Tries::until(total.map_or(deadline, |total| total.min(deadline)));
+    let head_bound = match request.options.response_headers {
+        Some(0) => Duration::MAX,
+        given => seconds(given).unwrap_or(TRY_TIMEOUT),
+    };
     loop {
-        let turn = tries.count as usize;
+        let (turn, left) = (tries.count as usize, tries.left());
         let attempt = async {
-            let (head, mut body) = open(pool, request, turn, &[]).await?;
+            let (head, mut body) = within(head_bound.min(left), open(pool, request, turn, &[])).await?;
             let mut bytes = Vec::new();
-            while let Some(chunk) = next_chunk(&mut body).await? {
+            while let Some(chunk) = within(TRY_TIMEOUT.min(left), next_chunk(&mut body)).await? {
                 if bytes.len() + chunk.len() > request.limit {
                     return Err(too_large(request));
                 }
@@ -369,7 +389,7 @@ async fn fetch(pool: &Pool, request: &Request, deadline: Instant) -> Result<Resp
             }
             Ok(Response { status: head.status, headers: head.headers, body: Secret::new(bytes) })
         };
-        match tries.bounded(TRY_TIMEOUT, attempt).await {
+        match tries.bounded(left, attempt).await {
             Ok(response) => return Ok(response),
             Err(trouble) => tries.next(request, trouble).await?,
         }
@@ -486,7 +506,8 @@ async fn open(
         let headers = headers(request, &url, own, extra)?;
         let known = if own { request.addresses } else { &[] };
         let body = request.body.expose();
-        let mut response = pool.send(&request.method, &url, headers, body, known, turn).await?;
+        let options = &request.options;
+        let mut response = pool.send(&request.method, &url, headers, body, known, turn, options).await?;
         let headers = std::mem::take(response.headers_mut());
         let head = Head { status: response.status().as_u16(), headers };
         if may_pass(head.status, request.retry_also) {
