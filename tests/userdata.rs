@@ -144,6 +144,7 @@ fn outcome(dir: &Path) -> [(&'static str, String); 2] {
     let mut fetch = |request: &footplate::model::fetch::Request| {
         let url = std::str::from_utf8(request.url.expose()).unwrap();
         let path = url.split_once("://").map_or(url, |(_, rest)| rest).trim_start_matches('/');
+        let path = path.split_once('@').map_or(path, |(_, rest)| rest).split('?').next().unwrap();
         match read(&format!("include/{path}")) {
             Some(data) => Ok(Some(data)),
             None => Err("there is no such file".to_owned()),

@@ -8,11 +8,11 @@ mod disks;
 mod system;
 
 use super::Decoded;
-use super::document::Fetch;
-use super::envelope::Encoding;
+use super::document::{Fetch, display_url};
+use super::envelope::{Encoding, MAX_DECODED};
 use super::yaml::{Kind, Node, Value};
 use crate::model::config::{Existing, FileSpec, Inactive, NodeConfig, Ntp, Owner, UserSpec};
-use crate::model::fetch::Request;
+use crate::model::fetch::{Request, check_header};
 use crate::model::finding::{Finding, Pos};
 use crate::model::secret::Secret;
 
@@ -97,15 +97,26 @@ const KEYS: &[(&str, Key)] = &[
 
 /// Reads a cloud-config's tree, a mapping; `fetch` brings what files take from elsewhere.
 pub fn decode(root: &Node, fetch: &mut Fetch<'_>) -> Decoded {
-    let mut reader = Reader { config: NodeConfig::default(), findings: Vec::new(), fetch };
+    let mut reader = Reader { config: NodeConfig::default(), findings: Vec::new(), fetch, fetched: 0 };
     reader.root(root);
     Decoded { config: reader.config, findings: reader.findings }
+}
+
+/// What a file's `source` brought.
+enum Source {
+    /// Nothing: the entry's own content it is.
+    None,
+    /// Nothing here: it is still to come, or an error.
+    Later,
+    Brought(Vec<u8>),
 }
 
 struct Reader<'a> {
     config: NodeConfig,
     findings: Vec<Finding>,
     fetch: &'a mut Fetch<'a>,
+    /// Bytes that it brought.
+    fetched: usize,
 }
 
 impl Reader<'_> {
@@ -248,7 +259,7 @@ impl Reader<'_> {
     fn file(&mut self, place: &str, item: &Node) -> Option<FileSpec> {
         let (mut path, mut content, mut encoding) = (None, Vec::new(), Encoding::Plain);
         let (mut owner, mut mode, mut append) = (Owner::root(), 0o644, false);
-        let (mut content_pos, mut source) = (item.pos, None);
+        let (mut content_pos, mut given, mut source) = (item.pos, false, Source::None);
         for (key, node) in item.entries() {
             let name = key.text().unwrap_or_default();
             let at = format!("{place}.{name}");
@@ -259,7 +270,7 @@ impl Reader<'_> {
                     None => {}
                 },
                 "content" => {
-                    content_pos = node.pos;
+                    (content_pos, given) = (node.pos, !node.is_null());
                     content = match &node.value {
                         Value::Scalar(s) => match &s.kind {
                             Kind::Null => Vec::new(),
@@ -290,7 +301,7 @@ impl Reader<'_> {
                 "append" => append = self.bool(&at, node).unwrap_or(false),
                 "defer" => {}
                 "source" if node.is_null() => {}
-                "source" => source = self.source(&at, node),
+                "source" => source = self.source(&at, node, item),
                 _ => self.warn(&at, key.pos, "this key is not known and has no effect"),
             }
         }
@@ -298,7 +309,12 @@ impl Reader<'_> {
             self.error(&format!("{place}.path"), item.pos, "missing: a file needs a path");
         }
         // The encoding is that of the content; what comes from elsewhere is taken as it is.
-        let content = match source.map_or_else(|| encoding.decode(&content), Ok) {
+        let content = match source {
+            Source::Brought(bytes) => Ok(bytes),
+            Source::Later if !given => Ok(Vec::new()),
+            Source::Later | Source::None => encoding.decode(&content),
+        };
+        let content = match content {
             Ok(content) => content,
             Err(what) => {
                 self.error(&format!("{place}.content"), content_pos, what);
@@ -316,24 +332,71 @@ impl Reader<'_> {
         })
     }
 
-    /// `source`: a file's content from elsewhere. Without it the entry's own content is written, where it has one.
-    fn source(&mut self, at: &str, node: &Node) -> Option<Vec<u8>> {
-        if node.get("headers").is_some_and(|h| !h.is_null()) {
-            self.error(&format!("{at}.headers"), node.pos, "this key is not supported");
+    /// `source`: a file's content from elsewhere. Where that can't be had, the entry's own is written, if it has one.
+    fn source(&mut self, at: &str, node: &Node, item: &Node) -> Source {
+        if !node.is_map() {
+            self.takes(at, node, "a mapping");
+            return Source::None;
         }
-        let uri = match node.get("uri").and_then(|n| self.text(&format!("{at}.uri"), n)) {
-            Some(uri) => uri,
-            None => {
-                self.error(&format!("{at}.uri"), node.pos, "missing: where the content comes from");
-                return None;
+        let (mut request, mut uri) = (Request::plain(""), None);
+        for (key, value) in node.entries() {
+            let name = key.text().unwrap_or_default();
+            let at = format!("{at}.{name}");
+            match name {
+                "uri" => uri = self.text(&at, value),
+                "headers" => request.headers = self.headers(&at, value),
+                _ => self.unknown(&at, key),
             }
-        };
-        match (self.fetch)(&Request::plain(&uri)) {
-            Ok(Some(data)) => return Some(data),
-            Ok(None) => self.note(at, node.pos, "is not looked at here: the node reads it when it boots"),
-            Err(what) => self.error(at, node.pos, what),
         }
-        None
+        let own = item.get("content").is_some_and(|content| !content.is_null());
+        let Some(uri) = uri else {
+            if !own {
+                self.error(&format!("{at}.uri"), node.pos, "missing: where the content comes from");
+            }
+            return Source::None;
+        };
+        let shown = display_url(&uri);
+        request.url = Secret::from(uri.as_str());
+        let fetched = (self.fetch)(&request).and_then(|data| {
+            self.fetched += data.as_ref().map_or(0, Vec::len);
+            let over = || format!("all that is fetched is more than {} MiB", MAX_DECODED >> 20);
+            if self.fetched > MAX_DECODED { Err(over()) } else { Ok(data) }
+        });
+        match fetched {
+            Ok(Some(data)) => return Source::Brought(data),
+            Ok(None) => {
+                let what = format!("{shown} is not looked at here: the node reads it when it boots");
+                self.note(at, node.pos, &what);
+                return Source::Later;
+            }
+            Err(what) if own => {
+                self.warn(at, node.pos, format!("{shown}: {what}; the entry's own content is written"));
+            }
+            Err(what) => {
+                self.error(at, node.pos, format!("{shown}: {what}"));
+                self.hint("`content` beside `source` is written where that can't be had");
+                return Source::Later;
+            }
+        }
+        Source::None
+    }
+
+    /// Headers of a request: a mapping of names to values.
+    fn headers(&mut self, at: &str, node: &Node) -> Vec<(String, Secret)> {
+        let mut headers = Vec::new();
+        if !node.is_map() && !node.is_null() {
+            self.takes(at, node, "a mapping");
+        }
+        for (key, value) in node.entries() {
+            let name = key.text().unwrap_or_default();
+            let at = format!("{at}.{name}");
+            let Some(text) = self.text(&at, value) else { continue };
+            match check_header(name, &text) {
+                Ok(()) => headers.push((name.to_owned(), Secret::from(text.as_str()))),
+                Err(what) => self.error(&at, value.pos, what),
+            }
+        }
+        headers
     }
 
     /// Octal digits, quoted or not. cloud-init takes an unquoted `644` as decimal and makes 01204 of it; nobody means

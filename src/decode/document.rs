@@ -532,7 +532,7 @@ fn file_name(name: &str) -> Option<String> {
 }
 
 /// A URL without what may be secret in it: who asks, and a signed query.
-fn display_url(url: &str) -> String {
+pub(super) fn display_url(url: &str) -> String {
     let shown = url.split(['?', '#']).next().unwrap_or_default();
     let shown = match shown.split_once("://") {
         Some((scheme, rest)) => {

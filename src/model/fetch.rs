@@ -31,6 +31,21 @@ impl Request {
     }
 }
 
+/// Checks a header: its name is a token, its value ends with its line
+/// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-5.1)).
+///
+/// # Errors
+/// Says which of them is none.
+pub fn check_header(name: &str, value: &str) -> Result<(), &'static str> {
+    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    match () {
+        () if name.is_empty() => Err("missing: a header needs a name"),
+        () if !name.chars().all(token) => Err("is no name of a header"),
+        () if value.contains(['\r', '\n', '\0']) => Err("a header's value holds a line break"),
+        () => Ok(()),
+    }
+}
+
 /// How to fetch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FetchOptions {

@@ -9,7 +9,7 @@ use super::Reader;
 use super::schema::VERSIONS;
 use crate::decode::envelope::{self, MAX_DECODED};
 use crate::decode::yaml::{Node, base64_error};
-use crate::model::fetch::Request;
+use crate::model::fetch::{Request, check_header};
 use crate::model::finding::Finding;
 use crate::model::secret::Secret;
 
@@ -173,17 +173,13 @@ impl Reader<'_, '_, '_> {
             let at = format!("{at}[{i}]");
             let name = header.get("name").and_then(Node::text).unwrap_or_default();
             let value = header.get("value").and_then(Node::text).unwrap_or_default();
-            // RFC 9110 section 5.6.2: a token; a value ends with its line.
-            let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-            let what = match () {
-                () if !scheme.starts_with("http") => "headers are for http: and https: only",
-                () if name.is_empty() => "missing: a header needs a name",
-                () if !name.chars().all(token) => "is no name of a header",
-                () if value.contains(['\r', '\n', '\0']) => "a header's value holds a line break",
-                () if headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name)) => {
+            let what = match check_header(name, value) {
+                _ if !scheme.starts_with("http") => "headers are for http: and https: only",
+                Err(what) => what,
+                Ok(()) if headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name)) => {
                     "this header is there already"
                 }
-                () => {
+                Ok(()) => {
                     // Without a value it takes back what a config below would set.
                     if header.get("value").is_some() {
                         headers.push((name.to_owned(), Secret::from(value)));
