@@ -168,7 +168,7 @@ impl Accounts {
             if user.password_hash.is_some() {
                 self.put_shadow(user);
             }
-            return Ok(());
+            return self.join(user);
         }
         if self.passwd.find(name).is_none() {
             match self.vendor_passwd.find(name).cloned() {
@@ -179,6 +179,14 @@ impl Accounts {
         } else if user.modify {
             self.modify(user)?;
         }
+        self.join(user)?;
+        self.put_shadow(user);
+        Ok(())
+    }
+
+    /// Makes a user a member of its further groups.
+    fn join(&mut self, user: &UserSpec) -> Result<()> {
+        let name = &user.name;
         for group in &user.groups {
             self.put_group(group, user.system)?;
             if let Some(line) = self.group.find_mut(group) {
@@ -189,7 +197,6 @@ impl Accounts {
                 }
             }
         }
-        self.put_shadow(user);
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! Where cloud-init loses data in silence (an unknown encoding is written raw, an unknown owner ends the list), this is
 //! an error; where YAML 1.1 trips the user (`permissions: 644`), the user's meaning is taken.
 
+mod coreos;
 mod disks;
 mod system;
 
@@ -11,7 +12,7 @@ use super::Decoded;
 use super::document::{Fetch, display_url};
 use super::envelope::{Encoding, MAX_DECODED};
 use super::yaml::{Kind, Node, Value};
-use crate::model::config::{Existing, FileSpec, Inactive, NodeConfig, Ntp, Owner, UserSpec};
+use crate::model::config::{Existing, FileSpec, GroupSpec, Inactive, NodeConfig, Ntp, Owner, UserSpec};
 use crate::model::fetch::{Request, check_header};
 use crate::model::finding::{Finding, Pos};
 use crate::model::secret::Secret;
@@ -45,12 +46,14 @@ const KEYS: &[(&str, Key)] = &[
     ("ca_certs", Key::Read(|r, n| r.ca_certs(n))),
     ("chef", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
     ("chpasswd", Key::Beside),
+    ("coreos", Key::Read(|r, n| r.coreos(n))),
     ("disable_root", Key::Beside),
     ("disk_setup", Key::Read(|r, n| r.disk_setup(n))),
     ("fan", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
     ("final_message", Key::Read(|r, n| r.final_message(n))),
     ("fqdn", Key::Beside),
     ("fs_setup", Key::Read(|r, n| r.fs_setup(n))),
+    ("groups", Key::Beside),
     ("growpart", Key::Done("Flatcar grows its root filesystem itself")),
     ("hostname", Key::Beside),
     ("landscape", Key::Packages("bake what the packages hold into the image, or ship it as a sysext")),
@@ -167,6 +170,7 @@ impl Reader<'_> {
         self.hostname(root);
         self.ssh_authorized_keys(root);
         self.passwords(root);
+        self.groups(root);
         self.resolv_conf(root);
         self.mounts(root);
     }
@@ -552,17 +556,72 @@ impl Reader<'_> {
         }
     }
 
+    /// `groups`: names, or names with their members, who may be users of this config too.
+    fn groups(&mut self, root: &Node) {
+        let Some(node) = root.get("groups").filter(|n| !n.is_null()) else { return };
+        let mut groups: Vec<(String, &Node, Option<&Node>)> = Vec::new();
+        let at = |i: usize| format!("groups[{i}]");
+        match &node.value {
+            Value::List(items) => {
+                for (i, item) in items.iter().enumerate() {
+                    match item.is_map() {
+                        true => groups.extend(item.entries().map(|(name, members)| (at(i), name, Some(members)))),
+                        false => groups.push((at(i), item, None)),
+                    }
+                }
+            }
+            Value::Map(_) => {
+                groups.extend(node.entries().map(|(name, members)| ("groups".to_owned(), name, Some(members))));
+            }
+            Value::Scalar(_) => {
+                for (i, name) in self.words("groups", node, Some(',')).into_iter().enumerate() {
+                    self.group(&at(i), node.pos, &name);
+                }
+            }
+        }
+        for (place, name, members) in groups {
+            let Some(group) = self.text(&place, name) else { continue };
+            self.group(&place, name.pos, &group);
+            let at = format!("{place}.{group}");
+            for member in members.map(|m| self.words(&at, m, Some(','))).unwrap_or_default() {
+                match self.config.users.iter_mut().find(|u| u.name == member) {
+                    Some(user) if user.groups.contains(&group) => {}
+                    Some(user) => user.groups.push(group.clone()),
+                    // Somebody who is on the machine already, or an error once that is known.
+                    None => self.config.users.push(UserSpec {
+                        place: at.clone(),
+                        name: member,
+                        existing: true,
+                        groups: vec![group.clone()],
+                        ..UserSpec::default()
+                    }),
+                }
+            }
+        }
+    }
+
+    fn group(&mut self, place: &str, pos: Pos, name: &str) {
+        if self.account(place, pos, name) && self.config.groups.iter().all(|g| g.name != name) {
+            let spec = GroupSpec { place: place.to_owned(), name: name.to_owned(), ..GroupSpec::default() };
+            self.config.groups.push(spec);
+        }
+    }
+
     fn login(&mut self, at: &str, node: &Node) -> Option<String> {
         let name = self.word(at, node)?;
+        self.account(at, node.pos, &name).then_some(name)
+    }
+
+    fn account(&mut self, at: &str, pos: Pos, name: &str) -> bool {
         // shadow-utils' rule, with the capitals and dots that its --badname allows and directories bring.
-        let ok = name.len() <= 32
+        let ok = (1..=32).contains(&name.len())
             && !name.starts_with(['-', '.'])
             && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
         if !ok {
-            self.error(at, node.pos, "is no name for an account");
+            self.error(at, pos, "is no name for an account");
             self.hint("letters, digits, `_`, `-` and `.`, at most 32");
         }
-        ok.then_some(name)
+        ok
     }
 
     fn user(&mut self, place: &str, item: &Node) -> Option<UserSpec> {

@@ -15,6 +15,7 @@ mod mixed;
 pub mod network;
 pub mod ovf;
 pub mod prepare;
+mod unit;
 pub mod yaml;
 
 use crate::model::config::{NodeConfig, Script};

@@ -2,6 +2,7 @@
 //! `systemd.units`, and `networkd.units` of 2.x.
 
 use super::{Reader, flag, text};
+use crate::decode::unit;
 use crate::decode::yaml::Node;
 use crate::model::config::{Existing, FileSpec, Owner, UnitSpec};
 use crate::model::secret::Secret;
@@ -9,22 +10,6 @@ use crate::model::secret::Secret;
 /// Where units go that win over those of `/usr`, and networkd's files.
 const UNIT_DIR: &str = "/etc/systemd/system";
 const NETWORKD_DIR: &str = "/etc/systemd/network";
-
-/// Kinds of units ([systemd.unit(5)](https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html)).
-const KINDS: &[&str] = &[
-    "automount",
-    "device",
-    "mount",
-    "path",
-    "scope",
-    "service",
-    "slice",
-    "snapshot",
-    "socket",
-    "swap",
-    "target",
-    "timer",
-];
 
 /// Kinds of networkd's files.
 const NETWORKD_KINDS: &[&str] = &["link", "netdev", "network"];
@@ -36,13 +21,12 @@ impl Reader<'_, '_, '_> {
             let place = format!("{section}.units[{i}]");
             let name = text(node, "name").unwrap_or_default();
             let pos = node.get("name").map_or(node.pos, |n| n.pos);
-            let kinds = if networkd { NETWORKD_KINDS } else { KINDS };
-            let kind = name.rsplit_once('.').map_or("", |(_, kind)| kind);
+            let kinds = if networkd { NETWORKD_KINDS } else { unit::KINDS };
             if name.is_empty() {
                 self.error(&format!("{place}.name"), node.pos, "missing");
                 continue;
             }
-            if !kinds.contains(&kind) || !is_file_name(name) || name.len() == kind.len() + 1 {
+            if !unit::is_name(name, kinds) {
                 self.error(&format!("{place}.name"), pos, "is no name for a unit")
                     .hint(format!("it ends with one of .{}", kinds.join(", .")));
                 continue;
@@ -78,10 +62,9 @@ impl Reader<'_, '_, '_> {
                 self.warn(&format!("{place}.contents"), pos, "no effect: the unit is masked");
                 unit.contents = None;
             }
-            let installs = |text: &str| text.lines().any(|l| l.trim() == "[Install]");
             let dropins = node.get("dropins").and_then(Node::list).unwrap_or_default();
-            let by_dropin = dropins.iter().filter_map(|d| text(d, "contents")).any(installs);
-            if unit.enabled == Some(true) && !installs(contents) && !by_dropin {
+            let by_dropin = dropins.iter().filter_map(|d| text(d, "contents")).any(unit::installs);
+            if unit.enabled == Some(true) && !unit::installs(contents) && !by_dropin {
                 self.warn(&format!("{place}.enabled"), pos, "no effect: the unit has no [Install] section")
                     .hint("[Install] with WantedBy=multi-user.target");
             }
@@ -90,7 +73,7 @@ impl Reader<'_, '_, '_> {
             let at = format!("{place}.dropins[{i}]");
             let name = text(dropin, "name").unwrap_or_default();
             let pos = dropin.get("name").map_or(dropin.pos, |n| n.pos);
-            if !name.ends_with(".conf") || name.len() == 5 || !is_file_name(name) {
+            if !unit::is_dropin(name) {
                 self.error(&format!("{at}.name"), pos, "is no name for a drop-in").hint("it ends with .conf");
             } else if unit.dropins.iter().any(|(n, _)| n == name) && self.v3() {
                 self.error(&format!("{at}.name"), pos, "is there twice").hint("make one entry of both");
@@ -104,32 +87,9 @@ impl Reader<'_, '_, '_> {
         unit
     }
 
-    /// systemd skips a line that it can't read; a unit with such a line is not the one that was meant.
     fn unit_text(&mut self, place: &str, pos: crate::model::finding::Pos, contents: &str) {
-        let (mut section, mut continued) = (false, false);
-        for (n, line) in contents.lines().enumerate() {
-            let line = line.trim();
-            let comment = line.is_empty() || line.starts_with(['#', ';']);
-            let what = match line {
-                _ if comment => continue,
-                _ if continued => None,
-                _ if line.starts_with('[') && line.ends_with(']') => {
-                    section = true;
-                    None
-                }
-                _ if line.starts_with('[') => Some("a section's name has no closing bracket"),
-                _ if !section => Some("stands above the first [Section]"),
-                _ if !line.contains('=') => Some("is neither Key=Value nor a comment"),
-                _ => None,
-            };
-            continued = line.ends_with('\\');
-            if let Some(what) = what {
-                self.error(place, pos, format!("line {} of the unit {what}", n + 1));
-                return;
-            }
-        }
-        if contents.contains('\0') {
-            self.error(place, pos, "holds a zero byte");
+        if let Some(what) = unit::problem(contents) {
+            self.error(place, pos, what);
         }
     }
 
@@ -190,13 +150,4 @@ impl Reader<'_, '_, '_> {
                 .hint("write the unit in one of the two places");
         }
     }
-}
-
-/// A name that stays in its directory.
-fn is_file_name(name: &str) -> bool {
-    name.len() <= 255
-        && !name.contains('/')
-        && !name.contains(char::is_control)
-        && name != "."
-        && name != ".."
 }

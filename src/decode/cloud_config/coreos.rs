@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `coreos.units`, as Flatcar's own
+//! [coreos-cloudinit](https://github.com/flatcar/coreos-cloudinit/blob/flatcar-master/Documentation/cloud-config.md) reads
+//! them: operators of Flatcar bring units this way.
+//!
+//! coreos-cloudinit runs at every boot and obeys its `command` each time. Here a unit that is to be started is enabled,
+//! which comes to the same.
+
+use super::Reader;
+use crate::decode::unit;
+use crate::decode::yaml::Node;
+use crate::model::config::UnitSpec;
+use crate::model::finding::Pos;
+use crate::model::secret::Secret;
+
+/// What enables a unit that says nothing of it, and is to be started.
+const STARTED: (&str, &str) = ("10-footplate-start.conf", "[Install]\nWantedBy=multi-user.target\n");
+
+/// The unit that the bootstrap's commands become.
+const KUBEADM: &str = "kubeadm.service";
+
+/// Other keys below `coreos`, and what does their work today.
+const OTHERS: &[(&str, &str)] = &[
+    ("etcd", "run etcd as a container, or by kubeadm"),
+    ("etcd2", "run etcd as a container, or by kubeadm"),
+    ("flannel", "the cluster brings its network as a DaemonSet"),
+    ("fleet", "fleet is gone: write units"),
+    ("locksmith", "write /etc/flatcar/update.conf with write_files"),
+    ("oem", "the image knows its platform"),
+    ("update", "write /etc/flatcar/update.conf with write_files: GROUP=…, SERVER=…, REBOOT_STRATEGY=…"),
+];
+
+impl Reader<'_> {
+    pub(super) fn coreos(&mut self, node: &Node) {
+        if !node.is_map() {
+            return self.takes("coreos", node, "a mapping");
+        }
+        for (key, value) in node.entries() {
+            let name = key.text().unwrap_or_default();
+            let at = format!("coreos.{name}");
+            match OTHERS.iter().find(|(n, _)| *n == name) {
+                _ if value.is_null() => {}
+                _ if name == "units" => {
+                    for (i, item) in self.list(&at, value).iter().enumerate() {
+                        self.unit(&format!("{at}[{i}]"), item);
+                    }
+                }
+                Some((_, instead)) => {
+                    self.warn(&at, key.pos, "no effect");
+                    self.hint(*instead);
+                }
+                None => self.unknown(&at, key),
+            }
+        }
+    }
+
+    fn unit(&mut self, place: &str, item: &Node) {
+        if !item.is_map() {
+            return self.takes(place, item, "a mapping");
+        }
+        let mut unit = UnitSpec { place: place.to_owned(), ..UnitSpec::default() };
+        let (mut command, mut enable) = (None, None);
+        for (key, value) in item.entries() {
+            let name = key.text().unwrap_or_default();
+            let at = format!("{place}.{name}");
+            match name {
+                "name" => unit.name = self.text(&at, value).unwrap_or_default(),
+                "content" => unit.contents = self.unit_text(&at, value),
+                "drop-ins" | "drop_ins" => self.dropins(&at, value, &mut unit),
+                "command" => command = self.text(&at, value).map(|word| (word, value.pos)),
+                "enable" => enable = self.bool(&at, value),
+                "mask" => unit.mask = self.bool(&at, value).filter(|mask| *mask),
+                "runtime" if self.bool(&at, value) == Some(true) => {
+                    self.note(&at, key.pos, "no effect: the unit stays over a reboot");
+                }
+                "runtime" => {}
+                _ => self.unknown(&at, key),
+            }
+        }
+        let pos = item.get("name").map_or(item.pos, |n| n.pos);
+        if !unit::is_name(&unit.name, unit::KINDS) {
+            self.error(&format!("{place}.name"), pos, "is no name for a unit");
+            return self.hint(format!("it ends with one of .{}", unit::KINDS.join(", .")));
+        }
+        if self.config.units.iter().any(|u| u.name == unit.name) {
+            self.error(&format!("{place}.name"), pos, "is there twice");
+            return self.hint("make one entry of both");
+        }
+        if unit.name == KUBEADM && unit.contents.is_some() {
+            self.error(&format!("{place}.content"), pos, "this unit runs the bootstrap and is written by footplate");
+            return self.hint("say it in runcmd, or as a drop-in of the unit");
+        }
+        let install = |unit: &UnitSpec| {
+            let texts = unit.contents.iter().chain(unit.dropins.iter().map(|(_, text)| text));
+            texts.into_iter().any(|text| unit::installs(&String::from_utf8_lossy(text.expose())))
+        };
+        unit.enabled = enable.filter(|enable| *enable);
+        if unit.enabled.is_some() && unit.contents.is_some() && !install(&unit) {
+            self.warn(&format!("{place}.enable"), pos, "no effect: the unit has no [Install] section");
+            self.hint("[Install] with WantedBy=multi-user.target, or `command: start`");
+        }
+        if let Some((word, pos)) = command {
+            self.command(&format!("{place}.command"), pos, &word, install(&unit), &mut unit);
+        }
+        self.config.units.push(unit);
+    }
+
+    fn command(&mut self, at: &str, pos: Pos, word: &str, installed: bool, unit: &mut UnitSpec) {
+        match word {
+            _ if unit.mask == Some(true) && word != "stop" => {
+                self.error(at, pos, "the unit is masked, and can't be started");
+            }
+            "start" | "restart" | "reload-or-restart" => {
+                unit.enabled = Some(true);
+                if !installed {
+                    let (name, text) = STARTED;
+                    unit.dropins.push((name.to_owned(), Secret::from(text)));
+                }
+            }
+            // At every boot, before it does anything: nothing else keeps it from that than the mask.
+            "stop" => {
+                unit.mask = Some(true);
+                if unit.contents.take().is_some() {
+                    self.warn(at, pos, "the unit is masked: its content has no effect");
+                }
+            }
+            // Units whose files change and that run already are restarted in any case.
+            "reload" | "try-restart" | "reload-or-try-restart" => {}
+            _ => {
+                self.error(at, pos, "is no command");
+                self.hint("start, stop, restart, reload, try-restart, reload-or-restart, reload-or-try-restart");
+            }
+        }
+    }
+
+    fn dropins(&mut self, at: &str, node: &Node, unit: &mut UnitSpec) {
+        for (i, item) in self.list(at, node).iter().enumerate() {
+            let at = format!("{at}[{i}]");
+            let name = item.get("name").and_then(Node::text).unwrap_or_default();
+            let text = item.get("content").and_then(|n| self.unit_text(&format!("{at}.content"), n));
+            if !unit::is_dropin(name) || unit.dropins.iter().any(|(have, _)| have == name) {
+                self.error(&format!("{at}.name"), item.pos, "is no name for a drop-in, or is there twice");
+                self.hint("it ends with .conf");
+            } else if let Some(text) = text {
+                unit.dropins.push((name.to_owned(), text));
+            }
+        }
+    }
+
+    fn unit_text(&mut self, at: &str, node: &Node) -> Option<Secret> {
+        let text = self.text(at, node)?;
+        if let Some(what) = unit::problem(&text) {
+            self.error(at, node.pos, what);
+        }
+        Some(Secret::from(text.as_str()))
+    }
+}
