@@ -565,13 +565,16 @@ impl Reader<'_> {
             Value::List(items) => {
                 for (i, item) in items.iter().enumerate() {
                     match item.is_map() {
-                        true => groups.extend(item.entries().map(|(name, members)| (at(i), name, Some(members)))),
+                        true => {
+                            groups.extend(item.entries().map(|(name, members)| (at(i), name, Some(members))))
+                        }
                         false => groups.push((at(i), item, None)),
                     }
                 }
             }
             Value::Map(_) => {
-                groups.extend(node.entries().map(|(name, members)| ("groups".to_owned(), name, Some(members))));
+                groups
+                    .extend(node.entries().map(|(name, members)| ("groups".to_owned(), name, Some(members))));
             }
             Value::Scalar(_) => {
                 for (i, name) in self.words("groups", node, Some(',')).into_iter().enumerate() {

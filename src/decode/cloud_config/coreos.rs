@@ -87,7 +87,11 @@ impl Reader<'_> {
             return self.hint("make one entry of both");
         }
         if unit.name == KUBEADM && unit.contents.is_some() {
-            self.error(&format!("{place}.content"), pos, "this unit runs the bootstrap and is written by footplate");
+            self.error(
+                &format!("{place}.content"),
+                pos,
+                "this unit runs the bootstrap and is written by footplate",
+            );
             return self.hint("say it in runcmd, or as a drop-in of the unit");
         }
         let install = |unit: &UnitSpec| {
@@ -128,7 +132,9 @@ impl Reader<'_> {
             "reload" | "try-restart" | "reload-or-try-restart" => {}
             _ => {
                 self.error(at, pos, "is no command");
-                self.hint("start, stop, restart, reload, try-restart, reload-or-restart, reload-or-try-restart");
+                self.hint(
+                    "start, stop, restart, reload, try-restart, reload-or-restart, reload-or-try-restart",
+                );
             }
         }
     }
