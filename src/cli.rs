@@ -298,6 +298,40 @@ pub enum BakeWhat {
         after_help = "Exit codes: 64 usage; 65 no checksum in what came; 74 could not write; 75 could not fetch."
     )]
     Lock(BakeLock),
+    /// Make a system extension image: footplate, and what a lock names, for stock Flatcar
+    #[command(
+        long_about = "Makes an image for systemd-sysext with footplate, its units and, with --lock, Kubernetes. It fits any \
+        release of Flatcar. Link it from /etc/extensions; in the name of the file, what stands before the first dash is the \
+        extension's name. Two images of one lock are equal byte for byte. mksquashfs or mkfs.erofs writes it.",
+        after_help = "Exit codes: 64 usage; 65 does not verify; 74 could not be made; 75 could not fetch."
+    )]
+    Sysext(BakeSysext),
+}
+
+/// Arguments of `bake sysext`.
+#[derive(Debug, Args)]
+pub struct BakeSysext {
+    /// The image, as footplate.raw
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// A lock file with what comes beside footplate
+    #[arg(long, value_name = "FILE")]
+    pub lock: Option<PathBuf>,
+    /// A directory or an address with the artifacts, each by the last part of its URL
+    #[arg(long, value_name = "DIR-OR-URL", requires = "lock")]
+    pub from: Option<String>,
+    /// Which user-data its machines get
+    #[arg(long, value_enum, default_value_t)]
+    pub userdata: Flavour,
+    /// The image's file system
+    #[arg(long, default_value = "squashfs", value_parser = ["squashfs", "erofs"])]
+    pub filesystem: String,
+    /// How many artifacts come at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub jobs: u8,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
 }
 
 /// Arguments of `bake lock`.

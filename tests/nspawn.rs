@@ -105,6 +105,18 @@ impl Drop for Node {
 impl Node {
     /// A node with footplate and its units, a seed with these commands, and a kubeadm.
     fn new(name: &str, runcmd: &str, kubeadm: &str) -> Self {
+        let node = Self::bare(name, runcmd, "/opt/bin/footplate");
+        node.program("/opt/bin/kubeadm", kubeadm);
+        fs::copy(FOOTPLATE, node.root.path("/opt/bin/footplate")).unwrap();
+        let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("units/.");
+        Ran::of(Command::new("cp").arg("-r").arg(units).arg(node.root.path("/etc/systemd/system")))
+            .ended(0, &[]);
+        node.systemctl(&["enable", "footplate.service", "footplate-network.service"]);
+        node
+    }
+
+    /// A node with such a seed, without footplate, which will be at this path.
+    fn bare(name: &str, runcmd: &str, footplate: &str) -> Self {
         let (base, dir) = (&*BASE, fresh(name));
         let mut node = Self {
             root: Scratch { dir: dir.join("root") },
@@ -130,19 +142,12 @@ impl Node {
         );
         root.put("/seed/user-data", data).put("/seed/meta-data", META_DATA);
         root.put("/etc/systemd/system/check.service", CHECK_UNIT);
-        for (path, text) in [("/opt/test/check", CHECK), ("/opt/bin/kubeadm", kubeadm)] {
-            node.program(path, text);
-        }
-        fs::copy(FOOTPLATE, root.path("/opt/bin/footplate")).unwrap();
-        let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("units/.");
-        Ran::of(Command::new("cp").arg("-r").arg(units).arg(root.path("/etc/systemd/system"))).ended(0, &[]);
+        node.program("/opt/test/check", CHECK);
         // The units as they are; only the source is this test's.
         for (unit, command) in [("footplate", "provision"), ("footplate-network", "network")] {
-            let seed =
-                format!("[Service]\nExecStart=\nExecStart=/opt/bin/footplate {command} --seed /seed\n");
+            let seed = format!("[Service]\nExecStart=\nExecStart={footplate} {command} --seed /seed\n");
             root.put(&format!("/etc/systemd/system/{unit}.service.d/seed.conf"), seed);
         }
-        node.systemctl(&["enable", "footplate.service", "footplate-network.service"]);
         node.systemctl(&["add-wants", "multi-user.target", "check.service"]);
         node.systemctl(&["set-default", "multi-user.target"]);
         node
@@ -481,4 +486,70 @@ fn a_power_cut_after_kubeadms_success_does_not_join_twice() {
     node.stands(0, "done");
     assert!(node.has_sentinel());
     assert_eq!(node.lines("/var/lib/kubeadm-runs"), 1);
+}
+
+/// What Flatcar does before 4628 once extensions are laid over `/usr`, which is after PID 1 has read its units.
+const ENSURE_SYSEXT: &str = "[Unit]
+DefaultDependencies=no
+BindsTo=systemd-sysext.service
+After=systemd-sysext.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/systemctl daemon-reload
+ExecStart=/bin/systemctl restart --no-block sockets.target timers.target multi-user.target
+[Install]
+WantedBy=sysinit.target
+";
+
+#[test]
+fn an_extension_that_comes_late_bootstraps_the_node() {
+    needs("mksquashfs", "squashfs-tools");
+    let node = Node::bare("extension", JOIN, "/usr/bin/footplate");
+    let dir = fresh("extension-image");
+    fs::write(dir.join("kubeadm"), SUCCESS).unwrap();
+    let digest = Ran::of(Command::new("sha256sum").arg(dir.join("kubeadm"))).out[..64].to_owned();
+    let lock = serde_json::json!({"version": 1, "arch": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
+    "artifacts": [{
+        "name": "kubeadm", "version": "v1.34.1", "url": "https://artifacts.invalid/kubeadm", "sha256": digest,
+        "install": [{"from": "", "to": "/opt/bin/kubeadm", "mode": "0755"}],
+    }]});
+    fs::write(dir.join("lock.json"), lock.to_string()).unwrap();
+    let path = |name: &str| dir.join(name).display().to_string();
+    let made = [
+        "bake",
+        "sysext",
+        "--lock",
+        &path("lock.json"),
+        "--from",
+        &path(""),
+        "--output",
+        &path("footplate.raw"),
+    ];
+    scratch::footplate(&made).ended(0, &[]);
+    // Not every machine that runs this has loop devices to spare for a container, so its tree is what is laid over.
+    let extension = node.root.path("/var/lib/extensions/footplate");
+    fs::create_dir_all(extension.parent().unwrap()).unwrap();
+    Ran::of(Command::new("unsquashfs").arg("-d").arg(extension).arg(path("footplate.raw"))).ended(0, &[]);
+    node.root.put("/etc/systemd/system/ensure-sysext.service", ENSURE_SYSEXT);
+    // footplate.service is not known yet when the check is queued.
+    let wait = "[Unit]\nAfter=ensure-sysext.service\n[Service]\nExecStartPre=timeout 60 sh -c 'until systemctl -q is-active \
+                footplate.service; do sleep 0.1; done'\n";
+    node.root.put("/etc/systemd/system/check.service.d/wait.conf", wait);
+    node.systemctl(&["enable", "systemd-sysext.service", "ensure-sysext.service"]);
+    node.boot();
+    node.stands(0, "done");
+    let journal = node.out("journal");
+    assert_eq!((node.out("failed").as_str(), node.lines("/var/lib/kubeadm-runs")), ("", 1), "{journal}");
+    assert!(node.has_sentinel());
+    // Late: the hostname came all the same.
+    assert_eq!(node.out("hostname"), "node-1\n", "{journal}");
+    assert!(!journal.contains("ordering cycle"), "{journal}");
+    node.is_clean();
+
+    // The next boot finds its stamp; nothing of the extension is on the node's disk but links.
+    node.boot();
+    node.stands(0, "done");
+    assert_eq!(node.lines("/var/lib/kubeadm-runs"), 1);
+    assert!(fs::read_link(node.root.path("/opt/bin/kubeadm")).unwrap().ends_with("opt/bin/kubeadm"));
 }

@@ -2,7 +2,8 @@
 //! Builds images: Kubernetes' programs from a lock file, the rest of a node, and the checks that both are as they shall be.
 //!
 //! [`lock`] says what an image holds, [`store`] brings it in and keeps it, [`node`] is the rest, [`conflicts`] what can't stand
-//! beside it, [`verify`] tells whether all is there, [`seal`] makes the image one that has not booted.
+//! beside it, [`verify`] tells whether all is there, [`seal`] makes the image one that has not booted. [`sysext`] is the same as an
+//! extension of a stock image.
 
 pub mod conflicts;
 pub mod lock;
@@ -11,6 +12,7 @@ pub mod progress;
 pub mod published;
 pub mod seal;
 pub mod store;
+pub mod sysext;
 pub mod tar;
 pub mod verify;
 

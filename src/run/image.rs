@@ -11,6 +11,7 @@ use crate::bake::conflicts::Kind;
 use crate::bake::lock::Lock;
 use crate::bake::node::Userdata;
 use crate::bake::progress::Progress;
+use crate::bake::sysext::Filesystem;
 use crate::bake::{self, Order};
 use crate::cli::{self, BakeWhat, Flavour, Format};
 use crate::error::{Failure, In as _, Stage};
@@ -41,10 +42,19 @@ pub(super) fn lay_out(recorder: &mut Recorder<'_>, root: &Root) -> Result<(), Fa
     Ok(())
 }
 
+fn userdata(flavour: Flavour) -> Userdata {
+    match flavour {
+        Flavour::CloudConfig => Userdata::CloudConfig,
+        Flavour::Ignition => Userdata::Ignition,
+    }
+}
+
 /// `bake`
 pub(super) fn bake(args: &cli::Bake) -> Result<u8, Failure> {
-    if let Some(BakeWhat::Lock(args)) = &args.what {
-        return write_lock(args);
+    match &args.what {
+        Some(BakeWhat::Lock(args)) => return write_lock(args),
+        Some(BakeWhat::Sysext(args)) => return sysext(args),
+        None => {}
     }
     let required =
         |path: &Option<PathBuf>| path.clone().context("--lock and --root are required").stage(Stage::Usage);
@@ -55,10 +65,7 @@ pub(super) fn bake(args: &cli::Bake) -> Result<u8, Failure> {
         bytes: &bytes,
         origin: bake::origin(args.from.as_deref()),
         jobs: args.jobs.into(),
-        userdata: match args.userdata {
-            Flavour::CloudConfig => Userdata::CloudConfig,
-            Flavour::Ignition => Userdata::Ignition,
-        },
+        userdata: userdata(args.userdata),
         containerd_config: args.containerd_config,
         pause_image: args.pause_image.clone(),
         allow: Kind::ALL
@@ -108,6 +115,39 @@ fn write_lock(args: &cli::BakeLock) -> Result<u8, Failure> {
     match &args.output {
         Some(path) => live::output(path, text.as_bytes()).stage(Stage::Install)?,
         None => print(&text),
+    }
+    Ok(0)
+}
+
+/// `bake sysext`
+fn sysext(args: &cli::BakeSysext) -> Result<u8, Failure> {
+    let lock = match &args.lock {
+        Some(path) => read_lock(path)?.0,
+        None => bake::sysext::alone(),
+    };
+    let order = bake::sysext::Order {
+        lock: &lock,
+        origin: bake::origin(args.from.as_deref()),
+        jobs: args.jobs.into(),
+        userdata: userdata(args.userdata),
+        filesystem: if args.filesystem == "erofs" { Filesystem::Erofs } else { Filesystem::Squashfs },
+        output: &args.output,
+    };
+    let made = bake::sysext::make(&order, &Progress::new(Console::stderr()))?;
+    match args.format {
+        Format::Json => print_json(&json!(made)),
+        Format::Text => {
+            for note in &made.notes {
+                print(&format!("note: {note}\n"));
+            }
+            print(&format!(
+                "{}: the extension {}, {}, sha256 {}\n",
+                made.image,
+                made.name,
+                bake::progress::bytes(made.size),
+                made.sha256
+            ));
+        }
     }
     Ok(0)
 }

@@ -96,7 +96,8 @@ fn a_conflict_is_refused_and_reported_until_it_is_allowed() {
         image.publish_node("v1.34.1");
         plant(&image);
         let before = image.tree();
-        let refused = image.bake(&[]).ended(74, &[says, &format!("or --allow {kind}")]);
+        let refused = image.bake(&[]);
+        refused.ended(74, &[says, &format!("or --allow {kind}")]);
         assert_eq!(refused.err.matches("--allow").count(), 1, "only this one: {}", refused.err);
         let in_use = |tree: &str| {
             tree.lines()
@@ -184,7 +185,7 @@ fn files_of_others_are_not_replaced_unasked() {
         "/oem/config.ign",
         "oem-cloudinit",
     ];
-    let ran = ran.ended(74, &paths);
+    ran.ended(74, &paths);
     assert_eq!(ran.err.matches("--allow foreign").count(), paths.len(), "{}", ran.err);
     assert_eq!(fs::read_to_string(image.path("/opt/bin/kubeadm")).unwrap(), "another kubeadm");
     image.bake(&["--allow", "foreign"]).ended(0, &[]);

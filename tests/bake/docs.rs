@@ -4,7 +4,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::image::{Image, footplate};
+use crate::image::Image;
+use crate::scratch::footplate;
 
 #[test]
 fn the_documented_commands_make_an_image() {

@@ -3,7 +3,8 @@
 
 use std::fs;
 
-use crate::image::{Image, Ran, footplate};
+use crate::image::Image;
+use crate::scratch::{Ran, footplate};
 
 const USER_DATA: &str =
     "#cloud-config\nruncmd:\n- kubeadm join --config /run/kubeadm/kubeadm-join-config.yaml\n";

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::image::{FOOTPLATE, Image, Ran, command};
+use crate::image::Image;
+use crate::scratch::{FOOTPLATE, Ran, command};
 use crate::server::{Answer, Asked, Server};
 
 /// Bytes that don't repeat, the same in each run.
@@ -261,7 +262,7 @@ fn a_full_disk_leaves_what_was_there() {
             .output()
             .unwrap()
             .into();
-        let ran = ran.ended(74, &["tool 1", "No space left on device"]);
+        ran.ended(74, &["tool 1", "No space left on device"]);
         assert!(!ran.out.contains("tool-"), "a part keeps the disk full: {}", ran.out);
     }
 }
@@ -279,7 +280,7 @@ fn a_terminal_sees_bytes_rate_and_time_left() {
         .output()
         .unwrap()
         .into();
-    let ran = ran.ended(0, &[]);
+    ran.ended(0, &[]);
     let drawn: Vec<&str> = ran.out.split("\r\x1b[K").filter(|l| l.contains(" of 200.0 kB, ")).collect();
     assert!(drawn.len() > 2, "{}", ran.out.escape_debug());
     assert!(drawn.iter().all(|l| l.contains("B/s, ") && l.ends_with(" left")), "{drawn:?}");

@@ -3,69 +3,12 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256, Sha512};
 
-/// The program.
-pub const FOOTPLATE: &str = env!("CARGO_BIN_EXE_footplate");
-
-/// What a run of the program came to.
-pub struct Ran {
-    /// Its exit status, -1 for a signal.
-    pub code: i32,
-    /// Its standard output.
-    pub out: String,
-    /// Its standard error.
-    pub err: String,
-}
-
-impl From<Output> for Ran {
-    fn from(output: Output) -> Self {
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Self { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
-    }
-}
-
-impl Ran {
-    /// It ended with this status, and its errors say all of this.
-    #[track_caller]
-    pub fn ended(self, code: i32, says: &[&str]) -> Self {
-        assert_eq!(self.code, code, "{}{}", self.out, self.err);
-        for text in says {
-            assert!(self.err.contains(text), "{text:?} is not in\n{}", self.err);
-        }
-        self
-    }
-
-    /// Its answer as JSON.
-    #[track_caller]
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}\n{}{}", self.out, self.err))
-    }
-}
-
-/// Runs the program.
-pub fn footplate(args: &[&str]) -> Ran {
-    command(args).stdin(Stdio::null()).output().unwrap().into()
-}
-
-/// The program, to be run for a minute at most.
-pub fn command(args: &[&str]) -> Command {
-    let mut command = Command::new("timeout");
-    command.args(["--signal=KILL", "60", FOOTPLATE]).args(args);
-    command
-}
-
-/// A directory of a test's own, made anew.
-pub fn fresh(name: &str) -> PathBuf {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bake").join(name);
-    let _ = fs::remove_dir_all(&dir);
-    fs::create_dir_all(&dir).unwrap();
-    dir
-}
+use crate::scratch::{Ran, footplate, fresh, needs_root, walk};
 
 /// A root, and beside it a directory of artifacts.
 pub struct Image {
@@ -80,7 +23,7 @@ pub struct Image {
 impl Image {
     /// A root as Flatcar's is before anything is installed, and no artifact.
     pub fn new(name: &str) -> Self {
-        assert!(nix::unistd::geteuid().is_root(), "this test needs root: images belong to it");
+        needs_root();
         let dir = fresh(name);
         let image = Self { root: dir.join("root"), from: dir.join("from"), lock: dir.join("lock.json") };
         for path in
@@ -231,20 +174,6 @@ pub fn sha256(bytes: &[u8]) -> String {
 /// A digest in hexadecimal digits.
 pub fn sha512(bytes: &[u8]) -> String {
     Sha512::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// Everything below a directory, sorted.
-pub fn walk(dir: &Path) -> Vec<PathBuf> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if fs::symlink_metadata(&path).unwrap().is_dir() {
-            paths.extend(walk(&path));
-        }
-        paths.push(path);
-    }
-    paths.sort();
-    paths
 }
 
 /// A member of an archive.

@@ -317,10 +317,10 @@ fn footplate_brings_itself() {
     image.write_lock(vec![image.publish("tool", "1", "tool", b"#!/bin/sh\n", install)]);
     // As it is when Packer uploaded it to where it belongs.
     fs::create_dir_all(image.path("/opt/bin")).unwrap();
-    fs::copy(crate::image::FOOTPLATE, image.path("/opt/bin/footplate")).unwrap();
+    fs::copy(crate::scratch::FOOTPLATE, image.path("/opt/bin/footplate")).unwrap();
     image.bake(&[]).ended(0, &[]);
     let installed = fs::read(image.path("/opt/bin/footplate")).unwrap();
-    assert!(installed == fs::read(crate::image::FOOTPLATE).unwrap(), "another program");
+    assert!(installed == fs::read(crate::scratch::FOOTPLATE).unwrap(), "another program");
     assert!(fs::symlink_metadata(image.path("/opt/bin/footplate")).unwrap().is_symlink());
     image.verify().ended(0, &[]);
 }

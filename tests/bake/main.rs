@@ -11,6 +11,9 @@ mod image;
 mod install;
 mod published;
 mod real;
+#[path = "../common/scratch.rs"]
+mod scratch;
 mod seal;
 mod server;
+mod sysext;
 mod verify;

@@ -5,7 +5,8 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::image::{ARCH, Entry, FOOTPLATE, Image, Ran, command, footplate, program, sha256, tarball};
+use crate::image::{ARCH, Entry, Image, program, sha256, tarball};
+use crate::scratch::{FOOTPLATE, Ran, command, footplate};
 use crate::server::{Answer, Server};
 
 /// All that upstream publishes of a version, with its checksums as upstream writes them.

@@ -7,7 +7,8 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::image::{Image, fresh};
+use crate::image::Image;
+use crate::scratch::fresh;
 
 /// Unpacks a Debian package, and gives the directory.
 fn package(name: &str) -> PathBuf {

@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::image::fresh;
+use crate::scratch::fresh;
 
 /// How a request is answered.
 #[derive(Clone, Debug)]

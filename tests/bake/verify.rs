@@ -5,7 +5,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::time::{Duration, SystemTime};
 
-use crate::image::{Image, footplate, program};
+use crate::image::{Image, program};
+use crate::scratch::footplate;
 
 /// A fault: what it is called, how it is planted, and what is said of it.
 type Fault = (&'static str, fn(&Image), &'static str);
@@ -201,11 +202,11 @@ fn the_report_counts_and_names() {
     image.publish_node("v1.34.1");
     image.bake(&[]).ended(0, &[]);
     let root = image.root.to_str().unwrap();
-    let text = footplate(&["verify", "--root", root]).ended(0, &[]).out;
+    let text = footplate(&["verify", "--root", root]).ended(0, &[]).out.clone();
     assert!(text.contains("Failed: 0, Skipped: 0\n"), "{text}");
     assert!(text.starts_with("......"), "{text}");
     fs::remove_file(image.path("/opt/bin/kubeadm")).unwrap();
-    let text = footplate(&["verify", "--root", root]).ended(65, &[]).out;
+    let text = footplate(&["verify", "--root", root]).ended(65, &[]).out.clone();
     assert!(text.contains("failed: link: /opt/bin/kubeadm: is missing\n"), "{text}");
     assert!(text.contains("Failed: 1, Skipped: 0\n"), "{text}");
     let json = image.verify().ended(65, &[]).json();
@@ -222,7 +223,7 @@ fn a_lock_that_is_kept_elsewhere_counts_more_than_the_images_own() {
     let (root, lock) = (image.root.to_str().unwrap(), image.lock.to_str().unwrap());
     footplate(&["verify", "--root", root, "--lock", lock]).ended(0, &[]);
     image.publish_node("v1.35.0");
-    let said = footplate(&["verify", "--root", root, "--lock", lock]).ended(65, &[]).out;
+    let said = footplate(&["verify", "--root", root, "--lock", lock]).ended(65, &[]).out.clone();
     assert!(said.contains("/opt/footplate/lock.json: is not the lock it is checked against"), "{said}");
 }
 

@@ -143,7 +143,7 @@ impl Scratch {
 }
 
 /// Everything below a directory, sorted.
-fn walk(dir: &Path) -> Vec<PathBuf> {
+pub fn walk(dir: &Path) -> Vec<PathBuf> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -224,12 +224,25 @@ impl Ran {
         }
         self
     }
+
+    /// Its answer as JSON.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}\n{}{}", self.out, self.err))
+    }
+}
+
+/// The program, to be run for a minute at most.
+pub fn command<S: AsRef<OsStr>>(arguments: &[S]) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["--signal=KILL", "60", FOOTPLATE]).args(arguments);
+    command
 }
 
 /// Runs the program.
 #[track_caller]
 pub fn footplate<S: AsRef<OsStr>>(arguments: &[S]) -> Ran {
-    Ran::of(Command::new("timeout").args(["--signal=KILL", "60", FOOTPLATE]).args(arguments))
+    Ran::of(&mut command(arguments))
 }
 
 /// A NoCloud directory with this user-data, beside the test's root.
