@@ -8,9 +8,9 @@ mod units;
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::error::WithHint as _;
-use crate::io::live;
 use crate::io::root::{Change, Ids, Meta, Root, SFlag};
 use crate::io::systemd::Systemd;
+use crate::io::{self, live};
 use crate::model::config::{Existing, Partition, UnitSpec};
 use crate::model::plan::{Directory, File, Item, Link, Plan};
 use accounts::Accounts;
@@ -101,7 +101,11 @@ pub fn apply(plan: &Plan, root: &Root, mut seen: impl FnMut(&Outcome)) -> Result
             }),
             _ => apply_item(item, root, &mut accounts),
         };
-        match applied.with_context(|| name(item)) {
+        let applied = applied.with_context(|| name(item)).or_else(|error| match io::cure(&error) {
+            Some(cure) => Err(error).hint(cure),
+            None => Err(error),
+        });
+        match applied {
             Ok(outcome) => {
                 seen(&outcome);
                 if let (Item::File(File { restart: Some(unit), .. }), Done::Changed) = (item, outcome.done)

@@ -33,6 +33,20 @@ pub const MAX_ANSWER: usize = 4 << 20;
 /// machine is, and platforms give a machine up after 20.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 
+/// What helps where the kernel's own word for an error says all.
+pub fn cure(error: &anyhow::Error) -> Option<&'static str> {
+    use nix::errno::Errno;
+    let errno = |cause: &(dyn std::error::Error + 'static)| {
+        let number = |e: &std::io::Error| e.raw_os_error().map(Errno::from_raw);
+        cause.downcast_ref::<Errno>().copied().or_else(|| cause.downcast_ref().and_then(number))
+    };
+    match error.chain().find_map(errno)? {
+        Errno::ENOSPC | Errno::EDQUOT => Some("make room: `df` and `df -i` tell which file system is full"),
+        Errno::EROFS => Some("choose a path on another file system: `findmnt` tells which one is read-only"),
+        _ => None,
+    }
+}
+
 /// A question to the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask<'a> {
