@@ -34,9 +34,9 @@ def events(report):
     return parsed, broken
 
 
-def judge(report, journal, qemu_status, failed_units=()):
-    """report: the guest's JSON lines. journal: its whole journal. qemu_status: QEMU's exit status, None when it had to be
-    ended. failed_units: those which this scenario must leave failed."""
+def judge(report, journal, machine_status, failed_units=()):
+    """report: the guest's JSON lines. journal: its whole journal. machine_status: the exit status of QEMU or of the container,
+    None when it had to be ended. failed_units: those which this boot must leave failed."""
     verdict = Verdict()
     problems = verdict.problems
     parsed, broken = events(report)
@@ -44,10 +44,10 @@ def judge(report, journal, qemu_status, failed_units=()):
     for event in parsed:
         of.setdefault(event["event"], []).append(event)
 
-    if qemu_status is None:
+    if machine_status is None:
         problems.append("the guest did not power off in time")
-    elif qemu_status != 0:
-        problems.append(f"QEMU ended with status {qemu_status}")
+    elif machine_status != 0:
+        problems.append(f"the machine ended with status {machine_status}")
     if not parsed:
         problems.append("the guest said nothing")
         return verdict

@@ -96,8 +96,8 @@ class Judge(unittest.TestCase):
     def test_no_journal(self):
         self.assertEqual(problems(GREEN, journal=""), ["the guest sent no journal"])
 
-    def test_qemu_fails(self):
-        self.assertEqual(problems(GREEN, status=1), ["QEMU ended with status 1"])
+    def test_the_machine_fails(self):
+        self.assertEqual(problems(GREEN, status=1), ["the machine ended with status 1"])
 
 
 if __name__ == "__main__":
