@@ -16,6 +16,7 @@ use crate::apply::{self, Done, Outcome};
 use crate::cli::{
     Cli, Command, Format, Input, KubeadmPrepare, Provision, RenderWhat, Source, TimelineFormat,
 };
+use crate::decode::document::Fetch;
 use crate::decode::jinja::Variables;
 use crate::decode::prepare::{self, Values};
 use crate::decode::{self, Decoded, capa, envelope, yaml};
@@ -393,36 +394,76 @@ fn made_by_ignition(instance: &Instance, root: &Root) -> Result<bool, Failure> {
     Ok(result.is_some() && instance.user_data.as_ref().is_none_or(ignition))
 }
 
-/// What is left to be made of the bootstrap data.
+/// What is left to be made of the bootstrap data; `missing` is what a file is that it includes and that is not there.
 fn read_user_data(
     found: &Found,
     world: &dyn World,
     root: &Root,
     hidden: Option<&Hidden>,
+    missing: Result<Option<Vec<u8>>, String>,
 ) -> Result<Decoded, Failure> {
     if found.instance.user_data.is_some() && made_by_ignition(&found.instance, root)? {
         let note =
             Finding::note("", "Ignition applied this config before the system started: it stays as it is");
         return Ok(Decoded { findings: vec![note], ..Decoded::default() });
     }
-    Ok(decode_user_data(found, world, hidden))
+    Ok(fetch_and_decode(found, world, hidden, missing))
 }
 
-fn decode_user_data(found: &Found, world: &dyn World, hidden: Option<&Hidden>) -> Decoded {
-    let variables = Variables::of(&found.instance, &found.facts.os);
-    let bytes = |data: &'_ Option<Secret>| data.as_ref().map(|d| d.expose().to_vec());
-    let (user, vendor) = (bytes(&found.instance.user_data), bytes(&found.instance.vendor_data));
+fn fetch_and_decode(
+    found: &Found,
+    world: &dyn World,
+    hidden: Option<&Hidden>,
+    missing: Result<Option<Vec<u8>>, String>,
+) -> Decoded {
     let deadline = Instant::now() + world.patience();
     let mut fetch = |request: &Request| match hidden.and_then(|h| h.include(request.url.expose())) {
         Some(data) => Ok(Some(data)),
-        None => sources::fetch(world, found.instance.platform, request, deadline).map(Some),
+        None => match sources::fetch(world, found.instance.platform, request, deadline) {
+            Err(what) if what == sources::NO_FILE => missing.clone(),
+            fetched => fetched.map(Some),
+        },
     };
-    let mut decoded = decode::user_data(user.as_deref(), vendor.as_deref(), &variables, &mut fetch);
+    decode_user_data(found, hidden, &mut fetch)
+}
+
+fn decode_user_data(found: &Found, hidden: Option<&Hidden>, fetch: &mut Fetch<'_>) -> Decoded {
+    let variables = Variables::of(&found.instance, &found.facts.os);
+    let bytes = |data: &'_ Option<Secret>| data.as_ref().map(|d| d.expose().to_vec());
+    let (user, vendor) = (bytes(&found.instance.user_data), bytes(&found.instance.vendor_data));
+    let mut decoded = decode::user_data(user.as_deref(), vendor.as_deref(), &variables, fetch);
     if hidden.is_some() {
         // What the script would have done is done.
         decoded.config.boothooks.retain(|hook| !capa::is_transport(hook.content.expose()));
     }
     decoded
+}
+
+/// Has systemd run the data's boothooks, before anything else is made of the data: one may write what an include list
+/// names. Gives what a file is then that is not there. What else is wrong with the data is told when it is read whole.
+/// Without a recorder nothing runs, and what a hook may bring is left open.
+fn run_boothooks(
+    recorder: Option<&mut Recorder<'_>>,
+    found: &Found,
+    root: &Root,
+    hidden: Option<&Hidden>,
+) -> Result<Result<Option<Vec<u8>>, String>, Failure> {
+    let hooks = decode_user_data(found, hidden, &mut decode::document::no_fetch).config;
+    let no_file = |more: &str| Ok(Err(format!("{}{more}", sources::NO_FILE)));
+    if hooks.boothooks.is_empty() || made_by_ignition(&found.instance, root)? {
+        return no_file("");
+    }
+    let Some(recorder) = recorder else { return Ok(Ok(None)) };
+    if !root.live() {
+        return no_file("; a boothook may write it when the node boots: under --root none runs");
+    }
+    let plan = plan::boothooks(&hooks, &found.instance);
+    recorder.stage(
+        Stage::Apply,
+        |_| apply::apply(&plan, root, note).stage(Stage::Apply),
+        |outcomes| format!("boothooks={} changed={}", hooks.boothooks.len(), changes(outcomes)),
+    )?;
+    no_file(&format!(" after the boothooks ran: see `journalctl -u {}`", plan::kubeadm::BOOTHOOKS_UNIT))
 }
 
 // Commands
@@ -542,10 +583,11 @@ fn provision_in(
         recorder.warn(&misnamed(&found.instance, &rendered));
     }
     let hidden = Hidden::find(&found, world, Some(root))?;
+    let missing = run_boothooks(Some(recorder), &found, root, hidden.as_ref())?;
     let decoded = recorder.stage(
         Stage::Decode,
         |_| {
-            let decoded = read_user_data(&found, world, root, hidden.as_ref())?;
+            let decoded = read_user_data(&found, world, root, hidden.as_ref(), missing)?;
             if decoded.failed() { Err(Failure::of_findings(&decoded.findings)) } else { Ok(decoded) }
         },
         |decoded| decoded.config.summary(),
@@ -784,13 +826,19 @@ fn show_plan(args: &Provision) -> Result<u8, Failure> {
     let found = find(&mut recorder, &args.source, world.as_ref(), false)?;
     let rendered = render(&found.instance, &args.source, world.as_ref(), &root)?;
     let hidden = Hidden::find(&found, world.as_ref(), None)?;
-    let decoded = read_user_data(&found, world.as_ref(), &root, hidden.as_ref())?;
+    let missing = run_boothooks(None, &found, &root, hidden.as_ref())?;
+    let hooks = missing.is_ok();
+    let decoded = read_user_data(&found, world.as_ref(), &root, hidden.as_ref(), missing)?;
     if decoded.failed() {
         return Err(Failure::of_findings(&decoded.findings));
     }
     recorder.warn(&found.instance.findings);
     recorder.warn(&rendered.findings);
     recorder.warn(&decoded.findings);
+    if hooks {
+        let what = "boothooks run before the rest of the data is read: what they bring is not in this plan";
+        recorder.warn(&[Finding::warning("", what)]);
+    }
     let plan = make_plan(&found, &decoded, &rendered, &root)?;
     let outcomes = apply::compare(&plan, &root).stage(Stage::Apply)?;
     let start = plan.bootstrap.as_ref().map(|b| b.unit.as_str());
@@ -966,7 +1014,10 @@ fn capture(source: &Source, dir: &Path) -> Result<u8, Failure> {
     // A machine whose metadata is broken is worth capturing most of all.
     let found = find(&mut Recorder::new(None), source, &capture, false);
     // What include lists bring is bootstrap data too: it is read for the picture, and not kept.
-    let config = found.as_ref().map(|f| decode_user_data(f, world.as_ref(), None).config).unwrap_or_default();
+    let config = found
+        .as_ref()
+        .map(|f| fetch_and_decode(f, world.as_ref(), None, Ok(None)).config)
+        .unwrap_or_default();
     let status = Ask::File("/run/footplate/status.json");
     let _ = online::links(&capture).and_then(|_| capture.ask(status));
     let out = open_root(Some(dir))?;

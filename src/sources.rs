@@ -20,6 +20,9 @@ const MAX_SOURCE: usize = 32 << 20;
 /// Redirects that are followed: as many as Ignition and curl's users are used to.
 const MAX_REDIRECTS: u8 = 10;
 
+/// What is said of a file that is not there.
+pub const NO_FILE: &str = "there is no such file";
+
 /// Fetches what a URL or a path names: a file of the machine (a path, `file:`, `oem:`), an answer over HTTP, or an object of
 /// S3, for a machine of this platform.
 ///
@@ -62,7 +65,7 @@ fn of_machine(world: &dyn World, paths: &[String]) -> Result<Vec<u8>, String> {
             Err(error) => return Err(format!("{error:#}")),
         }
     }
-    Err("there is no such file".to_owned())
+    Err(NO_FILE.to_owned())
 }
 
 /// The request as it is sent.

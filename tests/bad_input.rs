@@ -238,6 +238,23 @@ fn unsupported_formats_are_refused_by_name() {
     }
 }
 
+/// What a boothook writes can't be there where none runs: a node is not made of half its data. A plan says so and goes on.
+#[test]
+fn what_a_boothook_would_bring_is_missed_under_another_root() {
+    let data = format!(
+        "#cloud-config-archive\n- \"#cloud-boothook\\necho {CANARY} > /run/not-there\\n\"\n- \"#include\\nfile:///run/not-there\\n\"\n\
+         - \"#cloud-config\\nruncmd: [kubeadm join]\\n\"\n"
+    );
+    let says = "include file:///run/not-there: there is no such file; a boothook may write it";
+    let (seed, root) = (seed("boothook", &data), Scratch::new("boothook"));
+    let ran = provision(&seed, &root);
+    ran.ended(DECODE, &[says]);
+    stopped_without_a_word(&ran, &root);
+    let ran = plan(&seed, &Scratch::new("boothook-plan"));
+    ran.ended(2, &["boothooks run before the rest of the data is read: what they bring is not in this plan"]);
+    assert!(ran.out.contains("> start kubeadm.service"), "{}", ran.out);
+}
+
 // Users and paths of the node
 
 /// Nothing at all is written, though the owner is only looked up on the node.

@@ -338,6 +338,63 @@ fn a_bootstrap_that_succeeds_runs_once() {
     assert_eq!(node.out("failed"), "");
 }
 
+/// A hook that nobody knows brings the data, as Cluster API's own on AWS does: systemd runs it, and only then is the file
+/// looked for that it writes. What it writes has a hook of its own.
+#[test]
+fn a_boothook_runs_before_what_it_writes_is_included() {
+    let node = Node::new("boothook", JOIN, SUCCESS);
+    let config = node.root.text("/seed/user-data");
+    let hidden = format!(
+        "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=i\n\n--i\n\n{config}--i\n\n\
+         #cloud-boothook\necho included >> /var/lib/hook-runs\n--i--\n"
+    );
+    let part = |kind: &str, text: &str| format!("--b\nContent-Type: {kind}\n\n{text}\n");
+    let hook = "#cloud-boothook\n#!/bin/bash\nset -o errexit -o pipefail\necho \"$INSTANCE_ID\" >> /var/lib/hook-runs\n\
+                [ -e /etc/secret-userdata.txt ] && exit 1\numask 077\ngunzip < /opt/test/hidden.gz > /etc/secret-userdata.txt\n\
+                systemctl restart cloud-init\n";
+    let parts = [
+        part("text/cloud-boothook", hook),
+        part("text/x-include-url", "file:///etc/secret-userdata.txt"),
+        part("text/x-shellscript-per-boot", "#!/bin/bash\nls /etc/kubernetes >> /var/lib/boot-runs"),
+    ];
+    let data =
+        format!("Content-Type: multipart/mixed; boundary=b\nMIME-Version: 1.0\n\n{}--b--\n", parts.concat());
+    node.root.put("/seed/user-data", data).put("/opt/test/hidden", hidden);
+    Ran::of(Command::new("gzip").arg(node.root.path("/opt/test/hidden"))).ended(0, &[]);
+    node.boot();
+    let status = node.stands(0, "done");
+    let stages: Vec<&str> =
+        status["stages"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
+    assert_eq!(stages, ["detect", "fetch", "apply", "decode", "apply", "start", "kubeadm"]);
+    let id = "node 1, 100% \"quoted\" $HOME\n";
+    assert_eq!(node.root.text("/var/lib/hook-runs"), format!("{id}included\n"), "{}", node.out("journal"));
+    assert_eq!((node.lines("/var/lib/kubeadm-runs"), node.lines("/var/lib/bootcmd-runs")), (1, 1));
+    // Before the bootstrap, of which it saw nothing.
+    assert_eq!(node.root.text("/var/lib/boot-runs"), "");
+    assert_eq!(node.out("failed"), "");
+
+    node.boot();
+    node.stands(0, "done");
+    assert_eq!(node.root.text("/var/lib/hook-runs"), format!("{id}included\n{id}included\n"));
+    assert_eq!((node.lines("/var/lib/kubeadm-runs"), node.lines("/var/lib/bootcmd-runs")), (1, 2));
+    assert_eq!(node.root.text("/var/lib/boot-runs"), "kubelet.conf\n");
+}
+
+#[test]
+fn a_boothook_that_brings_nothing_stops_the_node() {
+    let node = Node::new("boothook-fails", JOIN, SUCCESS);
+    let data = "#cloud-config-archive\n- \"#cloud-boothook\\naws secretsmanager get-secret-value\\n\"\n\
+                - \"#include\\nfile:///etc/secret-userdata.txt\\n\"\n";
+    node.root.put("/seed/user-data", data);
+    node.boot();
+    let status = node.stands(1, "failed").to_string();
+    let why =
+        "there is no such file after the boothooks ran: see `journalctl -u footplate-boothooks.service`";
+    assert!(status.contains(why), "{status}");
+    assert_eq!(node.out("failed"), "footplate.service\n");
+    assert!(node.out("journal").contains("aws: not found"), "{}", node.out("journal"));
+}
+
 #[test]
 fn a_bootstrap_that_fails_is_told_with_its_cause_and_not_tried_again() {
     // What kubeadm says and how it ends, and what is made of it.

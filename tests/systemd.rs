@@ -37,13 +37,17 @@ fn executable(path: &Path, text: &str) {
 #[test]
 fn verify_has_nothing_to_say_of_the_units() {
     let root = provisioned("verify", "bootcmd:\n  - sysctl -w vm.swappiness=0\nruncmd:\n  - kubeadm join\n");
+    let scripts = "#cloud-config-archive\n- \"#cloud-boothook\\ndate\\n\"\n\
+                   - {type: text/x-shellscript-per-boot, content: \"#!/bin/sh\\n\"}\n- {content: \"#cloud-config\\nbootcmd: [date]\\nruncmd: [date]\\n\"}\n";
+    let scripts_root = Scratch::new("verify-scripts");
+    provision(&seed("verify-scripts", scripts), &scripts_root).ended(0, &[]);
     let meta = "instance-id: 'blank %n \"quote\" back\\slash $dollar'\nlocal-hostname: n1\n";
     let odd = seed("verify-odd", "#cloud-config\nbootcmd: [date]\nruncmd: [kubeadm join]\n");
     fs::write(odd.join("meta-data"), meta).unwrap();
     let odd_root = Scratch::new("verify-odd");
     provision(&odd, &odd_root).ended(0, &[]);
     let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("units");
-    for root in [root, odd_root] {
+    for root in [root, odd_root, scripts_root] {
         for dir in ["/usr/lib/systemd", "/opt/bin", "/bin"] {
             fs::create_dir_all(root.path(dir)).unwrap();
         }
@@ -56,12 +60,9 @@ fn verify_has_nothing_to_say_of_the_units() {
         copy(&units.join("."), "/etc/systemd/system/");
         let mut verify = Command::new("systemd-analyze");
         verify.args(["verify", "--man=no", "--root", root.arg()]);
-        verify.args([
-            "footplate.service",
-            "footplate-network.service",
-            "footplate-bootcmd.service",
-            "kubeadm.service",
-        ]);
+        verify.args(["footplate.service", "footplate-network.service", "kubeadm.service"]);
+        let made = ["footplate-bootcmd.service", "footplate-boothooks.service", "footplate-per-boot.service"];
+        verify.args(made.iter().filter(|u| root.path(&format!("/etc/systemd/system/{u}")).exists()));
         let ran = Ran::of(&mut verify);
         ran.ended(0, &[]);
         assert_eq!((ran.out.as_str(), ran.err.as_str()), ("", ""));

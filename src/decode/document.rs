@@ -31,6 +31,8 @@ pub enum Kind {
     Script,
     /// `#cloud-boothook`: a program for every boot, before anything else.
     Boothook,
+    /// A program for every boot, when all else is done.
+    BootScript,
     /// Ignition's JSON.
     Ignition,
     /// `#include` and `#include-once`: a list of files to read instead.
@@ -73,13 +75,7 @@ pub const MEDIA_TYPES: &[(&str, Kind)] = &[
     ("text/x-include-once-url", Kind::Include),
     ("text/x-include-url", Kind::Include),
     ("text/x-shellscript", Kind::Script),
-    (
-        "text/x-shellscript-per-boot",
-        Kind::Refused(
-            "a script for every boot is not run",
-            "send it as #cloud-boothook, or write a systemd unit",
-        ),
-    ),
+    ("text/x-shellscript-per-boot", Kind::BootScript),
     ("text/x-shellscript-per-instance", Kind::Script),
     ("text/x-shellscript-per-once", Kind::Script),
 ];
@@ -137,6 +133,8 @@ pub struct Document {
     pub name: String,
     /// How it is merged with the cloud-configs before it, where a header says so.
     pub merge_type: Option<String>,
+    /// Whether an include list brought it.
+    pub included: bool,
     /// The way back to the text that its author wrote.
     origin: Vec<Step>,
 }
@@ -241,6 +239,7 @@ struct Place {
     merge_type: Option<String>,
     /// Whether it came out of a template.
     rendered: bool,
+    included: bool,
 }
 
 /// The reading stops at this piece; boxed, since it is large and rare.
@@ -357,8 +356,8 @@ impl Reader<'_, '_> {
             return Err(place.stop(Finding::error("", format!("more than {MAX_DOCUMENTS} documents"))));
         }
         let name = place.name.unwrap_or_else(|| format!("part-{number:03}"));
-        let Place { label, origin, merge_type, .. } = place;
-        self.documents.list.push(Document { kind, text, label, name, merge_type, origin });
+        let Place { label, origin, merge_type, included, .. } = place;
+        self.documents.list.push(Document { kind, text, label, name, merge_type, included, origin });
         Ok(())
     }
 
@@ -451,7 +450,7 @@ impl Reader<'_, '_> {
                 );
             }
             let inner = place.inner(&format!("include {}", display_url(url)));
-            let inner = Place { media_type: None, name: None, ..inner }.unpacked();
+            let inner = Place { media_type: None, name: None, included: true, ..inner }.unpacked();
             let finding = |level, what: String| Finding {
                 level,
                 ..place.finding(Finding::error(format!("include {}", display_url(url)), what).at(at))

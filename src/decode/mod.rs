@@ -185,16 +185,21 @@ fn without_header(text: &str) -> String {
     }
 }
 
-/// Scripts and boothooks, in the order in which they run: by name, and `runcmd` is a name among the user's.
+/// Scripts and boothooks. Those of the bootstrap are in the order in which they run: by name, and `runcmd` is a name
+/// among the user's.
 fn programs(documents: &[Document], source: Source, config: &mut NodeConfig, findings: &mut Vec<Finding>) {
     let mut scripts: Vec<Script> = Vec::new();
     for document in documents {
-        let boothook = document.kind == Kind::Boothook;
-        if !boothook && document.kind != Kind::Script {
-            continue;
-        }
-        let text = if boothook { boothook_body(&document.text) } else { document.text.trim_start() };
-        if !boothook && !text.starts_with("#!") {
+        let (list, text) = match document.kind {
+            Kind::Boothook if document.included => {
+                (&mut config.included_hooks, boothook_body(&document.text))
+            }
+            Kind::Boothook => (&mut config.boothooks, boothook_body(&document.text)),
+            Kind::BootScript => (&mut config.boot_scripts, document.text.trim_start()),
+            Kind::Script => (&mut scripts, document.text.trim_start()),
+            _ => continue,
+        };
+        if document.kind != Kind::Boothook && !text.starts_with("#!") {
             let finding = Finding::error("", "a script begins with `#!` and its interpreter");
             findings.push(document.locate(finding.at(crate::model::finding::Pos { line: 1, column: 1 })));
         }
@@ -205,7 +210,6 @@ fn programs(documents: &[Document], source: Source, config: &mut NodeConfig, fin
             after_commands: source == Source::User && document.name.as_str() > "runcmd",
             content: Secret::from(text),
         };
-        let list = if boothook { &mut config.boothooks } else { &mut scripts };
         match list.iter().find(|s| s.name == script.name) {
             Some(first) => {
                 let what = format!("has the file name of {}, {:?}", first.place, script.name);

@@ -12,10 +12,15 @@ pub struct NodeConfig {
     pub files: Vec<FileSpec>,
     /// Users, in the data's order; names are unique.
     pub users: Vec<UserSpec>,
-    /// Programs for every boot, before anything else is applied, in the data's order.
+    /// Boothooks: programs for every boot, before all else, in the data's order. They run before what include lists name
+    /// is read, since they may write it.
     pub boothooks: Vec<Script>,
+    /// Boothooks that include lists brought: for every boot, before anything else is applied.
+    pub included_hooks: Vec<Script>,
     /// Shell lines for every boot, before anything else is applied.
     pub bootcmd: Vec<Secret>,
+    /// Programs for every boot, once the network is up and all else is applied, in the data's order.
+    pub boot_scripts: Vec<Script>,
     /// Programs of the bootstrap, once per instance, in the order in which they run.
     pub scripts: Vec<Script>,
     /// Shell lines for the bootstrap, once per instance.
@@ -49,7 +54,10 @@ impl NodeConfig {
             self.users.len(),
             self.bootcmd.len(),
             self.runcmd.len(),
-            self.boothooks.len() + self.scripts.len()
+            [&self.boothooks, &self.included_hooks, &self.boot_scripts, &self.scripts]
+                .map(Vec::len)
+                .iter()
+                .sum::<usize>()
         );
         // Ignition's own: what there is none of is not told.
         let others = [

@@ -17,9 +17,6 @@ pub const SCRIPT: &str = "/run/footplate/bootstrap";
 /// The bootstrap's own programs, in memory too, and removed with it.
 pub const SCRIPTS: &str = "/run/footplate/scripts";
 
-/// Programs for every boot: these last.
-const BOOTHOOKS: &str = "/var/lib/footplate/boothooks";
-
 /// Left by `kubeadm-prepare` before Cluster API's own script starts: that bootstrap's result is to be settled too.
 pub const PREPARED: &str = "/run/footplate/kubeadm.prepared";
 
@@ -39,8 +36,14 @@ pub const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
 /// ([contract](https://cluster-api.sigs.k8s.io/developer/providers/contracts/bootstrap-config#sentinel-file)).
 pub const SENTINEL: &str = "/run/cluster-api/bootstrap-success.complete";
 
+/// The unit of boothooks, also where a person looks for what they did.
+pub const BOOTHOOKS_UNIT: &str = "footplate-boothooks.service";
+
 /// The unit of `bootcmd`.
 const BOOTCMD_UNIT: &str = "footplate-bootcmd.service";
+
+/// The unit of scripts for every boot.
+const BOOT_SCRIPTS_UNIT: &str = "footplate-per-boot.service";
 
 /// `/opt/bin` first: on Flatcar what images add stands there, and an older namesake in `/usr/bin` must not win. Last,
 /// what stands in for cloud-init's helpers.
@@ -73,57 +76,115 @@ kubeadm() {
 }
 "#;
 
-/// Boothooks and `bootcmd`: a unit that runs at every boot, and that ran at this one before anything else is applied.
+/// Programs and commands for every boot: a unit, which ran at this one before what follows it in the plan. Its programs
+/// last, below the state.
+struct EveryBoot<'a> {
+    unit: &'static str,
+    description: &'static str,
+    /// What of the data it is, and the same in a sentence.
+    key: &'static str,
+    reason: &'static str,
+    /// Its place among other units, each with its reason.
+    order: &'static str,
+    dir: &'static str,
+    programs: &'a [Script],
+    lines: &'a [Secret],
+}
+
+impl EveryBoot<'_> {
+    fn items(&self, instance: &Instance, plan: &mut Plan) {
+        let Self { unit, description, key, reason, order, dir, programs, lines } = self;
+        if programs.is_empty() && lines.is_empty() {
+            return;
+        }
+        helper(lines, programs, plan);
+        let mut commands = String::new();
+        for program in *programs {
+            let path = format!("{STATE_DIR}/{dir}/{}", program.name);
+            // One that fails does not keep the others from running, as in cloud-init.
+            commands += &format!("ExecStart=-{path}\n");
+            let body = program.content.expose();
+            let shell: &[u8] = if body.starts_with(b"#!") { b"" } else { b"#!/bin/sh\n" };
+            plan.items.push(file(&program.place, path, [shell, body].concat(), 0o700));
+        }
+        if !lines.is_empty() {
+            commands += &format!("ExecStart=/bin/sh {STATE_DIR}/bootcmd\n");
+            let script =
+                script("#!/bin/sh\n# Written by footplate from the bootstrap data's bootcmd.\n", lines);
+            plan.items.push(file("bootcmd", format!("{STATE_DIR}/bootcmd"), script, 0o700));
+        }
+        let text = format!(
+            "# Written by footplate from {reason}.\n\
+             [Unit]\n\
+             Description={description}\n\
+             {order}\
+             \n\
+             [Service]\n\
+             Type=oneshot\n\
+             RemainAfterExit=yes\n\
+             Environment=PATH={PATH} {}\n\
+             {commands}\
+             # Commands that hang must not hold the boot for ever.\n\
+             TimeoutStartSec=15min\n\
+             \n\
+             [Install]\n\
+             WantedBy=multi-user.target\n",
+            instance_id(instance),
+        );
+        plan.items.push(file(key, format!("{UNIT_DIR}/{unit}"), text, 0o644));
+        plan.items.push(enabled(unit));
+        plan.items.push(Item::Run { unit: (*unit).to_owned(), reason });
+    }
+}
+
+/// Boothooks, before all else.
+pub(super) fn boothooks(config: &NodeConfig, instance: &Instance, plan: &mut Plan) {
+    let unit = EveryBoot {
+        unit: BOOTHOOKS_UNIT,
+        description: "Boothooks of the bootstrap data",
+        key: "boothooks",
+        reason: "the bootstrap data's boothooks",
+        order: "# They prepare what these use.\n\
+                Before=footplate-bootcmd.service containerd.service kubelet.service kubeadm.service\n",
+        dir: "boothooks",
+        programs: &config.boothooks,
+        lines: &[],
+    };
+    unit.items(instance, plan);
+}
+
+/// `bootcmd`, and the boothooks that were not known before include lists were read.
 pub(super) fn bootcmd(config: &NodeConfig, instance: &Instance, plan: &mut Plan) {
-    let lines = &config.bootcmd;
-    if lines.is_empty() && config.boothooks.is_empty() {
-        return;
-    }
-    let mut commands = String::new();
-    for hook in &config.boothooks {
-        // One that fails does not keep the others from running, as in cloud-init.
-        commands += &format!("ExecStart=-{BOOTHOOKS}/{}\n", hook.name);
-    }
-    if !lines.is_empty() {
-        commands += &format!("ExecStart=/bin/sh {STATE_DIR}/bootcmd\n");
-    }
-    let unit = format!(
-        "# Written by footplate from the bootstrap data's bootcmd.\n\
-         [Unit]\n\
-         Description=Commands of the bootstrap data for every boot\n\
-         # They prepare what these use.\n\
-         Before=containerd.service kubelet.service {UNIT}\n\
-         \n\
-         [Service]\n\
-         Type=oneshot\n\
-         RemainAfterExit=yes\n\
-         Environment=PATH={PATH} {}\n\
-         {commands}\
-         # Commands that hang must not hold the boot for ever.\n\
-         TimeoutStartSec=15min\n\
-         \n\
-         [Install]\n\
-         WantedBy=multi-user.target\n",
-        instance_id(instance),
-    );
-    helper(lines, &config.boothooks, plan);
-    for hook in &config.boothooks {
-        let body = hook.content.expose();
-        let shell: &[u8] = if body.starts_with(b"#!") { b"" } else { b"#!/bin/sh\n" };
-        plan.items.push(file(
-            &hook.place,
-            format!("{BOOTHOOKS}/{}", hook.name),
-            [shell, body].concat(),
-            0o700,
-        ));
-    }
-    if !lines.is_empty() {
-        let script = script("#!/bin/sh\n# Written by footplate from the bootstrap data's bootcmd.\n", lines);
-        plan.items.push(file("bootcmd", format!("{STATE_DIR}/bootcmd"), script, 0o700));
-    }
-    plan.items.push(file("bootcmd", format!("{UNIT_DIR}/{BOOTCMD_UNIT}"), unit, 0o644));
-    plan.items.push(enabled(BOOTCMD_UNIT));
-    plan.items.push(Item::Run { unit: BOOTCMD_UNIT.to_owned(), reason: "the bootstrap data's bootcmd" });
+    let unit = EveryBoot {
+        unit: BOOTCMD_UNIT,
+        description: "Commands of the bootstrap data for every boot",
+        key: "bootcmd",
+        reason: "the bootstrap data's bootcmd",
+        order: "# They prepare what these use.\n\
+                Before=containerd.service kubelet.service kubeadm.service\n",
+        dir: "included-boothooks",
+        programs: &config.included_hooks,
+        lines: &config.bootcmd,
+    };
+    unit.items(instance, plan);
+}
+
+/// Scripts for every boot, when the rest of the node is as it shall be.
+pub(super) fn boot_scripts(config: &NodeConfig, instance: &Instance, plan: &mut Plan) {
+    let unit = EveryBoot {
+        unit: BOOT_SCRIPTS_UNIT,
+        description: "Scripts of the bootstrap data for every boot",
+        key: "text/x-shellscript-per-boot",
+        reason: "the bootstrap data's scripts for every boot",
+        order: "# cloud-init runs them late: with the network, and before the bootstrap's commands.\n\
+                Wants=network-online.target\n\
+                After=network-online.target footplate-bootcmd.service\n\
+                Before=kubeadm.service\n",
+        dir: "per-boot",
+        programs: &config.boot_scripts,
+        lines: &[],
+    };
+    unit.items(instance, plan);
 }
 
 /// `runcmd` and scripts: the bootstrap. Each script is a file of its own, so that its interpreter's line holds.

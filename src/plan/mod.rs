@@ -32,6 +32,7 @@ const UNIT_DIR: &str = "/etc/systemd/system";
 pub fn node(config: &NodeConfig, instance: &Instance) -> Plan {
     let mut plan = Plan::default();
     plan.items.extend(config.hostname.clone().map(Item::Hostname));
+    kubeadm::boothooks(config, instance, &mut plan);
     kubeadm::bootcmd(config, instance, &mut plan);
     // What is written comes after what it is written to.
     disks::items(config, instance, &mut plan);
@@ -44,7 +45,15 @@ pub fn node(config: &NodeConfig, instance: &Instance) -> Plan {
     plan.items.extend(config.ntp.iter().filter_map(ntp));
     system::items(config, &mut plan);
     units::bootstrap(&config.units, &mut plan);
+    kubeadm::boot_scripts(config, instance, &mut plan);
     kubeadm::bootstrap(config, instance, &mut plan);
+    plan
+}
+
+/// What runs before the rest of the data is read: its boothooks, and nothing else of it.
+pub fn boothooks(config: &NodeConfig, instance: &Instance) -> Plan {
+    let mut plan = Plan::default();
+    kubeadm::boothooks(config, instance, &mut plan);
     plan
 }
 
