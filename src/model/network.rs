@@ -579,6 +579,8 @@ pub const COMMON: &[Param] = &[
         Form::Word(&[("eui64", "eui64"), ("stable-privacy", "stable-privacy")]),
     ),
     param("neigh-suppress", "Bridge", "NeighborSuppression", Form::Bool),
+    param("hairpin", "Bridge", "HairPin", Form::Bool),
+    param("port-mac-learning", "Bridge", "Learning", Form::Bool),
 ];
 
 /// What a NIC's `.link` file takes as it stands.
@@ -828,6 +830,13 @@ pub const DHCP6_OVERRIDES: &[Param] = &[
     param("use-ntp", "DHCPv6", "UseNTP", Form::Bool),
     // The default route; networkd has no one key for all of an advertisement's routes.
     param("use-routes", "IPv6AcceptRA", "UseGateway", Form::Bool),
+];
+
+/// How routers' advertisements are used.
+pub const RA_OVERRIDES: &[Param] = &[
+    param("use-dns", "IPv6AcceptRA", "UseDNS", Form::Bool),
+    param("use-domains", "IPv6AcceptRA", "UseDomains", USE_DOMAINS),
+    param("table", "IPv6AcceptRA", "RouteTable", POSITIVE),
 ];
 
 /// A route's numbers.

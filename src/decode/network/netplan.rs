@@ -8,7 +8,7 @@ use super::read::{At, MAX_INTERFACES, Reader, bad_glob, is_domain, shown};
 use crate::model::finding::any_error;
 use crate::model::network::{
     Address, COMMON, Cidr, DHCP4_OVERRIDES, DHCP6_OVERRIDES, Device, Families, Interface, NetworkConfig,
-    Param, ROUTE, ROUTE_SCOPES, ROUTE_TYPES, RULE, Route, Rule, Settings,
+    Param, RA_OVERRIDES, ROUTE, ROUTE_SCOPES, ROUTE_TYPES, RULE, Route, Rule, Settings,
 };
 
 /// Groups that are refused: the key, the name for people, the reason.
@@ -99,6 +99,7 @@ fn read_interface(r: &mut Reader, to: &mut Interface, group: &Group, at: &At) {
             "dhcp6" => to.dhcp6 = r.bool(&at).unwrap_or(to.dhcp6),
             "dhcp4-overrides" => overrides(r, DHCP4_OVERRIDES, &mut to.dhcp4_overrides, &at),
             "dhcp6-overrides" => overrides(r, DHCP6_OVERRIDES, &mut to.dhcp6_overrides, &at),
+            "ra-overrides" => overrides(r, RA_OVERRIDES, &mut to.settings, &at),
             "accept-ra" => to.accept_ra = r.bool(&at).or(to.accept_ra),
             "link-local" => to.link_local = link_local(r, &at).or(to.link_local),
             "addresses" => {
