@@ -59,10 +59,21 @@ impl Provider for Vmware {
     fn fetch(&self, world: &dyn World) -> Result<Option<Instance>> {
         let uuid = world.text(Ask::File("/sys/class/dmi/id/product_uuid")).unwrap_or_default();
         let guest = Guest { world, properties: OnceCell::new() };
-        let Some(mut instance) = parse(&read(&guest)?, &uuid)? else { return Ok(None) };
+        let values = read(&guest)?;
+        let mut instance = parse(&values)?;
+        read_properties(&guest, &mut instance)?;
         if instance.network.is_none() {
             read_older_network(&guest, &mut instance)?;
         }
+        let told = !instance.instance_id.is_empty()
+            || instance.hostname.is_some()
+            || instance.user_data.is_some()
+            || instance.network.is_some()
+            || !instance.findings.is_empty();
+        if values.is_empty() && !told {
+            return Ok(None);
+        }
+        identify(&mut instance, &uuid)?;
         let links: Vec<Link> = match world.ask(Ask::Links)? {
             Some(json) => serde_json::from_slice(&json)?,
             None => Vec::new(),
@@ -93,6 +104,12 @@ impl Provider for Vmware {
     }
 }
 
+impl Values {
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(|(value, _)| value.is_none())
+    }
+}
+
 /// guestinfo, and below it what an appliance's OVF properties of the same names say.
 struct Guest<'a> {
     world: &'a dyn World,
@@ -105,6 +122,11 @@ impl Guest<'_> {
         if let Some(value) = self.world.ask(Ask::Guestinfo(key))?.filter(|v| !is_empty(v)) {
             return Ok(Some(value));
         }
+        Ok(self.property(key)?.map(|v| v.as_bytes().to_vec()))
+    }
+
+    /// A property of the appliance, by the name that its OVF descriptor has.
+    fn property(&self, key: &str) -> Result<Option<&str>> {
         let properties = match self.properties.get() {
             Some(properties) => properties,
             None => {
@@ -113,8 +135,8 @@ impl Guest<'_> {
                 self.properties.get_or_init(|| properties)
             }
         };
-        let value = properties.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone().into_bytes());
-        Ok(value.filter(|v| !is_empty(v)))
+        let value = properties.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
+        Ok(value.filter(|v| !is_empty(v.as_bytes())))
     }
 }
 
@@ -151,12 +173,17 @@ fn is_empty(value: &[u8]) -> bool {
 /// arguments.
 fn read_older_network(guest: &Guest<'_>, instance: &mut Instance) -> Result<()> {
     let failure = RefCell::new(None);
-    let get = |key: &str| match guest.get(&format!("guestinfo.{key}")) {
-        Ok(value) => value.map(|v| String::from_utf8_lossy(&v).into_owned()),
-        Err(error) => {
+    let text = |key: &str| -> Result<Option<String>> {
+        match guest.get(&format!("guestinfo.{key}"))? {
+            Some(value) => Ok(Some(String::from_utf8_lossy(&value).into_owned())),
+            None => Ok(guest.property(key)?.map(str::to_owned)),
+        }
+    };
+    let get = |key: &str| {
+        text(key).unwrap_or_else(|error| {
             failure.replace(Some(error));
             None
-        }
+        })
     };
     let (mut config, mut findings) = network::parse_guestinfo_legacy(&get);
     if config.interfaces.is_empty() && config.unusable.is_empty() {
@@ -170,12 +197,59 @@ fn read_older_network(guest: &Guest<'_>, instance: &mut Instance) -> Result<()> 
     Ok(())
 }
 
-/// What the values mean; `None` where there are none.
-fn parse(values: &Values, uuid: &str) -> Result<Option<Instance>> {
-    let [metadata, user_data, vendor_data] = &values.0;
-    if values.0.iter().all(|(v, _)| v.is_none()) {
-        return Ok(None);
+/// What guestinfo leaves out and the appliance's properties say, by the names that
+/// [cloud-init's OVF datasource](https://docs.cloud-init.io/en/latest/reference/datasources/ovf.html) has for them.
+fn read_properties(guest: &Guest<'_>, instance: &mut Instance) -> Result<()> {
+    // In base64, as that datasource wants them, or as they are; either may be packed.
+    let open = |key: &str, text: &str| -> Result<Vec<u8>> {
+        let data = envelope::base64(text.as_bytes()).unwrap_or_else(|_| text.as_bytes().to_vec());
+        let data = if envelope::is_gzip(&data) { envelope::gunzip(&data) } else { Ok(data) };
+        data.map_err(|what| Finding::error(format!("ovfEnv: {key}"), what).into())
+    };
+    if let Some(id) = guest.property("instance-id")?.filter(|_| instance.instance_id.is_empty()) {
+        instance.instance_id = id.to_owned();
     }
+    if instance.hostname.is_none() {
+        let flat = guest.get("guestinfo.hostname")?.map(|v| String::from_utf8_lossy(&v).into_owned());
+        let named = guest.property("local-hostname")?.or(guest.property("hostname")?);
+        if let Some(name) = flat.or(named.map(str::to_owned)) {
+            set_hostname(instance, "guestinfo: hostname", name.trim())?;
+        }
+    }
+    if let Some(keys) = guest.property("public-keys")?.filter(|_| instance.ssh_keys.is_empty()) {
+        instance.ssh_keys = keys_of(keys.lines());
+    }
+    if let Some(data) = guest.property("user-data")?.filter(|_| instance.user_data.is_none()) {
+        instance.user_data = Some(Secret::new(open("user-data", data)?));
+    }
+    if let Some(config) = guest.property("network-config")?.filter(|_| instance.network.is_none()) {
+        let key = "ovfEnv: network-config";
+        read_network(&read_mapping(key, &open("network-config", config)?)?, instance);
+    }
+    for key in ["password", "seedfrom"] {
+        if guest.property(key)?.is_some() {
+            let what = "this property has no effect here";
+            instance.findings.push(Finding::warning(format!("ovfEnv: {key}"), what));
+        }
+    }
+    Ok(())
+}
+
+fn keys_of<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
+    texts.map(|k| k.trim().to_owned()).filter(|k| !k.is_empty()).collect()
+}
+
+fn set_hostname(instance: &mut Instance, place: &str, name: &str) -> Result<()> {
+    if let Err(what) = crate::decode::cloud_config::check_hostname(name) {
+        return Err(Finding::error(place, what).into());
+    }
+    instance.hostname = Some(name.to_owned());
+    Ok(())
+}
+
+/// What the values mean.
+fn parse(values: &Values) -> Result<Instance> {
+    let [metadata, user_data, vendor_data] = &values.0;
     let mut instance = Instance {
         platform: Vmware.id(),
         user_data: decode(KEYS[1], user_data)?.map(Secret::new),
@@ -186,6 +260,11 @@ fn parse(values: &Values, uuid: &str) -> Result<Option<Instance>> {
         let node = read_mapping(KEYS[0], &bytes)?;
         read_metadata(&node, &mut instance)?;
     }
+    Ok(instance)
+}
+
+/// Without an id of its own an instance has the machine's.
+fn identify(instance: &mut Instance, uuid: &str) -> Result<()> {
     if instance.instance_id.is_empty() {
         instance.instance_id = uuid.to_ascii_lowercase();
     }
@@ -194,7 +273,7 @@ fn parse(values: &Values, uuid: &str) -> Result<Option<Instance>> {
             .hint("set instance-id in guestinfo.metadata")
             .into());
     }
-    Ok(Some(instance))
+    Ok(())
 }
 
 /// Undoes a value's encoding. cloud-init tolerates data that is not packed although its encoding says gzip.
@@ -218,10 +297,7 @@ fn read_metadata(node: &Node, instance: &mut Instance) -> Result<()> {
     instance.instance_id = text_of(node, &["instance-id", "instance_id"]).unwrap_or_default().to_owned();
     let hostname = text_of(node, &["local-hostname", "local_hostname", "hostname"]);
     if let Some(name) = hostname {
-        if let Err(what) = crate::decode::cloud_config::check_hostname(name) {
-            return Err(Finding::error(format!("{}: local-hostname", KEYS[0]), what).into());
-        }
-        instance.hostname = Some(name.to_owned());
+        set_hostname(instance, &format!("{}: local-hostname", KEYS[0]), name)?;
     }
     if let Some(wait) = node.get("wait-on-network").or_else(|| node.get("wait_on_network")) {
         let asks = |family: &str| wait.get(family).and_then(Node::bool).unwrap_or(false);
@@ -229,12 +305,10 @@ fn read_metadata(node: &Node, instance: &mut Instance) -> Result<()> {
     }
     let keys = ["public-keys-data", "public_keys_data", "public-keys", "public_keys"];
     if let Some(keys) = keys.iter().find_map(|k| node.get(k)) {
-        let texts: Vec<&str> = match &keys.value {
-            Value::List(items) => items.iter().filter_map(Node::text).collect(),
-            _ => keys.text().map(|t| t.lines().collect()).unwrap_or_default(),
+        instance.ssh_keys = match &keys.value {
+            Value::List(items) => keys_of(items.iter().filter_map(Node::text)),
+            _ => keys_of(keys.text().unwrap_or_default().lines()),
         };
-        instance.ssh_keys =
-            texts.into_iter().map(|k| k.trim().to_owned()).filter(|k| !k.is_empty()).collect();
     }
     if let Some(network) = node.get("network").filter(|n| !n.is_null()) {
         match network.text() {
@@ -323,12 +397,13 @@ mod tests {
             ("aW5zdGFuY2UtaWQ6IG4xCmxvY2FsLWhvc3RuYW1lOiBuMS5leGFtcGxlLmNvbQo=", "gz+b64"),
         ];
         for (text, encoding) in cases {
-            let instance = parse(&values(text, encoding), "").unwrap().unwrap();
+            let instance = parse(&values(text, encoding)).unwrap();
             assert_eq!(instance.instance_id, "n1", "{text}");
             assert_eq!(instance.hostname.as_deref(), Some("n1.example.com"), "{text}");
         }
-        assert_eq!(parse(&values("a: 1", ""), "4211-ABC").unwrap().unwrap().instance_id, "4211-abc");
-        assert!(parse(&Values::default(), "x").unwrap().is_none());
+        let mut nameless = parse(&values("a: 1", "")).unwrap();
+        identify(&mut nameless, "4211-ABC").unwrap();
+        assert_eq!(nameless.instance_id, "4211-abc");
         assert!(is_empty(b" --- \n") && is_empty(b"  ") && !is_empty(b"-"));
     }
 
@@ -343,7 +418,8 @@ mod tests {
             ("instance-id: n\nlocal-hostname: a b\n", "", "no name for a machine"),
         ];
         for (text, encoding, want) in cases {
-            let error = parse(&values(text, encoding), "").unwrap_err().to_string();
+            let read = parse(&values(text, encoding)).and_then(|mut instance| identify(&mut instance, ""));
+            let error = read.unwrap_err().to_string();
             assert!(error.contains(want), "{text}: {error}");
         }
     }
