@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 
-use crate::error::WithHint as _;
+use crate::error::{Failure, In as _, Stage, WithHint as _};
 use crate::io::{Ask, World};
 use crate::model::facts::Link;
-use crate::model::instance::{Instance, WaitFor};
-use crate::model::network::{Interface, NetworkConfig, Nic};
-use crate::plan;
+use crate::model::instance::WaitFor;
+use crate::model::network::{Interface, Nic};
+use crate::plan::network::Rendered;
 
 /// How long to wait. DHCP over a slow switch takes a minute; a platform gives a machine up after 20.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -46,29 +46,35 @@ pub fn nics(links: &[Link]) -> Vec<Nic> {
 }
 
 /// Waits until the machine is online: it has addresses of the families that the metadata asks for; else the default
-/// routes that the configuration says, and an address on each link that is not optional.
+/// routes that the configuration says, and an address on each link that is not optional. `rendered` is what footplate sets
+/// up, asked for anew each time: links come.
 ///
 /// # Errors
 /// It is not after [`LIMIT`]; says which link lacks what.
-pub fn wait(world: &dyn World, instance: &Instance) -> Result<()> {
+pub fn wait(
+    world: &dyn World,
+    wait_for: WaitFor,
+    rendered: impl Fn() -> Result<Rendered, Failure>,
+) -> Result<(), Failure> {
     let start = Instant::now();
     loop {
-        let lacking = lacking(instance, &links(world)?);
+        let lacking = lacking(wait_for, &rendered()?, &links(world).stage(Stage::Fetch)?);
         if lacking.is_empty() {
             return Ok(());
         }
         if start.elapsed() >= LIMIT {
             let what = format!("not online after {} s: {}", LIMIT.as_secs(), lacking.join("; "));
             return Err(anyhow!(what))
-                .hint("look at `networkctl status`, and at the network in the metadata");
+                .hint("look at `networkctl status`, and at the network in the metadata")
+                .stage(Stage::Fetch);
         }
         std::thread::sleep(POLL);
     }
 }
 
 /// What the machine lacks of being online, in words.
-fn lacking(instance: &Instance, links: &[Link]) -> Vec<String> {
-    let WaitFor { ipv4, ipv6 } = instance.wait_for;
+fn lacking(wait_for: WaitFor, rendered: &Rendered, links: &[Link]) -> Vec<String> {
+    let WaitFor { ipv4, ipv6 } = wait_for;
     if ipv4 || ipv6 {
         let names: Vec<&str> = links.iter().map(|l| l.name.as_str()).collect();
         let lacks = |asked: bool, v6: bool| asked && !links.iter().any(|l| has_address(l, v6));
@@ -78,13 +84,12 @@ fn lacking(instance: &Instance, links: &[Link]) -> Vec<String> {
             .map(|(_, v6)| format!("no {} address on {}", family(v6), names.join(", ")))
             .collect();
     }
-    instance.network.as_ref().map(|config| lacking_of(config, links)).unwrap_or_default()
+    lacking_of(rendered, links)
 }
 
-fn lacking_of(config: &NetworkConfig, links: &[Link]) -> Vec<String> {
-    let rendered = plan::network::render(config, &nics(links));
+fn lacking_of(rendered: &Rendered, links: &[Link]) -> Vec<String> {
     let mut lacking = Vec::new();
-    for interface in config.interfaces.iter().filter(|i| !i.optional) {
+    for interface in rendered.interfaces.iter().filter(|i| !i.optional) {
         let matched = rendered.matches.iter().find(|m| m.interface == interface.id);
         let mine: Vec<&Link> = links
             .iter()
@@ -98,15 +103,21 @@ fn lacking_of(config: &NetworkConfig, links: &[Link]) -> Vec<String> {
             lacking.push(format!("{}: {why}", interface.id));
             continue;
         }
-        for v6 in [false, true].into_iter().filter(|v6| wants_address(interface, *v6)) {
-            if !mine.iter().any(|l| has_address(l, v6)) {
+        let has = |v6: bool| mine.iter().any(|l| has_address(l, v6));
+        let fixed = |v6: bool| interface.addresses.iter().any(|a| a.cidr.addr.is_ipv6() == v6);
+        let lease = |v6: bool| if v6 { interface.dhcp6 } else { interface.dhcp4 };
+        // Which of two leases comes is the network's affair: networkd too calls a link online with either.
+        let either = lease(false) && lease(true) && (has(false) || has(true));
+        for v6 in [false, true] {
+            if !has(v6) && (fixed(v6) || lease(v6) && !either) {
                 let names: Vec<&str> = mine.iter().map(|l| l.name.as_str()).collect();
                 let family = if v6 { "IPv6" } else { "IPv4" };
                 lacking.push(format!("{} ({}) has no {family} address", interface.id, names.join(", ")));
             }
         }
     }
-    for v6 in [false, true].into_iter().filter(|v6| config.interfaces.iter().any(|i| wants_default(i, *v6))) {
+    let wanted = |v6: &bool| rendered.interfaces.iter().any(|i| wants_default(i, *v6));
+    for v6 in [false, true].into_iter().filter(wanted) {
         if !links.iter().any(|l| if v6 { l.default_route.1 } else { l.default_route.0 }) {
             lacking.push(format!("no default route of {}", if v6 { "IPv6" } else { "IPv4" }));
         }
@@ -122,11 +133,6 @@ fn has_address(link: &Link, v6: bool) -> bool {
     })
 }
 
-fn wants_address(interface: &Interface, v6: bool) -> bool {
-    let lease = if v6 { interface.dhcp6 } else { interface.dhcp4 };
-    lease || interface.addresses.iter().any(|a| a.cidr.addr.is_ipv6() == v6)
-}
-
 /// Whether a default route is written down; those of leases and advertisements may come or not.
 fn wants_default(interface: &Interface, v6: bool) -> bool {
     let settings = |r: &crate::model::network::Route| r.table_and_metric().0.is_none();
@@ -140,11 +146,12 @@ fn wants_default(interface: &Interface, v6: bool) -> bool {
 mod tests {
     use super::*;
     use crate::decode::{network, yaml};
+    use crate::plan::network::render;
 
-    fn instance(text: &str) -> Instance {
+    fn rendered(text: &str, links: &[Link]) -> Rendered {
         let (config, findings) = network::parse(&yaml::parse(text).unwrap());
         assert!(findings.is_empty(), "{findings:?}");
-        Instance { network: Some(config), ..Instance::default() }
+        render(&config, &nics(links))
     }
 
     fn link(name: &str, mac: &str, addresses: &[&str], default: bool) -> Link {
@@ -164,6 +171,8 @@ mod tests {
             addresses: [192.0.2.2/24]\n    gateway4: 192.0.2.1\n";
         let two = format!("{one}  id1:\n    match: {{macaddress: '00:50:56:aa:bb:08'}}\n    dhcp4: true\n");
         let optional = format!("{two}    optional: true\n");
+        let leases = "version: 2\nethernets: {eth0: {dhcp4: true, dhcp6: true}}\n".to_owned();
+        let twice = two.replace("bb:08", "bb:07");
         let up = link("eth0", "00:50:56:aa:bb:07", &["192.0.2.2/24"], true);
         let cases: &[(&str, Vec<Link>, &[&str])] = &[
             (one, vec![up.clone()], &[]),
@@ -184,16 +193,25 @@ mod tests {
                 &["id1 (ens224)"],
             ),
             (&optional, vec![up.clone()], &[]),
+            (&leases, vec![link("eth0", "00:50:56:aa:bb:07", &["192.0.2.2/24"], true)], &[]),
+            (&leases, vec![link("eth0", "00:50:56:aa:bb:07", &["2001:db8::2/64"], true)], &[]),
+            (
+                &leases,
+                vec![link("eth0", "00:50:56:aa:bb:07", &["169.254.1.1/16", "fe80::2/64"], true)],
+                &["no IPv4 address", "no IPv6 address"],
+            ),
+            // A second entry for one NIC is left out of what is set up, and so of what is waited for.
+            (&twice, vec![up.clone()], &[]),
         ];
         for (text, links, want) in cases {
-            let lacking = lacking(&instance(text), links);
+            let lacking = lacking(WaitFor::default(), &rendered(text, links), links);
             assert_eq!(lacking.len(), want.len(), "{text}{lacking:?}");
             for (lacking, want) in lacking.iter().zip(*want) {
                 assert!(lacking.contains(want), "{lacking}");
             }
         }
-        let mut asks = instance(one);
-        asks.wait_for = WaitFor { ipv4: false, ipv6: true };
-        assert_eq!(lacking(&asks, &[up]), ["no IPv6 address on eth0"]);
+        let asks = WaitFor { ipv4: false, ipv6: true };
+        let up = [up];
+        assert_eq!(lacking(asks, &rendered(one, &up), &up), ["no IPv6 address on eth0"]);
     }
 }

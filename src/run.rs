@@ -25,7 +25,7 @@ use crate::io::live::{self, Live};
 use crate::io::replay::{Capture, Replay};
 use crate::io::root::{Ids, Root};
 use crate::io::systemd::{self, Systemd};
-use crate::io::{Ask, World, rename, uptime_ms};
+use crate::io::{Ask, World, nic, uptime_ms};
 use crate::model::facts::Facts;
 use crate::model::fetch::Request;
 use crate::model::finding::{Finding, Level};
@@ -229,7 +229,7 @@ fn find(
     recorder: &mut Recorder<'_>,
     source: &Source,
     world: &dyn World,
-    live: bool,
+    root: Option<&Root>,
 ) -> Result<Found, Failure> {
     let (facts, candidates) = recorder.stage(
         Stage::Detect,
@@ -242,8 +242,8 @@ fn find(
         Stage::Fetch,
         |status| {
             let (candidate, mut instance) = fetch(source, world, &candidates)?;
-            if live {
-                online::wait(world, &instance).stage(Stage::Fetch)?;
+            if let Some(root) = root {
+                online::wait(world, instance.wait_for, || render(&instance, source, world, root))?;
                 // The addresses are metadata too.
                 instance = fetch(source, world, &candidates)?.1;
             }
@@ -289,54 +289,58 @@ fn render(instance: &Instance, source: &Source, world: &dyn World, root: &Root) 
             rendered.findings.push(Finding::warning("network", what));
         }
     }
-    if !rendered.usable() {
-        rendered.files.clear();
-    }
     let theirs = theirs(root).stage(Stage::Apply)?;
     plan::network::step_back(&mut rendered, &theirs, &nics);
     Ok(rendered)
 }
 
+/// The paths of networkd's files in `dir` and in those directories that the initramfs leaves behind: one there rules where
+/// `dir` has none of its name.
+fn network_files(root: &Root, dir: &str) -> Result<Vec<String>, Failure> {
+    let mut paths = Vec::new();
+    for dir in [dir, plan::network::RUN_DIR] {
+        let names = root.list(dir).stage(Stage::Apply)?;
+        paths.extend(names.iter().map(|name| format!("{dir}/{name}")));
+    }
+    paths.dedup();
+    Ok(paths)
+}
+
 /// networkd's files that are not ours and not the image's.
 fn theirs(root: &Root) -> Result<Vec<plan::network::Theirs>> {
     let mut theirs = Vec::new();
-    for dir in [plan::network::DIR, "/run/systemd/network"] {
+    for dir in [plan::network::DIR, plan::network::RUN_DIR] {
         for name in root.list(dir)? {
             if !name.ends_with(".network") || name.starts_with(plan::network::PREFIX) {
                 continue;
             }
             let path = format!("{dir}/{name}");
-            let text = root.read(&path, crate::io::MAX_ANSWER)?.unwrap_or_default();
+            // What can't be read takes nothing: a link to /dev/null, by which a default is masked, to begin with.
+            let Ok(Some(text)) = root.read(&path, crate::io::MAX_ANSWER) else { continue };
             theirs.push(plan::network::Theirs { path, text: String::from_utf8_lossy(&text).into_owned() });
         }
     }
     Ok(theirs)
 }
 
-/// Has a networkd that runs already take what changed: the files anew, and the links that they are for. What a `.link`
-/// file says takes effect when udev next sees the card.
-fn reconfigure(outcomes: &[Outcome], rendered: &Rendered, root: &Root) -> Result<(), Failure> {
+/// Has a networkd that runs already take what changed, and the links that it is for, anew.
+fn reload_network(outcomes: &[Outcome], root: &Root) -> Result<(), Failure> {
     let changed =
         |o: &&Outcome| matches!(o.done, Done::Changed | Done::Absent) && o.what.contains(plan::network::DIR);
     if !root.live() || outcomes.iter().filter(changed).count() == 0 {
         return Ok(());
     }
-    let names: Vec<&str> = rendered
-        .matches
-        .iter()
-        .filter(|m| {
-            let stem = plan::network::stem(&m.interface);
-            outcomes.iter().filter(changed).any(|o| o.what.contains(&stem))
-        })
-        .flat_map(|m| m.nics.iter().map(String::as_str))
-        .collect();
-    systemd::reconfigure_links(&names).stage(Stage::Apply)
+    if systemd::reload_network().stage(Stage::Apply)? {
+        log::info!(
+            "network: networkd has taken the changes; names and devices that are there stay as they are until the next boot"
+        );
+    }
+    Ok(())
 }
 
 /// NICs that should have the name of their `set-name` by now.
-fn misnamed(instance: &Instance, rendered: &Rendered) -> Vec<Finding> {
-    let renames = instance.network.iter().flat_map(|n| naming::misnamed(n, &rendered.matches));
-    let told = renames.map(|r| {
+fn misnamed(rendered: &Rendered) -> Vec<Finding> {
+    let told = naming::misnamed(rendered).into_iter().map(|r| {
         let what = format!("the NIC that set-name calls {} is still called {}", r.to, r.from);
         Finding::warning("network", what)
             .hint("its configuration is in force all the same; the next boot tries again, `journalctl -u systemd-udevd` says why not now")
@@ -353,8 +357,8 @@ fn make_plan(found: &Found, decoded: &Decoded, rendered: &Rendered, root: &Root)
         .instance
         .short_hostname()
         .filter(|_| decoded.config.hostname.is_none() && !decoded.config.system.keep_hostname && !member);
-    let present = root.list(plan::network::DIR).stage(Stage::Apply)?;
-    let mut items = plan::network_items(rendered, plan::network::DIR, &present, hostname);
+    let present = network_files(root, plan::network::DIR)?;
+    let mut items = plan::network_items(rendered, &present, hostname);
     items.extend(metadata(&found.instance, root)?);
     // A directory that two parts of the plan need is made once.
     plan.items.retain(|i| !matches!(i, Item::Directory(_)) || !items.contains(i));
@@ -502,19 +506,19 @@ fn network(args: &crate::cli::Network) -> Result<u8, Failure> {
         log::warn!("{finding}");
     }
     for matched in &rendered.matches {
-        log::info!("network: {}: {}", matched.interface, matched.why);
+        log::info!("network: {matched}");
     }
     let member = report::is_member(&root).stage(Stage::Apply)?;
     let hostname = instance.short_hostname().filter(|_| !member && args.out.is_none());
     // Nothing is taken away on the word of nobody.
     let known = !instance.instance_id.is_empty() || !rendered.files.is_empty();
-    let present = if known { root.list(dir).stage(Stage::Apply)? } else { Vec::new() };
-    let plan = Plan { items: plan::network_items(&rendered, dir, &present, hostname), bootstrap: None };
+    let present = if known { network_files(&root, dir)? } else { Vec::new() };
+    let plan = Plan { items: plan::network_items(&rendered, &present, hostname), bootstrap: None };
     let outcomes = apply::apply(&plan, &root, note).stage(Stage::Apply)?;
     if root.live() {
-        change_names_over(&instance, &rendered, world)?;
+        change_names_over(&rendered, world)?;
     }
-    reconfigure(&outcomes, &rendered, &root)?;
+    reload_network(&outcomes, &root)?;
     log::info!("network: platform={platform} files={} changed={}", rendered.files.len(), changes(&outcomes));
     let failed = findings.iter().any(|f| f.level == Level::Error);
     if failed { Err(Failure::of_findings(&findings)) } else { Ok(0) }
@@ -522,16 +526,15 @@ fn network(args: &crate::cli::Network) -> Result<u8, Failure> {
 
 /// Changes the names over that udev can't. One that stays is no reason to leave the network unconfigured: files match by
 /// address.
-fn change_names_over(instance: &Instance, rendered: &Rendered, world: &dyn World) -> Result<(), Failure> {
-    let Some(network) = &instance.network else { return Ok(()) };
+fn change_names_over(rendered: &Rendered, world: &dyn World) -> Result<(), Failure> {
     let nics = online::nics(&online::links(world).stage(Stage::Fetch)?);
-    let renames = naming::change_over(naming::misnamed(network, &rendered.matches), &nics);
+    let renames = naming::change_over(naming::misnamed(rendered), &nics);
     if renames.is_empty() {
         return Ok(());
     }
     let names: Vec<(&str, &str)> = renames.iter().map(|r| (r.from.as_str(), r.to.as_str())).collect();
     let told: Vec<String> = renames.iter().map(|r| format!("{} is now {}", r.from, r.to)).collect();
-    match rename::change_over(&names) {
+    match nic::change_over(&names) {
         Ok(()) => log::info!("network: {}", told.join(", ")),
         Err(error) => log::warn!("network: the names of set-name are taken, and stay so: {error:#}"),
     }
@@ -568,19 +571,19 @@ fn provision_in(
     world: &dyn World,
     root: &Root,
 ) -> Result<u8, Failure> {
-    let found = find(recorder, &args.source, world, root.live())?;
+    let found = find(recorder, &args.source, world, Some(root).filter(|r| r.live()))?;
     if let Some(code) = already_bootstrapped(recorder, &found.instance, root)? {
         return Ok(code);
     }
     let rendered = render(&found.instance, &args.source, world, root)?;
     let findings = [found.instance.findings.as_slice(), &rendered.findings].concat();
-    if findings.iter().any(|f| f.level == Level::Error) && !rendered.usable() {
+    if findings.iter().any(|f| f.level == Level::Error) && !rendered.usable {
         // The machine is up by DHCP, for a person to look at. It is not the node that was asked for.
         return Err(Failure::of_findings(&findings));
     }
     recorder.warn(&findings);
     if root.live() {
-        recorder.warn(&misnamed(&found.instance, &rendered));
+        recorder.warn(&misnamed(&rendered));
     }
     let hidden = Hidden::find(&found, world, Some(root))?;
     let missing = run_boothooks(Some(recorder), &found, root, hidden.as_ref())?;
@@ -605,21 +608,11 @@ fn provision_in(
         |_| {
             apply::compare(&plan, root).stage(Stage::Apply)?;
             let outcomes = apply::apply(&plan, root, note).stage(Stage::Apply)?;
-            reconfigure(&outcomes, &rendered, root)?;
+            reload_network(&outcomes, root)?;
             Ok(outcomes)
         },
         |outcomes| format!("changed={} unchanged={}", changes(outcomes), outcomes.len() - changes(outcomes)),
     )?;
-    let networked = |o: &&Outcome| o.what.contains(plan::network::DIR) && o.done != Done::Unchanged;
-    if root.live() && found.candidate.provider.needs_network() && outcomes.iter().any(|o| networked(&o)) {
-        // networkd runs already: what came over the network came after it.
-        if let Err(error) = Systemd::connect().and_then(|systemd| systemd.reload_network()) {
-            recorder.warn(&[Finding::warning(
-                "",
-                format!("the network's files take effect at the next boot: {error:#}"),
-            )]);
-        }
-    }
     if changes(&outcomes) == 0 {
         log::info!("apply: nothing changed, all was as it shall be");
     }
@@ -823,7 +816,7 @@ fn settle(source: &Source) -> Result<u8, Failure> {
 fn show_plan(args: &Provision) -> Result<u8, Failure> {
     let (world, root) = (world(&args.source)?, open_root(args.root.as_deref())?);
     let mut recorder = Recorder::new(None);
-    let found = find(&mut recorder, &args.source, world.as_ref(), false)?;
+    let found = find(&mut recorder, &args.source, world.as_ref(), None)?;
     let rendered = render(&found.instance, &args.source, world.as_ref(), &root)?;
     let hidden = Hidden::find(&found, world.as_ref(), None)?;
     let missing = run_boothooks(None, &found, &root, hidden.as_ref())?;
@@ -870,7 +863,7 @@ fn show_plan(args: &Provision) -> Result<u8, Failure> {
                 found.instance.instance_id
             );
             for matched in &rendered.matches {
-                text += &format!("  network {}: {}\n", matched.interface, matched.why);
+                text += &format!("  network {matched}\n");
             }
             let width = outcomes.iter().map(|o| o.what.chars().count()).max().unwrap_or(0).min(72);
             for o in &outcomes {
@@ -943,8 +936,11 @@ fn render_network(input: &Input) -> Result<u8, Failure> {
     let text = String::from_utf8(opened).map_err(|_| anyhow!("not UTF-8 text")).stage(Stage::Decode)?;
     let node = yaml::parse(&text).map_err(|f| Failure::new(Stage::Decode, f.into()))?;
     let (config, mut findings) = decode::network::parse(&node);
+    // The files are for whatever machine; which NICs they would match is told of this one, to people.
     let rendered = plan::network::render(&config, &[]);
     findings.extend(rendered.findings.iter().cloned());
+    let nics = online::nics(&online::links(&Live::default()).stage(Stage::Fetch)?);
+    let here = plan::network::render(&config, &nics);
     for finding in findings.iter().filter(|f| f.level != Level::Error) {
         log::warn!("{finding}");
     }
@@ -957,6 +953,7 @@ fn render_network(input: &Input) -> Result<u8, Failure> {
             print_json(&serde_json::Value::Object(files.collect()));
         }
         Format::Text => {
+            here.matches.iter().for_each(|m| print(&format!("# on this machine, {m}\n")));
             for file in &rendered.files {
                 print(&format!("# {}\n{}\n", file.path, file.contents));
             }
@@ -1012,7 +1009,7 @@ fn capture(source: &Source, dir: &Path) -> Result<u8, Failure> {
     let world = world(source)?;
     let capture = Capture::new(world.as_ref());
     // A machine whose metadata is broken is worth capturing most of all.
-    let found = find(&mut Recorder::new(None), source, &capture, false);
+    let found = find(&mut Recorder::new(None), source, &capture, None);
     // What include lists bring is bootstrap data too: it is read for the picture, and not kept.
     let config = found
         .as_ref()

@@ -27,7 +27,6 @@ fn decode(dir: &Path) -> (NetworkConfig, Vec<Finding>) {
         input.iter().find(|path| path.exists()).unwrap_or_else(|| panic!("{} has no input", dir.display()));
     let text = fs::read_to_string(path).unwrap();
     match path.extension().unwrap().to_str().unwrap() {
-        "json" => network::parse_network_data(&text),
         "kargs" => network::parse_kargs(&text),
         "guestinfo" => {
             let lines = text.lines().filter_map(|line| line.split_once(" = "));
@@ -73,7 +72,7 @@ fn outcome(dir: &Path) -> Files {
     if !rendered.unusable.is_empty() {
         let _ = writeln!(said, "unusable: {}", rendered.unusable.join(", "));
     }
-    if !rendered.usable() {
+    if !rendered.usable {
         said.push_str("nothing usable: the image's default stays\n");
     }
     if !said.is_empty() {

@@ -24,14 +24,14 @@ static BASE: LazyLock<PathBuf> = LazyLock::new(|| {
     needs_root();
     needs("systemd-nspawn", "systemd-container");
     needs("mmdebstrap", "mmdebstrap");
-    let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nspawn-base-1");
+    let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nspawn-base-2");
     if !base.exists() {
         // Made aside, so that one that was interrupted is not taken for a whole one.
         let made = fresh("base");
         let options = [
             "--mode=root",
             "--variant=essential",
-            "--include=systemd,systemd-sysv,dbus,hostname",
+            "--include=systemd,systemd-sysv,dbus,hostname,iproute2",
             "--format=directory",
             "--quiet",
             "--aptopt=APT::Install-Recommends \"false\"",
@@ -609,4 +609,71 @@ fn an_extension_that_comes_late_bootstraps_the_node() {
     node.stands(0, "done");
     assert_eq!(node.lines("/var/lib/kubeadm-runs"), 1);
     assert!(fs::read_link(node.root.path("/opt/bin/kubeadm")).unwrap().ends_with("opt/bin/kubeadm"));
+}
+
+/// Three NICs, networkd, a network; then one that gives the first the same, the second another address, and the third none.
+const LIVE_NETWORK: &str = r#"#!/bin/bash
+set -eu
+network() { /opt/bin/footplate network --seed /seed; }
+until_ip() { for _ in $(seq 300); do if ip -brief addr show dev $1 | grep -q "$2"; then return; fi; sleep 0.1; done; echo "$1 has no $2"; }
+# What a person put on a link is gone once networkd sets that link up anew.
+hand() { ip addr add 203.0.113.$1/32 dev nic$1; }
+files() { stat --format '%n %i %Y %Z' /etc/systemd/network/15-footplate-*; }
+config() {
+    echo "version: 2"; echo "ethernets:"
+    for entry in "$@"; do echo "  id${entry%%=*}: {match: {macaddress: '02:00:00:00:0a:0${entry%%=*}'}, addresses: [${entry#*=}]}"; done
+}
+for n in 0 1 2; do
+    ip link add nic$n address 02:00:00:00:0a:0$n type veth peer name peer$n
+    ip link set peer$n up
+done
+systemctl start systemd-networkd.service
+config 0=192.0.2.10/24 1=192.0.2.11/24 2=192.0.2.12/24 > /seed/network-config
+network
+for n in 0 1 2; do until_ip nic$n 192.0.2.1$n/24; hand $n; done
+files > /out/before
+config 0=192.0.2.10/24 1=192.0.2.21/24 > /seed/network-config
+since=$(date '+%F %T.%6N')
+network
+until_ip nic1 192.0.2.21/24
+# Until the third is let go of; what is told of the others is told by then.
+for _ in $(seq 300); do if networkctl --json=short status nic2 | grep -q unmanaged; then break; fi; sleep 0.1; done
+files > /out/after
+for n in 0 1 2; do ip -oneline -4 addr show dev nic$n > /out/nic$n; done
+networkctl --no-legend list > /out/links
+journalctl --unit systemd-networkd.service --since "$since" --output cat > /out/networkd
+network
+files > /out/again
+"#;
+
+#[test]
+fn a_change_on_a_node_that_runs_touches_what_it_is_about() {
+    let node = Node::new("live-network", "  - true\n", SUCCESS);
+    node.program("/opt/test/more", LIVE_NETWORK);
+    node.boot();
+    let said = node.out("more");
+    assert_eq!(said.matches("networkd has taken the changes").count(), 2, "{said}");
+    assert!(said.contains("files=3 changed=") && said.contains("files=2 changed=0"), "{said}");
+
+    // Of the files, one is as it was, one is new, one is gone; the third run found nothing to do.
+    let (before, after) = (node.out("before"), node.out("after"));
+    let file = |files: &str, id: &str| files.lines().find(|l| l.contains(id)).map(str::to_owned);
+    assert!(file(&before, "id0").is_some() && file(&before, "id0") == file(&after, "id0"), "{before}{after}");
+    assert!(file(&before, "id1") != file(&after, "id1") && file(&after, "id1").is_some(), "{before}{after}");
+    assert!(file(&before, "id2").is_some() && file(&after, "id2").is_none(), "{before}{after}");
+    assert_eq!(after, node.out("again"));
+
+    // Of the links, the first was left alone, the second has the new address and nothing else, the third is nobody's.
+    let addresses = |nic: &str| {
+        let text = node.out(nic);
+        let words = text.lines().filter_map(|l| l.split_whitespace().nth(3)).map(str::to_owned);
+        words.collect::<Vec<_>>()
+    };
+    let told = node.out("networkd");
+    assert_eq!(addresses("nic0"), ["192.0.2.10/24", "203.0.113.0/32"], "{said}{told}");
+    assert_eq!(addresses("nic1"), ["192.0.2.21/24"], "{said}{told}");
+    let links = node.out("links");
+    let third = links.lines().find(|l| l.contains("nic2")).unwrap();
+    assert!(third.contains("unmanaged"), "{links}");
+    assert!(told.contains("nic1: ") && !told.contains("nic0: "), "{told}");
 }

@@ -12,8 +12,9 @@ use nix::ifaddrs::getifaddrs;
 
 use super::guestinfo::{self, Guestinfo};
 use super::root::Change;
-use super::{Ask, MAX_ANSWER, PATIENCE, World, drive, http};
+use super::{Ask, MAX_ANSWER, PATIENCE, World, drive, http, nic};
 use crate::model::facts::Link;
+use crate::model::finding::Finding;
 
 /// The machine that this runs on.
 pub struct Live {
@@ -142,7 +143,9 @@ pub(super) fn read_bounded(file: impl Read, name: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MAX_ANSWER as u64 + 1).read_to_end(&mut bytes).with_context(|| name.to_owned())?;
     if bytes.len() > MAX_ANSWER {
-        bail!("{name}: larger than {} MiB", MAX_ANSWER >> 20);
+        let what =
+            format!("larger than {} MiB, which is more than any platform hands over", MAX_ANSWER >> 20);
+        return Err(Finding::error(name, what).into());
     }
     Ok(bytes)
 }
@@ -161,18 +164,18 @@ fn links() -> Result<Vec<Link>> {
         if sys("type") == "772" {
             continue;
         }
-        // Hardware has a device behind it; of the others the kernel names some kinds.
+        // Hardware has a device behind it; of the others the kernel names most kinds.
         let hardware = std::path::Path::new(&format!("/sys/class/net/{name}/device")).exists();
         let uevent = sys("uevent");
-        let kind = uevent.lines().find_map(|l| l.strip_prefix("DEVTYPE=")).unwrap_or("virtual");
-        let driver = std::fs::read_link(format!("/sys/class/net/{name}/device/driver")).ok();
-        let mac = sys("address").to_ascii_lowercase();
+        let kind = uevent.lines().find_map(|l| l.strip_prefix("DEVTYPE=")).map(str::to_owned);
+        let driver = nic::driver(&name);
+        // The others' drivers have the name of the kind: veth, macvlan, dummy.
+        let kind = kind.or_else(|| driver.clone()).unwrap_or_else(|| "virtual".to_owned());
         links.push(Link {
-            // NET_ADDR_PERM of linux/netdevice.h: the address is the burnt-in one.
-            permanent_mac: (sys("addr_assign_type") == "0" && !mac.is_empty()).then(|| mac.clone()),
-            mac,
-            driver: driver.and_then(|d| Some(d.file_name()?.to_string_lossy().into_owned())),
-            kind: (!hardware).then(|| kind.to_owned()),
+            permanent_mac: nic::permanent_address(&name),
+            mac: sys("address").to_ascii_lowercase(),
+            driver,
+            kind: (!hardware).then_some(kind),
             addresses: Vec::new(),
             // Destination and mask 0; in IPv6's table destination 0 with prefix 0, and not the reject route of lo.
             default_route: (

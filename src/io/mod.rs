@@ -13,7 +13,7 @@ pub mod fetch;
 pub mod guestinfo;
 pub mod http;
 pub mod live;
-pub mod rename;
+pub mod nic;
 pub mod replay;
 pub mod root;
 pub mod systemd;

@@ -76,17 +76,6 @@ impl Systemd {
         })
     }
 
-    /// Makes networkd read its files again, and take up what changed.
-    ///
-    /// # Errors
-    /// It does not run, refuses or does not answer.
-    pub fn reload_network(&self) -> Result<()> {
-        self.runtime.block_on(async {
-            let manager = Proxy::new(&self.connection, NETWORK, NETWORK_PATH, NETWORK_MANAGER).await?;
-            manager.call::<_, _, ()>("Reload", &()).await.context("reload of the network's files")
-        })
-    }
-
     /// Asks for a unit to be started (`verb` is `StartUnit` or `ReloadOrRestartUnit`).
     ///
     /// # Errors
@@ -155,37 +144,22 @@ impl Systemd {
     }
 }
 
-/// Has systemd-networkd, if it runs, read its files again and set these links up anew
-/// ([org.freedesktop.network1](https://www.freedesktop.org/software/systemd/man/latest/org.freedesktop.network1.html)).
-/// Early in a boot there is no bus and no networkd yet: it will read the files when it starts.
+/// Has systemd-networkd, if it runs, read its files again. It then sets those links up anew whose files changed, and no
+/// others ([networkctl(1), reload](https://www.freedesktop.org/software/systemd/man/latest/networkctl.html#reload)).
+/// Early in a boot there is no bus and no networkd yet: it will read the files when it starts. Says whether it runs.
 ///
 /// # Errors
 /// It runs and refuses.
-pub fn reconfigure_links(names: &[&str]) -> Result<()> {
-    const NETWORKD: &str = "org.freedesktop.network1";
-    let Ok(systemd) = Systemd::connect() else { return Ok(()) };
+pub fn reload_network() -> Result<bool> {
+    let Ok(systemd) = Systemd::connect() else { return Ok(false) };
     if systemd.service("systemd-networkd.service")?.active != "active" {
-        return Ok(());
+        return Ok(false);
     }
     systemd.runtime.block_on(async {
-        let manager = Proxy::new(
-            &systemd.connection,
-            NETWORKD,
-            "/org/freedesktop/network1",
-            "org.freedesktop.network1.Manager",
-        )
-        .await?;
-        manager.call::<_, _, ()>("Reload", &()).await.context("networkd's reload")?;
-        for name in names {
-            let link: (i32, OwnedObjectPath) =
-                manager.call("GetLinkByName", &(*name,)).await.with_context(|| (*name).to_owned())?;
-            manager
-                .call::<_, _, ()>("ReconfigureLink", &(link.0,))
-                .await
-                .with_context(|| (*name).to_owned())?;
-        }
-        Ok(())
-    })
+        let manager = Proxy::new(&systemd.connection, NETWORK, NETWORK_PATH, NETWORK_MANAGER).await?;
+        manager.call::<_, _, ()>("Reload", &()).await.context("reload of the network's files")
+    })?;
+    Ok(true)
 }
 
 /// Tells the service manager that this service is up, where it asked to be told; `status` is for people.

@@ -140,17 +140,12 @@ fn ntp(ntp: &Ntp) -> Option<Item> {
 
 /// The network as networkd's files, the machine's name, and nothing left of what an earlier config wrote: `present` are
 /// the names in networkd's directory `dir`.
-pub fn network_items(
-    rendered: &network::Rendered,
-    dir: &str,
-    present: &[String],
-    hostname: Option<&str>,
-) -> Vec<Item> {
+pub fn network_items(rendered: &network::Rendered, present: &[String], hostname: Option<&str>) -> Vec<Item> {
     let mut items: Vec<Item> = hostname.map(|h| Item::Hostname(h.to_owned())).into_iter().collect();
-    for name in present.iter().filter(|n| n.starts_with(network::PREFIX)) {
-        let path = format!("{dir}/{name}");
-        if rendered.files.iter().all(|f| f.path != path) {
-            items.push(Item::Absent(path));
+    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    for path in present.iter().filter(|p| name(p).starts_with(network::PREFIX)) {
+        if rendered.files.iter().all(|f| f.path != *path) {
+            items.push(Item::Absent(path.clone()));
         }
     }
     for file in &rendered.files {

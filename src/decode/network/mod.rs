@@ -10,35 +10,28 @@ mod network_data;
 mod read;
 mod v1;
 
-use crate::decode::yaml::{self, Node};
+use crate::decode::yaml::Node;
 use crate::model::finding::Finding;
 use crate::model::network::NetworkConfig;
 use read::{At, Reader};
 
 /// Reads a network configuration of [version 2](https://netplan.readthedocs.io/en/stable/netplan-yaml/) or
 /// [version 1](https://cloudinit.readthedocs.io/en/latest/reference/network-config-format-v1.html), with or without an
-/// outer `network:`.
+/// outer `network:`, or OpenStack's `network_data.json`, which is told by its `links`. JSON is YAML.
 ///
 /// What can't be used is left out and an error says where; the findings' places begin with `network`, whether the text
 /// has that level or not. Ask [`NetworkConfig::usable`] whether anything is left.
 pub fn parse(node: &Node) -> (NetworkConfig, Vec<Finding>) {
     let mut r = Reader::default();
+    if node.get("version").is_none() && node.get("links").is_some() {
+        let config = network_data::read(&mut r, &At::new(node, "network_data"));
+        return (config, r.findings);
+    }
     let outer = At::new(node, "");
     // guestinfo's metadata may nest it twice: the metadata's own key around a file that has the key again.
     let inner = outer.key("network").unwrap_or_else(|| At::new(node, "network"));
     let at = inner.key("network").unwrap_or(inner);
     let config = version(&mut r, &at);
-    (config, r.findings)
-}
-
-/// Reads OpenStack's `network_data.json`. JSON is YAML, so its findings have positions too.
-pub fn parse_network_data(text: &str) -> (NetworkConfig, Vec<Finding>) {
-    let mut r = Reader::default();
-    let node = match yaml::parse(text) {
-        Ok(node) => node,
-        Err(finding) => return (NetworkConfig::default(), vec![finding]),
-    };
-    let config = network_data::read(&mut r, &At::new(&node, "network_data"));
     (config, r.findings)
 }
 

@@ -16,6 +16,13 @@ pub struct Matched {
     pub why: String,
 }
 
+impl std::fmt::Display for Matched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let nics = if self.nics.is_empty() { "no NIC".to_owned() } else { self.nics.join(", ") };
+        write!(f, "{}: {nics}: {}", self.interface, self.why)
+    }
+}
+
 /// How the NIC of a MAC address can be told from the links that carry the same address on top of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Address<'a> {

@@ -28,6 +28,9 @@ pub use unit::{Section, Unit, Unwritable};
 /// Where networkd and udev look for an administrator's files.
 pub const DIR: &str = "/etc/systemd/network";
 
+/// Where they look for those that last as long as the system runs; an initramfs leaves its own there.
+pub const RUN_DIR: &str = "/run/systemd/network";
+
 /// Sorts after what a person or the kernel's command line wrote (`00` to `10-dracut-cmdline`), before an image's
 /// defaults (Flatcar's `yy-` and `zz-`).
 pub const PREFIX: &str = "15-footplate-";
@@ -44,7 +47,7 @@ const DEFAULT_NAMING: &[(&str, &str)] = &[
 const DHCP_METRIC: &str = "100";
 
 /// What is to be on the machine.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rendered {
     /// The files, in the order of their paths.
     pub files: Vec<NetFile>,
@@ -52,16 +55,12 @@ pub struct Rendered {
     pub findings: Vec<Finding>,
     /// For each NIC that the configuration names, which one it is; empty if the machine's NICs are not known.
     pub matches: Vec<Matched>,
+    /// What is set up: the interfaces that the files are for.
+    pub interfaces: Vec<Interface>,
     /// Ids of interfaces that can't be set up, those of the configuration among them.
     pub unusable: Vec<String>,
-    disabled: bool,
-}
-
-impl Rendered {
     /// Whether it says enough to act on; if not, the machine should keep its image's default, DHCP.
-    pub fn usable(&self) -> bool {
-        self.disabled || self.files.iter().any(|f| f.path.ends_with(".network"))
-    }
+    pub usable: bool,
 }
 
 impl Rendered {
@@ -90,6 +89,14 @@ pub struct NetFile {
     pub secret: bool,
 }
 
+impl NetFile {
+    /// Whether it is one of that interface's: `eth0.5.network` is not one of `eth0`.
+    fn is_for(&self, id: &str) -> bool {
+        let name = self.path.rsplit('/').next().and_then(|name| name.strip_prefix(PREFIX));
+        name.and_then(|name| name.rsplit_once('.')).is_some_and(|(stem, _)| stem == escaped(id))
+    }
+}
+
 impl fmt::Debug for NetFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let contents = if self.secret { "…" } else { &self.contents };
@@ -104,8 +111,7 @@ impl fmt::Debug for NetFile {
 
 /// Renders `config` for a machine with `nics`; none if they are not known, and hardware is assumed.
 pub fn render(config: &NetworkConfig, nics: &[Nic]) -> Rendered {
-    let mut out =
-        Rendered { unusable: config.unusable.clone(), disabled: config.disabled, ..Rendered::default() };
+    let mut out = Rendered { unusable: config.unusable.clone(), ..Rendered::default() };
     let mut interfaces = config.interfaces.clone();
     let lost = check::check(&mut interfaces, &mut out.findings);
     out.unusable.extend(lost);
@@ -116,6 +122,8 @@ pub fn render(config: &NetworkConfig, nics: &[Nic]) -> Rendered {
         out.unusable.extend(interfaces.drain(..).map(|i| i.id));
     }
 
+    // What the writer refuses comes after those that are known by now.
+    let known = out.unusable.len();
     let relations = Relations::new(&interfaces);
     for interface in &interfaces {
         if let Some(unit) = netdev::netdev(interface) {
@@ -138,6 +146,9 @@ pub fn render(config: &NetworkConfig, nics: &[Nic]) -> Rendered {
         }
     }
     out.files.sort_by(|a, b| a.path.cmp(&b.path));
+    interfaces.retain(|i| !out.unusable[known..].contains(&i.id));
+    out.usable = config.disabled || !interfaces.is_empty();
+    out.interfaces = interfaces;
     out
 }
 
@@ -196,8 +207,7 @@ impl Rendered {
                     "can't be written as {section}.{key}=: a control character, a blank or a backslash at its end"
                 );
                 self.findings.push(check::located(Finding::error(&interface.place, what), interface));
-                self.files
-                    .retain(|f| !f.path.starts_with(&format!("{DIR}/{PREFIX}{}.", escaped(&interface.id))));
+                self.files.retain(|f| !f.is_for(&interface.id));
                 self.unusable.push(interface.id.clone());
             }
         }
@@ -209,11 +219,6 @@ fn has_key(interface: &Interface) -> bool {
     let Device::Tunnel(tunnel) = &interface.device else { return false };
     let shared = tunnel.peers.iter().filter_map(|peer| peer.shared.as_ref());
     tunnel.private.iter().chain(shared).any(|key| matches!(key, Key::Inline(_)))
-}
-
-/// How the paths of an interface's files begin.
-pub fn stem(id: &str) -> String {
-    format!("{DIR}/{PREFIX}{}.", escaped(id))
 }
 
 /// An id as part of a file name: what is not a letter, a digit or harmless becomes `\xNN`, as systemd escapes it.

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Matched;
+use super::Rendered;
 use crate::model::network::{Device, NetworkConfig, Nic};
 
 /// A NIC's name and the one it shall have.
@@ -21,13 +21,13 @@ pub struct Rename {
 
 /// Which NICs are not called as the configuration's `set-name` says. Those that it knows by their address: one that is
 /// known by its name is called otherwise once it is renamed.
-pub fn misnamed(config: &NetworkConfig, matches: &[Matched]) -> Vec<Rename> {
+pub fn misnamed(rendered: &Rendered) -> Vec<Rename> {
     let mut wanted: BTreeMap<&str, &str> = BTreeMap::new();
-    for interface in &config.interfaces {
+    for interface in &rendered.interfaces {
         let Device::Ethernet(ethernet) = &interface.device else { continue };
         let (Some(name), Some(_)) = (&ethernet.set_name, &ethernet.matching.mac) else { continue };
         // A name for several NICs is one for none of them.
-        let one = matches.iter().find(|m| m.interface == interface.id).filter(|m| m.nics.len() == 1);
+        let one = rendered.matches.iter().find(|m| m.interface == interface.id).filter(|m| m.nics.len() == 1);
         if let Some(nic) = one.map(|m| m.nics[0].as_str())
             && nic != name
             && wanted.values().all(|w| w != name)

@@ -16,33 +16,42 @@ pub struct Theirs {
     pub text: String,
 }
 
-/// The keys of `[Match]` that name a NIC, with what they are compared to. A file that names none of these is a default
-/// for whatever is left, and takes nothing from anybody.
-const KEYS: &[&str] = &["Driver", "MACAddress", "Name", "PermanentMACAddress"];
-
 impl Theirs {
-    /// Whether the file takes that NIC: all keys of its `[Match]` that are known here agree, and one of them names it.
+    /// Whether the file takes that NIC: all keys of its `[Match]` that are known here agree, and one of them names it, or
+    /// the file sorts before ours, so that networkd never comes to ours. A file that does neither is a default for whatever
+    /// is left, and takes nothing from anybody.
     fn takes(&self, nic: &Nic) -> bool {
-        let mut named = false;
+        let name = self.path.rsplit('/').next().unwrap_or_default();
+        // Sections of one name are one, and a file without any takes nothing: systemd.network(5).
+        let (mut named, mut any, mut unknown) = (false, false, false);
         for (key, value) in self.matching() {
+            any = true;
+            // A list that begins with a `!` is of what shall not match.
+            let (value, inverted) = value.strip_prefix('!').map_or((value, false), |rest| (rest, true));
             let words: Vec<&str> = value.split_whitespace().collect();
             let mac = |mac: &Option<crate::model::network::Mac>| {
                 mac.as_ref().is_some_and(|m| words.iter().any(|w| w.parse().is_ok_and(|w| *m == w)))
             };
-            let text = |text: &str| words.iter().any(|w| glob(w, text));
+            let text =
+                |text: &Option<String>| text.as_ref().is_some_and(|t| words.iter().any(|w| glob(w, t)));
             let agrees = match key {
                 "MACAddress" => mac(&nic.mac),
                 "PermanentMACAddress" => mac(&nic.permanent_mac),
-                "Driver" => text(nic.driver.as_deref().unwrap_or_default()),
-                "Name" => text(&nic.name),
-                _ => continue,
+                "Driver" => text(&nic.driver),
+                "Name" => text(&Some(nic.name.clone())),
+                "Kind" => text(&nic.kind),
+                "Type" => words.contains(&"ether"),
+                _ => {
+                    unknown = true;
+                    continue;
+                }
             };
-            if !agrees {
+            if agrees == inverted {
                 return false;
             }
-            named |= KEYS.contains(&key) && words != ["*"];
+            named |= !inverted && !matches!(key, "Kind" | "Type") && words != ["*"];
         }
-        named
+        named || (any && !unknown && name < super::PREFIX)
     }
 
     /// The assignments of the `[Match]` section.
@@ -61,8 +70,8 @@ pub fn step_back(rendered: &mut Rendered, theirs: &[Theirs], nics: &[Nic]) {
     for matched in &rendered.matches {
         let mine = nics.iter().filter(|n| matched.nics.contains(&n.name));
         let Some(other) = mine.flat_map(|n| theirs.iter().filter(|t| t.takes(n))).next() else { continue };
-        let stem = super::stem(&matched.interface);
-        rendered.files.retain(|f| !f.path.starts_with(&stem));
+        rendered.files.retain(|f| !f.is_for(&matched.interface));
+        rendered.interfaces.retain(|i| i.id != matched.interface);
         let what = format!("{} takes this NIC: footplate's files for it are left out", other.path);
         rendered.findings.push(
             Finding::warning(format!("network {}", matched.interface), what)
@@ -96,9 +105,28 @@ mod tests {
             ("[Network]\nDHCP=yes\n", false),
             ("# Name=ens192\n[Match]\n#Name=ens192\nName=eth0\n", false),
         ];
+        let takes = |name: &str, text: &str| {
+            let path = format!("/etc/systemd/network/{name}.network");
+            Theirs { path, text: text.to_owned() }.takes(&nic)
+        };
         for (text, want) in cases {
-            let theirs = Theirs { path: "/etc/systemd/network/20.network".to_owned(), text: text.to_owned() };
-            assert_eq!(theirs.takes(&nic), want, "{text}");
+            assert_eq!(takes("20", text), want, "{text}");
+        }
+        // One that sorts before ours has what it fits, be it by a default's words.
+        let before = [
+            ("[Match]\nName=*\n", true),
+            ("[Match]\nType=ether\nKind=!*\n", true),
+            ("[Match]\nName=!lo docker*\n", true),
+            ("[Match]\nType=wlan\n", false),
+            ("[Match]\nKind=veth\n", false),
+            ("[Match]\nName=!ens*\n", false),
+            // Whether this machine is such a one is not known here.
+            ("[Match]\nName=*\nVirtualization=container\n", false),
+            ("[Match]\n", false),
+        ];
+        for (text, want) in before {
+            assert_eq!(takes("05", text), want, "{text}");
+            assert!(!takes("zz-default", text), "{text}");
         }
     }
 }

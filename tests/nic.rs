@@ -8,7 +8,7 @@ mod scratch;
 
 use std::process::Command;
 
-use footplate::io::rename::change_over;
+use footplate::io::nic::{change_over, driver, permanent_address};
 use nix::sched::{CloneFlags, unshare};
 
 /// Runs in a thread with a network of its own, which has links `a`, `b` and `c` in that order.
@@ -55,5 +55,13 @@ fn all_or_none() {
             assert_eq!(format!("{:#}", change_over(renames).unwrap_err()), *why);
             assert_eq!(names(), ["a", "b", "c"], "{renames:?}");
         }
+    });
+}
+
+#[test]
+fn a_bridge_has_a_driver_and_no_address_that_it_was_made_with() {
+    with_links(|| {
+        assert_eq!(driver("a").as_deref(), Some("bridge"));
+        assert_eq!((permanent_address("a"), permanent_address("none"), driver("none")), (None, None, None));
     });
 }
