@@ -22,6 +22,7 @@ pub(super) fn check(interfaces: &mut Vec<Interface>, findings: &mut Vec<Finding>
     });
     lost.extend(references(interfaces, findings));
     addressed_ports(interfaces, findings);
+    routes_of_vrfs(interfaces);
     duplicate_defaults(interfaces, findings);
     for interface in interfaces.iter_mut() {
         if interface.accept_ra == Some(true) && interface.link_local.is_some_and(|families| !families.ipv6) {
@@ -184,6 +185,27 @@ fn addressed_ports(interfaces: &[Interface], findings: &mut Vec<Finding>) {
             let what = format!("is a port of {master}, where its own addresses and DHCP have no effect");
             findings
                 .push(located(Finding::warning(&interface.place, what), interface).hint("move them there"));
+        }
+    }
+}
+
+/// A VRF has no subnet of its own, so that no gateway is in reach of it: a route goes out by the port whose subnet holds its
+/// gateway, in the VRF's table still.
+fn routes_of_vrfs(interfaces: &mut [Interface]) {
+    for vrf in 0..interfaces.len() {
+        if !matches!(interfaces[vrf].device, Device::Vrf(_)) {
+            continue;
+        }
+        let ports = interfaces[vrf].device.ports().to_vec();
+        for route in std::mem::take(&mut interfaces[vrf].routes) {
+            let leads = |i: &Interface| {
+                let Some(via) = route.via.filter(|_| ports.contains(&i.id)) else { return false };
+                // A lease's subnet is not known here.
+                let lease = if via.is_ipv6() { i.dhcp6 } else { i.dhcp4 };
+                i.addresses.iter().any(|a| a.cidr.contains(via)) || (lease && !route.on_link)
+            };
+            let port = interfaces.iter().position(leads);
+            interfaces[port.unwrap_or(vrf)].routes.push(route);
         }
     }
 }
