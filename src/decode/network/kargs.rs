@@ -196,6 +196,7 @@ impl Args {
             "dhcp6" => (to.dhcp6, to.accept_ra) = (true, Some(true)),
             "either6" => (to.dhcp6, to.accept_ra) = (true, Some(true)),
             "auto6" => to.accept_ra = Some(true),
+            "link6" => to.link_local = Some(Families { ipv4: false, ipv6: true }),
             "link-local" => to.link_local = Some(Families { ipv4: true, ipv6: true }),
             _ => {}
         }
@@ -391,12 +392,22 @@ impl Args {
 }
 
 /// Ways to get an address.
-const WAYS: &str = "dhcp, on, any, dhcp6, auto6, either6, link-local, none or off";
+const WAYS: &str = "dhcp, on, any, dhcp6, auto6, either6, link6, link-local, none or off";
 
 fn is_way(text: &str) -> bool {
     // `ibft` reads the firmware's iSCSI table; nothing here boots from it.
     matches!(
         text,
-        "dhcp" | "on" | "any" | "single-dhcp" | "dhcp6" | "auto6" | "either6" | "link-local" | "none" | "off"
+        "dhcp"
+            | "on"
+            | "any"
+            | "single-dhcp"
+            | "dhcp6"
+            | "auto6"
+            | "either6"
+            | "link6"
+            | "link-local"
+            | "none"
+            | "off"
     )
 }

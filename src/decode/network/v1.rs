@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use super::common::{Dns, automatic, lease_metric, route, set, with_mask};
 use super::devices::{bond_parameter, bridge_parameter, bridge_port, vlan_id, vlan_whole};
-use super::read::{At, MAX_INTERFACES, Reader, is_domain, shown};
+use super::read::{At, MAX_INTERFACES, Reader, bad_link_name, is_domain, shown};
 use crate::model::finding::any_error;
 use crate::model::network::{
     Address, BRIDGE_PORT, Bond, Bridge, COMMON, Cidr, Device, Ethernet, Interface, NetworkConfig, Route, Vlan,
@@ -69,6 +69,7 @@ pub(super) fn read(r: &mut Reader, at: &At) -> NetworkConfig {
             _ => r.unknown(&at),
         }
     }
+    undefined_ports(&mut config);
     for (route, at) in routes {
         let holds = |i: &&mut Interface| {
             route.via.is_some_and(|via| i.addresses.iter().any(|a| a.cidr.contains(via)))
@@ -84,6 +85,24 @@ pub(super) fn read(r: &mut Reader, at: &At) -> NetworkConfig {
     }
     dns.give(&mut config.interfaces);
     config
+}
+
+/// Ports that no entry defines are NICs of those names, as cloud-init has it.
+fn undefined_ports(config: &mut NetworkConfig) {
+    let known = |config: &NetworkConfig, id: &String| {
+        config.interfaces.iter().any(|i| i.id == *id) || config.unusable.contains(id)
+    };
+    for n in 0..config.interfaces.len() {
+        let (place, pos) = (config.interfaces[n].place.clone(), config.interfaces[n].pos);
+        for port in config.interfaces[n].device.ports().to_vec() {
+            let room = config.interfaces.len() + config.unusable.len() < MAX_INTERFACES;
+            if room && !known(config, &port) && bad_link_name(&port).is_none() {
+                let nic =
+                    Interface::new(&port, format!("{place} {port}"), Device::Ethernet(Ethernet::default()));
+                config.interfaces.push(Interface { pos, ..nic });
+            }
+        }
+    }
 }
 
 fn entry<'a>(
