@@ -5,7 +5,7 @@
 use anyhow::Result;
 
 use crate::io::root::{Ids, Root};
-use crate::io::{console, exec, now, uptime_ms};
+use crate::io::{console, exec, now, systemd, uptime_ms};
 use crate::plan::FINAL_MESSAGE;
 use crate::plan::kubeadm::{
     IGNITION_LEFTOVER, KUBEADM_STATUS, KUBELET_CONF, PREPARED, SCRIPT, SCRIPTS, SENTINEL, UNIT,
@@ -16,6 +16,12 @@ const OURS: Ids = Ids { uid: Some(0), gid: Some(0) };
 
 /// Most that a status file or the script holds.
 const MAX_FILE: usize = 64 << 20;
+
+/// How the script ended when a shutdown ended it: `$EXIT_STATUS`, or the number over D-Bus.
+const TERMINATED: &[&str] = &["TERM", "KILL", "15", "9"];
+
+/// What the script records of a kubeadm that SIGTERM ended, when it comes to it.
+const KUBEADM_TERMINATED: i32 = 128 + 15;
 
 /// What kubeadm's output tells of a failure: a text of it in lower case, what that means, and what helps. The first row
 /// that is found decides, so a cause stands before what follows from it.
@@ -170,7 +176,8 @@ impl Ended {
 }
 
 /// Settles the bootstrap's result: status, sentinel, stamp; removes the script. Called when the script has ended, once or
-/// twice: image and bootstrap data may both see to it. `None` where nothing ran, or all is settled.
+/// twice: image and bootstrap data may both see to it. `None` where nothing ran, all is settled, or the machine goes down
+/// in the middle.
 ///
 /// # Errors
 /// A file can't be read or written.
@@ -184,6 +191,13 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
     }
     let recorded = root.read(KUBEADM_STATUS, MAX_FILE)?;
     let recorded: Option<i32> = recorded.and_then(|b| String::from_utf8_lossy(&b).trim().parse().ok());
+    // A reboot in the middle, which the bootstrap's own commands may ask for, is no result: the next boot begins it anew.
+    if recorded.is_none_or(|code| code == KUBEADM_TERMINATED)
+        && TERMINATED.contains(&ended.status.as_str())
+        && systemd::stopping()
+    {
+        return Ok(None);
+    }
     let sentinel = root.meta(SENTINEL)?.is_some();
     let names_kubeadm = prepared || script.as_deref().is_some_and(script_calls_kubeadm);
     let success = match recorded {

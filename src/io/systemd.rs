@@ -4,6 +4,7 @@
 //! and the readiness message of [sd_notify](https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html).
 
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -160,6 +161,13 @@ pub fn reload_network() -> Result<bool> {
         manager.call::<_, _, ()>("Reload", &()).await.context("reload of the network's files")
     })?;
     Ok(true)
+}
+
+/// Whether the machine goes down. systemctl asks by systemd's own socket: the bus may be gone by then.
+pub fn stopping() -> bool {
+    let state =
+        super::exec::answer_of(Path::new("systemctl"), &["show", "--property=SystemState", "--value"]);
+    state.is_ok_and(|state| state.trim() == "stopping")
 }
 
 /// Tells the service manager that this service is up, where it asked to be told; `status` is for people.
