@@ -2,6 +2,7 @@
 """Is a boot green? Pure: what the guest said in, a verdict out. A guest that says nothing is red."""
 
 import json
+import re
 from dataclasses import dataclass, field
 
 
@@ -34,6 +35,13 @@ def events(report):
     return parsed, broken
 
 
+def ending(machine_status):
+    """What is wrong with the way a machine ended; nothing: it powered off by itself."""
+    if machine_status is None:
+        return ["the guest did not power off in time"]
+    return [f"the machine ended with status {machine_status}"] if machine_status != 0 else []
+
+
 def judge(report, journal, machine_status, failed_units=()):
     """report: the guest's JSON lines. journal: its whole journal. machine_status: the exit status of QEMU or of the container,
     None when it had to be ended. failed_units: those which this boot must leave failed."""
@@ -44,10 +52,7 @@ def judge(report, journal, machine_status, failed_units=()):
     for event in parsed:
         of.setdefault(event["event"], []).append(event)
 
-    if machine_status is None:
-        problems.append("the guest did not power off in time")
-    elif machine_status != 0:
-        problems.append(f"the machine ended with status {machine_status}")
+    problems.extend(ending(machine_status))
     if not parsed:
         problems.append("the guest said nothing")
         return verdict
@@ -85,4 +90,23 @@ def judge(report, journal, machine_status, failed_units=()):
         problems.append("the guest sent no journal")
     # PID 1 names the units of a cycle and the job that it deleted to break it: the boot goes on, with something left out.
     problems.extend(line.strip() for line in journal.splitlines() if "ordering cycle" in line)
+    return verdict
+
+
+def judge_death(report, console, machine_status, unit, says):
+    """A boot that must end in the initramfs because that unit fails there. console: with the journal on it. says: regular
+    expressions, each of which must match a line."""
+    verdict = Verdict()
+    problems = verdict.problems
+    problems.extend(ending(machine_status))
+    if report.strip():
+        problems.append("the real root came up")
+    # A console has colours.
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in console.splitlines()]
+    expected = {
+        f"{unit} did not fail": f"Failed to start {re.escape(unit)}",
+        "the boot did not end in emergency.target": "Reached target emergency.target",
+    } | {f"the console does not say /{pattern}/": pattern for pattern in says}
+    problems.extend(text for text, pattern in expected.items() if not any(re.search(pattern, line) for line in lines))
+    problems.extend(line for line in lines if "ordering cycle" in line)
     return verdict

@@ -5,7 +5,7 @@
 import json
 import unittest
 
-from judge import judge
+from judge import judge, judge_death
 
 JOURNAL = "[    1.000000] localhost systemd[1]: Reached target basic.target - Basic System.\n"
 SUMMARY = {"event": "summary", "boot_seconds": 21.5, "footplate_ms": 300, "failed_units": []}
@@ -98,6 +98,42 @@ class Judge(unittest.TestCase):
 
     def test_the_machine_fails(self):
         self.assertEqual(problems(GREEN, status=1), ["the machine ended with status 1"])
+
+
+DEAD = """
+[    9.1] ignition[77]: failed to fetch config: config is not valid
+[    9.2] systemd[1]: Failed to start \x1b[0;1;39mignition-fetch.service\x1b[0m - Ignition (fetch).
+[    9.3] systemd[1]: Reached target emergency.target - Emergency Mode.
+"""
+
+
+class JudgeDeath(unittest.TestCase):
+    def problems(self, report="", console=DEAD, status=0, unit="ignition-fetch.service"):
+        return judge_death(report, console, status, unit, ["config is not valid$"]).problems
+
+    def test_green(self):
+        self.assertEqual(self.problems(), [])
+
+    def test_a_boot_that_goes_on(self):
+        self.assertEqual(self.problems(report=lines(*GREEN)), ["the real root came up"])
+
+    def test_a_console_that_says_nothing(self):
+        expected = [
+            "ignition-fetch.service did not fail",
+            "the boot did not end in emergency.target",
+            "the console does not say /config is not valid$/",
+        ]
+        self.assertEqual(self.problems(console=""), expected)
+
+    def test_another_unit_fails(self):
+        self.assertEqual(self.problems(unit="ignition-disks.service"), ["ignition-disks.service did not fail"])
+
+    def test_a_machine_that_hangs(self):
+        self.assertEqual(self.problems(status=None), ["the guest did not power off in time"])
+
+    def test_an_ordering_cycle(self):
+        cycle = "[    0.9] systemd[1]: a.service: Found ordering cycle on b.service/start"
+        self.assertEqual(self.problems(console=DEAD + cycle), [cycle])
 
 
 if __name__ == "__main__":
