@@ -388,12 +388,18 @@ fn metadata(instance: &Instance, root: &Root) -> Result<Vec<Item>, Failure> {
 }
 
 /// Whether Ignition made this node before the system started, from the same config or from none that came this way. It
-/// is not made again then: its owner may have changed it since.
+/// is not made again then: its owner may have changed it since. Where the OEM partition has a config, as in images for
+/// cloud-config, Ignition took that one and never asked for the machine's user-data.
 fn made_by_ignition(instance: &Instance, root: &Root) -> Result<bool, Failure> {
     let ignition = |data: &Secret| {
         envelope::open(data.expose())
             .is_ok_and(|d| decode::sniff(&d) == Some(decode::document::Kind::Ignition))
     };
+    for dir in sources::OEM {
+        if root.meta(&format!("{dir}/config.ign")).stage(Stage::Apply)?.is_some() {
+            return Ok(false);
+        }
+    }
     let result = root.meta(IGNITION_RESULT).stage(Stage::Apply)?;
     Ok(result.is_some() && instance.user_data.as_ref().is_none_or(ignition))
 }

@@ -12,7 +12,7 @@ use crate::model::secret::Secret;
 use crate::provider::aws::s3;
 
 /// Where Flatcar has its OEM partition, today's path first.
-const OEM: &[&str] = &["/oem", "/usr/share/oem"];
+pub const OEM: &[&str] = &["/oem", "/usr/share/oem"];
 
 /// Most bytes that one source may bring: what decoders take in all.
 const MAX_SOURCE: usize = 32 << 20;

@@ -134,6 +134,18 @@ fn what_ignition_applied_is_not_applied_again() {
     assert_eq!(line(&root, "name:"), ["provider-id", "node-1.example"]);
 }
 
+/// An image for cloud-config has a config on its OEM partition: Ignition ran on it, and not on the machine's user-data.
+#[test]
+fn what_ignition_never_saw_is_applied() {
+    needs_root();
+    let root = Scratch::new("unseen");
+    root.put("/etc/.ignition-result.json", "{\"userConfigProvided\": true}\n");
+    root.put("/oem/config.ign", "{\"ignition\": {\"version\": \"3.0.0\"}}\n");
+    provision(&seeded("unseen", &config("capv-without-workarounds")), &root).ended(0, &[]);
+    assert!(root.path("/etc/kubeadm.sh").exists());
+    assert!(root.path("/etc/systemd/system/kubeadm.service").exists());
+}
+
 /// Both units of the name, with the drop-in that images have and the one that templates bring.
 #[test]
 fn verify_has_nothing_to_say_of_cluster_apis_unit() {
