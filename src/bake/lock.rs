@@ -239,6 +239,9 @@ fn check_artifact(artifact: &Artifact, place: &str) -> Result<(), Finding> {
     if artifact.install.is_empty() {
         return error("install", "is empty");
     }
+    if !artifact.is_archive() && artifact.install.iter().any(|i| i.mode != artifact.install[0].mode) {
+        return error("install", "has several modes for one file");
+    }
     Ok(())
 }
 

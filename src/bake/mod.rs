@@ -70,9 +70,9 @@ pub struct Record {
     pub version: u32,
     /// The flavour.
     pub userdata: Userdata,
-    /// Kinds of conflict that were allowed.
+    /// Kinds of conflict that were allowed, by name: a newer footplate may know more of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub allowed: Vec<Kind>,
+    pub allowed: Vec<String>,
     /// footplate itself, where the lock does not bring it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub footplate: Option<Artifact>,
@@ -373,7 +373,7 @@ fn recorded(order: &Order<'_>, footplate: Option<Artifact>, plan: &Plan) -> Reco
             _ => {}
         }
     }
-    let mut allowed = order.allow.clone();
+    let mut allowed: Vec<String> = order.allow.iter().map(|kind| kind.name().to_owned()).collect();
     allowed.sort();
     allowed.dedup();
     Record { version: 1, userdata: order.userdata, allowed, footplate, files, links }
@@ -414,6 +414,17 @@ pub fn kubeadm_pause_image(root: &Root, lock: &Lock, kubeadm: &Artifact) -> Resu
 }
 
 /// Where `--from` points.
-pub fn origin(from: Option<&str>) -> Origin {
-    Origin { from: from.map(Location::of) }
+///
+/// # Errors
+/// It is an address that nothing is fetched from.
+pub fn origin(from: Option<&str>) -> Result<Origin, Failure> {
+    let from = from.map(Location::of);
+    if let Some(Location::Url(url)) = &from
+        && !url.starts_with("https://")
+        && !url.starts_with("http://")
+    {
+        return Err(anyhow!("--from: is no directory and no https:// or http:// address"))
+            .stage(Stage::Usage);
+    }
+    Ok(Origin { from })
 }

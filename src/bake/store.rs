@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write as _};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
@@ -417,7 +418,11 @@ fn transfer(
 }
 
 /// The pause after a break; it doubles with each that gets no further.
-const FIRST_PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// A server that brings less than that in such a time is given up: the smallest artifact of a node would take hours.
+const SLOW_BYTES: u64 = 32 << 10;
+const SLOW_SPAN: Duration = Duration::from_secs(30);
 
 /// Why a transfer ended early.
 enum Broken {
@@ -450,7 +455,15 @@ fn transfer_once(
     let called = format!("{} {}", artifact.name, artifact.version);
     progress.begin(&called, digests.length, stream.length);
     let mut buffer = vec![0; BUFFER];
+    let (mut since, mut had) = (Instant::now(), digests.length);
     loop {
+        if since.elapsed() >= SLOW_SPAN {
+            if digests.length - had < SLOW_BYTES {
+                let what = format!("{location}: {} bytes in {} s", digests.length - had, SLOW_SPAN.as_secs());
+                return Err(Broken::Transport(Trouble { error: anyhow!(what), may_pass: false }));
+            }
+            (since, had) = (Instant::now(), digests.length);
+        }
         let n = match stream.body.read(&mut buffer) {
             Ok(0) => break,
             Ok(n) => n,

@@ -9,7 +9,7 @@ use super::conflicts::{self, Kind, View};
 use super::lock::{Artifact, LOCK, Lock, OWN_ARCHITECTURE};
 use super::store::{self, CURRENT, STORE};
 use super::{RECORD, Record, baked_lock, record, with_own};
-use crate::io::exec;
+use crate::io::exec::{self, Unanswered};
 use crate::io::root::{Meta, Root};
 
 /// Directories whose content root alone may change: what is put there is run by root.
@@ -226,16 +226,22 @@ fn check_versions(root: &Root, lock: &Lock, checks: &mut Checks) {
             checks.skip("version", *name, "its content could not be verified, so it is not run");
             continue;
         }
-        let answer = root.outside(&path).and_then(|program| exec::answer_of(&program.path(), args));
+        let answer = match root.outside(&path) {
+            Ok(program) => exec::answer_of(&program.path(), args),
+            Err(error) => Err(Unanswered { ran: false, why: format!("{error:#}") }),
+        };
         match answer {
             Ok(answer) => match said_version(&answer) {
                 Some(said) if said == artifact.version => checks.put("version", *name, None),
                 Some(said) => {
                     checks.put("version", *name, Some(format!("says {said}, the lock {}", artifact.version)));
                 }
-                None => checks.put("version", *name, Some("does not say its version".to_owned())),
+                None => checks.skip("version", *name, "does not say its version"),
             },
-            Err(error) => checks.put("version", *name, Some(format!("{error:#}"))),
+            Err(Unanswered { ran: false, why }) => {
+                checks.skip("version", *name, format!("does not run here: {why}"));
+            }
+            Err(Unanswered { why, .. }) => checks.put("version", *name, Some(why)),
         }
     }
 }
@@ -262,7 +268,7 @@ fn check_conflicts(root: &Root, lock: &Lock, record: Option<&Record>, checks: &m
         Err(error) => return checks.put("conflict", "root", Some(format!("{error:#}"))),
     };
     for (name, kind) in Kind::ALL.iter().filter(|(_, kind)| *kind != Kind::Foreign) {
-        let allowed = record.is_some_and(|r| r.allowed.contains(kind));
+        let allowed = record.is_some_and(|r| r.allowed.iter().any(|a| a == name));
         let mut of_kind = found.iter().filter(|c| c.kind == *kind).peekable();
         if of_kind.peek().is_none() {
             checks.put("conflict", *name, None);

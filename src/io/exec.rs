@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 
 /// Most of a log that is looked at: kubeadm's whole output is about 20 KiB.
 const MAX_LOG: u64 = 256 << 10;
@@ -17,12 +17,37 @@ pub const OWN_PROGRAM: &str = "/proc/self/exe";
 /// How long a program may take to say its version.
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 
+/// Why a program gave no answer.
+#[derive(Debug)]
+pub struct Unanswered {
+    /// Whether it ran, and not well; otherwise it can't run on this machine.
+    pub ran: bool,
+    /// What happened.
+    pub why: String,
+}
+
+impl std::fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl std::error::Error for Unanswered {}
+
 /// What a program answers on its standard output. It gets no environment and no input.
 ///
 /// # Errors
 /// It can't be started, fails, or takes longer than 20 seconds.
-pub fn answer_of(program: &Path, args: &[&str]) -> Result<String> {
-    let name = args.first().map_or_else(String::new, |a| format!(" {a}"));
+pub fn answer_of(program: &Path, args: &[&str]) -> Result<String, Unanswered> {
+    let not_run = |error: std::io::Error| Unanswered { ran: false, why: error.to_string() };
+    let failed = |why: String| Unanswered { ran: true, why };
+    let broken = |error: std::io::Error| failed(error.to_string());
+    // The C library gives what the kernel does not know to a shell: bytes of any kind would run as a script.
+    let mut head = Vec::new();
+    std::fs::File::open(program).and_then(|f| f.take(4).read_to_end(&mut head)).map_err(not_run)?;
+    if !head.starts_with(b"\x7fELF") && !head.starts_with(b"#!") {
+        return Err(Unanswered { ran: false, why: "it is no program".to_owned() });
+    }
     let mut child = Command::new(program)
         .args(args)
         .env_clear()
@@ -33,7 +58,7 @@ pub fn answer_of(program: &Path, args: &[&str]) -> Result<String> {
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .with_context(|| format!("can't be run{name}"))?;
+        .map_err(not_run)?;
     let out = child.stdout.take();
     let reader = std::thread::spawn(move || {
         let mut bytes = Vec::new();
@@ -41,21 +66,20 @@ pub fn answer_of(program: &Path, args: &[&str]) -> Result<String> {
     });
     let deadline = Instant::now() + ANSWER_LIMIT;
     let status = loop {
-        match child.try_wait()? {
+        match child.try_wait().map_err(broken)? {
             Some(status) => break status,
             None if Instant::now() >= deadline => {
-                child.kill()?;
-                child.wait()?;
-                bail!("no answer after {} s", ANSWER_LIMIT.as_secs());
+                child.kill().and_then(|()| child.wait()).map_err(broken)?;
+                return Err(failed(format!("no answer after {} s", ANSWER_LIMIT.as_secs())));
             }
             None => std::thread::sleep(Duration::from_millis(5)),
         }
     };
     if !status.success() {
-        bail!("ended with {status}");
+        return Err(failed(format!("ended with {status}")));
     }
-    let bytes = reader.join().map_err(|_| anyhow!("its answer could not be read"))??;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    let bytes = reader.join().map_err(|_| failed("its answer could not be read".to_owned()))?;
+    Ok(String::from_utf8_lossy(&bytes.map_err(broken)?).into_owned())
 }
 
 /// The last lines that a unit wrote to the journal in its last run, messages only.
@@ -64,7 +88,7 @@ pub fn answer_of(program: &Path, args: &[&str]) -> Result<String> {
 /// `journalctl` can't be run.
 pub fn journal_of(unit: &str, invocation: Option<&str>) -> Result<String> {
     // What a unit wrote last may still be on its way to the journal; if that can't be hurried, what is there is read.
-    let _ = answer_of(Path::new("journalctl"), &["--sync"]);
+    let _ = run("journalctl", &["--sync"], b"", ANSWER_LIMIT);
     let mut command = Command::new("journalctl");
     command.args(["--no-pager", "--quiet", "--output=cat", "--boot", "--lines=400"]);
     match invocation {

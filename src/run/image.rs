@@ -15,7 +15,6 @@ use crate::bake::sysext::Filesystem;
 use crate::bake::{self, Order};
 use crate::cli::{self, BakeWhat, Flavour, Format};
 use crate::error::{Failure, In as _, Stage};
-use crate::io::fetch::Location;
 use crate::io::root::Root;
 use crate::io::{Console, live};
 
@@ -63,7 +62,7 @@ pub(super) fn bake(args: &cli::Bake) -> Result<u8, Failure> {
     let order = Order {
         lock: &lock,
         bytes: &bytes,
-        origin: bake::origin(args.from.as_deref()),
+        origin: bake::origin(args.from.as_deref())?,
         jobs: args.jobs.into(),
         userdata: userdata(args.userdata),
         containerd_config: args.containerd_config,
@@ -109,8 +108,8 @@ fn write_lock(args: &cli::BakeLock) -> Result<u8, Failure> {
         ("runc", &args.runc),
     ];
     versions.extend(chosen.iter().filter_map(|(name, version)| Some((*name, version.as_deref()?))));
-    let from = args.from.as_deref().map(Location::of);
-    let lock = bake::published::lock(&versions, &args.arch, from.as_ref())?;
+    let origin = bake::origin(args.from.as_deref())?;
+    let lock = bake::published::lock(&versions, &args.arch, origin.from.as_ref())?;
     let text = format!("{:#}\n", json!(lock));
     match &args.output {
         Some(path) => live::output(path, text.as_bytes()).stage(Stage::Install)?,
@@ -127,7 +126,7 @@ fn sysext(args: &cli::BakeSysext) -> Result<u8, Failure> {
     };
     let order = bake::sysext::Order {
         lock: &lock,
-        origin: bake::origin(args.from.as_deref()),
+        origin: bake::origin(args.from.as_deref())?,
         jobs: args.jobs.into(),
         userdata: userdata(args.userdata),
         filesystem: if args.filesystem == "erofs" { Filesystem::Erofs } else { Filesystem::Squashfs },

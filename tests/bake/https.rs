@@ -207,6 +207,16 @@ fn servers_that_lie_are_not_believed() {
 }
 
 #[test]
+fn a_server_that_drips_is_given_up() {
+    let image = image("https-drips", 50_000);
+    let server = Server::start(&image.from, tool(Answer::Drip));
+    bake(&image, &server).ended(75, &["tool 1", "bytes in 30 s", "what came is kept"]);
+    let server = Server::start(&image.from, |_, _| Answer::Well);
+    bake(&image, &server).ended(0, &["tool 1: going on after"]);
+    whole(&image);
+}
+
+#[test]
 fn servers_that_know_no_ranges_send_the_whole_again() {
     for (name, again) in [("whole", Answer::Whole), ("other", Answer::OtherRange)] {
         let image = image(&format!("https-ranges-{name}"), 80_000);

@@ -175,6 +175,11 @@ fn a_lock_with_a_fault_is_refused_with_its_place() {
         ("/artifacts/0/install/0/mode", json!("4755"), &["install[0].mode"]),
         ("/artifacts/0/install/0/mode", json!("0777"), &["install[0].mode", "others than root"]),
         ("/artifacts/0/install/0/mode", json!("rwx"), &["install[0].mode", "octal"]),
+        (
+            "/artifacts/0/install",
+            json!([{"to": "/opt/bin/a", "mode": "0755"}, {"to": "/opt/bin/b", "mode": "0644"}]),
+            &["artifacts[0].install", "several modes"],
+        ),
         ("/artifacts", json!("x"), &["line"]),
     ];
     for (pointer, value, says) in cases {
@@ -186,9 +191,11 @@ fn a_lock_with_a_fault_is_refused_with_its_place() {
     }
     fs::write(&image.lock, "{").unwrap();
     image.bake(&[]).ended(65, &["EOF", "line 1"]);
+    fs::write(&image.lock, good.to_string()).unwrap();
+    image.bake(&["--userdata", "both"]).ended(64, &["--userdata"]);
+    image.bake_only(&["--from", "ftp://mirror.invalid/"]).ended(64, &["--from"]);
     fs::remove_file(&image.lock).unwrap();
     image.bake(&[]).ended(64, &["lock.json"]);
-    image.bake(&["--userdata", "both"]).ended(64, &["--userdata"]);
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub enum Answer {
     Well,
     /// The same, a kilobyte each few milliseconds.
     Slowly,
+    /// The same, a byte each tenth of a second.
+    Drip,
     /// So many bytes of the body, and then nothing more on a connection that just ends.
     Cut(usize),
     /// The whole, whatever was asked for.
@@ -171,6 +173,10 @@ fn serve(
             .as_bytes())?;
             match how {
                 Answer::Cut(count) => put(&body[..count.min(body.len())]),
+                Answer::Drip => body.chunks(1).try_for_each(|lot| {
+                    std::thread::sleep(Duration::from_millis(100));
+                    put(lot)
+                }),
                 Answer::Slowly => body.chunks(1024).try_for_each(|lot| {
                     std::thread::sleep(Duration::from_millis(3));
                     put(lot)

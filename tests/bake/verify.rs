@@ -197,6 +197,34 @@ fn a_version_that_is_not_the_locks_is_told() {
 }
 
 #[test]
+fn what_is_no_program_is_not_run() {
+    let image = Image::new("no-programs");
+    let ran = image.root.parent().unwrap().join("ran");
+    let to = |path: &str| serde_json::json!([{"to": path}]);
+    // What a shell would make something of.
+    let text = format!("touch {}\n", ran.display());
+    let silent: &[u8] = b"#!/bin/sh\n";
+    image.write_lock(vec![
+        image.publish("kubeadm", "v1.34.1", "kubeadm", text.as_bytes(), to("/opt/bin/kubeadm")),
+        image.publish("kubelet", "v1.34.1", "kubelet", b"#!/nonexistent/shell\n", to("/opt/bin/kubelet")),
+        image.publish("kubectl", "v1.34.1", "kubectl", silent, to("/opt/bin/kubectl")),
+    ]);
+    image.bake(&[]).ended(0, &[]);
+    let report = image.verify().ended(0, &[]).json();
+    assert_eq!((&report["failed"], &report["skipped"]), (&0.into(), &3.into()), "{report}");
+    assert!(!ran.exists(), "it was run by a shell");
+    image.write_lock(vec![image.publish(
+        "kubeadm",
+        "v1",
+        "kubeadm",
+        b"#!/bin/sh\nexit 3\n",
+        to("/opt/bin/kubeadm"),
+    )]);
+    image.bake(&[]).ended(0, &[]);
+    assert_eq!(image.faults(), ["version kubeadm: ended with exit status: 3"]);
+}
+
+#[test]
 fn the_report_counts_and_names() {
     let image = Image::new("report");
     image.publish_node("v1.34.1");
