@@ -291,7 +291,8 @@ pub enum BakeWhat {
     /// Write a lock file from the checksums that upstream publishes
     #[command(
         long_about = "Writes a lock file from the SHA-256 checksums that upstream publishes beside its releases. Keep it with \
-        what builds the image: from then on the build trusts this file and no server.\n\n\
+        what builds the image: from then on the build trusts this file and no server. Signatures are not verified: it says what \
+        upstream signs, and how.\n\n\
         The form is JSON: {\"version\": 1, \"arch\": \"amd64\", \"artifacts\": [{\"name\", \"version\", \"url\", \"sha256\" or \
         \"sha512\", \"install\": [{\"from\", \"to\", \"mode\"}]}]}. `from` is a path inside a .tar.gz or .tgz, empty for a plain \
         file; a `to` that ends in / takes all below `from`.",

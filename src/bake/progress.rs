@@ -10,6 +10,9 @@ use crate::io::Console;
 /// How often the terminal's line is drawn: what an eye follows.
 const REDRAW: Duration = Duration::from_millis(100);
 
+/// How often a line tells the same where there is no terminal: a log shows that it goes on, and stays short.
+const LINE: Duration = Duration::from_secs(10);
+
 /// How fetching goes.
 pub struct Progress {
     console: Console,
@@ -33,7 +36,9 @@ struct Running {
 impl Progress {
     /// Tells nothing yet; `console` is where it will.
     pub fn new(console: Console) -> Self {
-        let state = State { begun: Instant::now(), drawn: None, came: 0, running: BTreeMap::new() };
+        // A terminal sees the first bytes at once.
+        let drawn = (!console.terminal()).then(Instant::now);
+        let state = State { begun: Instant::now(), drawn, came: 0, running: BTreeMap::new() };
         Self { console, state: Mutex::new(state) }
     }
 
@@ -63,10 +68,14 @@ impl Progress {
         if let Some(running) = state.running.get_mut(name) {
             running.have += count;
         }
-        let due = state.drawn.is_none_or(|at| at.elapsed() >= REDRAW);
-        if due && self.console.terminal() {
+        let terminal = self.console.terminal();
+        let every = if terminal { REDRAW } else { LINE };
+        if state.drawn.is_none_or(|at| at.elapsed() >= every) {
             state.drawn = Some(Instant::now());
-            self.console.line(&state.line());
+            match terminal {
+                true => self.console.line(&state.line()),
+                false => self.console.event(&state.line()),
+            }
         }
     }
 
@@ -83,7 +92,10 @@ impl Progress {
     }
 
     fn event(&self, state: &mut State, text: &str) {
-        state.drawn = None;
+        // The line that moves was written over; one that stays has its own time.
+        if self.console.terminal() {
+            state.drawn = None;
+        }
         self.console.event(text);
     }
 }

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Writes a lock from the checksums that upstream publishes, so that an image's build itself trusts no server.
+//!
+//! The moment of writing trusts them. What upstream signs, it signs in three ways, each of which needs a machinery of its own
+//! (cosign's certificates and transparency log, GitHub's attestations, OpenPGP): none of it belongs in a node's program, so it is
+//! named here and verified by upstream's tools, as `docs/images.md` shows.
 
 use std::io::Read as _;
 
@@ -28,6 +32,8 @@ pub struct Publication {
     checksum: &'static str,
     from: &'static str,
     to: &'static str,
+    /// How upstream signs it, where it does.
+    signed: Option<&'static str>,
 }
 
 /// What a lock can be written for. Kubernetes' own three come first, and together.
@@ -42,6 +48,7 @@ pub const PUBLICATIONS: &[Publication] = &[
         checksum: ".sha256",
         from: "",
         to: "/opt/cni/bin/",
+        signed: None,
     },
     Publication {
         name: "containerd",
@@ -49,6 +56,7 @@ pub const PUBLICATIONS: &[Publication] = &[
         checksum: ".sha256sum",
         from: "bin/",
         to: "/opt/bin/",
+        signed: Some("by an attestation of GitHub's"),
     },
     Publication {
         name: "crictl",
@@ -56,6 +64,7 @@ pub const PUBLICATIONS: &[Publication] = &[
         checksum: ".sha256",
         from: "crictl",
         to: "/opt/bin/crictl",
+        signed: None,
     },
     Publication {
         name: "runc",
@@ -63,11 +72,22 @@ pub const PUBLICATIONS: &[Publication] = &[
         checksum: "https://github.com/opencontainers/runc/releases/download/{v}/runc.sha256sum",
         from: "",
         to: "/opt/bin/runc",
+        signed: Some("by OpenPGP"),
     },
 ];
 
 const fn kubernetes(name: &'static str, url: &'static str, to: &'static str) -> Publication {
-    Publication { name, url, checksum: ".sha256", from: "", to }
+    Publication { name, url, checksum: ".sha256", from: "", to, signed: Some("by cosign") }
+}
+
+/// What the checksums of a lock that was written here do not tell, for whoever keeps it.
+pub fn unsigned(lock: &Lock) -> String {
+    let of = |artifact: &Artifact| {
+        let publication = PUBLICATIONS.iter().find(|p| p.name == artifact.name)?;
+        Some(format!("{} (upstream signs {})", artifact.name, publication.signed.unwrap_or("nothing")))
+    };
+    let names: Vec<String> = lock.artifacts.iter().filter_map(of).collect();
+    format!("these are the servers' checksums; no signature was verified: {}", names.join(", "))
 }
 
 /// Writes a lock: `versions` are names of [`PUBLICATIONS`] with the versions that are wanted.

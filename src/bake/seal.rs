@@ -34,6 +34,12 @@ const OF_ONE_MACHINE: &[&str] = &[
     // image-builder leaves one with which it pulled images; a node takes it for its bootstrap data.
     "/etc/kubeadm.yml",
     "/etc/kubeadm.sh",
+    // What Ignition did to it, which footplate goes by.
+    "/etc/.ignition-result.json",
+    // What a join that failed leaves; with the first of them a kubelet would start.
+    "/var/lib/kubelet/config.yaml",
+    "/var/lib/kubelet/kubeadm-flags.env",
+    "/var/lib/kubelet/pki",
     // What an interrupted bake left.
     "/opt/footplate/store/.incoming",
 ];
@@ -41,6 +47,9 @@ const OF_ONE_MACHINE: &[&str] = &[
 /// Directories, and the beginning of the names in them that belong to one machine.
 const NAMED: &[(&str, &str)] =
     &[("/etc/ssh", "ssh_host_"), ("/etc/systemd/network", "15-footplate-"), ("/root", ".bash_history")];
+
+/// What tells that a machine has keys of a cluster, one that it never came to be a member of included.
+const OF_A_CLUSTER: &[&str] = &[KUBELET_CONF, "/etc/kubernetes/admin.conf", "/etc/kubernetes/pki/ca.key"];
 
 /// Units that bootstrap data made.
 const BOOTSTRAP_UNITS: &[&str] = &[
@@ -75,9 +84,12 @@ pub fn seal(root: &Root) -> Result<Sealed, Failure> {
 }
 
 fn check(root: &Root) -> Result<()> {
-    if root.meta(KUBELET_CONF)?.is_some() {
-        return Err(anyhow!("{KUBELET_CONF}: this machine is a member of a cluster"))
-            .hint("an image of it would carry that cluster's keys: build from a machine that never joined");
+    for path in OF_A_CLUSTER {
+        if root.meta(path)?.is_some() {
+            return Err(anyhow!("{path}: this machine is a member of a cluster, or tried to be one")).hint(
+                "an image of it would carry that cluster's keys: build from a machine that never joined",
+            );
+        }
     }
     let open = with_password(root)?;
     if !open.is_empty() {
@@ -136,6 +148,8 @@ fn remove_all(root: &Root) -> Result<Sealed> {
     }
     for home in homes(root)? {
         paths.push(format!("{home}/.ssh/authorized_keys"));
+        // sshd looks there too, unless it is told otherwise.
+        paths.push(format!("{home}/.ssh/authorized_keys2"));
         paths.push(format!("{home}/.ssh/authorized_keys.d"));
         paths.push(format!("{home}/.bash_history"));
     }
@@ -199,7 +213,14 @@ fn first_boot(root: &Root, sealed: &mut Sealed) -> Result<()> {
 
 /// image-builder's clean-up deletes the OEM partition's config. In the cloud-config flavour it is what keeps the boot alive.
 fn oem_config(root: &Root, sealed: &mut Sealed) -> Result<()> {
-    let path = format!("{}/config.ign", oem_dir(root)?);
+    let oem = oem_dir(root)?;
+    let kernel_arguments = root.read(&format!("{oem}/grub.cfg"), MAX_FILE)?.unwrap_or_default();
+    if String::from_utf8_lossy(&kernel_arguments).contains("flatcar.autologin") {
+        sealed
+            .notes
+            .push(format!("{oem}/grub.cfg has flatcar.autologin: whoever reaches a console is logged in"));
+    }
+    let path = format!("{oem}/config.ign");
     let cloud_config = record(root)?.is_some_and(|r| r.userdata == Userdata::CloudConfig);
     if cloud_config && root.put(&path, CONFIG_IGN.as_bytes(), 0o644, ROOT)? == Change::Changed {
         sealed.written.push(path);

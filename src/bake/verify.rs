@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Tells whether an image, or a node that runs, is as it was baked.
 
-use serde::Serialize;
+use std::collections::BTreeMap;
 
 use anyhow::Result;
+use serde::Serialize;
 
 use super::conflicts::{self, Kind, View};
 use super::lock::{Artifact, LOCK, Lock, OWN_ARCHITECTURE};
+use super::node::UNIT_DIR;
 use super::store::{self, CURRENT, STORE};
 use super::{RECORD, Record, baked_lock, record, with_own};
 use crate::io::exec::{self, Unanswered};
@@ -31,7 +33,7 @@ pub enum Outcome {
 /// One check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What kind: `lock`, `content`, `link`, `owner`, `unit`, `version`, `conflict`, ….
+    /// What kind: `lock`, `content`, `link`, `owner`, `unit`, `version`, `path`, `conflict`, ….
     pub kind: &'static str,
     /// The path or the name that was looked at.
     pub what: String,
@@ -104,6 +106,7 @@ pub fn verify(root: &Root, wanted: Option<&Lock>) -> Report {
         }
         check_versions(root, &lock, &mut checks);
         check_conflicts(root, &all, record.as_ref(), &mut checks);
+        check_paths(root, &all, &mut checks);
     }
     for path in [LOCK, RECORD] {
         check_owner(root, path, Some(0o644), &mut checks);
@@ -199,6 +202,75 @@ fn check_record(root: &Root, record: &Record, checks: &mut Checks) {
     for link in &record.links {
         checks.tried(kind(&link.path), &link.path, check_link(root, &link.path, &link.target));
     }
+}
+
+/// Units whose programs call others by their names alone.
+const CALLERS: &[&str] = &["kubeadm.service", "kubelet.service"];
+
+/// Where units stand, the ones that win last.
+const UNIT_DIRS: &[&str] = &["/usr/lib/systemd/system", UNIT_DIR];
+
+/// Most of a unit that is read.
+const MAX_UNIT: usize = 1 << 20;
+
+/// That a unit's PATH leads to the lock's programs and to no namesakes. Templates bring drop-ins of their own, which win over
+/// the image's.
+fn check_paths(root: &Root, lock: &Lock, checks: &mut Checks) {
+    let targets = lock.artifacts.iter().flat_map(|a| &a.install).map(|i| i.to.as_str());
+    let programs: Vec<&str> =
+        targets.filter_map(|to| to.strip_prefix("/opt/bin/")).filter(|n| !n.is_empty()).collect();
+    for unit in CALLERS {
+        let fault = search_path(root, unit).and_then(|path| {
+            let Some(path) = path else { return Ok(None) };
+            for name in &programs {
+                let found =
+                    |dir: &&str| Ok::<_, anyhow::Error>(root.meta(&format!("{dir}/{name}"))?.is_some());
+                let mut first = None;
+                for dir in path.split(':').filter(|d| d.starts_with('/')) {
+                    if found(&dir)? {
+                        first = Some(dir);
+                        break;
+                    }
+                }
+                match first {
+                    Some("/opt/bin") => {}
+                    Some(dir) => {
+                        return Ok(Some(format!(
+                            "its PATH leads to {dir}/{name} and not to /opt/bin/{name}"
+                        )));
+                    }
+                    // A missing link is told of its own.
+                    None if path.split(':').any(|d| d == "/opt/bin") => {}
+                    None => return Ok(Some("its PATH has no /opt/bin".to_owned())),
+                }
+            }
+            Ok(None)
+        });
+        checks.tried("path", *unit, fault);
+    }
+}
+
+/// The PATH that a unit and its drop-ins set; `None` where none of them does.
+fn search_path(root: &Root, unit: &str) -> Result<Option<String>> {
+    let mut files: Vec<String> = UNIT_DIRS.iter().map(|dir| format!("{dir}/{unit}")).collect();
+    // Drop-ins go by their names, wherever they stand; of one name the one in /etc counts.
+    let mut drop_ins = BTreeMap::new();
+    for dir in UNIT_DIRS {
+        let dir = format!("{dir}/{unit}.d");
+        drop_ins.extend(root.list(&dir)?.into_iter().map(|name| (name.clone(), format!("{dir}/{name}"))));
+    }
+    files.extend(drop_ins.into_values());
+    let mut path = None;
+    for file in files {
+        // A link to /dev/null masks, and holds nothing.
+        let Ok(Some(text)) = root.read(&file, MAX_UNIT) else { continue };
+        for line in String::from_utf8_lossy(&text).lines() {
+            let Some(assigned) = line.trim().strip_prefix("Environment=") else { continue };
+            let mut words = assigned.split(|c: char| c.is_whitespace() || c == '"' || c == '\'');
+            path = words.find_map(|w| w.strip_prefix("PATH=")).map(str::to_owned).or(path);
+        }
+    }
+    Ok(path)
 }
 
 /// Programs that tell their version, how they are asked, and how the answer is read.

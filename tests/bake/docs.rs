@@ -1,43 +1,216 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The commands of `docs/images.md` do what it says, in its order.
+//! What `docs/images.md` tells to do does what it says: the commands in a shell, Packer's provisioners as Packer runs them, the
+//! roles by Ansible itself.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use serde_json::Value;
 
 use crate::image::Image;
-use crate::scratch::footplate;
+use crate::scratch::{FOOTPLATE, Ran, fresh};
+
+/// Ansible and a reader of HCL in an environment of their own, pinned.
+static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ansible");
+    let done = dir.join("2.19.14");
+    if !done.exists() {
+        let _ = fs::remove_dir_all(&dir);
+        let run = |command: &mut Command| Ran::of(command).ended(0, &[]).code;
+        run(Command::new("python3").args(["-m", "venv"]).arg(&dir));
+        run(Command::new(dir.join("bin/pip")).args([
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "ansible-core==2.19.14",
+            "python-hcl2==8.1.4",
+        ]));
+        fs::write(done, "").unwrap();
+    }
+    dir
+});
+
+/// The text of the page's blocks in this language.
+fn blocks(language: &str) -> Vec<String> {
+    let text = fs::read_to_string(format!("{}/docs/images.md", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let parts = text.split("```").skip(1).step_by(2);
+    parts.filter_map(|b| Some(b.strip_prefix(language)?.strip_prefix('\n')?.to_owned())).collect()
+}
+
+/// A Flatcar-like machine that an image is built on: a root with a node's `/opt` and `/etc`, this machine's `/usr` read-only and without
+/// its Kubernetes, and at `/run/kit` what the documents call by a name of one's own.
+struct Machine {
+    image: Image,
+    kit: PathBuf,
+}
+
+impl Machine {
+    fn new(name: &str) -> Self {
+        let image = Image::new(name);
+        image.publish_node("v1.34.1");
+        let kit = fresh(&format!("{name}-kit"));
+        fs::create_dir(kit.join("bin")).unwrap();
+        let mut lock = image.read_lock();
+        for artifact in lock["artifacts"].as_array_mut().unwrap() {
+            let file = artifact["url"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+            artifact["url"] = format!("file:///run/kit/from/{file}").into();
+        }
+        fs::write(kit.join("lock.json"), lock.to_string()).unwrap();
+        Ran::of(Command::new("cp").arg("-r").arg(&image.from).arg(kit.join("from"))).ended(0, &[]);
+        // Not every machine that runs this has it; whoever runs this is root.
+        let sudo = kit.join("bin/sudo");
+        fs::write(&sudo, "#!/bin/sh\nexec \"$@\"\n").unwrap();
+        fs::set_permissions(&sudo, fs::Permissions::from_mode(0o755)).unwrap();
+        for path in ["footplate", "bin/footplate"] {
+            fs::copy(FOOTPLATE, kit.join(path)).unwrap();
+        }
+        Self { image, kit }
+    }
+
+    /// Runs a script in it.
+    fn run(&self, script: &str) -> Ran {
+        fs::write(self.kit.join("script"), script).unwrap();
+        let enter = "set -e; cd \"$1\"; mount --make-rprivate /
+            mkdir -p usr proc dev tmp run
+            for link in bin sbin lib lib64; do ln -sfn usr/$link $link; done
+            mount -t tmpfs tmpfs proc; mkdir proc/upper proc/work
+            mount -t overlay -o lowerdir=/usr,upperdir=proc/upper,workdir=proc/work overlay usr
+            rm -f usr/bin/kube* usr/lib/systemd/system/kube*; mount -o remount,ro usr
+            mount -t proc proc proc; mount --rbind /dev dev; mount -t tmpfs tmpfs tmp
+            mkdir -p run/kit/ansible; mount --bind \"$2\" run/kit; mkdir -p run/kit/ansible; mount --bind \"$3\" run/kit/ansible
+            case $4 in /usr | /usr/*) ;; *) mkdir -p \".$4\"; mount --bind \"$4\" \".$4\" ;; esac
+            PATH=/run/kit/bin:/usr/sbin:/usr/bin HOME=/tmp exec timeout 120 chroot . sh -eu /run/kit/script";
+        // Python may stand outside /usr.
+        let prefix = ["-c", "import sys; print(sys.base_prefix, end='')"];
+        let prefix = Ran::of(Command::new(PYTHON.join("bin/python")).args(prefix)).out;
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--mount", "sh", "-c", enter, "sh"]);
+        Ran::of(unshare.arg(&self.image.root).arg(&self.kit).arg(&*PYTHON).arg(prefix))
+    }
+
+    /// It is an image: what is baked verifies, and its next boot is a first one.
+    #[track_caller]
+    fn is_sealed(&self) {
+        assert_eq!(self.image.faults(), Vec::<String>::new());
+        for path in ["/oem/config.ign", "/boot/flatcar/first_boot", "/opt/bin/kubeadm"] {
+            assert!(self.image.path(path).exists(), "{path} is not there");
+        }
+        assert!(!self.image.path("/etc/machine-id").exists());
+    }
+}
 
 #[test]
-fn the_documented_commands_make_an_image() {
+fn the_three_steps_make_an_image() {
     let text = fs::read_to_string(format!("{}/docs/images.md", env!("CARGO_MANIFEST_DIR"))).unwrap();
-    // What a shell is given, a provisioner's list or Ansible's: from the program's name to the end of the command.
-    let command = |line: &str| {
-        let line = line.trim().trim_start_matches("- ansible.builtin.command: ");
-        let line = line.trim_start_matches('"').trim_end_matches("\",");
-        let rest = line.strip_prefix("footplate ").or_else(|| line.strip_prefix("/tmp/footplate "))?;
-        Some(rest.to_owned())
+    let steps: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("    footplate ")).collect();
+    let steps: Vec<&&str> = steps.iter().filter(|s| s.contains("--root /")).collect();
+    assert_eq!(steps.len(), 3, "{steps:?}");
+    let machine = Machine::new("docs-steps");
+    machine.image.put("/etc/machine-id", "0123\n");
+    let script: String = steps.iter().map(|s| format!("footplate {s}\n")).collect();
+    machine.run(&format!("cp /run/kit/lock.json /tmp/\n{script}")).ended(0, &[]);
+    machine.is_sealed();
+}
+
+#[test]
+fn packers_build_makes_an_image() {
+    // As HCL is read, each string in its quotes.
+    let read = |text: &str| -> Value {
+        let file = fresh("docs-hcl").join("build.pkr.hcl");
+        fs::write(&file, text).unwrap();
+        let script = "import hcl2, json, sys; print(json.dumps(hcl2.load(open(sys.argv[1]))))";
+        Ran::of(Command::new(PYTHON.join("bin/python")).args(["-c", script]).arg(file)).ended(0, &[]).json()
     };
-    let commands: Vec<String> = text.lines().filter_map(command).filter(|c| c.contains("--root /")).collect();
-    let verbs: Vec<&str> = commands.iter().map(|c| c.split(' ').next().unwrap()).collect();
-    assert_eq!(verbs, ["bake", "verify", "seal"].repeat(3), "{commands:#?}");
-    for (number, steps) in commands.chunks(3).enumerate() {
-        let image = Image::new(&format!("docs-{number}"));
-        image.publish_node("v1.34.1");
-        // As image-builder leaves it.
-        if steps[0].contains("--allow foreign") {
-            image.put_program("/opt/bin/kubeadm", "its own");
-            image.put("/etc/systemd/system/kubelet.service", "[Service]\nExecStart=/opt/bin/kubelet\n");
-            symlink("/dev/null", image.path("/etc/systemd/system/locksmithd.service")).unwrap();
-        }
-        for step in steps {
-            let step = step.replace("--root /", &format!("--root {}", image.root.display()));
-            let step = step.replace("/tmp/lock.json", image.lock.to_str().unwrap());
-            let mut words: Vec<&str> = step.split_whitespace().collect();
-            if words[0] == "bake" {
-                words.extend(["--from", image.from.to_str().unwrap()]);
-            }
-            footplate(&words).ended(0, &[]);
-        }
-        assert!(image.path("/oem/config.ign").exists() && image.path("/boot/flatcar/first_boot").exists());
+    let plain = |value: &Value| value.as_str().unwrap().trim_matches('"').to_owned();
+    let all = |value: &Value| value.as_array().unwrap().iter().map(plain).collect::<Vec<String>>();
+    let [build, shutdown] = &blocks("hcl")[..] else { panic!("two blocks of HCL") };
+    let build = read(build);
+    let build = &build["build"][0];
+    let sources = all(&build["sources"]);
+    for source in ["vsphere-iso", "amazon-ebs", "azure-arm", "googlecompute", "digitalocean", "qemu"] {
+        assert!(sources.contains(&format!("source.{source}.flatcar")), "{source}: {sources:?}");
     }
+    let machine = Machine::new("docs-packer");
+    machine.image.put("/etc/machine-id", "0123\n");
+    let mut script = String::new();
+    for provisioner in build["provisioner"].as_array().unwrap() {
+        let (kind, fields) = provisioner.as_object().unwrap().iter().next().unwrap();
+        match kind.trim_matches('"') {
+            "file" => {
+                for source in all(&fields["sources"]) {
+                    // Packer's upload keeps no bits.
+                    let (to, path) = (plain(&fields["destination"]), "/run/kit");
+                    script += &format!("cp {path}/{source} {to}{source}\nchmod 0644 {to}{source}\n");
+                }
+            }
+            "shell" => {
+                let inline = all(&fields["inline"]).join("\n");
+                let execute = plain(&fields["execute_command"]).replace("{{ .Path }}", "/tmp/script.sh");
+                script += &format!("cat > /tmp/script.sh <<'END'\n#!/bin/sh -e\n{inline}\nEND\n{execute}\n");
+            }
+            other => panic!("{other}: a provisioner that is not run here"),
+        }
+    }
+    machine.run(&script).ended(0, &[]);
+    machine.is_sealed();
+
+    // Sealing at the shutdown instead, and a machine that was used in between.
+    let command = plain(&read(shutdown)["shutdown_command"]).replace("sudo shutdown -P now", "true");
+    machine.image.put("/etc/machine-id", "4567\n");
+    machine.run(&format!("cp /run/kit/footplate /tmp/footplate\n{command}\n")).ended(0, &[]);
+    machine.is_sealed();
+}
+
+#[test]
+fn image_builders_hooks_make_an_image() {
+    let machine = Machine::new("docs-ansible");
+    // As image-builder's own roles leave a machine.
+    machine.image.put("/etc/machine-id", "0123\n");
+    machine.image.put_program("/opt/bin/kubeadm", "its own");
+    machine.image.put("/etc/systemd/system/kubelet.service", "[Service]\nExecStart=/opt/bin/kubelet\n");
+    symlink("/dev/null", machine.image.path("/etc/systemd/system/locksmithd.service")).unwrap();
+    // The hooks' variables name the roles; the roles stand in one block, each under its path.
+    let hooks: Value = serde_json::from_str(&blocks("json")[0]).unwrap();
+    let yaml = blocks("yaml").into_iter().find(|b| b.starts_with("# roles/")).unwrap();
+    for role in yaml.split("# roles/").skip(1) {
+        let (path, tasks) = role.split_once('\n').unwrap();
+        let path = machine.kit.join("roles").join(path.trim());
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, tasks).unwrap();
+    }
+    let files = machine.kit.join("roles/footplate_bake/files");
+    fs::create_dir(&files).unwrap();
+    for file in ["footplate", "lock.json"] {
+        fs::copy(machine.kit.join(file), files.join(file)).unwrap();
+    }
+    // `ansible/node.yml` includes them so, with its clean-up between the two.
+    let playbook = format!(
+        "- hosts: all\n  gather_facts: false\n  tasks:\n  - ansible.builtin.include_role: {{name: {}}}\n  \
+         - ansible.builtin.file: {{path: /oem/config.ign, state: absent}}\n  - ansible.builtin.include_role: {{name: {}}}\n",
+        hooks["node_custom_roles_post"], hooks["node_custom_roles_post_sysprep"]
+    );
+    fs::write(machine.kit.join("node.yml"), playbook).unwrap();
+    let ran = machine.run(
+        "cd /run/kit
+        export LC_ALL=C.UTF-8 ANSIBLE_LOCAL_TEMP=/tmp/ansible ANSIBLE_REMOTE_TMP=/tmp/ansible
+        ansible/bin/python -m ansible playbook -i localhost, -c local node.yml",
+    );
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("failed=0"), "{}", ran.out);
+    machine.is_sealed();
+}
+
+#[test]
+fn the_ovas_properties_are_the_keys_that_are_read() {
+    let xml = blocks("xml").concat();
+    for key in ["metadata", "metadata.encoding", "userdata", "userdata.encoding"] {
+        let property =
+            format!("ovf:key=\"guestinfo.{key}\" ovf:type=\"string\" ovf:userConfigurable=\"true\"");
+        assert!(xml.contains(&property), "{property}");
+    }
+    assert!(xml.contains("ovf:transport=\"iso com.vmware.guestInfo\""), "{xml}");
+    assert_eq!(xml.matches("<Property ").count(), 4);
 }

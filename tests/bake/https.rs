@@ -210,7 +210,7 @@ fn servers_that_lie_are_not_believed() {
 fn a_server_that_drips_is_given_up() {
     let image = image("https-drips", 50_000);
     let server = Server::start(&image.from, tool(Answer::Drip));
-    bake(&image, &server).ended(75, &["tool 1", "bytes in 30 s", "what came is kept"]);
+    bake(&image, &server).ended(75, &["tool 1", "bytes in 30 s", "what came is kept", " of 50.0 kB, "]);
     let server = Server::start(&image.from, |_, _| Answer::Well);
     bake(&image, &server).ended(0, &["tool 1: going on after"]);
     whole(&image);

@@ -20,6 +20,9 @@ const LEFT: &[&str] = &[
     "/etc/ssh/ssh_host_ed25519_key.pub",
     "/etc/systemd/network/15-footplate-eth0.network",
     "/etc/kubeadm.yml",
+    "/etc/.ignition-result.json",
+    "/var/lib/kubelet/config.yaml",
+    "/var/lib/kubelet/pki/kubelet.key",
     "/var/lib/footplate/instances/i-1.json",
     "/run/footplate/status.json",
     "/run/metadata/footplate",
@@ -31,6 +34,7 @@ const LEFT: &[&str] = &[
     "/root/.ssh/authorized_keys",
     "/root/.bash_history",
     "/home/core/.ssh/authorized_keys",
+    "/home/core/.ssh/authorized_keys2",
     "/home/core/.ssh/authorized_keys.d/ignition",
 ];
 
@@ -66,6 +70,7 @@ fn used(name: &str) -> Image {
 #[test]
 fn a_sealed_image_has_not_booted() {
     let image = used("sealed");
+    image.put("/oem/grub.cfg", "set linux_append=\"flatcar.autologin\"\n");
     // image-builder's clean-up deletes it.
     fs::remove_file(image.path("/oem/config.ign")).unwrap();
     let said = seal(&image).ended(0, &[]).out.clone();
@@ -80,6 +85,7 @@ fn a_sealed_image_has_not_booted() {
         said.contains("removed: /etc/machine-id\n")
             && said.ends_with("sealed: the next boot is a first one\n")
     );
+    assert!(said.contains("note: /oem/grub.cfg has flatcar.autologin"), "{said}");
     assert!(said.contains("note: /boot is no file system of its own here"), "{said}");
     image.verify().ended(0, &[]);
     let before = image.tree();
@@ -124,8 +130,11 @@ fn accounts_with_a_password_are_refused() {
 #[test]
 fn a_member_of_a_cluster_is_refused() {
     let image = used("member");
-    image.put("/etc/kubernetes/kubelet.conf", "x");
-    seal(&image).ended(65, &["member of a cluster", "never joined"]);
+    for path in ["/etc/kubernetes/kubelet.conf", "/etc/kubernetes/admin.conf", "/etc/kubernetes/pki/ca.key"] {
+        image.put(path, "x");
+        seal(&image).ended(65, &[path, "member of a cluster", "never joined"]);
+        fs::remove_file(image.path(path)).unwrap();
+    }
     assert!(image.path("/etc/machine-id").exists());
 }
 
