@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Flatcar-like disk, and what its boot loader does with one: a GPT with the EFI system partition, two slots for /usr, OEM
-and ROOT, written into a sparse file without mounting anything."""
+and ROOT, written into a sparse file without mounting anything. `mounted` is for who changes what a boot left."""
 
 import json
 import shutil
 import subprocess
+import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,6 +108,27 @@ def extfs(disk, partition, tree, journal):
     kind = ["-J", "size=8"] if journal else ["-O", "^has_journal"]
     where = ["-E", f"offset={partition.start * MIB}"]
     called("mke2fs", "-q", "-F", "-t", "ext4", "-L", partition.label, *kind, *where, "-d", tree, disk, f"{partition.size}M")
+
+
+@contextmanager
+def mounted(disk):
+    """A directory with ROOT, and OEM in it, as the machine sees them. What is in its boot/ at the end goes to the EFI system
+    partition: not every kernel of a host knows vfat."""
+    with tempfile.TemporaryDirectory(prefix="footplate-disk-") as place:
+        place, mounts = Path(place), []
+        try:
+            for label, goal in (("ROOT", place), ("OEM", place / "oem")):
+                partition = PARTITIONS[label]
+                options = f"loop,offset={partition.start * MIB},sizelimit={partition.size * MIB}"
+                called("mount", "-o", options, disk, goal)
+                mounts.append(goal)
+            yield place
+            for path in sorted((place / "boot").iterdir()):
+                called("mcopy", "-s", "-o", "-i", f"{disk}@@{PARTITIONS['EFI-SYSTEM'].start}M", path, "::")
+                shutil.rmtree(path)
+        finally:
+            for goal in reversed(mounts):
+                called("umount", goal)
 
 
 def first_boot(disk):
