@@ -442,6 +442,8 @@ fn decode_user_data(found: &Found, hidden: Option<&Hidden>, fetch: &mut Fetch<'_
     let bytes = |data: &'_ Option<Secret>| data.as_ref().map(|d| d.expose().to_vec());
     let (user, vendor) = (bytes(&found.instance.user_data), bytes(&found.instance.vendor_data));
     let mut decoded = decode::user_data(user.as_deref(), vendor.as_deref(), &variables, fetch);
+    let filled = prepare::fill_in(&mut decoded.config, &found.instance.metadata);
+    decoded.findings.extend(filled);
     if hidden.is_some() {
         // What the script would have done is done.
         decoded.config.boothooks.retain(|hook| !capa::is_transport(hook.content.expose()));

@@ -238,6 +238,48 @@ fn what_passes_is_waited_for() {
 }
 
 #[test]
+fn version_1_is_spoken_only_by_policy() {
+    sandboxed("version-1", |sandbox| {
+        let tree = machine();
+        // An old look-alike of EC2: it knows no tokens, and gives its data to everybody.
+        let service = Server::start(V4, move |s| match s.path.as_str() {
+            "/latest/api/token" => Reply::not_found(),
+            _ => session(
+                &Seen { headers: vec![("x-aws-ec2-metadata-token".into(), "token-1".into())], ..s.clone() },
+                &tree,
+            ),
+        });
+        let bare = || service.seen().iter().filter(|s| s.method == "GET").count();
+        for cmdline in ["quiet", "footplate.imdsv1", "footplate.imdsv1=no"] {
+            sandbox.cover("/proc/cmdline", cmdline);
+            let error = fetch().unwrap_err();
+            assert!(format!("{error:#}").contains("HTTP status 404: no token"), "{cmdline}: {error:#}");
+            assert_eq!(bare(), 0, "{cmdline}");
+        }
+        sandbox.cover("/proc/cmdline", "quiet footplate.imdsv1=allow");
+        assert_eq!(fetch().unwrap().instance_id, "i-0123456789abcdef0");
+        assert!(bare() > 0 && service.seen().iter().all(|s| s.header("x-aws-ec2-metadata-token").is_none()));
+    });
+}
+
+#[test]
+fn the_first_of_two_addresses_to_answer_is_used() {
+    for (name, dead, alive) in [("race-6", V4, V6), ("race-4", V6, V4)] {
+        sandboxed(name, move |_| {
+            let tree = machine();
+            // One address takes connections and says nothing: the other one is not waited for until it gives up.
+            let silent = Server::start(dead, |_| Reply::nothing(End::Hang));
+            let service = Server::start(alive, move |s| session(s, &tree));
+            let aws = provider::by_id("aws").unwrap();
+            let instance = aws.fetch(&Live::with_patience(Duration::from_secs(30))).unwrap().unwrap();
+            assert_eq!(instance.instance_id, "i-0123456789abcdef0", "{name}");
+            assert!(service.seen().iter().any(|s| s.method == "PUT"), "{name}");
+            assert!(silent.seen().iter().all(|s| s.method == "PUT"), "{name}: only the token is tried there");
+        });
+    }
+}
+
+#[test]
 fn no_proxy_is_asked_and_no_dmi_means_no_question() {
     sandboxed("proxy", |sandbox| {
         let tree = machine();

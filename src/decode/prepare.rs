@@ -9,10 +9,14 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use super::yaml::{self, Node, Value};
+use crate::model::config::NodeConfig;
 use crate::model::finding::{Finding, Pos};
 
 /// How names of placeholders begin: anything else in `${}` is not ours to expand, a manifest may hold it.
 const PREFIXES: &[&str] = &["AFTERBURN_", "COREOS_", "FOOTPLATE_"];
+
+/// Where Cluster API's cloud-config has kubeadm's configuration.
+const CONFIGURATIONS: &[&str] = &["/run/kubeadm/kubeadm-join-config.yaml", "/run/kubeadm/kubeadm.yaml"];
 
 /// Where a template's names begin.
 const TEMPLATE: &str = "ds.meta_data.";
@@ -79,15 +83,41 @@ pub fn prepare(text: &str, values: &Values) -> Result<(String, Vec<String>), Vec
     if count > 0 {
         done.push(format!("{count} placeholders expanded"));
     }
-    let wanted = [("name", "FOOTPLATE_HOSTNAME"), ("provider-id", "FOOTPLATE_PROVIDER_ID")];
-    for (what, name) in wanted {
-        let Some(value) = values.names.get(name) else { continue };
-        if let Some(filled) = fill(&text, what, value).map_err(|f| vec![f])? {
-            text = filled;
-            done.push(format!("{what} filled in"));
+    let value = |name: &str| values.names.get(name).map(String::as_str);
+    let name = value("FOOTPLATE_NODE_NAME").or_else(|| value("FOOTPLATE_HOSTNAME"));
+    let filled = register(&mut text, name, value("FOOTPLATE_PROVIDER_ID")).map_err(|f| vec![f])?;
+    done.extend(filled.into_iter().map(|what| format!("{what} filled in")));
+    Ok((text, done))
+}
+
+/// Fills in the node's name and provider ID that the platform tells, where cloud-config's files for kubeadm leave them
+/// empty. What can't be read is kubeadm's to refuse.
+pub fn fill_in(config: &mut NodeConfig, metadata: &serde_json::Map<String, Json>) -> Vec<Finding> {
+    let value = |key: &str| metadata.get(key).and_then(Json::as_str);
+    let (name, id, mut notes) = (value("node-name"), value("provider-id"), Vec::new());
+    for file in config.files.iter_mut().filter(|f| CONFIGURATIONS.contains(&f.path.as_str()) && !f.append) {
+        let Ok(text) = std::str::from_utf8(file.content.expose()) else { continue };
+        let mut text = text.to_owned();
+        let Ok(filled) = register(&mut text, name, id) else { continue };
+        if !filled.is_empty() {
+            let what = format!("nodeRegistration is left empty: {} filled in", filled.join(" and "));
+            notes.push(Finding::note(format!("{} ({})", file.place, file.path), what));
+            file.content = text.as_str().into();
         }
     }
-    Ok((text, done))
+    notes
+}
+
+/// Fills in what is known and was left empty; what it was.
+fn register(text: &mut String, name: Option<&str>, id: Option<&str>) -> Result<Vec<&'static str>, Finding> {
+    let mut done = Vec::new();
+    for (what, value) in [("name", name), ("provider-id", id)] {
+        if let Some(filled) = value.map(|value| fill(text, what, value)).transpose()?.flatten() {
+            *text = filled;
+            done.push(what);
+        }
+    }
+    Ok(done)
 }
 
 /// Expands placeholders.
@@ -330,6 +360,40 @@ mod tests {
             assert!(findings[0].what.contains(what), "{text}: {}", findings[0]);
             assert_eq!(findings[0].pos, Some(Pos { line, column }), "{text}");
         }
+    }
+
+    #[test]
+    fn cloud_configs_files_get_what_the_platform_tells() {
+        let file = |path: &str, content: &str| crate::model::config::FileSpec {
+            place: "write_files[0]".to_owned(),
+            path: path.to_owned(),
+            content: content.into(),
+            owner: crate::model::config::Owner::root(),
+            mode: 0o640,
+            append: false,
+            existing: Default::default(),
+        };
+        let empty = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\nnodeRegistration:\n  criSocket: s\n";
+        let files = vec![
+            file("/run/kubeadm/kubeadm-join-config.yaml", empty),
+            file("/run/kubeadm/kubeadm.yaml", "kind: [\n"),
+            file("/etc/other.yaml", empty),
+        ];
+        let metadata = |json: Json| json.as_object().cloned().unwrap();
+        let told = metadata(serde_json::json!({ "node-name": "i-1", "provider-id": "aws:///z/i-1" }));
+        let mut config = NodeConfig { files: files.clone(), ..NodeConfig::default() };
+        assert_eq!(
+            fill_in(&mut config, &told).iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["write_files[0] (/run/kubeadm/kubeadm-join-config.yaml): nodeRegistration is left empty: \
+              name and provider-id filled in"]
+        );
+        let text = String::from_utf8(config.files[0].content.expose().to_vec()).unwrap();
+        assert!(text.contains("  name: 'i-1'\n") && text.contains("    value: 'aws:///z/i-1'\n"), "{text}");
+        assert_eq!(config.files[1..], files[1..]);
+        // Elsewhere the machine's name is kubeadm's own business.
+        let mut config = NodeConfig { files: files.clone(), ..NodeConfig::default() };
+        assert!(fill_in(&mut config, &metadata(serde_json::json!({ "local-hostname": "n" }))).is_empty());
+        assert_eq!(config.files, files);
     }
 
     #[test]

@@ -41,6 +41,7 @@ const NAMES: &[(&str, Fact, &str)] = &[
     ("INSTANCE_ID", Fact::InstanceId, "INSTANCE_ID"),
     ("IPV4_LOCAL", Fact::Ipv4, "PRIVATE_IPV4"),
     ("IPV6_LOCAL", Fact::Ipv6, "PRIVATE_IPV6"),
+    ("NODE_NAME", Fact::NodeName, "NODE_NAME"),
     ("PROVIDER_ID", Fact::ProviderId, "PROVIDER_ID"),
     ("REGION", Fact::Region, "REGION"),
 ];
@@ -52,6 +53,7 @@ enum Fact {
     InstanceId,
     Ipv4,
     Ipv6,
+    NodeName,
     ProviderId,
     Region,
     Zone,
@@ -65,6 +67,7 @@ impl Fact {
             Self::InstanceId => Some(instance.instance_id.as_str()),
             Self::Ipv4 => metadata(&["local-ipv4", "local_ipv4"]),
             Self::Ipv6 => metadata(&["local-ipv6", "local_ipv6", "ipv6"]),
+            Self::NodeName => metadata(&["node-name"]),
             Self::ProviderId => metadata(&["provider-id", "provider_id"]),
             Self::Region => instance.region.as_deref(),
             Self::Zone => instance.availability_zone.as_deref(),
@@ -137,7 +140,7 @@ mod tests {
 
     #[test]
     fn names_that_are_there_keep_their_values() {
-        let metadata = serde_json::json!({ "local-ipv4": "10.0.0.5", "provider-id": "aws:///z/i-1" });
+        let metadata = serde_json::json!({ "local-ipv4": "10.0.0.5", "node-name": "i-1", "provider-id": "aws:///z/i-1" });
         let instance = Instance {
             platform: "aws",
             instance_id: "i-1".to_owned(),
@@ -165,7 +168,8 @@ mod tests {
         assert!(!flatcar.contains("ZONE"), "a value with a blank is left out: {flatcar}");
         assert_eq!(
             text(OURS),
-            "FOOTPLATE_HOSTNAME=ip-10-0-0-5.ec2.internal\nFOOTPLATE_INSTANCE_ID=i-1\nFOOTPLATE_PLATFORM=aws\n\
+            "FOOTPLATE_HOSTNAME=ip-10-0-0-5.ec2.internal\nFOOTPLATE_INSTANCE_ID=i-1\nFOOTPLATE_NODE_NAME=i-1\n\
+             FOOTPLATE_PLATFORM=aws\n\
              FOOTPLATE_PRIVATE_IPV4=10.0.0.5\nFOOTPLATE_PROVIDER_ID=aws:///z/i-1\n"
         );
     }

@@ -9,8 +9,9 @@ use anyhow::{Result, anyhow};
 
 use super::with_cure;
 use crate::error::WithHint as _;
-use crate::io::World;
 use crate::io::http::{Error, Method, Request, Response};
+use crate::io::{Ask, World};
+use crate::model::facts::Cmdline;
 use crate::model::finding::Finding;
 use crate::model::secret::Secret;
 
@@ -52,10 +53,14 @@ pub(super) fn text(key: &str, value: &Secret) -> Result<String> {
     Ok(text.replace("\r\n", "\n").trim_end().to_owned())
 }
 
+/// The kernel argument by which an operator lets version 1 be spoken, where what answers knows no other.
+const V1: &str = "footplate.imdsv1";
+
 /// A session with the service.
 pub(super) struct Imds<'a> {
     world: &'a dyn World,
     deadline: Instant,
+    /// Empty where version 1 is spoken.
     token: RefCell<Secret>,
 }
 
@@ -64,14 +69,23 @@ impl<'a> Imds<'a> {
     ///
     /// # Errors
     /// The service is not there, or gives no token: version 1, which gives its data to whoever makes the node fetch a
-    /// URL, is never fallen back to.
+    /// URL, is fallen back to only where [`V1`] says `allow`.
     pub(super) fn open(world: &'a dyn World, patience: Duration) -> Result<Self> {
         let session = Self { world, deadline: Instant::now() + patience, token: RefCell::default() };
-        session.renew()?;
+        let Some(why) = session.renew()? else { return Ok(session) };
+        let cmdline = Cmdline::parse(&world.text(Ask::File("/proc/cmdline"))?);
+        if cmdline.get(V1) != Some("allow") {
+            return Err(anyhow!(why)).hint(format!(
+                "footplate speaks version 2 of the metadata service, what answers here does not; the kernel argument \
+                 {V1}=allow lets it ask without a token"
+            ));
+        }
+        log::warn!("fetch: {why}: asked without one, as {V1}=allow says");
         Ok(session)
     }
 
-    fn renew(&self) -> Result<()> {
+    /// Takes a new token. Where the service is one that gives none: how it says so.
+    fn renew(&self) -> Result<Option<String>> {
         let mut request = Request::new(Method::PUT, format!("{HOST}/latest/api/token"))
             .header("x-aws-ec2-metadata-token-ttl-seconds", TOKEN_SECONDS);
         request.limit = MAX_TOKEN;
@@ -86,18 +100,14 @@ impl<'a> Imds<'a> {
                 ))
                 .hint("enable it: aws ec2 modify-instance-metadata-options --http-endpoint enabled");
             }
-            status => {
-                return Err(anyhow!("{place}: HTTP status {status}: no token")).hint(
-                    "footplate speaks version 2 of the metadata service only; what answers here does not",
-                );
-            }
+            status => return Ok(Some(format!("{place}: HTTP status {status}: no token"))),
         }
         let token = response.body.expose().trim_ascii();
         if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
             return Err(anyhow!("{place}: what came is no token"));
         }
         *self.token.borrow_mut() = Secret::new(token);
-        Ok(())
+        Ok(None)
     }
 
     /// The values at paths, `None` for one that is not there, all asked for at once.
@@ -125,13 +135,13 @@ impl<'a> Imds<'a> {
     fn ask(&self, paths: &[String], how: impl Fn(Request) -> Request) -> Result<Vec<Option<Secret>>> {
         let request = |path: &String| {
             let request = Request { limit: MAX_VALUE, ..Request::get(format!("{HOST}{path}")) };
-            how(request.header("x-aws-ec2-metadata-token", self.token.borrow().clone()))
+            let token = self.token.borrow().clone();
+            how(if token.is_empty() { request } else { request.header("x-aws-ec2-metadata-token", token) })
         };
         let mut responses = self.send(paths.iter().map(request).collect())?;
         // A token may end in the middle, when the instance slept or the service restarted: those again with a new one.
         let refused: Vec<usize> = (0..paths.len()).filter(|i| responses[*i].status == 401).collect();
-        if !refused.is_empty() {
-            self.renew()?;
+        if !refused.is_empty() && self.renew()?.is_none() {
             let again = self.send(refused.iter().map(|i| request(&paths[*i])).collect())?;
             for (i, response) in refused.into_iter().zip(again) {
                 responses[i] = response;

@@ -161,6 +161,13 @@ fn parse(found: &[(&str, String)], user_data: Option<Secret>) -> Result<Instance
         };
         insert(&mut metadata, path, json);
     }
+    if let Some(name) = &instance.hostname {
+        // What the cloud provider calls the node: the whole name that is made of its address, and of one that is made of
+        // its ID that alone (https://github.com/kubernetes/cloud-provider-aws/pull/286).
+        let by_id = instance.short_hostname() == Some(&instance.instance_id);
+        let node = if by_id { &instance.instance_id } else { name };
+        metadata.insert("node-name".to_owned(), node.as_str().into());
+    }
     if let Some(zone) = &instance.availability_zone {
         // What the cloud provider's nodes are matched by.
         metadata.insert("provider-id".to_owned(), format!("aws:///{zone}/{}", instance.instance_id).into());
@@ -246,8 +253,11 @@ mod tests {
         assert_eq!(metadata["provider-id"], "aws:///eu-west-1a/i-0abc");
         assert_eq!(metadata["placement"]["availability-zone"], "eu-west-1a");
         assert_eq!(metadata["local-hostname"], "ip-10-0-0-5.a.example");
+        assert_eq!(metadata["node-name"], "ip-10-0-0-5.a.example");
         let mac = &metadata["network"]["interfaces"]["macs"]["02:00:00:00:00:01"];
         assert_eq!(mac["local-ipv4s"], serde_json::json!(["10.0.0.5", "10.0.0.6"]));
+        let resource = [found[0].clone(), (LOCAL_HOSTNAME, "i-0abc.eu-west-1.compute.internal".to_owned())];
+        assert_eq!(parse(&resource, None).unwrap().metadata["node-name"], "i-0abc");
         assert!(parse(&found[1..], None).unwrap_err().to_string().contains("instance-id"));
     }
 }
