@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, anyhow};
 use serde_json::json;
 
 use self::hidden::Hidden;
-use crate::apply::{self, Done, Outcome};
+use crate::apply::{self, Done, Outcome, accounts};
 use crate::cli::{
     Cli, Command, Format, Input, KubeadmPrepare, Provision, RenderWhat, Source, TimelineFormat,
 };
@@ -360,6 +360,20 @@ fn make_plan(found: &Found, decoded: &Decoded, rendered: &Rendered, root: &Root)
     let present = network_files(root, plan::network::DIR)?;
     let mut items = plan::network_items(rendered, &present, hostname);
     items.extend(metadata(&found.instance, root)?);
+    if let Some(keys) = plan::users::keys(&found.instance) {
+        let is_core = |i: &Item| matches!(i, Item::User(u) if u.name == plan::users::DEFAULT_USER);
+        let there =
+            accounts::Accounts::read(root).stage(Stage::Apply)?.home(plan::users::DEFAULT_USER).is_some();
+        if there || plan.items.iter().any(is_core) {
+            let behind = plan.items.iter().rposition(|i| matches!(i, Item::User(_))).map_or(0, |i| i + 1);
+            plan.items.insert(behind, keys);
+        } else {
+            log::warn!(
+                "apply: there is no user {}: the metadata's SSH keys are left out",
+                plan::users::DEFAULT_USER
+            );
+        }
+    }
     // A directory that two parts of the plan need is made once.
     plan.items.retain(|i| !matches!(i, Item::Directory(_)) || !items.contains(i));
     items.append(&mut plan.items);

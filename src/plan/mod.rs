@@ -7,7 +7,7 @@ pub mod metadata;
 pub mod network;
 mod system;
 pub mod units;
-mod users;
+pub mod users;
 
 pub use system::FINAL_MESSAGE;
 

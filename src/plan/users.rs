@@ -2,10 +2,27 @@
 //! Users, and what they may do by sudo.
 
 use crate::model::config::UserSpec;
+use crate::model::instance::Instance;
 use crate::model::plan::{File, Item, Plan};
+
+/// Flatcar's user, which the image has.
+pub const DEFAULT_USER: &str = "core";
 
 /// All rules in one file, as cloud-init does it.
 const SUDOERS: &str = "/etc/sudoers.d/90-footplate-users";
+
+/// The platform's keys, for the image's user.
+pub fn keys(instance: &Instance) -> Option<Item> {
+    let user = UserSpec {
+        place: "the metadata's SSH keys".to_owned(),
+        name: DEFAULT_USER.to_owned(),
+        existing: true,
+        create_home: true,
+        ssh_keys: instance.ssh_keys.clone(),
+        ..UserSpec::default()
+    };
+    (!user.ssh_keys.is_empty()).then_some(Item::User(user))
+}
 
 pub(super) fn users(users: &[UserSpec], plan: &mut Plan) {
     plan.items.extend(users.iter().cloned().map(Item::User));
