@@ -86,7 +86,7 @@ fn a_token_that_ends_in_the_middle_is_renewed_once() {
         static REFUSED: AtomicUsize = AtomicUsize::new(0);
         let tree = machine();
         let service = Server::start(V4, move |s| {
-            let again = s.header("x-aws-ec2-metadata-token") == Some("token-1");
+            let again = s.header("x-aws-ec2-metadata-token") == Some(imds::TOKEN);
             if again && s.path.contains("placement") && REFUSED.fetch_add(1, Ordering::SeqCst) < 2 {
                 return Reply::status(401, "", "");
             }
@@ -204,7 +204,7 @@ fn every_fault_is_named_in_time() {
             let chain = format!("{error:#}");
             assert!(start.elapsed() < PATIENCE + Duration::from_secs(1), "{name}: {:?}", start.elapsed());
             assert!(chain.contains(want), "{name}: {chain}");
-            assert!(!chain.contains("token-1"), "{name}: {chain}");
+            assert!(!chain.contains(imds::TOKEN), "{name}: {chain}");
             // Version 1 is never tried: nothing is asked without a token.
             let bare = |s: &&Seen| s.method != "PUT" && s.header("x-aws-ec2-metadata-token").is_none();
             assert_eq!(service.seen().iter().filter(bare).count(), 0, "{name}");
@@ -224,7 +224,9 @@ fn what_passes_is_waited_for() {
             if s.before_here == 0 { Reply::status(429, "retry-after: 0\r\n", "") } else { session(s, t) }
         }),
         ("no-user-data", |s, t| if is(s, "/user-data") { Reply::not_found() } else { session(s, t) }),
-        ("token-newline", |s, t| if s.method == "PUT" { Reply::ok("token-1\n") } else { session(s, t) }),
+        ("token-newline", |s, t| {
+            if s.method == "PUT" { Reply::ok(format!("{}\n", imds::TOKEN)) } else { session(s, t) }
+        }),
     ];
     for (name, answer) in passing {
         sandboxed(name, move |_| {
@@ -245,7 +247,7 @@ fn version_1_is_spoken_only_by_policy() {
         let service = Server::start(V4, move |s| match s.path.as_str() {
             "/latest/api/token" => Reply::not_found(),
             _ => session(
-                &Seen { headers: vec![("x-aws-ec2-metadata-token".into(), "token-1".into())], ..s.clone() },
+                &Seen { headers: vec![("x-aws-ec2-metadata-token".into(), imds::TOKEN.into())], ..s.clone() },
                 &tree,
             ),
         });

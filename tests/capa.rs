@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+#[path = "common/authority.rs"]
+mod authority;
 #[path = "common/imds.rs"]
 mod imds;
 #[path = "common/moto.rs"]
@@ -21,6 +23,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use authority::Authority;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use footplate::io::http::Method;
@@ -112,16 +115,13 @@ fn call(target: &str, body: &Value) -> Response {
         .header("content-type", "application/x-amz-json-1.1")
         .header("x-amz-target", target)
         // moto finds the service and the region in the signature, and does not check it.
-        .header("authorization", authorization(target).as_str());
+        .header("authorization", moto::anybody(service_of(target), REGION).as_str());
     request.body = body.to_string().as_str().into();
     Client::new().unwrap().fetch(&request, Instant::now() + Duration::from_secs(20)).unwrap()
 }
 
-fn authorization(target: &str) -> String {
-    let service = if target.starts_with("secretsmanager") { "secretsmanager" } else { "ssm" };
-    format!(
-        "AWS4-HMAC-SHA256 Credential=AKID/20300101/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0"
-    )
+fn service_of(target: &str) -> &'static str {
+    if target.starts_with("secretsmanager") { "secretsmanager" } else { "ssm" }
 }
 
 fn store(variant: Variant) {
@@ -156,25 +156,13 @@ fn left(variant: Variant) -> usize {
     (0..chunks(variant).len()).filter(there).count()
 }
 
-/// Passes a request on to moto.
-fn forward(seen: &Seen) -> Reply {
-    let mut request = Request::new(Method::POST, format!("http://{}{}", moto::ADDRESS, seen.path));
-    for name in ["content-type", "x-amz-target", "authorization", "x-amz-date", "x-amz-security-token"] {
-        if let Some(value) = seen.header(name) {
-            request = request.header(name, value);
-        }
-    }
-    request.body = seen.body.clone().into();
-    let response = Client::new().unwrap().fetch(&request, Instant::now() + Duration::from_secs(20)).unwrap();
-    Reply::status(response.status, "", response.body.expose())
-}
+/// What a node's role may; moto looks at no names of secrets there.
+const POLICY: &str = "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\
+                      [\"secretsmanager:DeleteSecret\",\"secretsmanager:GetSecretValue\",\"ssm:DeleteParameter\",\
+                      \"ssm:GetParameter\"],\"Resource\":\"*\"}]}";
 
-fn role(tree: imds::Tree) -> imds::Tree {
+fn role(tree: imds::Tree, credentials: &Value) -> imds::Tree {
     let below = "meta-data/iam/security-credentials";
-    let credentials = json!({
-        "Code": "Success", "Type": "AWS-HMAC", "AccessKeyId": "ASIAEXAMPLE", "Expiration": "2099-01-01T00:00:00Z",
-        "SecretAccessKey": format!("secret-{CANARY}"), "Token": format!("session-{CANARY}"),
-    });
     tree.with(&format!("{below}/nodes.example"), &credentials.to_string())
 }
 
@@ -186,6 +174,8 @@ struct Case {
     front: Server,
     /// Which process the front may end.
     victim: Arc<AtomicI32>,
+    /// The role's, as STS made them.
+    credentials: Value,
 }
 
 /// What the front does with a request; the process that sent it comes along.
@@ -193,8 +183,14 @@ type Fault = dyn Fn(&Seen, Pid) -> Reply + Send + Sync;
 
 impl Case {
     fn new(sandbox: Sandbox, variant: Variant, fault: Arc<Mutex<Box<Fault>>>) -> Self {
+        Self::at(sandbox, variant, &format!("http://{FRONT}"), fault)
+    }
+
+    /// With that endpoint in the boothook.
+    fn at(sandbox: Sandbox, variant: Variant, endpoint: &str, fault: Arc<Mutex<Box<Fault>>>) -> Self {
         let moto = Moto::start(&[]);
-        let tree = role(machine()).with("user-data", &user_data(variant, &format!("http://{FRONT}")));
+        let credentials = moto::session(POLICY);
+        let tree = role(machine(), &credentials).with("user-data", &user_data(variant, endpoint));
         let imds = Server::start(V4, move |s| session(s, &tree));
         let victim = Arc::new(AtomicI32::new(0));
         let pid = Arc::clone(&victim);
@@ -202,7 +198,7 @@ impl Case {
             let answer = fault.lock().unwrap();
             answer(s, Pid::from_raw(pid.load(Ordering::SeqCst)))
         });
-        Self { sandbox, _moto: moto, _imds: imds, front, victim }
+        Self { sandbox, _moto: moto, _imds: imds, front, victim, credentials }
     }
 
     fn root(&self) -> PathBuf {
@@ -211,9 +207,15 @@ impl Case {
 
     /// An empty root and all chunks in their place.
     fn reset(&self, variant: Variant) {
-        let _ = fs::remove_dir_all(self.root());
-        fs::create_dir_all(self.root()).unwrap();
+        self.empty();
         store(variant);
+    }
+
+    /// A root with nothing but its user.
+    fn empty(&self) {
+        let _ = fs::remove_dir_all(self.root());
+        fs::create_dir_all(self.root().join("etc")).unwrap();
+        fs::write(self.root().join("etc/passwd"), "core:x:500:500::/home/core:/bin/bash\n").unwrap();
     }
 
     fn provision(&self, wrapper: &[&str]) -> Output {
@@ -222,14 +224,30 @@ impl Case {
             [wrapper, &[program, "provision", "--platform", "aws", "--root"]].concat().into_iter();
         let mut command = Command::new(words.next().unwrap());
         command.args(words).arg(self.root()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Each of its signatures is checked, and what the role may.
+        moto::guard(true);
         let child = command.spawn().unwrap();
         self.victim.store(child.id().cast_signed(), Ordering::SeqCst);
         let output = child.wait_with_output().unwrap();
+        moto::guard(false);
         for text in [&output.stdout, &output.stderr] {
             let text = String::from_utf8_lossy(text);
-            assert!(!text.contains("canary"), "{text}");
+            for (what, secret) in self.secrets() {
+                assert!(!text.contains(&secret), "{what} is printed: {text}");
+            }
         }
         output
+    }
+
+    /// What must not get out, and what it is.
+    fn secrets(&self) -> Vec<(&'static str, String)> {
+        let of = |key: &str| self.credentials[key].as_str().unwrap().to_owned();
+        vec![
+            ("the payload", CANARY.to_owned()),
+            ("the role's key", of("SecretAccessKey")),
+            ("the role's session", of("Token")),
+            ("the metadata service's token", imds::TOKEN.to_owned()),
+        ]
     }
 
     /// The data that was kept, if it was.
@@ -250,7 +268,7 @@ impl Case {
 }
 
 fn passing() -> Arc<Mutex<Box<Fault>>> {
-    Arc::new(Mutex::new(Box::new(|s, _| forward(s))))
+    Arc::new(Mutex::new(Box::new(|s, _| moto::pass(s))))
 }
 
 fn sandboxed(name: &'static str, test: impl FnOnce(Sandbox) + Send + 'static) {
@@ -286,17 +304,19 @@ fn both_variants_are_fetched_kept_applied_and_deleted() {
             assert!(output.status.success(), "{}", stderr(&output));
             assert!(case.applied());
             assert_eq!((left(variant), case.kept()), (0, Some(bootstrap())));
+            let keys = fs::read_to_string(case.root().join("home/core/.ssh/authorized_keys")).unwrap();
+            assert_eq!(keys, "ssh-ed25519 AAAAC3Nz me@example\n");
             // Signed by the role, with its session, for this service and region.
+            let [key, session] = ["AccessKeyId", "Token"].map(|k| case.credentials[k].as_str().unwrap());
             for seen in case.front.seen() {
                 let authorization = seen.header("authorization").unwrap();
                 let area = format!("/{REGION}/{}/aws4_request", variant.service());
                 assert!(
-                    authorization.starts_with("AWS4-HMAC-SHA256 Credential=ASIAEXAMPLE/"),
+                    authorization.starts_with(&format!("AWS4-HMAC-SHA256 Credential={key}/")),
                     "{authorization}"
                 );
                 assert!(authorization.contains(&area), "{authorization}");
-                let session = format!("session-{CANARY}");
-                assert_eq!(seen.header("x-amz-security-token"), Some(session.as_str()));
+                assert_eq!(seen.header("x-amz-security-token"), Some(session));
             }
             // Again: from the disk, and nothing to delete is no error.
             let output = case.provision(&[]);
@@ -320,31 +340,33 @@ fn failing(kind: &str) -> Reply {
 const BROKEN: &[Broken] = &[
     (
         "gone",
-        |s| if body_of(s).contains("4711-1") { failing("ResourceNotFoundException") } else { forward(s) },
+        |s| if body_of(s).contains("4711-1") { failing("ResourceNotFoundException") } else { moto::pass(s) },
         "ResourceNotFoundException",
     ),
     (
         "invalid",
-        |s| if body_of(s).contains("4711-1") { failing("InvalidRequestException") } else { forward(s) },
+        |s| if body_of(s).contains("4711-1") { failing("InvalidRequestException") } else { moto::pass(s) },
         "InvalidRequestException",
     ),
     (
         "page",
-        |s| if body_of(s).contains("4711-0") { Reply::ok("<html>") } else { forward(s) },
+        |s| if body_of(s).contains("4711-0") { Reply::ok("<html>") } else { moto::pass(s) },
         "the answer is no JSON",
     ),
     (
         "empty",
-        |s| if body_of(s).contains("4711-0") { Reply::ok("{}") } else { forward(s) },
+        |s| if body_of(s).contains("4711-0") { Reply::ok("{}") } else { moto::pass(s) },
         "the answer holds no secret",
     ),
     ("forbidden", |_| Reply::status(403, "", "no"), "HTTP status 403"),
     (
         "swapped",
         |s| {
+            // What a signature would tell is not what is asked here.
+            moto::guard(false);
             let mut s = s.clone();
             s.body = body_of(&s).replace("4711-1", "4711-0").into();
-            forward(&s)
+            moto::pass(&s)
         },
         "gzip",
     ),
@@ -362,7 +384,7 @@ fn a_chunk_that_cannot_be_read_deletes_nothing() {
             let before = case.front.seen().len();
             *fault.lock().unwrap() = Box::new(|s, _| answer(s));
             let output = case.provision(&[]);
-            *fault.lock().unwrap() = Box::new(|s, _| forward(s));
+            *fault.lock().unwrap() = Box::new(|s, _| moto::pass(s));
             assert!(
                 !output.status.success() && stderr(&output).contains(want),
                 "{name}: {}",
@@ -380,12 +402,105 @@ fn a_chunk_that_cannot_be_read_deletes_nothing() {
     });
 }
 
+/// A way in which a server's certificate is bad: its names, its days, whose it is, and a text of the error.
+type BadCertificate = (&'static str, &'static [&'static str], &'static str, &'static str, bool, &'static str);
+
+#[test]
+fn a_server_that_is_not_awss_gets_nothing_and_deletes_nothing() {
+    const NAMES: &[&str] = &["secretsmanager.eu-west-1.amazonaws.com"];
+    let bad: &[BadCertificate] = &[
+        ("127.0.0.2", NAMES, "20200101", "20210101", true, "its certificate has expired"),
+        ("127.0.0.3", &["secretsmanager.example"], "20200101", "20490101", true, "not valid for name"),
+        ("127.0.0.4", NAMES, "20200101", "20490101", false, "its certificate is not trusted: "),
+        ("127.0.0.5", NAMES, "20200101", "20490101", true, ""),
+    ];
+    sandboxed("capa-certificates", move |sandbox| {
+        let (ours, strangers) =
+            (Authority::new(&sandbox.dir().join("ours")), Authority::new(&sandbox.dir().join("strangers")));
+        sandbox.cover("/etc/ssl/certs/ca-certificates.crt", &fs::read_to_string(ours.bundle()).unwrap());
+        // Without an endpoint in the boothook: AWS's own, by its name.
+        let case = Case::at(sandbox, SecretsManager, "", passing());
+        store(SecretsManager);
+        for (address, names, from, until, known, want) in bad {
+            case.empty();
+            case.sandbox.cover("/etc/hosts", &format!("{address} {}\n", NAMES[0]));
+            let authority = if *known { &ours } else { &strangers };
+            let tls = authority.server(names, from, until);
+            let server = Server::start_tls(&format!("{address}:443"), tls, moto::pass);
+            let output = case.provision(&[]);
+            assert!(stderr(&output).contains(want), "{want}: {}", stderr(&output));
+            assert_eq!(output.status.success(), want.is_empty(), "{want}: {}", stderr(&output));
+            assert_eq!(case.applied(), want.is_empty(), "{want}");
+            let count = chunks(SecretsManager).len();
+            assert_eq!(left(SecretsManager), if want.is_empty() { 0 } else { count }, "{want}");
+            assert_eq!(server.seen().len(), if want.is_empty() { 2 * count } else { 0 }, "{want}");
+        }
+    });
+}
+
+/// Each secret, and the files that it may be in: nowhere else below the root, in no argument and no environment of what
+/// was started, and printed nowhere.
+#[test]
+fn secrets_are_in_the_files_that_they_are_for_and_nowhere_else() {
+    for (name, variant) in [("capa-canaries-secrets", SecretsManager), ("capa-canaries-ssm", Ssm)] {
+        sandboxed(name, move |sandbox| {
+            let case = Case::new(sandbox, variant, passing());
+            case.reset(variant);
+            let trace = case.sandbox.dir().join("trace");
+            let strace =
+                ["strace", "-f", "-v", "-s", "100000", "-e", "trace=execve", "-o", trace.to_str().unwrap()];
+            let output = case.provision(&strace);
+            assert!(output.status.success() && case.applied(), "{}", stderr(&output));
+            let trace = fs::read_to_string(trace).unwrap();
+            assert!(trace.contains("execve("), "{trace}");
+            let mut table = Vec::new();
+            for (what, secret) in case.secrets() {
+                assert!(!trace.contains(&secret), "{what} is in arguments or the environment: {trace}");
+                let mut found = files_with(&case.root(), &secret);
+                found.sort();
+                let wanted: &[&str] = match what {
+                    // What the user wanted, and what is kept until the bootstrap has run.
+                    "the payload" => &[
+                        "run/kubeadm/kubeadm-join-config.yaml 640",
+                        "var/lib/footplate/instances/i-0123456789abcdef0.bootstrap 600",
+                    ],
+                    _ => &[],
+                };
+                assert_eq!(found, wanted, "{what}");
+                table.push(format!("{what:32} {}", found.join(", ")));
+            }
+            println!("{variant:?}\n{}", table.join("\n"));
+        });
+    }
+}
+
+/// The files below a directory that hold a text, with their permissions.
+fn files_with(root: &Path, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut dirs = vec![root.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            let meta = fs::symlink_metadata(&path).unwrap();
+            if meta.is_dir() {
+                dirs.push(path);
+            } else if meta.is_file()
+                && fs::read(&path).unwrap().windows(text.len()).any(|w| w == text.as_bytes())
+            {
+                let mode = std::os::unix::fs::MetadataExt::mode(&meta) & 0o777;
+                found.push(format!("{} {mode:o}", path.strip_prefix(root).unwrap().display()));
+            }
+        }
+    }
+    found
+}
+
 #[test]
 fn what_cannot_be_deleted_is_said_and_the_node_goes_on() {
     sandboxed("capa-undeletable", |sandbox| {
         let fault: Arc<Mutex<Box<Fault>>> = Arc::new(Mutex::new(Box::new(|s, _| {
             let deletes = s.header("x-amz-target").is_some_and(|t| t.contains("Delete"));
-            if deletes { failing("InvalidRequestException") } else { forward(s) }
+            if deletes { failing("InvalidRequestException") } else { moto::pass(s) }
         })));
         let case = Case::new(sandbox, SecretsManager, fault);
         case.reset(SecretsManager);
@@ -423,14 +538,14 @@ fn killed_anywhere_nothing_is_lost_and_the_next_run_finishes() {
                     case.reset(variant);
                     let first = case.front.seen().len();
                     *fault.lock().unwrap() = Box::new(move |s, pid| {
-                        let reply = (heard || s.before < first + request).then(|| forward(s));
+                        let reply = (heard || s.before < first + request).then(|| moto::pass(s));
                         if s.before == first + request {
                             kill(pid, Signal::SIGKILL).unwrap();
                         }
                         reply.unwrap_or_else(|| Reply::ok("{}"))
                     });
                     let output = case.provision(&[]);
-                    *fault.lock().unwrap() = Box::new(|s, _| forward(s));
+                    *fault.lock().unwrap() = Box::new(|s, _| moto::pass(s));
                     let target =
                         case.front.seen()[first + request].header("x-amz-target").unwrap().to_owned();
                     check(format!("{when} request {request}, {target}"), &output);

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+#[path = "common/authority.rs"]
+mod authority;
 #[path = "common/sandbox.rs"]
 mod sandbox;
 #[path = "common/server.rs"]
@@ -14,6 +16,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use authority::Authority;
 use footplate::io::http::{Client, Method, Request};
 use sandbox::Sandbox;
 use server::{End, Reply, Seen, Server};
@@ -383,6 +386,55 @@ fn name_server(listen: &str, lies: fn(&mut Vec<u8>)) {
             std::io::Write::write_all(&mut stream, &framed).unwrap();
         }
     });
+}
+
+#[test]
+fn a_bad_certificate_is_named_and_nothing_is_sent() {
+    // Whose, for which name, from and until which day, and what comes of it.
+    let cases = [
+        (true, "good.example", "20200101", "20490101", Ok(())),
+        (
+            true,
+            "good.example",
+            "20200101",
+            "20210101",
+            Err("its certificate has expired: or the clock is wrong"),
+        ),
+        (
+            true,
+            "good.example",
+            "20480101",
+            "20490101",
+            Err("its certificate is not valid yet: is the clock right?"),
+        ),
+        (true, "other.example", "20200101", "20490101", Err("not trusted: certificate not valid for name")),
+        (true, "*.good.example", "20200101", "20490101", Err("not trusted: certificate not valid for name")),
+        (false, "good.example", "20200101", "20490101", Err("its certificate is not trusted: ")),
+    ];
+    thread::spawn(move || {
+        let sandbox = Sandbox::enter("certificates", &[]);
+        let authorities = [false, true].map(|known| Authority::new(&sandbox.dir().join(known.to_string())));
+        let bundle = std::fs::read_to_string(authorities[1].bundle()).unwrap();
+        sandbox.cover("/etc/ssl/certs/ca-certificates.crt", &bundle);
+        sandbox.cover("/etc/hosts", "127.0.0.1 good.example\n");
+        for (known, name, from, until, want) in cases {
+            let tls = authorities[usize::from(known)].server(&[name], from, until);
+            let server = Server::start_tls("127.0.0.1:0", tls, |_| Reply::ok("x"));
+            let request = Request::get(format!("https://good.example:{}/?canary", server.address.port()));
+            let got = Client::new().unwrap().fetch(&request, soon());
+            match (got, want) {
+                (Ok(_), Ok(())) => assert_eq!(server.seen().len(), 1),
+                (Err(error), Err(want)) => {
+                    let text = error.to_string();
+                    assert!(text.contains(want) && !text.contains("canary"), "{text}");
+                    assert_eq!(server.seen().len(), 0, "{text}");
+                }
+                (got, want) => panic!("{name} {until}: {got:?} is not {want:?}"),
+            }
+        }
+    })
+    .join()
+    .unwrap();
 }
 
 #[test]

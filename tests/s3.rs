@@ -39,50 +39,16 @@ const KEY: &str = "control-plane/m%201+ü";
 /// The key as requests have it.
 const PATH: &str = "/control-plane/m%201%2B%C3%BC";
 
-const TRUST: &str = "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":\
-                     {\"Service\":\"ec2.amazonaws.com\"},\"Action\":\"sts:AssumeRole\"}]}";
-
 /// Cluster API's policy for nodes: their own part of the bucket.
 const POLICY: &str = "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"s3:GetObject\",\
                       \"Resource\":\"arn:aws:s3:::nodes/control-plane/*\"}]}";
 
-/// The authorization of who sets moto up, when it does not look at it yet.
-fn anybody(service: &str, region: &str) -> String {
-    format!(
-        "AWS4-HMAC-SHA256 Credential=AKID/20300101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0"
-    )
-}
-
-/// A call of AWS's older protocol.
-fn query(service: &str, parameters: &[(&str, &str)]) -> String {
-    let host = format!("{service}.amazonaws.com");
-    let version = if service == "iam" { "2010-05-08" } else { "2011-06-15" };
-    let encode = |text: &str| text.bytes().map(|b| format!("%{b:02X}")).collect::<String>();
-    let body: Vec<String> = parameters.iter().map(|(n, v)| format!("{n}={}", encode(v))).collect();
-    let body = format!("Version={version}&{}", body.join("&"));
-    let authorization = anybody(service, "us-east-1");
-    let headers = [
-        ("host", host.as_str()),
-        ("content-type", "application/x-www-form-urlencoded"),
-        ("authorization", &authorization),
-    ];
-    let (status, _, answer) = moto::send("POST", "/", &headers, body.as_bytes());
-    let answer = String::from_utf8(answer).unwrap();
-    assert_eq!(status, 200, "{answer}");
-    answer
-}
-
 /// A put to S3.
 fn put(path: &str, body: &[u8]) {
-    let (host, authorization) = (format!("{BUCKET}.s3.{THERE}.amazonaws.com"), anybody("s3", THERE));
+    let (host, authorization) = (format!("{BUCKET}.s3.{THERE}.amazonaws.com"), moto::anybody("s3", THERE));
     let headers = [("host", host.as_str()), ("authorization", &authorization)];
     let (status, _, answer) = moto::send("PUT", path, &headers, body);
     assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
-}
-
-fn element(xml: &str, name: &str) -> String {
-    let (_, rest) = xml.split_once(&format!("<{name}>")).unwrap();
-    rest.split_once('<').unwrap().0.to_owned()
 }
 
 /// The object: a whole config, and what it says is a secret.
@@ -103,26 +69,8 @@ fn aws() -> (Moto, String) {
     put("/", format!("<CreateBucketConfiguration><LocationConstraint>{THERE}</LocationConstraint></CreateBucketConfiguration>").as_bytes());
     put(PATH, config().as_bytes());
     put("/node/m-2", b"{}");
-    query("iam", &[("Action", "CreateRole"), ("RoleName", "nodes"), ("AssumeRolePolicyDocument", TRUST)]);
-    let policy = [
-        ("Action", "PutRolePolicy"),
-        ("RoleName", "nodes"),
-        ("PolicyName", "s3"),
-        ("PolicyDocument", POLICY),
-    ];
-    query("iam", &policy);
-    let role = [
-        ("Action", "AssumeRole"),
-        ("RoleArn", "arn:aws:iam::123456789012:role/nodes"),
-        ("RoleSessionName", "i-0123456789abcdef0"),
-    ];
-    let session = query("sts", &role);
-    let credentials = json!({
-        "Code": "Success", "Type": "AWS-HMAC", "AccessKeyId": element(&session, "AccessKeyId"),
-        "SecretAccessKey": element(&session, "SecretAccessKey"), "Token": element(&session, "SessionToken"),
-    });
-    let (status, ..) = moto::send("POST", "/moto-api/reset-auth", &[("host", "moto")], b"0");
-    assert_eq!(status, 200);
+    let credentials = moto::session(POLICY);
+    moto::guard(true);
     (moto, credentials.to_string())
 }
 
@@ -147,10 +95,7 @@ fn s3(seen: &Seen) -> Reply {
             format!("<Error><Code>AccessDenied</Code><Message>{CANARY}</Message></Error>"),
         );
     }
-    let headers: Vec<(&str, &str)> = seen.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-    let (status, headers, body) = moto::send(&seen.method, &seen.path, &headers, &seen.body);
-    let headers: String = headers.iter().map(|(n, v)| format!("{n}: {v}\r\n")).collect();
-    Reply::status(status, &headers, body)
+    moto::pass(seen)
 }
 
 struct Case {

@@ -10,6 +10,9 @@ use super::server::{Reply, Seen};
 pub const V4: &str = "169.254.169.254:80";
 pub const V6: &str = "[fd00:ec2::254]:80";
 
+/// The one token that there is.
+pub const TOKEN: &str = "token-1-of-this-service==";
+
 /// Values by their paths below the version.
 #[derive(Clone, Default)]
 pub struct Tree(BTreeMap<String, String>);
@@ -69,11 +72,11 @@ pub fn machine() -> Tree {
 pub fn session(seen: &Seen, tree: &Tree) -> Reply {
     if seen.path == "/latest/api/token" {
         return match (seen.method.as_str(), seen.header("x-aws-ec2-metadata-token-ttl-seconds")) {
-            ("PUT", Some(_)) if seen.header("x-forwarded-for").is_none() => Reply::ok("token-1"),
+            ("PUT", Some(_)) if seen.header("x-forwarded-for").is_none() => Reply::ok(TOKEN),
             _ => Reply::status(400, "", ""),
         };
     }
-    if seen.header("x-aws-ec2-metadata-token") != Some("token-1") {
+    if seen.header("x-aws-ec2-metadata-token") != Some(TOKEN) {
         return Reply::status(401, "", "");
     }
     let path = seen.path.trim_start_matches('/').split_once('/').map_or("", |(_, rest)| rest);

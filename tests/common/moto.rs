@@ -11,6 +11,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use super::server::{Reply, Seen};
+
 /// Where each test has it: in a network of its own.
 pub const ADDRESS: &str = "127.0.0.1:5000";
 
@@ -101,4 +103,79 @@ pub fn send(
     let header = |l: &str| l.split_once(": ").map(|(n, v)| (n.to_ascii_lowercase(), v.to_owned()));
     let own = |name: &str| ["content-length", "connection", "date", "server"].contains(&name);
     (status, lines.filter_map(header).filter(|(n, _)| !own(n)).collect(), body)
+}
+
+/// A role of that policy, and the credentials of a session of it as the metadata service gives them: all of STS's making.
+pub fn session(policy: &str) -> serde_json::Value {
+    const TRUST: &str = "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":\
+                         {\"Service\":\"ec2.amazonaws.com\"},\"Action\":\"sts:AssumeRole\"}]}";
+    query("iam", &[("Action", "CreateRole"), ("RoleName", "nodes"), ("AssumeRolePolicyDocument", TRUST)]);
+    let put = [
+        ("Action", "PutRolePolicy"),
+        ("RoleName", "nodes"),
+        ("PolicyName", "own"),
+        ("PolicyDocument", policy),
+    ];
+    query("iam", &put);
+    let assume = [
+        ("Action", "AssumeRole"),
+        ("RoleArn", "arn:aws:iam::123456789012:role/nodes"),
+        ("RoleSessionName", "i-0123456789abcdef0"),
+    ];
+    let session = query("sts", &assume);
+    let element = |name: &str| {
+        let (_, rest) = session.split_once(&format!("<{name}>")).unwrap();
+        rest.split_once('<').unwrap().0.to_owned()
+    };
+    serde_json::json!({
+        "Code": "Success", "Type": "AWS-HMAC", "AccessKeyId": element("AccessKeyId"),
+        "SecretAccessKey": element("SecretAccessKey"), "Token": element("SessionToken"),
+        "Expiration": "2099-01-01T00:00:00Z",
+    })
+}
+
+/// Whether it looks at signatures and policies from here on.
+pub fn guard(on: bool) {
+    let (status, ..) =
+        send("POST", "/moto-api/reset-auth", &[("host", "moto")], if on { b"0" } else { b"inf" });
+    assert_eq!(status, 200);
+}
+
+/// The authorization of who sets it up while it does not look.
+pub fn anybody(service: &str, region: &str) -> String {
+    format!(
+        "AWS4-HMAC-SHA256 Credential=AKID/20300101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0"
+    )
+}
+
+/// A call of AWS's older protocol.
+fn query(service: &str, parameters: &[(&str, &str)]) -> String {
+    let host = format!("{service}.amazonaws.com");
+    let version = if service == "iam" { "2010-05-08" } else { "2011-06-15" };
+    let encode = |text: &str| text.bytes().map(|b| format!("%{b:02X}")).collect::<String>();
+    let body: Vec<String> = parameters.iter().map(|(n, v)| format!("{n}={}", encode(v))).collect();
+    let body = format!("Version={version}&{}", body.join("&"));
+    let authorization = anybody(service, "us-east-1");
+    let headers = [
+        ("host", host.as_str()),
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("authorization", &authorization),
+    ];
+    let (status, _, answer) = send("POST", "/", &headers, body.as_bytes());
+    let answer = String::from_utf8(answer).unwrap();
+    assert_eq!(status, 200, "{answer}");
+    answer
+}
+
+/// Passes a request on as it came.
+pub fn pass(seen: &Seen) -> Reply {
+    let headers: Vec<(&str, &str)> = seen
+        .headers
+        .iter()
+        .filter(|(n, _)| n != "content-length" && n != "connection")
+        .map(|(n, v)| (n.as_str(), v.as_str()))
+        .collect();
+    let (status, headers, body) = send(&seen.method, &seen.path, &headers, &seen.body);
+    let headers: String = headers.iter().map(|(n, v)| format!("{n}: {v}\r\n")).collect();
+    Reply::status(status, &headers, body)
 }

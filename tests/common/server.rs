@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, sleep};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
@@ -28,6 +28,8 @@ pub struct Seen {
     pub connection: usize,
     /// The address that it was sent to.
     pub to: IpAddr,
+    /// When it had come.
+    pub at: Instant,
 }
 
 impl Seen {
@@ -234,5 +236,6 @@ fn read_request(reader: &mut impl BufRead) -> Option<Seen> {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     let to = IpAddr::from([0, 0, 0, 0]);
-    Some(Seen { method, path, headers, body, before: 0, before_here: 0, connection: 0, to })
+    let at = Instant::now();
+    Some(Seen { method, path, headers, body, before: 0, before_here: 0, connection: 0, to, at })
 }

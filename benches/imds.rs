@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What it takes to ask EC2's metadata service for everything, 50 ms away: requests, connections, and how many times the
+//! distance that is. Beside [Afterburn](https://crates.io/crates/afterburn), if it is on the path (`cargo install
+//! afterburn`): it asks for less, and one after the other. `cargo bench --bench imds` as root prints it; more round trips
+//! than the budget are a failure.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+#[path = "../tests/common/imds.rs"]
+mod imds;
+#[path = "../tests/common/sandbox.rs"]
+mod sandbox;
+#[path = "../tests/common/server.rs"]
+mod server;
+
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use imds::{Tree, V4, machine, session};
+use sandbox::Sandbox;
+use server::Server;
+
+/// How far the service is: a round trip.
+const FAR: Duration = Duration::from_millis(50);
+
+/// Round trips for everything, connecting included.
+const BUDGET: u32 = 6;
+
+const RUNS: usize = 9;
+
+fn main() {
+    let footplate = [env!("CARGO_BIN_EXE_footplate"), "capture", "OUT", "--platform", "aws"];
+    let afterburn = [
+        "afterburn",
+        "multi",
+        "--provider",
+        "aws",
+        "--attributes",
+        "OUT/attributes",
+        "--hostname",
+        "OUT/hostname",
+    ];
+    let two = machine().with_card("02:00:00:00:00:02", "1", &["10.0.1.7", "10.0.1.8"], &["2001:db8::7"]);
+    println!("{FAR:?} away, median of {RUNS:<17} requests connections round trips  wall ms");
+    for (what, tree) in [("one card", machine()), ("two cards", two)] {
+        let trips = measure(&format!("footplate, {what}"), &footplate, &tree).unwrap();
+        assert!(trips <= BUDGET, "{what}: more than {BUDGET} round trips");
+        if measure(&format!("afterburn, {what}"), &afterburn, &tree).is_none() {
+            println!("afterburn is not on the path");
+        }
+    }
+}
+
+/// Runs a command against the service, prints what it took, and gives that in round trips; `None` where there is no such
+/// command.
+fn measure(what: &str, command: &[&str], tree: &Tree) -> Option<u32> {
+    let (what, tree) = (what.to_owned(), tree.clone());
+    let command: Vec<String> = command.iter().map(|w| (*w).to_owned()).collect();
+    // A thread of its own, for a network of its own.
+    let run = move || {
+        let sandbox = Sandbox::enter("bench-imds", &["169.254.169.254/32"]);
+        // A new connection waits as long as its first packet would take to go there and back.
+        let service = Server::start_at(&[V4], FAR, move |s| session(s, &tree).after(FAR));
+        let mut runs = Vec::new();
+        for n in 0..RUNS {
+            let out = sandbox.dir().join(n.to_string());
+            std::fs::create_dir(&out).unwrap();
+            let words: Vec<String> =
+                command.iter().map(|w| w.replace("OUT", out.to_str().unwrap())).collect();
+            let mut child = Command::new(&words[0]);
+            child.args(&words[1..]).stdout(Stdio::null()).stderr(Stdio::piped());
+            let (before, start) = (service.seen().len(), Instant::now());
+            let output = child.output().ok()?;
+            let wall = start.elapsed();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let seen = &service.seen()[before..];
+            let connections: BTreeSet<usize> = seen.iter().map(|s| s.connection).collect();
+            // From the first request to the last; before them the connection was made, and after them came the answer.
+            let between = seen.last().unwrap().at - seen[0].at;
+            let trips = (between.as_secs_f64() / FAR.as_secs_f64()).round() as u32 + 2;
+            runs.push((trips, wall, seen.len(), connections.len()));
+        }
+        runs.sort_unstable();
+        let (trips, wall, requests, connections) = runs[RUNS / 2];
+        println!("{what:40} {requests:>8} {connections:>11} {trips:>11} {:>8.0}", wall.as_secs_f64() * 1e3);
+        Some(trips)
+    };
+    thread::spawn(run).join().unwrap()
+}
