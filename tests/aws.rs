@@ -61,23 +61,59 @@ fn a_worker_is_known_in_five_round_trips() {
     });
 }
 
+/// Cards of a machine, and the files that networkd gets for them in `tests/aws/NAME.network`.
 #[test]
-fn two_cards_get_files_with_metrics_tables_and_rules() {
-    sandboxed("cards", |_| {
-        let tree = machine().with_card("02:00:00:00:00:02", "1", &["10.0.1.7", "10.0.1.8"], &["2001:db8::7"]);
-        let far = Duration::from_millis(200);
-        let _service = Server::start_at(&[V4], far, move |s| session(s, &tree).after(far));
-        let instance = fetch().unwrap();
-        let rendered = footplate::plan::network::render(&instance.network.unwrap(), &[]);
-        assert!(rendered.findings.is_empty(), "{:?}", rendered.findings);
-        let all: String = rendered.files.iter().map(|f| format!("# {}\n{}\n", f.path, f.contents)).collect();
-        let golden = std::path::Path::new("tests/aws/two-cards.network");
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::create_dir_all(golden.parent().unwrap()).unwrap();
-            std::fs::write(golden, &all).unwrap();
-        }
-        assert_eq!(all, std::fs::read_to_string(golden).unwrap());
-    });
+fn cards_get_files_with_metrics_tables_and_rules() {
+    const FIRST: &str = "02:00:00:00:00:01";
+    const SECOND: &str = "02:00:00:00:00:02";
+    let two = machine().with_card(SECOND, "1", &["10.0.1.7", "10.0.1.8"], &["2001:db8::7"]);
+    let machines = [
+        ("two-cards", two),
+        // The largest types have several network cards, and number the devices on each; the listing is by address.
+        (
+            "network-cards",
+            machine()
+                .with_key(FIRST, "network-card", "0")
+                .with_card("02:00:00:00:00:00", "1", &["10.0.2.7"], &[])
+                .with_key("02:00:00:00:00:00", "network-card", "1")
+                .with_card(SECOND, "1", &["10.0.1.7"], &[])
+                .with_key(SECOND, "network-card", "0"),
+        ),
+        (
+            "prefixes",
+            machine()
+                .with_key(FIRST, "ipv4-prefix", "10.0.0.32/28")
+                .with_card(SECOND, "1", &["10.0.1.7"], &[])
+                .with_key(SECOND, "ipv4-prefix", "10.0.1.32/28\n10.0.1.48/28")
+                .with_key(SECOND, "ipv6-prefix", "2001:db8:0:1::/80"),
+        ),
+        (
+            "ipv6",
+            machine().with_key(FIRST, "ipv6s", "2001:db8::5\n2001:db8::6").with_card(
+                SECOND,
+                "1",
+                &[],
+                &["2001:db8:0:1::7", "2001:db8:0:1::8"],
+            ),
+        ),
+    ];
+    for (name, tree) in machines {
+        sandboxed(name, move |_| {
+            // As far as that, one key after the other would run into the patience of this test.
+            let far = Duration::from_millis(200);
+            let _service = Server::start_at(&[V4], far, move |s| session(s, &tree).after(far));
+            let instance = fetch().unwrap();
+            let rendered = footplate::plan::network::render(&instance.network.unwrap(), &[]);
+            assert!(rendered.findings.is_empty(), "{name}: {:?}", rendered.findings);
+            let all: String =
+                rendered.files.iter().map(|f| format!("# {}\n{}\n", f.path, f.contents)).collect();
+            let golden = format!("tests/aws/{name}.network");
+            if std::env::var_os("UPDATE_GOLDEN").is_some() {
+                std::fs::write(&golden, &all).unwrap();
+            }
+            assert_eq!(all, std::fs::read_to_string(&golden).unwrap_or_default(), "{golden}");
+        });
+    }
 }
 
 #[test]

@@ -24,11 +24,18 @@ impl Tree {
     }
 
     pub fn with_card(self, mac: &str, device: &str, ipv4: &[&str], ipv6: &[&str]) -> Self {
-        let below = format!("meta-data/network/interfaces/macs/{mac}");
-        let tree = self
-            .with(&format!("{below}/device-number"), device)
-            .with(&format!("{below}/local-ipv4s"), &ipv4.join("\n"));
-        if ipv6.is_empty() { tree } else { tree.with(&format!("{below}/ipv6s"), &ipv6.join("\n")) }
+        let mut tree = self.with_key(mac, "device-number", device);
+        for (key, addresses) in [("local-ipv4s", ipv4), ("ipv6s", ipv6)] {
+            if !addresses.is_empty() {
+                tree = tree.with_key(mac, key, &addresses.join("\n"));
+            }
+        }
+        tree
+    }
+
+    /// A key of a card's.
+    pub fn with_key(self, mac: &str, key: &str, value: &str) -> Self {
+        self.with(&format!("meta-data/network/interfaces/macs/{mac}/{key}"), value)
     }
 
     /// A key's value, or a directory's listing with a slash behind what has more below it.

@@ -57,11 +57,14 @@ fn ethernet(n: usize, mac: &str, card: &BTreeMap<&str, &str>) -> Json {
     let lines =
         |key: &str| card.get(key).map(|v| v.split_whitespace().collect::<Vec<_>>()).unwrap_or_default();
     let ipv6 = !lines("ipv6s").is_empty() || !lines("ipv6-prefix").is_empty();
+    // A card in a subnet of IPv6 alone is offered no lease of IPv4, ever.
+    let ipv4 = !ipv6 || !lines("local-ipv4s").is_empty();
     let mut overrides = Map::from_iter([("route-metric".to_owned(), json!(METRIC * (n + 1)))]);
-    let mut document = json!({ "match": { "macaddress": mac }, "dhcp4": true, "dhcp6": ipv6 });
+    let mut document = json!({ "match": { "macaddress": mac }, "dhcp4": ipv4, "dhcp6": ipv6 });
     // Addresses beyond the first are not in the lease. Alone, without their subnet: its route would be preferred to the
     // first card's where both are in one.
-    let further: Vec<String> = lines("local-ipv4s").iter().skip(1).map(|a| format!("{a}/32")).collect();
+    let alone = |key: &str, bits: u8| lines(key).into_iter().skip(1).map(move |a| format!("{a}/{bits}"));
+    let further: Vec<String> = alone("local-ipv4s", 32).chain(alone("ipv6s", 128)).collect();
     if !further.is_empty() {
         document["addresses"] = json!(further);
     }
@@ -78,7 +81,9 @@ fn ethernet(n: usize, mac: &str, card: &BTreeMap<&str, &str>) -> Json {
         // A node is up with its first card.
         document["optional"] = json!(true);
     }
-    document["dhcp4-overrides"] = Json::Object(overrides.clone());
+    if ipv4 {
+        document["dhcp4-overrides"] = Json::Object(overrides.clone());
+    }
     if ipv6 {
         document["dhcp6-overrides"] = Json::Object(overrides);
     }
