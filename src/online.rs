@@ -11,7 +11,7 @@ use crate::error::{Failure, In as _, Stage, WithHint as _};
 use crate::io::{Ask, World};
 use crate::model::facts::Link;
 use crate::model::instance::WaitFor;
-use crate::model::network::{Interface, Nic};
+use crate::model::network::{Device, Interface, Nic};
 use crate::plan::network::Rendered;
 
 /// How long to wait. DHCP over a slow switch takes a minute; a platform gives a machine up after 20.
@@ -89,7 +89,10 @@ fn lacking(wait_for: WaitFor, rendered: &Rendered, links: &[Link]) -> Vec<String
 
 fn lacking_of(rendered: &Rendered, links: &[Link]) -> Vec<String> {
     let mut lacking = Vec::new();
-    for interface in rendered.interfaces.iter().filter(|i| !i.optional) {
+    // A port has its master's addresses; one of its own has no effect.
+    let masters = rendered.interfaces.iter().filter(|i| !matches!(i.device, Device::Vrf(_)));
+    let ports: Vec<&String> = masters.flat_map(|i| i.device.ports()).collect();
+    for interface in rendered.interfaces.iter().filter(|i| i.is_awaited() && !i.is_loopback()) {
         let matched = rendered.matches.iter().find(|m| m.interface == interface.id);
         let mine: Vec<&Link> = links
             .iter()
@@ -98,9 +101,15 @@ fn lacking_of(rendered: &Rendered, links: &[Link]) -> Vec<String> {
                 None => interface.name() == Some(&l.name),
             })
             .collect();
+        if mine.is_empty() && is_rule(interface) {
+            continue;
+        }
         if mine.is_empty() {
             let why = matched.map_or_else(|| "no such link".to_owned(), |m| m.why.clone());
             lacking.push(format!("{}: {why}", interface.id));
+            continue;
+        }
+        if ports.contains(&&interface.id) {
             continue;
         }
         let has = |v6: bool| mine.iter().any(|l| has_address(l, v6));
@@ -123,6 +132,14 @@ fn lacking_of(rendered: &Rendered, links: &[Link]) -> Vec<String> {
         }
     }
     lacking
+}
+
+/// Whether it speaks of whatever NICs there are by a glob or a driver, and of none in particular.
+fn is_rule(interface: &Interface) -> bool {
+    let Device::Ethernet(ethernet) = &interface.device else { return false };
+    let matching = &ethernet.matching;
+    let named = matching.name.as_ref().is_some_and(|name| !name.contains(['*', '?', '[']));
+    matching.mac.is_none() && !matching.is_empty() && !named
 }
 
 /// Whether a link has an address that reaches beyond it.
@@ -172,6 +189,13 @@ mod tests {
         let two = format!("{one}  id1:\n    match: {{macaddress: '00:50:56:aa:bb:08'}}\n    dhcp4: true\n");
         let optional = format!("{two}    optional: true\n");
         let leases = "version: 2\nethernets: {eth0: {dhcp4: true, dhcp6: true}}\n".to_owned();
+        let odd = format!(
+            "{one}  down: {{match: {{name: ens9}}, dhcp4: true, activation-mode: 'off'}}\n  \
+             loop: {{match: {{name: lo}}, addresses: [10.0.0.1/32]}}\n  all: {{match: {{name: 'enx*'}}, dhcp4: true}}\n  \
+             cards: {{match: {{driver: mlx5_core}}, dhcp4: true}}\n  \
+             id9: {{match: {{macaddress: '00:50:56:aa:bb:99'}}, dhcp4: true}}\n\
+             bonds:\n  bond0: {{interfaces: [id9], addresses: [198.51.100.1/24]}}\n"
+        );
         let twice = two.replace("bb:08", "bb:07");
         let up = link("eth0", "00:50:56:aa:bb:07", &["192.0.2.2/24"], true);
         let cases: &[(&str, Vec<Link>, &[&str])] = &[
@@ -200,6 +224,9 @@ mod tests {
                 vec![link("eth0", "00:50:56:aa:bb:07", &["169.254.1.1/16", "fe80::2/64"], true)],
                 &["no IPv4 address", "no IPv6 address"],
             ),
+            // What is not waited for: a link that stays down, the loopback, a rule for NICs that aren't here, a port's
+            // own address.
+            (&odd, vec![up.clone(), link("bond0", "00:50:56:aa:bb:99", &["198.51.100.1/24"], false)], &[]),
             // A second entry for one NIC is left out of what is set up, and so of what is waited for.
             (&twice, vec![up.clone()], &[]),
         ];

@@ -108,6 +108,18 @@ impl Interface {
         }
     }
 
+    /// Whether it is the kernel's own link to itself, which is there and leads nowhere.
+    pub fn is_loopback(&self) -> bool {
+        let Device::Ethernet(e) = &self.device else { return false };
+        let name = if e.matching.is_empty() { Some(self.id.as_str()) } else { e.matching.name.as_deref() };
+        name == Some("lo")
+    }
+
+    /// Whether the boot waits for it. A link that a person is to bring up, or that stays down, can't hold up the boot.
+    pub fn is_awaited(&self) -> bool {
+        !self.optional && setting(&self.settings, "activation-mode").is_none()
+    }
+
     /// The name the kernel will know it by, where the text says so.
     pub fn name(&self) -> Option<&str> {
         match &self.device {

@@ -65,6 +65,11 @@ fn version(r: &mut Reader, at: &At) -> NetworkConfig {
             r.error(&v, "is a version that is not known here", "write `version: 2`, or 1");
             NetworkConfig::default()
         }
+        // netplan takes its own language without one.
+        None if netplan::is(at.node) => {
+            r.warn(at, "has no `version`, and is read as version 2", "begin it with `version: 2`");
+            netplan::read(r, at)
+        }
         None => {
             r.error(at, "has no `version`", "begin it with `version: 2`");
             NetworkConfig::default()

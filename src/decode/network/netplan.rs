@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::devices::{GROUPS, Group, bad_name};
 use super::read::{At, MAX_INTERFACES, Reader, bad_glob, is_domain, shown};
+use crate::decode::yaml::Node;
 use crate::model::finding::any_error;
 use crate::model::network::{
     Address, COMMON, Cidr, DHCP4_OVERRIDES, DHCP6_OVERRIDES, Device, Families, Interface, NetworkConfig,
@@ -19,6 +20,11 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("nm-devices", "NetworkManager's own devices", "systemd-networkd has no way to set them up"),
     ("virtual-ethernets", "veth pairs", "a node's pods and their network plugin make their own"),
 ];
+
+/// Whether it has a group of interfaces as this language names them.
+pub(super) fn is(node: &Node) -> bool {
+    GROUPS.iter().any(|group| node.get(group.key).is_some())
+}
 
 pub(super) fn read(r: &mut Reader, at: &At) -> NetworkConfig {
     let mut config = NetworkConfig::default();

@@ -131,7 +131,7 @@ pub fn render(config: &NetworkConfig, nics: &[Nic]) -> Rendered {
         }
         out.add(interface, "network", &network(interface, &relations, nics));
         let Device::Ethernet(ethernet) = &interface.device else { continue };
-        if !nics.is_empty() {
+        if !nics.is_empty() && !interface.is_loopback() {
             let matched = matching::explain(interface, ethernet, nics);
             if matched.nics.is_empty() {
                 // A NIC may be plugged in later, and a name may be given later: the files are written all the same.
@@ -156,7 +156,7 @@ pub fn render(config: &NetworkConfig, nics: &[Nic]) -> Rendered {
 fn reachable(interface: &Interface) -> bool {
     let leads_out = !matches!(interface.device, Device::Dummy | Device::Tunnel(_) | Device::Vrf(_));
     let automatic = interface.dhcp4 || interface.dhcp6 || interface.accept_ra == Some(true);
-    leads_out && (automatic || !interface.addresses.is_empty())
+    leads_out && !interface.is_loopback() && (automatic || !interface.addresses.is_empty())
 }
 
 /// How interfaces stand to each other.
@@ -314,8 +314,7 @@ fn network(interface: &Interface, relations: &Relations, nics: &[Nic]) -> Unit {
     let unaddressed = !is_port
         && interface.addresses.is_empty()
         && !(interface.dhcp4 || interface.dhcp6 || link_local.ipv4 || link_local.ipv6);
-    if interface.optional || setting(&interface.settings, "activation-mode").is_some() {
-        // A link that a person is to bring up, or that stays down, can't hold up the boot either.
+    if !interface.is_awaited() {
         section.set("RequiredForOnline", "no");
     } else if unaddressed {
         // It will never have the address that networkd waits for.
