@@ -277,17 +277,16 @@ fn render(instance: &Instance, source: &Source, world: &dyn World, root: &Root) 
     let (arguments, findings) =
         if ours { decode::network::parse_kargs(&cmdline) } else { Default::default() };
     let given = !arguments.interfaces.is_empty();
-    let Some(network) = Some(&arguments).filter(|_| given).or(instance.network.as_ref()) else {
-        return Ok(Rendered::default());
-    };
+    let mut network = if given { Some(arguments.clone()) } else { instance.network.clone() };
+    if let Some(network) = network.as_mut() {
+        decode::network::ask_instead(network, &arguments.dns);
+    }
     let nics = if ours { online::nics(&online::links(world).stage(Stage::Fetch)?) } else { Vec::new() };
-    let mut rendered = plan::network::render(network, &nics);
-    if given {
-        rendered.findings.extend(findings);
-        if instance.network.is_some() {
-            let what = "the kernel's command line sets up the network: the metadata's is left out";
-            rendered.findings.push(Finding::warning("network", what));
-        }
+    let mut rendered = network.map(|n| plan::network::render(&n, &nics)).unwrap_or_default();
+    rendered.findings.extend(findings);
+    if given && instance.network.is_some() {
+        let what = "the kernel's command line sets up the network: the metadata's is left out";
+        rendered.findings.push(Finding::warning("network", what));
     }
     let theirs = theirs(root).stage(Stage::Apply)?;
     plan::network::step_back(&mut rendered, &theirs, &nics);

@@ -139,6 +139,10 @@ fn the_kernels_arguments_win() {
         ]
     );
     assert!(machine.1.text(&format!("{NETWORK}ens192.network")).contains("Address=192.0.2.9/24\n"));
+    // A name server alone goes with the metadata's network; an argument that can't be used is told.
+    machine.0.put("/file/proc/cmdline", "quiet nameserver=192.0.2.99 ip=192.0.2.9:ens192\n");
+    run(&machine, "network").ended(65, &["ip= (argument 3)"]);
+    assert!(machine.1.text(&format!("{NETWORK}b.network")).contains("DNS=192.0.2.99\n"));
     // They are gone from the next boot's: so are the files that came of them.
     machine.0.put("/file/proc/cmdline", "quiet\n");
     run(&machine, "network").ended(0, &[]);

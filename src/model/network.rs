@@ -21,6 +21,8 @@ pub struct NetworkConfig {
     pub interfaces: Vec<Interface>,
     /// Ids of the interfaces that the text names and that can't be used; a finding says why.
     pub unusable: Vec<String>,
+    /// Name servers for whatever else sets the network up: `nameserver=` on a kernel command line without an interface.
+    pub dns: Vec<std::net::IpAddr>,
 }
 
 impl NetworkConfig {

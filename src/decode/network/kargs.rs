@@ -374,7 +374,6 @@ impl Args {
             set(&mut interface.dhcp4_overrides, DHCP4_OVERRIDES, "use-dns", "no");
             set(&mut interface.dhcp6_overrides, DHCP6_OVERRIDES, "use-dns", "no");
         }
-        self.dns.give(&mut self.config.interfaces);
         // Without any address the image's default, DHCP, serves better than silence.
         let broken = std::mem::take(&mut self.broken);
         let lost = |i: &Interface| {
@@ -387,6 +386,11 @@ impl Args {
         self.config.unusable =
             self.config.interfaces.iter().filter(|i| lost(i)).map(|i| i.id.clone()).collect();
         self.config.interfaces.retain(|i| !lost(i));
+        if self.config.interfaces.is_empty() {
+            self.config.dns = self.dns.servers;
+        } else {
+            self.dns.give(&mut self.config.interfaces);
+        }
         (self.config, self.r.findings)
     }
 }

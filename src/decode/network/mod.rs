@@ -10,6 +10,8 @@ mod network_data;
 mod read;
 mod v1;
 
+use std::net::IpAddr;
+
 use crate::decode::yaml::Node;
 use crate::model::finding::Finding;
 use crate::model::network::NetworkConfig;
@@ -39,6 +41,15 @@ pub fn parse(node: &Node) -> (NetworkConfig, Vec<Finding>) {
 /// same syntax. Without any, the result has no interfaces.
 pub fn parse_kargs(cmdline: &str) -> (NetworkConfig, Vec<Finding>) {
     kargs::read(cmdline)
+}
+
+/// Has these name servers asked in place of those that the configuration names, over the links that lead to them.
+pub fn ask_instead(config: &mut NetworkConfig, servers: &[IpAddr]) {
+    if servers.is_empty() {
+        return;
+    }
+    config.interfaces.iter_mut().for_each(|interface| interface.dns.clear());
+    common::Dns { servers: servers.to_vec(), search: Vec::new() }.give(&mut config.interfaces);
 }
 
 /// Reads `guestinfo.interface.N.*` and `guestinfo.dns.*`. `get` gives the value of a key without its `guestinfo.`:
