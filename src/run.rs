@@ -907,24 +907,30 @@ fn show_plan(args: &Provision) -> Result<u8, Failure> {
 fn check(input: &Input) -> Result<u8, Failure> {
     let bytes = live::input(&input.file).stage(Stage::Usage)?;
     let text = String::from_utf8_lossy(&bytes);
-    let decoded = match decode::bootstrap_secret(&text) {
+    let (variables, mut decoded) = (Variables::assumed(), Decoded::default());
+    match decode::bootstrap_secret(&text) {
         Ok(secret) => {
-            let data = secret.as_deref().unwrap_or(&bytes);
-            let none = &mut decode::document::no_fetch;
-            let mut decoded = decode::user_data(Some(data), None, &Variables::assumed(), none);
+            let decode::Bootstrap { data, findings } =
+                secret.unwrap_or_else(|| decode::Bootstrap { data: bytes.clone(), findings: Vec::new() });
+            decoded = decode::user_data(Some(&data), None, &variables, &mut decode::document::no_fetch);
+            decoded.findings.extend(findings);
             decoded.findings.extend(decode::expiry::findings(&decoded.config, crate::io::now()));
             decoded.findings.extend(decode::too_large_for(data.len()));
-            decoded
         }
-        Err(finding) => Decoded { findings: vec![finding], ..Decoded::default() },
-    };
+        Err(finding) => decoded.findings.push(finding),
+    }
     let code = if decoded.failed() { Stage::Decode.exit_code() } else { 0 };
+    // A node that knows nothing but its data.
+    let plan = if code == 0 { plan::node(&decoded.config, &Instance::default()) } else { Plan::default() };
+    let (outline, start) = (apply::outline(&plan), plan.bootstrap.map(|b| b.unit));
     match input.format {
         Format::Json => print_json(&json!({
             "ok": code == 0,
             "files": decoded.config.files.iter().map(|f| &f.path).collect::<Vec<_>>(),
             "users": decoded.config.users.iter().map(|u| &u.name).collect::<Vec<_>>(),
             "commands": decoded.config.runcmd.len(),
+            "items": outline.iter().map(|(what, detail)| json!({ "what": what, "detail": detail })).collect::<Vec<_>>(),
+            "start": start,
             "findings": decoded.findings,
         })),
         Format::Text => {
@@ -940,6 +946,12 @@ fn check(input: &Input) -> Result<u8, Failure> {
                     out += &format!(" hint: {hint}\n");
                 }
             }
+            let width = outline.iter().map(|(what, _)| what.chars().count()).max().unwrap_or(0).min(72);
+            for (what, detail) in &outline {
+                out += format!("+ {what:width$}  {detail}").trim_end();
+                out.push('\n');
+            }
+            out += &start.map(|unit| format!("> start {unit}\n")).unwrap_or_default();
             out += &match code {
                 0 => format!("good: {}\n", decoded.config.summary()),
                 _ => "not good: the node would stop before kubeadm\n".to_owned(),

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::io::{Ask, World, http};
-use crate::model::fetch::Request;
+use crate::model::fetch::{Request, SCHEMES};
 use crate::model::secret::Secret;
 use crate::provider::aws::s3;
 
@@ -49,10 +49,7 @@ pub fn fetch(
             let object = s3::fetch(world, &message(request, &url), platform == "aws", deadline);
             object.map(Secret::into_exposed).map_err(|e| format!("{e:#}"))
         }
-        _ => Err(
-            "only these are fetched: https://, http://, s3://BUCKET/KEY, file:///PATH, /PATH, oem:///PATH"
-                .to_owned(),
-        ),
+        _ => Err(SCHEMES.to_owned()),
     }
 }
 

@@ -45,6 +45,18 @@ pub enum Done {
     LeftOut,
 }
 
+/// What a plan makes, for who has no root to compare it with: each thing, and of files and units how they shall be.
+pub fn outline(plan: &Plan) -> Vec<(String, String)> {
+    let detail = |item: &Item| match item {
+        Item::Directory(d) => format!("{:04o} {}", d.mode, d.owner),
+        Item::File(f) => describe(f),
+        Item::Unit(u) => describe_unit(u),
+        Item::Run { reason, .. } => (*reason).to_owned(),
+        _ => String::new(),
+    };
+    plan.items.iter().map(|item| (name(item), detail(item))).collect()
+}
+
 /// Checks what can be checked before anything is written: owners exist, paths are what they are taken for. With
 /// `dry`, goes on to tell what would change.
 ///

@@ -295,12 +295,17 @@ impl Reader<'_> {
                 "encoding" => match self.text(&at, node).map(|e| (Encoding::by_name(&e), e)) {
                     Some((Some(e), _)) => encoding = e,
                     Some((None, name)) => {
-                        self.error(&at, node.pos, format!("{name:?} is no known encoding"));
+                        self.error(&at, node.pos, format!("{} is no known encoding", shown(&name)));
                         self.hint(Encoding::HINT);
                     }
                     None => {}
                 },
-                "owner" => owner = self.text(&at, node).map_or_else(Owner::root, |o| parse_owner(&o)),
+                "owner" => match self.text(&at, node) {
+                    Some(text) if text.contains(char::is_control) => {
+                        self.error(&at, node.pos, "holds a control character");
+                    }
+                    text => owner = text.map_or_else(Owner::root, |o| parse_owner(&o)),
+                },
                 "permissions" => mode = self.permissions(&at, node).unwrap_or(mode),
                 "append" => append = self.bool(&at, node).unwrap_or(false),
                 "defer" => {}
@@ -361,7 +366,8 @@ impl Reader<'_> {
         };
         let shown = display_url(&uri);
         request.url = Secret::from(uri.as_str());
-        let fetched = (self.fetch)(&request).and_then(|data| {
+        let fetched = request.problem().map_or_else(|| (self.fetch)(&request), |what| Err(what.to_owned()));
+        let fetched = fetched.and_then(|data| {
             self.fetched += data.as_ref().map_or(0, Vec::len);
             let over = || format!("all that is fetched is more than {} MiB", MAX_DECODED >> 20);
             if self.fetched > MAX_DECODED { Err(over()) } else { Ok(data) }
@@ -412,7 +418,7 @@ impl Reader<'_> {
         let mode = u32::from_str_radix(octal, 8).ok().filter(|m| *m <= 0o7777 && !octal.starts_with('+'));
         match mode {
             None => {
-                self.error(at, node.pos, format!("{:?} is not octal permission bits", digits));
+                self.error(at, node.pos, format!("{} is not octal permission bits", shown(digits)));
                 self.hint("write it as '0640' in KubeadmConfigSpec.files[].permissions");
             }
             Some(m) if node.int().is_some() && !digits.starts_with('0') => {
@@ -742,6 +748,11 @@ pub fn check_hostname(name: &str) -> Result<(), String> {
         );
     }
     Ok(())
+}
+
+/// A word that was mistyped, where it is too short to be a secret that stands in the wrong place.
+fn shown(text: &str) -> String {
+    if text.len() <= 12 && !text.contains(char::is_control) { format!("{text:?}") } else { "this".to_owned() }
 }
 
 /// `user:group`; an empty part, `-1` and `none` leave it alone.

@@ -308,7 +308,7 @@ impl Reader<'_, '_> {
             Ok(text) => self.text(text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n"), place),
             Err(e) => {
                 let finding = Finding::error("", "not UTF-8 text").at(last_pos(&opened[..e.valid_up_to()]));
-                Err(place.stop(finding))
+                Err(place.stop(finding.hint("save it as UTF-8; what is binary travels in base64")))
             }
         }
     }
@@ -449,13 +449,18 @@ impl Reader<'_, '_> {
                     place.stop(Finding::error("", format!("more than {MAX_INCLUDES} includes")).at(at))
                 );
             }
-            let inner = place.inner(&format!("include {}", display_url(url)));
+            // What is no URL and no path is not repeated: nobody knows what it is.
+            let shown =
+                if url.contains("://") || url.starts_with('/') { display_url(url) } else { String::new() };
+            let shown = format!("include {shown}").trim_end().to_owned();
+            let inner = place.inner(&shown);
             let inner = Place { media_type: None, name: None, included: true, ..inner }.unpacked();
-            let finding = |level, what: String| Finding {
-                level,
-                ..place.finding(Finding::error(format!("include {}", display_url(url)), what).at(at))
-            };
-            match (self.fetch)(&Request::plain(url)) {
+            let finding =
+                |level, what: String| Finding { level, ..place.finding(Finding::error(&shown, what).at(at)) };
+            let request = Request::plain(url);
+            let fetched =
+                request.problem().map_or_else(|| (self.fetch)(&request), |what| Err(what.to_owned()));
+            match fetched {
                 Ok(Some(data)) => self.piece(&data, &inner)?,
                 Ok(None) => {
                     let what = "is not looked at here: the node reads it when it boots".to_owned();

@@ -297,9 +297,9 @@ fn describe(error: &Error, text: &str, variables: &Variables) -> Finding {
     if let Some(open) = template.rfind("{#").filter(|open| !template[*open..].contains("#}")) {
         pos = Some(pos_of(template, open));
     }
-    // Code of the template, not a value: at most a name or a call.
-    let source =
-        range.and_then(|r| template.get(r)).map(str::trim).filter(|s| s.len() <= 80 && !s.contains('\n'));
+    // Code of the template, not a value: at most a name or a call, and no text that the template holds.
+    let source = range.and_then(|r| template.get(r)).map(str::trim);
+    let source = source.filter(|s| s.len() <= 80 && !s.contains(['\n', '\'', '"']));
     let finding = match error.kind() {
         ErrorKind::UndefinedError => {
             let name = source.unwrap_or("a name in this expression");

@@ -234,28 +234,76 @@ fn boothook_body(text: &str) -> &str {
     }
 }
 
-/// The bootstrap data in a Secret of Cluster API, as `kubectl get secret -o yaml` (or `-o json`) prints it; `None` where
-/// the text is no such Secret.
+/// Bootstrap data as Cluster API keeps it.
+#[derive(Debug, Default)]
+pub struct Bootstrap {
+    /// The user-data.
+    pub data: Vec<u8>,
+    /// What does not fit together in the object that holds it.
+    pub findings: Vec<Finding>,
+}
+
+/// The bootstrap data in a Secret of Cluster API, as `kubectl get secret -o yaml` (or `-o json`) prints it, alone or in a
+/// list; `None` where the text is no object of Kubernetes.
 ///
 /// # Errors
-/// It is a Secret, and holds no bootstrap data or broken data.
-pub fn bootstrap_secret(text: &str) -> Result<Option<Vec<u8>>, Finding> {
-    if sniff(text.as_bytes()).is_some() || !text.contains("Secret") {
+/// It is one, and holds no bootstrap data, broken data, or that of several machines.
+pub fn bootstrap_secret(text: &str) -> Result<Option<Bootstrap>, Finding> {
+    // A document's own header comes first, and a message is no mapping with these keys.
+    if text.trim_start().starts_with('#') || !text.contains("apiVersion") {
         return Ok(None);
     }
     let Ok(node) = yaml::parse(text) else { return Ok(None) };
-    if node.get("kind").and_then(yaml::Node::text) != Some("Secret") {
+    let word = |node: &Node, key: &str| node.get(key).and_then(Node::text).unwrap_or_default().to_owned();
+    let kind = word(&node, "kind");
+    if kind.is_empty() || word(&node, "apiVersion").is_empty() {
         return Ok(None);
     }
-    let value = |map: &str| node.get(map).and_then(|d| d.get("value")).and_then(yaml::Node::text);
-    if let Some(plain) = value("stringData") {
-        return Ok(Some(plain.as_bytes().to_vec()));
-    }
-    let Some(encoded) = value("data") else {
-        return Err(Finding::error("data.value", "missing: this Secret holds no bootstrap data")
-            .hint("name the Secret that Machine.spec.bootstrap.dataSecretName names"));
+    const HINT: &str =
+        "name the Secret that Machine.spec.bootstrap.dataSecretName names: `kubectl get secret NAME -o yaml`";
+    let value = |node: &'_ Node, map: &str, key: &str| node.get(map).and_then(|d| d.get(key)).cloned();
+    let held = |node: &Node, key: &str| match value(node, "stringData", key) {
+        Some(plain) => Some((plain.text().unwrap_or_default().as_bytes().to_vec(), plain.pos, None)),
+        None => {
+            let encoded = value(node, "data", key)?;
+            let decoded = envelope::base64(encoded.text().unwrap_or_default().as_bytes());
+            let (bytes, what) = decoded.map_or_else(|what| (Vec::new(), Some(what)), |bytes| (bytes, None));
+            Some((bytes, encoded.pos, what))
+        }
     };
-    envelope::base64(encoded.as_bytes()).map(Some).map_err(|what| Finding::error("data.value", what))
+    let secrets: Vec<&Node> = match kind.as_str() {
+        "Secret" => vec![&node],
+        "List" | "SecretList" => node.get("items").and_then(Node::list).unwrap_or_default().iter().collect(),
+        _ => return Err(Finding::error("kind", "this object of Kubernetes is no Secret").hint(HINT)),
+    };
+    let mut found = secrets.into_iter().filter_map(|secret| Some((held(secret, "value")?, secret)));
+    let ((data, pos, broken), secret) = match (found.next(), found.next()) {
+        (Some(one), None) => one,
+        (None, _) => {
+            return Err(
+                Finding::error("data.value", "missing: this Secret holds no bootstrap data").hint(HINT)
+            );
+        }
+        (Some(_), Some(_)) => {
+            return Err(Finding::error("items", "several Secrets hold bootstrap data").hint(HINT));
+        }
+    };
+    if let Some(what) = broken {
+        return Err(Finding::error("data.value", what).at(pos));
+    }
+    let mut findings = Vec::new();
+    if let Some((format, pos, None)) = held(secret, "format") {
+        let ignition = envelope::open(&data).is_ok_and(|data| sniff(&data) == Some(Kind::Ignition));
+        let what = match (format == b"ignition", ignition) {
+            (true, false) => Some("says ignition, and the data is none: providers hand it over by this word"),
+            (false, true) => {
+                Some("does not say ignition, and the data is: providers hand it over by this word")
+            }
+            _ => None,
+        };
+        findings.extend(what.map(|what| Finding::warning("data.format", what).at(pos)));
+    }
+    Ok(Some(Bootstrap { data, findings }))
 }
 
 /// What platforms take as user-data: whose limit, how many bytes, whether they are counted in base64, and what helps

@@ -412,14 +412,14 @@ fn core_tag(tag: &Tag) -> Option<&str> {
     tag.is_yaml_core_schema().then_some(tag.suffix.as_str())
 }
 
-fn unknown_tag(tag: &Tag) -> String {
-    format!("the YAML tag `{}{}` is not known here", tag.handle, tag.suffix)
-}
+/// What begins with `!` may be a password that was not quoted, and is not repeated.
+const TAG_HINT: &str = "leave the tag out, or quote a text that begins with `!`";
+const UNKNOWN_TAG: &str = "this YAML tag is not known here";
 
 fn collection_tag(tag: Option<&Tag>, known: &[&str], pos: Pos) -> Result<(), Finding> {
     match tag {
         Some(t) if !core_tag(t).is_some_and(|s| known.contains(&s)) => {
-            Err(Finding::error("", unknown_tag(t)).at(pos).hint("leave the tag out"))
+            Err(Finding::error("", UNKNOWN_TAG).at(pos).hint(TAG_HINT))
         }
         _ => Ok(()),
     }
@@ -447,7 +447,7 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Result<S
             (Some(name @ ("int" | "bool" | "null" | "float")), _) => {
                 return Err(format!("the value is tagged `!!{name}` but is none"));
             }
-            _ => return Err(unknown_tag(t)),
+            _ => return Err(UNKNOWN_TAG.to_owned()),
         },
     };
     Ok(Scalar { text: text.into_owned(), kind })
@@ -626,7 +626,7 @@ mod tests {
             ("a: 1\nb: 2\na: 3\n", 3, "duplicate key \"a\""),
             ("a:\n\tb: 1\n", 2, "a tab in the indentation"),
             ("a: 1\n---\nb: 2\n", 2, "a second YAML document"),
-            ("a: !foo 1\n", 1, "the YAML tag"),
+            ("a: !foo 1\n", 1, "this YAML tag is not known"),
             ("a: [1, 2\n", 2, "not YAML"),
             ("a: *nope\n", 1, "not YAML"),
         ];

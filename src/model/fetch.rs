@@ -5,6 +5,10 @@ use std::net::IpAddr;
 
 use super::secret::Secret;
 
+/// What is said of what can't be fetched.
+pub const SCHEMES: &str =
+    "only these are fetched: https://, http://, s3://BUCKET/KEY, file:///PATH, /PATH, oem:///PATH";
+
 /// One thing to fetch. A URL may carry a signature, so it is a secret too; [`Request::host`] is what messages name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
@@ -20,6 +24,24 @@ impl Request {
     /// A URL, or a path, and nothing else.
     pub fn plain(url: &str) -> Self {
         Self { url: Secret::from(url), headers: Vec::new(), options: FetchOptions::default() }
+    }
+
+    /// What is wrong with the URL or path of one that comes without headers and options, as far as it shows without
+    /// asking anybody.
+    pub fn problem(&self) -> Option<&'static str> {
+        let url = String::from_utf8_lossy(self.url.expose());
+        let (scheme, rest) = match url.split_once("://") {
+            Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest),
+            None if url.starts_with('/') => return None,
+            None => return Some(SCHEMES),
+        };
+        let blank = rest.contains(|c: char| c.is_whitespace() || c.is_control());
+        match scheme.as_str() {
+            "http" | "https" | "s3" if blank || rest.is_empty() || rest.starts_with('/') => Some("is no URL"),
+            "file" if !rest.starts_with('/') => Some("a file's URL has three slashes: file:///PATH"),
+            "http" | "https" | "s3" | "oem" | "file" => None,
+            _ => Some(SCHEMES),
+        }
     }
 
     /// Scheme and host, without what may be secret.

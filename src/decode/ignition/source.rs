@@ -46,9 +46,9 @@ impl Reader<'_, '_, '_> {
             Some(c) => match c.text() {
                 Some("" | "null") => false,
                 Some("gzip") => true,
-                other => {
-                    let what = format!("{:?} is no known compression", other.unwrap_or_default());
-                    self.error(&format!("{place}.compression"), c.pos, what).hint("gzip, or left out");
+                _ => {
+                    let at = format!("{place}.compression");
+                    self.error(&at, c.pos, "is no known compression").hint("gzip, or left out");
                     return None;
                 }
             },
