@@ -7,7 +7,7 @@ use crate::decode::{envelope, yaml};
 use crate::model::config::NodeConfig;
 
 /// Parts of an answer's name that make it bootstrap data, in lower case and without `-`, `_` and `.`.
-const BOOTSTRAP: &[&str] = &["userdata", "vendordata", "customdata"];
+const BOOTSTRAP: &[&str] = &["configdata", "customdata", "userdata", "vendordata"];
 
 /// Parts of a name that make its value a secret, likewise.
 const SECRETS: &[&str] = &["credential", "key", "passw", "private", "secret", "token"];
@@ -126,6 +126,7 @@ mod tests {
         let kept = vec![
             ("guestinfo/guestinfo.userdata".to_owned(), data.to_vec()),
             ("guestinfo/guestinfo.userdata.encoding".to_owned(), b"base64".to_vec()),
+            ("guestinfo/guestinfo.ignition.config.data".to_owned(), b"{\"canary-6\": 1}".to_vec()),
             (
                 "guestinfo/guestinfo.metadata".to_owned(),
                 b"{a: {private-key: canary-4}, public-keys: [k]}".to_vec(),
@@ -137,7 +138,7 @@ mod tests {
         let all: String =
             redacted.iter().map(|(n, b)| format!("{n} {}\n", String::from_utf8_lossy(b))).collect();
         assert!(!all.contains("canary"), "{all}");
-        assert_eq!(redacted.len(), 3, "{all}");
+        assert_eq!(redacted.len(), 4, "{all}");
         let again = user_data(&redacted[0].1);
         assert!(!again.failed(), "{:?}", again.findings);
         assert_eq!(again.config.files[0].path, "/a");

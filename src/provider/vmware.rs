@@ -21,8 +21,20 @@ use crate::model::secret::Secret;
 /// vSphere.
 pub struct Vmware;
 
-/// The three values, each with its `.encoding`, in the order in which they are read.
-const KEYS: [&str; 3] = ["guestinfo.metadata", "guestinfo.userdata", "guestinfo.vendordata"];
+/// The values, each with its `.encoding`, in the order in which they are read.
+const KEYS: [&str; 5] =
+    [METADATA, VENDOR_DATA, IGNITION, "guestinfo.userdata", "guestinfo.coreos.config.data"];
+
+/// Where the user-data may be, the one that goes before the others first: Ignition's own key, cloud-init's, and the one
+/// that both had on CoreOS ([Ignition](https://coreos.github.io/ignition/supported-platforms/)).
+const FIRST_USER_DATA: usize = 2;
+
+const METADATA: &str = "guestinfo.metadata";
+const VENDOR_DATA: &str = "guestinfo.vendordata";
+const IGNITION: &str = "guestinfo.ignition.config.data";
+
+/// What Ignition puts into its key once it has read it, since keys can't be deleted: `{}` in base64.
+const NO_CONFIG: &[u8] = b"e30K";
 
 /// Passes over all keys until two agree. Cluster API writes metadata and user-data one after the other; a node that
 /// boots meanwhile must not mix old and new.
@@ -30,7 +42,7 @@ const MAX_PASSES: usize = 5;
 
 /// What guestinfo held: for each of [`KEYS`] the value and its encoding's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Values([(Option<Secret>, String); 3]);
+struct Values([(Option<Secret>, String); KEYS.len()]);
 
 impl Provider for Vmware {
     fn id(&self) -> &'static str {
@@ -96,8 +108,11 @@ impl Provider for Vmware {
         // with its own and would write it again.
         for key in &KEYS[1..] {
             if world.ask(Ask::Guestinfo(key))?.is_some_and(|v| !is_empty(&v)) {
-                world.set_guestinfo(key, b"---")?;
-                world.set_guestinfo(&format!("{key}.encoding"), b" ")?;
+                // Ignition, should it ever look again, would take the one of cloud-init for a broken config.
+                let (nothing, encoding): (&[u8], &[u8]) =
+                    if *key == IGNITION { (NO_CONFIG, b"base64") } else { (b"---", b" ") };
+                world.set_guestinfo(key, nothing)?;
+                world.set_guestinfo(&format!("{key}.encoding"), encoding)?;
             }
         }
         Ok(())
@@ -164,9 +179,10 @@ fn read(guest: &Guest<'_>) -> Result<Values> {
     bail!("guestinfo changes while it is read: {MAX_PASSES} passes over its keys and no two alike")
 }
 
-/// Absent by vSphere's conventions: keys can't be deleted, so they are set to `---` or to blanks.
+/// Absent by vSphere's conventions: keys can't be deleted, so they are set to `---` or to blanks, and by Ignition to an
+/// empty config.
 fn is_empty(value: &[u8]) -> bool {
-    matches!(value.trim_ascii(), b"" | b"---")
+    matches!(value.trim_ascii(), b"" | b"---" | NO_CONFIG)
 }
 
 /// The network in the words that came before metadata had one: coreos-cloudinit's flat keys, else Afterburn's kernel
@@ -249,15 +265,23 @@ fn set_hostname(instance: &mut Instance, place: &str, name: &str) -> Result<()> 
 
 /// What the values mean.
 fn parse(values: &Values) -> Result<Instance> {
-    let [metadata, user_data, vendor_data] = &values.0;
+    let [metadata, vendor_data, ..] = &values.0;
     let mut instance = Instance {
         platform: Vmware.id(),
-        user_data: decode(KEYS[1], user_data)?.map(Secret::new),
-        vendor_data: decode(KEYS[2], vendor_data)?.map(Secret::new),
+        vendor_data: decode(VENDOR_DATA, vendor_data)?.map(Secret::new),
         ..Instance::default()
     };
-    if let Some(bytes) = decode(KEYS[0], metadata)? {
-        let node = read_mapping(KEYS[0], &bytes)?;
+    let given = || KEYS.iter().zip(&values.0).skip(FIRST_USER_DATA).filter(|(_, (v, _))| v.is_some());
+    if let Some((key, value)) = given().next() {
+        instance.user_data = decode(key, value)?.map(Secret::new);
+        let left_out = given().skip(1).map(|(other, _)| {
+            let finding = Finding::warning(*other, format!("is left out: {key} is there too"));
+            finding.hint("set one of them")
+        });
+        instance.findings.extend(left_out);
+    }
+    if let Some(bytes) = decode(METADATA, metadata)? {
+        let node = read_mapping(METADATA, &bytes)?;
         read_metadata(&node, &mut instance)?;
     }
     Ok(instance)
@@ -269,9 +293,12 @@ fn identify(instance: &mut Instance, uuid: &str) -> Result<()> {
         instance.instance_id = uuid.to_ascii_lowercase();
     }
     if instance.instance_id.is_empty() {
-        return Err(Finding::error(KEYS[0], "no instance-id, and DMI has no product_uuid to take its place")
-            .hint("set instance-id in guestinfo.metadata")
-            .into());
+        return Err(Finding::error(
+            METADATA,
+            "no instance-id, and DMI has no product_uuid to take its place",
+        )
+        .hint("set instance-id in guestinfo.metadata")
+        .into());
     }
     Ok(())
 }
@@ -297,7 +324,7 @@ fn read_metadata(node: &Node, instance: &mut Instance) -> Result<()> {
     instance.instance_id = text_of(node, &["instance-id", "instance_id"]).unwrap_or_default().to_owned();
     let hostname = text_of(node, &["local-hostname", "local_hostname", "hostname"]);
     if let Some(name) = hostname {
-        set_hostname(instance, &format!("{}: local-hostname", KEYS[0]), name)?;
+        set_hostname(instance, &format!("{METADATA}: local-hostname"), name)?;
     }
     if let Some(wait) = node.get("wait-on-network").or_else(|| node.get("wait_on_network")) {
         let asks = |family: &str| wait.get(family).and_then(Node::bool).unwrap_or(false);
@@ -315,7 +342,7 @@ fn read_metadata(node: &Node, instance: &mut Instance) -> Result<()> {
             // A string is the config once more encoded, as `network.encoding` says.
             Some(text) => {
                 let name = text_of(node, &["network.encoding"]).unwrap_or_default().to_owned();
-                let key = format!("{}: network", KEYS[0]);
+                let key = format!("{METADATA}: network");
                 let bytes = decode(&key, &(Some(Secret::from(text)), name))?.unwrap_or_default();
                 read_network(&read_mapping(&key, &bytes)?, instance);
             }
@@ -404,7 +431,22 @@ mod tests {
         let mut nameless = parse(&values("a: 1", "")).unwrap();
         identify(&mut nameless, "4211-ABC").unwrap();
         assert_eq!(nameless.instance_id, "4211-abc");
-        assert!(is_empty(b" --- \n") && is_empty(b"  ") && !is_empty(b"-"));
+        assert!(is_empty(b" --- \n") && is_empty(b"  ") && !is_empty(b"-") && is_empty(b"e30K"));
+    }
+
+    #[test]
+    fn one_key_has_the_user_data() {
+        let mut all = values("instance-id: n1", "");
+        for (value, key) in all.0.iter_mut().zip(KEYS).skip(FIRST_USER_DATA) {
+            *value = (Some(Secret::from(key)), String::new());
+        }
+        for (n, key) in KEYS.iter().enumerate().skip(FIRST_USER_DATA) {
+            let instance = parse(&all).unwrap();
+            assert_eq!(instance.user_data, Some(Secret::from(*key)));
+            assert_eq!(instance.findings.len(), KEYS.len() - 1 - n, "those that are left out are told");
+            all.0[n] = Default::default();
+        }
+        assert_eq!(parse(&all).unwrap().user_data, None);
     }
 
     #[test]
