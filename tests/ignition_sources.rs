@@ -351,7 +351,11 @@ fn proxy() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
                 }
                 log.lock().unwrap().push(head.clone());
                 let port = head.split([' ', ':']).nth(2)?.parse::<u16>().ok()?;
-                let mut server = TcpStream::connect(("127.0.0.1", port)).ok()?;
+                let mut server = TcpStream::connect_timeout(
+                    &SocketAddr::from(([127, 0, 0, 1], port)),
+                    Duration::from_secs(5),
+                )
+                .ok()?;
                 let mut client = client;
                 client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").ok()?;
                 let (mut from, mut to) = (server.try_clone().ok()?, client.try_clone().ok()?);

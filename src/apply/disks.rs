@@ -4,15 +4,16 @@
 
 use anyhow::{Result, anyhow, bail};
 
-use super::Done;
+use super::{Done, partitions};
 use crate::error::WithHint as _;
-use crate::io::disk::{self, Found};
+use crate::io::disk::{self, Found, Table};
 use crate::model::config::{
     DiskSpec, FilesystemSpec, Layout, Partition, PartitionSpec, TableKind, partition_path,
 };
 
 /// The cure where something is in the way.
-const HINT: &str = "if what is there may be lost, set `overwrite: true`";
+const HINT: &str =
+    "if what is there may be lost, set `overwrite: true`, in Ignition wipeTable or wipeFilesystem";
 
 /// What there is to do about a disk or a filesystem.
 pub(super) struct Todo {
@@ -33,6 +34,7 @@ fn layout_detail(disk: &DiskSpec) -> String {
     match &disk.layout {
         Layout::Remove => "nothing on it".to_owned(),
         Layout::Partitions(parts) => format!("{table}, {} partitions", parts.len()),
+        Layout::Entries(parts) => format!("{} of its partitions", parts.len()),
     }
 }
 
@@ -48,6 +50,9 @@ pub(super) fn disk(disk: &DiskSpec) -> Result<Todo> {
     if disk::is_partition(&real) {
         bail!("{}: {} is a partition, not a disk", disk.place, disk.device);
     }
+    if let Layout::Entries(_) = disk.layout {
+        return Ok(entries(disk, &real)?.0);
+    }
     let (found, types) = (disk::probe(&real)?, disk::types(&real)?);
     let same = match (&disk.layout, &types) {
         (Layout::Remove, _) => found.empty(),
@@ -55,7 +60,7 @@ pub(super) fn disk(disk: &DiskSpec) -> Result<Todo> {
             wanted.len() == types.len()
                 && wanted.iter().zip(types).all(|(w, t)| w.kind.eq_ignore_ascii_case(t))
         }
-        (Layout::Partitions(_), None) => false,
+        (Layout::Partitions(_), None) | (Layout::Entries(_), _) => false,
     };
     // A table without a partition holds nothing.
     let empty = found.empty() || (found.kind.is_none() && types.as_ref().is_some_and(Vec::is_empty));
@@ -68,6 +73,34 @@ pub(super) fn disk(disk: &DiskSpec) -> Result<Todo> {
             Todo::new(Done::LeftOut, format!("holds {what} and is left alone: `overwrite` is not set"), &real)
         }
     })
+}
+
+/// What there is to do about partitions by their numbers, and to which table: an empty one, or the one that is there.
+fn entries(disk: &DiskSpec, real: &str) -> Result<(Todo, Table, partitions::Todo)> {
+    let Layout::Entries(wanted) = &disk.layout else { bail!("{}: no partitions by number", disk.place) };
+    let (found, table) = (disk::probe(real)?, disk::table(real)?);
+    let gpt = table.filter(|t| t.kind == "gpt");
+    let there = gpt.as_ref().map(|table| partitions::todo(wanted, table));
+    let spoken_of = |t: &Table| t.entries.len() == wanted.iter().filter(|w| w.exists).count();
+    let detail = layout_detail(disk);
+    match (there, gpt) {
+        // A table that may go and is as it would be is the one that an earlier run made.
+        (Some(Ok(todo)), Some(table)) if todo.nothing() && (!disk.overwrite || spoken_of(&table)) => {
+            Ok((Todo::new(Done::Unchanged, detail, real), table, todo))
+        }
+        (Some(todo), Some(table)) if !disk.overwrite => {
+            Ok((Todo::new(Done::Changed, detail, real), table, todo?))
+        }
+        _ if !disk.overwrite && !found.empty() => {
+            Err(anyhow!("{}: {} holds {found} and is left alone", disk.place, disk.device)).hint(HINT)
+        }
+        _ => {
+            let table = Table::empty(real)?;
+            let todo = partitions::todo(wanted, &table)?;
+            let done = if found.empty() { Done::Absent } else { Done::Changed };
+            Ok((Todo::new(done, detail, real), table, todo))
+        }
+    }
 }
 
 /// sfdisk's script for a layout ([sfdisk(8)](https://man7.org/linux/man-pages/man8/sfdisk.8.html)).
@@ -99,6 +132,11 @@ pub(super) fn put_disk(spec: &DiskSpec) -> Result<Todo> {
                 let script = script(spec.table, parts, disk::size(&todo.real)?);
                 disk::partition(&todo.real, &script, parts.len())?;
             }
+            Layout::Entries(_) => {
+                let (_, table, changes) = entries(spec, &todo.real)?;
+                let new: Vec<u32> = changes.create.iter().map(|e| e.number).collect();
+                disk::write_table(&todo.real, &table, &changes.result(&table), &new)?;
+            }
         }
         return Ok(Todo { done: Done::Changed, ..todo });
     }
@@ -127,6 +165,17 @@ fn same_kind(spec: &FilesystemSpec, found: &Found) -> bool {
     found.kind.as_deref() == Some(wanted)
 }
 
+/// What there is to do about a device that shall hold nothing.
+fn nothing(spec: &FilesystemSpec, real: &str, found: &Found) -> Result<Todo> {
+    match () {
+        () if found.empty() => Ok(Todo::new(Done::Unchanged, format!("nothing on {real}"), real)),
+        () if spec.overwrite => {
+            Ok(Todo::new(Done::Changed, format!("nothing on {real} in place of {found}"), real))
+        }
+        () => Err(anyhow!("{}: {real} holds {found} and is left alone", spec.place)).hint(HINT),
+    }
+}
+
 /// What there is to do about a filesystem.
 pub(super) fn filesystem(spec: &FilesystemSpec) -> Result<Todo> {
     let label = spec.label.as_ref().map(|l| format!(" labelled {l:?}")).unwrap_or_default();
@@ -138,6 +187,9 @@ pub(super) fn filesystem(spec: &FilesystemSpec) -> Result<Todo> {
     }
     if nodes.is_empty() {
         return Ok(Todo::new(Done::Absent, format!("{wanted}; the device is not there yet"), ""));
+    }
+    if let ("none", Some((real, found))) = (spec.kind.as_str(), nodes.first()) {
+        return nothing(spec, real, found);
     }
     let labelled = |found: &Found| spec.label.is_none() || found.label == spec.label;
     let as_wished = |found: &Found| {
@@ -184,6 +236,9 @@ pub(super) fn put_filesystem(spec: &FilesystemSpec) -> Result<Todo> {
     if todo.done == Done::Changed {
         // The old one's marks may lie where the new one writes nothing.
         disk::wipe(&todo.real).map_err(at)?;
+    }
+    if spec.kind == "none" {
+        return Ok(Todo { done: Done::Changed, ..todo });
     }
     let (label, uuid) = (spec.label.as_deref(), spec.uuid.as_deref());
     disk::make_filesystem(&todo.real, &spec.kind, label, uuid, &spec.options).map_err(at)?;

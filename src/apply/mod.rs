@@ -3,6 +3,7 @@
 
 pub mod accounts;
 mod disks;
+mod partitions;
 mod units;
 
 use anyhow::{Context as _, Result, anyhow, bail};

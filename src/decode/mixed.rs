@@ -66,6 +66,15 @@ fn things(config: &NodeConfig, label: &str) -> Vec<(String, String)> {
     for group in &config.groups {
         add(format!("the group {}", group.name), &group.place);
     }
+    for disk in &config.disks {
+        add(format!("the table of {}", disk.device), &disk.place);
+    }
+    for filesystem in &config.filesystems {
+        add(format!("the filesystem of {}", filesystem.device), &filesystem.place);
+    }
+    for mount in &config.mounts {
+        add(format!("the mount {}", mount.path.as_ref().unwrap_or(&mount.what)), &mount.place);
+    }
     if !config.runcmd.is_empty() || !config.scripts.is_empty() {
         add(format!("{UNIT_DIR}/{KUBEADM}"), "runcmd");
     }
@@ -79,4 +88,7 @@ fn take(config: &mut NodeConfig, added: NodeConfig) {
     config.links.extend(added.links);
     config.groups.extend(added.groups);
     config.units.extend(added.units);
+    config.disks.extend(added.disks);
+    config.filesystems.extend(added.filesystems);
+    config.mounts.extend(added.mounts);
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::exec::{self, Ended};
+use crate::model::config::partition_path;
 
 /// How long a device may take to come up: a cloud attaches a disk while the machine boots.
 const DEVICE_LIMIT: Duration = Duration::from_secs(60);
@@ -151,11 +152,90 @@ fn unescaped(text: &str) -> String {
     out
 }
 
+/// A partition table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Its kind as sfdisk calls it, `gpt` or `dos`.
+    pub kind: String,
+    /// What else sfdisk's script says of it: its number, where partitions may begin.
+    pub head: String,
+    /// Bytes of a sector, in which all of it is counted.
+    pub sector: u64,
+    /// The first sector that a partition may have, and the last.
+    pub first: u64,
+    /// The last one.
+    pub last: u64,
+    /// Its partitions.
+    pub entries: Vec<Entry>,
+}
+
+/// A partition as its table has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number.
+    pub number: u32,
+    /// Its first sector.
+    pub start: u64,
+    /// How many.
+    pub size: u64,
+    /// Its type as sfdisk writes it.
+    pub kind: String,
+    /// Its GUID, empty for any.
+    pub guid: String,
+    /// Its label, empty for none.
+    pub name: String,
+    /// Its attributes as sfdisk writes them, empty for none.
+    pub attributes: String,
+}
+
+impl Table {
+    /// A GPT without partitions, as it will be on that disk.
+    ///
+    /// # Errors
+    /// The kernel does not tell the disk's size.
+    pub fn empty(real: &str) -> Result<Self> {
+        let path = format!("/sys/class/block/{}/queue/logical_block_size", name(real));
+        let sector: u64 =
+            std::fs::read_to_string(&path).ok().and_then(|t| t.trim().parse().ok()).unwrap_or(512);
+        let sectors = size(real)? / sector;
+        // At its end stands the second copy: 128 entries of 128 bytes, and a header
+        // ([UEFI](https://uefi.org/specs/UEFI/2.10/05_GUID_Partition_Table_Format.html)).
+        let copy = (128 * 128_u64).div_ceil(sector) + 1;
+        let (first, last) = ((1 << 20) / sector, sectors.saturating_sub(copy + 1));
+        Ok(Self { kind: "gpt".to_owned(), head: String::new(), sector, first, last, entries: Vec::new() })
+    }
+}
+
+impl Entry {
+    /// A line of sfdisk's script.
+    fn line(&self) -> String {
+        let mut line = format!("start={}, size={}, type={}", self.start, self.size, self.kind);
+        if !self.guid.is_empty() {
+            line += &format!(", uuid={}", self.guid);
+        }
+        if !self.name.is_empty() {
+            line += &format!(", name=\"{}\"", self.name.replace('\\', "\\x5c").replace('"', "\\x22"));
+        }
+        if !self.attributes.is_empty() {
+            line += &format!(", attrs=\"{}\"", self.attributes);
+        }
+        line + "\n"
+    }
+}
+
 /// The types of a disk's partitions as sfdisk writes them, `None` where it has no table.
 ///
 /// # Errors
 /// The table can't be read.
 pub fn types(real: &str) -> Result<Option<Vec<String>>> {
+    Ok(table(real)?.map(|table| table.entries.into_iter().map(|e| e.kind).collect()))
+}
+
+/// A disk's partition table, if it has one.
+///
+/// # Errors
+/// It can't be read.
+pub fn table(real: &str) -> Result<Option<Table>> {
     if probe(real)?.table.is_none() {
         return Ok(None);
     }
@@ -165,8 +245,29 @@ pub fn types(real: &str) -> Result<Option<Vec<String>>> {
     }
     let json: serde_json::Value =
         serde_json::from_str(&ended.out).with_context(|| format!("{real}: sfdisk"))?;
-    let partitions = json["partitiontable"]["partitions"].as_array().cloned().unwrap_or_default();
-    Ok(Some(partitions.iter().map(|p| p["type"].as_str().unwrap_or_default().to_owned()).collect()))
+    let table = &json["partitiontable"];
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let number = |value: &serde_json::Value| value.as_u64().unwrap_or_default();
+    let entry = |p: &serde_json::Value| {
+        let node = text(&p["node"]);
+        let digits = node.len() - node.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+        let number_of = node[node.len() - digits..].parse().ok();
+        Entry {
+            number: number_of.unwrap_or_default(),
+            start: number(&p["start"]),
+            size: number(&p["size"]),
+            kind: text(&p["type"]),
+            guid: text(&p["uuid"]),
+            name: text(&p["name"]),
+            attributes: text(&p["attrs"]),
+        }
+    };
+    let entries = table["partitions"].as_array().into_iter().flatten().map(entry).collect();
+    let sector = table["sectorsize"].as_u64().unwrap_or(512);
+    let kind = text(&table["label"]);
+    let (first, last) = (number(&table["firstlba"]), number(&table["lastlba"]));
+    let head = format!("label-id: {}\nfirst-lba: {first}\nlast-lba: {last}\n", text(&table["id"]));
+    Ok(Some(Table { kind, head, sector, first: first.max((1 << 20) / sector), last, entries }))
 }
 
 fn make(program: &str, args: &[&str], input: &[u8], real: &str) -> Result<()> {
@@ -182,15 +283,44 @@ fn make(program: &str, args: &[&str], input: &[u8], real: &str) -> Result<()> {
 pub fn partition(real: &str, script: &str, count: usize) -> Result<()> {
     // What stood where a partition now begins shall not be taken for its content.
     make("sfdisk", &["--quiet", "--wipe=always", "--wipe-partitions=always", real], script.as_bytes(), real)?;
+    come_up(real, &(1..).take(count).collect::<Vec<u32>>())
+}
+
+/// Writes a GPT with these partitions, all that it shall have; `new` are the numbers of those that hold nothing yet, which
+/// is made true. A disk that is in use is refused.
+///
+/// # Errors
+/// The disk is in use or refuses, or its partitions do not come up.
+pub fn write_table(real: &str, table: &Table, entries: &[Entry], new: &[u32]) -> Result<()> {
+    let lines = entries.iter().map(|e| format!("{} : {}", partition_path(real, e.number), e.line()));
+    let script = format!("label: gpt\n{}\n{}", table.head, lines.collect::<String>());
+    // What the others hold is not looked at.
+    let marks = if table.entries.is_empty() { "--wipe=always" } else { "--wipe=never" };
+    let args = ["--quiet", marks, "--wipe-partitions=never", real];
+    make("sfdisk", &args, script.as_bytes(), real)?;
+    let mut numbers: Vec<u32> = entries.iter().map(|e| e.number).collect();
+    numbers.sort_unstable();
+    come_up(real, &numbers)?;
+    // What stood where a partition now begins shall not be taken for its content.
+    let found = partitions(real);
+    new.iter().filter_map(|n| found.get(n)).try_for_each(|partition| wipe(partition))
+}
+
+/// Waits for a disk's partitions.
+fn come_up(real: &str, numbers: &[u32]) -> Result<()> {
     settle();
-    if partitions(real).len() != count {
-        // Some kinds of disks the kernel does not look through by itself.
-        let _ = exec::run("partx", &["--update", real], b"", LOOK_LIMIT);
+    let all_there = || partitions(real).keys().eq(numbers);
+    if !all_there() {
+        // Some kinds of disks the kernel does not look through by itself, and partx stops where a number is missing.
+        let gone = partitions(real).into_keys().filter(|n| !numbers.contains(n)).map(|n| ("--delete", n));
+        for (what, number) in gone.chain(numbers.iter().map(|n| ("--update", *n))) {
+            let _ = exec::run("partx", &[what, "--nr", &number.to_string(), real], b"", LOOK_LIMIT);
+        }
     }
     let deadline = Instant::now() + DEVICE_LIMIT;
     loop {
         let found = partitions(real);
-        if found.len() == count && found.values().all(|p| find(p).is_some()) {
+        if all_there() && found.values().all(|p| find(p).is_some()) {
             return Ok(());
         }
         if Instant::now() >= deadline {

@@ -392,6 +392,33 @@ pub enum Layout {
     Remove,
     /// Partitions, of which the last takes what is left.
     Partitions(Vec<PartitionSpec>),
+    /// Partitions by their numbers; others stay, unless the disk may be overwritten.
+    Entries(Vec<EntrySpec>),
+}
+
+/// A partition of a GPT, by its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntrySpec {
+    /// Where the data names it, `storage.disks[0].partitions[1]`.
+    pub place: String,
+    /// Its number; 0 for the next that is free.
+    pub number: u32,
+    /// Its label; `None` for any.
+    pub label: Option<String>,
+    /// Where it begins, in bytes: 0 at the start of the largest gap, `None` where it is or there.
+    pub start: Option<u64>,
+    /// Its size in bytes: 0 for all that there is, `None` for what it has or that.
+    pub size: Option<u64>,
+    /// Its type's GUID; `None` for any.
+    pub kind: Option<String>,
+    /// Its own GUID; `None` for any.
+    pub guid: Option<String>,
+    /// Whether it shall be there at all.
+    pub exists: bool,
+    /// Whether one that is there and differs may be lost.
+    pub replace: bool,
+    /// Whether one that differs by its size gets another.
+    pub resize: bool,
 }
 
 /// A partition.

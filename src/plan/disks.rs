@@ -14,7 +14,9 @@ const NETWORK_TYPES: &[&str] = &["9p", "ceph", "cifs", "glusterfs", "nfs", "nfs4
 /// Disks first, then filesystems, then all units, and at last what they mount: so all that fails of a step is told.
 pub(super) fn items(config: &NodeConfig, instance: &Instance, plan: &mut Plan) {
     plan.items.extend(config.disks.iter().cloned().map(Item::Disk));
-    let number = |spec: &FilesystemSpec| spec.overwrite.then(|| uuid(&instance.instance_id, spec));
+    let number = |spec: &FilesystemSpec| {
+        spec.uuid.clone().or_else(|| spec.overwrite.then(|| uuid(&instance.instance_id, spec)))
+    };
     let filesystems = config.filesystems.iter().map(|s| FilesystemSpec { uuid: number(s), ..s.clone() });
     plan.items.extend(filesystems.map(Item::Filesystem));
     // The shorter path first: what is mounted below another mount comes after it.
@@ -23,9 +25,12 @@ pub(super) fn items(config: &NodeConfig, instance: &Instance, plan: &mut Plan) {
     for mount in &mounts {
         let (name, target) = (unit_of(mount), target(mount));
         let path = format!("{UNIT_DIR}/{name}");
-        let file = File { place: mount.place.clone(), ..File::ours(path.clone(), unit(mount, target)) };
+        // A unit of the data's own for it stands already when its filesystem is needed; enabling it is told of later.
+        let own = config.units.iter().find(|u| u.name == name).and_then(|u| u.contents.as_ref());
+        let text = own.map_or_else(|| unit(mount, target).into_bytes(), |text| text.expose().to_vec());
+        let file = File { place: mount.place.clone(), ..File::ours(path.clone(), text) };
         plan.items.push(Item::File(file));
-        if !has(mount, "noauto") {
+        if !has(mount, "noauto") && own.is_none() {
             let how = if has(mount, "nofail") { "wants" } else { "requires" };
             plan.items.push(Item::Link(Link::ours(format!("{UNIT_DIR}/{target}.{how}/{name}"), path)));
         }

@@ -9,6 +9,7 @@
 //! Ignition makes a machine before its first boot, from the initramfs. footplate makes it on the running system, so what
 //! only the initramfs can do (arrays, encrypted volumes, kernel arguments) is refused by name, not done by halves.
 
+mod disks;
 mod merge;
 mod passwd;
 mod schema;
@@ -249,7 +250,7 @@ struct Reader<'r, 'a, 'f> {
     options: FetchOptions,
     findings: Vec<Finding>,
     config: NodeConfig,
-    /// Where the paths of files, directories and links stand.
+    /// Where the paths of files, directories and links stand; where devices do.
     places: HashMap<String, Pos>,
     /// Bytes that its contents have so far, and whether that was too much.
     unpacked: usize,

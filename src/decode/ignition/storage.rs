@@ -9,8 +9,7 @@ use crate::model::config::{DirectorySpec, Existing, FileSpec, LinkSpec, Owner};
 use crate::model::secret::Secret;
 
 /// Sections that nothing but the initramfs can make true, and what they are called.
-const FOREIGN: &[(&str, &str)] =
-    &[("disks", "partitions"), ("luks", "encrypted volumes"), ("raid", "arrays")];
+const FOREIGN: &[(&str, &str)] = &[("luks", "encrypted volumes"), ("raid", "arrays")];
 
 impl Reader<'_, '_, '_> {
     pub(super) fn storage(&mut self, storage: &Node) {
@@ -20,6 +19,7 @@ impl Reader<'_, '_, '_> {
                 self.error(&format!("storage.{name}"), node.pos, what).hint(INITRAMFS);
             }
         }
+        self.disks(storage);
         let filesystems = self.filesystems(storage);
         let list = |name: &str| storage.get(name).and_then(Node::list).unwrap_or_default();
         for (i, node) in list("directories").iter().enumerate() {
@@ -34,33 +34,6 @@ impl Reader<'_, '_, '_> {
         self.paths();
         // A directory comes before what is in it.
         self.config.directories.sort_by_key(|d| d.path.matches('/').count());
-    }
-
-    /// 2.x names filesystems and says for each file on which it is: their paths. `root` is always there.
-    fn filesystems(&mut self, storage: &Node) -> Vec<(String, Option<String>)> {
-        let mut known = vec![("root".to_owned(), Some(String::new()))];
-        let list = storage.get("filesystems").and_then(Node::list).unwrap_or_default();
-        for (i, node) in list.iter().enumerate() {
-            let place = format!("storage.filesystems[{i}]");
-            let mount = node.get("mount").filter(|m| !is_empty(m));
-            if self.v3() || mount.is_some() {
-                self.error(&place, node.pos, "filesystems can't be made on a running system").hint(INITRAMFS);
-            }
-            if self.v3() {
-                continue;
-            }
-            let path = node.get("path").and_then(Node::text);
-            if path.is_none() && mount.is_none() {
-                self.error(&place, node.pos, "takes mount or path");
-            }
-            // The path is the initramfs': the root filesystem is at /sysroot there.
-            let path = path.map(|p| p.strip_prefix("/sysroot").unwrap_or(p).trim_end_matches('/').to_owned());
-            if let Some(name) = text(node, "name") {
-                known.retain(|(n, _)| n != name);
-                known.push((name.to_owned(), path));
-            }
-        }
-        known
     }
 
     /// The path of a file, a directory or a link: absolute, simple, and on a filesystem that is there.
