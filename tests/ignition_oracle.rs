@@ -139,6 +139,36 @@ fn comparable(root: &Scratch) -> String {
     lines.join("\n")
 }
 
+/// Has Debian's Ignition apply a config to a root.
+fn run_ignition(name: &str, config: &str, root: &Scratch) {
+    let work = fresh(&format!("{name}-work"));
+    fs::write(work.join("config"), config).unwrap();
+    for stage in ["fetch", "files"] {
+        let mut ignition = Command::new(IGNITION);
+        ignition.env("IGNITION_CONFIG_FILE", work.join("config"));
+        ignition.args(["--root", root.arg(), "--platform", "file", "--stage", stage, "--log-to-stdout"]);
+        for (option, file) in
+            [("--config-cache", "cache"), ("--state-file", "state"), ("--neednet", "neednet")]
+        {
+            ignition.arg(option).arg(work.join(file));
+        }
+        let ran = Ran::of(&mut ignition);
+        // Debian's build ends with labels of SELinux, which need a policy: all else is done by then.
+        let labels = ran.out.contains("Ignition failed: failed to handle relabeling");
+        assert!(ran.code == 0 || labels, "{name}: {stage}\n{}{}", ran.out, ran.err);
+    }
+}
+
+/// Applies it as footplate does.
+fn apply_ours(config: &[u8], root: &Scratch) {
+    let decoded =
+        decode::user_data(Some(config), None, &Variables::assumed(), &mut decode::document::no_fetch);
+    assert!(!decoded.failed(), "{:?}", decoded.findings);
+    let instance = Instance { instance_id: "i-1".to_owned(), ..Instance::default() };
+    let root = Root::open(&root.dir, false).unwrap();
+    apply::apply(&plan::node(&decoded.config, &instance), &root, |_| {}).unwrap();
+}
+
 #[test]
 fn ignition_makes_the_same_tree() {
     needs_root();
@@ -154,37 +184,84 @@ fn ignition_makes_the_same_tree() {
         theirs.put("/etc/selinux/config", "SELINUX=disabled\n");
         // A file with the very content is what an earlier run left; Ignition, which runs once, refuses it.
         let _ = fs::remove_file(theirs.path("/etc/same"));
-        let work = fresh(&format!("{name}-work"));
-        fs::write(work.join("config"), config).unwrap();
-        for stage in ["fetch", "files"] {
-            let mut ignition = Command::new(IGNITION);
-            ignition.env("IGNITION_CONFIG_FILE", work.join("config"));
-            ignition.args([
-                "--root",
-                theirs.arg(),
-                "--platform",
-                "file",
-                "--stage",
-                stage,
-                "--log-to-stdout",
-            ]);
-            for (option, file) in
-                [("--config-cache", "cache"), ("--state-file", "state"), ("--neednet", "neednet")]
-            {
-                ignition.arg(option).arg(work.join(file));
-            }
-            let ran = Ran::of(&mut ignition);
-            // Debian's build ends with labels of SELinux, which need a policy: all else is done by then.
-            let labels = ran.out.contains("Ignition failed: failed to handle relabeling");
-            assert!(ran.code == 0 || labels, "{name}: {stage}\n{}{}", ran.out, ran.err);
-        }
-        let text = fs::read(folder.join("in.ign")).unwrap();
-        let decoded =
-            decode::user_data(Some(&text), None, &Variables::assumed(), &mut decode::document::no_fetch);
-        let instance = Instance { instance_id: "i-1".to_owned(), ..Instance::default() };
-        let root = Root::open(&ours.dir, false).unwrap();
-        apply::apply(&plan::node(&decoded.config, &instance), &root, |_| {}).unwrap();
+        run_ignition(&name, &config, &theirs);
+        apply_ours(&fs::read(folder.join("in.ign")).unwrap(), &ours);
         let difference = scratch::difference(&comparable(&theirs), &comparable(&ours));
         assert_eq!(difference, "", "{name}: Ignition's tree and ours");
     }
+}
+
+/// Accounts by their names: number where the config gives one, comment, home, shell, primary group, groups, hash, keys.
+fn accounts(root: &Scratch) -> String {
+    let table = |path: &str| -> Vec<Vec<String>> {
+        root.text(path).lines().map(|l| l.split(':').map(str::to_owned).collect()).collect()
+    };
+    let (groups, shadow) = (table("/etc/group"), table("/etc/shadow"));
+    let mut lines = Vec::new();
+    for user in table("/etc/passwd") {
+        let primary = groups.iter().find(|g| g[2] == user[3]).map_or("-", |g| g[0].as_str());
+        let in_them = groups.iter().filter(|g| g[3].split(',').any(|m| m == user[0]));
+        let mut in_them: Vec<&str> = in_them.map(|g| g[0].as_str()).collect();
+        in_them.sort_unstable();
+        let hash = shadow.iter().find(|s| s[0] == user[0]).map_or("-", |s| s[1].as_str());
+        let ran = Ran::of(
+            Command::new("find")
+                .arg(root.path(&format!("{}/.ssh", user[5])))
+                .args(["-type", "f", "-printf", "%m "])
+                .args(["-exec", "cat", "{}", "+"]),
+        );
+        let number = if user[0] == "anna" { user[2].as_str() } else { "-" };
+        // An account that no password opens is `*` to one and `!` to the other.
+        let hash = if hash.starts_with(['*', '!']) { "none" } else { hash };
+        lines.push(format!(
+            "{} {number} {:?} {} {} {primary} {in_them:?} {hash}\n{}",
+            user[0],
+            user[4],
+            user[5],
+            user[6],
+            ran.out.trim()
+        ));
+    }
+    let fixed = groups.iter().filter(|g| g[0] == "team").map(|g| format!("group {} {}", g[0], g[2]));
+    lines.extend(fixed);
+    lines.extend(groups.iter().map(|g| format!("group {}", g[0])));
+    lines.sort();
+    lines.join("\n")
+}
+
+/// Debian's shadow-utils make Ignition's accounts in a root of which nothing runs.
+#[test]
+fn ignition_makes_the_same_accounts() {
+    needs_root();
+    needs("ignition-validate", "ignition");
+    let config = r#"{"ignition": {"version": "3.3.0"}, "passwd": {
+        "groups": [{"name": "team", "gid": 2000}, {"name": "daemons", "system": true}, {"name": "old", "shouldExist": false}],
+        "users": [
+          {"name": "core", "groups": ["wheel"], "sshAuthorizedKeys": ["ssh-ed25519 AAAA one", "ssh-ed25519 AAAA two"]},
+          {"name": "anna", "uid": 1500, "gecos": "Anna", "groups": ["team", "wheel"], "shell": "/bin/sh",
+           "passwordHash": "$6$x$y", "homeDir": "/home/a", "sshAuthorizedKeys": ["ssh-ed25519 BBBB anna"]},
+          {"name": "svc", "system": true, "noCreateHome": true, "shell": "/sbin/nologin"},
+          {"name": "member", "primaryGroup": "team", "passwordHash": "$6$z"},
+          {"name": "shared", "noUserGroup": true},
+          {"name": "gone", "shouldExist": false}]}}"#;
+    let (theirs, ours) = (Scratch::new("accounts-ignition"), Scratch::new("accounts-ours"));
+    for root in [&theirs, &ours] {
+        root.put(
+            "/etc/passwd",
+            "root:x:0:0:root:/root:/bin/bash\ncore:x:500:500:Core:/home/core:/bin/bash\ngone:x:501:501::/home/gone:/bin/sh\n",
+        );
+        root.put(
+            "/etc/group",
+            "root:x:0:\nwheel:x:10:\nusers:x:100:\ncore:x:500:\ngone:x:501:\nold:x:502:\n",
+        );
+        root.put("/etc/shadow", "root:*:::::::\ncore:*:::::::\ngone:*:::::::\n");
+        root.put("/etc/login.defs", "USERGROUPS_ENAB yes\nUID_MIN 1000\nGID_MIN 1000\n");
+        fs::create_dir_all(root.path("/home/core")).unwrap();
+        std::os::unix::fs::chown(root.path("/home/core"), Some(500), Some(500)).unwrap();
+    }
+    theirs.put("/etc/selinux/config", "SELINUX=disabled\n");
+    run_ignition("accounts", config, &theirs);
+    apply_ours(config.as_bytes(), &ours);
+    let difference = scratch::difference(&accounts(&theirs), &accounts(&ours));
+    assert_eq!(difference, "", "Ignition's accounts and ours");
 }
