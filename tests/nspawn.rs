@@ -677,3 +677,82 @@ fn a_change_on_a_node_that_runs_touches_what_it_is_about() {
     assert!(third.contains("unmanaged"), "{links}");
     assert!(told.contains("nic1: ") && !told.contains("nic0: "), "{told}");
 }
+
+// Cluster API's Ignition data
+
+/// As the real one does, and what it was given: the machine's name, the node's, and the provider's.
+const IGNITION_KUBEADM: &str = r#"#!/bin/sh
+name=$(sed -n "s/^  name: '\{0,1\}\([^']*\).*/\1/p" /etc/kubeadm.yml)
+id=$(grep -A1 'name: provider-id' /etc/kubeadm.yml | sed -n "s/.*value: '\{0,1\}\([^']*\).*/\1/p")
+echo "$(hostname) $name $id ${PATH%%:*}" >> /var/lib/kubeadm-runs
+mkdir -p /etc/kubernetes && : > /etc/kubernetes/kubelet.conf
+"#;
+
+/// A node with one of Cluster API's configs among the golden folders as its data, and what an image of Flatcar's has that
+/// its workarounds ask: envsubst, VMware's tools, Afterburn and containerd.
+fn with_ignition_data(case: &str) -> Node {
+    let node = Node::new(case, JOIN, IGNITION_KUBEADM);
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ignition/golden");
+    let config = fs::read_to_string(golden.join(case).join("in.ign")).unwrap();
+    let meta = "instance-id: i-1\nlocal-hostname: node-1\nprovider-id: test://zone/i-1\n";
+    node.root.put("/seed/user-data", config).put("/seed/meta-data", meta);
+    needs("envsubst", "gettext-base");
+    Ran::of(Command::new("cp").arg("/usr/bin/envsubst").arg(node.root.path("/usr/bin/"))).ended(0, &[]);
+    node.program(
+        "/usr/share/oem/bin/vmtoolsd",
+        "#!/bin/sh\n[ \"$2\" = 'info-get guestinfo.metadata' ] && base64 < /seed/meta-data\n",
+    );
+    let oneshot = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c";
+    let afterburn = "'mkdir -p /run/metadata && echo COREOS_EC2_HOSTNAME=node-1 >> /run/metadata/flatcar'";
+    node.root
+        .put("/usr/lib/systemd/system/coreos-metadata.service", format!("{oneshot} {afterburn}\n"))
+        .put("/usr/lib/systemd/system/containerd.service", format!("{oneshot} 'echo containerd'\n"));
+    node
+}
+
+#[test]
+fn cluster_apis_ignition_data_runs_kubeadm_as_the_node_with_its_workarounds_and_without() {
+    for case in [
+        "capv-with-workarounds",
+        "capv-without-workarounds",
+        "capa-with-workarounds",
+        "capa-without-workarounds",
+    ] {
+        let node = with_ignition_data(case);
+        node.boot();
+        let status = node.stands(0, "done");
+        assert_eq!(status["kubeadm_exit_status"], 0, "{case}: {status:#}");
+        let ran = node.root.text("/var/lib/kubeadm-runs");
+        assert_eq!(ran, "node-1 node-1 test://zone/i-1 /opt/bin\n", "{case}: {}", node.out("journal"));
+        assert_eq!((node.out("failed").as_str(), node.out("hostname").as_str()), ("", "node-1\n"), "{case}");
+        assert!(node.has_sentinel(), "{case}");
+        assert!(!node.out("journal").contains("ordering cycle"), "{case}: {}", node.out("journal"));
+    }
+}
+
+/// Ignition made the node before it started: nothing of it is made again, and the rest is done.
+#[test]
+fn what_ignition_made_is_left_so_and_kubeadm_runs_as_the_node() {
+    let node = with_ignition_data("capv-without-workarounds");
+    let (seed, root) = (node.root.path("/seed"), node.root.arg());
+    let seed = seed.to_str().unwrap();
+    Ran::of(Command::new(FOOTPLATE).args(["provision", "--seed", seed, "--root", root])).ended(0, &[]);
+    for own in ["/etc/hostname", "/run/metadata", "/run/footplate"] {
+        Ran::of(Command::new("rm").arg("-rf").arg(node.root.path(own))).ended(0, &[]);
+    }
+    node.root.put("/etc/.ignition-result.json", "{\"userConfigProvided\": true}\n");
+    // Its owner has changed something since, and the placeholders are as they were sent.
+    let script = format!("# kept\n{}", node.root.text("/etc/kubeadm.sh"));
+    node.root.put("/etc/kubeadm.sh", &script);
+    node.boot();
+    node.stands(0, "done");
+    assert_eq!(node.root.text("/etc/kubeadm.sh"), script);
+    let ran = node.root.text("/var/lib/kubeadm-runs");
+    assert_eq!(ran, "node-1 node-1 test://zone/i-1 /opt/bin\n", "{}", node.out("journal"));
+    assert!(node.has_sentinel());
+
+    node.boot();
+    node.stands(0, "done");
+    assert_eq!(node.lines("/var/lib/kubeadm-runs"), 1, "once, however often it starts");
+    assert_eq!(node.out("failed"), "");
+}
