@@ -146,10 +146,32 @@ pub fn render(config: &NetworkConfig, nics: &[Nic]) -> Rendered {
         }
     }
     out.files.sort_by(|a, b| a.path.cmp(&b.path));
+    out.findings.extend(taken_twice(&out.matches));
     interfaces.retain(|i| !out.unusable[known..].contains(&i.id));
     out.usable = config.disabled || !interfaces.is_empty();
     out.interfaces = interfaces;
     out
+}
+
+/// NICs that several interfaces match: networkd configures each from the file that sorts first, and from that one alone.
+fn taken_twice(matches: &[Matched]) -> Vec<Finding> {
+    let mut sorted: Vec<&Matched> = matches.iter().collect();
+    sorted.sort_by_key(|m| format!("{}.network", escaped(&m.interface)));
+    let mut takers: HashMap<&str, &str> = HashMap::new();
+    let mut findings = Vec::new();
+    for matched in sorted {
+        for nic in &matched.nics {
+            let taker = *takers.entry(nic).or_insert(&matched.interface);
+            if taker != matched.interface {
+                let what = format!("{nic} is configured by {taker}, whose file sorts first");
+                let finding = Finding::warning(format!("network {}", matched.interface), what);
+                findings.push(
+                    finding.hint("match each NIC once: by its macaddress, or by a name that fits no other"),
+                );
+            }
+        }
+    }
+    findings
 }
 
 /// Whether the machine may be reached by this interface.
