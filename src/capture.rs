@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A machine's answers for replay and for support, with what is secret taken out.
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use crate::decode::{envelope, yaml};
-use crate::model::config::NodeConfig;
+use crate::model::config::{
+    DiskSpec, EtcHosts, FilesystemSpec, Layout, MountSpec, NodeConfig, Partition, PowerMode, TableKind,
+};
+use crate::model::secret::Secret;
 
 /// Parts of an answer's name that make it bootstrap data, in lower case and without `-`, `_` and `.`.
 const BOOTSTRAP: &[&str] = &["configdata", "customdata", "userdata", "vendordata"];
@@ -77,35 +80,134 @@ fn strip(json: &mut Json) {
     }
 }
 
-/// A cloud-config that makes the same plan, with nothing in it but names, paths and sizes.
+/// User-data that makes the same plan, with nothing in it but names, paths and sizes: a cloud-config, and in an archive
+/// with it the scripts, where there are any.
 fn picture(config: &NodeConfig) -> String {
-    let removed = |n: usize| format!("# {n} bytes removed\n");
-    let files: Vec<Json> = config
-        .files
-        .iter()
-        .map(|f| {
-            json!({
-                "path": f.path, "owner": f.owner.to_string(), "permissions": format!("{:04o}", f.mode),
-                "append": f.append, "content": removed(f.content.len()),
-            })
+    let document = format!("#cloud-config\n{:#}\n", cloud_config(config));
+    let mut parts = vec![json!({ "type": "text/cloud-config", "content": document })];
+    let kinds = [
+        ("text/cloud-boothook", &config.boothooks),
+        ("text/cloud-boothook", &config.included_hooks),
+        ("text/x-shellscript-per-boot", &config.boot_scripts),
+        ("text/x-shellscript", &config.scripts),
+    ];
+    for (kind, scripts) in kinds {
+        parts.extend(scripts.iter().map(|script| {
+            let content = format!("#!/bin/sh\n{}", removed(script.content.len()));
+            json!({ "type": kind, "filename": script.name, "content": content })
+        }));
+    }
+    if parts.len() == 1 { document } else { format!("#cloud-config-archive\n{:#}\n", Json::from(parts)) }
+}
+
+fn removed(bytes: usize) -> String {
+    format!("# {bytes} bytes removed\n")
+}
+
+fn cloud_config(config: &NodeConfig) -> Json {
+    let files = config.files.iter().map(|f| {
+        json!({
+            "path": f.path, "owner": f.owner.to_string(), "permissions": format!("{:04o}", f.mode),
+            "append": f.append, "content": removed(f.content.len()),
         })
-        .collect();
+    });
     let units = config.units.iter().flat_map(|u| {
         let dir = format!("/etc/systemd/system/{}", u.name);
         let main = u.contents.iter().map(|c| (dir.clone(), c.len())).collect::<Vec<_>>();
         main.into_iter().chain(u.dropins.iter().map(move |(name, c)| (format!("{dir}.d/{name}"), c.len())))
     });
     let units = units.map(|(path, len)| json!({ "path": path, "content": removed(len) }));
-    let files: Vec<Json> = files.into_iter().chain(units).collect();
-    let users: Vec<Json> =
-        config.users.iter().map(|u| json!({ "name": u.name, "groups": u.groups })).collect();
-    let lines = |lines: &[crate::model::secret::Secret]| -> Vec<String> {
+    // Keys and passwords for accounts that are there already are not told of.
+    let users = config.users.iter().filter(|u| !u.existing && !u.absent).map(|u| {
+        json!({
+            "name": u.name, "groups": u.groups, "primary_group": u.primary_group, "homedir": u.home, "shell": u.shell,
+            "uid": u.uid, "system": u.system, "no_create_home": !u.create_home, "sudo": u.sudo,
+        })
+    });
+    let lines = |lines: &[Secret]| -> Vec<String> {
         lines.iter().map(|l| format!("true {}", removed(l.len()).trim_end())).collect()
     };
-    let document = json!({
-        "write_files": files, "users": users, "bootcmd": lines(&config.bootcmd), "runcmd": lines(&config.runcmd),
+    let mut document = json!({
+        "write_files": files.chain(units).collect::<Vec<_>>(),
+        "users": users.collect::<Vec<_>>(),
+        "bootcmd": lines(&config.bootcmd),
+        "runcmd": lines(&config.runcmd),
+        "groups": config.groups.iter().map(|g| &g.name).collect::<Vec<_>>(),
+        "hostname": config.hostname,
+        "fs_setup": config.filesystems.iter().map(filesystem).collect::<Vec<_>>(),
+        "mounts": config.mounts.iter().map(mount).collect::<Vec<_>>(),
+        "disk_setup": config.disks.iter().map(disk).collect::<Map<_, _>>(),
     });
-    format!("#cloud-config\n{document:#}\n")
+    let system = system(config);
+    if let (Some(document), Json::Object(system)) = (document.as_object_mut(), system) {
+        document.extend(system);
+        // What the data does not say is not said here.
+        document.retain(|_, value| match value {
+            Json::Null => false,
+            Json::Array(items) => !items.is_empty(),
+            Json::Object(map) => !map.is_empty(),
+            _ => true,
+        });
+    }
+    document
+}
+
+fn disk(disk: &DiskSpec) -> (String, Json) {
+    let layout = match &disk.layout {
+        Layout::Remove => Json::from("remove"),
+        Layout::Partitions(parts) => parts.iter().map(|p| json!([p.percent, p.kind])).collect(),
+    };
+    let table = if disk.table == TableKind::Gpt { "gpt" } else { "mbr" };
+    (disk.device.clone(), json!({ "table_type": table, "layout": layout, "overwrite": disk.overwrite }))
+}
+
+fn filesystem(spec: &FilesystemSpec) -> Json {
+    let partition = match spec.partition {
+        Partition::None => Json::from("none"),
+        Partition::Number(number) => Json::from(number),
+        Partition::Auto => Json::from("auto"),
+        Partition::Any => Json::from("any"),
+    };
+    json!({
+        "device": spec.device, "filesystem": spec.kind, "label": spec.label, "partition": partition,
+        "overwrite": spec.overwrite, "replace_fs": spec.replace, "extra_opts": spec.options,
+    })
+}
+
+/// A mount; network filesystems take passwords as options.
+fn mount(mount: &MountSpec) -> Json {
+    let options: Vec<&str> = mount.options.split(',').filter(|o| !is_one_of(o, SECRETS)).collect();
+    let path = mount.path.as_deref().unwrap_or("none");
+    json!([mount.what, path, mount.kind, options.join(","), "0", if mount.fsck { "2" } else { "0" }])
+}
+
+fn system(config: &NodeConfig) -> Json {
+    let system = &config.system;
+    json!({
+        "fqdn": system.fqdn,
+        "preserve_hostname": system.keep_hostname.then_some(true),
+        "manage_etc_hosts": system.etc_hosts.map(|h| if h == EtcHosts::Whole { "true" } else { "localhost" }),
+        "timezone": system.timezone,
+        "locale": system.locale,
+        "ssh_pwauth": system.password_login,
+        "ntp": config.ntp.as_ref().map(|n| json!({ "servers": n.servers })),
+        "ca_certs": (!system.certificates.is_empty()).then(|| json!({ "trusted": system.certificates })),
+        "swap": system.swap.as_ref().map(|s| json!({ "filename": s.path, "size": s.bytes })),
+        "manage_resolv_conf": system.resolver.as_ref().map(|_| true),
+        "resolv_conf": system.resolver.as_ref().map(|r| json!({ "nameservers": r.servers, "searchdomains": r.domains })),
+        "phone_home": system.phone_home.as_ref().map(|p| {
+            json!({ "url": "https://removed.invalid/", "post": p.posts, "tries": p.tries })
+        }),
+        "power_state": system.power_state.as_ref().map(|p| {
+            let mode = match p.mode {
+                PowerMode::Reboot => "reboot",
+                PowerMode::PowerOff => "poweroff",
+                PowerMode::Halt => "halt",
+            };
+            json!({ "mode": mode, "delay": p.delay })
+        }),
+        "final_message": system.final_message.as_ref().map(|m| removed(m.len())),
+    })
 }
 
 #[cfg(test)]

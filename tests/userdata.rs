@@ -318,6 +318,39 @@ fn nothing_secret_of_a_url_is_shown() {
     assert!(said.contains("https://example.com/a") && !said.contains("s3cret"), "{said}");
 }
 
+/// What a capture keeps of bootstrap data makes the same plan, and holds nothing but names, paths and sizes.
+#[test]
+fn a_picture_has_the_same_outline() {
+    let data = br##"#cloud-config-archive
+- type: text/cloud-config
+  content: |
+    #cloud-config
+    {hostname: a, groups: [g], users: [{name: u, uid: 2000, groups: [g], sudo: ALL=(ALL) ALL}], timezone: Etc/UTC,
+     locale: C.UTF-8, ssh_pwauth: false, ntp: {servers: [t.example]}, swap: {size: 1M}, manage_etc_hosts: localhost,
+     manage_resolv_conf: true, resolv_conf: {nameservers: [192.0.2.1]}, phone_home: {url: 'https://canary@h/canary'},
+     power_state: {mode: reboot, message: canary}, final_message: canary, runcmd: [canary], bootcmd: [canary],
+     disk_setup: {sdb: {table_type: gpt, layout: [[40, 82], 60]}, sdc: {layout: remove, overwrite: true}},
+     fs_setup: [{device: sdb, partition: 2, filesystem: ext4, label: l}, {device: sdc, partition: none, filesystem: xfs}],
+     mounts: [[LABEL=l, /srv/a, ext4], ['h:/s', /srv/b, cifs, 'ro,password=canary'], [sdb1, none, swap]]}
+- {type: text/cloud-boothook, content: canary}
+- {type: text/x-shellscript-per-boot, content: "#!/bin/sh\n# canary\n", filename: each}
+- "#!/bin/sh\necho canary\n"
+"##;
+    let config = decode(data).config;
+    let kept = vec![("guestinfo/guestinfo.userdata".to_owned(), data.to_vec())];
+    let drawn = footplate::capture::redact(kept, &config).remove(0).1;
+    let text = String::from_utf8_lossy(&drawn).into_owned();
+    assert!(!text.contains("canary"), "{text}");
+    let again = decode(&drawn);
+    assert!(!again.failed(), "{}", findings(&again));
+    let outline = |config| -> Vec<String> {
+        apply::outline(&plan::node(config, &instance())).into_iter().map(|(what, _)| what).collect()
+    };
+    let (was, is) = (outline(&config), outline(&again.config));
+    assert!(was.len() > 40, "{was:?}");
+    assert_eq!(was, is, "{text}");
+}
+
 /// A directory on a filesystem of its own that is soon full.
 struct Small(PathBuf);
 

@@ -144,12 +144,14 @@ pub fn apply(plan: &Plan, root: &Root, mut seen: impl FnMut(&Outcome)) -> Result
     if root.live() && !restarts.is_empty() {
         let systemd = Systemd::connect()?;
         systemd.reload()?;
-        for unit in restarts {
-            let job = systemd.start("ReloadOrRestartUnit", unit)?;
-            let result = systemd.wait(job, RUN_LIMIT)?;
-            if result != "done" {
-                bail!("restarting {unit}: {result}");
-            }
+        let restart = |unit: &str| {
+            let result = systemd.wait(systemd.start("ReloadOrRestartUnit", unit)?, RUN_LIMIT)?;
+            if result == "done" { Ok(()) } else { Err(anyhow!("restarting {unit}: {result}")) }
+        };
+        let failed: Vec<String> =
+            restarts.into_iter().filter_map(|unit| restart(unit).err()).map(|e| format!("{e:#}")).collect();
+        if !failed.is_empty() {
+            bail!(failed.join("\n"));
         }
     }
     if root.live() && !changed.is_empty() {
