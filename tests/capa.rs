@@ -11,6 +11,8 @@ mod imds;
 mod moto;
 #[path = "common/sandbox.rs"]
 mod sandbox;
+#[path = "common/scratch.rs"]
+mod scratch;
 #[path = "common/server.rs"]
 mod server;
 
@@ -33,6 +35,7 @@ use moto::Moto;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sandbox::Sandbox;
+use scratch::Scratch;
 use serde_json::{Value, json};
 use server::{Reply, Seen, Server};
 
@@ -435,6 +438,44 @@ fn a_server_that_is_not_awss_gets_nothing_and_deletes_nothing() {
             assert_eq!(left(SecretsManager), if want.is_empty() { 0 } else { count }, "{want}");
             assert_eq!(server.seen().len(), if want.is_empty() { 2 * count } else { 0 }, "{want}");
         }
+    });
+}
+
+/// The machine of the boot of that name, as a root's whole tree. `UPDATE_GOLDEN=1 cargo test --test capa tree` writes it anew.
+#[test]
+fn a_control_plane_in_three_chunks_becomes_its_tree() {
+    sandboxed("capa-control-plane", |sandbox| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("qemu-tests/scenarios/ec2-control-plane/ec2");
+        let input = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+        let _moto = Moto::start(&[]);
+        let packed = gzip(input("bootstrap").as_bytes());
+        for (n, chunk) in packed.chunks(packed.len().div_ceil(3)).enumerate() {
+            let name = format!("aws.cluster.x-k8s.io/3f1c9a52-5a0e-4a1f-9a53-2d1f5d1b8c77-{n}");
+            let body = json!({ "Name": name, "SecretBinary": STANDARD.encode(chunk) });
+            assert_eq!(call("secretsmanager.CreateSecret", &body).status, 200);
+        }
+        let metadata: Value = serde_json::from_str(&input("metadata.json")).unwrap();
+        let tree =
+            imds::Tree::default().with("user-data", &input("user-data")).with_json("meta-data", &metadata);
+        let _imds = Server::start(V4, move |s| session(s, &tree));
+        let aws = Server::start("169.254.169.254:5000", moto::pass);
+        let root = Scratch { dir: sandbox.dir().join("root") };
+        fs::create_dir(&root.dir).unwrap();
+        root.put("/etc/passwd", "core:x:500:500::/home/core:/bin/bash\n");
+        let arguments = ["provision", "--platform", "aws", "--root", root.arg()];
+        scratch::footplate(&arguments).ended(0, &["chunks=3"]);
+        assert_eq!(aws.seen().len(), 6);
+        let (golden, tree) = ("tests/cases/capa-control-plane-init/tree", root.tree());
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::create_dir_all("tests/cases/capa-control-plane-init").unwrap();
+            fs::write(golden, &tree).unwrap();
+        }
+        let was = fs::read_to_string(golden).unwrap_or_default();
+        assert!(tree == was, "{golden}\n{}", scratch::difference(&was, &tree));
+        // Again, from what is kept: not a file is touched.
+        let before = root.identities();
+        scratch::footplate(&arguments).ended(0, &["apply: nothing changed, all was as it shall be\n"]);
+        assert_eq!(root.identities(), before);
     });
 }
 

@@ -23,6 +23,16 @@ impl Tree {
         self
     }
 
+    /// A tree in which what has more below it is an object.
+    pub fn with_json(self, path: &str, json: &serde_json::Value) -> Self {
+        match json {
+            serde_json::Value::Object(map) => {
+                map.iter().fold(self, |tree, (name, below)| tree.with_json(&format!("{path}/{name}"), below))
+            }
+            json => self.with(path, json.as_str().unwrap()),
+        }
+    }
+
     pub fn with_card(self, mac: &str, device: &str, ipv4: &[&str], ipv6: &[&str]) -> Self {
         let mut tree = self.with_key(mac, "device-number", device);
         for (key, addresses) in [("local-ipv4s", ipv4), ("ipv6s", ipv6)] {

@@ -47,7 +47,8 @@ pub(crate) fn fetch(world: &dyn World, request: &Request, on_ec2: bool, deadline
     }
     let mut moved = false;
     loop {
-        let mut sent = Request { url: object.url(&place)?, ..request.clone() };
+        // Where S3 redirects to is told in another way, and a signature holds for one host.
+        let mut sent = Request { url: object.url(&place)?, redirects: 0, ..request.clone() };
         if let Some(credentials) = &credentials {
             sent = sigv4::sign(
                 sent,
@@ -100,7 +101,7 @@ struct Object {
 
 impl Object {
     fn parse(url: &str) -> Result<Self, &'static str> {
-        let rest = url.strip_prefix("s3://").ok_or("is no s3: URL")?;
+        let (_, rest) = url.split_once("://").ok_or("is no s3: URL")?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         let is_bucket = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
