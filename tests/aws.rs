@@ -143,6 +143,30 @@ fn only_ipv6_is_enough() {
     });
 }
 
+/// systemd-imdsd's lock: a `prohibit` route for everybody but sockets with its mark. The address is this machine's own
+/// here, so the rule that finds those comes behind it, and the marked come from another one: answers are not marked.
+#[test]
+fn a_locked_address_is_reached_by_the_mark() {
+    sandboxed("locked", |_| {
+        let tree = machine();
+        let service = Server::start(V4, move |s| session(s, &tree));
+        for command in [
+            "ip address add 10.0.0.5/32 dev lo",
+            "ip route add local 169.254.169.254 dev lo src 10.0.0.5 table 100",
+            "ip rule add pref 10 fwmark 0x7fff0815 lookup 100",
+            "ip rule add pref 20 to 169.254.169.254 prohibit",
+            "ip rule add pref 30 lookup local",
+            "ip rule del pref 0",
+        ] {
+            sandbox::run(command);
+        }
+        let direct = std::net::TcpStream::connect_timeout(&V4.parse().unwrap(), PATIENCE);
+        assert_eq!(direct.unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
+        assert_eq!(fetch().unwrap().instance_id, "i-0123456789abcdef0");
+        assert_eq!(service.seen().iter().filter(|s| s.method == "PUT").count(), 1);
+    });
+}
+
 /// A fault, the service that has it, and a text of the error.
 type Fault = (&'static str, fn(&Seen, &Tree) -> Reply, &'static str);
 

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::iter::successors;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Method, Proxy, Response, Url};
 use rustls::{CertificateError, RootCertStore};
 
-use super::{Trouble, USER_AGENT};
+use super::{Trouble, USER_AGENT, marked};
 use crate::io::{dns, tls};
 use crate::model::fetch::FetchOptions;
 use crate::model::secret::Secret;
@@ -44,6 +46,9 @@ pub(super) struct Pool {
     hosts: Hosts,
     plain: reqwest::Client,
     tls: OnceLock<Result<reqwest::Client, String>>,
+    /// The one that goes past a lock of the platform's metadata service, and whether there is that lock.
+    marked: OnceLock<Option<reqwest::Client>>,
+    locked: AtomicBool,
     /// Those that trust somebody else too, or go through a proxy.
     others: Mutex<HashMap<Other, reqwest::Client>>,
 }
@@ -55,8 +60,15 @@ impl Pool {
     pub(super) fn new() -> Result<Self, String> {
         let hosts = Hosts::default();
         // It is never asked for `https`, and so trusts nobody: the authorities are read once they are needed.
-        let plain = client(&hosts, RootCertStore::empty(), None)?;
-        Ok(Self { hosts, plain, tls: OnceLock::new(), others: Mutex::default() })
+        let plain = client(&hosts, RootCertStore::empty(), None, None)?;
+        Ok(Self {
+            hosts,
+            plain,
+            tls: OnceLock::new(),
+            marked: OnceLock::new(),
+            locked: AtomicBool::new(false),
+            others: Mutex::default(),
+        })
     }
 
     /// Sends one request on a kept or a new connection and gives the head of its answer. `known` are the host's
@@ -88,18 +100,36 @@ impl Pool {
                 Ok(self.other(&options.authorities, proxy).map_err(Trouble::never)?)
             }
             true => {
-                let trusting = || client(&self.hosts, tls::roots().map_err(|e| format!("{e:#}"))?, None);
+                let trusting =
+                    || client(&self.hosts, tls::roots().map_err(|e| format!("{e:#}"))?, None, None);
                 self.tls.get_or_init(trusting).clone()
             }
             false => Ok(self.plain.clone()),
         };
         let client = client.map_err(Trouble::never)?;
         let host = if proxy.is_some() { "the proxy" } else { host };
-        let mut message = client.request(method.clone(), target).headers(headers);
-        if !body.is_empty() {
-            message = message.body(body.to_vec());
-        }
-        message.send().await.map_err(|e| trouble(&e, host))
+        let may_be_locked = !known.is_empty() && !https && proxy.is_none();
+        let marked = || self.marked.get_or_init(|| self.marked(known, url)).as_ref();
+        let way = if may_be_locked && self.locked.load(Ordering::Relaxed) { marked() } else { None };
+        let message = |client: &reqwest::Client| {
+            let message = client.request(method.clone(), target.clone()).headers(headers.clone());
+            if body.is_empty() { message } else { message.body(body.to_vec()) }
+        };
+        let error = match message(way.unwrap_or(&client)).send().await {
+            Err(error) if may_be_locked && way.is_none() && error.is_connect() => error,
+            sent => return sent.map_err(|e| trouble(&e, host)),
+        };
+        // Nobody is there, or nobody may go there without a mark. What counts is which of both works.
+        let Some(marked) = marked() else { return Err(trouble(&error, host)) };
+        let response = message(marked).send().await.map_err(|_| trouble(&error, host))?;
+        self.locked.store(true, Ordering::Relaxed);
+        Ok(response)
+    }
+
+    /// The client whose connections are marked.
+    fn marked(&self, known: &'static [IpAddr], url: &Url) -> Option<reqwest::Client> {
+        let path = marked::listen(known, url.port_or_known_default()?).ok()?;
+        client(&self.hosts, RootCertStore::empty(), None, Some(path)).ok()
     }
 
     /// The client for those authorities and that proxy.
@@ -110,7 +140,7 @@ impl Pool {
             return Ok(client.clone());
         }
         let roots = tls::roots_and(authorities).map_err(|e| format!("{e:#}"))?;
-        let client = client(&self.hosts, roots, proxy)?;
+        let client = client(&self.hosts, roots, proxy, None)?;
         others.insert(key, client.clone());
         Ok(client)
     }
@@ -192,7 +222,12 @@ impl Resolve for Hosts {
     }
 }
 
-fn client(hosts: &Hosts, roots: RootCertStore, proxy: Option<&Secret>) -> Result<reqwest::Client, String> {
+fn client(
+    hosts: &Hosts,
+    roots: RootCertStore,
+    proxy: Option<&Secret>,
+    socket: Option<PathBuf>,
+) -> Result<reqwest::Client, String> {
     let config = tls::config(roots).map_err(|e| format!("{e:#}"))?;
     let builder = reqwest::Client::builder()
         .tls_backend_preconfigured(config)
@@ -208,9 +243,10 @@ fn client(hosts: &Hosts, roots: RootCertStore, proxy: Option<&Secret>) -> Result
         .connect_timeout(CONNECT_TIMEOUT);
     let proxy = proxy.map(|url| Proxy::all(String::from_utf8_lossy(url.expose()).as_ref())).transpose();
     let proxy = proxy.map_err(|_| "the proxy's URL is none".to_owned())?;
-    proxy
+    let builder = proxy.into_iter().fold(builder, reqwest::ClientBuilder::proxy);
+    socket
         .into_iter()
-        .fold(builder, reqwest::ClientBuilder::proxy)
+        .fold(builder, reqwest::ClientBuilder::unix_socket)
         .build()
         .map_err(|e| format!("HTTP can't be set up: {}", chain(&e)))
 }

@@ -5,12 +5,9 @@
 //!
 //! The library is reqwest, with all that it would do by itself turned off. An answer's head is bounded by hyper below it:
 //! 100 headers, 400 KiB; bodies are read by chunks and bounded here.
-//!
-//! A known limit: systemd-imdsd can lock the metadata address to sockets with a mark
-//! ([systemd-imdsd](https://www.freedesktop.org/software/systemd/man/latest/systemd-imdsd@.service.html)), and reqwest
-//! can't mark a socket before it connects. An image with that lock has to let footplate's sockets through.
 
 mod connect;
+mod marked;
 
 use std::fmt;
 use std::fs::File;
