@@ -9,7 +9,8 @@
 //! ```
 //!
 //! `sha512` may stand beside `sha256` or in its place. `from` is a path inside a `.tar.gz` or `.tgz`, and empty for a plain
-//! file; a `to` that ends in `/` takes all below `from`. Keys that are not known here are left alone.
+//! file; a `to` that ends in `/` takes all below `from`, or the one file that `from` names. Keys that are not known
+//! here are left alone.
 
 use serde::{Deserialize, Serialize};
 
@@ -102,7 +103,12 @@ impl Install {
         if !self.to.ends_with('/') {
             return (member == from).then(|| self.to.clone());
         }
-        let below = if from.is_empty() { member } else { member.strip_prefix(from)?.strip_prefix('/')? };
+        // One file that is named goes into the directory by its own name.
+        let below = match member == from {
+            true => from.rsplit('/').next()?,
+            false if from.is_empty() => member,
+            false => member.strip_prefix(from)?.strip_prefix('/')?,
+        };
         (!below.is_empty()).then(|| format!("{}{below}", self.to))
     }
 }

@@ -266,11 +266,14 @@ fn parts_of_an_archive_go_where_the_lock_says() {
         {"from": "./LICENSE", "to": "/opt/share/tool-license", "mode": "0644"},
     ]);
     let artifact = image.publish("tool", "1", "tool.tgz", &gzip(&tar), install);
-    image.write_lock(vec![artifact]);
+    let install = json!([{"from": "bin/one", "to": "/opt/named/", "mode": "0755"}]);
+    let named = image.publish("named", "1", "tool.tgz", &gzip(&tar), install);
+    image.write_lock(vec![artifact, named]);
     image.bake(&[]).ended(0, &[]);
     for (path, content) in [
         ("/opt/bin/one", "1"),
         ("/opt/bin/sub/two", "2"),
+        ("/opt/named/one", "1"),
         ("/opt/share/tool-license", "text"),
         (&format!("/opt/{long}"), "long"),
     ] {
