@@ -116,6 +116,21 @@ fn guestinfo_goes_before_the_properties_of_an_appliance() {
     assert_eq!(machine.1.text("/etc/hostname"), "from-guestinfo\n");
 }
 
+/// Kernel arguments by way of guestinfo, as Afterburn reads them in the initramfs; metadata with a network goes before them.
+#[test]
+fn afterburns_arguments_are_an_input() {
+    let arguments = "ip=192.0.2.9::192.0.2.1:24:node:ens224:none:192.0.2.53 vlan=ens224.7:ens224";
+    let key = "guestinfo/guestinfo.afterburn.initrd.network-kargs";
+    let machine = machine("afterburn", &[(key, arguments)]);
+    run(&machine, "network").ended(0, &["ens224: ens224: matched by the name ens224"]);
+    assert_eq!(files(&machine.1), ["ens224.7.netdev", "ens224.7.network", "ens224.network"]);
+    let file = machine.1.text(&format!("{NETWORK}ens224.network"));
+    assert!(file.contains("Address=192.0.2.9/24\n") && file.contains("VLAN=ens224.7\n"), "{file}");
+    machine.0.put("/guestinfo/guestinfo.metadata", TWO);
+    run(&machine, "network").ended(0, &[]);
+    assert_eq!(files(&machine.1), ["a.5.netdev", "a.5.network", "a.network", "b.network"]);
+}
+
 const TWO: &str = "instance-id: two\nnetwork:\n  version: 2\n  ethernets:\n    \
     a: {match: {macaddress: \"00:50:56:aa:bb:70\"}, addresses: [192.0.2.7/24]}\n    \
     b: {match: {macaddress: \"00:50:56:aa:bb:08\"}, dhcp4: true}\n  \
