@@ -136,7 +136,7 @@ fn cloud_config(config: &NodeConfig) -> Json {
         "hostname": config.hostname,
         "fs_setup": config.filesystems.iter().map(filesystem).collect::<Vec<_>>(),
         "mounts": config.mounts.iter().map(mount).collect::<Vec<_>>(),
-        "disk_setup": config.disks.iter().map(disk).collect::<Map<_, _>>(),
+        "disk_setup": config.disks.iter().filter_map(disk).collect::<Map<_, _>>(),
     });
     let system = system(config);
     if let (Some(document), Json::Object(system)) = (document.as_object_mut(), system) {
@@ -152,13 +152,16 @@ fn cloud_config(config: &NodeConfig) -> Json {
     document
 }
 
-fn disk(disk: &DiskSpec) -> (String, Json) {
+/// A disk, where cloud-config has words for it.
+fn disk(disk: &DiskSpec) -> Option<(String, Json)> {
     let layout = match &disk.layout {
         Layout::Remove => Json::from("remove"),
         Layout::Partitions(parts) => parts.iter().map(|p| json!([p.percent, p.kind])).collect(),
+        // Ignition's, by their numbers.
+        Layout::Entries(_) => return None,
     };
     let table = if disk.table == TableKind::Gpt { "gpt" } else { "mbr" };
-    (disk.device.clone(), json!({ "table_type": table, "layout": layout, "overwrite": disk.overwrite }))
+    Some((disk.device.clone(), json!({ "table_type": table, "layout": layout, "overwrite": disk.overwrite })))
 }
 
 fn filesystem(spec: &FilesystemSpec) -> Json {
