@@ -706,7 +706,7 @@ fn with_ignition_data(case: &str) -> Node {
     let afterburn = "'mkdir -p /run/metadata && echo COREOS_EC2_HOSTNAME=node-1 >> /run/metadata/flatcar'";
     node.root
         .put("/usr/lib/systemd/system/coreos-metadata.service", format!("{oneshot} {afterburn}\n"))
-        .put("/usr/lib/systemd/system/containerd.service", format!("{oneshot} 'echo containerd'\n"));
+        .put("/etc/systemd/system/containerd.service", format!("{oneshot} 'echo containerd'\n"));
     node
 }
 
@@ -720,8 +720,7 @@ fn cluster_apis_ignition_data_runs_kubeadm_as_the_node_with_its_workarounds_and_
     ] {
         let node = with_ignition_data(case);
         node.boot();
-        let status = node.stands(0, "done");
-        assert_eq!(status["kubeadm_exit_status"], 0, "{case}: {status:#}");
+        node.stands(0, "done");
         let ran = node.root.text("/var/lib/kubeadm-runs");
         assert_eq!(ran, "node-1 node-1 test://zone/i-1 /opt/bin\n", "{case}: {}", node.out("journal"));
         assert_eq!((node.out("failed").as_str(), node.out("hostname").as_str()), ("", "node-1\n"), "{case}");

@@ -3,6 +3,7 @@
 //! ([org.freedesktop.systemd1](https://www.freedesktop.org/software/systemd/man/latest/org.freedesktop.systemd1.html)),
 //! and the readiness message of [sd_notify](https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html).
 
+use std::cell::Cell;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
@@ -33,6 +34,8 @@ const NETWORK_MANAGER: &str = "org.freedesktop.network1.Manager";
 pub struct Systemd {
     runtime: tokio::runtime::Runtime,
     connection: Connection,
+    /// Whether it tells of jobs: it refuses to be asked for that twice.
+    subscribed: Cell<bool>,
 }
 
 /// A job that systemd was asked for, not yet known to have ended.
@@ -63,7 +66,7 @@ impl Systemd {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let connect = async { connection::Builder::address(BUS).method_timeout(CALL_TIMEOUT).build().await };
         let connection = runtime.block_on(connect).context("the system's D-Bus")?;
-        Ok(Self { runtime, connection })
+        Ok(Self { runtime, connection, subscribed: Cell::new(false) })
     }
 
     /// Makes systemd read its unit files again.
@@ -92,7 +95,10 @@ impl Systemd {
                 .build()?;
             let ended = MessageStream::for_match_rule(rule, &self.connection, None).await?;
             let manager = Proxy::new(&self.connection, DESTINATION, MANAGER_PATH, MANAGER).await?;
-            manager.call::<_, _, ()>("Subscribe", &()).await?;
+            if !self.subscribed.get() {
+                manager.call::<_, _, ()>("Subscribe", &()).await?;
+                self.subscribed.set(true);
+            }
             let path =
                 manager.call(verb, &(unit, "replace")).await.with_context(|| format!("starting {unit}"))?;
             Ok(Job { path, ended })
