@@ -2,10 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What must be red is red. Runs in no time: python3 qemu-tests/test_judge.py"""
 
+import importlib.machinery
+import importlib.util
 import json
+import tempfile
 import unittest
+from pathlib import Path
 
 from judge import judge, judge_death
+
+# A program without the ending that an import looks for.
+LOADER = importlib.machinery.SourceFileLoader("run", str(Path(__file__).parent / "run"))
+RUN = importlib.util.module_from_spec(importlib.util.spec_from_loader("run", LOADER))
+LOADER.exec_module(RUN)
 
 JOURNAL = "[    1.000000] localhost systemd[1]: Reached target basic.target - Basic System.\n"
 SUMMARY = {"event": "summary", "boot_seconds": 21.5, "footplate_ms": 300, "failed_units": []}
@@ -134,6 +143,70 @@ class JudgeDeath(unittest.TestCase):
     def test_an_ordering_cycle(self):
         cycle = "[    0.9] systemd[1]: a.service: Found ordering cycle on b.service/start"
         self.assertEqual(self.problems(console=DEAD + cycle), [cycle])
+
+
+class Machine(unittest.TestCase):
+    """How a machine ended, told by a program that is none."""
+
+    def run_machine(self, command, timeout=30, until=lambda: False):
+        with tempfile.TemporaryDirectory() as logs:
+            RUN.OUT = Path(logs)
+            return RUN.run_machine(command, Path(logs), timeout, until)
+
+    def test_it_ends(self):
+        self.assertEqual(self.run_machine(["true"]), 0)
+        self.assertEqual(self.run_machine(["false"]), 1)
+
+    def test_it_does_not_end_in_time(self):
+        self.assertIsNone(self.run_machine(["sleep", "600"], timeout=0.1))
+
+    def test_its_power_is_cut(self):
+        self.assertIsNone(self.run_machine(["sleep", "600"], until=lambda: True))
+
+    def test_the_line_for_the_cut_never_comes(self):
+        scenario = type("Scenario", (), {"name": "probe", "container": False, "cut": "never said"})
+        RUN.power_on = lambda *_: None
+        with tempfile.TemporaryDirectory() as out:
+            RUN.OUT = Path(out)
+            logs = RUN.logs_of("probe", 1)
+            logs.mkdir()
+            (logs / "console.log").write_text("something else\n")
+            self.assertFalse(RUN.cut_boot(scenario, None, None, None).green)
+            (logs / "console.log").write_text("it was never said\n")
+            self.assertTrue(RUN.cut_boot(scenario, None, None, None).green)
+
+
+class Folder(unittest.TestCase):
+    """A scenario that says what can't be is refused, and not run as something else."""
+
+    def scenario(self, text, *asserts):
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "scenario").write_text(text)
+            for name in asserts:
+                (Path(folder) / name).write_text("")
+                (Path(folder) / name).chmod(0o755)
+            return RUN.Scenario(Path(folder))
+
+    def test_good_ones(self):
+        self.assertEqual(list(self.scenario("tier=fast\nmachine=nspawn\n", "assert", "assert.2").asserts), [1, 2])
+        self.assertEqual(list(self.scenario("cut=a\ncut=b\n", "assert.2").asserts), [2])
+
+    def test_bad_ones(self):
+        for text, asserts in (
+            ("teir=fast\n", ["assert"]),
+            ("tier=quick\n", ["assert"]),
+            ("timeout=30\n", ["assert"]),
+            ("machine=lxc\n", ["assert"]),
+            ("machine=nspawn\nsmbios=type=1\n", ["assert"]),
+            ("machine=nspawn\ncut=a\n", ["assert"]),
+            ("footplate=maybe\n", ["assert"]),
+            ("nic=user\n", ["assert"]),
+            ("cut=a\n", []),
+            ("", []),
+            ("", ["assert", "assert.3"]),
+        ):
+            with self.subTest(text=text), self.assertRaises(RUN.Trouble):
+                self.scenario(text, *asserts)
 
 
 if __name__ == "__main__":
