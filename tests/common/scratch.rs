@@ -232,10 +232,10 @@ impl Ran {
     }
 }
 
-/// The program, to be run for a minute at most.
+/// The program, to be run for five minutes at most: on a loaded machine the compression of an image takes one of them.
 pub fn command<S: AsRef<OsStr>>(arguments: &[S]) -> Command {
     let mut command = Command::new("timeout");
-    command.args(["--signal=KILL", "60", FOOTPLATE]).args(arguments);
+    command.args(["--signal=KILL", "300", FOOTPLATE]).args(arguments);
     command
 }
 
