@@ -66,7 +66,7 @@ def called(*command, **options):
 
 def make(disk, root, slots):
     """Writes a disk. root is the tree of ROOT; what is in its boot/ goes to the EFI system partition and what is in its oem/
-    to OEM, and both are left empty. slots: what stands in USR-A and USR-B, files or nothing; the first is the one to boot."""
+    to OEM, and both are left empty. slots: the file for USR-A, which is the one to boot, and for USR-B, which nobody has tried."""
     last = PARTITIONS["ROOT"]
     with open(disk, "wb") as new:
         # A MiB more for the second copy of the table.
@@ -76,11 +76,9 @@ def make(disk, root, slots):
         for p in PARTITIONS.values()
     )
     called("sfdisk", "--quiet", "--no-tell-kernel", disk, stdin=None, input=table)
-    first = next(label for label, image in slots.items() if image)
     for label, image in slots.items():
-        if image:
-            write(disk, PARTITIONS[label], image)
-            set_attributes(disk, PARTITIONS[label], 1 if label == first else 0, 0, True)
+        write(disk, PARTITIONS[label], image)
+    set_attributes(disk, PARTITIONS["USR-A"], 1, 0, True)
 
     esp = PARTITIONS["EFI-SYSTEM"]
     # By the label Flatcar's units find it. One sector a cluster: FAT32 is told by the number of them.
