@@ -260,11 +260,13 @@ struct Tries {
     deadline: Instant,
     pause: Duration,
     count: u32,
+    /// What the try before met.
+    met: Option<Trouble>,
 }
 
 impl Tries {
     fn until(deadline: Instant) -> Self {
-        Self { deadline, pause: FIRST_PAUSE, count: 0 }
+        Self { deadline, pause: FIRST_PAUSE, count: 0, met: None }
     }
 
     fn left(&self) -> Duration {
@@ -283,6 +285,7 @@ impl Tries {
         log::debug!("{}: {}, next try in {} ms", request.place(), trouble.what, pause.as_millis());
         sleep(pause).await;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.met = Some(trouble);
         Ok(())
     }
 
@@ -293,7 +296,12 @@ impl Tries {
         attempt: impl Future<Output = Result<T, Trouble>>,
     ) -> Result<T, Trouble> {
         self.count += 1;
-        within(bound.min(self.left()), attempt).await
+        let tried = within(bound.min(self.left()), attempt).await;
+        match (tried, self.met.take()) {
+            // That the deadline came in the middle of a try tells less than what the one before it met.
+            (Err(_), Some(met)) if self.left().is_zero() => Err(met),
+            (tried, _) => tried,
+        }
     }
 }
 
