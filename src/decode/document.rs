@@ -216,7 +216,8 @@ pub struct Documents {
 /// Takes data apart. What can't be opened is a finding, and the rest is opened all the same.
 pub fn read(source: Source, data: &[u8], variables: &Variables, fetch: &mut Fetch<'_>) -> Documents {
     let label = if source == Source::Vendor { "vendor-data" } else { "" };
-    let mut reader = Reader { variables, fetch, documents: Documents::default(), includes: 0, bytes: 0 };
+    let mut reader =
+        Reader { variables, fetch, documents: Documents::default(), parts: 0, includes: 0, bytes: 0 };
     let place = Place { label: label.to_owned(), ..Place::default() };
     if let Err(finding) = reader.bytes(data, &place) {
         reader.documents.findings.push(*finding);
@@ -284,6 +285,8 @@ struct Reader<'a, 'f> {
     variables: &'a Variables,
     fetch: &'a mut Fetch<'f>,
     documents: Documents,
+    /// Parts so far, those included that no document came of: a part without a name is named by its number.
+    parts: usize,
     includes: usize,
     bytes: usize,
 }
@@ -336,8 +339,12 @@ impl Reader<'_, '_> {
             Some(Kind::Archive) => self.archive(&text, &place),
             Some(Kind::Refused(what, instead)) => Err(place.stop(Finding::error("", what).hint(instead))),
             Some(kind) if by_type.is_some() || vague => self.document(kind, text, place),
-            _ if text.trim().is_empty() => Ok(()),
+            _ if text.trim().is_empty() => {
+                self.parts += 1;
+                Ok(())
+            }
             _ if !vague => {
+                self.parts += 1;
                 let what = "a part of this media type has no meaning here and no effect";
                 self.documents.findings.push(place.finding(Finding::warning("", what)));
                 Ok(())
@@ -351,11 +358,11 @@ impl Reader<'_, '_> {
     }
 
     fn document(&mut self, kind: Kind, text: String, place: Place) -> Result<(), Stop> {
-        let number = self.documents.list.len() + 1;
-        if number > MAX_DOCUMENTS {
+        self.parts += 1;
+        if self.documents.list.len() >= MAX_DOCUMENTS {
             return Err(place.stop(Finding::error("", format!("more than {MAX_DOCUMENTS} documents"))));
         }
-        let name = place.name.unwrap_or_else(|| format!("part-{number:03}"));
+        let name = place.name.unwrap_or_else(|| format!("part-{:03}", self.parts));
         let Place { label, origin, merge_type, included, .. } = place;
         self.documents.list.push(Document { kind, text, label, name, merge_type, included, origin });
         Ok(())
@@ -527,11 +534,10 @@ fn step_to_scalar(text: &str, scalar: &Node) -> Step {
     if same { Step::Block { lines, columns } } else { Step::At(pos) }
 }
 
-/// A file name as cloud-init cleans it: no directories, plain characters.
+/// A file name as cloud-init cleans it: its order among the others' is that of the programs.
 fn file_name(name: &str) -> Option<String> {
-    let last = name.rsplit('/').next().unwrap_or_default();
-    let clean: String =
-        last.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).take(100).collect();
+    let plain = |c: &char| c.is_ascii_alphanumeric() || "-_.()".contains(*c);
+    let clean: String = name.replace('/', "_").chars().filter(plain).take(100).collect();
     (!clean.trim_matches('.').is_empty()).then_some(clean)
 }
 

@@ -182,6 +182,7 @@ pub struct Rendered {
 /// # Errors
 /// A syntax error or a name without a value, with the line and the column in `text`, the name and the cure.
 pub fn render(text: &str, variables: &Variables) -> Result<Rendered, Finding> {
+    let text = &raw_as_written(text);
     let template = body(text).1;
     let (mut variables, mut findings) = (variables.clone(), Vec::new());
     loop {
@@ -191,7 +192,11 @@ pub fn render(text: &str, variables: &Variables) -> Result<Rendered, Finding> {
             .and_then(|t| t.render_captured_to(Serde(&variables.values), &mut out).map(drop));
         let Err(error) = result else {
             // Literal text and values are both UTF-8; only whole strings are written.
-            let text = String::from_utf8_lossy(&out.0).into_owned();
+            let mut text = String::from_utf8_lossy(&out.0).into_owned();
+            // The last line end is the document's: also where a block stands before it, which takes line ends away.
+            if template.ends_with('\n') {
+                text.push('\n');
+            }
             let template = template.to_owned();
             return Ok(Rendered { text, findings, template, variables, spans: OnceCell::new() });
         };
@@ -208,6 +213,34 @@ pub fn render(text: &str, variables: &Variables) -> Result<Rendered, Finding> {
     }
 }
 
+/// The text with a `+` in each `{% raw %}` at a line's end: Jinja2 keeps the line end behind that tag, and minijinja
+/// without the sign does not. A file's content would begin in another column than its author gave it.
+fn raw_as_written(text: &str) -> String {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some(start) = rest.find("{%") {
+        let (before, tag) = rest.split_at(start + 2);
+        out.push_str(before);
+        rest = tag;
+        let name = tag.strip_prefix(['-', '+']).unwrap_or(tag).trim_start();
+        let Some(end) = name.strip_prefix("raw").map(str::trim_start).filter(|e| e.starts_with("%}")) else {
+            continue;
+        };
+        out.push_str(&tag[..tag.len() - end.len()]);
+        if end[2..].starts_with(['\r', '\n']) {
+            out.push('+');
+        }
+        // What stands in the block is text.
+        let close = end.match_indices("{%").find(|(at, _)| {
+            let tag = end[at + 2..].trim_start_matches(['-', '+']).trim_start();
+            tag.strip_prefix("endraw").is_some_and(|e| e.trim_start().starts_with(['-', '+', '%']))
+        });
+        let (block, behind) = end.split_at(close.map_or(end.len(), |(at, _)| at + 2));
+        out.push_str(block);
+        rest = behind;
+    }
+    out + rest
+}
+
 /// The header with its line end, and what follows it.
 fn body(text: &str) -> (&str, &str) {
     let start = text.len() - text.trim_start().len();
@@ -217,14 +250,15 @@ fn body(text: &str) -> (&str, &str) {
 
 fn environment() -> Environment<'static> {
     let mut env = Environment::new();
-    env.set_undefined_behavior(UndefinedBehavior::Strict);
+    // `{% if ds.meta_data.zone %}` asks whether there is one; all else that needs a value stops without.
+    env.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     env.set_fuel(Some(FUEL));
     env.set_recursion_limit(MAX_RECURSION);
     env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     env.set_debug(true);
     // As cloud-init sets Jinja2.
-    if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).keep_trailing_newline(true).build() {
+    if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).build() {
         env.set_syntax(syntax);
     }
     env
@@ -392,7 +426,9 @@ mod tests {
             ("{{ nope | default('x') }}", "x"),
             ("{% if nope is defined %}a{% else %}b{% endif %}", "b"),
             ("{{ local_hostname.split('-')[1] }}{{ 'a'.upper() }}", "1A"),
-            ("a\n{% raw %}\n{{.State}}\n{% endraw %}\nb\n", "a\n{{.State}}\nb\n"),
+            ("a\n{% raw %}\n{{.State}}\n{% endraw %}\nb\n", "a\n\n{{.State}}\nb\n"),
+            ("{%raw%}\n{% raw %}\n{%endraw%}{% raw %}b{% endraw %}", "\n{% raw %}\nb"),
+            ("{% if ds.meta_data.nope %}a{% endif %}b\n{% if true %}\nc\n{% endif %}\n", "b\nc\n\n"),
         ];
         for (template, want) in cases {
             assert_eq!(rendered(template).unwrap(), want, "{template}");
@@ -435,5 +471,10 @@ mod tests {
         assert_eq!(rendered.origin(Pos { line: 1, column: 1 }), Pos { line: 3, column: 1 });
         assert_eq!(rendered.origin(Pos { line: 2, column: 8 }).line, 5);
         assert_eq!(rendered.origin(Pos { line: 3, column: 7 }), Pos { line: 6, column: 7 });
+        let text = "## template: jinja\na: |\n  {% raw %}\n  {{ b }}\n  {% endraw %}\nlast: 2\n";
+        let rendered = render(text, &variables).unwrap();
+        assert_eq!(rendered.text, "a: |\n  \n  {{ b }}\n  last: 2\n");
+        assert_eq!(rendered.origin(Pos { line: 3, column: 6 }), Pos { line: 4, column: 6 });
+        assert_eq!(rendered.origin(Pos { line: 4, column: 9 }), Pos { line: 6, column: 7 });
     }
 }

@@ -108,6 +108,14 @@ impl Mergers {
         Self(vec![Merger::Map { replace: false, delete: false, deep }])
     }
 
+    /// What two say together: the second has its say on types that the first leaves out.
+    pub fn first_of(first: Option<Self>, second: Option<Self>) -> Option<Self> {
+        match (first, second) {
+            (Some(first), Some(second)) => Some(Self([first.0, second.0].concat())),
+            (first, second) => first.or(second),
+        }
+    }
+
     /// Reads `list(append)+dict(replace)`; `None` for an empty text.
     ///
     /// # Errors

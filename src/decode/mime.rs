@@ -103,8 +103,16 @@ impl<'a> Entity<'a> {
         name.contains('/').then_some(name)
     }
 
-    /// A parameter of a header: `boundary` of `Content-Type`, `filename` of `Content-Disposition`.
+    /// A parameter of a header: `boundary` of `Content-Type`, `filename` of `Content-Disposition`. One with a charset is
+    /// taken as UTF-8 ([RFC 2231, section 4](https://www.rfc-editor.org/rfc/rfc2231#section-4)).
     pub fn parameter(&self, header: &str, name: &str) -> Option<String> {
+        self.plain_parameter(header, name).or_else(|| {
+            let value = self.plain_parameter(header, &format!("{name}*"))?;
+            Some(percent_decoded(value.splitn(3, '\'').last().unwrap_or_default()))
+        })
+    }
+
+    fn plain_parameter(&self, header: &str, name: &str) -> Option<String> {
         let mut rest = self.header(header)?.split_once(';')?.1;
         loop {
             let (key, value) = rest.split_once('=')?;
@@ -186,6 +194,25 @@ impl<'a> Entity<'a> {
             _ => Err("the Content-Transfer-Encoding is not known".to_owned()),
         }
     }
+}
+
+/// `a%20b` as `a b`.
+fn percent_decoded(text: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
+    while let Some((first, below)) = rest.split_first() {
+        let hex = below.get(..2).and_then(|h| std::str::from_utf8(h).ok());
+        match hex.filter(|_| *first == b'%').and_then(|h| u8::from_str_radix(h, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &below[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = below;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// A quoted string without its backslashes, and what follows its end.

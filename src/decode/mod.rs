@@ -61,25 +61,24 @@ pub fn user_data(
 }
 
 /// The node that documents describe. The vendor's give way to the user's, and the user may refuse them.
-pub fn decode(user: Documents, mut vendor: Documents, fetch: &mut Fetch<'_>) -> Decoded {
-    let mut trees = Trees { findings: user.findings, ..Trees::default() };
-    let mut tree = trees.merged(&user.list);
-    let wanted = tree.remove("vendor_data");
-    refuse(&mut vendor, wanted.as_ref());
-    trees.findings.append(&mut vendor.findings);
-    let below = trees.merged(&vendor.list);
-    match Mergers::of_vendor().merge(tree, below) {
-        Ok(merged) => tree = merged,
-        Err(finding) => return Decoded { findings: vec![trees.locate(finding)], ..Decoded::default() },
-    }
+pub fn decode(mut user: Documents, mut vendor: Documents, fetch: &mut Fetch<'_>) -> Decoded {
+    let mut trees = Trees { findings: std::mem::take(&mut user.findings), ..Trees::default() };
+    let (tree, vendor) = trees.of_both(&user.list, &mut vendor);
     let mut decoded = cloud_config::decode(&tree, fetch);
     let mut findings = std::mem::take(&mut trees.findings);
     findings.extend(decoded.findings.drain(..).map(|finding| trees.locate(finding)));
-    programs(&vendor.list, Source::Vendor, &mut decoded.config, &mut findings);
+    programs(vendor, Source::Vendor, &mut decoded.config, &mut findings);
     programs(&user.list, Source::User, &mut decoded.config, &mut findings);
-    mixed::add(&vendor.list, &mut decoded.config, &mut findings, fetch);
+    mixed::add(vendor, &mut decoded.config, &mut findings, fetch);
     mixed::add(&user.list, &mut decoded.config, &mut findings, fetch);
     Decoded { config: decoded.config, findings }
+}
+
+/// The one cloud-config that all cloud-configs of these documents make, and what was found on the way to it.
+pub fn merged(mut user: Documents, mut vendor: Documents) -> (Node, Vec<Finding>) {
+    let mut trees = Trees { findings: std::mem::take(&mut user.findings), ..Trees::default() };
+    let (tree, _) = trees.of_both(&user.list, &mut vendor);
+    (tree, trees.findings)
 }
 
 /// `vendor_data`: whether the user takes the vendor's data at all, and which kinds of it.
@@ -104,6 +103,21 @@ struct Trees<'a> {
 }
 
 impl<'a> Trees<'a> {
+    /// The user's cloud-config above the vendor's, and those of the vendor's documents that the user takes.
+    fn of_both(&mut self, user: &'a [Document], vendor: &'a mut Documents) -> (Node, &'a [Document]) {
+        let mut tree = self.merged(user);
+        let wanted = tree.remove("vendor_data");
+        refuse(vendor, wanted.as_ref());
+        self.findings.append(&mut vendor.findings);
+        let below = self.merged(&vendor.list);
+        let tree = Mergers::of_vendor().merge(tree, below).unwrap_or_else(|finding| {
+            let finding = self.locate(finding);
+            self.findings.push(finding);
+            Node::null()
+        });
+        (tree, &vendor.list)
+    }
+
     /// The documents' cloud-configs as one.
     fn merged(&mut self, documents: &'a [Document]) -> Node {
         let mut merged = Node { value: yaml::Value::Map(Vec::new()), ..Node::null() };
@@ -136,7 +150,7 @@ impl<'a> Trees<'a> {
         let own = Mergers::take(&mut tree)?;
         let header = document.merge_type.as_deref().map(Mergers::parse).transpose();
         let header = header.map_err(|what| Finding::error("Merge-Type", what))?.flatten();
-        let mergers = own.or(header).unwrap_or_else(Mergers::of_parts);
+        let mergers = Mergers::first_of(own, header).unwrap_or_else(Mergers::of_parts);
         *merged = mergers.merge(std::mem::replace(merged, Node::null()), tree)?;
         Ok(())
     }

@@ -11,7 +11,7 @@ pub mod users;
 
 pub use system::FINAL_MESSAGE;
 
-use crate::model::config::{Existing, NodeConfig, Ntp};
+use crate::model::config::{Existing, NodeConfig, Ntp, Owner};
 use crate::model::instance::Instance;
 use crate::model::plan::{Directory, File, Item, Link, Plan};
 
@@ -114,16 +114,22 @@ fn files(config: &NodeConfig, instance: &Instance, plan: &mut Plan) {
             owner: spec.owner.clone(),
             restart: None,
         };
-        match files.iter_mut().find(|f| f.path == file.path) {
+        // As writing one after the other would have it: what is written last stands last, since a path may be another
+        // one's link.
+        let before = files.iter().position(|f| f.path == file.path).map(|i| files.remove(i));
+        files.push(match before {
             Some(first) if file.append => {
                 let content = [first.content.expose(), file.content.expose()].concat();
-                *first =
-                    File { content: content.into(), append: first.append, existing: first.existing, ..file };
+                File { content: content.into(), append: first.append, existing: first.existing, ..file }
             }
-            // The later entry replaces the earlier one, as writing one after the other would.
-            Some(first) => *first = file,
-            None => files.push(file),
-        }
+            // Whoever owned it goes on where the later entry names nobody.
+            Some(first) => {
+                let (user, group) =
+                    (file.owner.user.or(first.owner.user), file.owner.group.or(first.owner.group));
+                File { owner: Owner { user, group }, ..file }
+            }
+            None => file,
+        });
     }
     plan.items.extend(files.into_iter().map(Item::File));
 }

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
+#[path = "debian.rs"]
+mod debian;
+
 /// Longer than any run here takes on a slow machine; a run that hangs is killed.
 const SECONDS: &str = "60";
 
@@ -41,23 +44,12 @@ pub static GUESTINFO: LazyLock<String> = LazyLock::new(|| {
 
 /// open-vm-tools' client of the same protocol: the one of the system, or of Debian's package.
 pub static RPCTOOL: LazyLock<String> = LazyLock::new(|| {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("open-vm-tools");
-    let places = [PathBuf::from("/usr/bin/vmware-rpctool"), dir.join("root/usr/bin/vmware-rpctool")];
-    if !places.iter().any(|place| place.exists()) {
-        fs::create_dir_all(&dir).unwrap();
-        let script =
-            "set -e; apt-get download open-vm-tools || { apt-get update; apt-get download open-vm-tools; }
-            dpkg-deb -x open-vm-tools_*.deb root";
-        let unpacked =
-            Command::new("timeout").args(["300", "sh", "-c", script]).current_dir(&dir).output().unwrap();
-        assert!(
-            unpacked.status.success(),
-            "vmware-rpctool of Debian's open-vm-tools cannot be had: install it, or make `apt-get download \
-             open-vm-tools` work\n{}",
-            String::from_utf8_lossy(&unpacked.stderr)
-        );
-    }
-    places.iter().find(|place| place.exists()).unwrap().to_str().unwrap().to_owned()
+    let program = Path::new("/usr/bin/vmware-rpctool");
+    let place = match program.exists() {
+        true => program.to_owned(),
+        false => debian::unpacked(&["open-vm-tools"]).join("usr/bin/vmware-rpctool"),
+    };
+    place.to_str().unwrap().to_owned()
 });
 
 /// A machine, of which there is one for each name.
