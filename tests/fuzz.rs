@@ -1,27 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The fuzz target on inputs that a mutator makes of the golden folders', the same ones in every run.
+//! The fuzz targets on inputs that a mutator makes of their corpora, the same ones in every run.
 //! `FUZZ_RUNS=100000 cargo test --release --test fuzz` runs more of them.
 
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+#[path = "common/random.rs"]
+mod random;
 #[path = "../fuzz/targets.rs"]
 mod targets;
 
-/// xorshift64*: small, and good enough to choose places.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit.max(1)
-    }
-}
+use random::Rng;
 
 /// Words that decoders turn at.
 const WORDS: &[&str] = &[
@@ -65,7 +57,7 @@ const WORDS: &[&str] = &[
     "]",
 ];
 
-fn mutated(corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+fn mutated(corpus: &[Vec<u8>], random: &mut Rng) -> Vec<u8> {
     let mut data = corpus[random.below(corpus.len())].clone();
     for _ in 0..=random.below(6) {
         let (at, end) = (random.below(data.len() + 1), random.below(data.len() + 1));
@@ -90,29 +82,65 @@ fn mutated(corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     data
 }
 
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// What a target's inputs are made of: its seeds, and for all decoders together the golden folders.
+fn corpus(name: &str) -> Vec<Vec<u8>> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut corpus: Vec<Vec<u8>> =
+        files(&here.join("fuzz/corpus").join(name)).iter().map(|f| fs::read(f).unwrap()).collect();
+    assert!(!corpus.is_empty(), "{name} has no seed");
+    if name == "user_data" {
+        for dir in files(&here.join("tests/userdata/golden")) {
+            corpus.extend(["user-data", "vendor-data"].iter().filter_map(|f| fs::read(dir.join(f)).ok()));
+        }
+        assert!(corpus.len() > 15, "the golden folders are not where they were");
+    }
+    corpus
+}
+
+/// Keeps an input that broke something, and says where.
+fn kept(name: &str, data: &[u8]) -> String {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/artifacts").join(name);
+    fs::create_dir_all(&dir).unwrap();
+    let path = dir.join("found-by-test");
+    fs::write(&path, data).unwrap();
+    path.display().to_string()
+}
+
 #[test]
 fn decoders_survive_mutated_input() {
-    let mut corpus = Vec::new();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/userdata/golden");
-    let mut dirs: Vec<_> = fs::read_dir(root).unwrap().map(|e| e.unwrap().path()).collect();
-    dirs.sort();
-    for dir in dirs {
-        corpus.extend(["user-data", "vendor-data"].iter().filter_map(|name| fs::read(dir.join(name)).ok()));
+    let runs: usize = std::env::var("FUZZ_RUNS").map_or(1500, |n| n.parse().unwrap());
+    for (name, target) in targets::TARGETS {
+        let corpus = corpus(name);
+        let mut random = Rng::new(1);
+        // All decoders together are what users meet.
+        for run in 0..if *name == "user_data" { runs * 4 } else { runs } {
+            // The seeds themselves come first.
+            let data = corpus.get(run).cloned().unwrap_or_else(|| mutated(&corpus, &mut random));
+            let start = Instant::now();
+            let result = std::panic::catch_unwind(|| target(&data));
+            assert!(result.is_ok(), "{name}, run {run}, panics: {}", kept(name, &data));
+            // Without optimisation, beside other tests: a tenth of it is what users see.
+            let took = start.elapsed();
+            assert!(
+                took < Duration::from_secs(20),
+                "{name}, run {run}, takes {took:?}: {}",
+                kept(name, &data)
+            );
+        }
     }
-    assert!(corpus.len() > 15);
-    let runs: usize = std::env::var("FUZZ_RUNS").map_or(2000, |n| n.parse().unwrap());
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    for run in 0..runs {
-        let data = mutated(&corpus, &mut random);
-        let start = Instant::now();
-        let result = std::panic::catch_unwind(|| targets::fuzz_target(&data));
-        assert!(result.is_ok(), "run {run} panics on {:?}", String::from_utf8_lossy(&data));
-        // Without optimisation, beside other tests: a tenth of it is what users see.
-        let took = start.elapsed();
-        assert!(
-            took < Duration::from_secs(20),
-            "run {run} takes {took:?}: {:?}",
-            String::from_utf8_lossy(&data)
-        );
-    }
+}
+
+#[test]
+fn every_target_has_its_program() {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/Cargo.toml")).unwrap();
+    let bins: Vec<&str> =
+        manifest.split("[[bin]]\nname = \"").skip(1).filter_map(|bin| bin.split('"').next()).collect();
+    let targets: Vec<&str> = targets::TARGETS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(bins, targets);
 }
