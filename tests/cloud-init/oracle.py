@@ -113,6 +113,7 @@ def merged(case, told):
         "scripts": programs(paths.get_ipath("scripts")),
         "vendor": programs(paths.get_ipath("vendor_scripts")),
         "boothooks": programs(paths.get_ipath("boothooks")),
+        "boot": programs(case / "cloud" / "scripts" / "per-boot"),
     }
 
 
