@@ -691,8 +691,8 @@ mkdir -p /etc/kubernetes && : > /etc/kubernetes/kubelet.conf
 
 /// A node with one of Cluster API's configs among the golden folders as its data, and what an image of Flatcar's has that
 /// its workarounds ask: envsubst, VMware's tools, Afterburn and containerd.
-fn with_ignition_data(case: &str) -> Node {
-    let node = Node::new(case, JOIN, IGNITION_KUBEADM);
+fn with_ignition_data(name: &str, case: &str) -> Node {
+    let node = Node::new(name, JOIN, IGNITION_KUBEADM);
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ignition/golden");
     let config = fs::read_to_string(golden.join(case).join("in.ign")).unwrap();
     let meta = "instance-id: i-1\nlocal-hostname: node-1\nprovider-id: test://zone/i-1\n";
@@ -719,7 +719,7 @@ fn cluster_apis_ignition_data_runs_kubeadm_as_the_node_with_its_workarounds_and_
         "capa-with-workarounds",
         "capa-without-workarounds",
     ] {
-        let node = with_ignition_data(case);
+        let node = with_ignition_data(case, case);
         node.boot();
         node.stands(0, "done");
         let ran = node.root.text("/var/lib/kubeadm-runs");
@@ -733,7 +733,7 @@ fn cluster_apis_ignition_data_runs_kubeadm_as_the_node_with_its_workarounds_and_
 /// Ignition made the node before it started: nothing of it is made again, and the rest is done.
 #[test]
 fn what_ignition_made_is_left_so_and_kubeadm_runs_as_the_node() {
-    let node = with_ignition_data("capv-without-workarounds");
+    let node = with_ignition_data("applied", "capv-without-workarounds");
     let (seed, root) = (node.root.path("/seed"), node.root.arg());
     let seed = seed.to_str().unwrap();
     Ran::of(Command::new(FOOTPLATE).args(["provision", "--seed", seed, "--root", root])).ended(0, &[]);
