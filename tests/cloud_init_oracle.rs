@@ -68,6 +68,11 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
         "refused",
         "errors in the data stop the node here; cloud-init leaves out what it can't read and boots on",
     ),
+    (
+        "golden-as-a-user-means-it",
+        "|52:54:00:12:34:56",
+        "a scalar is its text, as its author wrote it; cloud-init stops at the first number",
+    ),
     ("golden-merge-how", "config", "a message without MIME-Version is one: its other headers leave no doubt"),
     ("golden-vendor-below-user", "config", "the same"),
     ("golden-for-every-boot", "config", "the same"),
