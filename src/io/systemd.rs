@@ -19,11 +19,26 @@ const BUS: &str = "unix:path=/run/dbus/system_bus_socket";
 /// A call that systemd has not answered by then never will be; a reload with many units takes seconds.
 const CALL_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// What the bus says of a call to somebody who is away
+/// ([error names](https://dbus.freedesktop.org/doc/dbus-specification.html#message-bus-messages)).
+const LEFT_THE_BUS: &[&str] = &[
+    "org.freedesktop.DBus.Error.NameHasNoOwner",
+    "org.freedesktop.DBus.Error.NoReply",
+    "org.freedesktop.DBus.Error.ServiceUnknown",
+];
+
+/// How often a reload is asked for, and how long systemd is given to come back: it starts anew within a second or two.
+const RELOAD_TRIES: u32 = 5;
+const RELOAD_PAUSE: Duration = Duration::from_secs(2);
+
 const DESTINATION: &str = "org.freedesktop.systemd1";
 const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
+
+/// systemd's own client.
+const SYSTEMCTL: &str = "/usr/bin/systemctl";
 
 /// networkd, [org.freedesktop.network1](https://www.freedesktop.org/software/systemd/man/latest/org.freedesktop.network1.html).
 const NETWORK: &str = "org.freedesktop.network1";
@@ -69,14 +84,26 @@ impl Systemd {
         Ok(Self { runtime, connection, subscribed: Cell::new(false) })
     }
 
-    /// Makes systemd read its unit files again.
+    /// Makes systemd read its unit files again. It leaves the bus for a moment where something else has it start anew, such
+    /// as an extension of the system that is merged late in a boot; it is asked again then.
     ///
     /// # Errors
     /// It refuses or does not answer.
     pub fn reload(&self) -> Result<()> {
         self.runtime.block_on(async {
-            let manager = Proxy::new(&self.connection, DESTINATION, MANAGER_PATH, MANAGER).await?;
-            manager.call::<_, _, ()>("Reload", &()).await.context("reload of the unit files")
+            let mut tries = 1;
+            loop {
+                let manager = Proxy::new(&self.connection, DESTINATION, MANAGER_PATH, MANAGER).await?;
+                match manager.call::<_, _, ()>("Reload", &()).await {
+                    Err(zbus::Error::MethodError(name, ..))
+                        if LEFT_THE_BUS.contains(&name.as_str()) && tries < RELOAD_TRIES =>
+                    {
+                        tries += 1;
+                        tokio::time::sleep(RELOAD_PAUSE).await;
+                    }
+                    answer => return answer.context("reload of the unit files"),
+                }
+            }
         })
     }
 
@@ -169,11 +196,12 @@ pub fn reload_network() -> Result<bool> {
     Ok(true)
 }
 
-/// Whether the machine goes down. systemctl asks by systemd's own socket: the bus may be gone by then.
+/// Whether the machine goes down: that target is reached, or to be reached. systemctl asks by systemd's own socket, for the
+/// bus may be gone by then. What systemd says of the system as a whole is `starting` where a boot's end never came.
 pub fn stopping() -> bool {
-    let state =
-        super::exec::answer_of(Path::new("systemctl"), &["show", "--property=SystemState", "--value"]);
-    state.is_ok_and(|state| state.trim() == "stopping")
+    let asked = ["show", "--property=ActiveState,Job", "--value", "shutdown.target"];
+    let answer = super::exec::answer_of(Path::new(SYSTEMCTL), &asked);
+    answer.is_ok_and(|answer| answer.lines().any(|line| !["", "0", "inactive"].contains(&line.trim())))
 }
 
 /// Tells the service manager that this service is up, where it asked to be told; `status` is for people.
