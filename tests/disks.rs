@@ -3,10 +3,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
+#[path = "common/disk.rs"]
+mod common_disk;
 
+use std::fs;
+
+use common_disk::{Disk, run};
 use footplate::apply::{self, Done};
 use footplate::decode::jinja::Variables;
 use footplate::decode::{self, document};
@@ -15,45 +17,6 @@ use footplate::io::root::Root;
 use footplate::model::instance::Instance;
 use footplate::model::plan::{Item, Plan};
 use footplate::plan;
-
-/// Runs a program that must succeed.
-fn run(program: &str, args: &[&str]) -> String {
-    let out = Command::new(program).args(args).output().unwrap();
-    assert!(out.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap().trim().to_owned()
-}
-
-/// A disk, gone when this is.
-struct Disk {
-    image: PathBuf,
-    device: String,
-}
-
-impl Disk {
-    fn new(name: &str, mebibytes: u64) -> Self {
-        let image = std::env::temp_dir().join(format!("footplate-disk-{}-{name}", std::process::id()));
-        fs::File::create(&image).unwrap().set_len(mebibytes << 20).unwrap();
-        let device = run("losetup", &["--find", "--show", "--partscan", image.to_str().unwrap()]);
-        Self { image, device }
-    }
-
-    fn part(&self, number: u32) -> String {
-        format!("{}p{number}", self.device)
-    }
-
-    /// The image's bytes as a digest of what is not zero: whether anything on the disk changed.
-    fn digest(&self) -> String {
-        run("sync", &[]);
-        run("sha256sum", &[self.device.as_str()])
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("losetup").args(["--detach", &self.device]).status();
-        let _ = fs::remove_file(&self.image);
-    }
-}
 
 /// The disk items of a config; `DISK` stands for the device.
 fn plan_of(disk: &Disk, instance_id: &str, text: &str) -> Plan {

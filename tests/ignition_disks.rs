@@ -4,10 +4,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
+#[path = "common/disk.rs"]
+mod common_disk;
 
+use common_disk::{Disk, run};
 use footplate::apply::{self, Done};
 use footplate::decode::jinja::Variables;
 use footplate::decode::{self, document};
@@ -17,35 +17,7 @@ use footplate::model::instance::Instance;
 use footplate::model::plan::{Item, Plan};
 use footplate::plan;
 
-fn run(program: &str, args: &[&str]) -> String {
-    let out = Command::new(program).args(args).output().unwrap();
-    assert!(out.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap().trim().to_owned()
-}
-
-/// A disk, gone when this is.
-struct Disk {
-    image: PathBuf,
-    device: String,
-}
-
 impl Disk {
-    fn new(name: &str, mebibytes: u64) -> Self {
-        let image = std::env::temp_dir().join(format!("footplate-ignition-{}-{name}", std::process::id()));
-        fs::File::create(&image).unwrap().set_len(mebibytes << 20).unwrap();
-        let device = run("losetup", &["--find", "--show", "--partscan", image.to_str().unwrap()]);
-        Self { image, device }
-    }
-
-    fn part(&self, number: u32) -> String {
-        format!("{}p{number}", self.device)
-    }
-
-    fn digest(&self) -> String {
-        run("sync", &[]);
-        run("sha256sum", &[self.device.as_str()])
-    }
-
     /// Its partitions: number, first mebibyte, mebibytes, label.
     fn layout(&self) -> Vec<(u32, u64, u64, String)> {
         let entries = disk::table(&self.device).unwrap().unwrap().entries;
@@ -55,13 +27,6 @@ impl Disk {
     fn entry(&self, number: u32) -> Entry {
         let table = disk::table(&self.device).unwrap().unwrap();
         table.entries.into_iter().find(|e| e.number == number).unwrap()
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("losetup").args(["--detach", &self.device]).status();
-        let _ = fs::remove_file(&self.image);
     }
 }
 
