@@ -7,6 +7,10 @@
 mod common_disk;
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
 
 use common_disk::{Disk, run};
 use footplate::apply::{self, Done};
@@ -84,6 +88,49 @@ fn mbr_with_sizes_and_types_as_their_author_wrote_them() {
     assert_eq!(found(&disk.part(2)).0, "swap");
     assert_eq!(found(&disk.part(4)), ("vfat".to_owned(), "BOOT".to_owned()));
     assert_eq!(apply(&plan), Ok(vec![Done::Unchanged; 4]));
+}
+
+/// A name that the disk gets some seconds from now, as one does that is attached while the machine boots.
+struct Late(PathBuf);
+
+impl Late {
+    fn path(name: &str) -> PathBuf {
+        PathBuf::from(format!("/dev/footplate-{name}-{}", std::process::id()))
+    }
+}
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn device_that_comes_late_is_waited_for() {
+    let disk = Disk::new("late", 64);
+    let late = Late(Late::path("late"));
+    // The partition has no name of its own beside it.
+    let text = ETCD.replace("DISKp1", "DISK, partition: 1").replace("DISK", late.0.to_str().unwrap());
+    let plan = plan_of(&disk, "i-1", &text);
+    let (device, name) = (disk.device.clone(), late.0.clone());
+    let comes = thread::spawn(move || {
+        thread::sleep(Duration::from_secs(3));
+        symlink(device, name).unwrap();
+    });
+    apply(&plan).unwrap();
+    comes.join().unwrap();
+    assert_eq!(types(&disk).len(), 1);
+    assert_eq!(found(&disk.part(1)), ("ext4".to_owned(), "etcd_disk".to_owned()));
+}
+
+#[test]
+fn device_that_never_comes_is_named() {
+    let disk = Disk::new("never", 64);
+    let never = Late::path("never");
+    let text = format!("disk_setup: {{{}: {{table_type: gpt, layout: true}}}}\n", never.display());
+    let plan = plan_of(&disk, "i-1", &text);
+    let error = apply(&plan).unwrap_err();
+    assert!(error.contains(never.to_str().unwrap()) && error.contains("no such device after"), "{error}");
 }
 
 #[test]
