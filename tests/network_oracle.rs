@@ -414,12 +414,11 @@ fn ours(text: &str) -> Files {
 
 /// Debian's netplan, installed if this is root on a Debian without it.
 fn have_netplan() {
-    let have = || Path::new("/usr/libexec/netplan/generate").exists();
-    if !have() {
-        let install = ["install", "-y", "--no-install-recommends", "netplan.io"];
-        let run = Command::new("apt-get").args(install).output();
-        assert!(have(), "netplan.io is needed and could not be installed: {run:?}");
-    }
+    let run = Command::new("tests/apt")
+        .args(["need", "/usr/libexec/netplan/generate:netplan.io"])
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "netplan.io is needed and could not be installed: {run:?}");
 }
 
 #[test]

@@ -51,13 +51,10 @@ fn namespaces(work: &Path, script: &str) -> String {
 }
 
 fn install() {
-    let tools = ["/lib/systemd/systemd-networkd", "/bin/udevadm", "/sbin/ip", "/usr/sbin/dnsmasq"];
-    if !tools.iter().all(|tool| Path::new(tool).exists()) {
-        let args =
-            ["install", "-y", "--no-install-recommends", "systemd", "udev", "iproute2", "dnsmasq-base"];
-        let run = Command::new("apt-get").args(args).output().unwrap();
-        assert!(run.status.success(), "these are needed and could not be installed: {tools:?}: {run:?}");
-    }
+    let needs =
+        ["/lib/systemd/systemd-networkd:systemd", "udevadm:udev", "ip:iproute2", "dnsmasq:dnsmasq-base"];
+    let run = Command::new("tests/apt").arg("need").args(needs).output().unwrap();
+    assert!(run.status.success(), "these are needed and could not be installed: {needs:?}: {run:?}");
 }
 
 fn work_dir(name: &str) -> PathBuf {

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up has failed")]
 
 mod conflicts;
+#[path = "../common/debian.rs"]
+mod debian;
 mod docs;
 mod first_boot;
 mod https;

@@ -9,21 +9,10 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
+use crate::debian;
 use crate::image::{Image, sha256};
-use crate::scratch::{FOOTPLATE, Ran, command, fresh};
+use crate::scratch::{FOOTPLATE, Ran, command};
 use crate::server::{Answer, Server};
-
-/// Unpacks a Debian package, and gives the directory.
-fn package(name: &str) -> PathBuf {
-    let dir = fresh(&format!("package-{name}"));
-    let script = format!(
-        "set -e; apt-get download {name} || {{ apt-get update; apt-get download {name}; }}
-        dpkg-deb -x {name}_*.deb root"
-    );
-    let unpacked = Ran::of(Command::new("timeout").args(["300", "sh", "-c", &script]).current_dir(&dir));
-    assert_eq!(unpacked.code, 0, "`apt-get download {name}` does not work\n{}", unpacked.err);
-    dir.join("root")
-}
 
 /// The directory of kubeadm and kubelet. Building them takes some minutes, once.
 fn built() -> PathBuf {
@@ -67,10 +56,10 @@ fn publish(image: &Image, name: &str, version: &str, bytes: &[u8]) -> Value {
 
 /// The whole node in an image's directory of artifacts.
 fn node(image: &Image, kubeadm: &[u8], version: &str) -> Vec<Value> {
-    let kubectl = fs::read(package("kubernetes-client").join("usr/bin/kubectl")).unwrap();
+    let kubectl = fs::read(debian::unpacked(&["kubernetes-client"]).join("usr/bin/kubectl")).unwrap();
     let kubelet = fs::read(built().join("kubelet")).unwrap();
     let archive = image.from.join("cni-plugins.tgz");
-    let plugins = package("containernetworking-plugins").join("usr/lib/cni");
+    let plugins = debian::unpacked(&["containernetworking-plugins"]).join("usr/lib/cni");
     let tar = Ran::of(Command::new("tar").arg("-C").arg(plugins).arg("-czf").arg(&archive).arg("."));
     tar.ended(0, &[]);
     let archive = fs::read(archive).unwrap();

@@ -20,6 +20,8 @@ pub struct Disk {
 
 impl Disk {
     pub fn new(name: &str, mebibytes: u64) -> Self {
+        let needs = ["sfdisk:fdisk", "mkfs.xfs:xfsprogs", "mkfs.btrfs:btrfs-progs", "mkfs.vfat:dosfstools"];
+        run("tests/apt", &[&["need"], &needs[..]].concat());
         let image = std::env::temp_dir().join(format!("footplate-disk-{}-{name}", std::process::id()));
         fs::File::create(&image).unwrap().set_len(mebibytes << 20).unwrap();
         let device = run("losetup", &["--find", "--show", "--partscan", image.to_str().unwrap()]);

@@ -32,20 +32,14 @@ pub fn needs_root() {
     assert!(nix::unistd::geteuid().is_root(), "this test needs root");
 }
 
-/// Installs Debian packages where `program` is missing.
+/// Installs a Debian package where `program` is missing.
 #[track_caller]
-pub fn needs(program: &str, packages: &str) {
-    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let script = format!(
-        "command -v {program} >/dev/null || {{
-            apt-get install -y --no-install-recommends {packages} || {{
-                apt-get update && apt-get install -y --no-install-recommends {packages}; }}; }}"
-    );
-    let installed = Ran::of(Command::new("timeout").args(["300", "sh", "-c", &script]));
+pub fn needs(program: &str, package: &str) {
+    let need = format!("{program}:{package}");
+    let installed = Ran::of(Command::new("timeout").args(["1500", "tests/apt", "need", &need]));
     assert_eq!(
         installed.code, 0,
-        "{program} is missing, and `apt-get install {packages}` failed\n{}",
+        "{program} is missing, and {package} can't be installed\n{}",
         installed.err
     );
 }
