@@ -28,6 +28,7 @@ install() {
     for name in fetch-offline fetch kargs disks mount files; do
         inst_simple "$moddir/10-usr.conf" "$systemdsystemunitdir/ignition-$name.service.d/10-usr.conf"
     done
+    inst_simple "$moddir/10-network.conf" "$systemdsystemunitdir/ignition-mount.service.d/10-network.conf"
     # In place of the one that is there.
     cp "$moddir/ignition-generator" "$initdir$systemdutildir/system-generators/ignition-generator"
 
