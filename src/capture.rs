@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::decode::{envelope, yaml};
+use crate::decode::{envelope, ovf, yaml};
 use crate::model::config::{
     DiskSpec, EtcHosts, FilesystemSpec, Layout, MountSpec, NodeConfig, Partition, PowerMode, TableKind,
 };
@@ -38,6 +38,11 @@ pub fn redact(kept: Vec<(String, Vec<u8>)>, config: &NodeConfig) -> Vec<(String,
                 continue;
             }
             metadata(&bytes)
+        } else if is_one_of(last, &["ovfenv"]) {
+            // Properties have the names of answers.
+            let Ok(properties) = ovf::properties(&String::from_utf8_lossy(&bytes)) else { continue };
+            let kept = properties.into_iter().map(|(key, value)| (key, value.into_bytes())).collect();
+            ovf::environment(&redact(kept, config)).into_bytes()
         } else if is_one_of(last, SECRETS) {
             continue;
         } else {
@@ -228,6 +233,8 @@ mod tests {
         let data = b"#cloud-config\nwrite_files: [{path: /a, content: canary-1, permissions: '0600'}]\n\
             runcmd: [echo canary-2]\nusers: [{name: u, passwd: canary-3}]\n";
         let config = user_data(data).config;
+        let properties = [("user-data", data.as_slice()), ("hostname", b"a<b"), ("password", b"canary-7")];
+        let properties = properties.map(|(key, value)| (key.to_owned(), value.to_vec()));
         let kept = vec![
             ("guestinfo/guestinfo.userdata".to_owned(), data.to_vec()),
             ("guestinfo/guestinfo.userdata.encoding".to_owned(), b"base64".to_vec()),
@@ -237,13 +244,19 @@ mod tests {
                 b"{a: {private-key: canary-4}, public-keys: [k]}".to_vec(),
             ),
             ("http/169.254.169.254/latest/api/token".to_owned(), b"canary-5".to_vec()),
+            ("drive/OVF ENV/ovf-env.xml".to_owned(), ovf::environment(&properties).into_bytes()),
+            ("guestinfo/guestinfo.ovfEnv".to_owned(), b"<canary-9>".to_vec()),
             ("file/proc/cmdline".to_owned(), b"quiet".to_vec()),
         ];
         let redacted = redact(kept, &config);
         let all: String =
             redacted.iter().map(|(n, b)| format!("{n} {}\n", String::from_utf8_lossy(b))).collect();
         assert!(!all.contains("canary"), "{all}");
-        assert_eq!(redacted.len(), 4, "{all}");
+        assert_eq!(redacted.len(), 5, "{all}");
+        let xml = String::from_utf8(redacted[3].1.clone()).unwrap();
+        let properties = ovf::properties(&xml).unwrap();
+        assert_eq!(properties[0].1.as_bytes(), redacted[0].1, "an appliance's user-data is pictured, too");
+        assert_eq!(properties[1..], [("hostname".to_owned(), "a<b".to_owned())]);
         let again = user_data(&redacted[0].1);
         assert!(!again.failed(), "{:?}", again.findings);
         assert_eq!(again.config.files[0].path, "/a");

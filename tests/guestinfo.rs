@@ -3,6 +3,7 @@
 //! and VMware's own client against the same hypervisor, so that the two are not wrong together.
 
 #[path = "common/vmware.rs"]
+#[allow(dead_code, reason = "shared")]
 mod vmware;
 
 use std::process::{Command, Output};

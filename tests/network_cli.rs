@@ -5,11 +5,15 @@
 
 #[path = "common/scratch.rs"]
 mod scratch;
+#[path = "common/vmware.rs"]
+#[allow(dead_code, reason = "shared")]
+mod vmware;
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use scratch::{FOOTPLATE, Ran, Scratch, fresh};
+use scratch::{CANARY, FOOTPLATE, Ran, Scratch, fresh};
+use vmware::environment;
 
 /// What `links` says of two NICs.
 const LINKS: &str = r#"[
@@ -51,23 +55,20 @@ fn render(text: &str, format: &str) -> Ran {
     render.wait_with_output().unwrap().into()
 }
 
-/// An OVF environment of these properties.
-fn environment(properties: &[(&str, &str)]) -> String {
-    let mut xml = "<?xml version=\"1.0\"?><Environment xmlns=\"http://schemas.dmtf.org/ovf/environment/1\" \
-        xmlns:oe=\"http://schemas.dmtf.org/ovf/environment/1\"><PropertySection>"
-        .to_owned();
-    for (key, value) in properties {
-        let value = value.replace('&', "&amp;").replace('"', "&quot;").replace('\n', "&#10;");
-        xml += &format!("<Property oe:key=\"{key}\" oe:value=\"{value}\"/>");
-    }
-    xml + "</PropertySection></Environment>"
-}
-
 #[test]
 fn properties_of_an_appliance_are_inputs_by_their_plain_names() {
     let config = "network:\n  version: 2\n  ethernets:\n    nic: {match: {macaddress: \"00:50:56:aa:bb:70\"}, addresses: [192.0.2.7/24]}\n";
     let packed = "bmV0d29yazoKICB2ZXJzaW9uOiAyCiAgZXRoZXJuZXRzOgogICAgbmljOiB7bWF0Y2g6IHttYWNhZGRyZXNzOiAiMDA6NTA6NTY6YWE6YmI6NzAifSwgYWRkcmVzc2VzOiBbMTkyLjAuMi43LzI0XX0K";
-    for (name, config) in [("plain", config), ("base64", packed)] {
+    // In guestinfo, or on the drive under any of the names that a file has on one, whose label's letters are of either case.
+    let forms = [
+        ("plain", config, "guestinfo/guestinfo.ovfEnv"),
+        ("base64", packed, "guestinfo/guestinfo.ovfEnv"),
+        ("drive", config, "drive/OVF ENV/ovf-env.xml"),
+        ("drive-lower", packed, "drive/OVF ENV/ovf_env.xml"),
+        ("drive-upper", packed, "drive/OVF ENV/OVF_ENV.XML"),
+        ("drive-dash", packed, "drive/OVF ENV/OVF-ENV.XML"),
+    ];
+    for (name, config, place) in forms {
         let xml = environment(&[
             ("instance-id", "appliance-1"),
             ("hostname", "appliance.example.invalid"),
@@ -76,7 +77,8 @@ fn properties_of_an_appliance_are_inputs_by_their_plain_names() {
             ("network-config", config),
             ("seedfrom", "http://192.0.2.1/"),
         ]);
-        let machine = machine(&format!("properties-{name}"), &[("guestinfo/guestinfo.ovfEnv", &xml)]);
+        let label = if name == "drive-lower" { "data\novf env\n" } else { "OVF ENV\n" };
+        let machine = machine(&format!("properties-{name}"), &[(place, &xml), ("labels", label)]);
         let ran = run(&machine, "network");
         ran.ended(0, &["nic: ens192: 00:50:56:aa:bb:70 is its permanent address"]);
         assert!(machine.1.text(&format!("{NETWORK}nic.network")).contains("Address=192.0.2.7/24\n"));
@@ -114,6 +116,43 @@ fn guestinfo_goes_before_the_properties_of_an_appliance() {
         assert!(file.contains(line), "{file}");
     }
     assert_eq!(machine.1.text("/etc/hostname"), "from-guestinfo\n");
+}
+
+#[test]
+fn the_drive_of_an_appliance_comes_last() {
+    let named = |name: &str| environment(&[("hostname", name)]);
+    let hostname = |name: &str, answers: &[(&str, &str)]| {
+        let machine = machine(name, answers);
+        let ran = run(&machine, "network");
+        (ran, machine.1.path("/etc/hostname").exists().then(|| machine.1.text("/etc/hostname")))
+    };
+    let (drive, guestinfo) = (named("from-drive"), named("from-ovf-env"));
+    let mut answers = vec![("drive/OVF ENV/ovf-env.xml", drive.as_str()), ("labels", "OVF ENV")];
+    for (number, (more, want)) in [
+        (("file/etc/os-release", ""), "from-drive"),
+        (("guestinfo/guestinfo.ovfEnv", guestinfo.as_str()), "from-ovf-env"),
+        (("guestinfo/guestinfo.hostname", "from-key"), "from-key"),
+        (("guestinfo/guestinfo.metadata", "{local-hostname: from-metadata}"), "from-metadata"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        answers.push(more);
+        assert_eq!(hostname(&format!("order-{number}"), &answers).1, Some(format!("{want}\n")));
+    }
+    // Another drive is not asked for it, and one that can't be read is no machine without data.
+    let (ran, name) = hostname("other-drive", &[answers[0], ("labels", "OVF ENV 2")]);
+    ran.ended(0, &["no metadata and no user-data for this machine"]);
+    assert_eq!(name, None);
+    let broken = [("labels", "OVF ENV"), ("drive/OVF ENV/ovf-env.xml.error", "mounting /dev/sr0: EIO")];
+    hostname("broken-drive", &broken).0.ended(75, &["VMware vSphere", "mounting /dev/sr0: EIO"]);
+    let cut = drive.replace("</PropertySection>", CANARY);
+    let (ran, _) = hostname("cut-xml", &[("labels", "OVF ENV"), ("drive/OVF ENV/ovf-env.xml", &cut)]);
+    ran.ended(65, &["ovfEnv: not well-formed XML (line 1, column "]);
+    assert!(!ran.err.contains(CANARY), "{}", ran.err);
+    let large = environment(&[("hostname", &"a".repeat(4 << 20))]);
+    let (ran, _) = hostname("large-xml", &[("labels", "OVF ENV"), ("drive/OVF ENV/ovf-env.xml", &large)]);
+    ran.ended(65, &["drive/OVF ENV/ovf-env.xml: larger than 4 MiB"]);
 }
 
 /// Kernel arguments by way of guestinfo, as Afterburn reads them in the initramfs; metadata with a network goes before them.

@@ -24,7 +24,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use scratch::{FOOTPLATE, Ran, Scratch, difference, needs_root};
-use vmware::Machine;
+use vmware::{Machine, environment};
 
 const CASES: [&str; 3] = ["capv-control-plane-init", "capv-control-plane-join", "capv-worker"];
 
@@ -91,7 +91,7 @@ fn tree(machine: &Machine, root: &Scratch, (host, source): (&str, &str)) -> Stri
     run(machine, host, &format!("provision{source} --root {}", root.arg())).ended(0, &[]);
     let because = if source.is_empty() { "CPUID signature VMwareVMware" } else { "--platform vmware" };
     let tree = root.tree();
-    let line = format!("    |  \"because\": \"{because}\",\n");
+    let line = "    |  \"because\": \"{because}\",\n";
     assert!(tree.contains(&line), "{tree}");
     tree.replace(&line, "")
 }
@@ -162,6 +162,34 @@ fn every_envelope_leads_to_the_same_tree() {
                 machine.put(key, wrap(value.as_bytes())).put(&format!("{key}.encoding"), encoding);
             }
             arrives(name, &how, &machine, SEEN[number % SEEN.len()]);
+        }
+    }
+}
+
+/// An appliance's properties have the names of the keys, and no key is set: the environment comes by guestinfo, or by the drive.
+#[test]
+fn either_transport_of_an_appliance_leads_to_the_same_tree() {
+    for (number, name) in CASES.iter().enumerate() {
+        let (userdata, metadata) = (input(name, "userdata"), input(name, "metadata.yaml"));
+        let (encoding, wrap) = &ENVELOPES[number];
+        let text = |data: &str| String::from_utf8(wrap(data.as_bytes())).unwrap();
+        let xml = environment(&[
+            ("guestinfo.userdata", &text(&userdata)),
+            ("guestinfo.userdata.encoding", encoding),
+            ("guestinfo.metadata", &text(&metadata)),
+            ("guestinfo.metadata.encoding", encoding),
+        ]);
+        for (how, place) in
+            [("ovf-env", "/guestinfo/guestinfo.ovfEnv"), ("drive", "/drive/OVF ENV/ovf-env.xml")]
+        {
+            let replay = Scratch { dir: scratch::fresh(&format!("{name}.{how}-replay")) };
+            replay.put("/hypervisor", "VMwareVMware").put("/labels", "OVF ENV\n").put(place, &xml);
+            let root = Scratch::new(&format!("{name}.{how}"));
+            let words = ["provision", "--replay", replay.arg(), "--root", root.arg()];
+            scratch::footplate(&words).ended(0, &[]);
+            let line = "    |  \"because\": \"CPUID signature VMwareVMware\",\n";
+            let (is, was) = (root.tree().replace(line, ""), input(name, "tree"));
+            assert!(is == was, "{name} by {how}:\n{}", difference(&was, &is));
         }
     }
 }

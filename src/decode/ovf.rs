@@ -23,6 +23,25 @@ pub fn properties(xml: &str) -> Result<Vec<(String, String)>, Finding> {
     Ok(properties.filter_map(|n| Some((attribute(&n, "key")?, attribute(&n, "value")?))).collect())
 }
 
+/// An environment of nothing but these properties: what [`properties`] reads of it. Bytes that are no text are lost.
+pub fn environment(properties: &[(String, Vec<u8>)]) -> String {
+    let mut xml = format!("<Environment xmlns=\"{NAMESPACE}\" xmlns:oe=\"{NAMESPACE}\">\n");
+    for (key, value) in properties {
+        let (key, value) = (attribute(key), attribute(&String::from_utf8_lossy(value)));
+        xml += &format!("<Property oe:key=\"{key}\" oe:value=\"{value}\"/>\n");
+    }
+    xml + "</Environment>\n"
+}
+
+/// A text as an attribute's value: markup is escaped, and line ends, which would be read as blanks.
+fn attribute(text: &str) -> String {
+    let escaped = |c: char| match c {
+        '&' | '<' | '"' | '\n' | '\r' | '\t' => format!("&#{};", u32::from(c)),
+        c => c.to_string(),
+    };
+    text.chars().map(escaped).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

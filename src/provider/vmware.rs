@@ -36,6 +36,11 @@ const IGNITION: &str = "guestinfo.ignition.config.data";
 /// What Ignition puts into its key once it has read it, since keys can't be deleted: `{}` in base64.
 const NO_CONFIG: &[u8] = b"e30K";
 
+/// The drive that brings an appliance's properties where guestinfo has none of them (the transport `iso`), and the names that
+/// a plain ISO 9660 leaves of `ovf-env.xml`.
+const DRIVE: &str = "OVF ENV";
+const ENVIRONMENTS: [&str; 4] = ["ovf-env.xml", "ovf_env.xml", "OVF-ENV.XML", "OVF_ENV.XML"];
+
 /// Passes over all keys until two agree. Cluster API writes metadata and user-data one after the other; a node that
 /// boots meanwhile must not mix old and new.
 const MAX_PASSES: usize = 5;
@@ -125,7 +130,7 @@ impl Values {
     }
 }
 
-/// guestinfo, and below it what an appliance's OVF properties of the same names say.
+/// guestinfo, and below it what an appliance's OVF properties of the same names say, by either transport.
 struct Guest<'a> {
     world: &'a dyn World,
     properties: OnceCell<Vec<(String, String)>>,
@@ -145,13 +150,27 @@ impl Guest<'_> {
         let properties = match self.properties.get() {
             Some(properties) => properties,
             None => {
-                let xml = self.world.text(Ask::Guestinfo("guestinfo.ovfEnv"))?;
+                let xml = self.environment()?;
                 let properties = if xml.is_empty() { Vec::new() } else { ovf::properties(&xml)? };
                 self.properties.get_or_init(|| properties)
             }
         };
         let value = properties.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
         Ok(value.filter(|v| !is_empty(v.as_bytes())))
+    }
+
+    /// The appliance's OVF environment: in guestinfo, else on the drive. Empty for a machine that was made of no appliance.
+    fn environment(&self) -> Result<String> {
+        let mut xml = self.world.text(Ask::Guestinfo("guestinfo.ovfEnv"))?;
+        let labels = self.world.text(Ask::Labels)?;
+        if labels.lines().any(|l| l.eq_ignore_ascii_case(DRIVE)) {
+            for file in ENVIRONMENTS {
+                if xml.is_empty() {
+                    xml = self.world.text(Ask::Drive { label: DRIVE, file })?;
+                }
+            }
+        }
+        Ok(xml)
     }
 }
 

@@ -99,3 +99,17 @@ impl Machine {
             .unwrap()
     }
 }
+
+/// An OVF environment of these properties.
+pub fn environment(properties: &[(&str, &str)]) -> String {
+    let mut xml = "<?xml version=\"1.0\"?><Environment xmlns=\"http://schemas.dmtf.org/ovf/environment/1\" \
+        xmlns:oe=\"http://schemas.dmtf.org/ovf/environment/1\"><PropertySection>"
+        .to_owned();
+    for (key, value) in properties {
+        let value = value.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+        // As they are, they would be read as blanks.
+        let value = value.replace('\n', "&#10;").replace('\t', "&#9;");
+        xml += &format!("<Property oe:key=\"{key}\" oe:value=\"{value}\"/>");
+    }
+    xml + "</PropertySection></Environment>"
+}
