@@ -91,7 +91,7 @@ fn tree(machine: &Machine, root: &Scratch, (host, source): (&str, &str)) -> Stri
     run(machine, host, &format!("provision{source} --root {}", root.arg())).ended(0, &[]);
     let because = if source.is_empty() { "CPUID signature VMwareVMware" } else { "--platform vmware" };
     let tree = root.tree();
-    let line = "    |  \"because\": \"{because}\",\n";
+    let line = format!("    |  \"because\": \"{because}\",\n");
     assert!(tree.contains(&line), "{tree}");
     tree.replace(&line, "")
 }
