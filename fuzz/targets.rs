@@ -2,15 +2,22 @@
 //! The decoders, each with what it must not do on any input, whether libFuzzer or the tests' own mutator made it: panic,
 //! and break the promises that are asserted here.
 
+use std::time::Instant;
+
 use footplate::bake::lock::Lock;
+use footplate::decode::cloud_config::check_hostname;
 use footplate::decode::document::{self, Documents, Source, no_fetch};
 use footplate::decode::jinja::{self, Variables};
 use footplate::decode::{self, capa, envelope, expiry, ignition, json, network, ovf, prepare, yaml};
+use footplate::io::http::{Error, Method, Request, Response};
+use footplate::io::{Ask, World};
+use footplate::model::config::NodeConfig;
+use footplate::model::fetch;
 use footplate::model::finding::{Finding, Pos};
 use footplate::model::instance::Instance;
 use footplate::model::network::NetworkConfig;
 use footplate::model::time::Time;
-use footplate::plan;
+use footplate::{plan, provider, sources};
 
 /// One: the name of its corpus, and what to do with an input.
 pub type Target = (&'static str, fn(&[u8]));
@@ -23,6 +30,7 @@ pub const TARGETS: &[Target] = &[
     ("envelope", open),
     ("guestinfo_legacy", guestinfo_legacy),
     ("ignition", ignition_config),
+    ("imds", metadata_service),
     ("jinja", template),
     ("json", |data| located(json::parse(&text(data)).err().into_iter())),
     ("kargs", |data| rendered(network::parse_kargs(&text(data)))),
@@ -126,6 +134,65 @@ fn ignition_config(data: &[u8]) {
     let decoded = ignition::decode(&text(data), &mut no_fetch);
     let _ = plan::node(&decoded.config, &Instance::default());
     located(decoded.findings.into_iter());
+}
+
+/// EC2's metadata service, and S3 beside it, as the lines `key=value` of the input say: `\n` is a line's end in a value.
+struct Service(Vec<(String, Vec<u8>)>);
+
+impl Service {
+    fn of(data: &[u8]) -> Self {
+        let lines = data.split(|b| *b == b'\n').filter_map(|line| {
+            let (key, value) = line.split_at(line.iter().position(|b| *b == b'=')?);
+            let mut value = value[1..].to_vec();
+            while let Some(at) = value.windows(2).position(|w| w == b"\\n") {
+                value.splice(at..at + 2, [b'\n']);
+            }
+            Some((text(key), value))
+        });
+        Self(lines.collect())
+    }
+}
+
+impl World for Service {
+    fn ask(&self, _: Ask<'_>) -> anyhow::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    fn http(&self, requests: &[Request], _: Instant) -> Vec<Result<Response, Error>> {
+        let answer = |request: &Request| {
+            if request.method == Method::PUT {
+                return Ok(Response::of(200, "token"));
+            }
+            let below =
+                request.url.strip_prefix("http://169.254.169.254/").and_then(|path| path.split_once('/'));
+            let key = below.map_or("s3", |(_version, key)| key.trim_start_matches("meta-data/"));
+            let value = self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_slice());
+            // Of S3 the answers are read that are none: errors, and where a bucket is.
+            let status = if key == "s3" { 403 } else { 200 };
+            Ok(value.map_or_else(|| Response::of(404, ""), |value| Response::of(status, value.to_vec())))
+        };
+        requests.iter().map(answer).collect()
+    }
+
+    fn set_guestinfo(&self, _: &str, _: &[u8]) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+fn metadata_service(data: &[u8]) {
+    let world = Service::of(data);
+    let aws = provider::by_id("aws").and_then(|aws| aws.fetch(&world).ok().flatten());
+    if let Some(instance) = aws {
+        assert!(!instance.instance_id.is_empty());
+        assert!(instance.hostname.as_ref().is_none_or(|name| check_hostname(name).is_ok()));
+        assert!(instance.ssh_keys.iter().all(|key| !key.contains('\n')));
+        let _ = plan::node(&NodeConfig::default(), &instance);
+        let _ = plan::metadata::items(&instance, "", None, false);
+        located(instance.findings.iter().cloned());
+        rendered((instance.network.unwrap_or_default(), Vec::new()));
+    }
+    let asked = sources::fetch(&world, "aws", &fetch::Request::plain("s3://bucket/key"), Instant::now());
+    assert!(asked.is_err_and(|why| !why.what.is_empty()));
 }
 
 /// What can be read can be written as networkd's files.
