@@ -131,12 +131,15 @@ impl Failure {
         }
     }
 
-    /// The errors among a decoder's findings.
+    /// The errors among a decoder's findings. Where all that is wrong is that sources were out of reach, the data is not
+    /// bad: another time it may be well.
     pub fn of_findings(findings: &[Finding]) -> Self {
-        let mut errors = findings.iter().filter(|f| f.level == crate::model::finding::Level::Error);
+        let errors = || findings.iter().filter(|f| f.level == crate::model::finding::Level::Error);
+        let unreached = errors().all(|f| f.unreached) && errors().next().is_some();
+        let mut errors = errors();
         let first = errors.next();
         Self {
-            stage: Stage::Decode,
+            stage: if unreached { Stage::Fetch } else { Stage::Decode },
             error: first.map(ToString::to_string).unwrap_or_default(),
             why: Vec::new(),
             hint: first.and_then(|f| f.hint.clone()),

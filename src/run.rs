@@ -27,7 +27,7 @@ use crate::io::root::{Ids, Root};
 use crate::io::systemd::{self, Systemd};
 use crate::io::{Ask, World, nic, uptime_ms};
 use crate::model::facts::Facts;
-use crate::model::fetch::Request;
+use crate::model::fetch::{Request, Unfetched};
 use crate::model::finding::{Finding, Level};
 use crate::model::instance::Instance;
 use crate::model::plan::{Bootstrap, Item, Plan};
@@ -423,7 +423,7 @@ fn read_user_data(
     world: &dyn World,
     root: &Root,
     hidden: Option<&Hidden>,
-    missing: Result<Option<Vec<u8>>, String>,
+    missing: Result<Option<Vec<u8>>, Unfetched>,
 ) -> Result<Decoded, Failure> {
     if found.instance.user_data.is_some() && made_by_ignition(&found.instance, root)? {
         let note =
@@ -437,13 +437,13 @@ fn fetch_and_decode(
     found: &Found,
     world: &dyn World,
     hidden: Option<&Hidden>,
-    missing: Result<Option<Vec<u8>>, String>,
+    missing: Result<Option<Vec<u8>>, Unfetched>,
 ) -> Decoded {
     let deadline = Instant::now() + world.patience();
     let mut fetch = |request: &Request| match hidden.and_then(|h| h.include(request.url.expose())) {
         Some(data) => Ok(Some(data)),
         None => match sources::fetch(world, found.instance.platform, request, deadline) {
-            Err(what) if what == sources::NO_FILE => missing.clone(),
+            Err(why) if why.what == sources::NO_FILE => missing.clone(),
             fetched => fetched.map(Some),
         },
     };
@@ -472,9 +472,9 @@ fn run_boothooks(
     found: &Found,
     root: &Root,
     hidden: Option<&Hidden>,
-) -> Result<Result<Option<Vec<u8>>, String>, Failure> {
+) -> Result<Result<Option<Vec<u8>>, Unfetched>, Failure> {
     let hooks = decode_user_data(found, hidden, &mut decode::document::no_fetch).config;
-    let no_file = |more: &str| Ok(Err(format!("{}{more}", sources::NO_FILE)));
+    let no_file = |more: &str| Ok(Err(format!("{}{more}", sources::NO_FILE).into()));
     if hooks.boothooks.is_empty() || made_by_ignition(&found.instance, root)? {
         return no_file("");
     }

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::io::{Ask, World, http};
-use crate::model::fetch::{Request, SCHEMES};
+use crate::model::fetch::{Request, SCHEMES, Unfetched};
 use crate::model::secret::Secret;
 use crate::provider::aws::s3;
 
@@ -33,7 +33,7 @@ pub fn fetch(
     platform: &str,
     request: &Request,
     deadline: Instant,
-) -> Result<Vec<u8>, String> {
+) -> Result<Vec<u8>, Unfetched> {
     let url = String::from_utf8_lossy(request.url.expose());
     match url.split_once("://") {
         _ if url.starts_with('/') => of_machine(world, &[url.into_owned()]),
@@ -47,22 +47,25 @@ pub fn fetch(
         }
         Some((scheme, _)) if scheme.eq_ignore_ascii_case("s3") => {
             let object = s3::fetch(world, &message(request, &url), platform == "aws", deadline);
-            object.map(Secret::into_exposed).map_err(|e| format!("{e:#}"))
+            object.map(Secret::into_exposed).map_err(|e| Unfetched {
+                what: format!("{e:#}"),
+                unreached: e.downcast_ref::<http::Error>().is_some_and(|e| e.gave_up),
+            })
         }
-        _ => Err(SCHEMES.to_owned()),
+        _ => Err(SCHEMES.into()),
     }
 }
 
 /// The first of these files that is there.
-fn of_machine(world: &dyn World, paths: &[String]) -> Result<Vec<u8>, String> {
+fn of_machine(world: &dyn World, paths: &[String]) -> Result<Vec<u8>, Unfetched> {
     for path in paths {
         match world.ask(Ask::File(path)) {
             Ok(Some(bytes)) => return Ok(bytes),
             Ok(None) => {}
-            Err(error) => return Err(format!("{error:#}")),
+            Err(error) => return Err(format!("{error:#}").into()),
         }
     }
-    Err(NO_FILE.to_owned())
+    Err(NO_FILE.into())
 }
 
 /// The request as it is sent.
@@ -74,7 +77,12 @@ fn message(request: &Request, url: &str) -> http::Request {
     message
 }
 
-fn over_http(world: &dyn World, request: &Request, url: &str, deadline: Instant) -> Result<Vec<u8>, String> {
+fn over_http(
+    world: &dyn World,
+    request: &Request,
+    url: &str,
+    deadline: Instant,
+) -> Result<Vec<u8>, Unfetched> {
     let (plain, login) = without_login(url);
     let mut message = message(request, &plain);
     message.redirects = MAX_REDIRECTS;
@@ -82,9 +90,11 @@ fn over_http(world: &dyn World, request: &Request, url: &str, deadline: Instant)
         message = message.header("authorization", login);
     }
     let answer = world.http(&[message], deadline).into_iter().next();
-    let answer = answer.ok_or("was not asked")?.map_err(|e| e.without_place())?;
+    let answer = answer
+        .ok_or("was not asked")?
+        .map_err(|e| Unfetched { what: e.without_place(), unreached: e.gave_up })?;
     if (300..400).contains(&answer.status) {
-        return Err(format!("more than {MAX_REDIRECTS} redirects"));
+        return Err(format!("more than {MAX_REDIRECTS} redirects").into());
     }
     let body = answer.found()?.ok_or("HTTP status 404: there is no such file")?;
     Ok(body.into_exposed())

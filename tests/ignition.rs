@@ -218,11 +218,7 @@ fn what_is_fetched_is_asked_for_once_with_its_headers_and_options() {
     let mut asked = Vec::new();
     let decoded = decode::user_data(Some(config), None, &Variables::assumed(), &mut |request| {
         asked.push(request.clone());
-        if request.host().starts_with("s3") {
-            Err("no credentials".to_owned())
-        } else {
-            Ok(Some(b"x".to_vec()))
-        }
+        if request.host().starts_with("s3") { Err("no credentials".into()) } else { Ok(Some(b"x".to_vec())) }
     });
     assert_eq!(asked.len(), 2);
     assert_eq!(asked[0].options.total, Some(7));

@@ -14,10 +14,14 @@ use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use footplate::decode::{self, jinja::Variables};
+use footplate::io::World as _;
 use footplate::io::live::Live;
 use footplate::model::fetch::Request;
+use footplate::model::finding::Level;
 use footplate::sources;
 use scratch::{CANARY, Scratch, footplate, needs_root, plan, provision, seed, stopped_without_a_word};
+use serde_json::{Value, json};
 use server::{End, Reply, Seen, Server};
 
 fn gz(data: &[u8]) -> Vec<u8> {
@@ -135,9 +139,58 @@ fn one_deadline_ends_all_of_them() {
     let (start, patience) = (Instant::now(), Duration::from_millis(600));
     for path in ["/a", "/b", "/c"] {
         let asked = sources::fetch(&world, "nocloud", &Request::plain(&server.url(path)), start + patience);
-        assert!(asked.unwrap_err().contains("gave up at the deadline"), "{path}");
+        let why = asked.unwrap_err();
+        assert!(why.unreached && why.what.contains("gave up at the deadline"), "{path}: {why:?}");
     }
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_source_out_of_reach_is_no_bad_data() {
+    needs_root();
+    let server = Server::start("127.0.0.1:0", |seen| match seen.path.as_str() {
+        "/gone" => Reply::not_found(),
+        _ => Reply::status(503, "", ""),
+    });
+    // A second for each: the program's own patience is minutes.
+    let ignition = |paths: &[&str]| {
+        let file = |path: &&str| json!({ "path": path, "contents": { "source": server.url(path) } });
+        let files: Vec<Value> = paths.iter().map(file).collect();
+        let ignition = json!({ "version": "3.4.0", "timeouts": { "httpTotal": 1 } });
+        json!({ "ignition": ignition, "storage": { "files": files } }).to_string()
+    };
+    for (name, paths, code, stage) in [
+        ("all-out-of-reach", ["/a", "/b"].as_slice(), 75, "error: fetch: "),
+        ("one-that-is-not-there", &["/a", "/gone"], 65, "error: decode: "),
+    ] {
+        let (seed, root) = (seed(name, ignition(paths)), Scratch::new(name));
+        let ran = provision(&seed, &root);
+        ran.ended(
+            code,
+            &[stage, "storage.files[0].contents.source", "HTTP status 503 (gave up at the deadline"],
+        );
+        stopped_without_a_word(&ran, &root);
+        plan(&seed, &root).ended(code, &[stage]);
+    }
+    // cloud-init's language has no such words, so here it is a world that gives up soon.
+    let world = Live::with_patience(Duration::from_millis(300));
+    let data = |path: &str| {
+        let url = server.url(path);
+        [
+            format!("#include\n{url}\n"),
+            format!("#cloud-config\nwrite_files: [{{path: /a, source: {{uri: '{url}'}}}}]\n"),
+        ]
+    };
+    for (path, unreached) in [("/a", true), ("/gone", false)] {
+        for data in data(path) {
+            let decoded =
+                decode::user_data(Some(data.as_bytes()), None, &Variables::assumed(), &mut |request| {
+                    sources::fetch(&world, "nocloud", request, Instant::now() + world.patience()).map(Some)
+                });
+            let errors = decoded.findings.iter().filter(|f| f.level == Level::Error);
+            assert_eq!(errors.map(|f| f.unreached).collect::<Vec<_>>(), [unreached], "{data}");
+        }
+    }
 }
 
 #[test]

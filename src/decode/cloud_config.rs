@@ -13,7 +13,7 @@ use super::document::{Fetch, display_url};
 use super::envelope::{Encoding, MAX_DECODED};
 use super::yaml::{Kind, Node, Value};
 use crate::model::config::{Existing, FileSpec, GroupSpec, Inactive, NodeConfig, Ntp, Owner, UserSpec};
-use crate::model::fetch::{Request, check_header};
+use crate::model::fetch::{Request, Unfetched, check_header};
 use crate::model::finding::{Finding, Pos};
 use crate::model::secret::Secret;
 
@@ -366,11 +366,11 @@ impl Reader<'_> {
         };
         let shown = display_url(&uri);
         request.url = Secret::from(uri.as_str());
-        let fetched = request.problem().map_or_else(|| (self.fetch)(&request), |what| Err(what.to_owned()));
+        let fetched = request.problem().map_or_else(|| (self.fetch)(&request), |what| Err(what.into()));
         let fetched = fetched.and_then(|data| {
             self.fetched += data.as_ref().map_or(0, Vec::len);
             let over = || format!("all that is fetched is more than {} MiB", MAX_DECODED >> 20);
-            if self.fetched > MAX_DECODED { Err(over()) } else { Ok(data) }
+            if self.fetched > MAX_DECODED { Err(over().into()) } else { Ok(data) }
         });
         match fetched {
             Ok(Some(data)) => return Source::Brought(data),
@@ -379,11 +379,12 @@ impl Reader<'_> {
                 self.note(at, node.pos, &what);
                 return Source::Later;
             }
-            Err(what) if own => {
-                self.warn(at, node.pos, format!("{shown}: {what}; the entry's own content is written"));
+            Err(why) if own => {
+                self.warn(at, node.pos, format!("{shown}: {}; the entry's own content is written", why.what));
             }
-            Err(what) => {
-                self.error(at, node.pos, format!("{shown}: {what}"));
+            Err(Unfetched { what, unreached }) => {
+                let finding = Finding::error(at, format!("{shown}: {what}")).at(node.pos);
+                self.findings.push(Finding { unreached, ..finding });
                 self.hint("`content` beside `source` is written where that can't be had");
                 return Source::Later;
             }

@@ -8,7 +8,7 @@ use super::envelope::{self, MAX_DECODED};
 use super::jinja::{self, Variables};
 use super::mime::{Entity, Lines, is_message};
 use super::yaml::{self, Kind as Scalar, Node, Value};
-use crate::model::fetch::Request;
+use crate::model::fetch::{Request, Unfetched};
 use crate::model::finding::{Finding, Level, Pos};
 
 /// Parts within parts that are opened. What people nest is MIME, an include in it and a template in that.
@@ -194,13 +194,13 @@ impl Document {
 }
 
 /// Brings what data names: the bytes, `None` where that is not done here.
-pub type Fetch<'a> = dyn FnMut(&Request) -> Result<Option<Vec<u8>>, String> + 'a;
+pub type Fetch<'a> = dyn FnMut(&Request) -> Result<Option<Vec<u8>>, Unfetched> + 'a;
 
 /// A [`Fetch`] that brings nothing, for where the machine is not at hand.
 ///
 /// # Errors
 /// Never.
-pub fn no_fetch(_: &Request) -> Result<Option<Vec<u8>>, String> {
+pub fn no_fetch(_: &Request) -> Result<Option<Vec<u8>>, Unfetched> {
     Ok(None)
 }
 
@@ -465,15 +465,16 @@ impl Reader<'_, '_> {
             let finding =
                 |level, what: String| Finding { level, ..place.finding(Finding::error(&shown, what).at(at)) };
             let request = Request::plain(url);
-            let fetched =
-                request.problem().map_or_else(|| (self.fetch)(&request), |what| Err(what.to_owned()));
+            let fetched = request.problem().map_or_else(|| (self.fetch)(&request), |what| Err(what.into()));
             match fetched {
                 Ok(Some(data)) => self.piece(&data, &inner)?,
                 Ok(None) => {
                     let what = "is not looked at here: the node reads it when it boots".to_owned();
                     self.documents.findings.push(finding(Level::Note, what));
                 }
-                Err(what) => self.documents.findings.push(finding(Level::Error, what)),
+                Err(Unfetched { what, unreached }) => {
+                    self.documents.findings.push(Finding { unreached, ..finding(Level::Error, what) });
+                }
             }
         }
         Ok(())

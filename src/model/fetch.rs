@@ -53,6 +53,22 @@ impl Request {
     }
 }
 
+/// Why something was not fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfetched {
+    /// Why, in words.
+    pub what: String,
+    /// Whether nobody gave an answer in time: the data that names it may be good.
+    pub unreached: bool,
+}
+
+impl<T: Into<String>> From<T> for Unfetched {
+    /// An answer that will be the same the next time.
+    fn from(what: T) -> Self {
+        Self { what: what.into(), unreached: false }
+    }
+}
+
 /// Checks a header: its name is a token, its value ends with its line
 /// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-5.1)).
 ///

@@ -41,12 +41,22 @@ pub struct Finding {
     /// The cure, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Whether it is about what could not be fetched in time, and not about the data that names it.
+    #[serde(skip)]
+    pub unreached: bool,
 }
 
 impl Finding {
     /// An error at `place`.
     pub fn error(place: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { level: Level::Error, place: place.into(), pos: None, what: what.into(), hint: None }
+        Self {
+            level: Level::Error,
+            place: place.into(),
+            pos: None,
+            what: what.into(),
+            hint: None,
+            unreached: false,
+        }
     }
 
     /// A warning at `place`.

@@ -23,7 +23,7 @@ use super::document::Fetch;
 use super::yaml::{Kind, Node, Value};
 use super::{Decoded, json};
 use crate::model::config::NodeConfig;
-use crate::model::fetch::{FetchOptions, Request};
+use crate::model::fetch::{FetchOptions, Request, Unfetched};
 use crate::model::finding::{Finding, Level, Pos, any_error};
 use crate::model::secret::Secret;
 use schema::VERSIONS;
@@ -63,7 +63,7 @@ pub fn decode(text: &str, fetch: &mut Fetch<'_>) -> Decoded {
 /// What configs name, each thing fetched once however often it is read.
 struct Sources<'a, 'f> {
     fetch: &'a mut Fetch<'f>,
-    have: HashMap<Request, Result<Option<Secret>, String>>,
+    have: HashMap<Request, Result<Option<Secret>, Unfetched>>,
 }
 
 /// A config with those that it names merged into it.

@@ -9,7 +9,7 @@ use super::Reader;
 use super::schema::VERSIONS;
 use crate::decode::envelope::{self, MAX_DECODED};
 use crate::decode::yaml::{Node, base64_error};
-use crate::model::fetch::{Request, check_header};
+use crate::model::fetch::{Request, Unfetched, check_header};
 use crate::model::finding::Finding;
 use crate::model::secret::Secret;
 
@@ -157,9 +157,9 @@ impl Reader<'_, '_, '_> {
                 let what = format!("{} is asked by the node, and not here", request.host());
                 self.findings.push(Finding::note(at, what).at(source.pos));
             }
-            Err(why) => {
-                let what = format!("{} was not fetched: {why}", request.host());
-                self.error(at, source.pos, what);
+            Err(Unfetched { what, unreached }) => {
+                let finding = Finding::error(at, format!("{} was not fetched: {what}", request.host()));
+                self.findings.push(Finding { unreached: *unreached, ..finding.at(source.pos) });
             }
         }
         None
