@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What in the data soon stops being good: certificates and bootstrap tokens.
 
+use super::der::Certificate;
 use super::envelope;
 use super::yaml;
 use crate::model::config::NodeConfig;
@@ -56,6 +57,10 @@ fn certificates(text: &str) -> Vec<Time> {
     bodies.filter_map(|body| not_after(&envelope::base64(body.as_bytes()).ok()?)).collect()
 }
 
+fn not_after(der: &[u8]) -> Option<Time> {
+    Certificate::parse(der).map(|certificate| certificate.not_after)
+}
+
 /// The end of each token that kubeadm shall make, where the configuration names it.
 fn tokens(text: &str) -> Vec<Time> {
     let mut ends = Vec::new();
@@ -66,54 +71,6 @@ fn tokens(text: &str) -> Vec<Time> {
         }
     }
     ends
-}
-
-/// A value of DER: its tag, what is in it, and what follows it
-/// ([X.690](https://www.itu.int/rec/T-REC-X.690), definite lengths only).
-fn value(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&tag, rest) = der.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = match usize::from(first) {
-        length @ 0..=0x7f => (length, rest),
-        // One to four bytes of length.
-        long @ 0x81..=0x84 => {
-            let (bytes, rest) = rest.split_at_checked(long - 0x80)?;
-            (bytes.iter().fold(0, |n, b| n << 8 | usize::from(*b)), rest)
-        }
-        _ => return None,
-    };
-    let (content, rest) = rest.split_at_checked(length)?;
-    Some((tag, content, rest))
-}
-
-const SEQUENCE: u8 = 0x30;
-
-/// A certificate's `notAfter` ([RFC 5280, section 4.1](https://www.rfc-editor.org/rfc/rfc5280#section-4.1)).
-fn not_after(der: &[u8]) -> Option<Time> {
-    let sequence = |der| value(der).filter(|(tag, ..)| *tag == SEQUENCE).map(|(_, content, _)| content);
-    let mut rest = sequence(sequence(der)?)?;
-    // The version, which the first one leaves out.
-    if let Some((0xa0, _, after)) = value(rest) {
-        rest = after;
-    }
-    // Serial number, signature, issuer.
-    for _ in 0..3 {
-        rest = value(rest)?.2;
-    }
-    let (_, _, after) = value(sequence(rest)?)?;
-    let (tag, text, _) = value(after)?;
-    let text = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
-    let (year, rest) = match tag {
-        // UTCTime has two digits: from 1950 to 2049.
-        0x17 => {
-            let year: i64 = text.get(..2)?.parse().ok()?;
-            (if year < 50 { 2000 + year } else { 1900 + year }, text.get(2..)?)
-        }
-        0x18 => (text.get(..4)?.parse().ok()?, text.get(4..)?),
-        _ => return None,
-    };
-    let part = |n: usize| rest.get(2 * n..2 * n + 2)?.parse::<u32>().ok().map(i64::from);
-    Time::new(year, part(0)?, part(1)?, part(2)?, part(3)?, part(4)?)
 }
 
 #[cfg(test)]

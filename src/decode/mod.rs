@@ -3,6 +3,7 @@
 
 pub mod capa;
 pub mod cloud_config;
+pub mod der;
 pub mod document;
 pub mod envelope;
 pub mod expiry;
