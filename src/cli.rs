@@ -291,12 +291,14 @@ pub enum BakeWhat {
     /// Write a lock file from the checksums that upstream publishes
     #[command(
         long_about = "Writes a lock file from the SHA-256 checksums that upstream publishes beside its releases. Keep it with \
-        what builds the image: from then on the build trusts this file and no server. Signatures are not verified: it says what \
-        upstream signs, and how.\n\n\
+        what builds the image: from then on the build trusts this file and no server. Kubernetes' three are taken only with \
+        their signatures (.sig and .cert beside each), which must be its release managers', by a certificate of Sigstore's; with \
+        --from, signatures that are there are verified. What was not verified is said by name.\n\n\
         The form is JSON: {\"version\": 1, \"arch\": \"amd64\", \"artifacts\": [{\"name\", \"version\", \"url\", \"sha256\" or \
         \"sha512\", \"install\": [{\"from\", \"to\", \"mode\"}]}]}. `from` is a path inside a .tar.gz or .tgz, empty for a plain \
         file; a `to` that ends in / takes all below `from`.",
-        after_help = "Exit codes: 64 usage; 65 no checksum in what came; 74 could not write; 75 could not fetch."
+        after_help = "Exit codes: 64 usage; 65 no checksum in what came, or not the one that is signed; 74 could not write; 75 could \
+        not fetch."
     )]
     Lock(BakeLock),
     /// Make a system extension image: footplate, and what a lock names, for stock Flatcar
@@ -356,7 +358,7 @@ pub struct BakeLock {
     /// The image's architecture
     #[arg(long, value_name = "ARCH", default_value = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }, value_parser = ["amd64", "arm64"])]
     pub arch: String,
-    /// A directory or an address with the files of checksums, each by the last part of its URL
+    /// A directory or an address with the files of checksums and signatures, each by the last part of its URL
     #[arg(long, value_name = "DIR-OR-URL")]
     pub from: Option<String>,
     /// Write it there, and not to standard output

@@ -26,8 +26,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("timeline", &["state"]),
     // Secrets are found where the decoders find them.
     ("capture", &["decode", "io", "model"]),
-    // The rest of a node is a plan, made by the same hands.
-    ("bake", &["apply", "error", "io", "model", "plan"]),
+    // The rest of a node is a plan, made by the same hands; what upstream signs is read by a decoder.
+    ("bake", &["apply", "decode", "error", "io", "model", "plan"]),
     ("cli", &[]),
     ("log", &["io"]),
     (

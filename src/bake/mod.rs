@@ -6,6 +6,7 @@
 //! extension of a stock image.
 
 pub mod conflicts;
+pub mod cosign;
 pub mod lock;
 pub mod node;
 pub mod progress;

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Writes a lock from the checksums that upstream publishes, so that an image's build itself trusts no server.
 //!
-//! The moment of writing trusts them. What upstream signs, it signs in three ways, each of which needs a machinery of its own
-//! (cosign's certificates and transparency log, GitHub's attestations, OpenPGP): none of it belongs in a node's program, so it is
-//! named here and verified by upstream's tools, as `docs/images.md` shows.
+//! The moment of writing trusts no server either where upstream signs in a way that is verified here. The rest is named.
 
 use std::io::Read as _;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
+use super::cosign::{self, Authority, Signer};
 use super::lock::{Artifact, Install, Lock};
 use crate::error::{Failure, In as _, Stage, WithHint as _};
 use crate::io::fetch::{self, Location};
 
 /// Most of a file of checksums: containerd's release has the longest, with a line for each of its files.
 const MAX_CHECKSUMS: u64 = 256 << 10;
+
+/// Most of a signature or a certificate: they have about 100 and 3500 bytes.
+const MAX_SIGNATURE: u64 = 32 << 10;
 
 /// How often a server in trouble is asked.
 const TRIES: u32 = 4;
@@ -32,9 +34,24 @@ pub struct Publication {
     checksum: &'static str,
     from: &'static str,
     to: &'static str,
-    /// How upstream signs it, where it does.
-    signed: Option<&'static str>,
+    signed: Signed,
 }
+
+/// How upstream signs something.
+enum Signed {
+    /// By cosign, as this signer: the file's name with `.sig` and `.cert`.
+    Cosign(Signer),
+    /// In a way that is not verified here, or not at all.
+    Elsewhere(&'static str),
+}
+
+/// Kubernetes' release managers ([how to verify](https://kubernetes.io/docs/tasks/administer-cluster/verify-signed-artifacts/)).
+const KUBERNETES: Signer = Signer {
+    identity: "krel-staging@k8s-releng-prod.iam.gserviceaccount.com",
+    issuer: "https://accounts.google.com",
+};
+
+const NOTHING: &str = "nothing";
 
 /// What a lock can be written for. Kubernetes' own three come first, and together.
 pub const PUBLICATIONS: &[Publication] = &[
@@ -48,7 +65,7 @@ pub const PUBLICATIONS: &[Publication] = &[
         checksum: ".sha256",
         from: "",
         to: "/opt/cni/bin/",
-        signed: None,
+        signed: Signed::Elsewhere(NOTHING),
     },
     Publication {
         name: "containerd",
@@ -56,7 +73,7 @@ pub const PUBLICATIONS: &[Publication] = &[
         checksum: ".sha256sum",
         from: "bin/",
         to: "/opt/bin/",
-        signed: Some("by an attestation of GitHub's"),
+        signed: Signed::Elsewhere("by an attestation, for `gh attestation verify`"),
     },
     Publication {
         name: "crictl",
@@ -64,7 +81,7 @@ pub const PUBLICATIONS: &[Publication] = &[
         checksum: ".sha256",
         from: "crictl",
         to: "/opt/bin/crictl",
-        signed: None,
+        signed: Signed::Elsewhere(NOTHING),
     },
     Publication {
         name: "runc",
@@ -72,47 +89,61 @@ pub const PUBLICATIONS: &[Publication] = &[
         checksum: "https://github.com/opencontainers/runc/releases/download/{v}/runc.sha256sum",
         from: "",
         to: "/opt/bin/runc",
-        signed: Some("by OpenPGP"),
+        signed: Signed::Elsewhere("by OpenPGP, for gpgv"),
     },
 ];
 
 const fn kubernetes(name: &'static str, url: &'static str, to: &'static str) -> Publication {
-    Publication { name, url, checksum: ".sha256", from: "", to, signed: Some("by cosign") }
+    Publication { name, url, checksum: ".sha256", from: "", to, signed: Signed::Cosign(KUBERNETES) }
 }
 
-/// What the checksums of a lock that was written here do not tell, for whoever keeps it.
-pub fn unsigned(lock: &Lock) -> String {
-    let of = |artifact: &Artifact| {
-        let publication = PUBLICATIONS.iter().find(|p| p.name == artifact.name)?;
-        Some(format!("{} (upstream signs {})", artifact.name, publication.signed.unwrap_or("nothing")))
-    };
-    let names: Vec<String> = lock.artifacts.iter().filter_map(of).collect();
-    format!("these are the servers' checksums; no signature was verified: {}", names.join(", "))
+/// A lock, and what is known of where its checksums are from.
+pub struct Written {
+    /// The lock.
+    pub lock: Lock,
+    /// By name, what is signed by whom and what was not verified, for whoever keeps it.
+    pub notes: Vec<String>,
 }
 
-/// Writes a lock: `versions` are names of [`PUBLICATIONS`] with the versions that are wanted.
+/// Writes a lock: `versions` are names of [`PUBLICATIONS`] with the versions that are wanted. Signatures of cosign's count with
+/// certificates of this authority. `from` may hold checksums without signatures; upstream itself may not.
 ///
 /// # Errors
-/// A checksum could not be fetched, or is none.
-pub fn lock(versions: &[(&str, &str)], arch: &str, from: Option<&Location>) -> Result<Lock, Failure> {
+/// A checksum or a signature could not be fetched, or is none, or is not upstream's.
+pub fn lock(
+    versions: &[(&str, &str)],
+    arch: &str,
+    from: Option<&Location>,
+    authority: &Authority<'_>,
+) -> Result<Written, Failure> {
     let mut artifacts = Vec::new();
+    // What is known, and of which artifacts.
+    let mut known: Vec<(String, Vec<&str>)> = Vec::new();
     for publication in PUBLICATIONS {
         let Some((_, version)) = versions.iter().find(|(name, _)| *name == publication.name) else {
             continue;
         };
-        artifacts.push(published(publication, version, arch, from)?);
+        let (artifact, trust) = published(publication, version, arch, from, authority)?;
+        artifacts.push(artifact);
+        match known.iter_mut().find(|(known, _)| *known == trust) {
+            Some((_, names)) => names.push(publication.name),
+            None => known.push((trust, vec![publication.name])),
+        }
     }
     let lock = Lock { version: 1, arch: arch.to_owned(), artifacts };
     lock.check().map_err(|f| anyhow!(f)).stage(Stage::Usage)?;
-    Ok(lock)
+    let notes = known.iter().map(|(trust, names)| format!("{}: {trust}", names.join(", "))).collect();
+    Ok(Written { lock, notes })
 }
 
+/// An artifact, and how far its checksum can be trusted.
 fn published(
     publication: &Publication,
     version: &str,
     arch: &str,
     from: Option<&Location>,
-) -> Result<Artifact, Failure> {
+    authority: &Authority<'_>,
+) -> Result<(Artifact, String), Failure> {
     let number = version.strip_prefix('v').unwrap_or_default();
     if !number.starts_with(|c: char| c.is_ascii_digit()) || version.contains('/') {
         let error = Err(anyhow!("--{}: {version:?} is no version", publication.name));
@@ -125,42 +156,101 @@ fn published(
         false => format!("{url}{}", publication.checksum),
     };
     let name = |url: &str| url.rsplit('/').next().unwrap_or_default().to_owned();
-    let location = from.map_or_else(|| Location::of(&checksums), |from| from.join(&name(&checksums)));
-    let text = read(&location).stage(Stage::Fetch)?;
+    let place = |url: &str| from.map_or_else(|| Location::of(url), |from| from.join(&name(url)));
+    let location = place(&checksums);
+    let text = required(&location, MAX_CHECKSUMS, "is there such a version for this architecture?")?;
+    let text = String::from_utf8_lossy(&text);
     let sha256 = checksum(&text, &name(&url)).with_context(|| location.to_string()).stage(Stage::Verify)?;
+    let trust = match publication.signed {
+        Signed::Elsewhere(how) => format!("not verified: upstream signs {how}"),
+        Signed::Cosign(signer) => {
+            let files = [".sig", ".cert"].map(|ending| place(&format!("{url}{ending}")));
+            match by_cosign(publication.name, &sha256, &files, signer, authority, from.is_some())? {
+                true => format!(
+                    "verified: signed by {}; Sigstore's transparency log was not asked",
+                    signer.identity
+                ),
+                false => "not verified: no signature is there".to_owned(),
+            }
+        }
+    };
     let install =
         Install { from: publication.from.to_owned(), to: publication.to.to_owned(), mode: "0755".to_owned() };
-    Ok(Artifact {
+    let artifact = Artifact {
         name: publication.name.to_owned(),
         version: version.to_owned(),
         url,
         sha256: Some(sha256),
         sha512: None,
         install: vec![install],
-    })
+    };
+    Ok((artifact, trust))
 }
 
-/// Reads a small text.
-fn read(location: &Location) -> Result<String> {
+/// Verifies a program's signature: whether there is one. Where it may lack, both of its files may, and not one.
+fn by_cosign(
+    name: &str,
+    sha256: &str,
+    files: &[Location; 2],
+    signer: Signer,
+    authority: &Authority<'_>,
+    may_lack: bool,
+) -> Result<bool, Failure> {
+    let [signature, certificate] = files;
+    let (signed, certified) = match (read(signature, MAX_SIGNATURE)?, read(certificate, MAX_SIGNATURE)?) {
+        (Some(signed), Some(certified)) => (signed, certified),
+        (None, None) if may_lack => return Ok(false),
+        (None, _) => return Err(absent(signature, UNSIGNED)),
+        (_, None) => return Err(absent(certificate, UNSIGNED)),
+    };
+    cosign::verify(sha256, &signed, &certified, signer, authority)
+        .with_context(|| format!("{name}: {signature} does not verify its checksum"))
+        .hint("use no file of this server's before you know why; if upstream signs in another way now, a newer footplate knows it")
+        .stage(Stage::Verify)?;
+    Ok(true)
+}
+
+/// What helps where a signature is missing.
+const UNSIGNED: &str = "is there such a version for this architecture? For one that upstream does not sign, give a directory \
+                        with its checksums: --from DIR";
+
+fn absent(location: &Location, hint: &str) -> Failure {
+    Failure {
+        stage: Stage::Fetch,
+        error: format!("{location} is not there"),
+        why: Vec::new(),
+        hint: Some(hint.to_owned()),
+        also: Vec::new(),
+    }
+}
+
+/// Reads a small file that must be there.
+fn required(location: &Location, most: u64, hint: &str) -> Result<Vec<u8>, Failure> {
+    read(location, most)?.ok_or_else(|| absent(location, hint))
+}
+
+/// Reads a small file; `None` where there is none.
+fn read(location: &Location, most: u64) -> Result<Option<Vec<u8>>, Failure> {
     let mut tries = 1;
     loop {
         let opened = fetch::open(location, 0).and_then(|stream| {
             let Some(stream) = stream else { return Ok(None) };
-            let mut text = String::new();
-            stream.body.take(MAX_CHECKSUMS).read_to_string(&mut text).map_err(anyhow::Error::from)?;
-            Ok(Some(text))
+            let mut bytes = Vec::new();
+            // One more shows that there are too many.
+            stream.body.take(most + 1).read_to_end(&mut bytes).map_err(anyhow::Error::from)?;
+            Ok(Some(bytes))
         });
         match opened {
-            Ok(Some(text)) => return Ok(text),
-            Ok(None) => {
-                return Err(anyhow!("{location} is not there"))
-                    .hint("is there such a version for this architecture?");
+            Ok(Some(bytes)) if bytes.len() as u64 > most => {
+                let error = Err(anyhow!("{location} has more than {most} bytes"));
+                return error.hint("it is not what upstream publishes by this name").stage(Stage::Verify);
             }
+            Ok(bytes) => return Ok(bytes),
             Err(trouble) if trouble.may_pass && tries < TRIES => {
                 std::thread::sleep(PAUSE * 2_u32.pow(tries - 1));
                 tries += 1;
             }
-            Err(trouble) => return Err(trouble.error),
+            Err(trouble) => return Err(Failure::new(Stage::Fetch, trouble.error)),
         }
     }
 }
@@ -189,7 +279,21 @@ fn checksum(text: &str, file: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::checksum;
+    use super::*;
+
+    #[test]
+    fn upstream_itself_may_not_leave_signatures_out() {
+        let files =
+            ["kubeadm.sig", "kubeadm.cert"].map(|name| Location::File(format!("/nonexistent/{name}").into()));
+        let ask = |may_lack| {
+            let authority = Authority::fulcio().unwrap();
+            by_cosign("kubeadm", &"0".repeat(64), &files, KUBERNETES, &authority, may_lack)
+        };
+        assert!(!ask(true).unwrap());
+        let failure = ask(false).unwrap_err();
+        assert_eq!(failure.stage, Stage::Fetch);
+        assert_eq!(failure.error, "/nonexistent/kubeadm.sig is not there");
+    }
 
     #[test]
     fn a_checksum_is_taken_of_its_own_file_only() {

@@ -109,9 +109,12 @@ fn write_lock(args: &cli::BakeLock) -> Result<u8, Failure> {
     ];
     versions.extend(chosen.iter().filter_map(|(name, version)| Some((*name, version.as_deref()?))));
     let origin = bake::origin(args.from.as_deref())?;
-    let lock = bake::published::lock(&versions, &args.arch, origin.from.as_ref())?;
-    Console::stderr().event(&format!("note: {}", bake::published::unsigned(&lock)));
-    let text = format!("{:#}\n", json!(lock));
+    let authority = bake::cosign::Authority::fulcio().stage(Stage::Verify)?;
+    let written = bake::published::lock(&versions, &args.arch, origin.from.as_ref(), &authority)?;
+    for note in &written.notes {
+        Console::stderr().event(&format!("note: {note}"));
+    }
+    let text = format!("{:#}\n", json!(written.lock));
     match &args.output {
         Some(path) => live::output(path, text.as_bytes()).stage(Stage::Install)?,
         None => print(&text),

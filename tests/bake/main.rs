@@ -17,5 +17,6 @@ mod real;
 mod scratch;
 mod seal;
 mod server;
+mod signed;
 mod sysext;
 mod verify;

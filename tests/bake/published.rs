@@ -63,9 +63,9 @@ fn a_lock_from_published_checksums_bakes() {
     ran.ended(
         0,
         &[
-            "no signature was verified",
-            "kubeadm (upstream signs by cosign)",
-            "crictl (upstream signs nothing)",
+            "kubeadm, kubelet, kubectl: not verified: no signature is there",
+            "cni-plugins, crictl: not verified: upstream signs nothing",
+            "containerd: not verified: upstream signs by an attestation",
         ],
     );
     let lock = image.read_lock();
