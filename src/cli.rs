@@ -355,6 +355,9 @@ pub struct BakeLock {
     /// runc of this version; Flatcar brings one
     #[arg(long, value_name = "VERSION")]
     pub runc: Option<String>,
+    /// The keys of those who sign runc's releases, as gpg keeps them; gpgv verifies with them
+    #[arg(long, value_name = "FILE", requires = "runc")]
+    pub runc_keyring: Option<PathBuf>,
     /// The image's architecture
     #[arg(long, value_name = "ARCH", default_value = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }, value_parser = ["amd64", "arm64"])]
     pub arch: String,

@@ -4,25 +4,31 @@
 //! The moment of writing trusts no server either where upstream signs in a way that is verified here. The rest is named.
 
 use std::io::Read as _;
+use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::cosign::{self, Authority, Signer};
 use super::lock::{Artifact, Install, Lock};
 use crate::error::{Failure, In as _, Stage, WithHint as _};
+use crate::io::exec;
 use crate::io::fetch::{self, Location};
 
 /// Most of a file of checksums: containerd's release has the longest, with a line for each of its files.
 const MAX_CHECKSUMS: u64 = 256 << 10;
 
-/// Most of a signature or a certificate: they have about 100 and 3500 bytes.
+/// Most of a signature, a certificate or a signed text: they have about 100, 3500 and 3000 bytes. A pipe holds as much.
 const MAX_SIGNATURE: u64 = 32 << 10;
+
+/// How long gpgv may take for a page of text.
+const GPGV_LIMIT: Duration = Duration::from_secs(60);
 
 /// How often a server in trouble is asked.
 const TRIES: u32 = 4;
 
 /// The pause before it is asked again, and twice that the next time.
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Something that is published: where, where its checksum is, and where its parts go. In addresses `{v}` is the version,
 /// `{n}` the version without its `v`, `{a}` the architecture.
@@ -41,6 +47,8 @@ pub struct Publication {
 enum Signed {
     /// By cosign, as this signer: the file's name with `.sig` and `.cert`.
     Cosign(Signer),
+    /// The file of checksums itself, by OpenPGP.
+    OpenPgp,
     /// In a way that is not verified here, or not at all.
     Elsewhere(&'static str),
 }
@@ -89,7 +97,7 @@ pub const PUBLICATIONS: &[Publication] = &[
         checksum: "https://github.com/opencontainers/runc/releases/download/{v}/runc.sha256sum",
         from: "",
         to: "/opt/bin/runc",
-        signed: Signed::Elsewhere("by OpenPGP, for gpgv"),
+        signed: Signed::OpenPgp,
     },
 ];
 
@@ -105,8 +113,15 @@ pub struct Written {
     pub notes: Vec<String>,
 }
 
-/// Writes a lock: `versions` are names of [`PUBLICATIONS`] with the versions that are wanted. Signatures of cosign's count with
-/// certificates of this authority. `from` may hold checksums without signatures; upstream itself may not.
+/// What signatures are verified by.
+pub struct Trust<'a> {
+    /// Who certifies cosign's keys.
+    pub authority: Authority<'a>,
+    /// A file with the keys of those who sign runc's releases, as gpgv reads it.
+    pub runc_keyring: Option<&'a Path>,
+}
+
+/// Writes a lock: `versions` are names of [`PUBLICATIONS`] with the versions that are wanted. `from` may hold checksums without signatures; upstream itself may not.
 ///
 /// # Errors
 /// A checksum or a signature could not be fetched, or is none, or is not upstream's.
@@ -114,7 +129,7 @@ pub fn lock(
     versions: &[(&str, &str)],
     arch: &str,
     from: Option<&Location>,
-    authority: &Authority<'_>,
+    trust: &Trust<'_>,
 ) -> Result<Written, Failure> {
     let mut artifacts = Vec::new();
     // What is known, and of which artifacts.
@@ -123,16 +138,16 @@ pub fn lock(
         let Some((_, version)) = versions.iter().find(|(name, _)| *name == publication.name) else {
             continue;
         };
-        let (artifact, trust) = published(publication, version, arch, from, authority)?;
+        let (artifact, standing) = published(publication, version, arch, from, trust)?;
         artifacts.push(artifact);
-        match known.iter_mut().find(|(known, _)| *known == trust) {
+        match known.iter_mut().find(|(known, _)| *known == standing) {
             Some((_, names)) => names.push(publication.name),
-            None => known.push((trust, vec![publication.name])),
+            None => known.push((standing, vec![publication.name])),
         }
     }
     let lock = Lock { version: 1, arch: arch.to_owned(), artifacts };
     lock.check().map_err(|f| anyhow!(f)).stage(Stage::Usage)?;
-    let notes = known.iter().map(|(trust, names)| format!("{}: {trust}", names.join(", "))).collect();
+    let notes = known.iter().map(|(standing, names)| format!("{}: {standing}", names.join(", "))).collect();
     Ok(Written { lock, notes })
 }
 
@@ -142,7 +157,7 @@ fn published(
     version: &str,
     arch: &str,
     from: Option<&Location>,
-    authority: &Authority<'_>,
+    trust: &Trust<'_>,
 ) -> Result<(Artifact, String), Failure> {
     let number = version.strip_prefix('v').unwrap_or_default();
     if !number.starts_with(|c: char| c.is_ascii_digit()) || version.contains('/') {
@@ -158,14 +173,22 @@ fn published(
     let name = |url: &str| url.rsplit('/').next().unwrap_or_default().to_owned();
     let place = |url: &str| from.map_or_else(|| Location::of(url), |from| from.join(&name(url)));
     let location = place(&checksums);
-    let text = required(&location, MAX_CHECKSUMS, "is there such a version for this architecture?")?;
-    let text = String::from_utf8_lossy(&text);
+    let keyring = trust.runc_keyring.filter(|_| matches!(publication.signed, Signed::OpenPgp));
+    let most = if keyring.is_some() { MAX_SIGNATURE } else { MAX_CHECKSUMS };
+    let text = required(&location, most, "is there such a version for this architecture?")?;
+    let text = match keyring {
+        // Whatever else stands in the file is nobody's.
+        Some(keyring) => signed_by(keyring, &text)
+            .with_context(|| format!("{}: {location} is not signed as it shall be", publication.name))
+            .stage(Stage::Verify)?,
+        None => String::from_utf8_lossy(&text).into_owned(),
+    };
     let sha256 = checksum(&text, &name(&url)).with_context(|| location.to_string()).stage(Stage::Verify)?;
-    let trust = match publication.signed {
+    let standing = match publication.signed {
         Signed::Elsewhere(how) => format!("not verified: upstream signs {how}"),
         Signed::Cosign(signer) => {
             let files = [".sig", ".cert"].map(|ending| place(&format!("{url}{ending}")));
-            match by_cosign(publication.name, &sha256, &files, signer, authority, from.is_some())? {
+            match by_cosign(publication.name, &sha256, &files, signer, &trust.authority, from.is_some())? {
                 true => format!(
                     "verified: signed by {}; Sigstore's transparency log was not asked",
                     signer.identity
@@ -173,6 +196,10 @@ fn published(
                 false => "not verified: no signature is there".to_owned(),
             }
         }
+        Signed::OpenPgp => match keyring {
+            Some(keyring) => format!("verified: signed by a key of {}", keyring.display()),
+            None => "not verified: upstream signs by OpenPGP; --runc-keyring names the keys".to_owned(),
+        },
     };
     let install =
         Install { from: publication.from.to_owned(), to: publication.to.to_owned(), mode: "0755".to_owned() };
@@ -184,7 +211,28 @@ fn published(
         sha512: None,
         install: vec![install],
     };
-    Ok((artifact, trust))
+    Ok((artifact, standing))
+}
+
+/// What of a clear-signed text is signed by a key of this keyring, as gpgv says.
+fn signed_by(keyring: &Path, text: &[u8]) -> Result<String> {
+    // It looks for a name without a directory somewhere else.
+    let keyring = std::path::absolute(keyring).with_context(|| keyring.display().to_string())?;
+    let keyring = keyring.to_str().context("the keyring's path is not UTF-8")?;
+    let Some(ended) = exec::run("gpgv", &["--keyring", keyring, "--output", "-", "-"], text, GPGV_LIMIT)?
+    else {
+        return Err(anyhow!("there is no gpgv"))
+            .hint("install gpgv, a part of GnuPG, on the machine where locks are written");
+    };
+    // It ends with 0 only where there is a signature and all are good.
+    if ended.status != Some(0) {
+        // All of it: the first line tells of a keyring that is not there.
+        return Err(anyhow!(ended.err.trim().replace('\n', "; "))).hint(format!(
+            "is {keyring} the keyring of runc's sources, as `gpg --no-default-keyring --keyring FILE --import` writes it? If it \
+             is, do not use what this server has"
+        ));
+    }
+    Ok(ended.out)
 }
 
 /// Verifies a program's signature: whether there is one. Where it may lack, both of its files may, and not one.

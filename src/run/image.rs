@@ -109,8 +109,11 @@ fn write_lock(args: &cli::BakeLock) -> Result<u8, Failure> {
     ];
     versions.extend(chosen.iter().filter_map(|(name, version)| Some((*name, version.as_deref()?))));
     let origin = bake::origin(args.from.as_deref())?;
-    let authority = bake::cosign::Authority::fulcio().stage(Stage::Verify)?;
-    let written = bake::published::lock(&versions, &args.arch, origin.from.as_ref(), &authority)?;
+    let trust = bake::published::Trust {
+        authority: bake::cosign::Authority::fulcio().stage(Stage::Verify)?,
+        runc_keyring: args.runc_keyring.as_deref(),
+    };
+    let written = bake::published::lock(&versions, &args.arch, origin.from.as_ref(), &trust)?;
     for note in &written.notes {
         Console::stderr().event(&format!("note: {note}"));
     }

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use footplate::bake::cosign::{Authority, Signer, verify};
-use footplate::bake::published;
+use footplate::bake::published::{self, Trust};
 use footplate::io::fetch::Location;
 
 use crate::debian;
 use crate::image::sha256;
-use crate::scratch::{Ran, footplate, fresh};
+use crate::scratch::{Ran, footplate, fresh, needs};
 
 const SIGNER: Signer = Signer {
     identity: "krel-staging@k8s-releng-prod.iam.gserviceaccount.com",
@@ -298,7 +298,8 @@ fn a_signed_release_is_told_by_its_signer() {
     publish(&dir, Some(&sigstore));
     let write = || {
         let from = Location::of(dir.to_str().unwrap());
-        published::lock(KUBERNETES, "amd64", Some(&from), &sigstore.authority())
+        let trust = Trust { authority: sigstore.authority(), runc_keyring: None };
+        published::lock(KUBERNETES, "amd64", Some(&from), &trust)
     };
     let written = write().unwrap();
     assert_eq!(
@@ -362,4 +363,73 @@ fn a_real_certificate_is_fulcios() {
     assert!(said(CERTIFICATE, SIGNER, &fulcio).contains("signed by \"cosign@cosign-test-kaniko"));
     let sigstore = Sigstore::new(fresh("not-fulcio"), "20480101000000Z");
     assert!(said(CERTIFICATE, signer, &sigstore.authority()).contains("not one of the authority's"));
+}
+
+#[test]
+fn runcs_list_is_taken_as_far_as_it_is_signed() {
+    needs("gpg", "gpg");
+    needs("gpg-agent", "gpg-agent");
+    needs("gpgv", "gpgv");
+    let dir = fresh("signed-runc");
+    // gpg's agent wants a short path for its socket.
+    let home = std::env::temp_dir().join(format!("footplate-{}", std::process::id()));
+    let run = |script: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-ec", script]).current_dir(&dir).env("GNUPGHOME", &home);
+        assert_eq!(Ran::of(&mut command).code, 0, "{script}");
+    };
+    publish(&dir, None);
+    let right = sha256(b"right");
+    let list = format!("{}  runc.arm64\n{right} *runc.amd64\n", sha256(b"arm"));
+    fs::write(dir.join("list"), list).unwrap();
+    // Two keys, each with its keyring; the list signed by the first.
+    run("mkdir -m700 \"$GNUPGHOME\"
+        for who in first second; do
+            gpg -q --batch --passphrase '' --quick-gen-key $who@example.com ed25519 sign never
+            gpg -q --export --armor $who@example.com > $who.asc
+            gpg -q --no-default-keyring --keyring \"$PWD/$who.keyring\" --import $who.asc
+        done
+        gpg -q --batch -u first@example.com --clear-sign --output signed list
+        gpgconf --kill gpg-agent; rm -r \"$GNUPGHOME\"");
+    let signed = fs::read_to_string(dir.join("signed")).unwrap();
+    let write = |text: &str, keyring: Option<&str>| {
+        fs::write(dir.join("runc.sha256sum"), text).unwrap();
+        let from = dir.to_str().unwrap();
+        let mut args = vec![
+            "bake",
+            "lock",
+            "--kubernetes",
+            "v1.34.1",
+            "--runc",
+            "v1.3.0",
+            "--arch",
+            "amd64",
+            "--from",
+            from,
+        ];
+        let keyring = keyring.map(|k| dir.join(k).to_str().unwrap().to_owned());
+        args.extend(keyring.iter().flat_map(|k| ["--runc-keyring", k.as_str()]));
+        footplate(&args)
+    };
+    let of_runc = |ran: &Ran| ran.json()["artifacts"][3]["sha256"].as_str().unwrap().to_owned();
+    let verified = write(&signed, Some("first.keyring"));
+    assert_eq!(of_runc(verified.ended(0, &["runc: verified: signed by a key of", "first.keyring"])), right);
+    assert_eq!(
+        of_runc(write(&signed, None).ended(0, &["runc: not verified: upstream signs by OpenPGP"])),
+        right
+    );
+    // What stands around the signed part is not taken, though it is found first.
+    let around = format!("{}  runc.amd64\n{signed}{0}  runc.amd64\n", sha256(b"wrong"));
+    assert_eq!(of_runc(write(&around, Some("first.keyring")).ended(0, &[])), right);
+    let refused = |text: &str, keyring, why: &str| {
+        write(text, Some(keyring))
+            .ended(65, &["runc.sha256sum is not signed as it shall be", why, "hint: is "]);
+    };
+    refused(&signed, "second.keyring", "No public key");
+    refused(&signed, "none.keyring", "No such file");
+    refused(&signed.replace(&right, &sha256(b"wrong")), "first.keyring", "BAD signature");
+    refused(&format!("{right}  runc.amd64\n"), "first.keyring", "gpgv: ");
+    refused("", "first.keyring", "gpgv: ");
+    refused(&format!("{signed}{signed}"), "first.keyring", "gpgv: ");
+    write(&signed.repeat(100), Some("first.keyring")).ended(65, &["has more than 32768 bytes"]);
 }
