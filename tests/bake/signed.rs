@@ -390,7 +390,8 @@ fn runcs_list_is_taken_as_far_as_it_is_signed() {
             gpg -q --no-default-keyring --keyring \"$PWD/$who.keyring\" --import $who.asc
         done
         gpg -q --batch -u first@example.com --clear-sign --output signed list
-        gpgconf --kill gpg-agent; rm -r \"$GNUPGHOME\"");
+        # The agent takes its sockets away itself, now or soon.
+        gpgconf --kill gpg-agent; rm -rf \"$GNUPGHOME\"");
     let signed = fs::read_to_string(dir.join("signed")).unwrap();
     let write = |text: &str, keyring: Option<&str>| {
         fs::write(dir.join("runc.sha256sum"), text).unwrap();
