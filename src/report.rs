@@ -47,6 +47,11 @@ const CAUSES: &[(&str, &str, &str)] = &[
         "discovery.bootstrapToken.caCertHashes is of another cluster",
     ),
     (
+        "failed to verify jws signature",
+        "the cluster signed its information with another bootstrap token",
+        "the token's secret in the join configuration is not the cluster's, or the endpoint leads to another cluster",
+    ),
+    (
         "could not find a jws signature in the cluster-info",
         "the bootstrap token has expired or was removed",
         "Cluster API makes a new token for a new machine: delete this one's Machine",
@@ -336,5 +341,43 @@ fn end_stage(status: &mut Status) {
             let name = "kubeadm".to_owned();
             status.stages.push(StageStatus { name, state: status.state, started_ms: now, ms: 0, summary });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// kubeadm's discovery begins each of its failures with the same words, and warns of names first.
+    #[test]
+    fn the_cause_is_told_and_not_what_follows_from_it() {
+        let before = "[WARNING Hostname]: hostname \"n1\" could not be reached: no such host\n\
+                      error execution phase preflight: couldn't validate the identity of the API Server: ";
+        for (says, cause) in [
+            (
+                "failed to verify JWS signature of received cluster info object, can't trust this API Server",
+                Some("the cluster signed its information with another bootstrap token"),
+            ),
+            (
+                "could not find a JWS signature in the cluster-info ConfigMap for token ID \"abcdef\"",
+                Some("the bootstrap token has expired or was removed"),
+            ),
+            (
+                "cluster CA found in cluster-info ConfigMap is invalid: none of the public keys \"sha256:0\" are pinned",
+                Some("the cluster's CA does not have the expected hash"),
+            ),
+            (
+                "Get \"https://lb:6443/api\": dial tcp: lookup lb: no such host",
+                Some("the API server's name can't be resolved"),
+            ),
+            (
+                "Get \"https://192.0.2.1:6443/api\": dial tcp 192.0.2.1:6443: connect: no route to host",
+                Some("the API server can't be reached: no route to it"),
+            ),
+            ("", Some("the API server can't be reached or is not the one that was expected")),
+        ] {
+            assert_eq!(classify(&format!("{before}{says}\n")).map(|(cause, _)| cause), cause, "{says}");
+        }
+        assert_eq!(classify("[WARNING Hostname]: lookup n1: no such host\n"), None);
     }
 }
