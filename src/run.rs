@@ -27,7 +27,7 @@ use crate::io::root::{Ids, Root};
 use crate::io::systemd::{self, Systemd};
 use crate::io::{Ask, World, nic, uptime_ms};
 use crate::model::facts::Facts;
-use crate::model::fetch::{Request, Unfetched};
+use crate::model::fetch::Request;
 use crate::model::finding::{Finding, Level};
 use crate::model::instance::Instance;
 use crate::model::plan::{Bootstrap, Item, Plan};
@@ -417,13 +417,14 @@ fn made_by_ignition(instance: &Instance, root: &Root) -> Result<bool, Failure> {
     Ok(result.is_some() && instance.user_data.as_ref().is_none_or(ignition))
 }
 
-/// What is left to be made of the bootstrap data; `missing` is what a file is that it includes and that is not there.
+/// What is left to be made of the bootstrap data; `missing` is what is said of a file that it includes and that is not there,
+/// and without it such a file is left open.
 fn read_user_data(
     found: &Found,
     world: &dyn World,
     root: &Root,
     hidden: Option<&Hidden>,
-    missing: Result<Option<Vec<u8>>, Unfetched>,
+    missing: Option<&str>,
 ) -> Result<Decoded, Failure> {
     if found.instance.user_data.is_some() && made_by_ignition(&found.instance, root)? {
         let note =
@@ -437,14 +438,14 @@ fn fetch_and_decode(
     found: &Found,
     world: &dyn World,
     hidden: Option<&Hidden>,
-    missing: Result<Option<Vec<u8>>, Unfetched>,
+    missing: Option<&str>,
 ) -> Decoded {
     let deadline = Instant::now() + world.patience();
     let mut fetch = |request: &Request| match hidden.and_then(|h| h.include(request.url.expose())) {
         Some(data) => Ok(Some(data)),
-        None => match sources::fetch(world, found.instance.platform, request, deadline) {
-            Err(why) if why.what == sources::NO_FILE => missing.clone(),
-            fetched => fetched.map(Some),
+        None => match sources::fetch(world, found.instance.platform, request, deadline)? {
+            None => missing.map_or(Ok(None), |what| Err(what.into())),
+            fetched => Ok(fetched),
         },
     };
     decode_user_data(found, hidden, &mut fetch)
@@ -465,20 +466,20 @@ fn decode_user_data(found: &Found, hidden: Option<&Hidden>, fetch: &mut Fetch<'_
 }
 
 /// Has systemd run the data's boothooks, before anything else is made of the data: one may write what an include list
-/// names. Gives what a file is then that is not there. What else is wrong with the data is told when it is read whole.
+/// names. Gives what is said then of a file that is not there. What else is wrong with the data is told when it is read whole.
 /// Without a recorder nothing runs, and what a hook may bring is left open.
 fn run_boothooks(
     recorder: Option<&mut Recorder<'_>>,
     found: &Found,
     root: &Root,
     hidden: Option<&Hidden>,
-) -> Result<Result<Option<Vec<u8>>, Unfetched>, Failure> {
+) -> Result<Option<String>, Failure> {
     let hooks = decode_user_data(found, hidden, &mut decode::document::no_fetch).config;
-    let no_file = |more: &str| Ok(Err(format!("{}{more}", sources::NO_FILE).into()));
+    let no_file = |more: &str| Ok(Some(format!("there is no such file{more}")));
     if hooks.boothooks.is_empty() || made_by_ignition(&found.instance, root)? {
         return no_file("");
     }
-    let Some(recorder) = recorder else { return Ok(Ok(None)) };
+    let Some(recorder) = recorder else { return Ok(None) };
     if !root.live() {
         return no_file("; a boothook may write it when the node boots: under --root none runs");
     }
@@ -611,7 +612,7 @@ fn provision_in(
     let decoded = recorder.stage(
         Stage::Decode,
         |_| {
-            let decoded = read_user_data(&found, world, root, hidden.as_ref(), missing)?;
+            let decoded = read_user_data(&found, world, root, hidden.as_ref(), missing.as_deref())?;
             if decoded.failed() { Err(Failure::of_findings(&decoded.findings)) } else { Ok(decoded) }
         },
         |decoded| decoded.config.summary(),
@@ -841,8 +842,8 @@ fn show_plan(args: &Provision) -> Result<u8, Failure> {
     let rendered = render(&found.instance, &args.source, world.as_ref(), &root)?;
     let hidden = Hidden::find(&found, world.as_ref(), None)?;
     let missing = run_boothooks(None, &found, &root, hidden.as_ref())?;
-    let hooks = missing.is_ok();
-    let decoded = read_user_data(&found, world.as_ref(), &root, hidden.as_ref(), missing)?;
+    let hooks = missing.is_none();
+    let decoded = read_user_data(&found, world.as_ref(), &root, hidden.as_ref(), missing.as_deref())?;
     if decoded.failed() {
         return Err(Failure::of_findings(&decoded.findings));
     }
@@ -1044,10 +1045,8 @@ fn capture(source: &Source, dir: &Path) -> Result<u8, Failure> {
     // A machine whose metadata is broken is worth capturing most of all.
     let found = find(&mut Recorder::new(None), source, &capture, None);
     // What include lists bring is bootstrap data too: it is read for the picture, and not kept.
-    let config = found
-        .as_ref()
-        .map(|f| fetch_and_decode(f, world.as_ref(), None, Ok(None)).config)
-        .unwrap_or_default();
+    let config =
+        found.as_ref().map(|f| fetch_and_decode(f, world.as_ref(), None, None).config).unwrap_or_default();
     let status = Ask::File("/run/footplate/status.json");
     let _ = online::links(&capture).and_then(|_| capture.ask(status));
     let out = open_root(Some(dir))?;

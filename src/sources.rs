@@ -20,20 +20,17 @@ const MAX_SOURCE: usize = 32 << 20;
 /// Redirects that are followed: as many as Ignition and curl's users are used to.
 const MAX_REDIRECTS: u8 = 10;
 
-/// What is said of a file that is not there.
-pub const NO_FILE: &str = "there is no such file";
-
 /// Fetches what a URL or a path names: a file of the machine (a path, `file:`, `oem:`), an answer over HTTP, or an object of
-/// S3, for a machine of this platform.
+/// S3, for a machine of this platform. `None` is a file that the machine does not have: something may make it yet.
 ///
 /// # Errors
-/// It is not there, it did not come before `deadline`, or it is of a scheme that is not fetched.
+/// Elsewhere it is not there, it did not come before `deadline`, or it is of a scheme that is not fetched.
 pub fn fetch(
     world: &dyn World,
     platform: &str,
     request: &Request,
     deadline: Instant,
-) -> Result<Vec<u8>, Unfetched> {
+) -> Result<Option<Vec<u8>>, Unfetched> {
     let url = String::from_utf8_lossy(request.url.expose());
     match url.split_once("://") {
         _ if url.starts_with('/') => of_machine(world, &[url.into_owned()]),
@@ -43,11 +40,11 @@ pub fn fetch(
             of_machine(world, &OEM.iter().map(below).collect::<Vec<_>>())
         }
         Some((scheme, _)) if ["http", "https"].iter().any(|s| scheme.eq_ignore_ascii_case(s)) => {
-            over_http(world, request, &url, deadline)
+            over_http(world, request, &url, deadline).map(Some)
         }
         Some((scheme, _)) if scheme.eq_ignore_ascii_case("s3") => {
             let object = s3::fetch(world, &message(request, &url), platform == "aws", deadline);
-            object.map(Secret::into_exposed).map_err(|e| Unfetched {
+            object.map(|data| Some(data.into_exposed())).map_err(|e| Unfetched {
                 what: format!("{e:#}"),
                 unreached: e.downcast_ref::<http::Error>().is_some_and(|e| e.gave_up),
             })
@@ -57,15 +54,9 @@ pub fn fetch(
 }
 
 /// The first of these files that is there.
-fn of_machine(world: &dyn World, paths: &[String]) -> Result<Vec<u8>, Unfetched> {
-    for path in paths {
-        match world.ask(Ask::File(path)) {
-            Ok(Some(bytes)) => return Ok(bytes),
-            Ok(None) => {}
-            Err(error) => return Err(format!("{error:#}").into()),
-        }
-    }
-    Err(NO_FILE.into())
+fn of_machine(world: &dyn World, paths: &[String]) -> Result<Option<Vec<u8>>, Unfetched> {
+    let mut asked = paths.iter().map(|path| world.ask(Ask::File(path)));
+    asked.find_map(Result::transpose).transpose().map_err(|e| format!("{e:#}").into())
 }
 
 /// The request as it is sent.

@@ -33,7 +33,7 @@ fn read(config: &str, patience: Duration) -> Decoded {
     let world = Live::with_patience(patience);
     let deadline = Instant::now() + patience;
     decode::user_data(Some(config.as_bytes()), None, &Variables::assumed(), &mut |request| {
-        sources::fetch(&world, "vmware", request, deadline).map(Some)
+        sources::fetch(&world, "vmware", request, deadline)
     })
 }
 

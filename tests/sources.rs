@@ -185,7 +185,7 @@ fn a_source_out_of_reach_is_no_bad_data() {
         for data in data(path) {
             let decoded =
                 decode::user_data(Some(data.as_bytes()), None, &Variables::assumed(), &mut |request| {
-                    sources::fetch(&world, "nocloud", request, Instant::now() + world.patience()).map(Some)
+                    sources::fetch(&world, "nocloud", request, Instant::now() + world.patience())
                 });
             let errors = decoded.findings.iter().filter(|f| f.level == Level::Error);
             assert_eq!(errors.map(|f| f.unreached).collect::<Vec<_>>(), [unreached], "{data}");
