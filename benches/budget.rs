@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a provision of the demo's worker costs: the binary's size, peak memory, wall and CPU time. `cargo bench` prints
-//! them; sizes and memory beyond their budgets are failures, times are only told, since they are the machine's too.
+//! What a provision of the demo's worker costs: the binary's size, peak memory, wall and CPU time; and what the look at a baked
+//! image's programs adds to a first boot. `cargo bench` prints them; sizes and memory beyond their budgets are failures, times
+//! are only told, since they are the machine's too.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -9,6 +10,11 @@ use std::io::Error;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use footplate::bake::lock::OWN_ARCHITECTURE;
+use footplate::bake::{self, store};
+use footplate::io::root::Root;
+use serde_json::{Value, json};
 
 /// Bytes of the binary.
 const SIZE_BUDGET: u64 = 6_500_000;
@@ -40,8 +46,48 @@ fn main() {
     println!("peak memory   {:>7.2} MiB of {}", memory as f64 / (1 << 20) as f64, MEMORY_BUDGET >> 20);
     println!("wall, median  {:>7.2} ms of {RUNS} provisions into an empty root", wall.as_secs_f64() * 1e3);
     println!("CPU, median   {:>7.2} ms", cpu.as_secs_f64() * 1e3);
+    let (files, check) = programs(binary, &scratch);
+    println!(
+        "programs      {:>7.2} ms, median of {RUNS} looks at {files} files of a lock, all there",
+        check.as_secs_f64() * 1e3
+    );
     assert!(size <= SIZE_BUDGET, "the binary is larger than its budget");
     assert!(memory <= MEMORY_BUDGET, "a provision takes more memory than its budget");
+}
+
+/// Bakes as many programs as a node has, and gives how many and what it takes to see that all are there. Sizes and times are
+/// what is looked at: how large they are makes no difference.
+fn programs(binary: &str, scratch: &Path) -> (usize, Duration) {
+    let (root, lock, text) = (scratch.join("root"), scratch.join("lock.json"), b"#!/bin/sh\n");
+    let names: Vec<String> = (0..24).map(|n| format!("program-{n}")).collect();
+    for path in ["root/etc", "root/opt", "from"] {
+        fs::create_dir_all(scratch.join(path)).unwrap();
+    }
+    let artifact = |name: &String| {
+        fs::write(scratch.join("from").join(name), text).unwrap();
+        json!({
+            "name": name, "version": "v1", "url": format!("https://artifacts.invalid/{name}"),
+            "sha256": store::digest_of(&text[..]).unwrap(), "install": [{"to": format!("/opt/bin/{name}")}],
+        })
+    };
+    let artifacts: Vec<Value> = names.iter().map(artifact).collect();
+    fs::write(&lock, json!({"version": 1, "arch": OWN_ARCHITECTURE, "artifacts": artifacts}).to_string())
+        .unwrap();
+    let mut bake = Command::new(binary);
+    bake.args(["bake", "--root"]).arg(&root).arg("--lock").arg(&lock).arg("--from").arg(scratch.join("from"));
+    let baked = bake.output().unwrap();
+    assert!(baked.status.success(), "{}", String::from_utf8_lossy(&baked.stderr));
+    let root = Root::open(&root, false).unwrap();
+    let mut took: Vec<Duration> = (0..RUNS)
+        .map(|_| {
+            let start = Instant::now();
+            let changed = bake::lay_out(&root).unwrap();
+            assert_eq!(changed, Some(Vec::new()), "something was missing");
+            start.elapsed()
+        })
+        .collect();
+    took.sort();
+    (names.len() + 1, took[RUNS / 2])
 }
 
 /// Provisions the demo's worker into an empty directory.
