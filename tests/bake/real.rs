@@ -138,6 +138,9 @@ fn real_programs_come_over_https_whatever_happens_on_the_way() {
     let config = fs::read_to_string(offline.path("/etc/containerd/config.toml")).unwrap();
     assert!(config.contains("pause:3.2\""), "what this kubeadm pulls: {config}");
 
+    // What is not as it was baked is found, in files as large as these and by what they say of themselves.
+    crate::verify::each_is_found(&online, |_| {});
+
     // An upgrade, and back, of one program: one link each.
     let current = offline.path("/opt/footplate/store/kubeadm/current");
     let (old, links) =
