@@ -33,9 +33,14 @@ static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
     dir
 });
 
+/// The page.
+fn page() -> String {
+    fs::read_to_string(format!("{}/docs/images.md", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
 /// The text of the page's blocks in this language.
 fn blocks(language: &str) -> Vec<String> {
-    let text = fs::read_to_string(format!("{}/docs/images.md", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let text = page();
     let parts = text.split("```").skip(1).step_by(2);
     parts.filter_map(|b| Some(b.strip_prefix(language)?.strip_prefix('\n')?.to_owned())).collect()
 }
@@ -104,7 +109,7 @@ impl Machine {
 
 #[test]
 fn the_three_steps_make_an_image() {
-    let text = fs::read_to_string(format!("{}/docs/images.md", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let text = page();
     let steps: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("    footplate ")).collect();
     let steps: Vec<&&str> = steps.iter().filter(|s| s.contains("--root /")).collect();
     assert_eq!(steps.len(), 3, "{steps:?}");
@@ -130,9 +135,21 @@ fn packers_build_makes_an_image() {
     let build = read(build);
     let build = &build["build"][0];
     let sources = all(&build["sources"]);
-    for source in ["vsphere-iso", "amazon-ebs", "azure-arm", "googlecompute", "digitalocean", "qemu"] {
+    for source in ["vsphere-clone", "amazon-ebs", "azure-arm", "googlecompute", "digitalocean", "qemu"] {
         assert!(sources.contains(&format!("source.{source}.flatcar")), "{source}: {sources:?}");
     }
+    // Each has its row, and no row is of another one: what it begins with and how it gets its config.
+    let rows: Vec<Vec<String>> = page()
+        .lines()
+        .skip_while(|l| !l.starts_with("| image | source |"))
+        .skip(2)
+        .take_while(|l| l.starts_with('|'))
+        .map(|l| l.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect())
+        .collect();
+    let named: Vec<String> =
+        rows.iter().map(|row| format!("source.{}.flatcar", row[1].split('`').nth(1).unwrap())).collect();
+    assert_eq!(named, sources);
+    assert!(rows.iter().all(|row| row.len() == 4 && row.iter().all(|cell| !cell.is_empty())), "{rows:?}");
     let machine = Machine::new("docs-packer");
     machine.image.put("/etc/machine-id", "0123\n");
     let mut script = String::new();
