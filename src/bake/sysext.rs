@@ -23,7 +23,7 @@ use crate::model::plan::Item;
 use crate::plan::BINARY;
 
 /// Where an extension's files stand that belong elsewhere, each by its whole path.
-const INSIDE: &str = "/usr/lib/footplate";
+pub(super) const INSIDE: &str = "/usr/lib/footplate";
 
 /// footplate in an extension. Units name it directly: the first of them runs before tmpfiles.d makes any link.
 const PROGRAM: &str = "/usr/bin/footplate";

@@ -10,7 +10,7 @@ use super::conflicts::{self, Kind, View};
 use super::lock::{Artifact, LOCK, Lock, OWN_ARCHITECTURE};
 use super::node::UNIT_DIR;
 use super::store::{self, CURRENT, STORE};
-use super::{RECORD, Record, baked_lock, record, with_own};
+use super::{RECORD, Record, baked_lock, record, sysext, with_own};
 use crate::io::exec::{self, Unanswered};
 use crate::io::root::{Meta, Root};
 
@@ -83,6 +83,10 @@ pub fn verify(root: &Root, wanted: Option<&Lock>) -> Report {
     let mut checks = Checks::default();
     let lock = baked_lock(root);
     let fault = match (&lock, wanted) {
+        (Ok(None), _) if root.stands(sysext::INSIDE).unwrap_or(false) => Some(
+            "is missing: a system extension brings this node's programs, and who fetches one verifies it"
+                .to_owned(),
+        ),
         (Ok(None), _) => Some("is missing: nothing was baked here".to_owned()),
         (Ok(Some(have)), Some(wanted)) if have != wanted => {
             Some("is not the lock it is checked against".to_owned())

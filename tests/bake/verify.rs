@@ -310,4 +310,8 @@ fn nothing_baked_is_no_success() {
             "lock /opt/footplate/baked.json: is missing: a bake did not come to its end",
         ]
     );
+    // A node with the extension has all it needs, but no lock to be held against.
+    image.put_program("/usr/lib/footplate/opt/bin/kubeadm", program("kubeadm", "v1.34.1"));
+    let faults = image.faults();
+    assert!(faults[0].contains("a system extension brings this node's programs"), "{faults:?}");
 }
