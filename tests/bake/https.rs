@@ -3,6 +3,8 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -89,6 +91,33 @@ fn a_node_is_baked_from_the_locks_own_addresses() {
             "/v1.34.1/kubelet-v1.34.1"
         ]
     );
+}
+
+/// The first answer waits for another request to come, which no server sees that is asked for one thing after the other.
+#[test]
+fn several_come_at_once() {
+    for (jobs, tenths, at_once) in [("4", 600, true), ("1", 5, false)] {
+        let image = Image::new(&format!("https-jobs-{jobs}"));
+        image.publish_node("v1.34.1");
+        let (asked, met) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
+        let seen = Arc::clone(&met);
+        let server = Server::start(&image.from, move |_, before| {
+            asked.fetch_add(1, Ordering::SeqCst);
+            let another = |_| {
+                std::thread::sleep(Duration::from_millis(100));
+                asked.load(Ordering::SeqCst) > 1
+            };
+            if before == 0 {
+                seen.store((0..tenths).any(another), Ordering::SeqCst);
+            }
+            Answer::Well
+        });
+        let url = server.url();
+        let words = [&arguments(&image, &url)[..], &["--jobs", jobs]].concat();
+        Ran::of(command(&words).env("SSL_CERT_FILE", &server.authority)).ended(0, &[]);
+        assert_eq!(met.load(Ordering::SeqCst), at_once, "{jobs} jobs");
+        assert_eq!(image.faults(), Vec::<String>::new());
+    }
 }
 
 #[test]
