@@ -433,6 +433,29 @@ fn a_bootstrap_that_fails_is_told_with_its_cause_and_not_tried_again() {
     }
 }
 
+/// An update may end in a reboot: Flatcar's own units for that begin when the bootstrap has ended. Here they only say when.
+#[test]
+fn updates_wait_for_the_bootstrap() {
+    let kubeadm = "#!/bin/sh\nsleep 3\necho kubeadm >> /var/lib/order\n";
+    let node = Node::new("updates", JOIN, kubeadm);
+    for unit in ["update-engine", "locksmithd"] {
+        let text = format!("[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo {unit} >> /var/lib/order'\n");
+        node.root.put(&format!("/etc/systemd/system/{unit}.service"), text);
+        node.systemctl(&["add-wants", "multi-user.target", &format!("{unit}.service")]);
+    }
+    node.program(
+        "/opt/test/more",
+        "#!/bin/bash\nfor _ in {1..100}; do [ \"$(wc -l < /var/lib/order)\" != 3 ] || break; sleep 0.2; done\n",
+    );
+    node.boot();
+    node.stands(0, "done");
+    let order = node.root.text("/var/lib/order");
+    let mut units: Vec<&str> = order.lines().collect();
+    assert_eq!(units.first(), Some(&"kubeadm"), "{units:?}");
+    units.sort_unstable();
+    assert_eq!(units, ["kubeadm", "locksmithd", "update-engine"]);
+}
+
 /// The script's own result is that of its last command, which Cluster API's users write: it hides neither kubeadm's failure
 /// nor its success.
 #[test]
