@@ -23,7 +23,7 @@ use crate::decode::{self, Decoded, capa, envelope, yaml};
 use crate::error::{Failure, In as _, Stage, WithHint as _};
 use crate::io::live::{self, Live};
 use crate::io::replay::{Capture, Replay};
-use crate::io::root::{Ids, Root};
+use crate::io::root::{Change, Ids, Root};
 use crate::io::systemd::{self, Systemd};
 use crate::io::{Ask, World, nic, uptime_ms};
 use crate::model::facts::Facts;
@@ -754,6 +754,16 @@ fn outcome_of(status: &Status) -> Result<u8, Failure> {
 /// Makes kubeadm's configuration ready before Cluster API's own script, the one of its Ignition data, reads it.
 fn prepare(args: &KubeadmPrepare) -> Result<u8, Failure> {
     let root = open_root(args.root.as_deref())?;
+    // Flatcar from 4628 on has /etc as a configuration extension, from which nothing may run; Cluster API's data has its scripts
+    // there (https://github.com/flatcar/Flatcar/issues/2166). Older ones let them run, and so does this one from here on.
+    match root.allow_programs("/etc") {
+        Ok(Change::Changed) => {
+            log::info!("kubeadm-prepare: programs may run from /etc: its mount had noexec")
+        }
+        Ok(Change::Unchanged) => {}
+        // Data without scripts there needs it not.
+        Err(error) => log::warn!("kubeadm-prepare: {error:#}"),
+    }
     if root.stands(plan::kubeadm::SCRIPT).stage(Stage::Apply)? {
         log::info!("kubeadm-prepare: the bootstrap is footplate's own, there is nothing to prepare");
         return Ok(0);

@@ -44,6 +44,34 @@ fn line(root: &Scratch, key: &str) -> Vec<String> {
 }
 
 #[test]
+fn scripts_of_etc_may_run_where_its_mount_forbids_it() {
+    needs_root();
+    let root = Scratch::new("noexec");
+    root.put("/etc/kubeadm.yml", "kind: JoinConfiguration\n");
+    root.put("/etc/kubeadm.sh", "#!/bin/sh\necho ran\n");
+    let script = format!(
+        "chmod 0755 etc/kubeadm.sh
+        mount --bind etc etc
+        mount -o remount,bind,noexec,nosuid,nodev etc
+        etc/kubeadm.sh && exit 3
+        {FOOTPLATE} kubeadm-prepare /etc/kubeadm.yml --root . || exit 4
+        etc/kubeadm.sh
+        findmnt --noheadings --output VFS-OPTIONS --mountpoint $PWD/etc
+        {FOOTPLATE} kubeadm-prepare /etc/kubeadm.yml --root ."
+    );
+    let ran = Ran::of(Command::new("unshare").args(["--mount", "sh", "-uc", &script]).current_dir(&root.dir));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert_eq!(lines[0], "ran", "{}", ran.err);
+    // Nothing else about the mount changed.
+    assert!(
+        lines[1].contains("nosuid") && lines[1].contains("nodev") && !lines[1].contains("noexec"),
+        "{lines:?}"
+    );
+    assert_eq!(ran.err.matches("programs may run from /etc").count(), 1, "once is enough: {}", ran.err);
+}
+
+#[test]
 fn cluster_apis_ignition_data_ends_in_a_configuration_of_this_node() {
     needs_root();
     // CAPA's name is Afterburn's on that platform: it wins over footplate's own.

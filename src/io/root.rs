@@ -11,8 +11,10 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat, renameat};
+use nix::mount::{MsFlags, mount};
 pub use nix::sys::stat::SFlag;
 use nix::sys::stat::{FileStat, Mode, fchmod, fstatat, mkdirat};
+use nix::sys::statvfs::{FsFlags, fstatvfs};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, geteuid, linkat, symlinkat, unlinkat};
 
 mod tree;
@@ -422,6 +424,35 @@ impl Root {
             Err(Errno::ENOENT) => Ok(Change::Unchanged),
             Err(e) => bail!("{path}: {}", e.desc()),
         }
+    }
+
+    /// Lets programs run from a directory that is mounted with `noexec`.
+    ///
+    /// # Errors
+    /// Its mount can't be changed: it needs root, and a directory that is a mount point itself.
+    pub fn allow_programs(&self, path: &str) -> Result<Change> {
+        let failed =
+            |e: Errno| anyhow!("{path}: mounted with noexec, which can't be taken away: {}", e.desc());
+        let directory = self.open_dir(path)?;
+        let have = fstatvfs(&directory).map_err(failed)?.flags();
+        if !have.contains(FsFlags::ST_NOEXEC) {
+            return Ok(Change::Unchanged);
+        }
+        // The mount point's own flags; those that are not named are taken away.
+        let kept = [
+            (FsFlags::ST_RDONLY, MsFlags::MS_RDONLY),
+            (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+            (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+            (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
+            (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
+            (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
+        ];
+        let kept = kept.into_iter().filter(|(flag, _)| have.contains(*flag)).map(|(_, flag)| flag);
+        let flags = kept.fold(MsFlags::MS_REMOUNT | MsFlags::MS_BIND, |all, flag| all | flag);
+        let none: Option<&str> = None;
+        let place = format!("/proc/self/fd/{}", directory.as_raw_fd());
+        mount(none, place.as_str(), none, flags, none).map_err(failed)?;
+        Ok(Change::Changed)
     }
 
     /// Changes the owner of whatever stands at a path, a symbolic link itself included.
