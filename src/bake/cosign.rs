@@ -22,11 +22,11 @@ use crate::decode::der::{Certificate, value};
 
 /// Who signs: as whom, and who says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Signer {
-    /// The mail address in the certificate.
-    pub identity: &'static str,
+pub struct Signer<'a> {
+    /// The name in the certificate: a mail address, or a workflow's URI.
+    pub identity: &'a str,
     /// The issuer of the token by which it was proven.
-    pub issuer: &'static str,
+    pub issuer: &'a str,
 }
 
 /// The authority whose certificates are believed.
@@ -88,25 +88,36 @@ pub fn verify(
     sha256: &str,
     signature: &[u8],
     certificate: &[u8],
-    signer: Signer,
+    signer: Signer<'_>,
     authority: &Authority<'_>,
 ) -> Result<()> {
-    let certificate = certificate_of(certificate)?;
-    authority.certified(&certificate).context("its certificate is not one of the authority's")?;
-    let signed_by = signer_of(&certificate).context("its certificate does not tell one signer")?;
+    let key = key_of_signer(&certificate_of(certificate)?, signer, authority)?;
+    signed(&digest(sha256)?, signature, &key)
+}
+
+/// Says that a digest was signed by this key; the signature stands in base64.
+pub(super) fn signed(digest: &[u8], signature: &[u8], key: &VerifyingKey) -> Result<()> {
+    let signature = base64(signature).context("it is no base64")?;
+    let signature = Signature::from_der(&signature).map_err(|_| anyhow!("it is no ECDSA signature"))?;
+    let verified = key.verify_prehash(digest, &signature);
+    verified.map_err(|_| anyhow!("it was made of other bytes, or by another key"))
+}
+
+/// The key of a certificate that the authority gave to this signer.
+pub(super) fn key_of_signer(
+    certificate: &CertificateDer<'_>,
+    signer: Signer<'_>,
+    authority: &Authority<'_>,
+) -> Result<VerifyingKey> {
+    authority.certified(certificate).context("its certificate is not one of the authority's")?;
+    let (identity, issuer) = signer_of(certificate).context("its certificate does not tell one signer")?;
     ensure!(
-        signed_by == (signer.identity.to_owned(), signer.issuer.to_owned()),
-        "it is signed by {:?} of {:?}, not by {} of {}",
-        signed_by.0,
-        signed_by.1,
+        (identity.as_str(), issuer.as_str()) == (signer.identity, signer.issuer),
+        "it is signed by {identity:?} of {issuer:?}, not by {} of {}",
         signer.identity,
         signer.issuer
     );
-    let key = key_of(&certificate)?;
-    let signature = base64(signature).context("it is no base64")?;
-    let signature = Signature::from_der(&signature).map_err(|_| anyhow!("it is no ECDSA signature"))?;
-    let verified = key.verify_prehash(&digest(sha256)?, &signature);
-    verified.map_err(|_| anyhow!("it was made of other bytes, or by another key"))
+    key_of(certificate)
 }
 
 /// The bytes of a SHA-256.
@@ -128,7 +139,8 @@ fn certificate_of(file: &[u8]) -> Result<CertificateDer<'static>> {
     CertificateDer::from_pem_slice(pem).map_err(|_| anyhow!("its certificate's file holds none"))
 }
 
-fn base64(text: &[u8]) -> Result<Vec<u8>, base64::DecodeError> {
+/// What stands in base64, in one line or in several.
+pub(super) fn base64(text: &[u8]) -> Result<Vec<u8>, base64::DecodeError> {
     let compact: Vec<u8> = text.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
     STANDARD.decode(compact)
 }
@@ -142,15 +154,17 @@ fn signer_of(certificate: &[u8]) -> Option<(String, String)> {
     const OLD_ISSUER: &[u8] = &[0x2b, 6, 1, 4, 1, 0x83, 0xbf, 0x30, 1, 1];
     const SEQUENCE: u8 = 0x30;
     const UTF8_STRING: u8 = 0x0c;
-    /// rfc822Name
+    /// rfc822Name, and uniformResourceIdentifier.
     const MAIL: u8 = 0x81;
+    const URI: u8 = 0x86;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
     let only = |tag: u8, der| match value(der) {
         Some((found, content, [])) if found == tag => Some(content),
         _ => None,
     };
     let certificate = Certificate::parse(certificate)?;
-    let mail = only(MAIL, only(SEQUENCE, certificate.extension(NAMES)?)?)?;
+    let names = only(SEQUENCE, certificate.extension(NAMES)?)?;
+    let name = only(MAIL, names).or_else(|| only(URI, names))?;
     let (newer, older) = (certificate.extension(ISSUER), certificate.extension(OLD_ISSUER));
     let newer = newer.map(|der| only(UTF8_STRING, der).unwrap_or_default());
     let issuer = newer.or(older)?;
@@ -158,7 +172,7 @@ fn signer_of(certificate: &[u8]) -> Option<(String, String)> {
     if older.is_some_and(|older| older != issuer) {
         return None;
     }
-    Some((text(mail)?, text(issuer)?))
+    Some((text(name)?, text(issuer)?))
 }
 
 /// A certificate's key.

@@ -5,6 +5,7 @@
 //! beside it, [`verify`] tells whether all is there, [`seal`] makes the image one that has not booted. [`sysext`] is the same as an
 //! extension of a stock image.
 
+pub mod attestation;
 pub mod conflicts;
 pub mod cosign;
 pub mod lock;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
+use super::attestation;
 use super::cosign::{self, Authority, Signer};
 use super::lock::{Artifact, Install, Lock};
 use crate::error::{Failure, In as _, Stage, WithHint as _};
@@ -20,6 +21,9 @@ const MAX_CHECKSUMS: u64 = 256 << 10;
 
 /// Most of a signature, a certificate or a signed text: they have about 100, 3500 and 3000 bytes. A pipe holds as much.
 const MAX_SIGNATURE: u64 = 32 << 10;
+
+/// Most of a file of attestations: one of a release with thirty files has about 20 KiB.
+const MAX_ATTESTATIONS: u64 = 1 << 20;
 
 /// How long gpgv may take for a page of text.
 const GPGV_LIMIT: Duration = Duration::from_secs(60);
@@ -46,20 +50,33 @@ pub struct Publication {
 /// How upstream signs something.
 enum Signed {
     /// By cosign, as this signer: the file's name with `.sig` and `.cert`.
-    Cosign(Signer),
+    Cosign(Signer<'static>),
+    /// By an attestation of GitHub's.
+    Attested(Attested),
     /// The file of checksums itself, by OpenPGP.
     OpenPgp,
-    /// In a way that is not verified here, or not at all.
-    Elsewhere(&'static str),
+    /// Not at all.
+    Nothing,
+}
+
+/// Who attests a release: the workflow that built it.
+struct Attested {
+    /// Where the attestation is.
+    url: &'static str,
+    /// The workflow's URI, at the release's tag.
+    workflow: &'static str,
+    /// The first release, major and minor, of which none is without.
+    since: (u32, u32),
 }
 
 /// Kubernetes' release managers ([how to verify](https://kubernetes.io/docs/tasks/administer-cluster/verify-signed-artifacts/)).
-const KUBERNETES: Signer = Signer {
+const KUBERNETES: Signer<'_> = Signer {
     identity: "krel-staging@k8s-releng-prod.iam.gserviceaccount.com",
     issuer: "https://accounts.google.com",
 };
 
-const NOTHING: &str = "nothing";
+/// Who says for which workflow of GitHub's a certificate is.
+const GITHUB: &str = "https://token.actions.githubusercontent.com";
 
 /// What a lock can be written for. Kubernetes' own three come first, and together.
 pub const PUBLICATIONS: &[Publication] = &[
@@ -73,7 +90,7 @@ pub const PUBLICATIONS: &[Publication] = &[
         checksum: ".sha256",
         from: "",
         to: "/opt/cni/bin/",
-        signed: Signed::Elsewhere(NOTHING),
+        signed: Signed::Nothing,
     },
     Publication {
         name: "containerd",
@@ -81,7 +98,12 @@ pub const PUBLICATIONS: &[Publication] = &[
         checksum: ".sha256sum",
         from: "bin/",
         to: "/opt/bin/",
-        signed: Signed::Elsewhere("by an attestation, for `gh attestation verify`"),
+        // https://github.com/containerd/containerd/pull/11049, which came to 2.0 in the middle.
+        signed: Signed::Attested(Attested {
+            url: "https://github.com/containerd/containerd/releases/download/{v}/containerd-{n}-attestation.intoto.jsonl",
+            workflow: "https://github.com/containerd/containerd/.github/workflows/release.yml@refs/tags/{v}",
+            since: (2, 1),
+        }),
     },
     Publication {
         name: "crictl",
@@ -89,7 +111,7 @@ pub const PUBLICATIONS: &[Publication] = &[
         checksum: ".sha256",
         from: "crictl",
         to: "/opt/bin/crictl",
-        signed: Signed::Elsewhere(NOTHING),
+        signed: Signed::Nothing,
     },
     Publication {
         name: "runc",
@@ -184,16 +206,24 @@ fn published(
         None => String::from_utf8_lossy(&text).into_owned(),
     };
     let sha256 = checksum(&text, &name(&url)).with_context(|| location.to_string()).stage(Stage::Verify)?;
-    let standing = match publication.signed {
-        Signed::Elsewhere(how) => format!("not verified: upstream signs {how}"),
+    let verified =
+        |signer: &str| format!("verified: signed by {signer}; Sigstore's transparency log was not asked");
+    let standing = match &publication.signed {
+        Signed::Nothing => "not verified: upstream signs nothing".to_owned(),
         Signed::Cosign(signer) => {
             let files = [".sig", ".cert"].map(|ending| place(&format!("{url}{ending}")));
-            match by_cosign(publication.name, &sha256, &files, signer, &trust.authority, from.is_some())? {
-                true => format!(
-                    "verified: signed by {}; Sigstore's transparency log was not asked",
-                    signer.identity
-                ),
+            match by_cosign(publication.name, &sha256, &files, *signer, &trust.authority, from.is_some())? {
+                true => verified(signer.identity),
                 false => "not verified: no signature is there".to_owned(),
+            }
+        }
+        Signed::Attested(attested) => {
+            let (file, workflow) = (place(&fill(attested.url)), fill(attested.workflow));
+            let signer = Signer { identity: &workflow, issuer: GITHUB };
+            let may_lack = from.is_some() || release(number) < attested.since;
+            match by_attestation(publication.name, &sha256, &file, signer, &trust.authority, may_lack)? {
+                true => verified(&workflow),
+                false => "not verified: no attestation is there".to_owned(),
             }
         }
         Signed::OpenPgp => match keyring {
@@ -240,7 +270,7 @@ fn by_cosign(
     name: &str,
     sha256: &str,
     files: &[Location; 2],
-    signer: Signer,
+    signer: Signer<'_>,
     authority: &Authority<'_>,
     may_lack: bool,
 ) -> Result<bool, Failure> {
@@ -253,10 +283,40 @@ fn by_cosign(
     };
     cosign::verify(sha256, &signed, &certified, signer, authority)
         .with_context(|| format!("{name}: {signature} does not verify its checksum"))
-        .hint("use no file of this server's before you know why; if upstream signs in another way now, a newer footplate knows it")
+        .hint(UNVERIFIED)
         .stage(Stage::Verify)?;
     Ok(true)
 }
+
+/// Verifies what is attested of a file: whether there is an attestation.
+fn by_attestation(
+    name: &str,
+    sha256: &str,
+    file: &Location,
+    signer: Signer<'_>,
+    authority: &Authority<'_>,
+    may_lack: bool,
+) -> Result<bool, Failure> {
+    let Some(attestations) = read(file, MAX_ATTESTATIONS)? else {
+        return if may_lack { Ok(false) } else { Err(absent(file, UNSIGNED)) };
+    };
+    attestation::verify(sha256, &attestations, signer, authority)
+        .with_context(|| format!("{name}: {file} does not verify its checksum"))
+        .hint(UNVERIFIED)
+        .stage(Stage::Verify)?;
+    Ok(true)
+}
+
+/// A version's first two numbers.
+fn release(number: &str) -> (u32, u32) {
+    let mut parts = number.split('.').map(|part| part.parse().unwrap_or(u32::MAX));
+    let mut part = || parts.next().unwrap_or(u32::MAX);
+    (part(), part())
+}
+
+/// What helps where a signature does not verify.
+const UNVERIFIED: &str = "use no file of this server's before you know why; if upstream signs in another way now, a newer \
+                          footplate knows it";
 
 /// What helps where a signature is missing.
 const UNSIGNED: &str = "is there such a version for this architecture? For one that upstream does not sign, give a directory \
@@ -341,6 +401,24 @@ mod tests {
         let failure = ask(false).unwrap_err();
         assert_eq!(failure.stage, Stage::Fetch);
         assert_eq!(failure.error, "/nonexistent/kubeadm.sig is not there");
+    }
+
+    #[test]
+    fn a_release_is_attested_from_a_version_on() {
+        for (number, since) in
+            [("2.1.4", true), ("2.1.0-rc.1", true), ("10.0.0", true), ("2.0.9", false), ("1.7.28", false)]
+        {
+            assert_eq!(release(number) >= (2, 1), since, "{number}");
+        }
+        // What is no number is taken for a new one.
+        assert!(release("two") >= (2, 1));
+        let nowhere = Location::File("/nonexistent/containerd-2.1.4-attestation.intoto.jsonl".into());
+        let ask = |may_lack| {
+            let (authority, signer) = (Authority::fulcio().unwrap(), Signer { identity: "", issuer: GITHUB });
+            by_attestation("containerd", &"0".repeat(64), &nowhere, signer, &authority, may_lack)
+        };
+        assert!(!ask(true).unwrap());
+        assert_eq!(ask(false).unwrap_err().stage, Stage::Fetch);
     }
 
     #[test]

@@ -65,7 +65,7 @@ fn a_lock_from_published_checksums_bakes() {
         &[
             "kubeadm, kubelet, kubectl: not verified: no signature is there",
             "cni-plugins, crictl: not verified: upstream signs nothing",
-            "containerd: not verified: upstream signs by an attestation",
+            "containerd: not verified: no attestation is there",
         ],
     );
     let lock = image.read_lock();

@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Signatures by cosign: what verifies here, and what the real cosign says of the same files.
+//! Signatures by cosign and attestations of GitHub's: what verifies here, and what the real cosign says of the same files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use footplate::bake::attestation;
 use footplate::bake::cosign::{Authority, Signer, verify};
 use footplate::bake::published::{self, Trust};
 use footplate::io::fetch::Location;
+use serde_json::{Value, json};
 
 use crate::debian;
 use crate::image::sha256;
 use crate::scratch::{Ran, footplate, fresh, needs};
 
-const SIGNER: Signer = Signer {
+const SIGNER: Signer<'_> = Signer {
     identity: "krel-staging@k8s-releng-prod.iam.gserviceaccount.com",
     issuer: "https://accounts.google.com",
 };
@@ -81,22 +85,51 @@ impl Sigstore {
         Authority::of_pem(&read("root.pem"), &read("intermediate.pem")).unwrap()
     }
 
-    /// A certificate and a signature of these bytes by its key, as upstream publishes them: `name.cert`, `name.sig`.
-    fn sign(&self, name: &str, wish: &Wish, bytes: &[u8]) {
+    /// A certificate, `leaf.pem`, and its key, `leaf.key`.
+    fn certify(&self, wish: &Wish) {
         let Wish { names, issuers, usage, curve } = wish;
         let usage = if usage.is_empty() { String::new() } else { format!("extendedKeyUsage={usage}\n") };
         let extensions =
             format!("keyUsage=critical,digitalSignature\n{usage}subjectAltName=critical,{names}\n{issuers}");
         fs::write(self.0.join("leaf.ext"), extensions).unwrap();
-        fs::write(self.0.join(name), bytes).unwrap();
         // cosign wants one that holds now where it may not ask the log.
         self.openssl(&format!(
             "openssl req -newkey ec -pkeyopt ec_paramgen_curve:{curve} -nodes -subj /CN=leaf -keyout leaf.key -out leaf.csr
              openssl ca -batch -config config -in leaf.csr -cert intermediate.pem -keyfile intermediate.key -notext \
-             -out leaf.pem -extfile leaf.ext -startdate $(date -u +%Y%m%d000000Z) -enddate 20480101000000Z
-             base64 -w0 leaf.pem > {name}.cert
+             -out leaf.pem -extfile leaf.ext -startdate $(date -u +%Y%m%d000000Z) -enddate 20480101000000Z"
+        ));
+    }
+
+    /// A certificate and a signature of these bytes by its key, as upstream publishes them: `name.cert`, `name.sig`.
+    fn sign(&self, name: &str, wish: &Wish, bytes: &[u8]) {
+        self.certify(wish);
+        fs::write(self.0.join(name), bytes).unwrap();
+        self.openssl(&format!(
+            "base64 -w0 leaf.pem > {name}.cert
              openssl dgst -sha256 -sign leaf.key {name} | base64 -w0 > {name}.sig"
         ));
+    }
+
+    /// A bundle with a new certificate and this statement, as a release carries it.
+    fn attest(&self, wish: &Wish, kind: &str, statement: &[u8]) -> Value {
+        self.certify(wish);
+        let signed = format!("DSSEv1 {} {kind} {} ", kind.len(), statement.len());
+        self.put("signed", &[signed.as_bytes(), statement].concat());
+        self.openssl(
+            "openssl x509 -in leaf.pem -outform der -out leaf.der; openssl dgst -sha256 -sign leaf.key -out signature signed",
+        );
+        let base64 = |bytes: &[u8]| STANDARD.encode(bytes);
+        json!({
+            "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+            "verificationMaterial": {
+                "certificate": {"rawBytes": base64(&self.read("leaf.der"))},
+                "tlogEntries": [], "timestampVerificationData": {},
+            },
+            "dsseEnvelope": {
+                "payload": base64(statement), "payloadType": kind,
+                "signatures": [{"sig": base64(&self.read("signature"))}],
+            },
+        })
     }
 
     fn openssl(&self, script: &str) {
@@ -433,4 +466,292 @@ fn runcs_list_is_taken_as_far_as_it_is_signed() {
     refused("", "first.keyring", "gpgv: ");
     refused(&format!("{signed}{signed}"), "first.keyring", "gpgv: ");
     write(&signed.repeat(100), Some("first.keyring")).ended(65, &["has more than 32768 bytes"]);
+}
+
+const GITHUB: &str = "https://token.actions.githubusercontent.com";
+
+/// The workflow that builds containerd's releases.
+const WORKFLOW: Signer<'_> = Signer {
+    identity: "https://github.com/containerd/containerd/.github/workflows/release.yml@refs/tags/v2.1.4",
+    issuer: GITHUB,
+};
+
+/// A workflow's certificate.
+fn workflow(identity: &str) -> Wish {
+    Wish { names: format!("URI:{identity}"), issuers: issuers(Some(GITHUB), Some(GITHUB)), ..Wish::default() }
+}
+
+const IN_TOTO: &str = "application/vnd.in-toto+json";
+
+/// What is stated of files of these digests.
+fn statement(digests: &[String]) -> Value {
+    let subject: Vec<Value> =
+        digests.iter().map(|sha256| json!({"name": "a file", "digest": {"sha256": sha256}})).collect();
+    json!({
+        "_type": "https://in-toto.io/Statement/v1", "subject": subject,
+        "predicateType": "https://slsa.dev/provenance/v1",
+        "predicate": {"buildDefinition": {}, "runDetails": {}},
+    })
+}
+
+/// Whether cosign verifies that a bundle is of a directory's `tool`.
+fn cosign_attested(program: &Path, dir: &Path, bundle: &Value) -> Ran {
+    // It knows the envelope and the certificate alone; in a bundle it asks for the log's entry.
+    fs::write(dir.join("envelope"), bundle["dsseEnvelope"].to_string()).unwrap();
+    let certificate = bundle.pointer("/verificationMaterial/certificate/rawBytes").and_then(Value::as_str);
+    let pem = certificate.map(|c| format!("-----BEGIN CERTIFICATE-----\n{c}\n-----END CERTIFICATE-----\n"));
+    fs::write(dir.join("tool.pem"), pem.unwrap_or_default()).unwrap();
+    let mut command = Command::new(program);
+    command
+        .args(["verify-blob-attestation", "--signature", "envelope", "--certificate", "tool.pem"])
+        .args(["--certificate-identity", WORKFLOW.identity, "--certificate-oidc-issuer", WORKFLOW.issuer])
+        .args([
+            "--ca-roots",
+            "root.pem",
+            "--ca-intermediates",
+            "intermediate.pem",
+            "--type",
+            "slsaprovenance1",
+        ])
+        .args(["--insecure-ignore-tlog", "--insecure-ignore-sct", "tool"]);
+    Ran::of(command.current_dir(dir).env("HOME", dir))
+}
+
+#[test]
+fn what_is_attested_is_what_cosign_says_is_attested() {
+    let program = debian::unpacked_of_trixie(&["cosign"]).join("usr/bin/cosign");
+    let dir = fresh("attested");
+    let sigstore = Sigstore::new(dir.join("right"), "20480101000000Z");
+    sigstore.put("tool", PROGRAM);
+    let sha = sha256(PROGRAM);
+    let right = statement(std::slice::from_ref(&sha));
+    let with = |path: &str, value: Value| {
+        let mut changed = right.clone();
+        *changed.pointer_mut(path).unwrap() = value;
+        changed
+    };
+    let many: Vec<String> = (0..40_u8).map(|n| sha256(&[n])).chain([sha.clone()]).collect();
+    let of = |statement: &Value| {
+        sigstore.attest(&workflow(WORKFLOW.identity), IN_TOTO, statement.to_string().as_bytes())
+    };
+    let by = |wish: &Wish| sigstore.attest(wish, IN_TOTO, right.to_string().as_bytes());
+    let good = of(&right);
+    // The same bundle with something put in place of what was there.
+    let but = |path: &str, value: Value| {
+        let mut changed = good.clone();
+        *changed.pointer_mut(path).unwrap() = value;
+        changed
+    };
+    let base64 = |text: &str| Value::from(STANDARD.encode(text));
+    let other = of(&statement(&[sha256(b"other")]));
+    let elsewhere = Sigstore::new(dir.join("elsewhere"), "20480101000000Z");
+    let cases: &[(&str, Value, Option<&str>)] = &[
+        ("right", good.clone(), None),
+        ("one of many files", of(&statement(&many)), None),
+        ("the older form", of(&with("/_type", "https://in-toto.io/Statement/v0.1".into())), None),
+        ("other files", other.clone(), Some("of other files")),
+        ("no files", of(&statement(&[])), Some("of other files")),
+        (
+            "another digest of the same length",
+            of(&with("/subject/0/digest", json!({"sha512": sha}))),
+            Some("of other files"),
+        ),
+        (
+            "another statement",
+            of(&with("/predicateType", "https://spdx.dev/Document".into())),
+            Some("how something was built"),
+        ),
+        (
+            "another tag",
+            by(&workflow(&WORKFLOW.identity.replace("v2.1.4", "v2.1.3"))),
+            Some("not by https://github.com/containerd"),
+        ),
+        (
+            "another workflow",
+            by(&workflow(&WORKFLOW.identity.replace("release.yml", "ci.yml"))),
+            Some("ci.yml"),
+        ),
+        (
+            "another repository",
+            by(&workflow(&WORKFLOW.identity.replace("containerd/containerd", "someone/containerd"))),
+            Some("someone"),
+        ),
+        (
+            "another issuer",
+            by(&Wish {
+                issuers: issuers(Some(SIGNER.issuer), Some(SIGNER.issuer)),
+                ..workflow(WORKFLOW.identity)
+            }),
+            Some("accounts.google.com"),
+        ),
+        (
+            "another authority",
+            elsewhere.attest(&workflow(WORKFLOW.identity), IN_TOTO, right.to_string().as_bytes()),
+            Some("not one of the authority's"),
+        ),
+        (
+            "a statement that was put in",
+            but("/dsseEnvelope/payload", base64(&with("/subject/0/name", "b".into()).to_string())),
+            Some("of other bytes"),
+        ),
+        (
+            "another's signature",
+            but("/dsseEnvelope/signatures", other["dsseEnvelope"]["signatures"].clone()),
+            Some("by another key"),
+        ),
+        ("no signature", but("/dsseEnvelope/signatures", json!([])), Some("not one signature")),
+        (
+            "another kind of text",
+            sigstore.attest(&workflow(WORKFLOW.identity), "text/plain", right.to_string().as_bytes()),
+            Some("holds no statement"),
+        ),
+        (
+            "another kind than was signed",
+            but("/dsseEnvelope/payloadType", "application/vnd.in-toto".into()),
+            Some("holds no statement"),
+        ),
+        ("no certificate", but("/verificationMaterial", json!({})), Some("has no certificate")),
+        (
+            "text for a statement",
+            sigstore.attest(&workflow(WORKFLOW.identity), IN_TOTO, b"right"),
+            Some("no JSON"),
+        ),
+    ];
+    // Where the two differ: cosign does not look at the form, and takes one good signature of several.
+    let differing: &[(&str, Value, Option<&str>)] = &[
+        (
+            "an unknown form",
+            of(&with("/_type", "https://in-toto.io/Statement/v9".into())),
+            Some("another form"),
+        ),
+        (
+            "two signatures",
+            but(
+                "/dsseEnvelope/signatures",
+                json!([good["dsseEnvelope"]["signatures"][0], good["dsseEnvelope"]["signatures"][0]]),
+            ),
+            Some("not one signature"),
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (at, (what, bundle, want)) in cases.iter().chain(differing).enumerate() {
+        let found = attestation::verify(&sha, bundle.to_string().as_bytes(), WORKFLOW, &sigstore.authority());
+        let said = found.as_ref().err().map(|e| format!("{e:#}"));
+        let as_wanted = match (want, &said) {
+            (None, None) => true,
+            (Some(want), Some(said)) => said.contains(want),
+            _ => false,
+        };
+        let theirs = cosign_attested(&program, &sigstore.0, bundle);
+        let agreed = ((theirs.code == 0) == found.is_ok()) == (at < cases.len());
+        if !as_wanted || !agreed {
+            wrong.push(format!("{what}: {said:?}; cosign: {} {}", theirs.code, theirs.err.trim()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+
+    // A file of several: one that verifies is enough, and what is said of none that does is said of each.
+    let file = |bundles: &[&str]| bundles.join("\n");
+    let verify = |text: &str| {
+        attestation::verify(&sha, text.as_bytes(), WORKFLOW, &sigstore.authority())
+            .map_err(|e| format!("{e:#}"))
+    };
+    let (good, other) = (good.to_string(), other.to_string());
+    verify(&file(&[&other, "", &good, ""])).unwrap();
+    let said = verify(&file(&[&other, "<html>"])).unwrap_err();
+    assert_eq!(said, "attestation 1: it is of other files; attestation 2: no JSON at column 1");
+    assert_eq!(verify("").unwrap_err(), "it holds no attestation");
+    assert!(verify(&file(&[&vec![other.as_str(); 16].join("\n"), &good])).is_err(), "looked at too many");
+    let deep = "[".repeat(100_000);
+    assert!(verify(&deep).unwrap_err().contains("no JSON"));
+    // Bundles of before 0.3 have the authority's certificates behind the signer's.
+    let mut older: Value = serde_json::from_str(&good).unwrap();
+    let certificate = older["verificationMaterial"]["certificate"].take();
+    older["verificationMaterial"] =
+        json!({"x509CertificateChain": {"certificates": [certificate, {"rawBytes": ""}]}});
+    verify(&older.to_string()).unwrap();
+}
+
+#[test]
+fn a_real_workflows_attestation_verifies() {
+    // A package of PyPI's that has attestations of real releases among its own tests' files.
+    let dir = fresh("attested-really");
+    let version = "0.0.30";
+    let script = format!(
+        "python3 -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: pypi-attestations=={version}
+         tar --strip-components=3 -xf pypi_attestations-{version}.tar.gz pypi_attestations-{version}/test/assets"
+    );
+    let mut shell = Command::new("timeout");
+    shell.args(["300", "sh", "-ec", &script]).current_dir(&dir);
+    Ran::of(&mut shell).ended(0, &[]);
+    let read = |name: &str| -> Value { serde_json::from_slice(&fs::read(dir.join(name)).unwrap()).unwrap() };
+    // Two that workflows of GitHub's made, in PyPI's form, of the same file.
+    let name = "pypi_attestations-0.0.19.tar.gz";
+    let bundle = |kind: &str| {
+        let theirs = read(&format!("{name}.{kind}.attestation"));
+        json!({
+            "verificationMaterial": {"certificate": {"rawBytes": theirs["verification_material"]["certificate"]}},
+            "dsseEnvelope": {
+                "payload": theirs["envelope"]["statement"], "payloadType": IN_TOTO,
+                "signatures": [{"sig": theirs["envelope"]["signature"]}],
+            },
+        })
+    };
+    let sha = sha256(&fs::read(dir.join(name)).unwrap());
+    let identity =
+        "https://github.com/trailofbits/pypi-attestations/.github/workflows/release.yml@refs/tags/v0.0.19";
+    let signer = Signer { identity, issuer: GITHUB };
+    let fulcio = Authority::fulcio().unwrap();
+    let verify = |sha: &str, bundle: &Value, signer: Signer<'_>| {
+        attestation::verify(sha, bundle.to_string().as_bytes(), signer, &fulcio).map_err(|e| format!("{e:#}"))
+    };
+    let provenance = bundle("slsa");
+    verify(&sha, &provenance, signer).unwrap();
+    assert!(verify(&sha256(b"other"), &provenance, signer).unwrap_err().ends_with("of other files"));
+    assert!(
+        verify(&sha, &provenance, WORKFLOW)
+            .unwrap_err()
+            .contains("it is signed by \"https://github.com/trailofbits")
+    );
+    assert!(verify(&sha, &bundle("publish"), signer).unwrap_err().ends_with("how something was built"));
+}
+
+#[test]
+fn an_attested_release_is_told_by_its_workflow() {
+    let dir = fresh("attested-release");
+    let sigstore = Sigstore::new(dir.join("sigstore"), "20480101000000Z");
+    let archive = sha256(b"an archive");
+    let list = format!("{archive}  containerd-2.1.4-linux-amd64.tar.gz\n");
+    fs::write(dir.join("containerd-2.1.4-linux-amd64.tar.gz.sha256sum"), list).unwrap();
+    let write = || {
+        let from = Location::of(dir.to_str().unwrap());
+        let trust = Trust { authority: sigstore.authority(), runc_keyring: None };
+        published::lock(&[("containerd", "v2.1.4")], "amd64", Some(&from), &trust)
+    };
+    assert_eq!(write().unwrap().notes, ["containerd: not verified: no attestation is there"]);
+    let attest = |digest: &str| {
+        let text = statement(&[sha256(b"another file"), digest.to_owned()]).to_string();
+        let bundle = sigstore.attest(&workflow(WORKFLOW.identity), IN_TOTO, text.as_bytes());
+        fs::write(dir.join("containerd-2.1.4-attestation.intoto.jsonl"), format!("{bundle}\n")).unwrap();
+    };
+    attest(&archive);
+    let written = write().unwrap();
+    assert_eq!(
+        written.notes,
+        [format!(
+            "containerd: verified: signed by {}; Sigstore's transparency log was not asked",
+            WORKFLOW.identity
+        )]
+    );
+    assert_eq!(written.lock.artifacts[0].sha256, Some(archive));
+    attest(&sha256(b"something else"));
+    let refused = write().err().unwrap();
+    assert_eq!(refused.stage.exit_code(), 65);
+    assert!(
+        refused.error.starts_with("containerd: ") && refused.why[0].contains("of other files"),
+        "{refused}"
+    );
+    assert!(refused.hint.is_some());
+    fs::write(dir.join("containerd-2.1.4-attestation.intoto.jsonl"), vec![b' '; 2 << 20]).unwrap();
+    assert!(write().err().unwrap().error.contains("has more than 1048576 bytes"));
 }
