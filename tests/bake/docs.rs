@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What `docs/images.md` tells to do does what it says: the commands in a shell, Packer's provisioners as Packer runs them, the
-//! roles by Ansible itself.
+//! What `docs/images.md` tells to do does what it says: the commands in a shell, the build by Packer itself, the roles by Ansible
+//! itself.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
+use crate::debian;
 use crate::image::Image;
 use crate::scratch::{FOOTPLATE, Ran, fresh};
 
@@ -83,7 +84,7 @@ impl Machine {
             for link in bin sbin lib lib64; do ln -sfn usr/$link $link; done
             mount -t tmpfs tmpfs proc; mkdir proc/upper proc/work
             mount -t overlay -o lowerdir=/usr,upperdir=proc/upper,workdir=proc/work overlay usr
-            rm -f usr/bin/kube* usr/lib/systemd/system/kube*; mount -o remount,ro usr
+            rm -f usr/bin/kube* usr/lib/systemd/system/kube*; ln -sf /run/kit/bin/sudo usr/bin/sudo; mount -o remount,ro usr
             mount -t proc proc proc; mount --rbind /dev dev; mount -t tmpfs tmpfs tmp
             mkdir -p run/kit/ansible; mount --bind \"$2\" run/kit; mkdir -p run/kit/ansible; mount --bind \"$3\" run/kit/ansible
             case $4 in /usr | /usr/*) ;; *) mkdir -p \".$4\"; mount --bind \"$4\" \".$4\" ;; esac
@@ -121,22 +122,17 @@ fn the_three_steps_make_an_image() {
 }
 
 #[test]
-fn packers_build_makes_an_image() {
+fn packers_sources_have_their_rows() {
     // As HCL is read, each string in its quotes.
-    let read = |text: &str| -> Value {
-        let file = fresh("docs-hcl").join("build.pkr.hcl");
-        fs::write(&file, text).unwrap();
-        let script = "import hcl2, json, sys; print(json.dumps(hcl2.load(open(sys.argv[1]))))";
-        Ran::of(Command::new(PYTHON.join("bin/python")).args(["-c", script]).arg(file)).ended(0, &[]).json()
-    };
-    let plain = |value: &Value| value.as_str().unwrap().trim_matches('"').to_owned();
-    let all = |value: &Value| value.as_array().unwrap().iter().map(plain).collect::<Vec<String>>();
-    let [build, shutdown] = &blocks("hcl")[..] else { panic!("two blocks of HCL") };
-    let build = read(build);
-    let build = &build["build"][0];
-    let sources = all(&build["sources"]);
+    let file = fresh("docs-hcl").join("build.pkr.hcl");
+    fs::write(&file, &blocks("hcl")[0]).unwrap();
+    let script = "import hcl2, json, sys; print(json.dumps(hcl2.load(open(sys.argv[1]))))";
+    let build =
+        Ran::of(Command::new(PYTHON.join("bin/python")).args(["-c", script]).arg(file)).ended(0, &[]).json();
+    let sources = build["build"][0]["sources"].as_array().unwrap().iter();
+    let sources: Vec<&str> = sources.map(|s| s.as_str().unwrap().trim_matches('"')).collect();
     for source in ["vsphere-clone", "amazon-ebs", "azure-arm", "googlecompute", "digitalocean", "qemu"] {
-        assert!(sources.contains(&format!("source.{source}.flatcar")), "{source}: {sources:?}");
+        assert!(sources.contains(&format!("source.{source}.flatcar").as_str()), "{source}: {sources:?}");
     }
     // Each has its row, and no row is of another one: what it begins with and how it gets its config.
     let rows: Vec<Vec<String>> = page()
@@ -150,32 +146,53 @@ fn packers_build_makes_an_image() {
         rows.iter().map(|row| format!("source.{}.flatcar", row[1].split('`').nth(1).unwrap())).collect();
     assert_eq!(named, sources);
     assert!(rows.iter().all(|row| row.len() == 4 && row.iter().all(|cell| !cell.is_empty())), "{rows:?}");
+}
+
+#[test]
+fn packers_build_makes_an_image() {
+    let [build, shutdown] = &blocks("hcl")[..] else { panic!("two blocks of HCL") };
     let machine = Machine::new("docs-packer");
     machine.image.put("/etc/machine-id", "0123\n");
-    let mut script = String::new();
-    for provisioner in build["provisioner"].as_array().unwrap() {
-        let (kind, fields) = provisioner.as_object().unwrap().iter().next().unwrap();
-        match kind.trim_matches('"') {
-            "file" => {
-                for source in all(&fields["sources"]) {
-                    // Packer's upload keeps no bits.
-                    let (to, path) = (plain(&fields["destination"]), "/run/kit");
-                    script += &format!("cp {path}/{source} {to}{source}\nchmod 0644 {to}{source}\n");
-                }
-            }
-            "shell" => {
-                let inline = all(&fields["inline"]).join("\n");
-                let execute = plain(&fields["execute_command"]).replace("{{ .Path }}", "/tmp/script.sh");
-                script += &format!("cat > /tmp/script.sh <<'END'\n#!/bin/sh -e\n{inline}\nEND\n{execute}\n");
-            }
-            other => panic!("{other}: a provisioner that is not run here"),
-        }
-    }
-    machine.run(&script).ended(0, &[]);
+    // The page's build, of a machine that runs already: Packer's own part begins where it logs in.
+    let (before, rest) = build.split_once("  sources = [").unwrap();
+    let (_, after) = rest.split_once(']').unwrap();
+    let build = format!(
+        "source \"null\" \"flatcar\" {{
+           communicator         = \"ssh\"
+           ssh_host             = \"127.0.0.1\"
+           ssh_username         = \"root\"
+           ssh_private_key_file = \"/run/kit/key\"
+         }}
+         {before}  sources = [\"source.null.flatcar\"]{after}"
+    );
+    fs::write(machine.kit.join("build.pkr.hcl"), build).unwrap();
+    let programs = debian::unpacked(&["packer", "dropbear-bin", "libtomcrypt1", "libtommath1"]);
+    let script = "cp -r usr/bin/packer usr/bin/dropbearkey usr/sbin/dropbear \"$1\"/bin
+        mkdir \"$1\"/lib; cp usr/lib/*/libtom*.so.* \"$1\"/lib
+        ssh-keygen -q -t ecdsa -m PEM -N '' -f \"$1\"/key";
+    let mut shell = Command::new("sh");
+    Ran::of(shell.args(["-ec", script, "sh"]).arg(&machine.kit).current_dir(programs)).ended(0, &[]);
+    machine.image.put("/root/.ssh/authorized_keys", fs::read_to_string(machine.kit.join("key.pub")).unwrap());
+    machine.image.put("/etc/shells", "/bin/sh\n/bin/bash\n");
+    let ran = machine.run(
+        "exec unshare --net --pid --fork --kill-child sh -eu -c '
+            ip link set lo up
+            chmod 0700 /root /root/.ssh; chmod 0600 /root/.ssh/authorized_keys
+            export LD_LIBRARY_PATH=/run/kit/lib
+            dropbearkey -t ecdsa -f /tmp/host-key >/tmp/dropbear 2>&1
+            dropbear -F -E -s -r /tmp/host-key -p 127.0.0.1:22 -P /tmp/dropbear.pid >/tmp/dropbear 2>&1 &
+            cd /run/kit
+            CHECKPOINT_DISABLE=1 PACKER_CACHE_DIR=/tmp/cache packer build build.pkr.hcl </dev/null || { cat /tmp/dropbear; exit 1; }'",
+    );
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("Uploading lock.json => /tmp/") && ran.out.contains("sealed: "), "{}", ran.out);
     machine.is_sealed();
+    // The key by which Packer logged in is gone, and nobody logs in with it again.
+    assert!(!machine.image.path("/root/.ssh/authorized_keys").exists());
 
     // Sealing at the shutdown instead, and a machine that was used in between.
-    let command = plain(&read(shutdown)["shutdown_command"]).replace("sudo shutdown -P now", "true");
+    let command = shutdown.split_once("= \"").unwrap().1.trim_end().trim_end_matches('"');
+    let command = command.replace("sudo shutdown -P now", "true");
     machine.image.put("/etc/machine-id", "4567\n");
     machine.run(&format!("cp /run/kit/footplate /tmp/footplate\n{command}\n")).ended(0, &[]);
     machine.is_sealed();
