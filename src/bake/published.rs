@@ -358,7 +358,10 @@ fn read(location: &Location, most: u64) -> Result<Option<Vec<u8>>, Failure> {
                 std::thread::sleep(PAUSE * 2_u32.pow(tries - 1));
                 tries += 1;
             }
-            Err(trouble) => return Err(Failure::new(Stage::Fetch, trouble.error)),
+            Err(trouble) => {
+                let hint = "where this machine can't reach it, give a directory with what upstream publishes: --from DIR";
+                return Err(trouble.error).hint(hint).stage(Stage::Fetch);
+            }
         }
     }
 }

@@ -108,6 +108,10 @@ fn what_is_no_checksum_writes_no_lock() {
     write("v1.34.1").ended(65, &["kubelet.sha256", "holds no SHA-256 of kubelet"]);
     fs::remove_file(image.from.join("kubelet.sha256")).unwrap();
     write("v1.34.1").ended(75, &["kubelet.sha256", "is not there"]);
+    // Nobody listens there.
+    let nowhere =
+        ["bake", "lock", "--kubernetes", "v1.34.1", "--from", "https://127.0.0.1:1", "--output", lock];
+    footplate(&nowhere).ended(75, &["kubeadm.sha256", "hint: where this machine can't reach it"]);
     assert!(!image.lock.exists());
     footplate(&["bake", "lock"]).ended(64, &["--kubernetes"]);
     footplate(&["bake"]).ended(64, &["--lock"]);
