@@ -302,6 +302,49 @@ fn symbolic_links_do_not_lead_out_of_the_root() {
     }
 }
 
+/// Flatcar's `/etc` has links into `/usr`. What is written there takes the link's place, and what is appended stands behind what the
+/// link led to; a file that already is as it shall be leaves the link.
+#[test]
+fn a_link_to_what_cannot_be_written_gives_way() {
+    needs_root();
+    let files = "-   path: /etc/environment\n    append: true\n    content: |\n      A=1\n\
+                 -   path: /etc/issue\n    content: 'new'\n    permissions: '0600'\n\
+                 -   path: /etc/chain\n    content: 'new'\n\
+                 -   path: /etc/same\n    content: 'same'\n";
+    let (seed, root) = (seed("link-read-only", worker(files, "")), Scratch::new("link-read-only"));
+    for (name, text) in [("environment", "# ours\n"), ("issue", "old"), ("last", "old"), ("same", "same")] {
+        root.put(&format!("/usr/share/{name}"), text);
+    }
+    fs::create_dir(root.path("/etc")).unwrap();
+    for (name, target) in [
+        ("environment", "../usr/share/environment"),
+        ("issue", "/usr/share/issue"),
+        ("chain", "../usr/share/chain"),
+        ("same", "../usr/share/same"),
+    ] {
+        symlink(target, root.path(&format!("/etc/{name}"))).unwrap();
+    }
+    symlink("last", root.path("/usr/share/chain")).unwrap();
+    // Twice, and each time from the same data.
+    let script = "mount --bind usr usr; mount -o remount,bind,ro usr
+        for turn in 1 2; do \"$0\" provision --seed \"$1\" --root . || exit; cp etc/environment environment.$turn; done";
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "sh", "-c", script, FOOTPLATE]).arg(&seed).current_dir(root.path("/"));
+    let ran = Ran::of(&mut unshare);
+    ran.ended(0, &[]);
+    for (name, text) in
+        [("environment", "# ours\nA=1\n"), ("issue", "new"), ("chain", "new"), ("same", "same")]
+    {
+        let path = format!("/etc/{name}");
+        assert_eq!(root.text(&path), text, "{name}");
+        assert_eq!(root.path(&path).is_symlink(), name == "same", "{name}");
+    }
+    for (name, text) in [("environment", "# ours\n"), ("issue", "old"), ("last", "old")] {
+        assert_eq!(root.text(&format!("/usr/share/{name}")), text, "{name}: written through the link");
+    }
+    assert_eq!(root.text("/environment.1"), root.text("/environment.2"), "appended twice");
+}
+
 /// A directory, a device or a FIFO where a file shall be stays what it is.
 #[test]
 fn what_is_no_file_is_not_replaced() {

@@ -31,6 +31,9 @@ pub struct Root {
     live: bool,
 }
 
+/// A directory, and a name in it.
+type Place = (OwnedFd, String);
+
 /// Numbers of who owns something; `None` leaves it alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ids {
@@ -254,12 +257,13 @@ impl Root {
     }
 
     /// Makes a file hold these bytes with these bits and this owner, all or nothing: what stood there stays whole until
-    /// the new content is on the disk. A symbolic link at the path is followed.
+    /// the new content is on the disk. A symbolic link at the path is followed, or gives way where it leads to a file system that
+    /// can't be written: Flatcar has such links from `/etc` into `/usr`.
     ///
     /// # Errors
     /// The path can't be followed, is a directory, or the disk refuses; what stood there is untouched then.
     pub fn put(&self, path: &str, bytes: &[u8], mode: u32, ids: Ids) -> Result<Change> {
-        let (parent, name) = self.locate(path, ids)?;
+        let ((parent, name), link) = self.locate(path, ids)?;
         match fstatat(&parent, name.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) if Meta::of(&stat).kind == SFlag::S_IFDIR => bail!("{path}: is a directory"),
             // Replacing a device node or a FIFO by a file is never what was meant.
@@ -282,6 +286,7 @@ impl Root {
             Ok(_) | Err(Errno::ENOENT) => {}
             Err(e) => bail!("{path}: {}", e.desc()),
         }
+        let (parent, name) = link.unwrap_or((parent, name));
         // One name per target, so that the leftover of a power cut is replaced and not collected.
         let temporary = temporary_name(&name);
         let written = self.write_new(&parent, &temporary, bytes, mode, ids).and_then(|()| {
@@ -478,21 +483,28 @@ impl Root {
             .map_err(|e| anyhow!("{}: {}", dir_path(path), e.desc()))
     }
 
-    /// The directory and the name in it where a file of that path belongs; missing directories are made.
-    fn locate(&self, path: &str, ids: Ids) -> Result<(OwnedFd, String)> {
+    /// The directory and the name in it where a file of that path belongs; missing directories are made. Where that can't be
+    /// written, also the last symbolic link on the way that can.
+    fn locate(&self, path: &str, ids: Ids) -> Result<(Place, Option<Place>)> {
         let mut path = path.to_owned();
+        let mut link = None;
         for _ in 0..MAX_LINKS {
             let (above, name) = split(&path)?;
             self.make_dirs(above, ids)?;
             let parent = self.open_dir(above)?;
-            let Some(target) = self.link_at(&parent, name)? else {
-                return Ok((parent, name.to_owned()));
+            let writable = !fstatvfs(&parent).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_RDONLY));
+            let (target, place) = (self.link_at(&parent, name)?, (parent, name.to_owned()));
+            let Some(target) = target else {
+                return Ok((place, link.filter(|_| !writable)));
             };
             path = if target.starts_with('/') {
                 target
             } else {
-                format!("{}/{target}", self.real_path(&parent)?)
+                format!("{}/{target}", self.real_path(&place.0)?)
             };
+            if writable {
+                link = Some(place);
+            }
         }
         bail!("{path}: too many symbolic links")
     }
