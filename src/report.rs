@@ -306,7 +306,9 @@ fn script_calls_kubeadm(script: &[u8]) -> bool {
     let text = String::from_utf8_lossy(script);
     // The first lines are footplate's own function of that name.
     let body = text.split_once("\n}\n").map_or("", |(_, body)| body);
-    body.lines().any(|l| l.contains("kubeadm") && (l.contains(" init") || l.contains(" join")))
+    let calls = |l: &str| l.contains("kubeadm") && (l.contains(" init") || l.contains(" join"));
+    // With useExperimentalRetryJoin it is a script of the data that calls kubeadm, and its success makes the sentinel.
+    body.lines().any(|l| calls(l) || l.contains(SENTINEL))
 }
 
 /// Makes sure that a node which joined shows so: the sentinel stands on a file system that every boot begins empty.
@@ -347,6 +349,23 @@ fn end_stage(status: &mut Status) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_script_that_makes_the_sentinel_bootstraps_a_node() {
+        let begun = "#!/bin/sh\nkubeadm() {\n    command kubeadm init\n}\n";
+        for (body, calls) in [
+            ("kubeadm join --config /run/kubeadm/kubeadm-join-config.yaml && echo success > x", true),
+            ("/usr/bin/kubeadm init --config /run/kubeadm/kubeadm.yaml", true),
+            (
+                "/usr/local/bin/kubeadm-bootstrap-script && echo success > /run/cluster-api/bootstrap-success.complete",
+                true,
+            ),
+            ("kubeadm config images pull", false),
+            ("echo begun", false),
+        ] {
+            assert_eq!(script_calls_kubeadm(format!("{begun}{body}\n").as_bytes()), calls, "{body}");
+        }
+    }
 
     /// kubeadm's discovery begins each of its failures with the same words, and warns of names first.
     #[test]

@@ -40,6 +40,22 @@ const BAD: &str = "## template: jinja\n#cloud-config\nhostname: {{ local_hostnam
 const BAD_IGNITION: &str =
     "{\"ignition\": {\"version\": \"3.4.0\"},\n \"storage\": {\"files\": [{\"path\": \"a\"}]}}\n";
 
+/// A file where no node can write it is told before one tries; `/usr/local` is writable on a baked node.
+#[test]
+fn paths_that_flatcar_has_read_only_are_told() {
+    let file = |path: &str| format!("- path: {path}\n  content: a\n");
+    let files: String =
+        ["/usr/bin/a", "/usr/local/bin/a", "/bin/a", "/opt/bin/a", "/usrlocal/a"].map(file).concat();
+    let ran = check(format!("#cloud-config\nwrite_files:\n{files}"), false);
+    ran.ended(0, &[]);
+    for told in ["write_files[0].path", "read-only", "/opt/bin or /usr/local/bin", "write_files[2].path"] {
+        assert!(ran.out.contains(told), "{told}: {}", ran.out);
+    }
+    for other in ["write_files[1]", "write_files[3]", "write_files[4]"] {
+        assert!(!ran.out.contains(other), "{other}: {}", ran.out);
+    }
+}
+
 /// The place in the author's text, whatever stands around it.
 #[test]
 fn secrets_are_taken_as_kubectl_prints_them() {

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::lock::Lock;
-use crate::model::plan::{File, Item, Link, Plan};
+use crate::model::plan::{Directory, File, Item, Link, Plan};
 
 /// Where units go that win over those of `/usr`.
 pub const UNIT_DIR: &str = "/etc/systemd/system";
@@ -66,7 +66,11 @@ const UNITS: &[Unit] = &[
     unit!("kubelet.service.d/10-kubeadm.conf", None, Some("kubelet")),
     unit!("locksmithd.service.d/10-footplate.conf", None, None),
     unit!("update-engine.service.d/10-footplate.conf", None, None),
+    unit!("usr-local.mount", Some("multi-user.target"), None),
 ];
+
+/// Where `usr-local.mount` keeps what is written to `/usr/local`.
+const LOCAL: [&str; 2] = ["/opt/footplate/local/upper", "/opt/footplate/local/work"];
 
 const CONTAINERD_UNIT: Unit = unit!("containerd.service", Some("multi-user.target"), Some("containerd"));
 const CONTAINERD_DROP_IN: Unit = unit!("containerd.service.d/10-footplate.conf", None, None);
@@ -116,6 +120,7 @@ pub fn plan(lock: &Lock, choices: &Choices, oem: &str) -> Plan {
             put_unit(unit, &mut plan);
         }
     }
+    plan.items.extend(LOCAL.map(|path| Item::Directory(Directory::ours(path, 0o755))));
     let crictl = format!("# Written by footplate.\nruntime-endpoint: {SOCKET}\nimage-endpoint: {SOCKET}\n");
     file("/etc/crictl.yaml", &crictl, &mut plan);
     file("/etc/modules-load.d/50-footplate.conf", MODULES, &mut plan);

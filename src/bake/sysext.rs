@@ -178,6 +178,9 @@ impl Tree<'_> {
             match item {
                 Item::File(file) => self.file(&file.path, file.content.expose())?,
                 Item::Link(link) => self.unit_link(&link.path, &link.target)?,
+                Item::Directory(dir) => {
+                    self.links += &format!("d {} {:04o} root root -\n", dir.path, dir.mode)
+                }
                 _ => {}
             }
         }

@@ -105,6 +105,12 @@ pub fn decode(root: &Node, fetch: &mut Fetch<'_>) -> Decoded {
     Decoded { config: reader.config, findings: reader.findings }
 }
 
+/// What Flatcar has read-only: `/usr`, and the links into it.
+const READ_ONLY: &[&str] = &["/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/"];
+
+/// What of it a baked image makes writable.
+const LOCAL: &str = "/usr/local/";
+
 /// What a file's `source` brought.
 enum Source {
     /// Nothing: the entry's own content it is.
@@ -269,7 +275,19 @@ impl Reader<'_> {
             let at = format!("{place}.{name}");
             match name {
                 "path" => match self.text(&at, node).map(|p| check_path(&p)) {
-                    Some(Ok(p)) => path = Some(p),
+                    Some(Ok(p)) => {
+                        if READ_ONLY.iter().any(|dir| p.starts_with(dir)) && !p.starts_with(LOCAL) {
+                            self.warn(
+                                &at,
+                                node.pos,
+                                "is in /usr, which Flatcar has read-only: the node would stop here",
+                            );
+                            self.hint(
+                                "programs go to /opt/bin or /usr/local/bin, units to /etc/systemd/system",
+                            );
+                        }
+                        path = Some(p);
+                    }
                     Some(Err(what)) => self.error(&at, node.pos, what),
                     None => {}
                 },
