@@ -101,6 +101,88 @@ fn ignition_accepts_what_is_accepted_here() {
     assert_eq!(stricter, listed, "the differences, and those that are known");
 }
 
+/// A `data:` URL that Ignition does not take ends the boot, and `check` says so before.
+#[test]
+fn data_urls_are_taken_as_ignition_takes_them() {
+    needs("ignition-validate", "ignition");
+    let path = fresh("data-urls").join("config");
+    let mut urls: Vec<String> = Vec::new();
+    for c in (1..=0x7f_u8).map(char::from).chain(['\u{e9}', '\u{20ac}']) {
+        urls.extend([format!("data:,a{c}b"), format!("data:;base64,YWI{c}=")]);
+    }
+    for head in [
+        "",
+        "text/plain",
+        "text/",
+        "/plain",
+        "text",
+        "x-y/z",
+        "X-y/z",
+        "x/y",
+        "Text/plain",
+        "model/a",
+        "application/a+b.c",
+        ";charset=utf-8",
+        "text/plain;a=b;c=d",
+        "text/plain; a=b",
+        "text/plain;a=b ",
+        "text/plain;a",
+        "text/plain;a=",
+        ";",
+        "text/plain;a=\"b c\"",
+        "text/plain;a=b=c",
+        "text/plain;a/b=c",
+        "text/plain;a=(b)",
+        "text/a/b",
+        "a=b",
+    ] {
+        urls.extend([
+            format!("data:{head},YQ=="),
+            format!("data:{head};base64,YQ=="),
+            format!("data:{head};BASE64,YQ=="),
+        ]);
+    }
+    urls.extend(
+        [
+            "data:",
+            "DATA:,a",
+            "data:,a%2",
+            "data:,a%zz",
+            "data:,%ff",
+            "data:;base64,YQ",
+            "data:;base64,Y%51==",
+            "data:;base64;a=b,YQ==",
+        ]
+        .map(str::to_owned),
+    );
+    let mut differing = Vec::new();
+    for url in &urls {
+        let config = serde_json::json!({
+            "ignition": {"version": "3.1.0"}, "storage": {"files": [{"path": "/a", "contents": {"source": url}}]},
+        })
+        .to_string();
+        fs::write(&path, &config).unwrap();
+        let theirs = Ran::of(Command::new("ignition-validate").arg(&path)).code == 0;
+        if accepted(&config) != theirs {
+            differing.push(format!("{url:?}: Ignition takes it: {theirs}"));
+        }
+    }
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+/// What the boot tests hand to Ignition, so that none dies of its own data.
+#[test]
+fn ignition_takes_the_configs_of_the_boot_tests() {
+    needs("ignition-validate", "ignition");
+    let scenarios = concat!(env!("CARGO_MANIFEST_DIR"), "/qemu-tests/scenarios");
+    let found = Ran::of(Command::new("grep").args(["-rlE", r#""version": ?"3\.[0-3]\.0""#, scenarios])).out;
+    assert!(found.lines().count() > 2, "{found}");
+    for path in found.lines() {
+        let ran = Ran::of(Command::new("ignition-validate").arg(path));
+        assert_eq!(ran.code, 0, "{path}\n{}{}", ran.out, ran.err);
+    }
+}
+
 /// Puts accounts and what the folder brings into a root.
 fn furnish(root: &Scratch, folder: &Path) {
     root.put("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\ncore:x:500:500:Core:/home/core:/bin/bash\n");

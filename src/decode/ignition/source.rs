@@ -58,7 +58,7 @@ impl Reader<'_, '_, '_> {
         let url = source.text().unwrap_or_default();
         let bytes = match url.split_once(':') {
             _ if url.is_empty() => Vec::new(),
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("data") => match data_url(rest) {
+            Some(("data", rest)) => match data_url(rest) {
                 Ok(bytes) => bytes,
                 Err(what) => {
                     self.error(&at, source.pos, what);
@@ -251,26 +251,68 @@ impl Hash {
     }
 }
 
-/// What a `data:` URL holds, without its scheme ([RFC 2397](https://www.rfc-editor.org/rfc/rfc2397)).
+/// What a `data:` URL holds, without its scheme ([RFC 2397](https://www.rfc-editor.org/rfc/rfc2397)). It is taken to the letter, as
+/// Ignition does: one that Ignition refuses ends a boot in the initramfs.
 fn data_url(rest: &str) -> Result<Vec<u8>, String> {
     let (head, data) = rest.split_once(',').ok_or("the data: URL has no comma: data goes behind one")?;
-    let data = percent(data)?;
-    let base64 = head.rsplit(';').next().is_some_and(|p| p.trim() == "base64") && head.contains(';');
-    if !base64 {
-        return Ok(data);
+    let mut parts = head.split(';');
+    let kind = parts.next().unwrap_or_default();
+    let mut parameters: Vec<&str> = parts.collect();
+    let base64 = parameters.pop_if(|last| *last == "base64").is_some();
+    if !kind.is_empty() && !is_media_type(kind) {
+        return Err("the data: URL begins with no media type, as text/plain; it may be left out".to_owned());
     }
-    STANDARD.decode(data).map_err(|e| format!("the data: URL is not base64: {}", base64_error(&e)))
+    if !parameters.into_iter().all(is_parameter) {
+        let what =
+            "the data: URL has a parameter that is no name=value; `;base64` comes last, and in these letters";
+        return Err(what.to_owned());
+    }
+    if base64 {
+        return STANDARD
+            .decode(data)
+            .map_err(|e| format!("the data: URL is not base64: {}", base64_error(&e)));
+    }
+    percent(data)
 }
+
+/// Types of media that Ignition knows; others begin with `x-`.
+const MEDIA_TYPES: &[&str] = &["application", "audio", "image", "message", "multipart", "text", "video"];
+
+fn is_media_type(text: &str) -> bool {
+    let Some((kind, subtype)) = text.split_once('/') else { return false };
+    let known = MEDIA_TYPES.contains(&kind) || kind.get(..2).is_some_and(|x| x.eq_ignore_ascii_case("x-"));
+    known && is_token(kind) && (subtype.is_empty() || is_token(subtype))
+}
+
+fn is_parameter(text: &str) -> bool {
+    let Some((name, value)) = text.split_once('=') else { return false };
+    let quoted = value.len() > 1 && value.starts_with('"') && value.ends_with('"');
+    is_token(name) && (quoted || is_token(value))
+}
+
+/// A word of a header ([RFC 2045, section 5.1](https://www.rfc-editor.org/rfc/rfc2045#section-5.1)).
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&b))
+}
+
+/// What may stand in a URL's data as it is, beside letters and digits; the rest of ASCII stands behind a `%`.
+const PLAIN: &[u8] = b"-_.!~*'();/?:@&=+$,";
 
 fn percent(text: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
+    let mut rest = text.bytes().enumerate();
+    while let Some((at, byte)) = rest.next() {
+        if byte.is_ascii_alphanumeric() || PLAIN.contains(&byte) {
             bytes.push(byte);
             continue;
         }
-        let mut digit = || rest.next().and_then(|b| char::from(b).to_digit(16));
+        if byte != b'%' {
+            let at = at + 1;
+            return Err(format!(
+                "the data: URL has a character, {at} behind its comma, that must be written with a %"
+            ));
+        }
+        let mut digit = || rest.next().and_then(|(_, b)| char::from(b).to_digit(16));
         match (digit(), digit()) {
             (Some(high), Some(low)) => bytes.push((high * 16 + low) as u8),
             _ => return Err("the data: URL has a % that two hexadecimal digits do not follow".to_owned()),
@@ -291,7 +333,8 @@ mod tests {
             (",a+b", b"a+b"),
             ("text/plain;charset=utf-8,%C3%BC", "ü".as_bytes()),
             (";base64,aGVsbG8=", b"hello"),
-            (";base64,aGVsbG8%3D", b"hello"),
+            ("text/;x=\"a b\",(a)", b"(a)"),
+            ("x-y/z,a;b", b"a;b"),
             ("text/plain;charset=utf-8;base64,/w==", b"\xff"),
         ];
         for (url, want) in good {
@@ -302,6 +345,18 @@ mod tests {
             (",a%2", "%"),
             (",a%zz", "%"),
             (",%+1", "%"),
+            (",[a]", "1 behind its comma"),
+            (",a b", "2 behind its comma"),
+            (",a%20{", "5 behind its comma"),
+            (",\u{fc}", "with a %"),
+            ("font/woff,a", "media type"),
+            ("text,a", "media type"),
+            ("/plain,a", "media type"),
+            (";x,a", "name=value"),
+            (";base64;x=y,YQ==", "name=value"),
+            (";BASE64,YQ==", "name=value"),
+            ("text/plain; charset=utf-8,a", "name=value"),
+            (";base64,aGVsbG8%3D", "base64"),
             (";base64,a*b=", "base64"),
             (";base64,aGVsbG8", "padding"),
         ];
