@@ -15,7 +15,7 @@ use crate::image::Image;
 use crate::scratch::{FOOTPLATE, Ran, fresh};
 
 /// Ansible and a reader of HCL in an environment of their own, pinned.
-static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
+pub static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ansible");
     let done = dir.join("2.19.14");
     if !done.exists() {

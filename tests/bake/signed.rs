@@ -14,6 +14,7 @@ use footplate::io::fetch::Location;
 use serde_json::{Value, json};
 
 use crate::debian;
+use crate::docs::PYTHON;
 use crate::image::sha256;
 use crate::scratch::{Ran, footplate, fresh, needs};
 
@@ -678,11 +679,11 @@ fn a_real_workflows_attestation_verifies() {
     let dir = fresh("attested-really");
     let version = "0.0.30";
     let script = format!(
-        "python3 -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: pypi-attestations=={version}
+        "\"$0\" download --quiet --disable-pip-version-check --no-deps --no-binary :all: pypi-attestations=={version}
          tar --strip-components=3 -xf pypi_attestations-{version}.tar.gz pypi_attestations-{version}/test/assets"
     );
     let mut shell = Command::new("timeout");
-    shell.args(["300", "sh", "-ec", &script]).current_dir(&dir);
+    shell.args(["300", "sh", "-ec", &script]).arg(PYTHON.join("bin/pip")).current_dir(&dir);
     Ran::of(&mut shell).ended(0, &[]);
     let read = |name: &str| -> Value { serde_json::from_slice(&fs::read(dir.join(name)).unwrap()).unwrap() };
     // Two that workflows of GitHub's made, in PyPI's form, of the same file.
