@@ -57,6 +57,9 @@ const IGNITION_RESULT: &str = "/etc/.ignition-result.json";
 /// Most that a file of metadata or kubeadm's configuration holds.
 const MAX_METADATA: usize = 4 << 20;
 
+/// Most of `/etc/environment`.
+const MAX_ENVIRONMENT: usize = 1 << 20;
+
 /// Exit code of `plan` where something is to be done, and of `status` while the bootstrap runs.
 const PENDING: u8 = 2;
 
@@ -762,6 +765,15 @@ fn prepare(args: &KubeadmPrepare) -> Result<u8, Failure> {
         }
         Ok(Change::Unchanged) => {}
         // Data without scripts there needs it not.
+        Err(error) => log::warn!("kubeadm-prepare: {error:#}"),
+    }
+    // Templates' commands append proxies to it, and Flatcar from 4593 on has it as a link into /usr
+    // (https://github.com/kubermatic/operating-system-manager/issues/589).
+    match root.put_own("/etc/environment", MAX_ENVIRONMENT) {
+        Ok(Change::Changed) => {
+            log::info!("kubeadm-prepare: /etc/environment is a file of its own, and can be written")
+        }
+        Ok(Change::Unchanged) => {}
         Err(error) => log::warn!("kubeadm-prepare: {error:#}"),
     }
     if root.stands(plan::kubeadm::SCRIPT).stage(Stage::Apply)? {

@@ -72,6 +72,36 @@ fn scripts_of_etc_may_run_where_its_mount_forbids_it() {
 }
 
 #[test]
+fn commands_may_append_to_the_environment_where_it_is_a_link_into_usr() {
+    needs_root();
+    let root = Scratch::new("environment");
+    root.put("/etc/kubeadm.yml", "kind: JoinConfiguration\n");
+    root.put("/usr/lib/pam/environment", "# ours\n");
+    let script = format!(
+        "chmod 0640 usr/lib/pam/environment
+        ln -s ../usr/lib/pam/environment etc/environment
+        {FOOTPLATE} kubeadm-prepare /etc/kubeadm.yml --root . || exit 3
+        test -L etc/environment || exit 4
+        mount --bind usr usr; mount -o remount,bind,ro usr
+        for turn in 1 2; do
+            {FOOTPLATE} kubeadm-prepare /etc/kubeadm.yml --root . || exit 5
+            echo A=$turn >> etc/environment || exit 6
+        done
+        stat --format '%a %F' etc/environment"
+    );
+    let ran = Ran::of(Command::new("unshare").args(["--mount", "sh", "-uc", &script]).current_dir(&root.dir));
+    assert_eq!((ran.code, ran.out.as_str()), (0, "640 regular file\n"), "{}", ran.err);
+    assert_eq!(root.text("/etc/environment"), "# ours\nA=1\nA=2\n");
+    assert_eq!(root.text("/usr/lib/pam/environment"), "# ours\n");
+    assert_eq!(
+        ran.err.matches("/etc/environment is a file of its own").count(),
+        1,
+        "once is enough: {}",
+        ran.err
+    );
+}
+
+#[test]
 fn cluster_apis_ignition_data_ends_in_a_configuration_of_this_node() {
     needs_root();
     // CAPA's name is Afterburn's on that platform: it wins over footplate's own.

@@ -286,19 +286,36 @@ impl Root {
             Ok(_) | Err(Errno::ENOENT) => {}
             Err(e) => bail!("{path}: {}", e.desc()),
         }
-        let (parent, name) = link.unwrap_or((parent, name));
+        self.write_at(&link.unwrap_or((parent, name)), bytes, mode, ids).with_context(|| path.to_owned())?;
+        Ok(Change::Changed)
+    }
+
+    /// Makes a file that can be written of a symbolic link that leads to one which can't, with the same bytes, bits and owner.
+    ///
+    /// # Errors
+    /// As [`Root::put`]; it is larger than `limit` bytes.
+    pub fn put_own(&self, path: &str, limit: usize) -> Result<Change> {
+        let (Some(meta), Some(bytes)) = (self.meta(path)?, self.read(path, limit)?) else {
+            return Ok(Change::Unchanged);
+        };
+        let ids = Ids { uid: Some(meta.uid), gid: Some(meta.gid) };
+        let (_, Some(link)) = self.locate(path, ids)? else { return Ok(Change::Unchanged) };
+        self.write_at(&link, &bytes, meta.mode, ids).with_context(|| path.to_owned())?;
+        Ok(Change::Changed)
+    }
+
+    fn write_at(&self, (parent, name): &Place, bytes: &[u8], mode: u32, ids: Ids) -> Result<()> {
         // One name per target, so that the leftover of a power cut is replaced and not collected.
-        let temporary = temporary_name(&name);
-        let written = self.write_new(&parent, &temporary, bytes, mode, ids).and_then(|()| {
-            renameat(&parent, temporary.as_str(), &parent, name.as_str())?;
+        let temporary = temporary_name(name);
+        let written = self.write_new(parent, &temporary, bytes, mode, ids).and_then(|()| {
+            renameat(parent, temporary.as_str(), parent, name.as_str())?;
             Ok(())
         });
-        if let Err(error) = written {
-            let _ = unlinkat(&parent, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
-            return Err(error.context(path.to_owned()));
+        if written.is_err() {
+            let _ = unlinkat(parent, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
+            return written;
         }
-        sync(&parent)?;
-        Ok(Change::Changed)
+        sync(parent)
     }
 
     fn write_new(&self, parent: &OwnedFd, name: &str, bytes: &[u8], mode: u32, ids: Ids) -> Result<()> {
