@@ -397,7 +397,7 @@ fn a_bundle_of_the_configs_is_trusted_and_nobody_elses() {
     assert_eq!(decoded.config.files[0].content.expose(), b"secret");
     let decoded = read(&config_of(&url(&expired), "", &data), patience);
     assert!(said(&decoded).contains("its certificate has expired"), "{}", said(&decoded));
-    let broken = trusting("data:,-----BEGIN CERTIFICATE-----%0A-----END CERTIFICATE-----%0A");
+    let broken = trusting("data:,-----BEGIN%20CERTIFICATE-----%0A-----END%20CERTIFICATE-----%0A");
     let decoded = read(&config_of(&url(&server), "", &broken), patience);
     assert!(said(&decoded).contains("holds none that can be read"), "{}", said(&decoded));
 

@@ -105,10 +105,12 @@ pub fn decode(root: &Node, fetch: &mut Fetch<'_>) -> Decoded {
     Decoded { config: reader.config, findings: reader.findings }
 }
 
-/// What Flatcar has read-only: `/usr`, and the links into it.
-const READ_ONLY: &[&str] = &["/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/"];
+/// Whether Flatcar has this path read-only: it is in `/usr`, or leads there.
+pub fn in_usr(path: &str) -> bool {
+    ["/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/"].iter().any(|dir| path.starts_with(dir))
+}
 
-/// What of it a baked image makes writable.
+/// What of `/usr` a baked image makes writable.
 const LOCAL: &str = "/usr/local/";
 
 /// What a file's `source` brought.
@@ -276,7 +278,7 @@ impl Reader<'_> {
             match name {
                 "path" => match self.text(&at, node).map(|p| check_path(&p)) {
                     Some(Ok(p)) => {
-                        if READ_ONLY.iter().any(|dir| p.starts_with(dir)) && !p.starts_with(LOCAL) {
+                        if in_usr(&p) && !p.starts_with(LOCAL) {
                             self.warn(
                                 &at,
                                 node.pos,

@@ -261,6 +261,10 @@ impl Reader<'_, '_, '_> {
         let (path, at) = (text(node, "path")?, format!("{place}.path"));
         let pos = node.get("path").map_or(node.pos, |n| n.pos);
         match check_path(path) {
+            _ if !path.starts_with('/') => {
+                self.error(&at, pos, "is no absolute path");
+                None
+            }
             _ if path == "/" || IN_USE.contains(&path.trim_end_matches('/')) => {
                 self.error(&at, pos, "the running system stands on what is there").hint(INITRAMFS);
                 None

@@ -377,6 +377,7 @@ impl<'r, 'a, 'f> Reader<'r, 'a, 'f> {
             }
         }
         let none = proxy.and_then(|p| p.get("noProxy")).and_then(Node::list).unwrap_or_default();
+        self.once("ignition.proxy.noProxy", none);
         options.no_proxy = none.iter().filter_map(Node::text).map(str::to_owned).collect();
         // The bundles themselves are fetched so, and trusted as the system trusts.
         self.options = options;
@@ -397,6 +398,17 @@ impl<'r, 'a, 'f> Reader<'r, 'a, 'f> {
             }
         }
         self.options.authorities = trusted;
+    }
+
+    /// Values that stand in a list twice are an error in 3.x, as for Ignition.
+    fn once(&mut self, place: &str, list: &[Node]) {
+        let mut seen = std::collections::HashSet::new();
+        for (i, node) in list.iter().enumerate() {
+            if node.text().is_some_and(|text| !seen.insert(text)) && self.v3() {
+                self.error(&format!("{place}[{i}]"), node.pos, "is there twice")
+                    .hint("leave one of them out");
+            }
+        }
     }
 
     /// Entries of a list whose `key` is missing or, in 3.x, there twice are an error; 2.x takes the later one.

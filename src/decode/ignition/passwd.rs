@@ -45,6 +45,7 @@ impl Reader<'_, '_, '_> {
         let within = format!("{place}.create");
         let (made_at, made) = create.map_or((place, node), |c| (within.as_str(), c));
         let keys = node.get("sshAuthorizedKeys").and_then(Node::list).unwrap_or_default();
+        self.once(&format!("{place}.sshAuthorizedKeys"), keys);
         for (i, key) in keys.iter().enumerate() {
             let text = key.text().unwrap_or_default();
             if text.trim().contains(|c: char| c.is_control() && c != '\n') {
@@ -53,6 +54,7 @@ impl Reader<'_, '_, '_> {
             }
         }
         let groups = made.get("groups").and_then(Node::list).unwrap_or_default();
+        self.once(&format!("{made_at}.groups"), groups);
         for (i, group) in groups.iter().enumerate() {
             if !is_account(group.text().unwrap_or_default()) {
                 self.error(&format!("{made_at}.groups[{i}]"), group.pos, "is no name for a group");

@@ -53,9 +53,17 @@ impl Reader<'_, '_, '_> {
                 }
             },
         };
-        let source = node.get("source")?;
         let at = format!("{place}.source");
-        let url = source.text().unwrap_or_default();
+        let source = node.get("source");
+        let url = source.and_then(Node::text).unwrap_or_default();
+        for (key, lacks) in [("verification", source.is_none()), ("httpHeaders", url.is_empty())] {
+            let of = node.get(key).filter(|of| lacks && self.v3() && !super::is_empty(of));
+            if let Some(pos) = of.map(|of| of.pos) {
+                self.error(&format!("{place}.{key}"), pos, "is of a source, and there is none");
+                return None;
+            }
+        }
+        let source = source?;
         let bytes = match url.split_once(':') {
             _ if url.is_empty() => Vec::new(),
             Some(("data", rest)) => match data_url(rest) {

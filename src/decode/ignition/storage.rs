@@ -3,7 +3,7 @@
 
 use super::schema::VERSIONS;
 use super::{INITRAMFS, Reader, flag, is_empty, text};
-use crate::decode::cloud_config::check_path;
+use crate::decode::cloud_config::{check_path, in_usr};
 use crate::decode::yaml::Node;
 use crate::model::config::{DirectorySpec, Existing, FileSpec, LinkSpec, Owner};
 use crate::model::secret::Secret;
@@ -80,6 +80,10 @@ impl Reader<'_, '_, '_> {
                 }
             }
         };
+        if in_usr(&clean) {
+            self.warn(&at, pos, "is in /usr, which Flatcar has read-only: where Ignition itself is to write it, it ends the boot")
+                .hint("programs go to /opt/bin, units are entries of systemd.units");
+        }
         self.places.insert(place.to_owned(), pos);
         Some(clean)
     }
