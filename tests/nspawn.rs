@@ -585,7 +585,7 @@ WantedBy=sysinit.target
 #[test]
 fn an_extension_that_comes_late_bootstraps_the_node() {
     needs("mksquashfs", "squashfs-tools");
-    let node = Node::bare("extension", JOIN, "/usr/bin/footplate");
+    let mut node = Node::bare("extension", JOIN, "/usr/bin/footplate");
     let dir = fresh("extension-image");
     fs::write(dir.join("kubeadm"), SUCCESS).unwrap();
     let digest = Ran::of(Command::new("sha256sum").arg(dir.join("kubeadm"))).out[..64].to_owned();
@@ -608,10 +608,17 @@ fn an_extension_that_comes_late_bootstraps_the_node() {
     ];
     scratch::footplate(&made).ended(0, &[]);
     // Not every machine that runs this has loop devices to spare for a container, so its tree is what is laid over.
-    let extension = node.root.path("/var/lib/extensions/footplate");
-    fs::create_dir_all(extension.parent().unwrap()).unwrap();
+    fs::create_dir(path("extensions")).unwrap();
+    let extension = path("extensions/footplate");
     Ran::of(Command::new("unsquashfs").arg("-d").arg(extension).arg(path("footplate.raw"))).ended(0, &[]);
     node.root.put("/etc/systemd/system/ensure-sysext.service", ENSURE_SYSEXT);
+    // The root is an overlay here, and there is an end to what can be laid over one: what takes part in that stands on plain file
+    // systems, as on a node.
+    for (from, to) in [(BASE.join("usr"), "/usr"), (path("extensions").into(), "/var/lib/extensions")] {
+        fs::create_dir_all(node.root.path(to)).unwrap();
+        node.mount(&["-o", "bind,ro", &from.display().to_string()], &node.root.path(to));
+    }
+    node.root.put("/etc/fstab", "tmpfs /opt/footplate tmpfs mode=755\n");
     // footplate.service is not known yet when the check is queued.
     let wait = "[Unit]\nAfter=ensure-sysext.service\n[Service]\nExecStartPre=timeout 60 sh -c 'until systemctl -q is-active \
                 footplate.service; do sleep 0.1; done'\n";
@@ -622,6 +629,7 @@ fn an_extension_that_comes_late_bootstraps_the_node() {
     let journal = node.out("journal");
     assert_eq!((node.out("failed").as_str(), node.lines("/var/lib/kubeadm-runs")), ("", 1), "{journal}");
     assert!(node.has_sentinel());
+    assert!(journal.contains("Mounted usr-local.mount"), "{journal}");
     // Late: the hostname came all the same.
     assert_eq!(node.out("hostname"), "node-1\n", "{journal}");
     assert!(!journal.contains("ordering cycle"), "{journal}");
