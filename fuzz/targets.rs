@@ -6,18 +6,21 @@ use std::time::Instant;
 
 use footplate::bake::lock::Lock;
 use footplate::decode::cloud_config::check_hostname;
+use footplate::decode::document::envelope;
+use footplate::decode::document::jinja::{self, Variables};
 use footplate::decode::document::{self, Documents, Source, no_fetch};
-use footplate::decode::jinja::{self, Variables};
-use footplate::decode::{self, capa, envelope, expiry, ignition, json, network, ovf, prepare, yaml};
+use footplate::decode::kubeadm::{expiry, prepare};
+use footplate::decode::syntax::{json, yaml};
+use footplate::decode::{self, capa, ignition, network, ovf};
 use footplate::io::http::{Error, Method, Request, Response};
 use footplate::io::{Ask, World};
 use footplate::model::config::NodeConfig;
 use footplate::model::fetch;
-use footplate::model::finding::{Finding, Pos};
 use footplate::model::instance::Instance;
 use footplate::model::network::NetworkConfig;
+use footplate::model::problem::{Pos, Problem};
 use footplate::model::time::Time;
-use footplate::{plan, provider, sources};
+use footplate::{plan, platform, sources};
 
 /// One: the name of its corpus, and what to do with an input.
 pub type Target = (&'static str, fn(&[u8]));
@@ -52,10 +55,10 @@ fn text(data: &[u8]) -> String {
 }
 
 /// Places are where something can stand.
-fn located(findings: impl Iterator<Item = Finding>) {
-    for finding in findings {
-        assert!(finding.pos.is_none_or(|pos| pos.line > 0 && pos.column > 0), "{finding:?}");
-        assert!(!finding.what.is_empty(), "{finding:?}");
+fn located(problems: impl Iterator<Item = Problem>) {
+    for problem in problems {
+        assert!(problem.pos.is_none_or(|pos| pos.line > 0 && pos.column > 0), "{problem:?}");
+        assert!(!problem.what.is_empty(), "{problem:?}");
     }
 }
 
@@ -64,9 +67,9 @@ fn user_data(data: &[u8]) {
     // An include list leads back to the same input: bounds end that.
     let mut fetch = |_: &footplate::model::fetch::Request| Ok(Some(data.to_vec()));
     let decoded = decode::user_data(Some(data), Some(data), &Variables::assumed(), &mut fetch);
-    let _ = expiry::findings(&decoded.config, Time(0));
+    let _ = expiry::problems(&decoded.config, Time(0));
     let _ = plan::node(&decoded.config, &Instance::default());
-    located(decoded.findings.into_iter());
+    located(decoded.problems.into_iter());
 }
 
 /// A document of one kind, whatever the input begins with.
@@ -74,7 +77,7 @@ fn documents(header: &str, data: &[u8]) {
     let data = [header.as_bytes(), data].concat();
     let decoded = decode::user_data(Some(&data), None, &Variables::assumed(), &mut no_fetch);
     let _ = plan::node(&decoded.config, &Instance::default());
-    located(decoded.findings.into_iter());
+    located(decoded.problems.into_iter());
 }
 
 fn open(data: &[u8]) {
@@ -90,7 +93,7 @@ fn open(data: &[u8]) {
 fn parsed(data: &[u8]) {
     match yaml::parse(&text(data)) {
         Ok(node) => drop(node.to_json()),
-        Err(finding) => located(std::iter::once(finding)),
+        Err(problem) => located(std::iter::once(problem)),
     }
 }
 
@@ -102,9 +105,9 @@ fn template(data: &[u8]) {
                 let origin = rendered.origin(Pos { line, column: 1 });
                 assert!(origin.line > 0 && origin.column > 0, "{origin:?}");
             }
-            located(rendered.findings.into_iter());
+            located(rendered.problems.into_iter());
         }
-        Err(finding) => located(std::iter::once(finding)),
+        Err(problem) => located(std::iter::once(problem)),
     }
 }
 
@@ -118,9 +121,9 @@ fn merge(data: &[u8]) {
     for how in ["list(append)+dict(recurse_list,recurse_str)+str(append)", "dict(allow_delete)", ""] {
         let archive = format!("#cloud-config-archive\n{}{}", part(&parts[0], ""), part(&parts[1], how));
         let user = document::read(Source::User, archive.as_bytes(), &Variables::assumed(), &mut no_fetch);
-        let (tree, findings) = decode::merged(user, Documents::default());
+        let (tree, problems) = decode::merged(user, Documents::default());
         let _ = tree.to_json();
-        located(findings.into_iter());
+        located(problems.into_iter());
     }
 }
 
@@ -133,7 +136,7 @@ fn boothook(data: &[u8]) {
 fn ignition_config(data: &[u8]) {
     let decoded = ignition::decode(&text(data), &mut no_fetch);
     let _ = plan::node(&decoded.config, &Instance::default());
-    located(decoded.findings.into_iter());
+    located(decoded.problems.into_iter());
 }
 
 /// EC2's metadata service, and S3 beside it, as the lines `key=value` of the input say: `\n` is a line's end in a value.
@@ -181,14 +184,14 @@ impl World for Service {
 
 fn metadata_service(data: &[u8]) {
     let world = Service::of(data);
-    let aws = provider::by_id("aws").and_then(|aws| aws.fetch(&world).ok().flatten());
+    let aws = platform::by_id("aws").and_then(|aws| aws.fetch(&world).ok().flatten());
     if let Some(instance) = aws {
         assert!(!instance.instance_id.is_empty());
         assert!(instance.hostname.as_ref().is_none_or(|name| check_hostname(name).is_ok()));
         assert!(instance.ssh_keys.iter().all(|key| !key.contains('\n')));
         let _ = plan::node(&NodeConfig::default(), &instance);
         let _ = plan::metadata::items(&instance, "", None, false);
-        located(instance.findings.iter().cloned());
+        located(instance.problems.iter().cloned());
         rendered((instance.network.unwrap_or_default(), Vec::new()));
     }
     let asked = sources::fetch(&world, "aws", &fetch::Request::plain("s3://bucket/key"), Instant::now());
@@ -196,9 +199,9 @@ fn metadata_service(data: &[u8]) {
 }
 
 /// What can be read can be written as networkd's files.
-fn rendered((config, findings): (NetworkConfig, Vec<Finding>)) {
-    located(findings.into_iter());
-    located(plan::network::render(&config, &[]).findings.into_iter());
+fn rendered((config, problems): (NetworkConfig, Vec<Problem>)) {
+    located(problems.into_iter());
+    located(plan::network::render(&config, &[]).problems.into_iter());
 }
 
 fn network_config(data: &[u8]) {
@@ -220,7 +223,7 @@ fn guestinfo_legacy(data: &[u8]) {
 fn lock(data: &[u8]) {
     match Lock::parse(data) {
         Ok(lock) => assert!(lock.check().is_ok(), "read, and no lock"),
-        Err(finding) => assert!(!finding.what.is_empty(), "{finding:?}"),
+        Err(problem) => assert!(!problem.what.is_empty(), "{problem:?}"),
     }
 }
 
@@ -229,7 +232,7 @@ fn prepared(data: &[u8]) {
     let mut values = prepare::Values::default();
     values.add_file(&text);
     values.add("FOOTPLATE_NAME", "value");
-    if let Err(findings) = prepare::prepare(&text, &values) {
-        located(findings.into_iter());
+    if let Err(problems) = prepare::prepare(&text, &values) {
+        located(problems.into_iter());
     }
 }

@@ -3,7 +3,9 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::decode::{envelope, ovf, yaml};
+use crate::decode::document::envelope;
+use crate::decode::ovf;
+use crate::decode::syntax::yaml;
 use crate::model::config::{
     DiskSpec, EtcHosts, FilesystemSpec, Layout, MountSpec, NodeConfig, Partition, PowerMode, TableKind,
 };
@@ -221,7 +223,7 @@ fn system(config: &NodeConfig) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::jinja::Variables;
+    use crate::decode::document::jinja::Variables;
     use crate::decode::{Decoded, document};
 
     fn user_data(data: &[u8]) -> Decoded {
@@ -258,7 +260,7 @@ mod tests {
         assert_eq!(properties[0].1.as_bytes(), redacted[0].1, "an appliance's user-data is pictured, too");
         assert_eq!(properties[1..], [("hostname".to_owned(), "a<b".to_owned())]);
         let again = user_data(&redacted[0].1);
-        assert!(!again.failed(), "{:?}", again.findings);
+        assert!(!again.failed(), "{:?}", again.problems);
         assert_eq!(again.config.files[0].path, "/a");
         assert_eq!((again.config.users.len(), again.config.runcmd.len()), (1, 1));
     }

@@ -3,14 +3,14 @@
 
 use std::fmt;
 
-use crate::model::finding::Finding;
+use crate::model::problem::Problem;
 
 /// The part of the pipe that failed; decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Reading the command line.
     Usage,
-    /// Finding out which platform this is.
+    /// Problem out which platform this is.
     Detect,
     /// Asking the provider.
     Fetch,
@@ -60,39 +60,39 @@ impl fmt::Display for Stage {
 
 /// An error with its cure.
 #[derive(Debug)]
-struct Hinted {
+struct Cured {
     error: anyhow::Error,
-    hint: String,
+    cure: String,
 }
 
-impl fmt::Display for Hinted {
+impl fmt::Display for Cured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.error.fmt(f)
     }
 }
 
-impl std::error::Error for Hinted {
+impl std::error::Error for Cured {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.error.source()
     }
 }
 
 /// Puts a cure on an error, where the cure is known.
-pub trait WithHint<T> {
+pub trait WithCure<T> {
     /// The same error with its cure.
     ///
     /// # Errors
     /// The error itself.
-    fn hint(self, hint: impl Into<String>) -> anyhow::Result<T>;
+    fn cure(self, cure: impl Into<String>) -> anyhow::Result<T>;
 }
 
-impl<T, E: Into<anyhow::Error>> WithHint<T> for Result<T, E> {
-    fn hint(self, hint: impl Into<String>) -> anyhow::Result<T> {
-        self.map_err(|e| anyhow::Error::new(Hinted { error: e.into(), hint: hint.into() }))
+impl<T, E: Into<anyhow::Error>> WithCure<T> for Result<T, E> {
+    fn cure(self, cure: impl Into<String>) -> anyhow::Result<T> {
+        self.map_err(|e| anyhow::Error::new(Cured { error: e.into(), cure: cure.into() }))
     }
 }
 
-impl std::error::Error for Finding {}
+impl std::error::Error for Problem {}
 
 /// A failure of the pipe: where, why, the cure, and what else went wrong in the same stage.
 #[derive(Debug)]
@@ -104,17 +104,17 @@ pub struct Failure {
     /// Why, outermost first.
     pub why: Vec<String>,
     /// The cure.
-    pub hint: Option<String>,
+    pub cure: Option<String>,
     /// Further failures of the stage, each a line.
     pub also: Vec<String>,
 }
 
 impl Failure {
-    /// An error of a stage. A [`Finding`] at its root is bad input, whatever stage met it.
+    /// An error of a stage. A [`Problem`] at its root is bad input, whatever stage met it.
     pub fn new(stage: Stage, error: anyhow::Error) -> Self {
         let mut chain = error.chain();
-        let finding = error.chain().find_map(|e| e.downcast_ref::<Finding>());
-        let hinted = error.chain().find_map(|e| e.downcast_ref::<Hinted>());
+        let problem = error.chain().find_map(|e| e.downcast_ref::<Problem>());
+        let cured = error.chain().find_map(|e| e.downcast_ref::<Cured>());
         let mut lines = chain.next().map(ToString::to_string).unwrap_or_default();
         let mut also = Vec::new();
         // `apply` lists all that it found wrong, one a line.
@@ -123,18 +123,18 @@ impl Failure {
             lines = first.to_owned();
         }
         Self {
-            stage: if finding.is_some() { Stage::Decode } else { stage },
+            stage: if problem.is_some() { Stage::Decode } else { stage },
             error: lines,
             why: chain.map(ToString::to_string).collect(),
-            hint: hinted.map(|h| h.hint.clone()).or_else(|| finding.and_then(|f| f.hint.clone())),
+            cure: cured.map(|h| h.cure.clone()).or_else(|| problem.and_then(|f| f.cure.clone())),
             also,
         }
     }
 
-    /// The errors among a decoder's findings. Where all that is wrong is that sources were out of reach, the data is not
+    /// The errors among a decoder's problems. Where all that is wrong is that sources were out of reach, the data is not
     /// bad: another time it may be well.
-    pub fn of_findings(findings: &[Finding]) -> Self {
-        let errors = || findings.iter().filter(|f| f.level == crate::model::finding::Level::Error);
+    pub fn of_problems(problems: &[Problem]) -> Self {
+        let errors = || problems.iter().filter(|f| f.severity == crate::model::problem::Severity::Error);
         let unreached = errors().all(|f| f.unreached) && errors().next().is_some();
         let mut errors = errors();
         let first = errors.next();
@@ -142,10 +142,10 @@ impl Failure {
             stage: if unreached { Stage::Fetch } else { Stage::Decode },
             error: first.map(ToString::to_string).unwrap_or_default(),
             why: Vec::new(),
-            hint: first.and_then(|f| f.hint.clone()),
+            cure: first.and_then(|f| f.cure.clone()),
             also: errors
-                .map(|f| match &f.hint {
-                    Some(hint) => format!("{f}; hint: {hint}"),
+                .map(|f| match &f.cure {
+                    Some(cure) => format!("{f}; hint: {cure}"),
                     None => f.to_string(),
                 })
                 .collect(),
@@ -174,8 +174,8 @@ impl fmt::Display for Failure {
         for why in &self.why {
             write!(f, "\n  why: {why}")?;
         }
-        if let Some(hint) = &self.hint {
-            write!(f, "\n hint: {hint}")?;
+        if let Some(cure) = &self.cure {
+            write!(f, "\n hint: {cure}")?;
         }
         for also in &self.also {
             write!(f, "\n also: {also}")?;

@@ -15,7 +15,7 @@ pub mod model;
 pub mod error;
 pub mod io;
 
-pub mod provider;
+pub mod platform;
 pub mod sources;
 
 pub mod decode;

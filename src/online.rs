@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 
-use crate::error::{Failure, In as _, Stage, WithHint as _};
+use crate::error::{Failure, In as _, Stage, WithCure as _};
 use crate::io::{Ask, World};
 use crate::model::facts::Link;
 use crate::model::instance::WaitFor;
@@ -65,7 +65,7 @@ pub fn wait(
         if start.elapsed() >= LIMIT {
             let what = format!("not online after {} s: {}", LIMIT.as_secs(), lacking.join("; "));
             return Err(anyhow!(what))
-                .hint("look at `networkctl status`, and at the network in the metadata")
+                .cure("look at `networkctl status`, and at the network in the metadata")
                 .stage(Stage::Fetch);
         }
         std::thread::sleep(POLL);
@@ -162,12 +162,12 @@ fn wants_default(interface: &Interface, v6: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::{network, yaml};
+    use crate::decode::{network, syntax::yaml};
     use crate::plan::network::render;
 
     fn rendered(text: &str, links: &[Link]) -> Rendered {
-        let (config, findings) = network::parse(&yaml::parse(text).unwrap());
-        assert!(findings.is_empty(), "{findings:?}");
+        let (config, problems) = network::parse(&yaml::parse(text).unwrap());
+        assert!(problems.is_empty(), "{problems:?}");
         render(&config, &nics(links))
     }
 

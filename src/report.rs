@@ -214,7 +214,7 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
     status.kubeadm_exit_status = recorded;
     if success {
         status.state = Progress::Done;
-        (status.error, status.hint) = (None, None);
+        (status.error, status.cure) = (None, None);
         if ended.result != "success" {
             let end = format!("commands after kubeadm ended with {} ({})", ended.status, ended.result);
             status.warnings.push(end);
@@ -228,7 +228,7 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
         }
         // `kubeadm-prepare` said why, and nothing ran after it.
         let said = if status.state == Progress::Failed { status.error.take() } else { None };
-        let hint = status.hint.take();
+        let cure = status.cure.take();
         status.state = Progress::Failed;
         let log = exec::journal_of(UNIT, ended.invocation.as_deref()).unwrap_or_default();
         let what = match (recorded, ended.result.as_str()) {
@@ -239,8 +239,8 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
             }
             (None, result) => format!("the bootstrap's commands ended with {} ({result})", ended.status),
         };
-        (status.error, status.hint) = match classify(&log) {
-            _ if said.is_some() => (said, hint),
+        (status.error, status.cure) = match classify(&log) {
+            _ if said.is_some() => (said, cure),
             Some((cause, cure)) => (Some(format!("{what}: {cause}")), Some(cure.to_owned())),
             None => (Some(what), Some(format!("look at `journalctl -u {UNIT}`"))),
         };
@@ -254,7 +254,7 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
                 instance_id,
                 result: status.state,
                 error: status.error.clone(),
-                hint: status.hint.clone(),
+                cure: status.cure.clone(),
                 kubeadm_exit_status: recorded,
             },
         )?;

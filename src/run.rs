@@ -17,10 +17,12 @@ use crate::cli::{
     Cli, Command, Format, Input, KubeadmPrepare, Provision, RenderWhat, Source, TimelineFormat,
 };
 use crate::decode::document::Fetch;
-use crate::decode::jinja::Variables;
-use crate::decode::prepare::{self, Values};
-use crate::decode::{self, Decoded, capa, envelope, yaml};
-use crate::error::{Failure, In as _, Stage, WithHint as _};
+use crate::decode::document::envelope;
+use crate::decode::document::jinja::Variables;
+use crate::decode::kubeadm::prepare::{self, Values};
+use crate::decode::syntax::yaml;
+use crate::decode::{self, Decoded, capa};
+use crate::error::{Failure, In as _, Stage, WithCure as _};
 use crate::io::live::{self, Live};
 use crate::io::replay::{Capture, Replay};
 use crate::io::root::{Change, Ids, Root};
@@ -28,14 +30,14 @@ use crate::io::systemd::{self, Systemd};
 use crate::io::{Ask, World, nic, uptime_ms};
 use crate::model::facts::Facts;
 use crate::model::fetch::Request;
-use crate::model::finding::{Finding, Level};
 use crate::model::instance::Instance;
 use crate::model::plan::{Bootstrap, Item, Plan};
+use crate::model::problem::{Problem, Severity};
 use crate::model::secret::Secret;
 use crate::online;
 use crate::plan;
 use crate::plan::network::{Rendered, naming};
-use crate::provider::{self, Candidate};
+use crate::platform::{self, Candidate};
 use crate::report::{self, Ended};
 use crate::sources;
 use crate::state::{self, Progress, StageStatus, Status};
@@ -98,7 +100,7 @@ fn world(source: &Source) -> Result<Box<dyn World>, Failure> {
 fn open_root(path: Option<&Path>) -> Result<Root, Failure> {
     let live = path.is_none();
     Root::open(path.unwrap_or(Path::new("/")), live)
-        .hint("--root takes a directory that exists")
+        .cure("--root takes a directory that exists")
         .stage(if live { Stage::Apply } else { Stage::Usage })
 }
 
@@ -146,15 +148,15 @@ impl<'a> Recorder<'a> {
         result
     }
 
-    fn warn(&mut self, findings: &[Finding]) {
-        for finding in findings {
-            let hint = finding.hint.as_ref().map(|h| format!("; {h}")).unwrap_or_default();
-            match finding.level {
+    fn warn(&mut self, problems: &[Problem]) {
+        for problem in problems {
+            let cure = problem.cure.as_ref().map(|h| format!("; {h}")).unwrap_or_default();
+            match problem.severity {
                 // An error that gets here concerns a part, such as one of several interfaces: the rest goes on.
-                Level::Error | Level::Warning => log::warn!("{finding}{hint}"),
-                Level::Note => log::info!("{finding}{hint}"),
+                Severity::Error | Severity::Warning => log::warn!("{problem}{cure}"),
+                Severity::Note => log::info!("{problem}{cure}"),
             }
-            self.status.warnings.push(format!("{finding}{hint}"));
+            self.status.warnings.push(format!("{problem}{cure}"));
         }
     }
 
@@ -175,7 +177,7 @@ impl<'a> Recorder<'a> {
         self.status.state = Progress::Failed;
         self.status.error = Some(format!("{}: {}", failure.stage, failure.error));
         self.status.why = failure.why.clone();
-        self.status.hint = failure.hint.clone();
+        self.status.cure = failure.cure.clone();
         self.status.also = failure.also.clone();
         // The failure that is on its way tells more than one of writing it down.
         let _ = self.save();
@@ -191,9 +193,9 @@ struct Found {
 }
 
 fn detect(source: &Source, world: &dyn World) -> Result<(Facts, Vec<Candidate>), Failure> {
-    let facts = provider::facts(world).stage(Stage::Detect)?;
+    let facts = platform::facts(world).stage(Stage::Detect)?;
     let wanted = if source.seed.is_some() { Some("nocloud") } else { source.platform.as_deref() };
-    let candidates = provider::detect(&facts, wanted).stage(if wanted.is_some() {
+    let candidates = platform::detect(&facts, wanted).stage(if wanted.is_some() {
         Stage::Usage
     } else {
         Stage::Detect
@@ -208,7 +210,7 @@ fn fetch(
     candidates: &[Candidate],
 ) -> Result<(Candidate, Instance), Failure> {
     if let Some(seed) = &source.seed {
-        let instance = provider::fetch_directory(world, &seed.to_string_lossy()).stage(Stage::Fetch)?;
+        let instance = platform::fetch_directory(world, &seed.to_string_lossy()).stage(Stage::Fetch)?;
         let provider = candidates[0].provider;
         return Ok((Candidate { provider, because: format!("--seed {}", seed.display()) }, instance));
     }
@@ -222,7 +224,7 @@ fn fetch(
     let names: Vec<String> =
         candidates.iter().map(|c| format!("{} ({})", c.provider.name(), c.because)).collect();
     Err(anyhow!("no metadata and no user-data for this machine: asked {}", names.join(", ")))
-        .hint(
+        .cure(
             "vSphere: set guestinfo.metadata and guestinfo.userdata; NoCloud: attach a drive labelled cidata",
         )
         .stage(Stage::Detect)
@@ -271,13 +273,13 @@ fn find(
     Ok(Found { candidate, instance, facts })
 }
 
-/// The network as files, what was found wrong with it among the findings: what the kernel's command line says wins over
+/// The network as files, what was found wrong with it among the problems: what the kernel's command line says wins over
 /// the metadata, and files that are not ours win over both. The cards are looked at where they are the ones that the
 /// files are for: on the machine itself, or in its replayed answers.
 fn render(instance: &Instance, source: &Source, world: &dyn World, root: &Root) -> Result<Rendered, Failure> {
     let cmdline = world.text(Ask::File("/proc/cmdline")).stage(Stage::Fetch)?;
     let ours = root.live() || source.replay.is_some();
-    let (arguments, findings) =
+    let (arguments, problems) =
         if ours { decode::network::parse_kargs(&cmdline) } else { Default::default() };
     let given = !arguments.interfaces.is_empty();
     let mut network = if given { Some(arguments.clone()) } else { instance.network.clone() };
@@ -286,10 +288,10 @@ fn render(instance: &Instance, source: &Source, world: &dyn World, root: &Root) 
     }
     let nics = if ours { online::nics(&online::links(world).stage(Stage::Fetch)?) } else { Vec::new() };
     let mut rendered = network.map(|n| plan::network::render(&n, &nics)).unwrap_or_default();
-    rendered.findings.extend(findings);
+    rendered.problems.extend(problems);
     if given && instance.network.is_some() {
         let what = "the kernel's command line sets up the network: the metadata's is left out";
-        rendered.findings.push(Finding::warning("network", what));
+        rendered.problems.push(Problem::warning("network", what));
     }
     let theirs = theirs(root).stage(Stage::Apply)?;
     plan::network::step_back(&mut rendered, &theirs, &nics);
@@ -341,11 +343,11 @@ fn reload_network(outcomes: &[Outcome], root: &Root) -> Result<(), Failure> {
 }
 
 /// NICs that should have the name of their `set-name` by now.
-fn misnamed(rendered: &Rendered) -> Vec<Finding> {
+fn misnamed(rendered: &Rendered) -> Vec<Problem> {
     let told = naming::misnamed(rendered).into_iter().map(|r| {
         let what = format!("the NIC that set-name calls {} is still called {}", r.to, r.from);
-        Finding::warning("network", what)
-            .hint("its configuration is in force all the same; the next boot tries again, `journalctl -u systemd-udevd` says why not now")
+        Problem::warning("network", what)
+            .cure("its configuration is in force all the same; the next boot tries again, `journalctl -u systemd-udevd` says why not now")
     });
     told.collect()
 }
@@ -431,8 +433,8 @@ fn read_user_data(
 ) -> Result<Decoded, Failure> {
     if found.instance.user_data.is_some() && made_by_ignition(&found.instance, root)? {
         let note =
-            Finding::note("", "Ignition applied this config before the system started: it stays as it is");
-        return Ok(Decoded { findings: vec![note], ..Decoded::default() });
+            Problem::note("", "Ignition applied this config before the system started: it stays as it is");
+        return Ok(Decoded { problems: vec![note], ..Decoded::default() });
     }
     Ok(fetch_and_decode(found, world, hidden, missing))
 }
@@ -460,7 +462,7 @@ fn decode_user_data(found: &Found, hidden: Option<&Hidden>, fetch: &mut Fetch<'_
     let (user, vendor) = (bytes(&found.instance.user_data), bytes(&found.instance.vendor_data));
     let mut decoded = decode::user_data(user.as_deref(), vendor.as_deref(), &variables, fetch);
     let filled = prepare::fill_in(&mut decoded.config, &found.instance.metadata);
-    decoded.findings.extend(filled);
+    decoded.problems.extend(filled);
     if hidden.is_some() {
         // What the script would have done is done.
         decoded.config.boothooks.retain(|hook| !capa::is_transport(hook.content.expose()));
@@ -526,9 +528,9 @@ fn network(args: &crate::cli::Network) -> Result<u8, Failure> {
     let mut rendered = render(&instance, source, world, &root)?;
     let dir = args.out.as_deref().unwrap_or(plan::network::DIR);
     rendered.place_in(dir);
-    let findings = [instance.findings.as_slice(), &rendered.findings].concat();
-    for finding in findings.iter().filter(|f| f.level == Level::Warning) {
-        log::warn!("{finding}");
+    let problems = [instance.problems.as_slice(), &rendered.problems].concat();
+    for problem in problems.iter().filter(|f| f.severity == Severity::Warning) {
+        log::warn!("{problem}");
     }
     for matched in &rendered.matches {
         log::info!("network: {matched}");
@@ -545,8 +547,8 @@ fn network(args: &crate::cli::Network) -> Result<u8, Failure> {
     }
     reload_network(&outcomes, &root)?;
     log::info!("network: platform={platform} files={} changed={}", rendered.files.len(), changes(&outcomes));
-    let failed = findings.iter().any(|f| f.level == Level::Error);
-    if failed { Err(Failure::of_findings(&findings)) } else { Ok(0) }
+    let failed = problems.iter().any(|f| f.severity == Severity::Error);
+    if failed { Err(Failure::of_problems(&problems)) } else { Ok(0) }
 }
 
 /// Changes the names over that udev can't. One that stays is no reason to leave the network unconfigured: files match by
@@ -601,12 +603,12 @@ fn provision_in(
         return Ok(code);
     }
     let rendered = render(&found.instance, &args.source, world, root)?;
-    let findings = [found.instance.findings.as_slice(), &rendered.findings].concat();
-    if findings.iter().any(|f| f.level == Level::Error) && !rendered.usable {
+    let problems = [found.instance.problems.as_slice(), &rendered.problems].concat();
+    if problems.iter().any(|f| f.severity == Severity::Error) && !rendered.usable {
         // The machine is up by DHCP, for a person to look at. It is not the node that was asked for.
-        return Err(Failure::of_findings(&findings));
+        return Err(Failure::of_problems(&problems));
     }
-    recorder.warn(&findings);
+    recorder.warn(&problems);
     if root.live() {
         recorder.warn(&misnamed(&rendered));
     }
@@ -616,15 +618,15 @@ fn provision_in(
         Stage::Decode,
         |_| {
             let decoded = read_user_data(&found, world, root, hidden.as_ref(), missing.as_deref())?;
-            if decoded.failed() { Err(Failure::of_findings(&decoded.findings)) } else { Ok(decoded) }
+            if decoded.failed() { Err(Failure::of_problems(&decoded.problems)) } else { Ok(decoded) }
         },
         |decoded| decoded.config.summary(),
     )?;
-    recorder.warn(&decoded.findings);
+    recorder.warn(&decoded.problems);
     if let Some(Err(error)) = hidden.as_ref().map(|h| h.delete(world)) {
         // Cluster API deletes it too, once the node is up: the node is none the worse.
         let what = format!("the hidden bootstrap data was not deleted where it stands: {error:#}");
-        recorder.warn(&[Finding::warning("", what).hint("give the role the permission to delete it")]);
+        recorder.warn(&[Problem::warning("", what).cure("give the role the permission to delete it")]);
     }
     let plan = make_plan(&found, &decoded, &rendered, root)?;
     image::lay_out(recorder, root)?;
@@ -673,11 +675,11 @@ fn already_bootstrapped(
         None => false,
     };
     if failed {
-        let stamp = stamp.and_then(|s| Some((s.error?, s.hint)));
-        let (why, hint) = stamp.unwrap_or_default();
+        let stamp = stamp.and_then(|s| Some((s.error?, s.cure)));
+        let (why, cure) = stamp.unwrap_or_default();
         let failure = Err(anyhow!(why).context("the bootstrap of this instance failed on an earlier boot"));
-        let hint = hint.unwrap_or_else(|| "a bootstrap runs once: delete the Machine".to_owned());
-        return failure.hint(hint).stage(Stage::Start);
+        let cure = cure.unwrap_or_else(|| "a bootstrap runs once: delete the Machine".to_owned());
+        return failure.cure(cure).stage(Stage::Start);
     }
     // The run that ended may have been cut off before it forgot what it no longer needs.
     state::remove_bootstrap(root, &instance.instance_id).stage(Stage::Apply)?;
@@ -720,7 +722,7 @@ fn start(recorder: &mut Recorder<'_>, unit: &str, root: &Root) -> Result<u8, Fai
     log::info!("{unit}: job={result} result={} exit-status={}", service.result, service.exit_status);
     if !service.condition {
         let failure = Err(anyhow!("{unit} was not started: one of its conditions does not hold"));
-        return failure.hint(format!("look at `systemctl status {unit}`")).stage(Stage::Start);
+        return failure.cure(format!("look at `systemctl status {unit}`")).stage(Stage::Start);
     }
     // `footplate report`, which the unit runs at its end, settles the result; should it be missing, this does.
     let deadline = Instant::now() + SETTLE_LIMIT;
@@ -749,7 +751,7 @@ fn outcome_of(status: &Status) -> Result<u8, Failure> {
         stage: Stage::Start,
         error: status.error.clone().unwrap_or_default(),
         why: status.why.clone(),
-        hint: status.hint.clone(),
+        cure: status.cure.clone(),
         also: status.also.clone(),
     })
 }
@@ -789,7 +791,7 @@ fn prepare(args: &KubeadmPrepare) -> Result<u8, Failure> {
         status.version = 1;
         status.state = Progress::Failed;
         status.error = Some(format!("kubeadm-prepare: {}", failure.error));
-        status.hint = failure.hint.clone();
+        status.cure = failure.cure.clone();
         status.also = failure.also.clone();
         state::write_status(&root, &status).stage(Stage::Report)?;
     }
@@ -801,7 +803,7 @@ fn prepare_in(file: &str, root: &Root) -> Result<u8, Failure> {
     let stamp = instance_id.map(|id| state::read_stamp(root, &id).stage(Stage::Apply)).transpose()?.flatten();
     if stamp.is_some_and(|s| s.result == Progress::Failed) {
         return Err(anyhow!("the bootstrap of this instance failed on an earlier boot"))
-            .hint("a bootstrap runs once: delete the Machine")
+            .cure("a bootstrap runs once: delete the Machine")
             .stage(Stage::Start);
     }
     let mut values = Values::default();
@@ -821,9 +823,9 @@ fn prepare_in(file: &str, root: &Root) -> Result<u8, Failure> {
     let bytes = read(file)?.ok_or_else(missing).stage(Stage::Usage)?;
     let text =
         String::from_utf8(bytes).map_err(|_| anyhow!("{file}: not UTF-8 text")).stage(Stage::Decode)?;
-    let (ready, done) = prepare::prepare(&text, &values).map_err(|findings| {
-        let placed = findings.into_iter().map(|f| Finding { place: file.to_owned(), ..f });
-        Failure::of_findings(&placed.collect::<Vec<_>>())
+    let (ready, done) = prepare::prepare(&text, &values).map_err(|problems| {
+        let placed = problems.into_iter().map(|f| Problem { place: file.to_owned(), ..f });
+        Failure::of_problems(&placed.collect::<Vec<_>>())
     })?;
     let meta = root.meta(file).stage(Stage::Apply)?;
     let ids = meta.map_or(Ids::default(), |m| Ids { uid: Some(m.uid), gid: Some(m.gid) });
@@ -844,9 +846,9 @@ fn settle(source: &Source) -> Result<u8, Failure> {
         (Progress::Done, _) => log::info!("report: the bootstrap succeeded"),
         _ => return Ok(0),
     }
-    let Some(provider) = status.platform.as_deref().and_then(provider::by_id) else { return Ok(0) };
+    let Some(provider) = status.platform.as_deref().and_then(platform::by_id) else { return Ok(0) };
     let world = world(source)?;
-    let told = provider::Report {
+    let told = platform::Report {
         state: if status.state == Progress::Done { "done" } else { "failed" },
         error: status.error.as_deref(),
     };
@@ -867,14 +869,14 @@ fn show_plan(args: &Provision) -> Result<u8, Failure> {
     let hooks = missing.is_none();
     let decoded = read_user_data(&found, world.as_ref(), &root, hidden.as_ref(), missing.as_deref())?;
     if decoded.failed() {
-        return Err(Failure::of_findings(&decoded.findings));
+        return Err(Failure::of_problems(&decoded.problems));
     }
-    recorder.warn(&found.instance.findings);
-    recorder.warn(&rendered.findings);
-    recorder.warn(&decoded.findings);
+    recorder.warn(&found.instance.problems);
+    recorder.warn(&rendered.problems);
+    recorder.warn(&decoded.problems);
     if hooks {
         let what = "boothooks run before the rest of the data is read: what they bring is not in this plan";
-        recorder.warn(&[Finding::warning("", what)]);
+        recorder.warn(&[Problem::warning("", what)]);
     }
     let plan = make_plan(&found, &decoded, &rendered, &root)?;
     let outcomes = apply::compare(&plan, &root).stage(Stage::Apply)?;
@@ -933,14 +935,14 @@ fn check(input: &Input) -> Result<u8, Failure> {
     let (variables, mut decoded) = (Variables::assumed(), Decoded::default());
     match decode::bootstrap_secret(&text) {
         Ok(secret) => {
-            let decode::Bootstrap { data, findings } =
-                secret.unwrap_or_else(|| decode::Bootstrap { data: bytes.clone(), findings: Vec::new() });
+            let decode::Bootstrap { data, problems } =
+                secret.unwrap_or_else(|| decode::Bootstrap { data: bytes.clone(), problems: Vec::new() });
             decoded = decode::user_data(Some(&data), None, &variables, &mut decode::document::no_fetch);
-            decoded.findings.extend(findings);
-            decoded.findings.extend(decode::expiry::findings(&decoded.config, crate::io::now()));
-            decoded.findings.extend(decode::too_large_for(data.len()));
+            decoded.problems.extend(problems);
+            decoded.problems.extend(decode::kubeadm::expiry::problems(&decoded.config, crate::io::now()));
+            decoded.problems.extend(decode::too_large_for(data.len()));
         }
-        Err(finding) => decoded.findings.push(finding),
+        Err(problem) => decoded.problems.push(problem),
     }
     let code = if decoded.failed() { Stage::Decode.exit_code() } else { 0 };
     // A node that knows nothing but its data.
@@ -954,19 +956,19 @@ fn check(input: &Input) -> Result<u8, Failure> {
             "commands": decoded.config.runcmd.len(),
             "items": outline.iter().map(|(what, detail)| json!({ "what": what, "detail": detail })).collect::<Vec<_>>(),
             "start": start,
-            "findings": decoded.findings,
+            "findings": decoded.problems,
         })),
         Format::Text => {
             let mut out = String::new();
-            for finding in &decoded.findings {
-                let level = match finding.level {
-                    Level::Note => "note",
-                    Level::Warning => "warning",
-                    Level::Error => "error",
+            for problem in &decoded.problems {
+                let level = match problem.severity {
+                    Severity::Note => "note",
+                    Severity::Warning => "warning",
+                    Severity::Error => "error",
                 };
-                out += &format!("{level}: {finding}\n");
-                if let Some(hint) = &finding.hint {
-                    out += &format!(" hint: {hint}\n");
+                out += &format!("{level}: {problem}\n");
+                if let Some(cure) = &problem.cure {
+                    out += &format!(" hint: {cure}\n");
                 }
             }
             let width = outline.iter().map(|(what, _)| what.chars().count()).max().unwrap_or(0).min(72);
@@ -987,21 +989,21 @@ fn check(input: &Input) -> Result<u8, Failure> {
 
 fn render_network(input: &Input) -> Result<u8, Failure> {
     let bytes = live::input(&input.file).stage(Stage::Usage)?;
-    let opened = envelope::open(&bytes).map_err(|what| Finding::error("", what));
+    let opened = envelope::open(&bytes).map_err(|what| Problem::error("", what));
     let opened = opened.map_err(|f| Failure::new(Stage::Decode, f.into()))?;
     let text = String::from_utf8(opened).map_err(|_| anyhow!("not UTF-8 text")).stage(Stage::Decode)?;
     let node = yaml::parse(&text).map_err(|f| Failure::new(Stage::Decode, f.into()))?;
-    let (config, mut findings) = decode::network::parse(&node);
+    let (config, mut problems) = decode::network::parse(&node);
     // The files are for whatever machine; which NICs they would match is told of this one, to people.
     let rendered = plan::network::render(&config, &[]);
-    findings.extend(rendered.findings.iter().cloned());
+    problems.extend(rendered.problems.iter().cloned());
     let nics = online::links(&Live::default()).map(|links| online::nics(&links)).unwrap_or_default();
     let here = plan::network::render(&config, &nics);
-    for finding in findings.iter().filter(|f| f.level != Level::Error) {
-        log::warn!("{finding}");
+    for problem in problems.iter().filter(|f| f.severity != Severity::Error) {
+        log::warn!("{problem}");
     }
-    if findings.iter().any(|f| f.level == Level::Error) {
-        return Err(Failure::of_findings(&findings));
+    if problems.iter().any(|f| f.severity == Severity::Error) {
+        return Err(Failure::of_problems(&problems));
     }
     match input.format {
         Format::Json => {
@@ -1060,7 +1062,7 @@ fn show_timeline(args: &crate::cli::Timeline) -> Result<u8, Failure> {
 /// Asks all that a provision asks, and keeps the answers and the status of the last one.
 fn capture(source: &Source, dir: &Path) -> Result<u8, Failure> {
     live::new_directory(dir)
-        .hint("name a new directory: what was captured before is not mixed with this")
+        .cure("name a new directory: what was captured before is not mixed with this")
         .stage(Stage::Usage)?;
     let world = world(source)?;
     let capture = Capture::new(world.as_ref());
@@ -1085,8 +1087,8 @@ fn capture(source: &Source, dir: &Path) -> Result<u8, Failure> {
 
 fn platforms(source: &Source, format: Format) -> Result<u8, Failure> {
     let world = world(source)?;
-    let facts = provider::facts(world.as_ref()).stage(Stage::Detect)?;
-    let found = provider::detect(&facts, source.platform.as_deref());
+    let facts = platform::facts(world.as_ref()).stage(Stage::Detect)?;
+    let found = platform::detect(&facts, source.platform.as_deref());
     let because = |id: &str| {
         let candidates = found.as_ref().map(Vec::as_slice).unwrap_or_default();
         candidates
@@ -1094,10 +1096,10 @@ fn platforms(source: &Source, format: Format) -> Result<u8, Failure> {
             .position(|c| c.provider.id() == id)
             .map(|rank| (rank, candidates[rank].because.clone()))
     };
-    let seen = provider::seen(&facts);
+    let seen = platform::seen(&facts);
     match format {
         Format::Json => {
-            let row = |p: &&dyn provider::Provider| {
+            let row = |p: &&dyn platform::Provider| {
                 let because = because(p.id());
                 json!({
                     "id": p.id(),
@@ -1109,11 +1111,11 @@ fn platforms(source: &Source, format: Format) -> Result<u8, Failure> {
                     "seen": seen,
                 })
             };
-            print_json(&provider::TABLE.iter().map(row).collect());
+            print_json(&platform::TABLE.iter().map(row).collect());
         }
         Format::Text => {
             let mut text = format!("seen: {seen}\n");
-            for p in provider::TABLE {
+            for p in platform::TABLE {
                 let (mark, because) = match because(p.id()) {
                     Some((0, because)) => ("*", because),
                     Some((_, because)) => ("+", because),

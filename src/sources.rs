@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::io::{Ask, World, http};
 use crate::model::fetch::{Request, SCHEMES, Unfetched};
 use crate::model::secret::Secret;
-use crate::provider::aws::s3;
+use crate::platform::aws::s3;
 
 /// Where Flatcar has its OEM partition, today's path first.
 pub const OEM: &[&str] = &["/oem", "/usr/share/oem"];

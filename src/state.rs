@@ -63,7 +63,7 @@ pub struct Status {
     pub why: Vec<String>,
     /// The cure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
+    pub cure: Option<String>,
     /// What else went wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<String>,
@@ -102,7 +102,7 @@ pub struct Stamp {
     pub error: Option<String>,
     /// The cure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
+    pub cure: Option<String>,
     /// kubeadm's own exit status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubeadm_exit_status: Option<i32>,

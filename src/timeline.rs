@@ -32,8 +32,8 @@ pub fn status_text(status: &Status) -> String {
     for why in &status.why {
         text += &format!("  why: {why}\n");
     }
-    if let Some(hint) = &status.hint {
-        text += &format!(" hint: {hint}\n");
+    if let Some(cure) = &status.cure {
+        text += &format!(" hint: {cure}\n");
     }
     for also in &status.also {
         text += &format!(" also: {also}\n");

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use footplate::io::live::Live;
 use footplate::model::instance::Instance;
-use footplate::provider;
+use footplate::platform;
 use imds::{Tree, V4, V6, machine, session};
 use sandbox::Sandbox;
 use server::{End, Reply, Seen, Server};
@@ -25,7 +25,7 @@ use server::{End, Reply, Seen, Server};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 fn fetch() -> anyhow::Result<Instance> {
-    let aws = provider::by_id("aws").unwrap();
+    let aws = platform::by_id("aws").unwrap();
     Ok(aws.fetch(&Live::with_patience(PATIENCE))?.unwrap())
 }
 
@@ -51,7 +51,7 @@ fn a_worker_is_known_in_five_round_trips() {
         assert!(took >= far * 5, "{took:?}");
         assert_eq!(instance.instance_id, "i-0123456789abcdef0");
         assert_eq!(instance.hostname.as_deref(), Some("ip-10-0-0-5.eu-west-1.compute.internal"));
-        assert_eq!(instance.metadata["provider-id"], "aws:///eu-west-1a/i-0123456789abcdef0");
+        assert_eq!(instance.metadata["platform-id"], "aws:///eu-west-1a/i-0123456789abcdef0");
         assert_eq!(instance.user_data.as_ref().unwrap().expose(), b"#cloud-config\n{}\n");
         assert_eq!(instance.ssh_keys, ["ssh-ed25519 AAAAC3Nz me@example"]);
         assert!(instance.network.is_none());
@@ -104,7 +104,7 @@ fn cards_get_files_with_metrics_tables_and_rules() {
             let _service = Server::start_at(&[V4], far, move |s| session(s, &tree).after(far));
             let instance = fetch().unwrap();
             let rendered = footplate::plan::network::render(&instance.network.unwrap(), &[]);
-            assert!(rendered.findings.is_empty(), "{name}: {:?}", rendered.findings);
+            assert!(rendered.problems.is_empty(), "{name}: {:?}", rendered.problems);
             let all: String =
                 rendered.files.iter().map(|f| format!("# {}\n{}\n", f.path, f.contents)).collect();
             let golden = format!("tests/aws/{name}.network");
@@ -332,7 +332,7 @@ fn the_first_of_two_addresses_to_answer_is_used() {
             // One address takes connections and says nothing: the other one is not waited for until it gives up.
             let silent = Server::start(dead, |_| Reply::nothing(End::Hang));
             let service = Server::start(alive, move |s| session(s, &tree));
-            let aws = provider::by_id("aws").unwrap();
+            let aws = platform::by_id("aws").unwrap();
             let instance = aws.fetch(&Live::with_patience(Duration::from_secs(30))).unwrap().unwrap();
             assert_eq!(instance.instance_id, "i-0123456789abcdef0", "{name}");
             assert!(service.seen().iter().any(|s| s.method == "PUT"), "{name}");

@@ -25,14 +25,14 @@ use std::process::Command;
 use cases::Case;
 use footplate::apply;
 use footplate::decode::document::{self, Documents, Source};
-use footplate::decode::{self, jinja::Variables};
+use footplate::decode::{self, document::jinja::Variables};
 use footplate::io::root::Root;
 use footplate::model::config::NodeConfig;
 use footplate::model::facts::Os;
 use footplate::model::fetch::Request;
-use footplate::model::finding::any_error;
 use footplate::model::instance::Instance;
 use footplate::model::plan::Item;
+use footplate::model::problem::any_error;
 use footplate::plan;
 use scratch::{Ran, Scratch, fresh, needs_root};
 use serde_json::Value;
@@ -240,8 +240,8 @@ impl Made {
         let variables = Variables::of(&instance(), &Os { id: "debian".to_owned(), ..Os::default() });
         let decoded = decode::user_data(Some(&case.user), case.vendor.as_deref(), &variables, &mut fetch);
         let mut refused = String::new();
-        for finding in decoded.findings.iter().filter(|f| any_error(std::slice::from_ref(f))) {
-            let _ = writeln!(refused, "{finding}");
+        for problem in decoded.problems.iter().filter(|f| any_error(std::slice::from_ref(f))) {
+            let _ = writeln!(refused, "{problem}");
         }
         let mut read = |source, data: Option<&[u8]>| match data {
             Some(data) => document::read(source, data, &variables, &mut fetch),

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use common_disk::{Disk, run};
 use footplate::apply::{self, Done};
-use footplate::decode::jinja::Variables;
+use footplate::decode::document::jinja::Variables;
 use footplate::decode::{self, document};
 use footplate::io::disk;
 use footplate::io::root::Root;
@@ -28,7 +28,7 @@ fn plan_of(disk: &Disk, instance_id: &str, text: &str) -> Plan {
     let instance = Instance { platform: "none", instance_id: instance_id.to_owned(), ..Instance::default() };
     let decoded =
         decode::user_data(Some(text.as_bytes()), None, &Variables::assumed(), &mut document::no_fetch);
-    assert!(!decoded.failed(), "{:?}", decoded.findings);
+    assert!(!decoded.failed(), "{:?}", decoded.problems);
     let mut plan = plan::node(&decoded.config, &instance);
     // Mounting is systemd's.
     plan.items.retain(|i| matches!(i, Item::Disk(_) | Item::Filesystem(_)));

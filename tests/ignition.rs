@@ -2,7 +2,7 @@
 //! Golden folders: an Ignition config in, a whole tree and what was found out.
 //!
 //! `tests/ignition/golden/NAME/` holds `in.ign`; perhaps `before/`, files that are there already; `tree`, what stands
-//! where afterwards, a line for each thing and the text of each file below it; and `findings`. A folder whose name begins
+//! where afterwards, a line for each thing and the text of each file below it; and `problems`. A folder whose name begins
 //! with `bad-` has an error and no tree. `BLESS=1 cargo test --test ignition` writes them anew; read the difference.
 
 #![allow(clippy::unwrap_used)]
@@ -14,22 +14,22 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use footplate::apply;
-use footplate::decode::{self, Decoded, jinja::Variables};
+use footplate::decode::{self, Decoded, document::jinja::Variables};
 use footplate::io::root::Root;
-use footplate::model::finding::{Finding, Level};
 use footplate::model::instance::Instance;
+use footplate::model::problem::{Problem, Severity};
 use footplate::plan;
 
 fn read(text: &[u8]) -> Decoded {
     decode::user_data(Some(text), None, &Variables::assumed(), &mut decode::document::no_fetch)
 }
 
-fn said(findings: &[Finding]) -> String {
+fn said(problems: &[Problem]) -> String {
     let mut said = String::new();
-    for finding in findings {
-        let _ = writeln!(said, "{} {finding}", format!("{:?}", finding.level).to_lowercase());
-        if let Some(hint) = &finding.hint {
-            let _ = writeln!(said, "    {hint}");
+    for problem in problems {
+        let _ = writeln!(said, "{} {problem}", format!("{:?}", problem.severity).to_lowercase());
+        if let Some(cure) = &problem.cure {
+            let _ = writeln!(said, "    {cure}");
         }
     }
     said
@@ -114,7 +114,7 @@ fn walk(root: &Path, dir: &Path, lines: &mut BTreeMap<String, String>, names: &m
 /// What a folder must hold beside its input.
 fn outcome(dir: &Path) -> BTreeMap<&'static str, String> {
     let decoded = read(&fs::read(dir.join("in.ign")).unwrap());
-    let mut out = BTreeMap::from([("findings", said(&decoded.findings))]);
+    let mut out = BTreeMap::from([("findings", said(&decoded.problems))]);
     if decoded.failed() {
         return out;
     }
@@ -172,13 +172,13 @@ fn no_finding_quotes_the_config() {
     let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/ignition/golden");
     for dir in fs::read_dir(golden).unwrap().map(|e| e.unwrap().path()) {
         let decoded = read(&fs::read(dir.join("in.ign")).unwrap());
-        for finding in &decoded.findings {
-            assert!(!finding.to_string().contains("canary"), "{}: {finding}", dir.display());
+        for problem in &decoded.problems {
+            assert!(!problem.to_string().contains("canary"), "{}: {problem}", dir.display());
         }
         // An error in the user's own text has its place there.
-        for finding in decoded.findings.iter().filter(|f| f.level == Level::Error) {
-            let of_another = finding.place.contains(": ") || finding.what.contains("of that config");
-            assert!(finding.pos.is_some() || of_another, "{}: {finding}", dir.display());
+        for problem in decoded.problems.iter().filter(|f| f.severity == Severity::Error) {
+            let of_another = problem.place.contains(": ") || problem.what.contains("of that config");
+            assert!(problem.pos.is_some() || of_another, "{}: {problem}", dir.display());
         }
     }
 }
@@ -194,7 +194,7 @@ fn a_config_that_names_itself_is_told_so() {
         asked += 1;
         Ok(Some(loop_.to_vec()))
     });
-    assert!(said(&decoded.findings).contains("this config names itself"), "{}", said(&decoded.findings));
+    assert!(said(&decoded.problems).contains("this config names itself"), "{}", said(&decoded.problems));
     assert_eq!(asked, 1);
     // Each a little different: the depth ends it.
     let mut number = 0;
@@ -203,7 +203,7 @@ fn a_config_that_names_itself_is_told_so() {
         let next = format!("https://x.example/{number}");
         Ok(Some(String::from_utf8_lossy(loop_).replace("https://x.example/c", &next).into_bytes()))
     });
-    assert!(said(&decoded.findings).contains("more than 8 deep"), "{}", said(&decoded.findings));
+    assert!(said(&decoded.problems).contains("more than 8 deep"), "{}", said(&decoded.problems));
     assert!(number <= 9, "{number}");
 }
 
@@ -225,13 +225,13 @@ fn what_is_fetched_is_asked_for_once_with_its_headers_and_options() {
     assert_eq!(asked[0].options.no_proxy, ["10.0.0.0/8"]);
     assert_eq!(asked[0].headers[0].0, "A");
     assert_eq!(decoded.config.files[1].content.expose(), b"x");
-    let said = said(&decoded.findings);
+    let said = said(&decoded.problems);
     assert!(said.contains("s3://bucket was not fetched: no credentials"), "{said}");
     assert!(!said.contains("canary") && !said.contains("pw"), "{said}");
     // Away from the machine nothing is asked, and that is no fault of the config.
     let there = read(config);
     assert!(!there.failed());
-    assert!(self::said(&there.findings).contains("https://x.example is asked by the node"));
+    assert!(self::said(&there.problems).contains("https://x.example is asked by the node"));
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn contents_are_bounded_in_all() {
         // The data as it travels may be no larger; a decoder that is asked all the same holds its bound.
         let start = std::time::Instant::now();
         let decoded = footplate::decode::ignition::decode(&config(files), &mut decode::document::no_fetch);
-        assert!(said(&decoded.findings).contains("more than 32 MiB in all"), "{}", said(&decoded.findings));
+        assert!(said(&decoded.problems).contains("more than 32 MiB in all"), "{}", said(&decoded.problems));
         assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     }
     // Values of a fetched file count too.
@@ -254,7 +254,7 @@ fn contents_are_bounded_in_all() {
         {"path": "/a", "contents": {"source": "https://x.example/a"}}, {"path": "/b", "contents": {"source": "https://x.example/b"}}]}}"#;
     let decoded =
         decode::user_data(Some(fetched), None, &Variables::assumed(), &mut |_| Ok(Some(vec![0; 20 << 20])));
-    assert!(said(&decoded.findings).contains("more than 32 MiB in all"), "{}", said(&decoded.findings));
+    assert!(said(&decoded.problems).contains("more than 32 MiB in all"), "{}", said(&decoded.problems));
 }
 
 // Ignition beside cloud-config
@@ -274,7 +274,7 @@ fn ignition_and_cloud_config_in_one_document_are_one_plan() {
     let cloud = "#cloud-config\nwrite_files: [{path: /etc/a, content: a}]\nusers: [{name: anna}]\n";
     let ignition = r#"{"ignition": {"version": "3.4.0"}, "storage": {"files": [{"path": "/etc/b"}]}}"#;
     let decoded = mixed(&[("text/cloud-config", cloud), (PART, ignition)]);
-    assert_eq!(said(&decoded.findings), "");
+    assert_eq!(said(&decoded.problems), "");
     let paths: Vec<&str> = decoded.config.files.iter().map(|f| &*f.path).collect();
     assert_eq!((paths.as_slice(), decoded.config.users.len()), (["/etc/a", "/etc/b"].as_slice(), 1));
 }
@@ -302,14 +302,14 @@ fn what_two_parts_say_of_one_thing_is_an_error_that_names_both() {
         let ignition = format!(r#"{{"ignition": {{"version": "3.4.0"}}, {ignition}}}"#);
         let decoded = mixed(&[("text/cloud-config", cloud), (PART, &ignition)]);
         assert!(decoded.failed());
-        assert!(said(&decoded.findings).contains(says), "{}", said(&decoded.findings));
+        assert!(said(&decoded.problems).contains(says), "{}", said(&decoded.problems));
     }
-    // A finding of a part has its place in the whole.
+    // A problem of a part has its place in the whole.
     let decoded = mixed(&[(PART, "{\"ignition\": {\"version\": \"3.4.0\"},\n \"storage\": 1}")]);
     assert!(
-        said(&decoded.findings).contains("storage: takes a mapping, this is a number (line 8, column 13)"),
+        said(&decoded.problems).contains("storage: takes a mapping, this is a number (line 8, column 13)"),
         "{}",
-        said(&decoded.findings)
+        said(&decoded.problems)
     );
 }
 

@@ -9,7 +9,7 @@ mod common_disk;
 
 use common_disk::{Disk, run};
 use footplate::apply::{self, Done};
-use footplate::decode::jinja::Variables;
+use footplate::decode::document::jinja::Variables;
 use footplate::decode::{self, document};
 use footplate::io::disk::{self, Entry};
 use footplate::io::root::Root;
@@ -36,7 +36,7 @@ fn plan_of(disk: &Disk, version: &str, storage: &str) -> Plan {
     let text = format!(r#"{{"ignition": {{"version": "{version}"}}, "storage": {{{storage}}}}}"#);
     let decoded =
         decode::user_data(Some(text.as_bytes()), None, &Variables::assumed(), &mut document::no_fetch);
-    assert!(!decoded.failed(), "{:?}", decoded.findings);
+    assert!(!decoded.failed(), "{:?}", decoded.problems);
     let instance = Instance { platform: "none", instance_id: "i-1".to_owned(), ..Instance::default() };
     let mut plan = plan::node(&decoded.config, &instance);
     // Mounting is systemd's.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use footplate::apply;
-use footplate::decode::{self, jinja::Variables};
+use footplate::decode::{self, document::jinja::Variables};
 use footplate::io::root::Root;
 use footplate::model::instance::Instance;
 use footplate::plan;
@@ -245,7 +245,7 @@ fn run_ignition(name: &str, config: &str, root: &Scratch) {
 fn apply_ours(config: &[u8], root: &Scratch) {
     let decoded =
         decode::user_data(Some(config), None, &Variables::assumed(), &mut decode::document::no_fetch);
-    assert!(!decoded.failed(), "{:?}", decoded.findings);
+    assert!(!decoded.failed(), "{:?}", decoded.problems);
     let instance = Instance { instance_id: "i-1".to_owned(), ..Instance::default() };
     let root = Root::open(&root.dir, false).unwrap();
     apply::apply(&plan::node(&decoded.config, &instance), &root, |_| {}).unwrap();

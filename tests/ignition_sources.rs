@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 
 use authority::Authority;
 use flate2::{Compression, write::GzEncoder};
-use footplate::decode::{self, Decoded, jinja::Variables};
+use footplate::decode::{self, Decoded, document::jinja::Variables};
 use footplate::io::live::Live;
-use footplate::model::finding::Level;
+use footplate::model::problem::Severity;
 use footplate::sources;
 use server::{End, Reply, Seen, Server};
 use sha2::{Digest as _, Sha256};
@@ -38,14 +38,14 @@ fn read(config: &str, patience: Duration) -> Decoded {
 }
 
 fn said(decoded: &Decoded) -> String {
-    decoded.findings.iter().fold(String::new(), |mut all, finding| {
-        let _ = writeln!(all, "{finding}");
+    decoded.problems.iter().fold(String::new(), |mut all, problem| {
+        let _ = writeln!(all, "{problem}");
         all
     })
 }
 
 fn errors(decoded: &Decoded) -> usize {
-    decoded.findings.iter().filter(|f| f.level == Level::Error).count()
+    decoded.problems.iter().filter(|f| f.severity == Severity::Error).count()
 }
 
 /// A config of one file from there; `more` stands beside its source, `ignition` beside the version.

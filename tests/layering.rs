@@ -15,8 +15,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("plan", &["model"]),
     ("error", &["model"]),
     ("io", &["model"]),
-    ("provider", &["decode", "error", "io", "model"]),
-    ("sources", &["io", "model", "provider"]),
+    ("platform", &["decode", "error", "io", "model"]),
+    ("sources", &["io", "model", "platform"]),
     // Which links enable a unit is the plan's to say.
     ("apply", &["error", "io", "model", "plan"]),
     // Where files stand is the plan's to say.
@@ -34,7 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "run",
         &[
             "apply", "bake", "capture", "cli", "decode", "error", "io", "model", "online", "plan",
-            "provider", "report", "sources", "state", "timeline",
+            "platform", "report", "sources", "state", "timeline",
         ],
     ),
     ("main", &["cli", "error", "log", "run"]),
@@ -227,7 +227,7 @@ fn sorted_tables_are_sorted() {
 
 #[test]
 fn platforms_are_sorted_and_each_known_by_one_id() {
-    let ids: Vec<&str> = footplate::provider::TABLE.iter().map(|p| p.id()).collect();
+    let ids: Vec<&str> = footplate::platform::TABLE.iter().map(|p| p.id()).collect();
     assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
 }
 

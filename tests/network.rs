@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Golden folders: a configuration in, networkd's files and findings out.
+//! Golden folders: a configuration in, networkd's files and problems out.
 //!
 //! `tests/network/golden/NAME/` holds `in.yaml` (version 1 or 2), `in.json` (OpenStack), `in.kargs` or `in.guestinfo`
 //! (`key = value`), perhaps `nics` (the machine's links, one a line: name, address,
-//! permanent address, driver, kind; `-` for none), the files in `out/`, what was found in `findings`, and what matched in
+//! permanent address, driver, kind; `-` for none), the files in `out/`, what was found in `problems`, and what matched in
 //! `matches`. `BLESS=1 cargo test --test network` writes them anew; read the difference.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on must stop")]
 
@@ -13,15 +13,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use footplate::decode::network;
-use footplate::decode::yaml;
-use footplate::model::finding::Finding;
+use footplate::decode::syntax::yaml;
 use footplate::model::network::{NetworkConfig, Nic};
+use footplate::model::problem::Problem;
 use footplate::plan::network::render;
 
 /// File name to text.
 type Files = BTreeMap<String, String>;
 
-fn decode(dir: &Path) -> (NetworkConfig, Vec<Finding>) {
+fn decode(dir: &Path) -> (NetworkConfig, Vec<Problem>) {
     let input = ["yaml", "json", "kargs", "guestinfo"].map(|ext| dir.join(format!("in.{ext}")));
     let path =
         input.iter().find(|path| path.exists()).unwrap_or_else(|| panic!("{} has no input", dir.display()));
@@ -35,7 +35,7 @@ fn decode(dir: &Path) -> (NetworkConfig, Vec<Finding>) {
         }
         _ => match yaml::parse(&text) {
             Ok(node) => network::parse(&node),
-            Err(finding) => (NetworkConfig::default(), vec![finding]),
+            Err(problem) => (NetworkConfig::default(), vec![problem]),
         },
     }
 }
@@ -57,16 +57,16 @@ fn nics(dir: &Path) -> Vec<Nic> {
 
 /// Everything that a folder must hold beside its input.
 fn outcome(dir: &Path) -> Files {
-    let (config, mut findings) = decode(dir);
+    let (config, mut problems) = decode(dir);
     let rendered = render(&config, &nics(dir));
-    findings.extend(rendered.findings.clone());
+    problems.extend(rendered.problems.clone());
 
     let mut files = Files::new();
     let mut said = String::new();
-    for finding in &findings {
-        let _ = writeln!(said, "{} {finding}", format!("{:?}", finding.level).to_lowercase());
-        if let Some(hint) = &finding.hint {
-            let _ = writeln!(said, "    {hint}");
+    for problem in &problems {
+        let _ = writeln!(said, "{} {problem}", format!("{:?}", problem.severity).to_lowercase());
+        if let Some(cure) = &problem.cure {
+            let _ = writeln!(said, "    {cure}");
         }
     }
     if !rendered.unusable.is_empty() {

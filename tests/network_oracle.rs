@@ -18,7 +18,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use footplate::decode::{network, yaml};
+use footplate::decode::{network, syntax::yaml};
 use footplate::model::network::Cidr;
 use footplate::plan::network::render;
 
@@ -400,14 +400,14 @@ fn theirs(dir: &Path, text: &str) -> Files {
 }
 
 fn ours(text: &str) -> Files {
-    let (config, findings) = network::parse(&yaml::parse(text).unwrap());
-    let errors = |findings: &[footplate::model::finding::Finding]| {
-        let errors = findings.iter().filter(|f| f.level == footplate::model::finding::Level::Error);
+    let (config, problems) = network::parse(&yaml::parse(text).unwrap());
+    let errors = |problems: &[footplate::model::problem::Problem]| {
+        let errors = problems.iter().filter(|f| f.severity == footplate::model::problem::Severity::Error);
         errors.map(ToString::to_string).collect::<Vec<_>>()
     };
-    assert_eq!(errors(&findings), Vec::<String>::new(), "{text}");
+    assert_eq!(errors(&problems), Vec::<String>::new(), "{text}");
     let rendered = render(&config, &[]);
-    assert_eq!(errors(&rendered.findings), Vec::<String>::new(), "{text}");
+    assert_eq!(errors(&rendered.problems), Vec::<String>::new(), "{text}");
     let name = |path: &str| path.strip_prefix("/etc/systemd/network/15-footplate-").unwrap().to_owned();
     rendered.files.iter().map(|f| (name(&f.path), read(&f.contents))).collect()
 }

@@ -8,12 +8,12 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-use footplate::decode::{network, yaml};
-use footplate::model::finding::Level;
+use footplate::decode::{network, syntax::yaml};
 use footplate::model::network::{
     Address, Cidr, DHCP4_OVERRIDES, Device, Ethernet, Families, Interface, Match, NetworkConfig, ROUTE, RULE,
     Route, Rule, Settings, Vlan, setting,
 };
+use footplate::model::problem::Severity;
 use footplate::plan::network::{Rendered, Unit, render};
 
 /// xorshift64*: the same cases on every machine.
@@ -353,8 +353,8 @@ fn what_is_written_reads_back() {
         config.interfaces.push(vlan);
 
         let text = to_yaml(&config);
-        let (mut read, findings) = network::parse(&yaml::parse(&text).unwrap());
-        assert!(findings.is_empty(), "seed {seed}: {findings:?}\n{text}");
+        let (mut read, problems) = network::parse(&yaml::parse(&text).unwrap());
+        assert!(problems.is_empty(), "seed {seed}: {problems:?}\n{text}");
         for i in &mut read.interfaces {
             assert!(i.pos.take().is_some(), "an interface knows its place");
         }
@@ -478,13 +478,13 @@ fn lists_are_bounded() {
         }
         text + "  eth1: {dhcp4: true}\n"
     };
-    let (config_4096, findings) = network::parse(&yaml::parse(&config(4096)).unwrap());
-    assert!(findings.is_empty() && config_4096.get("eth0").unwrap().routes.len() == 4096);
+    let (config_4096, problems) = network::parse(&yaml::parse(&config(4096)).unwrap());
+    assert!(problems.is_empty() && config_4096.get("eth0").unwrap().routes.len() == 4096);
 
-    let (config_5000, findings) = network::parse(&yaml::parse(&config(5000)).unwrap());
-    let [finding] = &findings[..] else { panic!("{findings:?}") };
-    assert_eq!(finding.place, "network.ethernets.eth0.routes");
-    assert!(finding.what.contains("5000") && finding.what.contains("4096"), "{finding}");
+    let (config_5000, problems) = network::parse(&yaml::parse(&config(5000)).unwrap());
+    let [problem] = &problems[..] else { panic!("{problems:?}") };
+    assert_eq!(problem.place, "network.ethernets.eth0.routes");
+    assert!(problem.what.contains("5000") && problem.what.contains("4096"), "{problem}");
     assert_eq!(config_5000.unusable, ["eth0"]);
     let rendered = render(&config_5000, &[]);
     assert!(rendered.usable && rendered.files.len() == 1, "the other interface stays");
@@ -498,11 +498,11 @@ fn long_texts_take_time_in_proportion() {
         let _ = writeln!(text, "  nic{n}: {{addresses: [10.{}.{}.1/24], unknown{n}: 1}}", n / 256, n % 256);
     }
     let started = Instant::now();
-    let (config, findings) = network::parse(&yaml::parse(&text).unwrap());
+    let (config, problems) = network::parse(&yaml::parse(&text).unwrap());
     let rendered = render(&config, &[]);
     assert_eq!(config.interfaces.len(), 1024);
     assert_eq!(rendered.files.len(), 1024);
-    assert!(findings.iter().any(|f| f.level == Level::Error && f.what.contains("1024")));
+    assert!(problems.iter().any(|f| f.severity == Severity::Error && f.what.contains("1024")));
 
     let comment = format!("#{}\n", "x".repeat(1023));
     let long = comment.repeat(10 * 1024) + "version: 2\nethernets: {eth0: {dhcp4: true}}\n";
@@ -513,8 +513,8 @@ fn long_texts_take_time_in_proportion() {
         "version: 2\nethernets: {{eth0: {{dhcp4: true, set-name: {}}}}}\n",
         "x".repeat(10 * 1024 * 1024)
     );
-    let (config, findings) = network::parse(&yaml::parse(&one).unwrap());
-    assert!(!config.usable() && findings.iter().all(|f| f.what.len() < 200));
+    let (config, problems) = network::parse(&yaml::parse(&one).unwrap());
+    assert!(!config.usable() && problems.iter().all(|f| f.what.len() < 200));
     let args = "ip=eth0:dhcp ".repeat(100_000);
     assert_eq!(network::parse_kargs(&args).0.interfaces.len(), 1);
     // Far above what it takes, far below what anything quadratic would.

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use footplate::decode::{network, yaml};
+use footplate::decode::{network, syntax::yaml};
 use footplate::model::network::Nic;
 use footplate::plan::network::render;
 use serde_json::Value;
@@ -360,8 +360,8 @@ fn the_kernel_ends_up_as_the_text_says() {
     install();
     for case in CASES {
         let work = work_dir(case.name);
-        let (config, findings) = network::parse(&yaml::parse(case.text).unwrap());
-        assert!(findings.is_empty(), "{}: {findings:?}", case.name);
+        let (config, problems) = network::parse(&yaml::parse(case.text).unwrap());
+        assert!(problems.is_empty(), "{}: {problems:?}", case.name);
         let rendered = render(&config, &[nic(0), nic(1)]);
         for file in &rendered.files {
             let to = work.join("files").join(Path::new(&file.path).file_name().unwrap());

@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use footplate::decode::{self, jinja::Variables};
+use footplate::decode::{self, document::jinja::Variables};
 use footplate::io::World as _;
 use footplate::io::live::Live;
 use footplate::model::fetch::Request;
-use footplate::model::finding::Level;
+use footplate::model::problem::Severity;
 use footplate::sources;
 use scratch::{CANARY, Scratch, footplate, needs_root, plan, provision, seed, stopped_without_a_word};
 use serde_json::{Value, json};
@@ -187,7 +187,7 @@ fn a_source_out_of_reach_is_no_bad_data() {
                 decode::user_data(Some(data.as_bytes()), None, &Variables::assumed(), &mut |request| {
                     sources::fetch(&world, "nocloud", request, Instant::now() + world.patience())
                 });
-            let errors = decoded.findings.iter().filter(|f| f.level == Level::Error);
+            let errors = decoded.problems.iter().filter(|f| f.severity == Severity::Error);
             assert_eq!(errors.map(|f| f.unreached).collect::<Vec<_>>(), [unreached], "{data}");
         }
     }

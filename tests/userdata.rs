@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Golden folders: user-data in, a node's whole tree and findings out.
+//! Golden folders: user-data in, a node's whole tree and problems out.
 //!
 //! `tests/userdata/golden/NAME/` holds `user-data`, perhaps `vendor-data`, what include lists name in `include/`, what
-//! was found in `findings`, and the tree that is made of an empty root in `tree`. `BLESS=1 cargo test --test userdata`
+//! was found in `problems`, and the tree that is made of an empty root in `tree`. `BLESS=1 cargo test --test userdata`
 //! writes the last two anew; read the difference.
 
 #![allow(clippy::unwrap_used)]
@@ -18,7 +18,7 @@ use base64::Engine as _;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use footplate::apply::{self, Done};
-use footplate::decode::jinja::Variables;
+use footplate::decode::document::jinja::Variables;
 use footplate::decode::{self, Decoded, document};
 use footplate::io::root::Root;
 use footplate::model::facts::Os;
@@ -45,13 +45,13 @@ fn decode(user: &[u8]) -> Decoded {
     decode::user_data(Some(user), None, &variables(), &mut document::no_fetch)
 }
 
-/// The findings as a folder records them.
-fn findings(decoded: &Decoded) -> String {
+/// The problems as a folder records them.
+fn problems(decoded: &Decoded) -> String {
     let mut said = String::new();
-    for finding in &decoded.findings {
-        let _ = writeln!(said, "{} {finding}", format!("{:?}", finding.level).to_lowercase());
-        if let Some(hint) = &finding.hint {
-            let _ = writeln!(said, "    {hint}");
+    for problem in &decoded.problems {
+        let _ = writeln!(said, "{} {problem}", format!("{:?}", problem.severity).to_lowercase());
+        if let Some(cure) = &problem.cure {
+            let _ = writeln!(said, "    {cure}");
         }
     }
     said
@@ -156,7 +156,7 @@ fn outcome(dir: &Path) -> [(&'static str, String); 2] {
         true => String::new(),
         false => apply(&dir.file_name().unwrap().to_string_lossy(), &decoded),
     };
-    [("findings", findings(&decoded)), ("tree", tree)]
+    [("findings", problems(&decoded)), ("tree", tree)]
 }
 
 #[test]
@@ -260,10 +260,10 @@ fn places_are_those_of_the_original_text_through_every_envelope() {
     ];
     for (name, data, place, line, column) in cases {
         let decoded = decode(data);
-        let said = findings(&decoded);
-        let finding = decoded.findings.iter().find(|f| f.place.ends_with("permissions")).expect(&said);
-        let pos = finding.pos.unwrap();
-        assert_eq!((finding.place.as_str(), pos.line, pos.column), (*place, *line, *column), "{name}");
+        let said = problems(&decoded);
+        let problem = decoded.problems.iter().find(|f| f.place.ends_with("permissions")).expect(&said);
+        let pos = problem.pos.unwrap();
+        assert_eq!((problem.place.as_str(), pos.line, pos.column), (*place, *line, *column), "{name}");
     }
 }
 
@@ -293,9 +293,9 @@ fn bombs_end_in_an_error() {
     for (name, data, what) in cases {
         let decoded = decode(data);
         assert!(decoded.failed(), "{name}");
-        let said = findings(&decoded);
+        let said = problems(&decoded);
         assert!(said.contains(what), "{name}: {said}");
-        assert!(decoded.findings.len() < 400, "{name}: {} findings", decoded.findings.len());
+        assert!(decoded.problems.len() < 400, "{name}: {} findings", decoded.problems.len());
     }
 }
 
@@ -306,7 +306,7 @@ fn an_include_list_ends_at_the_depth_that_is_allowed() {
         asked += 1;
         Ok(Some(b"#include\nfile:///again\nfile:///again\n".to_vec()))
     });
-    assert!(findings(&decoded).contains("more than 10 deep"), "{}", findings(&decoded));
+    assert!(problems(&decoded).contains("more than 10 deep"), "{}", problems(&decoded));
     assert!(asked <= 50, "{asked} were asked for");
 }
 
@@ -314,7 +314,7 @@ fn an_include_list_ends_at_the_depth_that_is_allowed() {
 fn nothing_secret_of_a_url_is_shown() {
     let url = "https://user:s3cret@example.com/a?X-Amz-Signature=s3cret#s3cret";
     let decoded = decode(format!("#include\n{url}\n").as_bytes());
-    let said = findings(&decoded);
+    let said = problems(&decoded);
     assert!(said.contains("https://example.com/a") && !said.contains("s3cret"), "{said}");
 }
 
@@ -342,7 +342,7 @@ fn a_picture_has_the_same_outline() {
     let text = String::from_utf8_lossy(&drawn).into_owned();
     assert!(!text.contains("canary"), "{text}");
     let again = decode(&drawn);
-    assert!(!again.failed(), "{}", findings(&again));
+    assert!(!again.failed(), "{}", problems(&again));
     let outline = |config| -> Vec<String> {
         apply::outline(&plan::node(config, &instance())).into_iter().map(|(what, _)| what).collect()
     };

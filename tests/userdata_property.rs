@@ -15,10 +15,10 @@ use std::fmt::Write as _;
 use cases::{Case, how, map};
 use footplate::apply::{self, Done};
 use footplate::decode::document::{self, Documents, Source, no_fetch};
-use footplate::decode::{self, jinja::Variables};
+use footplate::decode::{self, document::jinja::Variables};
 use footplate::io::root::Root;
-use footplate::model::finding::any_error;
 use footplate::model::instance::Instance;
+use footplate::model::problem::any_error;
 use footplate::plan;
 use random::Rng;
 use scratch::{Scratch, needs_root};
@@ -76,8 +76,8 @@ fn merged(parts: &[&str]) -> Value {
         let _ = writeln!(text, "- type: text/cloud-config\n  content: |\n    {part}");
     }
     let user = document::read(Source::User, text.as_bytes(), &Variables::assumed(), &mut no_fetch);
-    let (tree, findings) = decode::merged(user, Documents::default());
-    assert!(!any_error(&findings), "{text}{findings:?}");
+    let (tree, problems) = decode::merged(user, Documents::default());
+    assert!(!any_error(&problems), "{text}{problems:?}");
     tree.to_json()
 }
 

@@ -5,7 +5,7 @@
 use anyhow::{Result, anyhow, bail};
 
 use super::{Done, partitions};
-use crate::error::WithHint as _;
+use crate::error::WithCure as _;
 use crate::io::disk::{self, Found, Table};
 use crate::model::config::{
     DiskSpec, FilesystemSpec, Layout, Partition, PartitionSpec, TableKind, partition_path,
@@ -92,7 +92,7 @@ fn entries(disk: &DiskSpec, real: &str) -> Result<(Todo, Table, partitions::Todo
             Ok((Todo::new(Done::Changed, detail, real), table, todo?))
         }
         _ if !disk.overwrite && !found.empty() => {
-            Err(anyhow!("{}: {} holds {found} and is left alone", disk.place, disk.device)).hint(HINT)
+            Err(anyhow!("{}: {} holds {found} and is left alone", disk.place, disk.device)).cure(HINT)
         }
         _ => {
             let table = Table::empty(real)?;
@@ -172,7 +172,7 @@ fn nothing(spec: &FilesystemSpec, real: &str, found: &Found) -> Result<Todo> {
         () if spec.overwrite => {
             Ok(Todo::new(Done::Changed, format!("nothing on {real} in place of {found}"), real))
         }
-        () => Err(anyhow!("{}: {real} holds {found} and is left alone", spec.place)).hint(HINT),
+        () => Err(anyhow!("{}: {real} holds {found} and is left alone", spec.place)).cure(HINT),
     }
 }
 
@@ -217,7 +217,7 @@ pub(super) fn filesystem(spec: &FilesystemSpec) -> Result<Todo> {
         None => {
             let (real, found) = nodes.last().map(|(r, f)| (r.as_str(), f.to_string())).unwrap_or_default();
             Err(anyhow!("{}: {real} holds {found} and is left alone, {wanted} was asked for", spec.place))
-                .hint(HINT)
+                .cure(HINT)
         }
     }
 }

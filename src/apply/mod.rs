@@ -8,7 +8,7 @@ mod units;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use crate::error::WithHint as _;
+use crate::error::WithCure as _;
 use crate::io::root::{Change, Ids, Meta, Root, SFlag};
 use crate::io::systemd::Systemd;
 use crate::io::{self, live};
@@ -115,7 +115,7 @@ pub fn apply(plan: &Plan, root: &Root, mut seen: impl FnMut(&Outcome)) -> Result
             _ => apply_item(item, root, &mut accounts),
         };
         let applied = applied.with_context(|| name(item)).or_else(|error| match io::cure(&error) {
-            Some(cure) => Err(error).hint(cure),
+            Some(cure) => Err(error).cure(cure),
             None => Err(error),
         });
         match applied {
@@ -272,7 +272,7 @@ fn start_mount(place: &str, unit: &str) -> Result<()> {
     if result == "done" {
         return Ok(());
     }
-    Err(anyhow!("{place}: {unit} ended as {result}")).hint(format!("look at `systemctl status '{unit}'`"))
+    Err(anyhow!("{place}: {unit} ended as {result}")).cure(format!("look at `systemctl status '{unit}'`"))
 }
 
 /// Bits and owner that the file shall have, where one is there already by what becomes of it.

@@ -4,7 +4,7 @@
 
 use anyhow::{Result, anyhow, bail};
 
-use crate::error::WithHint as _;
+use crate::error::WithCure as _;
 use crate::io::disk::{Entry, Table};
 use crate::model::config::EntrySpec;
 
@@ -57,7 +57,7 @@ pub(super) fn todo(wanted: &[EntrySpec], table: &Table) -> Result<Todo> {
             match found {
                 Some(_) if !spec.replace => {
                     return Err(anyhow!("{}: partition {number} is there, and shall not be", spec.place))
-                        .hint("if what is on it may be lost, set wipePartitionEntry");
+                        .cure("if what is on it may be lost, set wipePartitionEntry");
                 }
                 Some(_) => todo.delete.push(number),
                 None => {}
@@ -85,7 +85,7 @@ pub(super) fn todo(wanted: &[EntrySpec], table: &Table) -> Result<Todo> {
                     spec.place,
                     differs.join(" and another ")
                 );
-                return Err(anyhow!(what)).hint("if what is on it may be lost, set wipePartitionEntry");
+                return Err(anyhow!(what)).cure("if what is on it may be lost, set wipePartitionEntry");
             }
         }
     }

@@ -14,7 +14,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::finding::Finding;
+use crate::model::problem::Problem;
 
 /// Where the lock of an image stands in it.
 pub const LOCK: &str = "/opt/footplate/lock.json";
@@ -152,13 +152,13 @@ impl Lock {
     ///
     /// # Errors
     /// The first thing wrong with it, with its place.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Finding> {
+    pub fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         let broken = |e: serde_json::Error| {
-            let pos = crate::model::finding::Pos { line: e.line(), column: e.column() };
+            let pos = crate::model::problem::Pos { line: e.line(), column: e.column() };
             // serde_json repeats the position at the end of its text.
             let text = e.to_string();
             let what = text.split(" at line ").next().unwrap_or_default().to_owned();
-            Finding::error("", what).at(pos).hint("`footplate bake lock --help` tells how to write one")
+            Problem::error("", what).at(pos).cure("`footplate bake lock --help` tells how to write one")
         };
         // The version first: a newer form may look different in all else.
         #[derive(Deserialize)]
@@ -168,7 +168,7 @@ impl Lock {
         let head: Head = serde_json::from_slice(bytes).map_err(broken)?;
         if head.version != 1 {
             let what = format!("a lock file of version {}; this footplate reads version 1", head.version);
-            return Err(Finding::error("version", what));
+            return Err(Problem::error("version", what));
         }
         let lock: Self = serde_json::from_slice(bytes).map_err(broken)?;
         lock.check()?;
@@ -189,25 +189,25 @@ impl Lock {
     ///
     /// # Errors
     /// The first thing wrong with it, with its place.
-    pub fn check(&self) -> Result<(), Finding> {
+    pub fn check(&self) -> Result<(), Problem> {
         if ARCHITECTURES.iter().all(|(name, _)| *name != self.arch) {
-            return Err(Finding::error("arch", "is neither amd64 nor arm64"));
+            return Err(Problem::error("arch", "is neither amd64 nor arm64"));
         }
         if self.artifacts.len() > MAX_ARTIFACTS {
-            return Err(Finding::error("artifacts", format!("more than {MAX_ARTIFACTS}")));
+            return Err(Problem::error("artifacts", format!("more than {MAX_ARTIFACTS}")));
         }
         let mut targets: Vec<&str> = Vec::new();
         for (i, artifact) in self.artifacts.iter().enumerate() {
             let place = format!("artifacts[{i}]");
             check_artifact(artifact, &place)?;
             if self.artifacts[..i].iter().any(|a| a.name == artifact.name) {
-                return Err(Finding::error(format!("{place}.name"), "stands twice"));
+                return Err(Problem::error(format!("{place}.name"), "stands twice"));
             }
             for (j, install) in artifact.install.iter().enumerate() {
                 let place = format!("{place}.install[{j}]");
                 check_install(install, artifact, &place)?;
                 if !install.to.ends_with('/') && targets.contains(&install.to.as_str()) {
-                    return Err(Finding::error(format!("{place}.to"), "stands twice"));
+                    return Err(Problem::error(format!("{place}.to"), "stands twice"));
                 }
                 targets.push(&install.to);
             }
@@ -216,8 +216,8 @@ impl Lock {
     }
 }
 
-fn check_artifact(artifact: &Artifact, place: &str) -> Result<(), Finding> {
-    let error = |key: &str, what: &str| Err(Finding::error(format!("{place}.{key}"), what));
+fn check_artifact(artifact: &Artifact, place: &str) -> Result<(), Problem> {
+    let error = |key: &str, what: &str| Err(Problem::error(format!("{place}.{key}"), what));
     for (key, text) in [("name", &artifact.name), ("version", &artifact.version)] {
         let plain = |c: char| c.is_ascii_alphanumeric() || "._+~-".contains(c);
         let begins = text.starts_with(|c: char| c.is_ascii_alphanumeric());
@@ -239,8 +239,8 @@ fn check_artifact(artifact: &Artifact, place: &str) -> Result<(), Finding> {
         }
     }
     if artifact.sha256.is_none() && artifact.sha512.is_none() {
-        let finding = Finding::error(place, "has neither sha256 nor sha512");
-        return Err(finding.hint("nothing is installed that can't be verified"));
+        let problem = Problem::error(place, "has neither sha256 nor sha512");
+        return Err(problem.cure("nothing is installed that can't be verified"));
     }
     if artifact.install.is_empty() {
         return error("install", "is empty");
@@ -251,8 +251,8 @@ fn check_artifact(artifact: &Artifact, place: &str) -> Result<(), Finding> {
     Ok(())
 }
 
-fn check_install(install: &Install, artifact: &Artifact, place: &str) -> Result<(), Finding> {
-    let error = |key: &str, what: &str| Err(Finding::error(format!("{place}.{key}"), what));
+fn check_install(install: &Install, artifact: &Artifact, place: &str) -> Result<(), Problem> {
+    let error = |key: &str, what: &str| Err(Problem::error(format!("{place}.{key}"), what));
     let sound = |path: &str| {
         path.split('/').all(|p| !matches!(p, "" | "." | "..")) && !path.contains(char::is_control)
     };
@@ -264,9 +264,9 @@ fn check_install(install: &Install, artifact: &Artifact, place: &str) -> Result<
     let reserved = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/proc", "/sys", "/dev", "/run", "/tmp"];
     let below = |dir: &str| to == dir || to.starts_with(&format!("{dir}/"));
     if reserved.iter().any(|dir| below(dir)) {
-        let finding =
-            Finding::error(format!("{place}.to"), "is no place that Flatcar lets be written and keeps");
-        return Err(finding.hint("use /opt/bin or /opt/cni/bin"));
+        let problem =
+            Problem::error(format!("{place}.to"), "is no place that Flatcar lets be written and keeps");
+        return Err(problem.cure("use /opt/bin or /opt/cni/bin"));
     }
     if below("/opt/footplate") {
         return error("to", "is footplate's own place");
@@ -275,7 +275,7 @@ fn check_install(install: &Install, artifact: &Artifact, place: &str) -> Result<
     if !artifact.is_archive() && !from.is_empty() {
         let what =
             "names a part of a file that is no .tar.gz or .tgz by its URL, or is taken as a whole beside";
-        return Err(Finding::error(format!("{place}.from"), what).hint("leave `from` empty for a plain file"));
+        return Err(Problem::error(format!("{place}.from"), what).cure("leave `from` empty for a plain file"));
     }
     if !from.is_empty() && !sound(from) {
         return error("from", "is no relative path without . and ..");

@@ -24,7 +24,7 @@ use anyhow::{Context as _, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use crate::apply::{self, Done};
-use crate::error::{Failure, In as _, Stage, WithHint as _};
+use crate::error::{Failure, In as _, Stage, WithCure as _};
 use crate::io::Console;
 use crate::io::exec;
 use crate::io::fetch::{self, Location};
@@ -151,7 +151,7 @@ fn own_artifact(lock: &Lock) -> Result<Option<Artifact>> {
     if lock.arch != OWN_ARCHITECTURE {
         let what = format!("this footplate is for {OWN_ARCHITECTURE}, the lock for {}", lock.arch);
         return Err(anyhow!(what))
-            .hint("name a footplate for that architecture in the lock, to /opt/bin/footplate");
+            .cure("name a footplate for that architecture in the lock, to /opt/bin/footplate");
     }
     let own = fetch::open(&Location::of(exec::OWN_PROGRAM), 0).map_err(|t| t.error)?;
     let own = own.context(exec::OWN_PROGRAM)?;
@@ -248,8 +248,8 @@ fn refuse_conflicts(
         return Ok(paths);
     }
     let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
-    let hint = "nothing was put in use; choose, and bake again: what came in stays in the store";
-    Err(anyhow!(lines.join("\n"))).hint(hint).stage(Stage::Install)
+    let cure = "nothing was put in use; choose, and bake again: what came in stays in the store";
+    Err(anyhow!(lines.join("\n"))).cure(cure).stage(Stage::Install)
 }
 
 /// Puts in use what is in the store.
@@ -319,7 +319,7 @@ pub fn links(root: &Root, lock: &Lock) -> Result<Vec<Link>> {
     links.sort();
     match links.windows(2).find(|pair| pair[0].path == pair[1].path) {
         Some(pair) => Err(anyhow!("{}: both {} and {} go there", pair[0].path, pair[0].file, pair[1].file))
-            .hint("name the parts of one of them in the lock"),
+            .cure("name the parts of one of them in the lock"),
         None => Ok(links),
     }
 }
@@ -394,9 +394,9 @@ fn pause_image(order: &Order<'_>, wanted: &Result<Option<String>>) -> Result<Opt
     match (&order.pause_image, wanted) {
         (Some(image), _) | (None, Ok(Some(image))) => Ok(Some(image.clone())),
         (None, Ok(None)) => Err(anyhow!("no kubeadm that could be asked for its pause image"))
-            .hint("name it with --pause-image"),
+            .cure("name it with --pause-image"),
         (None, Err(error)) => Err(anyhow!("kubeadm can't be asked for its pause image: {error:#}"))
-            .hint("name it with --pause-image"),
+            .cure("name it with --pause-image"),
     }
 }
 

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use super::attestation;
 use super::cosign::{self, Authority, Signer};
 use super::lock::{Artifact, Install, Lock};
-use crate::error::{Failure, In as _, Stage, WithHint as _};
+use crate::error::{Failure, In as _, Stage, WithCure as _};
 use crate::io::exec;
 use crate::io::fetch::{self, Location};
 
@@ -184,7 +184,7 @@ fn published(
     let number = version.strip_prefix('v').unwrap_or_default();
     if !number.starts_with(|c: char| c.is_ascii_digit()) || version.contains('/') {
         let error = Err(anyhow!("--{}: {version:?} is no version", publication.name));
-        return error.hint("upstream's versions begin with a v, as v1.34.1").stage(Stage::Usage);
+        return error.cure("upstream's versions begin with a v, as v1.34.1").stage(Stage::Usage);
     }
     let fill = |text: &str| text.replace("{v}", version).replace("{n}", number).replace("{a}", arch);
     let url = fill(publication.url);
@@ -252,12 +252,12 @@ fn signed_by(keyring: &Path, text: &[u8]) -> Result<String> {
     let Some(ended) = exec::run("gpgv", &["--keyring", keyring, "--output", "-", "-"], text, GPGV_LIMIT)?
     else {
         return Err(anyhow!("there is no gpgv"))
-            .hint("install gpgv, a part of GnuPG, on the machine where locks are written");
+            .cure("install gpgv, a part of GnuPG, on the machine where locks are written");
     };
     // It ends with 0 only where there is a signature and all are good.
     if ended.status != Some(0) {
         // All of it: the first line tells of a keyring that is not there.
-        return Err(anyhow!(ended.err.trim().replace('\n', "; "))).hint(format!(
+        return Err(anyhow!(ended.err.trim().replace('\n', "; "))).cure(format!(
             "is {keyring} the keyring of runc's sources, as `gpg --no-default-keyring --keyring FILE --import` writes it? If it \
              is, do not use what this server has"
         ));
@@ -283,7 +283,7 @@ fn by_cosign(
     };
     cosign::verify(sha256, &signed, &certified, signer, authority)
         .with_context(|| format!("{name}: {signature} does not verify its checksum"))
-        .hint(UNVERIFIED)
+        .cure(UNVERIFIED)
         .stage(Stage::Verify)?;
     Ok(true)
 }
@@ -302,7 +302,7 @@ fn by_attestation(
     };
     attestation::verify(sha256, &attestations, signer, authority)
         .with_context(|| format!("{name}: {file} does not verify its checksum"))
-        .hint(UNVERIFIED)
+        .cure(UNVERIFIED)
         .stage(Stage::Verify)?;
     Ok(true)
 }
@@ -327,7 +327,7 @@ fn absent(location: &Location, hint: &str) -> Failure {
         stage: Stage::Fetch,
         error: format!("{location} is not there"),
         why: Vec::new(),
-        hint: Some(hint.to_owned()),
+        cure: Some(hint.to_owned()),
         also: Vec::new(),
     }
 }
@@ -351,7 +351,7 @@ fn read(location: &Location, most: u64) -> Result<Option<Vec<u8>>, Failure> {
         match opened {
             Ok(Some(bytes)) if bytes.len() as u64 > most => {
                 let error = Err(anyhow!("{location} has more than {most} bytes"));
-                return error.hint("it is not what upstream publishes by this name").stage(Stage::Verify);
+                return error.cure("it is not what upstream publishes by this name").stage(Stage::Verify);
             }
             Ok(bytes) => return Ok(bytes),
             Err(trouble) if trouble.may_pass && tries < TRIES => {
@@ -360,7 +360,7 @@ fn read(location: &Location, most: u64) -> Result<Option<Vec<u8>>, Failure> {
             }
             Err(trouble) => {
                 let hint = "where this machine can't reach it, give a directory with what upstream publishes: --from DIR";
-                return Err(trouble.error).hint(hint).stage(Stage::Fetch);
+                return Err(trouble.error).cure(hint).stage(Stage::Fetch);
             }
         }
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::node::{CONFIG_IGN, Userdata};
 use super::store::ROOT;
 use super::{oem_dir, record};
-use crate::error::{Failure, In as _, Stage, WithHint as _};
+use crate::error::{Failure, In as _, Stage, WithCure as _};
 use crate::io::root::{Change, Root, SFlag};
 use crate::plan::kubeadm::KUBELET_CONF;
 use crate::plan::{RUN_DIR, STATE_DIR};
@@ -86,7 +86,7 @@ pub fn seal(root: &Root) -> Result<Sealed, Failure> {
 fn check(root: &Root) -> Result<()> {
     for path in OF_A_CLUSTER {
         if root.meta(path)?.is_some() {
-            return Err(anyhow!("{path}: this machine is a member of a cluster, or tried to be one")).hint(
+            return Err(anyhow!("{path}: this machine is a member of a cluster, or tried to be one")).cure(
                 "an image of it would carry that cluster's keys: build from a machine that never joined",
             );
         }
@@ -97,7 +97,7 @@ fn check(root: &Root) -> Result<()> {
         return Err(anyhow!(
             "{names}: can log in with a password to every machine that is made from this image"
         ))
-        .hint("remove the account (userdel --remove) or lock its password (passwd --lock)");
+        .cure("remove the account (userdel --remove) or lock its password (passwd --lock)");
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256, Sha512};
 use super::lock::{Artifact, Lock};
 use super::progress::Progress;
 use super::tar::{Archive, Kind};
-use crate::error::{Failure, In as _, Stage, WithHint as _};
+use crate::error::{Failure, In as _, Stage, WithCure as _};
 use crate::io::fetch::{self, Location, Trouble};
 use crate::io::root::{Change, Ids, Root, SFlag};
 
@@ -353,7 +353,7 @@ fn obtain(root: &Root, artifact: &Artifact, origin: &Origin, progress: &Progress
                 root.remove_tree(&part).stage(Stage::Install)?;
                 let wanted = format!("{called}: {location} is not what the lock names");
                 return Err(error.context(wanted))
-                    .hint("the file, its server or the lock is wrong: compare with what upstream publishes")
+                    .cure("the file, its server or the lock is wrong: compare with what upstream publishes")
                     .stage(Stage::Verify);
             }
         }
@@ -396,7 +396,7 @@ fn transfer(
             }
             Err(Broken::Absent) => {
                 let error = Err(anyhow!("{called}: {location} is not there"));
-                return error.hint("--from looks for the last part of the URL").stage(Stage::Fetch);
+                return error.cure("--from looks for the last part of the URL").stage(Stage::Fetch);
             }
             Err(Broken::TooLong) => {
                 root.remove_tree(part).stage(Stage::Install)?;
@@ -409,8 +409,8 @@ fn transfer(
         breaks = if digests.length > furthest { 1 } else { breaks + 1 };
         furthest = furthest.max(digests.length);
         if breaks > MAX_BREAKS || !trouble.may_pass {
-            let hint = "what came is kept: the next run goes on from there";
-            return Err(trouble.error.context(called)).hint(hint).stage(Stage::Fetch);
+            let cure = "what came is kept: the next run goes on from there";
+            return Err(trouble.error.context(called)).cure(cure).stage(Stage::Fetch);
         }
         progress.broke(&called, &format!("{:#}", trouble.error));
         std::thread::sleep(FIRST_PAUSE * 2_u32.pow(breaks - 1));
@@ -565,7 +565,7 @@ fn unpack(root: &Root, artifact: &Artifact, incoming: &str, staged: &str) -> Res
     for install in &artifact.install {
         if files.iter().all(|f| install.place(&f.path).is_none()) {
             return Err(anyhow!("the archive holds nothing for {} from {:?}", install.to, install.from))
-                .hint("a directory goes to a `to` that ends in /");
+                .cure("a directory goes to a `to` that ends in /");
         }
     }
     // The deepest first: writing into a directory changes its time.
@@ -699,7 +699,7 @@ fn lacks(root: &Root, artifact: &Artifact, manifest: &Manifest) -> Result<bool, 
         }
         if let Some(fault) = fault(root, artifact, stored, false).stage(Stage::Install)? {
             return Err(anyhow!("{path}: {fault}"))
-                .hint("this node's programs are not its image's: replace the machine, and look at how that came")
+                .cure("this node's programs are not its image's: replace the machine, and look at how that came")
                 .stage(Stage::Verify);
         }
     }

@@ -16,7 +16,7 @@ use super::lock::{Lock, OWN_ARCHITECTURE};
 use super::node::{self, CONFIG_IGN, Choices, UNIT_DIR, Userdata};
 use super::progress::Progress;
 use super::store::{self, Origin, ROOT};
-use crate::error::{Failure, In as _, Stage, WithHint as _};
+use crate::error::{Failure, In as _, Stage, WithCure as _};
 use crate::io::exec;
 use crate::io::root::Root;
 use crate::model::plan::Item;
@@ -102,7 +102,7 @@ pub fn make(order: &Order<'_>, progress: &Progress) -> Result<Made, Failure> {
     let stem = file.strip_suffix(".raw").filter(|s| s.starts_with(|c: char| c.is_ascii_alphanumeric()));
     let Some(stem) = stem else {
         let error = Err(anyhow!("{}: an extension's name ends in .raw", order.output.display()));
-        return error.hint("as footplate.raw or footplate-0.1.0.raw").stage(Stage::Usage);
+        return error.cure("as footplate.raw or footplate-0.1.0.raw").stage(Stage::Usage);
     };
     let above = order.output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let beside = Root::open(above, false).stage(Stage::Usage)?;
@@ -269,7 +269,7 @@ fn write_filesystem(filesystem: Filesystem, dir: &Path) -> Result<()> {
         Some(ended) if ended.status == Some(0) => Ok(()),
         Some(ended) => bail!("{program}: {}", ended.complaint()),
         None => {
-            Err(anyhow!("{program} is not there")).hint(format!("install {package} where the image is made"))
+            Err(anyhow!("{program} is not there")).cure(format!("install {package} where the image is made"))
         }
     }
 }

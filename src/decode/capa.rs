@@ -6,7 +6,7 @@
 
 use std::str::FromStr as _;
 
-use crate::model::finding::Finding;
+use crate::model::problem::Problem;
 
 /// What CAPA's scripts call themselves in their log, in both variants and since the first one.
 const MARK: &str = "aws.cluster.x-k8s.io encrypted cloud-init script";
@@ -57,7 +57,7 @@ impl Transport {
 ///
 /// # Errors
 /// It is one of CAPA's, and what it knows is not found in it.
-pub fn parse(script: &str) -> Result<Option<Transport>, Finding> {
+pub fn parse(script: &str) -> Result<Option<Transport>, Problem> {
     if !script.contains(MARK) {
         return Ok(None);
     }
@@ -95,12 +95,12 @@ pub fn is_transport(script: &[u8]) -> bool {
     script.windows(MARK.len()).any(|w| w == MARK.as_bytes())
 }
 
-fn broken(what: &str) -> Finding {
-    Finding::error(
+fn broken(what: &str) -> Problem {
+    Problem::error(
         "boothook",
         format!("Cluster API's script for a hidden secret, and {what} can't be read in it"),
     )
-    .hint(
+    .cure(
         "footplate knows the scripts for secureSecretsBackend secrets-manager and ssm-parameter-store; \
          insecureSkipSecretsManager: true sends the data itself",
     )

@@ -3,45 +3,38 @@
 
 pub mod capa;
 pub mod cloud_config;
-pub mod der;
 pub mod document;
-pub mod envelope;
-pub mod expiry;
 pub mod ignition;
-pub mod jinja;
-pub mod json;
-mod merge;
-mod mime;
-mod mixed;
+pub mod kubeadm;
 pub mod network;
 pub mod ovf;
-pub mod prepare;
-mod unit;
-pub mod yaml;
+pub mod syntax;
 
 use crate::model::config::{NodeConfig, Script};
-use crate::model::finding::{Finding, any_error};
+use crate::model::problem::{Problem, any_error};
 use crate::model::secret::Secret;
+use document::envelope;
+use document::jinja::Variables;
+use document::merge::{self, Mergers};
 use document::{Document, Documents, Fetch, Kind, MEDIA_TYPES, Source};
-use jinja::Variables;
-use merge::Mergers;
-use yaml::Node;
+use ignition::mixed;
+use syntax::yaml::{self, Node};
 
 pub use document::sniff;
 
 /// What user-data means, and what was found on the way.
 #[derive(Clone, Debug, Default)]
 pub struct Decoded {
-    /// The node it describes; incomplete where a finding is an error.
+    /// The node it describes; incomplete where a problem is an error.
     pub config: NodeConfig,
     /// Everything found, errors not only the first.
-    pub findings: Vec<Finding>,
+    pub problems: Vec<Problem>,
 }
 
 impl Decoded {
     /// Whether the data can't be used.
     pub fn failed(&self) -> bool {
-        any_error(&self.findings)
+        any_error(&self.problems)
     }
 }
 
@@ -63,23 +56,23 @@ pub fn user_data(
 
 /// The node that documents describe. The vendor's give way to the user's, and the user may refuse them.
 pub fn decode(mut user: Documents, mut vendor: Documents, fetch: &mut Fetch<'_>) -> Decoded {
-    let mut trees = Trees { findings: std::mem::take(&mut user.findings), ..Trees::default() };
+    let mut trees = Trees { problems: std::mem::take(&mut user.problems), ..Trees::default() };
     let (tree, vendor) = trees.of_both(&user.list, &mut vendor);
     let mut decoded = cloud_config::decode(&tree, fetch);
-    let mut findings = std::mem::take(&mut trees.findings);
-    findings.extend(decoded.findings.drain(..).map(|finding| trees.locate(finding)));
-    programs(vendor, Source::Vendor, &mut decoded.config, &mut findings);
-    programs(&user.list, Source::User, &mut decoded.config, &mut findings);
-    mixed::add(vendor, &mut decoded.config, &mut findings, fetch);
-    mixed::add(&user.list, &mut decoded.config, &mut findings, fetch);
-    Decoded { config: decoded.config, findings }
+    let mut problems = std::mem::take(&mut trees.problems);
+    problems.extend(decoded.problems.drain(..).map(|problem| trees.locate(problem)));
+    programs(vendor, Source::Vendor, &mut decoded.config, &mut problems);
+    programs(&user.list, Source::User, &mut decoded.config, &mut problems);
+    mixed::add(vendor, &mut decoded.config, &mut problems, fetch);
+    mixed::add(&user.list, &mut decoded.config, &mut problems, fetch);
+    Decoded { config: decoded.config, problems }
 }
 
 /// The one cloud-config that all cloud-configs of these documents make, and what was found on the way to it.
-pub fn merged(mut user: Documents, mut vendor: Documents) -> (Node, Vec<Finding>) {
-    let mut trees = Trees { findings: std::mem::take(&mut user.findings), ..Trees::default() };
+pub fn merged(mut user: Documents, mut vendor: Documents) -> (Node, Vec<Problem>) {
+    let mut trees = Trees { problems: std::mem::take(&mut user.problems), ..Trees::default() };
     let (tree, _) = trees.of_both(&user.list, &mut vendor);
-    (tree, trees.findings)
+    (tree, trees.problems)
 }
 
 /// `vendor_data`: whether the user takes the vendor's data at all, and which kinds of it.
@@ -100,7 +93,7 @@ struct Trees<'a> {
     /// The documents with the lines that are numbered before theirs.
     documents: Vec<(usize, &'a Document)>,
     lines: usize,
-    findings: Vec<Finding>,
+    problems: Vec<Problem>,
 }
 
 impl<'a> Trees<'a> {
@@ -109,11 +102,11 @@ impl<'a> Trees<'a> {
         let mut tree = self.merged(user);
         let wanted = tree.remove("vendor_data");
         refuse(vendor, wanted.as_ref());
-        self.findings.append(&mut vendor.findings);
+        self.problems.append(&mut vendor.problems);
         let below = self.merged(&vendor.list);
-        let tree = Mergers::of_vendor().merge(tree, below).unwrap_or_else(|finding| {
-            let finding = self.locate(finding);
-            self.findings.push(finding);
+        let tree = Mergers::of_vendor().merge(tree, below).unwrap_or_else(|problem| {
+            let problem = self.locate(problem);
+            self.problems.push(problem);
             Node::null()
         });
         (tree, &vendor.list)
@@ -128,35 +121,35 @@ impl<'a> Trees<'a> {
                 Kind::JsonPatch => self.tree(document).and_then(|patch| merge::patch(&mut merged, &patch)),
                 _ => Ok(()),
             };
-            if let Err(finding) = result {
-                let finding =
-                    if finding.pos.is_some() { self.locate(finding) } else { document.locate(finding) };
-                self.findings.push(finding);
+            if let Err(problem) = result {
+                let problem =
+                    if problem.pos.is_some() { self.locate(problem) } else { document.locate(problem) };
+                self.problems.push(problem);
             }
         }
         merged
     }
 
-    fn config(&mut self, document: &'a Document, merged: &mut Node) -> Result<(), Finding> {
+    fn config(&mut self, document: &'a Document, merged: &mut Node) -> Result<(), Problem> {
         let mut tree = self.tree(document)?;
         if tree.is_null() {
-            let finding = Finding::warning("", "the cloud-config is empty").at(tree.pos);
-            self.findings.push(self.locate(finding));
+            let problem = Problem::warning("", "the cloud-config is empty").at(tree.pos);
+            self.problems.push(self.locate(problem));
             return Ok(());
         }
         if !tree.is_map() {
             let what = format!("a cloud-config is a mapping, this is {}", tree.kind_name());
-            return Err(Finding::error("", what).at(tree.pos));
+            return Err(Problem::error("", what).at(tree.pos));
         }
         let own = Mergers::take(&mut tree)?;
         let header = document.merge_type.as_deref().map(Mergers::parse).transpose();
-        let header = header.map_err(|what| Finding::error("Merge-Type", what))?.flatten();
+        let header = header.map_err(|what| Problem::error("Merge-Type", what))?.flatten();
         let mergers = Mergers::first_of(own, header).unwrap_or_else(Mergers::of_parts);
         *merged = mergers.merge(std::mem::replace(merged, Node::null()), tree)?;
         Ok(())
     }
 
-    fn tree(&mut self, document: &'a Document) -> Result<Node, Finding> {
+    fn tree(&mut self, document: &'a Document) -> Result<Node, Problem> {
         let first = self.lines;
         self.documents.push((first, document));
         // An error at the text's end stands on the line below it.
@@ -166,24 +159,24 @@ impl<'a> Trees<'a> {
             Kind::JsonPatch => without_header(&document.text),
             _ => document.text.clone(),
         };
-        let mut tree = yaml::parse(&text).map_err(|mut finding| {
-            finding.pos.iter_mut().for_each(|pos| pos.line += first);
-            finding
+        let mut tree = yaml::parse(&text).map_err(|mut problem| {
+            problem.pos.iter_mut().for_each(|pos| pos.line += first);
+            problem
         })?;
         tree.shift(first);
         Ok(tree)
     }
 
-    /// A finding in the numbering of all trees as one in the text that its author wrote.
-    fn locate(&self, mut finding: Finding) -> Finding {
-        let Some(pos) = finding.pos.as_mut() else { return finding };
+    /// A problem in the numbering of all trees as one in the text that its author wrote.
+    fn locate(&self, mut problem: Problem) -> Problem {
+        let Some(pos) = problem.pos.as_mut() else { return problem };
         let after = self.documents.partition_point(|(first, _)| *first < pos.line);
         match after.checked_sub(1).and_then(|i| self.documents.get(i)) {
             Some((first, document)) => {
                 pos.line -= first;
-                document.locate(finding)
+                document.locate(problem)
             }
-            None => finding,
+            None => problem,
         }
     }
 }
@@ -202,7 +195,7 @@ fn without_header(text: &str) -> String {
 
 /// Scripts and boothooks. Those of the bootstrap are in the order in which they run: by name, and `runcmd` is a name
 /// among the user's.
-fn programs(documents: &[Document], source: Source, config: &mut NodeConfig, findings: &mut Vec<Finding>) {
+fn programs(documents: &[Document], source: Source, config: &mut NodeConfig, problems: &mut Vec<Problem>) {
     let mut scripts: Vec<Script> = Vec::new();
     for document in documents {
         let (list, text) = match document.kind {
@@ -215,8 +208,8 @@ fn programs(documents: &[Document], source: Source, config: &mut NodeConfig, fin
             _ => continue,
         };
         if document.kind != Kind::Boothook && !text.starts_with("#!") {
-            let finding = Finding::error("", "a script begins with `#!` and its interpreter");
-            findings.push(document.locate(finding.at(crate::model::finding::Pos { line: 1, column: 1 })));
+            let problem = Problem::error("", "a script begins with `#!` and its interpreter");
+            problems.push(document.locate(problem.at(crate::model::problem::Pos { line: 1, column: 1 })));
         }
         let vendor = if source == Source::Vendor { "vendor-" } else { "" };
         let script = Script {
@@ -228,8 +221,8 @@ fn programs(documents: &[Document], source: Source, config: &mut NodeConfig, fin
         match list.iter().find(|s| s.name == script.name) {
             Some(first) => {
                 let what = format!("has the file name of {}, {:?}", first.place, script.name);
-                findings.push(
-                    document.locate(Finding::error("", what).hint("give each script a name of its own")),
+                problems.push(
+                    document.locate(Problem::error("", what).cure("give each script a name of its own")),
                 );
             }
             None => list.push(script),
@@ -255,7 +248,7 @@ pub struct Bootstrap {
     /// The user-data.
     pub data: Vec<u8>,
     /// What does not fit together in the object that holds it.
-    pub findings: Vec<Finding>,
+    pub problems: Vec<Problem>,
 }
 
 /// The bootstrap data in a Secret of Cluster API, as `kubectl get secret -o yaml` (or `-o json`) prints it, alone or in a
@@ -263,7 +256,7 @@ pub struct Bootstrap {
 ///
 /// # Errors
 /// It is one, and holds no bootstrap data, broken data, or that of several machines.
-pub fn bootstrap_secret(text: &str) -> Result<Option<Bootstrap>, Finding> {
+pub fn bootstrap_secret(text: &str) -> Result<Option<Bootstrap>, Problem> {
     // A document's own header comes first, and a message is no mapping with these keys.
     if text.trim_start().starts_with('#') || !text.contains("apiVersion") {
         return Ok(None);
@@ -289,24 +282,24 @@ pub fn bootstrap_secret(text: &str) -> Result<Option<Bootstrap>, Finding> {
     let secrets: Vec<&Node> = match kind.as_str() {
         "Secret" => vec![&node],
         "List" | "SecretList" => node.get("items").and_then(Node::list).unwrap_or_default().iter().collect(),
-        _ => return Err(Finding::error("kind", "this object of Kubernetes is no Secret").hint(HINT)),
+        _ => return Err(Problem::error("kind", "this object of Kubernetes is no Secret").cure(HINT)),
     };
     let mut found = secrets.into_iter().filter_map(|secret| Some((held(secret, "value")?, secret)));
     let ((data, pos, broken), secret) = match (found.next(), found.next()) {
         (Some(one), None) => one,
         (None, _) => {
             return Err(
-                Finding::error("data.value", "missing: this Secret holds no bootstrap data").hint(HINT)
+                Problem::error("data.value", "missing: this Secret holds no bootstrap data").cure(HINT)
             );
         }
         (Some(_), Some(_)) => {
-            return Err(Finding::error("items", "several Secrets hold bootstrap data").hint(HINT));
+            return Err(Problem::error("items", "several Secrets hold bootstrap data").cure(HINT));
         }
     };
     if let Some(what) = broken {
-        return Err(Finding::error("data.value", what).at(pos));
+        return Err(Problem::error("data.value", what).at(pos));
     }
-    let mut findings = Vec::new();
+    let mut problems = Vec::new();
     if let Some((format, pos, None)) = held(secret, "format") {
         let ignition = envelope::open(&data).is_ok_and(|data| sniff(&data) == Some(Kind::Ignition));
         let what = match (format == b"ignition", ignition) {
@@ -316,9 +309,9 @@ pub fn bootstrap_secret(text: &str) -> Result<Option<Bootstrap>, Finding> {
             }
             _ => None,
         };
-        findings.extend(what.map(|what| Finding::warning("data.format", what).at(pos)));
+        problems.extend(what.map(|what| Problem::warning("data.format", what).at(pos)));
     }
-    Ok(Some(Bootstrap { data, findings }))
+    Ok(Some(Bootstrap { data, problems }))
 }
 
 /// What platforms take as user-data: whose limit, how many bytes, whether they are counted in base64, and what helps
@@ -335,13 +328,13 @@ const SIZES: &[(&str, usize, bool, &str)] = &[
 ];
 
 /// Platforms that do not take data of this size.
-pub fn too_large_for(bytes: usize) -> Vec<Finding> {
+pub fn too_large_for(bytes: usize) -> Vec<Problem> {
     let sent = |base64: bool| if base64 { bytes.div_ceil(3) * 4 } else { bytes };
     let over = SIZES.iter().filter(|(_, limit, base64, _)| sent(*base64) > *limit);
-    let tell = |(name, limit, base64, hint): &(&str, usize, bool, &str)| {
+    let tell = |(name, limit, base64, cure): &(&str, usize, bool, &str)| {
         let how = if *base64 { " in base64" } else { "" };
         let what = format!("{} bytes{how}, and {name} takes {limit}", sent(*base64));
-        Finding::warning("", what).hint(*hint)
+        Problem::warning("", what).cure(*cure)
     };
     over.map(tell).collect()
 }
@@ -353,7 +346,7 @@ mod tests {
     #[test]
     fn limits_are_met_exactly() {
         let names = |bytes| -> Vec<String> {
-            let words = |f: &Finding| {
+            let words = |f: &Problem| {
                 f.what.split(", and ").nth(1).and_then(|w| w.split(' ').next()).map(str::to_owned)
             };
             too_large_for(bytes).iter().filter_map(words).collect()

@@ -2,7 +2,7 @@
 //! The OVF environment, by which an appliance's properties reach a machine
 //! ([DSP0243](https://www.dmtf.org/dsp/DSP0243), chapter 11).
 
-use crate::model::finding::{Finding, Pos};
+use crate::model::problem::{Pos, Problem};
 
 /// The namespace of the environment's elements and attributes.
 const NAMESPACE: &str = "http://schemas.dmtf.org/ovf/environment/1";
@@ -11,10 +11,10 @@ const NAMESPACE: &str = "http://schemas.dmtf.org/ovf/environment/1";
 ///
 /// # Errors
 /// It is no well-formed XML. A document type declaration is refused, and with it entities that expand without end.
-pub fn properties(xml: &str) -> Result<Vec<(String, String)>, Finding> {
+pub fn properties(xml: &str) -> Result<Vec<(String, String)>, Problem> {
     let document = roxmltree::Document::parse(xml).map_err(|e| {
         let pos = e.pos();
-        Finding::error("ovfEnv", "not well-formed XML")
+        Problem::error("ovfEnv", "not well-formed XML")
             .at(Pos { line: pos.row as usize, column: pos.col as usize })
     })?;
     let properties = document.descendants().filter(|n| n.has_tag_name((NAMESPACE, "Property")));

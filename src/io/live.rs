@@ -14,7 +14,7 @@ use super::guestinfo::{self, Guestinfo};
 use super::root::Change;
 use super::{Ask, MAX_ANSWER, PATIENCE, World, drive, http, nic};
 use crate::model::facts::Link;
-use crate::model::finding::Finding;
+use crate::model::problem::Problem;
 
 /// The machine that this runs on.
 pub struct Live {
@@ -145,7 +145,7 @@ pub(super) fn read_bounded(file: impl Read, name: &str) -> Result<Vec<u8>> {
     if bytes.len() > MAX_ANSWER {
         let what =
             format!("larger than {} MiB, which is more than any platform hands over", MAX_ANSWER >> 20);
-        return Err(Finding::error(name, what).into());
+        return Err(Problem::error(name, what).into());
     }
     Ok(bytes)
 }

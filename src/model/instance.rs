@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the provider says of this machine.
 
-use super::finding::Finding;
 use super::network::NetworkConfig;
+use super::problem::Problem;
 use super::secret::Secret;
 
 /// Metadata and user-data of this machine, in one shape for all providers.
 #[derive(Clone, Debug, Default)]
 pub struct Instance {
-    /// The provider's id, as in [`crate::provider::TABLE`].
+    /// The provider's id, as in [`crate::platform::TABLE`].
     pub platform: &'static str,
     /// What names this instance; a new one means a new bootstrap.
     pub instance_id: String,
@@ -31,7 +31,7 @@ pub struct Instance {
     /// The availability zone, where there is one.
     pub availability_zone: Option<String>,
     /// What was wrong with the metadata and did not make it useless.
-    pub findings: Vec<Finding>,
+    pub problems: Vec<Problem>,
 }
 
 /// Address families that the metadata asks to wait for.

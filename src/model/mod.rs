@@ -4,9 +4,9 @@
 pub mod config;
 pub mod facts;
 pub mod fetch;
-pub mod finding;
 pub mod instance;
 pub mod network;
 pub mod plan;
+pub mod problem;
 pub mod secret;
 pub mod time;

@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use super::finding::Pos;
+use super::problem::Pos;
 use super::secret::Secret;
 
 /// A whole network configuration.
@@ -19,7 +19,7 @@ pub struct NetworkConfig {
     pub disabled: bool,
     /// What can be used, in the order of the text.
     pub interfaces: Vec<Interface>,
-    /// Ids of the interfaces that the text names and that can't be used; a finding says why.
+    /// Ids of the interfaces that the text names and that can't be used; a problem says why.
     pub unusable: Vec<String>,
     /// Name servers for whatever else sets the network up: `nameserver=` on a kernel command line without an interface.
     pub dns: Vec<std::net::IpAddr>,

@@ -6,13 +6,13 @@ use anyhow::Result;
 
 use super::Found;
 use crate::decode::capa::{self, Transport};
+use crate::decode::document::jinja::Variables;
 use crate::decode::document::{self, Kind};
-use crate::decode::jinja::Variables;
 use crate::error::{Failure, In as _, Stage};
 use crate::io::World;
 use crate::io::root::Root;
 use crate::model::secret::Secret;
-use crate::provider::aws::secrets;
+use crate::platform::aws::secrets;
 use crate::state;
 
 /// What was hidden, and where.
@@ -35,7 +35,7 @@ impl Hidden {
             document::read(document::Source::User, data.expose(), &variables, &mut document::no_fetch);
         let boothooks = documents.list.iter().filter(|d| d.kind == Kind::Boothook);
         let transports: Result<Vec<_>, _> = boothooks.map(|d| capa::parse(&d.text)).collect();
-        let transports = transports.map_err(|finding| Failure::new(Stage::Decode, finding.into()))?;
+        let transports = transports.map_err(|problem| Failure::new(Stage::Decode, problem.into()))?;
         let Some(transport) = transports.into_iter().flatten().next() else { return Ok(None) };
         let id = &found.instance.instance_id;
         let kept = root.map_or(Ok(None), |root| state::read_bootstrap(root, id)).stage(Stage::Fetch)?;

@@ -365,12 +365,12 @@ fn half_a_signature_and_a_wrong_one_write_no_lock() {
     let sigstore = Sigstore::new(dir.join("sigstore"), "20480101000000Z");
     publish(&dir, Some(&sigstore));
     // A certificate of anybody's but Fulcio's is none.
-    write().ended(65, &["kubeadm.sig does not verify", "not one of the authority's", "hint: use no file"]);
+    write().ended(65, &["kubeadm.sig does not verify", "not one of the authority's", "cure: use no file"]);
     let (signature, certificate) = (dir.join("kubeadm.sig"), dir.join("kubeadm.cert"));
     fs::write(&certificate, vec![b'A'; 64 << 10]).unwrap();
     write().ended(65, &["kubeadm.cert has more than 32768 bytes"]);
     fs::remove_file(&certificate).unwrap();
-    write().ended(75, &["kubeadm.cert is not there", "hint: "]);
+    write().ended(75, &["kubeadm.cert is not there", "cure: "]);
     fs::rename(&signature, &certificate).unwrap();
     write().ended(75, &["kubeadm.sig is not there"]);
     assert!(!output.exists());
@@ -752,7 +752,7 @@ fn an_attested_release_is_told_by_its_workflow() {
         refused.error.starts_with("containerd: ") && refused.why[0].contains("of other files"),
         "{refused}"
     );
-    assert!(refused.hint.is_some());
+    assert!(refused.cure.is_some());
     fs::write(dir.join("containerd-2.1.4-attestation.intoto.jsonl"), vec![b' '; 2 << 20]).unwrap();
     assert!(write().err().unwrap().error.contains("has more than 1048576 bytes"));
 }

@@ -7,10 +7,10 @@
 //! which comes to the same.
 
 use super::Reader;
-use crate::decode::unit;
-use crate::decode::yaml::Node;
+use crate::decode::syntax::unit;
+use crate::decode::syntax::yaml::Node;
 use crate::model::config::UnitSpec;
-use crate::model::finding::Pos;
+use crate::model::problem::Pos;
 use crate::model::secret::Secret;
 
 /// What enables a unit that says nothing of it, and is to be started.
@@ -47,7 +47,7 @@ impl Reader<'_> {
                 }
                 Some((_, instead)) => {
                     self.warn(&at, key.pos, "no effect");
-                    self.hint(*instead);
+                    self.cure(*instead);
                 }
                 None => self.unknown(&at, key),
             }
@@ -80,11 +80,11 @@ impl Reader<'_> {
         let pos = item.get("name").map_or(item.pos, |n| n.pos);
         if !unit::is_name(&unit.name, unit::KINDS) {
             self.error(&format!("{place}.name"), pos, "is no name for a unit");
-            return self.hint(format!("it ends with one of .{}", unit::KINDS.join(", .")));
+            return self.cure(format!("it ends with one of .{}", unit::KINDS.join(", .")));
         }
         if self.config.units.iter().any(|u| u.name == unit.name) {
             self.error(&format!("{place}.name"), pos, "is there twice");
-            return self.hint("make one entry of both");
+            return self.cure("make one entry of both");
         }
         if unit.name == KUBEADM && unit.contents.is_some() {
             self.error(
@@ -92,7 +92,7 @@ impl Reader<'_> {
                 pos,
                 "this unit runs the bootstrap and is written by footplate",
             );
-            return self.hint("say it in runcmd, or as a drop-in of the unit");
+            return self.cure("say it in runcmd, or as a drop-in of the unit");
         }
         let install = |unit: &UnitSpec| {
             let texts = unit.contents.iter().chain(unit.dropins.iter().map(|(_, text)| text));
@@ -101,7 +101,7 @@ impl Reader<'_> {
         unit.enabled = enable.filter(|enable| *enable);
         if unit.enabled.is_some() && unit.contents.is_some() && !install(&unit) {
             self.warn(&format!("{place}.enable"), pos, "no effect: the unit has no [Install] section");
-            self.hint("[Install] with WantedBy=multi-user.target, or `command: start`");
+            self.cure("[Install] with WantedBy=multi-user.target, or `command: start`");
         }
         if let Some((word, pos)) = command {
             self.command(&format!("{place}.command"), pos, &word, install(&unit), &mut unit);
@@ -132,7 +132,7 @@ impl Reader<'_> {
             "reload" | "try-restart" | "reload-or-try-restart" => {}
             _ => {
                 self.error(at, pos, "is no command");
-                self.hint(
+                self.cure(
                     "start, stop, restart, reload, try-restart, reload-or-restart, reload-or-try-restart",
                 );
             }
@@ -146,7 +146,7 @@ impl Reader<'_> {
             let text = item.get("content").and_then(|n| self.unit_text(&format!("{at}.content"), n));
             if !unit::is_dropin(name) || unit.dropins.iter().any(|(have, _)| have == name) {
                 self.error(&format!("{at}.name"), item.pos, "is no name for a drop-in, or is there twice");
-                self.hint("it ends with .conf");
+                self.cure("it ends with .conf");
             } else if let Some(text) = text {
                 unit.dropins.push((name.to_owned(), text));
             }

@@ -3,11 +3,11 @@
 //! ([modules](https://docs.cloud-init.io/en/latest/reference/modules.html#disk-setup)).
 
 use super::{Reader, check_path};
-use crate::decode::yaml::{Node, Value};
+use crate::decode::syntax::yaml::{Node, Value};
 use crate::model::config::{
     DiskSpec, FilesystemSpec, Layout, MountSpec, Partition, PartitionSpec, TableKind,
 };
-use crate::model::finding::Pos;
+use crate::model::problem::Pos;
 
 /// What an MBR code means on a GPT
 /// ([types](https://uapi-group.org/specifications/specs/discoverable_partitions_specification/) and sgdisk's codes).
@@ -49,7 +49,7 @@ impl Reader<'_> {
             Ok(path) if path.starts_with("/dev/") && !path.contains(char::is_whitespace) => Some(path),
             _ => {
                 self.error(at, pos, "is no device here");
-                self.hint("name one below /dev, /dev/disk/by-id/… for instance; ephemeral0 and the like have no meaning");
+                self.cure("name one below /dev, /dev/disk/by-id/… for instance; ephemeral0 and the like have no meaning");
                 None
             }
         }
@@ -99,7 +99,7 @@ impl Reader<'_> {
             // Cluster API prints an unset pointer so. Its API says that without a layout nothing is partitioned.
             (_, _, Some("<nil>")) => {
                 self.warn(at, node.pos, "`<nil>` is no layout: the disk is left as it is");
-                self.hint("set KubeadmConfigSpec.diskSetup.partitions[].layout");
+                self.cure("set KubeadmConfigSpec.diskSetup.partitions[].layout");
                 return None;
             }
             (Value::List(items), ..) => items,
@@ -171,7 +171,7 @@ impl Reader<'_> {
         };
         if found.is_none() {
             self.error(at, node.pos, "is no partition type of this kind of table");
-            self.hint("a code such as 83, or on a gpt a GUID");
+            self.cure("a code such as 83, or on a gpt a GUID");
         }
         found
     }
@@ -210,7 +210,7 @@ impl Reader<'_> {
                     "cmd" if value.is_null() => {}
                     "cmd" => {
                         self.error(&at, value.pos, "a command of your own to make a filesystem is not run");
-                        self.hint("give `filesystem`, `label` and `extra_opts`");
+                        self.cure("give `filesystem`, `label` and `extra_opts`");
                     }
                     _ => self.unknown(&at, key),
                 }

@@ -2,10 +2,10 @@
 //! The keys for what the machine has once: its names, its clock's zone, its trust, what it does at the end.
 
 use super::{Reader, check_hostname, check_path};
-use crate::decode::yaml::{Node, Value};
+use crate::decode::syntax::yaml::{Node, Value};
 use crate::model::config::{EtcHosts, PhoneHome, PowerMode, PowerState, Resolver, Swap, UserSpec};
-use crate::model::finding::{Finding, Pos};
 use crate::model::instance::short;
+use crate::model::problem::{Pos, Problem};
 use crate::model::secret::Secret;
 
 /// The distribution's default user.
@@ -97,7 +97,7 @@ impl Reader<'_> {
                 }
                 "remove_defaults" if value.bool() == Some(true) => {
                     self.error(&at, value.pos, "the image's own certificates can't be taken away");
-                    self.hint("Flatcar has them in its read-only part: build an image without them");
+                    self.cure("Flatcar has them in its read-only part: build an image without them");
                 }
                 "remove_defaults" => {}
                 _ => self.unknown(&at, key),
@@ -127,7 +127,7 @@ impl Reader<'_> {
                     None => {}
                     Some(None) => {
                         self.error(&at, value.pos, "takes a number of bytes, with K, M or G behind it");
-                        self.hint("cloud-init's `auto` goes by the memory: give the size itself");
+                        self.cure("cloud-init's `auto` goes by the memory: give the size itself");
                     }
                 },
                 "maxsize" => self.warn(&at, key.pos, "no effect: `size` is taken as it is"),
@@ -255,7 +255,7 @@ impl Reader<'_> {
         if !hash.starts_with('$') || hash.contains(|c: char| c == ':' || c.is_control() || c.is_whitespace())
         {
             self.error(at, pos, "takes a password's hash, not the password, and makes up none");
-            return self.hint("make one by `openssl passwd -6`; with `users`, say `type: hash`");
+            return self.cure("make one by `openssl passwd -6`; with `users`, say `type: hash`");
         }
         if user.is_empty() {
             return self.error(at, pos, "names no user");
@@ -345,7 +345,7 @@ impl Reader<'_> {
                     Some(b) => wanted = b,
                     None => {
                         self.error(&at, value.pos, "takes true or false: commands are not run for it");
-                        self.hint("end runcmd with the command and `systemctl reboot`");
+                        self.cure("end runcmd with the command and `systemctl reboot`");
                     }
                 },
                 "timeout" => self.note(&at, key.pos, "no effect: the machine goes when the bootstrap ended"),
@@ -365,11 +365,11 @@ impl Reader<'_> {
 
     pub(super) fn output(&mut self, node: &Node) {
         self.note("output", node.pos, "no effect: output goes to the journal and to the console");
-        self.hint("`journalctl -u kubeadm` shows it");
+        self.cure("`journalctl -u kubeadm` shows it");
     }
 
     pub(super) fn note(&mut self, place: &str, pos: Pos, what: &str) {
-        self.findings.push(Finding::note(place, what).at(pos));
+        self.problems.push(Problem::note(place, what).at(pos));
     }
 
     /// Text that stays on one line.

@@ -7,7 +7,7 @@
 use super::schema::VERSIONS;
 use super::{INITRAMFS, Reader, flag, is_empty, text};
 use crate::decode::cloud_config::check_path;
-use crate::decode::yaml::Node;
+use crate::decode::syntax::yaml::Node;
 use crate::model::config::{DiskSpec, EntrySpec, FilesystemSpec, Layout, MountSpec, Partition, TableKind};
 
 /// Numbers that a GPT has by default.
@@ -66,14 +66,14 @@ impl Reader<'_, '_, '_> {
         match check_path(text(node, "device").unwrap_or_default()) {
             Ok(path) if path.starts_with("/dev/") && !path.contains(char::is_whitespace) => Some(path),
             _ => {
-                self.error(&at, pos, "is no device").hint("a path below /dev");
+                self.error(&at, pos, "is no device").cure("a path below /dev");
                 None
             }
         }
     }
 
     fn partition(&mut self, place: &str, node: &Node) -> Option<EntrySpec> {
-        let before = self.findings.len();
+        let before = self.problems.len();
         let number = self.within(place, node, "number", 0..=MAX_NUMBER).unwrap_or_default();
         let label = node.get("label").and_then(Node::text);
         if let Some(label) = label
@@ -84,7 +84,7 @@ impl Reader<'_, '_, '_> {
             let what = format!("takes at most {MAX_LABEL} characters, and no colon, quote or backslash");
             self.error(&format!("{place}.label"), pos, what);
         }
-        if self.v3() && number == 0 && label.is_none() && self.findings.len() == before {
+        if self.v3() && number == 0 && label.is_none() && self.problems.len() == before {
             self.error(place, node.pos, "takes a number or a label");
         }
         // 2.x counted sectors until 2.3 brought mebibytes; those are what Ignition takes where both are given.
@@ -103,7 +103,7 @@ impl Reader<'_, '_, '_> {
             }
             let pos = node.get(key).map_or(node.pos, |n| n.pos);
             self.error(&format!("{place}.{key}"), pos, "is no GUID")
-                .hint("0FC63DAF-8483-4772-8E79-3D69D8477DE4 is Linux' data");
+                .cure("0FC63DAF-8483-4772-8E79-3D69D8477DE4 is Linux' data");
             None
         };
         let (kind, own) = (guid("typeGuid"), guid("guid"));
@@ -112,7 +112,7 @@ impl Reader<'_, '_, '_> {
         if !exists && (says_more || number == 0) {
             self.error(place, node.pos, "shall not be there: it takes a number and nothing else");
         }
-        (self.findings.len() == before).then(|| EntrySpec {
+        (self.problems.len() == before).then(|| EntrySpec {
             place: place.to_owned(),
             number: number as u32,
             label: label.map(str::to_owned),
@@ -197,12 +197,12 @@ impl Reader<'_, '_, '_> {
         let Some((_, since, longest)) = FORMATS.iter().find(|(name, _, _)| *name == kind) else {
             let names: Vec<&str> = FORMATS.iter().map(|(name, _, _)| *name).collect();
             self.error(&format!("{place}.format"), pos("format"), "is no filesystem of Ignition's")
-                .hint(format!("one of {}", names.join(", ")));
+                .cure(format!("one of {}", names.join(", ")));
             return;
         };
         if VERSIONS[self.version] < *since {
             let what = format!("{kind} is of version {since}, this config is of {}", VERSIONS[self.version]);
-            self.error(&format!("{place}.format"), pos("format"), what).hint("raise ignition.version");
+            self.error(&format!("{place}.format"), pos("format"), what).cure("raise ignition.version");
         }
         let label = text(node, "label");
         if label.is_some_and(|l| l.len() > *longest || l.contains(char::is_control)) {
@@ -266,7 +266,7 @@ impl Reader<'_, '_, '_> {
                 None
             }
             _ if path == "/" || IN_USE.contains(&path.trim_end_matches('/')) => {
-                self.error(&at, pos, "the running system stands on what is there").hint(INITRAMFS);
+                self.error(&at, pos, "the running system stands on what is there").cure(INITRAMFS);
                 None
             }
             Err(what) => {

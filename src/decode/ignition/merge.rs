@@ -6,7 +6,7 @@
 //! appends lists.
 
 use super::schema::list_key;
-use crate::decode::yaml::{Node, Value};
+use crate::decode::syntax::yaml::{Node, Value};
 
 /// The lists that share their paths.
 const NODES: [&str; 3] = ["directories", "files", "links"];

@@ -2,7 +2,7 @@
 //! Ignition, [spec 2.0 to 2.4 and 3.0 to 3.5](https://coreos.github.io/ignition/specs/): Flatcar's own language, and
 //! what Cluster API's bootstrap data is in with `format: ignition`.
 //!
-//! A config is read in three steps: its JSON by [`super::json`]; keys and types by the tables of [`schema`]; what they
+//! A config is read in three steps: its JSON by [`super::syntax::json`]; keys and types by the tables of [`schema`]; what they
 //! mean by a [`Reader`]. Configs that it names are merged in between. What they
 //! hold elsewhere is brought by whoever asks.
 //!
@@ -11,6 +11,7 @@
 
 mod disks;
 mod merge;
+pub(crate) mod mixed;
 mod passwd;
 mod schema;
 mod source;
@@ -19,12 +20,13 @@ mod units;
 
 use std::collections::HashMap;
 
+use super::Decoded;
 use super::document::Fetch;
-use super::yaml::{Kind, Node, Value};
-use super::{Decoded, json};
+use super::syntax::json;
+use super::syntax::yaml::{Kind, Node, Value};
 use crate::model::config::NodeConfig;
 use crate::model::fetch::{FetchOptions, Request, Unfetched};
-use crate::model::finding::{Finding, Level, Pos, any_error};
+use crate::model::problem::{Pos, Problem, Severity, any_error};
 use crate::model::secret::Secret;
 use schema::VERSIONS;
 
@@ -41,23 +43,23 @@ const INITRAMFS: &str = "leave this config to Ignition in the initramfs: hand it
 /// Reads a config, and those that it names.
 pub fn decode(text: &str, fetch: &mut Fetch<'_>) -> Decoded {
     let sources = Sources { fetch, have: HashMap::new() };
-    let mut loader = Loader { sources, configs: 0, findings: Vec::new() };
+    let mut loader = Loader { sources, configs: 0, problems: Vec::new() };
     let Some(whole) = loader.load(text, &Trail { place: "", depth: 0, above: None, settings: None }) else {
-        return Decoded { findings: loader.findings, ..Decoded::default() };
+        return Decoded { problems: loader.problems, ..Decoded::default() };
     };
     let mut reader = Reader::new(&mut loader.sources, whole.version);
     reader.config(&whole.tree);
-    let (config, found) = (reader.config, reader.findings);
+    let (config, found) = (reader.config, reader.problems);
     // What a config says of itself was told when it was read alone; what only the merged one says is told here.
     if !whole.merged {
-        loader.findings.extend(found);
-    } else if !any_error(&loader.findings) {
-        let only_errors = found.into_iter().filter(|f| f.level == Level::Error);
+        loader.problems.extend(found);
+    } else if !any_error(&loader.problems) {
+        let only_errors = found.into_iter().filter(|f| f.severity == Severity::Error);
         let merged =
-            |f: Finding| Finding { pos: None, place: format!("the merged config: {}", f.place), ..f };
-        loader.findings.extend(only_errors.map(merged));
+            |f: Problem| Problem { pos: None, place: format!("the merged config: {}", f.place), ..f };
+        loader.problems.extend(only_errors.map(merged));
     }
-    Decoded { config, findings: loader.findings }
+    Decoded { config, problems: loader.problems }
 }
 
 /// What configs name, each thing fetched once however often it is read.
@@ -94,26 +96,26 @@ impl Trail<'_> {
 struct Loader<'a, 'f> {
     sources: Sources<'a, 'f>,
     configs: usize,
-    findings: Vec<Finding>,
+    problems: Vec<Problem>,
 }
 
 impl Loader<'_, '_> {
-    /// A finding of a config that another one names: its place begins with the place that names it, and its position,
+    /// A problem of a config that another one names: its place begins with the place that names it, and its position,
     /// which is none of the user's text, stands in words.
-    fn told(&mut self, trail: &Trail<'_>, finding: Finding) {
+    fn told(&mut self, trail: &Trail<'_>, problem: Problem) {
         if trail.place.is_empty() {
-            return self.findings.push(finding);
+            return self.problems.push(problem);
         }
-        let at = finding.pos.map(|p| format!(" (line {}, column {} of that config)", p.line, p.column));
-        self.findings.push(Finding {
-            place: [trail.place, &finding.place]
+        let at = problem.pos.map(|p| format!(" (line {}, column {} of that config)", p.line, p.column));
+        self.problems.push(Problem {
+            place: [trail.place, &problem.place]
                 .into_iter()
                 .filter(|p| !p.is_empty())
                 .collect::<Vec<_>>()
                 .join(": "),
-            what: finding.what + &at.unwrap_or_default(),
+            what: problem.what + &at.unwrap_or_default(),
             pos: None,
-            ..finding
+            ..problem
         });
     }
 
@@ -121,42 +123,42 @@ impl Loader<'_, '_> {
         self.configs += 1;
         let tree = match json::parse(text) {
             Ok(tree) => tree,
-            Err(finding) => {
-                self.told(trail, finding);
+            Err(problem) => {
+                self.told(trail, problem);
                 return None;
             }
         };
         let version = match version(&tree) {
             Ok(version) => version,
-            Err(finding) => {
-                self.told(trail, finding);
+            Err(problem) => {
+                self.told(trail, problem);
                 return None;
             }
         };
-        let mut findings = Vec::new();
-        let tree = schema::check(&tree, version, &mut findings);
-        // Read alone, so that each finding has its place in the text that it is about.
+        let mut problems = Vec::new();
+        let tree = schema::check(&tree, version, &mut problems);
+        // Read alone, so that each problem has its place in the text that it is about.
         let mut reader = Reader::new(&mut self.sources, version);
-        reader.findings = findings;
+        reader.problems = problems;
         // How to fetch what it names. What is wrong with that is told once: here, or with all that it says.
-        let told = reader.findings.len();
+        let told = reader.problems.len();
         reader.options(&tree);
-        let of_options = reader.findings.split_off(told);
+        let of_options = reader.problems.split_off(told);
         if let Some((above, settings)) = trail.settings
             && (above < FIRST_V3) == (version < FIRST_V3)
         {
             reader.options(&merge::merge(settings, &tree, version >= FIRST_V3));
-            reader.findings.truncate(told);
+            reader.problems.truncate(told);
         }
         let named = reader.named(&tree);
         let alone = named.is_empty() && trail.place.is_empty();
         if !alone {
-            reader.findings.extend(of_options);
+            reader.problems.extend(of_options);
             reader.part = true;
             reader.sections(&tree);
         }
-        for finding in reader.findings {
-            self.told(trail, finding);
+        for problem in reader.problems {
+            self.told(trail, problem);
         }
         let mut whole = Whole { version, tree, merged: !alone };
         for Named { place, pos, text: child, replaces } in named {
@@ -193,14 +195,14 @@ impl Loader<'_, '_> {
                             VERSIONS[child.version], VERSIONS[version]
                         );
                         let at = if trail.place.is_empty() { Some(pos) } else { None };
-                        let finding = Finding { pos: at, ..Finding::error(&place, what) };
-                        self.findings.push(finding.hint("write both in one major version"));
+                        let problem = Problem { pos: at, ..Problem::error(&place, what) };
+                        self.problems.push(problem.cure("write both in one major version"));
                     }
                     continue;
                 }
             };
             let at = if trail.place.is_empty() { Some(pos) } else { None };
-            self.findings.push(Finding { pos: at, ..Finding::error(&place, what) });
+            self.problems.push(Problem { pos: at, ..Problem::error(&place, what) });
         }
         Some(whole)
     }
@@ -210,17 +212,17 @@ impl Loader<'_, '_> {
 const FIRST_V3: usize = 5;
 
 /// Which version a config is of, as an index of [`VERSIONS`].
-fn version(tree: &Node) -> Result<usize, Finding> {
+fn version(tree: &Node) -> Result<usize, Problem> {
     if !tree.is_map() {
         let what = format!("an Ignition config is a mapping, this is {}", tree.kind_name());
-        return Err(Finding::error("", what).at(tree.pos));
+        return Err(Problem::error("", what).at(tree.pos));
     }
     let place = "ignition.version";
     let Some(node) = tree.get("ignition").and_then(|i| i.get("version")) else {
         let pos = tree.get("ignition").map_or(tree.pos, |n| n.pos);
-        return Err(Finding::error(place, "missing: a config says which version it is of")
+        return Err(Problem::error(place, "missing: a config says which version it is of")
             .at(pos)
-            .hint("\"ignition\": {\"version\": \"3.4.0\"}"));
+            .cure("\"ignition\": {\"version\": \"3.4.0\"}"));
     };
     let text = node.text().unwrap_or_default();
     if let Some(version) = VERSIONS.iter().position(|v| *v == text) {
@@ -232,7 +234,7 @@ fn version(tree: &Node) -> Result<usize, Finding> {
         Some("2" | "3") => "no version that is known here",
         _ => "is no version of Ignition's specification",
     };
-    Err(Finding::error(place, what).at(node.pos).hint(format!("one of {}", VERSIONS.join(", "))))
+    Err(Problem::error(place, what).at(node.pos).cure(format!("one of {}", VERSIONS.join(", "))))
 }
 
 /// A config that another one names, fetched.
@@ -248,7 +250,7 @@ struct Reader<'r, 'a, 'f> {
     version: usize,
     sources: &'r mut Sources<'a, 'f>,
     options: FetchOptions,
-    findings: Vec<Finding>,
+    problems: Vec<Problem>,
     config: NodeConfig,
     /// Where the paths of files, directories and links stand; where devices do.
     places: HashMap<String, Pos>,
@@ -265,7 +267,7 @@ impl<'r, 'a, 'f> Reader<'r, 'a, 'f> {
             version,
             sources,
             options: FetchOptions::default(),
-            findings: Vec::new(),
+            problems: Vec::new(),
             config: NodeConfig::default(),
             places: HashMap::new(),
             unpacked: 0,
@@ -278,15 +280,15 @@ impl<'r, 'a, 'f> Reader<'r, 'a, 'f> {
         self.version >= FIRST_V3
     }
 
-    /// Adds an error, to which a hint can be put.
+    /// Adds an error, to which a cure can be put.
     fn error(&mut self, place: &str, pos: Pos, what: impl Into<String>) -> Hint<'_> {
-        self.findings.push(Finding::error(place, what).at(pos));
-        Hint(self.findings.last_mut())
+        self.problems.push(Problem::error(place, what).at(pos));
+        Hint(self.problems.last_mut())
     }
 
     fn warn(&mut self, place: &str, pos: Pos, what: impl Into<String>) -> Hint<'_> {
-        self.findings.push(Finding::warning(place, what).at(pos));
-        Hint(self.findings.last_mut())
+        self.problems.push(Problem::warning(place, what).at(pos));
+        Hint(self.problems.last_mut())
     }
 
     /// The configs that this one names, as far as they were fetched. `replace` stands alone.
@@ -339,7 +341,7 @@ impl<'r, 'a, 'f> Reader<'r, 'a, 'f> {
             && arguments.entries().any(|(_, list)| list.list().is_some_and(|l| !l.is_empty()))
         {
             self.error("kernelArguments", arguments.pos, "kernel arguments can't be set on a running system")
-                .hint(INITRAMFS);
+                .cure(INITRAMFS);
         }
     }
 
@@ -406,7 +408,7 @@ impl<'r, 'a, 'f> Reader<'r, 'a, 'f> {
         for (i, node) in list.iter().enumerate() {
             if node.text().is_some_and(|text| !seen.insert(text)) && self.v3() {
                 self.error(&format!("{place}[{i}]"), node.pos, "is there twice")
-                    .hint("leave one of them out");
+                    .cure("leave one of them out");
             }
         }
     }
@@ -422,7 +424,7 @@ impl<'r, 'a, 'f> Reader<'r, 'a, 'f> {
                 continue;
             };
             if seen.contains(&name) && self.v3() {
-                self.error(&format!("{at}.{key}"), item.pos, "is there twice").hint("make one entry of both");
+                self.error(&format!("{at}.{key}"), item.pos, "is there twice").cure("make one entry of both");
                 continue;
             }
             seen.push(name);
@@ -435,13 +437,13 @@ impl<'r, 'a, 'f> Reader<'r, 'a, 'f> {
 /// How a certificate in PEM begins.
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
-/// The finding that was just added.
-struct Hint<'a>(Option<&'a mut Finding>);
+/// The problem that was just added.
+struct Hint<'a>(Option<&'a mut Problem>);
 
 impl Hint<'_> {
-    fn hint(self, hint: impl Into<String>) {
-        if let Some(finding) = self.0 {
-            finding.hint = Some(hint.into());
+    fn cure(self, cure: impl Into<String>) {
+        if let Some(problem) = self.0 {
+            problem.cure = Some(cure.into());
         }
     }
 }

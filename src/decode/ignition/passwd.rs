@@ -2,7 +2,7 @@
 //! `passwd`: users and groups.
 
 use super::{Reader, flag, text};
-use crate::decode::yaml::Node;
+use crate::decode::syntax::yaml::Node;
 use crate::model::config::{GroupSpec, UserSpec};
 use crate::model::secret::Secret;
 
@@ -108,7 +108,7 @@ impl Reader<'_, '_, '_> {
         if !is_account(name) {
             let pos = node.get("name").map_or(node.pos, |n| n.pos);
             self.error(&format!("{place}.name"), pos, "is no name for an account")
-                .hint("letters, digits, `_`, `-` and `.`, at most 32");
+                .cure("letters, digits, `_`, `-` and `.`, at most 32");
         }
         name.to_owned()
     }

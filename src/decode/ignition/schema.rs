@@ -5,8 +5,8 @@
 //! Ignition ignores a key that its version does not have, with a warning; a value of the wrong type it refuses. So it
 //! is here.
 
-use crate::decode::yaml::{Kind, Node, Value};
-use crate::model::finding::Finding;
+use crate::decode::syntax::yaml::{Kind, Node, Value};
+use crate::model::problem::Problem;
 
 /// The versions, in the order of their bits below.
 pub(super) const VERSIONS: &[&str] =
@@ -288,13 +288,13 @@ const CONFIG: Keys = &[
 /// What is said when a config is walked.
 pub(super) struct Walk<'a> {
     version: usize,
-    findings: &'a mut Vec<Finding>,
+    problems: &'a mut Vec<Problem>,
 }
 
 /// Checks keys and types of a config of that version, an index of [`VERSIONS`]; gives it back without what the version
 /// does not have and without nulls, which Ignition reads as absent, so that a reader need not ask.
-pub(super) fn check(config: &Node, version: usize, findings: &mut Vec<Finding>) -> Node {
-    let mut walk = Walk { version, findings };
+pub(super) fn check(config: &Node, version: usize, problems: &mut Vec<Problem>) -> Node {
+    let mut walk = Walk { version, problems };
     let object = Object(CONFIG);
     walk.value("", config, &object).unwrap_or(Node { pos: config.pos, value: Value::Map(Vec::new()) })
 }
@@ -325,8 +325,8 @@ impl Walk<'_> {
                 Object(_) => "a mapping",
                 List(_) => "a list",
             };
-            self.findings.push(
-                Finding::error(place, format!("takes {want}, this is {}", node.kind_name())).at(node.pos),
+            self.problems.push(
+                Problem::error(place, format!("takes {want}, this is {}", node.kind_name())).at(node.pos),
             );
         }
         fits.then(|| node.clone())
@@ -346,16 +346,16 @@ impl Walk<'_> {
         }
         let have: Versions = known().map(|(_, versions, _)| versions).fold(0, |a, b| a | b);
         let names = VERSIONS.iter().enumerate().filter(|(i, _)| have & (1 << i) != 0).map(|(_, v)| *v);
-        let finding = match names.collect::<Vec<_>>().as_slice() {
+        let problem = match names.collect::<Vec<_>>().as_slice() {
             [] => {
                 let near = keys.iter().find(|(n, _, _)| n.eq_ignore_ascii_case(name));
-                let finding = Finding::warning(&place, "this key is not known and has no effect");
+                let problem = Problem::warning(&place, "this key is not known and has no effect");
                 match near {
-                    Some((near, _, _)) => finding.hint(format!("it is spelled {near}")),
-                    None => finding,
+                    Some((near, _, _)) => problem.cure(format!("it is spelled {near}")),
+                    None => problem,
                 }
             }
-            versions => Finding::warning(
+            versions => Problem::warning(
                 &place,
                 format!(
                     "no effect: this config is of version {}, the key is of {}",
@@ -364,7 +364,7 @@ impl Walk<'_> {
                 ),
             ),
         };
-        self.findings.push(finding.at(key.pos));
+        self.problems.push(problem.at(key.pos));
         None
     }
 }

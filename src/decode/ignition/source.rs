@@ -7,10 +7,10 @@ use sha2::{Digest as _, Sha256, Sha512};
 
 use super::Reader;
 use super::schema::VERSIONS;
-use crate::decode::envelope::{self, MAX_DECODED};
-use crate::decode::yaml::{Node, base64_error};
+use crate::decode::document::envelope::{self, MAX_DECODED};
+use crate::decode::syntax::yaml::{Node, base64_error};
 use crate::model::fetch::{Request, Unfetched, check_header};
-use crate::model::finding::Finding;
+use crate::model::problem::Problem;
 use crate::model::secret::Secret;
 
 /// The schemes that can be fetched, with the first version that has each.
@@ -38,7 +38,7 @@ const MAX_URL: usize = 16 << 10;
 
 impl Reader<'_, '_, '_> {
     /// The contents that a resource names. `None` where it has no source, where it is still to be fetched, or where a
-    /// finding says what is wrong with it.
+    /// problem says what is wrong with it.
     pub(super) fn resource(&mut self, place: &str, node: &Node) -> Option<Vec<u8>> {
         let hash = self.hash(place, node);
         let gzip = match node.get("compression") {
@@ -48,7 +48,7 @@ impl Reader<'_, '_, '_> {
                 Some("gzip") => true,
                 _ => {
                     let at = format!("{place}.compression");
-                    self.error(&at, c.pos, "is no known compression").hint("gzip, or left out");
+                    self.error(&at, c.pos, "is no known compression").cure("gzip, or left out");
                     return None;
                 }
             },
@@ -91,7 +91,7 @@ impl Reader<'_, '_, '_> {
             // Told once: what follows is not unpacked any more.
             if !self.full {
                 let what = format!("the config holds more than {} MiB in all", MAX_DECODED >> 20);
-                self.error(&at, source.pos, what).hint("put what is large into the image");
+                self.error(&at, source.pos, what).cure("put what is large into the image");
             }
             self.full = true;
             return None;
@@ -105,7 +105,7 @@ impl Reader<'_, '_, '_> {
             return Some(bytes);
         }
         let what = format!("the contents do not have this {}", wanted.name());
-        self.error(&format!("{place}.verification.hash"), pos, what).hint(
+        self.error(&format!("{place}.verification.hash"), pos, what).cure(
             "the source was changed, or the hash is that of its compressed form: it describes what is unpacked",
         );
         None
@@ -115,19 +115,19 @@ impl Reader<'_, '_, '_> {
     fn fetched(&mut self, at: &str, source: &Node, node: &Node, gzip: bool) -> Option<Vec<u8>> {
         let url = source.text().unwrap_or_default();
         let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
-        if let Some((_, hint)) = FOREIGN.iter().find(|(name, _)| *name == scheme) {
-            self.error(at, source.pos, format!("{scheme}: is not fetched by footplate")).hint(*hint);
+        if let Some((_, cure)) = FOREIGN.iter().find(|(name, _)| *name == scheme) {
+            self.error(at, source.pos, format!("{scheme}: is not fetched by footplate")).cure(*cure);
             return None;
         }
         let Some((_, since)) = SCHEMES.iter().find(|(name, _)| *name == scheme) else {
             self.error(at, source.pos, "is no URL of a scheme that can be fetched")
-                .hint("data:, https:, http:, s3: or, on Flatcar, oem:");
+                .cure("data:, https:, http:, s3: or, on Flatcar, oem:");
             return None;
         };
         if VERSIONS[self.version] < *since {
             let what =
                 format!("{scheme}: is of version {since}, this config is of {}", VERSIONS[self.version]);
-            self.error(at, source.pos, what).hint("raise ignition.version");
+            self.error(at, source.pos, what).cure("raise ignition.version");
             return None;
         }
         let path = url.split_once("://").map_or("", |(_, rest)| rest);
@@ -163,11 +163,11 @@ impl Reader<'_, '_, '_> {
             Ok(Some(bytes)) => return Some(bytes.expose().to_vec()),
             Ok(None) => {
                 let what = format!("{} is asked by the node, and not here", request.host());
-                self.findings.push(Finding::note(at, what).at(source.pos));
+                self.problems.push(Problem::note(at, what).at(source.pos));
             }
             Err(Unfetched { what, unreached }) => {
-                let finding = Finding::error(at, format!("{} was not fetched: {what}", request.host()));
-                self.findings.push(Finding { unreached: *unreached, ..finding.at(source.pos) });
+                let problem = Problem::error(at, format!("{} was not fetched: {what}", request.host()));
+                self.problems.push(Problem { unreached: *unreached, ..problem.at(source.pos) });
             }
         }
         None
@@ -202,7 +202,7 @@ impl Reader<'_, '_, '_> {
     }
 
     /// The hash that the contents shall have: `Some(Err)` where it can't be read.
-    fn hash(&mut self, place: &str, node: &Node) -> Option<Result<(Hash, crate::model::finding::Pos), ()>> {
+    fn hash(&mut self, place: &str, node: &Node) -> Option<Result<(Hash, crate::model::problem::Pos), ()>> {
         let node = node.get("verification")?.get("hash")?;
         let text = node.text().unwrap_or_default();
         // What Go leaves of an empty one: nothing in 3.x, a string without anything in it before.
@@ -215,13 +215,13 @@ impl Reader<'_, '_, '_> {
             "sha256" => 32,
             "sha512" => 64,
             _ => {
-                self.error(&at, node.pos, "is no known kind of hash").hint("sha512-… or sha256-…");
+                self.error(&at, node.pos, "is no known kind of hash").cure("sha512-… or sha256-…");
                 return Some(Err(()));
             }
         };
         if kind == "sha256" && VERSIONS[self.version] < "3.1.0" {
             let what = format!("sha256 is of version 3.1.0, this config is of {}", VERSIONS[self.version]);
-            self.error(&at, node.pos, what).hint("use sha512, or raise ignition.version");
+            self.error(&at, node.pos, what).cure("use sha512, or raise ignition.version");
             return Some(Err(()));
         }
         let bytes: Option<Vec<u8>> = (digits.is_ascii() && digits.len() == length * 2)

@@ -4,7 +4,7 @@
 use super::schema::VERSIONS;
 use super::{INITRAMFS, Reader, flag, is_empty, text};
 use crate::decode::cloud_config::{check_path, in_usr};
-use crate::decode::yaml::Node;
+use crate::decode::syntax::yaml::Node;
 use crate::model::config::{DirectorySpec, Existing, FileSpec, LinkSpec, Owner};
 use crate::model::secret::Secret;
 
@@ -16,7 +16,7 @@ impl Reader<'_, '_, '_> {
         for (name, what) in FOREIGN {
             if let Some(node) = storage.get(name).filter(|n| !is_empty(n)) {
                 let what = format!("{what} can't be made on a running system");
-                self.error(&format!("storage.{name}"), node.pos, what).hint(INITRAMFS);
+                self.error(&format!("storage.{name}"), node.pos, what).cure(INITRAMFS);
             }
         }
         self.disks(storage);
@@ -57,7 +57,7 @@ impl Reader<'_, '_, '_> {
         };
         if self.v3() && clean != path {
             self.error(&at, pos, "the path is not simplified")
-                .hint("without `//`, `/./` and a slash at its end");
+                .cure("without `//`, `/./` and a slash at its end");
             return None;
         }
         let clean = if self.v3() {
@@ -70,19 +70,19 @@ impl Reader<'_, '_, '_> {
                 Some((_, Some(prefix))) => format!("{prefix}{clean}"),
                 Some((_, None)) => {
                     self.error(&on, on_pos, "this filesystem is mounted only while Ignition runs")
-                        .hint(INITRAMFS);
+                        .cure(INITRAMFS);
                     return None;
                 }
                 None => {
                     self.error(&on, on_pos, "names no filesystem of this config")
-                        .hint("root is always there");
+                        .cure("root is always there");
                     return None;
                 }
             }
         };
         if in_usr(&clean) {
             self.warn(&at, pos, "is in /usr, which Flatcar has read-only: where Ignition itself is to write it, it ends the boot")
-                .hint("programs go to /opt/bin, units are entries of systemd.units");
+                .cure("programs go to /opt/bin, units are entries of systemd.units");
         }
         self.places.insert(place.to_owned(), pos);
         Some(clean)
@@ -116,7 +116,7 @@ impl Reader<'_, '_, '_> {
         let value = node.get("mode")?;
         let at = format!("{place}.mode");
         let Some(mode) = value.int().and_then(|m| u32::try_from(m).ok()).filter(|m| *m <= 0o7777) else {
-            self.error(&at, value.pos, "permission bits go from 0 to 4095").hint("0644 is 420, 0755 is 493");
+            self.error(&at, value.pos, "permission bits go from 0 to 4095").cure("0644 is 420, 0755 is 493");
             return None;
         };
         // Common bits, written as octal digits in a decimal number.
@@ -124,13 +124,13 @@ impl Reader<'_, '_, '_> {
         if [400, 440, 444, 555, 600, 640, 644, 660, 664, 700, 750, 755, 770, 775, 777].contains(&mode) {
             let what = format!("{mode} is decimal, {mode:04o} in octal");
             self.warn(&at, value.pos, what)
-                .hint(format!("0{mode} is written {}", digits.unwrap_or_default()));
+                .cure(format!("0{mode} is written {}", digits.unwrap_or_default()));
         }
         // Before 3.4 Ignition left them out.
         if VERSIONS[self.version] < "3.4.0" && mode > 0o777 {
             let what =
                 format!("no effect of set-id and sticky bits before 3.4.0: {:04o} it is", mode & 0o777);
-            self.warn(&at, value.pos, what).hint("raise ignition.version");
+            self.warn(&at, value.pos, what).cure("raise ignition.version");
             return Some(mode & 0o777);
         }
         Some(mode)

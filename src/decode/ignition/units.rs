@@ -2,8 +2,8 @@
 //! `systemd.units`, and `networkd.units` of 2.x.
 
 use super::{Reader, flag, text};
-use crate::decode::unit;
-use crate::decode::yaml::Node;
+use crate::decode::syntax::unit;
+use crate::decode::syntax::yaml::Node;
 use crate::model::config::{Existing, FileSpec, Owner, UnitSpec};
 use crate::model::secret::Secret;
 
@@ -28,11 +28,11 @@ impl Reader<'_, '_, '_> {
             }
             if !unit::is_name(name, kinds) {
                 self.error(&format!("{place}.name"), pos, "is no name for a unit")
-                    .hint(format!("it ends with one of .{}", kinds.join(", .")));
+                    .cure(format!("it ends with one of .{}", kinds.join(", .")));
                 continue;
             }
             if seen.contains(&name) && self.v3() {
-                self.error(&format!("{place}.name"), pos, "is there twice").hint("make one entry of both");
+                self.error(&format!("{place}.name"), pos, "is there twice").cure("make one entry of both");
                 continue;
             }
             seen.push(name);
@@ -66,7 +66,7 @@ impl Reader<'_, '_, '_> {
             let by_dropin = dropins.iter().filter_map(|d| text(d, "contents")).any(unit::installs);
             if unit.enabled == Some(true) && !unit::installs(contents) && !by_dropin {
                 self.warn(&format!("{place}.enabled"), pos, "no effect: the unit has no [Install] section")
-                    .hint("[Install] with WantedBy=multi-user.target");
+                    .cure("[Install] with WantedBy=multi-user.target");
             }
         }
         for (i, dropin) in node.get("dropins").and_then(Node::list).unwrap_or_default().iter().enumerate() {
@@ -74,9 +74,9 @@ impl Reader<'_, '_, '_> {
             let name = text(dropin, "name").unwrap_or_default();
             let pos = dropin.get("name").map_or(dropin.pos, |n| n.pos);
             if !unit::is_dropin(name) {
-                self.error(&format!("{at}.name"), pos, "is no name for a drop-in").hint("it ends with .conf");
+                self.error(&format!("{at}.name"), pos, "is no name for a drop-in").cure("it ends with .conf");
             } else if unit.dropins.iter().any(|(n, _)| n == name) && self.v3() {
-                self.error(&format!("{at}.name"), pos, "is there twice").hint("make one entry of both");
+                self.error(&format!("{at}.name"), pos, "is there twice").cure("make one entry of both");
             } else if let Some(contents) = text(dropin, "contents") {
                 let contents_pos = dropin.get("contents").map_or(dropin.pos, |n| n.pos);
                 self.unit_text(&format!("{at}.contents"), contents_pos, contents);
@@ -87,7 +87,7 @@ impl Reader<'_, '_, '_> {
         unit
     }
 
-    fn unit_text(&mut self, place: &str, pos: crate::model::finding::Pos, contents: &str) {
+    fn unit_text(&mut self, place: &str, pos: crate::model::problem::Pos, contents: &str) {
         if let Some(what) = unit::problem(contents) {
             self.error(place, pos, what);
         }
@@ -147,7 +147,7 @@ impl Reader<'_, '_, '_> {
         for (place, unit) in conflicts {
             let pos = self.places.get(&place).copied().unwrap_or_default();
             self.error(&format!("{place}.path"), pos, format!("is the path of {unit} too"))
-                .hint("write the unit in one of the two places");
+                .cure("write the unit in one of the two places");
         }
     }
 }

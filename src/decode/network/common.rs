@@ -4,11 +4,11 @@
 use std::net::IpAddr;
 
 use super::read::{At, Reader};
-use crate::decode::yaml::{Kind, Node, Scalar, Value};
-use crate::model::finding::Pos;
+use crate::decode::syntax::yaml::{Kind, Node, Scalar, Value};
 use crate::model::network::{
     Cidr, DHCP4_OVERRIDES, DHCP6_OVERRIDES, Interface, Param, ROUTE, Route, Settings,
 };
+use crate::model::problem::Pos;
 
 /// A text as a node, for languages that are not YAML.
 pub(super) fn text_node(text: &str) -> Node {
@@ -41,9 +41,9 @@ pub(super) fn with_mask(r: &mut Reader, at: &At, text: &str, mask: Option<&At>) 
         return None;
     };
     let Some(mask_text) = beside.or_else(|| mask.and_then(|m| m.node.text())) else {
-        let hint =
+        let cure =
             format!("add the prefix of its subnet, as in {addr}/{}", if addr.is_ipv4() { 24 } else { 64 });
-        r.error(at, "is an address without a prefix", &hint);
+        r.error(at, "is an address without a prefix", &cure);
         return None;
     };
     let bits = prefix(mask_text).filter(|bits| *bits <= Cidr::host(addr).prefix);

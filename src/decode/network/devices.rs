@@ -88,8 +88,8 @@ fn matching(r: &mut Reader, e: &mut Ethernet, at: &At) {
             }
             _ => {
                 // To leave it out would widen the match to NICs that its author left out.
-                let hint = "match by macaddress, name or driver";
-                r.error(&at, "this key is not known here, so the NIC it means is not known", hint);
+                let cure = "match by macaddress, name or driver";
+                r.error(&at, "this key is not known here, so the NIC it means is not known", cure);
                 None
             }
         };

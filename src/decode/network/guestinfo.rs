@@ -4,8 +4,8 @@
 
 use super::common::{Dns, route, text_node, with_mask};
 use super::read::{At, Reader, is_domain};
-use crate::model::finding::any_error;
 use crate::model::network::{Address, Cidr, Device, Ethernet, Interface, NetworkConfig};
+use crate::model::problem::any_error;
 
 /// NICs of a machine, addresses of a NIC and so on: a virtual machine has 10 NICs at the most, the rest is patience.
 const MAX: usize = 64;
@@ -75,14 +75,14 @@ fn nic(r: &mut Reader, n: usize, get: &dyn Fn(&str) -> Option<String>) -> Interf
         let node = text_node(&text);
         to.dhcp4 = r.bool(&At::new(&node, format!("{place}.dhcp"))).unwrap_or(false);
     }
-    let before = r.findings.len();
+    let before = r.problems.len();
     for m in 0..MAX {
         let Some(text) = get(&format!("ip.{m}.address")) else { break };
         let node = text_node(&text);
         let cidr = with_mask(r, &At::new(&node, format!("{place}.ip.{m}.address")), &text, None);
         to.addresses.extend(cidr.map(Address::from));
     }
-    let broken = any_error(&r.findings[before..]);
+    let broken = any_error(&r.problems[before..]);
     for l in 0..MAX {
         let Some(text) = get(&format!("route.{l}.gateway")) else { break };
         let node = text_node(&text);

@@ -7,11 +7,11 @@ use std::net::IpAddr;
 use super::common::{Dns, prefix, route, set, text_node};
 use super::devices::bond_parameter;
 use super::read::{At, MAX_INTERFACES, Reader, bad_link_name, is_domain};
-use crate::model::finding::Finding;
 use crate::model::network::{
     Address, Bond, Bridge, Cidr, DHCP4_OVERRIDES, DHCP6_OVERRIDES, Device, Ethernet, Families, Interface,
     Mac, Match, NetworkConfig, Route, Vlan,
 };
+use crate::model::problem::Problem;
 
 /// The id of the interface of an `ip=` without a name: every NIC that no other argument names, so its file sorts last.
 const EVERY: &str = "zz-every-nic";
@@ -55,7 +55,7 @@ struct Args {
     no_peer_dns: bool,
 }
 
-pub(super) fn read(cmdline: &str) -> (NetworkConfig, Vec<Finding>) {
+pub(super) fn read(cmdline: &str) -> (NetworkConfig, Vec<Problem>) {
     let mut args = Args::default();
     let words = cmdline.split(|c: char| c.is_ascii_whitespace()).map(|word| word.trim_matches('"'));
     for (n, (key, value)) in words.filter(|word| !word.is_empty()).enumerate().filter_map(|(n, word)| {
@@ -108,9 +108,9 @@ fn addr(text: &str) -> Option<IpAddr> {
 }
 
 impl Args {
-    fn error(&mut self, place: &str, what: &str, hint: &str) {
-        let finding = Finding::error(place, what);
-        self.r.findings.push(if hint.is_empty() { finding } else { finding.hint(hint) });
+    fn error(&mut self, place: &str, what: &str, cure: &str) {
+        let problem = Problem::error(place, what);
+        self.r.problems.push(if cure.is_empty() { problem } else { problem.cure(cure) });
     }
 
     /// The interface of that name, as a NIC if nothing else has made it.
@@ -165,8 +165,8 @@ impl Args {
         }
         self.way(name, way, place);
         if name == EVERY && get(0).is_some() {
-            let finding = Finding::warning(place, "names no interface: every NIC gets this address");
-            self.r.findings.push(finding.hint("ip=ADDRESS::GATEWAY:NETMASK::INTERFACE:none"));
+            let problem = Problem::warning(place, "names no interface: every NIC gets this address");
+            self.r.problems.push(problem.cure("ip=ADDRESS::GATEWAY:NETMASK::INTERFACE:none"));
         }
         if let Some(text) = get(0) {
             self.address(name, text, get(3), get(2), place);
@@ -348,7 +348,7 @@ impl Args {
         }
     }
 
-    fn finish(mut self) -> (NetworkConfig, Vec<Finding>) {
+    fn finish(mut self) -> (NetworkConfig, Vec<Problem>) {
         for (name, mac) in std::mem::take(&mut self.names) {
             let named = self.config.interfaces.iter_mut().find(|i| i.id == name);
             if let Some(Interface { device: Device::Ethernet(e), .. }) = named {
@@ -391,7 +391,7 @@ impl Args {
         } else {
             self.dns.give(&mut self.config.interfaces);
         }
-        (self.config, self.r.findings)
+        (self.config, self.r.problems)
     }
 }
 

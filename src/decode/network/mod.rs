@@ -12,34 +12,34 @@ mod v1;
 
 use std::net::IpAddr;
 
-use crate::decode::yaml::Node;
-use crate::model::finding::Finding;
+use crate::decode::syntax::yaml::Node;
 use crate::model::network::NetworkConfig;
+use crate::model::problem::Problem;
 use read::{At, Reader};
 
 /// Reads a network configuration of [version 2](https://netplan.readthedocs.io/en/stable/netplan-yaml/) or
 /// [version 1](https://cloudinit.readthedocs.io/en/latest/reference/network-config-format-v1.html), with or without an
 /// outer `network:`, or OpenStack's `network_data.json`, which is told by its `links`. JSON is YAML.
 ///
-/// What can't be used is left out and an error says where; the findings' places begin with `network`, whether the text
+/// What can't be used is left out and an error says where; the problems' places begin with `network`, whether the text
 /// has that level or not. Ask [`NetworkConfig::usable`] whether anything is left.
-pub fn parse(node: &Node) -> (NetworkConfig, Vec<Finding>) {
+pub fn parse(node: &Node) -> (NetworkConfig, Vec<Problem>) {
     let mut r = Reader::default();
     if node.get("version").is_none() && node.get("links").is_some() {
         let config = network_data::read(&mut r, &At::new(node, "network_data"));
-        return (config, r.findings);
+        return (config, r.problems);
     }
     let outer = At::new(node, "");
     // guestinfo's metadata may nest it twice: the metadata's own key around a file that has the key again.
     let inner = outer.key("network").unwrap_or_else(|| At::new(node, "network"));
     let at = inner.key("network").unwrap_or(inner);
     let config = version(&mut r, &at);
-    (config, r.findings)
+    (config, r.problems)
 }
 
 /// Reads the network arguments of a kernel command line, or of `guestinfo.afterburn.initrd.network-kargs`, which has the
 /// same syntax. Without any, the result has no interfaces.
-pub fn parse_kargs(cmdline: &str) -> (NetworkConfig, Vec<Finding>) {
+pub fn parse_kargs(cmdline: &str) -> (NetworkConfig, Vec<Problem>) {
     kargs::read(cmdline)
 }
 
@@ -54,10 +54,10 @@ pub fn ask_instead(config: &mut NetworkConfig, servers: &[IpAddr]) {
 
 /// Reads `guestinfo.interface.N.*` and `guestinfo.dns.*`. `get` gives the value of a key without its `guestinfo.`:
 /// `interface.0.mac`. Without any, the result has no interfaces.
-pub fn parse_guestinfo_legacy(get: &dyn Fn(&str) -> Option<String>) -> (NetworkConfig, Vec<Finding>) {
+pub fn parse_guestinfo_legacy(get: &dyn Fn(&str) -> Option<String>) -> (NetworkConfig, Vec<Problem>) {
     let mut r = Reader::default();
     let config = guestinfo::read(&mut r, get);
-    (config, r.findings)
+    (config, r.problems)
 }
 
 fn version(r: &mut Reader, at: &At) -> NetworkConfig {

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 
 use super::devices::{GROUPS, Group, bad_name};
 use super::read::{At, MAX_INTERFACES, Reader, bad_glob, is_domain, shown};
-use crate::decode::yaml::Node;
-use crate::model::finding::any_error;
+use crate::decode::syntax::yaml::Node;
 use crate::model::network::{
     Address, COMMON, Cidr, DHCP4_OVERRIDES, DHCP6_OVERRIDES, Device, Families, Interface, NetworkConfig,
     Param, RA_OVERRIDES, ROUTE, ROUTE_SCOPES, ROUTE_TYPES, RULE, Route, Rule, Settings,
 };
+use crate::model::problem::any_error;
 
 /// Groups that are refused: the key, the name for people, the reason.
 const REFUSED: &[(&str, &str, &str)] = &[
@@ -96,7 +96,7 @@ fn read_interface(r: &mut Reader, to: &mut Interface, group: &Group, at: &At) {
     // Which keys a tunnel has depends on its mode.
     entries.sort_by_key(|(key, _)| *key != "mode");
     for (key, at) in entries {
-        let before = r.findings.len();
+        let before = r.problems.len();
         if (group.own)(r, to, key, &at) || r.setting(COMMON, &mut to.settings, key, &at) {
             continue;
         }
@@ -134,7 +134,7 @@ fn read_interface(r: &mut Reader, to: &mut Interface, group: &Group, at: &At) {
             "auth" => r.error(&at, "802.1X is not supported: systemd-networkd can't do it alone", ""),
             _ => r.unknown(&at),
         }
-        broken |= matches!(key, "addresses" | "dhcp4" | "dhcp6") && any_error(&r.findings[before..]);
+        broken |= matches!(key, "addresses" | "dhcp4" | "dhcp6") && any_error(&r.problems[before..]);
     }
     (group.finish)(r, to, at);
     match &to.device {
@@ -209,8 +209,8 @@ fn cidr(r: &mut Reader, at: &At, text: &str) -> Option<Cidr> {
     match text.parse::<IpAddr>() {
         Ok(addr) => {
             let example = if addr.is_ipv4() { 24 } else { 64 };
-            let hint = format!("add the prefix of its subnet, as in {addr}/{example}");
-            r.error(at, "is an address without a prefix", &hint);
+            let cure = format!("add the prefix of its subnet, as in {addr}/{example}");
+            r.error(at, "is an address without a prefix", &cure);
         }
         Err(_) => {
             r.error(at, "is not an address with a prefix", "write it as in 192.0.2.10/24 or 2001:db8::10/64")
@@ -283,7 +283,7 @@ fn one_of(r: &mut Reader, at: &At, words: &'static [&'static str]) -> Option<&'s
 
 /// A route, or none with an error: half of what a route says would be another route.
 fn route(r: &mut Reader, at: &At) -> Option<Route> {
-    let before = r.findings.len();
+    let before = r.problems.len();
     let mut route = Route::new(Cidr::default_route(false), None);
     let mut to = None;
     let mut default = false;
@@ -300,7 +300,7 @@ fn route(r: &mut Reader, at: &At) -> Option<Route> {
             _ => r.unknown(&at),
         }
     }
-    if any_error(&r.findings[before..]) {
+    if any_error(&r.problems[before..]) {
         return None;
     }
     let family = route.via.or(route.from).map(|addr| addr.is_ipv6());
@@ -325,14 +325,14 @@ fn route(r: &mut Reader, at: &At) -> Option<Route> {
     }
     let forwards = matches!(route.kind, None | Some("unicast"));
     if forwards && route.via.is_none() && route.scope.is_none() && !route.on_link {
-        let hint = "add `via`, or `scope: link` to say that it is meant";
-        r.warn(at, format!("has no `via`: {} is taken to be on the link itself", route.to), hint);
+        let cure = "add `via`, or `scope: link` to say that it is meant";
+        r.warn(at, format!("has no `via`: {} is taken to be on the link itself", route.to), cure);
     }
     Some(route)
 }
 
 fn rule(r: &mut Reader, at: &At) -> Option<Rule> {
-    let before = r.findings.len();
+    let before = r.problems.len();
     let mut rule = Rule::default();
     for (key, at) in r.entries(at) {
         match key {
@@ -342,7 +342,7 @@ fn rule(r: &mut Reader, at: &At) -> Option<Rule> {
             _ => r.unknown(&at),
         }
     }
-    if any_error(&r.findings[before..]) {
+    if any_error(&r.problems[before..]) {
         return None;
     }
     match (rule.from, rule.to) {

@@ -9,8 +9,8 @@ use std::collections::{HashMap, HashSet};
 use super::common::{Dns, automatic, route, with_mask};
 use super::devices::{bond_parameter, vlan_id, vlan_whole};
 use super::read::{At, MAX_INTERFACES, Reader, shown};
-use crate::model::finding::any_error;
 use crate::model::network::{Address, Bond, Cidr, Device, Ethernet, Interface, Match, NetworkConfig, Vlan};
+use crate::model::problem::any_error;
 
 /// Parameters of a bond: theirs, ours.
 const BOND: &[(&str, &str)] = &[
@@ -47,9 +47,9 @@ pub(super) fn read(r: &mut Reader, at: &At) -> NetworkConfig {
     }
     if let Some(networks) = at_key("networks") {
         for item in r.items(&networks) {
-            let before = r.findings.len();
+            let before = r.problems.len();
             network(r, &mut config, &ids, &item);
-            if any_error(&r.findings[before..]) {
+            if any_error(&r.problems[before..]) {
                 broken.extend(item.node.get("link").and_then(|l| ids.get(l.text()?)).cloned());
             }
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Reading a YAML tree key by key, with a finding for whatever does not fit.
+//! Reading a YAML tree key by key, with a problem for whatever does not fit.
 //!
 //! A value that can't be used is left out, with an error that names its place, and the rest of its interface stays: a
 //! node that lost one route can be reached, one that lost its interface can't. What an interface can't do without (which
@@ -7,9 +7,9 @@
 
 use std::net::IpAddr;
 
-use crate::decode::yaml::Node;
-use crate::model::finding::Finding;
+use crate::decode::syntax::yaml::Node;
 use crate::model::network::{Form, Mac, Param, Settings};
+use crate::model::problem::Problem;
 
 /// Entries of one list: addresses, routes, rules, name servers, ports. networkd sets up a few thousand routes in a
 /// second or two; a full routing table belongs to a routing daemon.
@@ -53,28 +53,28 @@ pub(super) fn shown(name: &str) -> String {
     out
 }
 
-/// Collects findings, and whether what is being read is lost.
+/// Collects problems, and whether what is being read is lost.
 #[derive(Default)]
 pub(super) struct Reader {
-    pub findings: Vec<Finding>,
+    pub problems: Vec<Problem>,
     lost: bool,
 }
 
 impl Reader {
     /// Part of the text can't be used: it is left out.
-    pub fn error(&mut self, at: &At, what: impl Into<String>, hint: &str) {
-        self.push(Finding::error(&at.place, what), at, hint);
+    pub fn error(&mut self, at: &At, what: impl Into<String>, cure: &str) {
+        self.push(Problem::error(&at.place, what), at, cure);
     }
 
-    fn push(&mut self, mut finding: Finding, at: &At, hint: &str) {
+    fn push(&mut self, mut problem: Problem, at: &At, cure: &str) {
         // A node made from another language has no place in a text.
-        finding.pos = Some(at.node.pos).filter(|pos| pos.line > 0);
-        self.findings.push(if hint.is_empty() { finding } else { finding.hint(hint) });
+        problem.pos = Some(at.node.pos).filter(|pos| pos.line > 0);
+        self.problems.push(if cure.is_empty() { problem } else { problem.cure(cure) });
     }
 
     /// The interface being read can't be used.
-    pub fn lose(&mut self, at: &At, what: impl Into<String>, hint: &str) {
-        self.error(at, what, hint);
+    pub fn lose(&mut self, at: &At, what: impl Into<String>, cure: &str) {
+        self.error(at, what, cure);
         self.lost = true;
     }
 
@@ -88,8 +88,8 @@ impl Reader {
         std::mem::take(&mut self.lost)
     }
 
-    pub fn warn(&mut self, at: &At, what: impl Into<String>, hint: &str) {
-        self.push(Finding::warning(&at.place, what), at, hint);
+    pub fn warn(&mut self, at: &At, what: impl Into<String>, cure: &str) {
+        self.push(Problem::warning(&at.place, what), at, cure);
     }
 
     /// A key that means nothing here.
@@ -188,8 +188,8 @@ impl Reader {
         let text = self.text(at)?;
         let addr = text.parse().ok();
         if addr.is_none() {
-            let hint = if text.contains('/') { "leave out the prefix: /24, /64" } else { "" };
-            self.error(at, "is not an IPv4 or IPv6 address", hint);
+            let cure = if text.contains('/') { "leave out the prefix: /24, /64" } else { "" };
+            self.error(at, "is not an IPv4 or IPv6 address", cure);
         }
         addr
     }

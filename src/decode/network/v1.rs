@@ -9,10 +9,10 @@ use std::net::IpAddr;
 use super::common::{Dns, automatic, lease_metric, route, set, with_mask};
 use super::devices::{bond_parameter, bridge_parameter, bridge_port, vlan_id, vlan_whole};
 use super::read::{At, MAX_INTERFACES, Reader, bad_link_name, is_domain, shown};
-use crate::model::finding::any_error;
 use crate::model::network::{
     Address, BRIDGE_PORT, Bond, Bridge, COMMON, Cidr, Device, Ethernet, Interface, NetworkConfig, Route, Vlan,
 };
+use crate::model::problem::any_error;
 
 /// A bond's parameters: ours and, without `bond-`, theirs.
 const BOND: &[(&str, &str)] = &[
@@ -185,9 +185,9 @@ fn device_keys(r: &mut Reader, to: &mut Interface, at: &At) {
             ("keep_configuration", _) => to.critical = r.bool(&at).unwrap_or(false),
             ("subnets", _) => {
                 let items = r.items(&at);
-                let before = r.findings.len();
+                let before = r.problems.len();
                 items.iter().for_each(|item| subnet(r, to, item));
-                let broken = any_error(&r.findings[before..]);
+                let broken = any_error(&r.problems[before..]);
                 if broken && to.addresses.is_empty() && !to.dhcp4 && !to.dhcp6 {
                     r.mark_lost();
                 }
@@ -272,8 +272,8 @@ fn subnet(r: &mut Reader, to: &mut Interface, at: &At) {
         }
         "manual" => {}
         _ => {
-            let hint = "static, static6, dhcp, dhcp4, dhcp6, ipv6_dhcpv6-stateful, ipv6_dhcpv6-stateless, ipv6_slaac or manual";
-            return r.error(at, "has no type that is known here", hint);
+            let cure = "static, static6, dhcp, dhcp4, dhcp6, ipv6_dhcpv6-stateful, ipv6_dhcpv6-stateless, ipv6_slaac or manual";
+            return r.error(at, "has no type that is known here", cure);
         }
     }
     for (key, at) in r.entries(at) {

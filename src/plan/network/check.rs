@@ -4,40 +4,40 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use crate::model::finding::Finding;
 use crate::model::network::{Device, Interface, Route};
+use crate::model::problem::Problem;
 
 /// Takes out of `interfaces` what can't be set up, and says why; returns the ids.
-pub(super) fn check(interfaces: &mut Vec<Interface>, findings: &mut Vec<Finding>) -> Vec<String> {
+pub(super) fn check(interfaces: &mut Vec<Interface>, problems: &mut Vec<Problem>) -> Vec<String> {
     let mut lost = Vec::new();
     let mut names: HashMap<String, String> = HashMap::new();
     let mut matches: HashMap<String, String> = HashMap::new();
     interfaces.retain(|interface| {
         let clash = clash(interface, &mut names, &mut matches);
-        if let Some((what, hint)) = &clash {
-            findings.push(located(Finding::error(&interface.place, what), interface).hint(*hint));
+        if let Some((what, cure)) = &clash {
+            problems.push(located(Problem::error(&interface.place, what), interface).cure(*cure));
             lost.push(interface.id.clone());
         }
         clash.is_none()
     });
-    lost.extend(references(interfaces, findings));
-    addressed_ports(interfaces, findings);
+    lost.extend(references(interfaces, problems));
+    addressed_ports(interfaces, problems);
     routes_of_vrfs(interfaces);
-    duplicate_defaults(interfaces, findings);
+    duplicate_defaults(interfaces, problems);
     for interface in interfaces.iter_mut() {
         if interface.accept_ra == Some(true) && interface.link_local.is_some_and(|families| !families.ipv6) {
             let what =
                 "router advertisements are heeded by a link-local IPv6 address, and it is to have none";
-            let finding = located(Finding::warning(&interface.place, what), interface);
-            findings.push(finding.hint("add ipv6 to `link-local`, or leave it out"));
+            let problem = located(Problem::warning(&interface.place, what), interface);
+            problems.push(problem.cure("add ipv6 to `link-local`, or leave it out"));
         }
-        gateways_on_link(interface, findings);
+        gateways_on_link(interface, problems);
     }
     lost
 }
 
-pub(super) fn located(finding: Finding, interface: &Interface) -> Finding {
-    Finding { pos: interface.pos, ..finding }
+pub(super) fn located(problem: Problem, interface: &Interface) -> Problem {
+    Problem { pos: interface.pos, ..problem }
 }
 
 /// What an earlier interface has that this one wants too.
@@ -72,18 +72,18 @@ fn clash(
 }
 
 /// Takes out of `interfaces` what lies on something that isn't there, and out of bonds and bridges such ports.
-fn references(interfaces: &mut Vec<Interface>, findings: &mut Vec<Finding>) -> Vec<String> {
+fn references(interfaces: &mut Vec<Interface>, problems: &mut Vec<Problem>) -> Vec<String> {
     let mut lost = Vec::new();
-    one_master(interfaces, findings);
+    one_master(interfaces, problems);
     loop {
         let known: HashSet<String> = interfaces.iter().map(|i| i.id.clone()).collect();
         let before = interfaces.len();
         interfaces.retain_mut(|interface| {
             let place = interface.place.clone();
             let pos = interface.pos;
-            let mut tell = |what: String, hint: &str| {
-                let finding = Finding { pos, ..Finding::error(&place, what) };
-                findings.push(if hint.is_empty() { finding } else { finding.hint(hint) });
+            let mut tell = |what: String, cure: &str| {
+                let problem = Problem { pos, ..Problem::error(&place, what) };
+                problems.push(if cure.is_empty() { problem } else { problem.cure(cure) });
             };
             let had_ports = !interface.device.ports().is_empty();
             if let Some(ports) = interface.device.ports_mut() {
@@ -116,12 +116,12 @@ fn references(interfaces: &mut Vec<Interface>, findings: &mut Vec<Finding>) -> V
             break;
         }
     }
-    lost.extend(loops(interfaces, findings));
+    lost.extend(loops(interfaces, problems));
     lost
 }
 
 /// A link has one master: the first that claims it keeps it.
-fn one_master(interfaces: &mut [Interface], findings: &mut Vec<Finding>) {
+fn one_master(interfaces: &mut [Interface], problems: &mut Vec<Problem>) {
     let mut masters: HashMap<String, String> = HashMap::new();
     for interface in interfaces {
         let (place, pos) = (interface.place.clone(), interface.pos);
@@ -131,10 +131,10 @@ fn one_master(interfaces: &mut [Interface], findings: &mut Vec<Finding>) {
             if *first == place {
                 return true;
             }
-            let finding =
-                Finding::error(&place, format!("has {port:?} as a port, which is a port of {first}"));
-            findings.push(
-                pos.map_or(finding.clone(), |pos| finding.at(pos)).hint("leave it out of one of the two"),
+            let problem =
+                Problem::error(&place, format!("has {port:?} as a port, which is a port of {first}"));
+            problems.push(
+                pos.map_or(problem.clone(), |pos| problem.at(pos)).cure("leave it out of one of the two"),
             );
             false
         });
@@ -142,7 +142,7 @@ fn one_master(interfaces: &mut [Interface], findings: &mut Vec<Finding>) {
 }
 
 /// Takes out what lies on itself by way of others: a VLAN on the bond that it is a port of.
-fn loops(interfaces: &mut Vec<Interface>, findings: &mut Vec<Finding>) -> Vec<String> {
+fn loops(interfaces: &mut Vec<Interface>, problems: &mut Vec<Problem>) -> Vec<String> {
     // What each needs below it; removed from the bottom up, a loop is what remains.
     let mut needs: HashMap<String, HashSet<String>> = HashMap::new();
     for interface in interfaces.iter() {
@@ -162,11 +162,11 @@ fn loops(interfaces: &mut Vec<Interface>, findings: &mut Vec<Finding>) -> Vec<St
     interfaces.retain(|interface| {
         let looped = needs.contains_key(&interface.id);
         if looped {
-            let finding = Finding::error(
+            let problem = Problem::error(
                 &interface.place,
                 "lies on itself, or on what does, by way of its ports or its link",
             );
-            findings.push(located(finding, interface));
+            problems.push(located(problem, interface));
             lost.push(interface.id.clone());
         }
         !looped
@@ -175,7 +175,7 @@ fn loops(interfaces: &mut Vec<Interface>, findings: &mut Vec<Finding>) -> Vec<St
 }
 
 /// A port of a bond or a bridge passes all it gets to its master; addresses of its own are never heard of.
-fn addressed_ports(interfaces: &[Interface], findings: &mut Vec<Finding>) {
+fn addressed_ports(interfaces: &[Interface], problems: &mut Vec<Problem>) {
     let masters = interfaces.iter().filter(|i| !matches!(i.device, Device::Vrf(_)));
     let ports: HashMap<&str, &str> =
         masters.flat_map(|m| m.device.ports().iter().map(|p| (p.as_str(), m.place.as_str()))).collect();
@@ -183,8 +183,8 @@ fn addressed_ports(interfaces: &[Interface], findings: &mut Vec<Finding>) {
         let addressed = interface.dhcp4 || interface.dhcp6 || !interface.addresses.is_empty();
         if let Some(master) = ports.get(interface.id.as_str()).filter(|_| addressed) {
             let what = format!("is a port of {master}, where its own addresses and DHCP have no effect");
-            findings
-                .push(located(Finding::warning(&interface.place, what), interface).hint("move them there"));
+            problems
+                .push(located(Problem::warning(&interface.place, what), interface).cure("move them there"));
         }
     }
 }
@@ -211,7 +211,7 @@ fn routes_of_vrfs(interfaces: &mut [Interface]) {
 }
 
 /// Default routes of one family, table and metric: the kernel has room for one, and which one wins is chance.
-fn duplicate_defaults(interfaces: &[Interface], findings: &mut Vec<Finding>) {
+fn duplicate_defaults(interfaces: &[Interface], problems: &mut Vec<Problem>) {
     let mut seen: HashMap<(bool, String, String), &Interface> = HashMap::new();
     for interface in interfaces {
         for route in interface.routes.iter().filter(|r| r.to.prefix == 0) {
@@ -229,15 +229,15 @@ fn duplicate_defaults(interfaces: &[Interface], findings: &mut Vec<Finding>) {
                         first.place
                     )
                 };
-                let hint = "keep one, or give one a `metric` or a `table` of its own";
-                findings.push(located(Finding::warning(&interface.place, what), interface).hint(hint));
+                let cure = "keep one, or give one a `metric` or a `table` of its own";
+                problems.push(located(Problem::warning(&interface.place, what), interface).cure(cure));
             }
         }
     }
 }
 
 /// A gateway that no subnet of the interface holds is refused by the kernel unless the route says that it is there.
-fn gateways_on_link(interface: &mut Interface, findings: &mut Vec<Finding>) {
+fn gateways_on_link(interface: &mut Interface, problems: &mut Vec<Problem>) {
     let reachable = |via: IpAddr, interface: &Interface| {
         // Leases and advertisements bring subnets that are not known here.
         let unknown = if via.is_ipv4() {
@@ -264,8 +264,8 @@ fn gateways_on_link(interface: &mut Interface, findings: &mut Vec<Finding>) {
             let what = format!(
                 "the gateway {via} is in none of the interface's subnets; it is taken to be on the link"
             );
-            let hint = "correct the gateway or the prefix, or write the route with `on-link: true`";
-            findings.push(located(Finding::warning(&interface.place, what), interface).hint(hint));
+            let cure = "correct the gateway or the prefix, or write the route with `on-link: true`";
+            problems.push(located(Problem::warning(&interface.place, what), interface).cure(cure));
         }
     }
 }

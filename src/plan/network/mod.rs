@@ -16,10 +16,10 @@ mod unit;
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::model::finding::{Finding, Level};
 use crate::model::network::{
     Device, Ethernet, Families, Interface, Key, NetworkConfig, Nic, Param, Route, Rule, Settings, setting,
 };
+use crate::model::problem::{Problem, Severity};
 pub use matching::Matched;
 use matching::{Address, address_of, is_glob};
 pub use theirs::{Theirs, step_back};
@@ -52,7 +52,7 @@ pub struct Rendered {
     /// The files, in the order of their paths.
     pub files: Vec<NetFile>,
     /// What is wrong with the configuration as a whole.
-    pub findings: Vec<Finding>,
+    pub problems: Vec<Problem>,
     /// For each NIC that the configuration names, which one it is; empty if the machine's NICs are not known.
     pub matches: Vec<Matched>,
     /// What is set up: the interfaces that the files are for.
@@ -113,12 +113,12 @@ impl fmt::Debug for NetFile {
 pub fn render(config: &NetworkConfig, nics: &[Nic]) -> Rendered {
     let mut out = Rendered { unusable: config.unusable.clone(), ..Rendered::default() };
     let mut interfaces = config.interfaces.clone();
-    let lost = check::check(&mut interfaces, &mut out.findings);
+    let lost = check::check(&mut interfaces, &mut out.problems);
     out.unusable.extend(lost);
     if !out.unusable.is_empty() && !interfaces.iter().any(reachable) {
         // Ports of a bond that was lost, say: as they are written they would keep the machine from its default, DHCP.
         let what = "nothing that can be used has an address: the image's default stays";
-        out.findings.push(Finding::error("network", what));
+        out.problems.push(Problem::error("network", what));
         out.unusable.extend(interfaces.drain(..).map(|i| i.id));
     }
 
@@ -135,9 +135,9 @@ pub fn render(config: &NetworkConfig, nics: &[Nic]) -> Rendered {
             let matched = matching::explain(interface, ethernet, nics);
             if matched.nics.is_empty() {
                 // A NIC may be plugged in later, and a name may be given later: the files are written all the same.
-                let level = if ethernet.matching.mac.is_some() { Level::Warning } else { Level::Note };
-                let finding = Finding { level, ..Finding::warning(&interface.place, &matched.why) };
-                out.findings.push(check::located(finding, interface));
+                let level = if ethernet.matching.mac.is_some() { Severity::Warning } else { Severity::Note };
+                let problem = Problem { severity: level, ..Problem::warning(&interface.place, &matched.why) };
+                out.problems.push(check::located(problem, interface));
             }
             out.matches.push(matched);
         }
@@ -146,7 +146,7 @@ pub fn render(config: &NetworkConfig, nics: &[Nic]) -> Rendered {
         }
     }
     out.files.sort_by(|a, b| a.path.cmp(&b.path));
-    out.findings.extend(taken_twice(&out.matches));
+    out.problems.extend(taken_twice(&out.matches));
     interfaces.retain(|i| !out.unusable[known..].contains(&i.id));
     out.usable = config.disabled || !interfaces.is_empty();
     out.interfaces = interfaces;
@@ -154,24 +154,24 @@ pub fn render(config: &NetworkConfig, nics: &[Nic]) -> Rendered {
 }
 
 /// NICs that several interfaces match: networkd configures each from the file that sorts first, and from that one alone.
-fn taken_twice(matches: &[Matched]) -> Vec<Finding> {
+fn taken_twice(matches: &[Matched]) -> Vec<Problem> {
     let mut sorted: Vec<&Matched> = matches.iter().collect();
     sorted.sort_by_key(|m| format!("{}.network", escaped(&m.interface)));
     let mut takers: HashMap<&str, &str> = HashMap::new();
-    let mut findings = Vec::new();
+    let mut problems = Vec::new();
     for matched in sorted {
         for nic in &matched.nics {
             let taker = *takers.entry(nic).or_insert(&matched.interface);
             if taker != matched.interface {
                 let what = format!("{nic} is configured by {taker}, whose file sorts first");
-                let finding = Finding::warning(format!("network {}", matched.interface), what);
-                findings.push(
-                    finding.hint("match each NIC once: by its macaddress, or by a name that fits no other"),
+                let problem = Problem::warning(format!("network {}", matched.interface), what);
+                problems.push(
+                    problem.cure("match each NIC once: by its macaddress, or by a name that fits no other"),
                 );
             }
         }
     }
-    findings
+    problems
 }
 
 /// Whether the machine may be reached by this interface.
@@ -228,7 +228,7 @@ impl Rendered {
                 let what = format!(
                     "can't be written as {section}.{key}=: a control character, a blank or a backslash at its end"
                 );
-                self.findings.push(check::located(Finding::error(&interface.place, what), interface));
+                self.problems.push(check::located(Problem::error(&interface.place, what), interface));
                 self.files.retain(|f| !f.is_for(&interface.id));
                 self.unusable.push(interface.id.clone());
             }

@@ -4,8 +4,8 @@
 
 use super::Rendered;
 use super::matching::glob;
-use crate::model::finding::Finding;
 use crate::model::network::Nic;
+use crate::model::problem::Problem;
 
 /// A `.network` file that stands beside ours.
 #[derive(Clone, Debug)]
@@ -73,9 +73,9 @@ pub fn step_back(rendered: &mut Rendered, theirs: &[Theirs], nics: &[Nic]) {
         rendered.files.retain(|f| !f.is_for(&matched.interface));
         rendered.interfaces.retain(|i| i.id != matched.interface);
         let what = format!("{} takes this NIC: footplate's files for it are left out", other.path);
-        rendered.findings.push(
-            Finding::warning(format!("network {}", matched.interface), what)
-                .hint("remove that file to have the metadata's configuration"),
+        rendered.problems.push(
+            Problem::warning(format!("network {}", matched.interface), what)
+                .cure("remove that file to have the metadata's configuration"),
         );
     }
 }

@@ -14,10 +14,10 @@ pub struct Pos {
     pub column: usize,
 }
 
-/// How much a finding weighs.
+/// How much a problem weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Level {
+pub enum Severity {
     /// Worth knowing; nothing is lost.
     Note,
     /// Part of the input has no effect here.
@@ -28,9 +28,10 @@ pub enum Level {
 
 /// One thing that a decoder found. Its texts carry paths, types and names, never a value of user-data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct Problem {
     /// How much it weighs.
-    pub level: Level,
+    #[serde(rename = "level")]
+    pub severity: Severity,
     /// The path to the place in the document, `write_files[3].permissions`; empty for the document as a whole.
     pub place: String,
     /// Where in the original text, when known.
@@ -39,34 +40,34 @@ pub struct Finding {
     /// What is wrong.
     pub what: String,
     /// The cure, where it is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
+    #[serde(rename = "hint", skip_serializing_if = "Option::is_none")]
+    pub cure: Option<String>,
     /// Whether it is about what could not be fetched in time, and not about the data that names it.
     #[serde(skip)]
     pub unreached: bool,
 }
 
-impl Finding {
+impl Problem {
     /// An error at `place`.
     pub fn error(place: impl Into<String>, what: impl Into<String>) -> Self {
         Self {
-            level: Level::Error,
+            severity: Severity::Error,
             place: place.into(),
             pos: None,
             what: what.into(),
-            hint: None,
+            cure: None,
             unreached: false,
         }
     }
 
     /// A warning at `place`.
     pub fn warning(place: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { level: Level::Warning, ..Self::error(place, what) }
+        Self { severity: Severity::Warning, ..Self::error(place, what) }
     }
 
     /// A note at `place`.
     pub fn note(place: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { level: Level::Note, ..Self::error(place, what) }
+        Self { severity: Severity::Note, ..Self::error(place, what) }
     }
 
     /// The same, with its position in the text.
@@ -78,14 +79,14 @@ impl Finding {
 
     /// The same, with its cure.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+    pub fn cure(mut self, cure: impl Into<String>) -> Self {
+        self.cure = Some(cure.into());
         self
     }
 }
 
-impl fmt::Display for Finding {
-    /// `place: what (line 7, column 3)`, on one line and without the hint.
+impl fmt::Display for Problem {
+    /// `place: what (line 7, column 3)`, on one line and without the cure.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.place.is_empty() {
             write!(f, "{}: ", self.place)?;
@@ -99,6 +100,6 @@ impl fmt::Display for Finding {
 }
 
 /// Whether any of them is an error.
-pub fn any_error(findings: &[Finding]) -> bool {
-    findings.iter().any(|f| f.level == Level::Error)
+pub fn any_error(problems: &[Problem]) -> bool {
+    problems.iter().any(|f| f.severity == Severity::Error)
 }

@@ -2,10 +2,10 @@
 //! Ignition beside cloud-config in one document. Each part says its own things of the node; what two parts say of one
 //! thing is an error that names both, since neither format knows which of them should win.
 
-use super::document::{Document, Fetch, Kind};
-use super::ignition;
+use crate::decode::document::{Document, Fetch, Kind};
+use crate::decode::ignition;
 use crate::model::config::NodeConfig;
-use crate::model::finding::Finding;
+use crate::model::problem::Problem;
 
 /// Where units are, as paths.
 const UNIT_DIR: &str = "/etc/systemd/system";
@@ -14,10 +14,10 @@ const UNIT_DIR: &str = "/etc/systemd/system";
 const KUBEADM: &str = "kubeadm.service";
 
 /// Adds what the Ignition configs among the documents say.
-pub(super) fn add(
+pub(in crate::decode) fn add(
     documents: &[Document],
     config: &mut NodeConfig,
-    findings: &mut Vec<Finding>,
+    problems: &mut Vec<Problem>,
     fetch: &mut Fetch<'_>,
 ) {
     let clouds: Vec<&Document> = documents.iter().filter(|d| d.kind == Kind::CloudConfig).collect();
@@ -28,12 +28,12 @@ pub(super) fn add(
     let mut things = things(config, &cloud);
     for document in documents.iter().filter(|d| d.kind == Kind::Ignition) {
         let mut read = ignition::decode(&document.text, fetch);
-        findings.extend(read.findings.drain(..).map(|finding| document.locate(finding)));
+        problems.extend(read.problems.drain(..).map(|problem| document.locate(problem)));
         let added = self::things(&read.config, &document.label);
         for (thing, place) in &added {
             if let Some((_, other)) = things.iter().find(|(have, _)| have == thing) {
                 let what = format!("{thing}: {other} says something of it too");
-                findings.push(Finding::error(place, what).hint("say it in one part"));
+                problems.push(Problem::error(place, what).cure("say it in one part"));
             }
         }
         things.extend(added);

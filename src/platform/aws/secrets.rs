@@ -13,8 +13,8 @@ use super::imds::Imds;
 use super::role::{self, domain};
 use super::sigv4::{self, Credentials, Scope};
 use crate::decode::capa::{Service, Transport};
-use crate::decode::envelope;
-use crate::error::WithHint as _;
+use crate::decode::document::envelope;
+use crate::error::WithCure as _;
 use crate::io::http::{Request, Response};
 use crate::io::{World, unix_seconds};
 use crate::model::secret::Secret;
@@ -60,7 +60,7 @@ pub(crate) fn fetch(world: &dyn World, transport: &Transport) -> Result<Secret> 
     let mut whole = Vec::new();
     for (chunk, answer) in answers.into_iter().enumerate() {
         let name = transport.name(chunk);
-        let answer = answer.map_err(|kind| anyhow!("{name}: {kind}")).hint(
+        let answer = answer.map_err(|kind| anyhow!("{name}: {kind}")).cure(
             "no chunk was deleted; the secret is Cluster API's, and a machine that lost it is replaced by another",
         )?;
         whole.extend(value(transport.service, &answer).map_err(|what| anyhow!("{name}: {what}"))?);

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::yaml::{self, Node, Value};
+use crate::decode::syntax::yaml::{self, Node, Value};
 use crate::model::config::NodeConfig;
-use crate::model::finding::{Finding, Pos};
+use crate::model::problem::{Pos, Problem};
 
 /// How names of placeholders begin: anything else in `${}` is not ours to expand, a manifest may hold it.
 const PREFIXES: &[&str] = &["AFTERBURN_", "COREOS_", "FOOTPLATE_"];
@@ -77,7 +77,7 @@ fn is_name(name: &str) -> bool {
 ///
 /// # Errors
 /// Placeholders without a value, each by its name and place; or the text is not YAML.
-pub fn prepare(text: &str, values: &Values) -> Result<(String, Vec<String>), Vec<Finding>> {
+pub fn prepare(text: &str, values: &Values) -> Result<(String, Vec<String>), Vec<Problem>> {
     let (mut text, count) = expand(text, values)?;
     let mut done = Vec::new();
     if count > 0 {
@@ -92,7 +92,7 @@ pub fn prepare(text: &str, values: &Values) -> Result<(String, Vec<String>), Vec
 
 /// Fills in the node's name and provider ID that the platform tells, where cloud-config's files for kubeadm leave them
 /// empty. What can't be read is kubeadm's to refuse.
-pub fn fill_in(config: &mut NodeConfig, metadata: &serde_json::Map<String, Json>) -> Vec<Finding> {
+pub fn fill_in(config: &mut NodeConfig, metadata: &serde_json::Map<String, Json>) -> Vec<Problem> {
     let value = |key: &str| metadata.get(key).and_then(Json::as_str);
     let (name, id, mut notes) = (value("node-name"), value("provider-id"), Vec::new());
     for file in config.files.iter_mut().filter(|f| CONFIGURATIONS.contains(&f.path.as_str()) && !f.append) {
@@ -101,7 +101,7 @@ pub fn fill_in(config: &mut NodeConfig, metadata: &serde_json::Map<String, Json>
         let Ok(filled) = register(&mut text, name, id) else { continue };
         if !filled.is_empty() {
             let what = format!("nodeRegistration is left empty: {} filled in", filled.join(" and "));
-            notes.push(Finding::note(format!("{} ({})", file.place, file.path), what));
+            notes.push(Problem::note(format!("{} ({})", file.place, file.path), what));
             file.content = text.as_str().into();
         }
     }
@@ -109,7 +109,7 @@ pub fn fill_in(config: &mut NodeConfig, metadata: &serde_json::Map<String, Json>
 }
 
 /// Fills in what is known and was left empty; what it was.
-fn register(text: &mut String, name: Option<&str>, id: Option<&str>) -> Result<Vec<&'static str>, Finding> {
+fn register(text: &mut String, name: Option<&str>, id: Option<&str>) -> Result<Vec<&'static str>, Problem> {
     let mut done = Vec::new();
     for (what, value) in [("name", name), ("provider-id", id)] {
         if let Some(filled) = value.map(|value| fill(text, what, value)).transpose()?.flatten() {
@@ -121,8 +121,8 @@ fn register(text: &mut String, name: Option<&str>, id: Option<&str>) -> Result<V
 }
 
 /// Expands placeholders.
-fn expand(text: &str, values: &Values) -> Result<(String, usize), Vec<Finding>> {
-    let (mut out, mut count, mut findings) = (String::with_capacity(text.len()), 0, Vec::new());
+fn expand(text: &str, values: &Values) -> Result<(String, usize), Vec<Problem>> {
+    let (mut out, mut count, mut problems) = (String::with_capacity(text.len()), 0, Vec::new());
     let mut at = 0;
     while let Some(found) = text[at..].find(['$', '{']) {
         let start = at + found;
@@ -132,22 +132,22 @@ fn expand(text: &str, values: &Values) -> Result<(String, usize), Vec<Finding>> 
             at = start + 1;
             continue;
         };
-        let finding = |what: String| Finding::error("", what).at(pos_of(text, start));
+        let problem = |what: String| Problem::error("", what).at(pos_of(text, start));
         match value {
             // What would end a quoted string of YAML can't be put into one.
             Some(v) if v.contains(|c: char| c.is_control() || "'\"\\".contains(c)) => {
-                findings.push(finding(format!("{name}: its value holds a quote or a control character")));
+                problems.push(problem(format!("{name}: its value holds a quote or a control character")));
             }
             Some(value) => out.push_str(&value),
-            None => findings.push(
-                finding(format!("{name} has no value on this machine"))
-                    .hint("`cat /run/metadata/*` shows the names that this platform has"),
+            None => problems.push(
+                problem(format!("{name} has no value on this machine"))
+                    .cure("`cat /run/metadata/*` shows the names that this platform has"),
             ),
         }
         (at, count) = (end, count + 1);
     }
     out.push_str(&text[at..]);
-    if findings.is_empty() { Ok((out, count)) } else { Err(findings) }
+    if problems.is_empty() { Ok((out, count)) } else { Err(problems) }
 }
 
 /// The placeholder that begins at `start`: how it is written, where it ends, and its value.
@@ -179,12 +179,12 @@ fn pos_of(text: &str, offset: usize) -> Pos {
 }
 
 /// The text with a value of `nodeRegistration` filled in, `None` where the user gave one or there is nothing to fill.
-fn fill(text: &str, what: &str, value: &str) -> Result<Option<String>, Finding> {
+fn fill(text: &str, what: &str, value: &str) -> Result<Option<String>, Problem> {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     for (first, document) in documents(text) {
-        let root = yaml::parse(&document).map_err(|mut finding| {
-            finding.pos.iter_mut().for_each(|pos| pos.line += first);
-            finding
+        let root = yaml::parse(&document).map_err(|mut problem| {
+            problem.pos.iter_mut().for_each(|pos| pos.line += first);
+            problem
         })?;
         let kind = root.get("kind").and_then(Node::text).unwrap_or_default();
         if !["InitConfiguration", "JoinConfiguration"].contains(&kind) {
@@ -356,9 +356,9 @@ mod tests {
             ("a: {{ ds.meta_data.local_hostname | upper }}", "has no value", 1, 4),
         ];
         for (text, what, line, column) in bad {
-            let findings = expand(text, &values()).unwrap_err();
-            assert!(findings[0].what.contains(what), "{text}: {}", findings[0]);
-            assert_eq!(findings[0].pos, Some(Pos { line, column }), "{text}");
+            let problems = expand(text, &values()).unwrap_err();
+            assert!(problems[0].what.contains(what), "{text}: {}", problems[0]);
+            assert_eq!(problems[0].pos, Some(Pos { line, column }), "{text}");
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::imds::{self, Imds};
 use super::sigv4::{self, Credentials};
-use crate::error::WithHint as _;
+use crate::error::WithCure as _;
 
 /// The key that lists the role; below it are its credentials.
 pub(super) const ROLE: &str = "iam/security-credentials/";
@@ -36,20 +36,20 @@ pub(super) fn domain(region: &str) -> &'static str {
 /// # Errors
 /// It has no role, also after a while, or the role has no credentials.
 pub(super) fn credentials(imds: &Imds<'_>) -> Result<Credentials> {
-    let hint = "give the instance a profile: AWSMachineTemplate's iamInstanceProfile";
+    let cure = "give the instance a profile: AWSMachineTemplate's iamInstanceProfile";
     let role = imds.get_secret(&imds::meta_data(ROLE))?;
     let role =
-        role.ok_or_else(|| anyhow!("the instance has no role, so it can't sign requests")).hint(hint)?;
+        role.ok_or_else(|| anyhow!("the instance has no role, so it can't sign requests")).cure(cure)?;
     let role = imds::text("the role", &role)?;
     let role = role.lines().next().unwrap_or_default().trim();
     let answer =
         imds.get_secret(&imds::meta_data(&format!("{ROLE}{}", sigv4::encode(role.as_bytes(), false))))?;
-    let answer = answer.ok_or_else(|| anyhow!("the instance's role has no credentials")).hint(hint)?;
+    let answer = answer.ok_or_else(|| anyhow!("the instance's role has no credentials")).cure(cure)?;
     let json: Json =
         serde_json::from_slice(answer.expose()).map_err(|_| anyhow!("the role's credentials are no JSON"))?;
     let text = |key: &str| json.get(key).and_then(Json::as_str).unwrap_or_default();
     if text("AccessKeyId").is_empty() || text("SecretAccessKey").is_empty() {
-        return Err(anyhow!("the role's credentials hold no key")).hint(hint);
+        return Err(anyhow!("the role's credentials hold no key")).cure(cure);
     }
     Ok(Credentials {
         access_key: text("AccessKeyId").to_owned(),

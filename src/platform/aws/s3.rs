@@ -10,7 +10,7 @@ use super::imds::{self, Imds};
 use super::role::{self, ROLE, domain};
 use super::sigv4::{self, Scope};
 use super::{LOCAL_IPV4, REGION};
-use crate::error::WithHint as _;
+use crate::error::WithCure as _;
 use crate::io::http::{Request, Response};
 use crate::io::{World, unix_seconds};
 use crate::model::secret::Secret;
@@ -73,7 +73,7 @@ pub(crate) fn fetch(world: &dyn World, request: &Request, on_ec2: bool, deadline
                 let name = element(&answer, "Code").unwrap_or_else(|| "no error of S3's".to_owned());
                 let error = anyhow!("{}: HTTP status {}: {name}", request.place(), answer.status);
                 return match answer.status {
-                    403 => Err(error).hint(
+                    403 => Err(error).cure(
                         "give the instance's role s3:GetObject for it; what is not there is refused too",
                     ),
                     _ => Err(error),

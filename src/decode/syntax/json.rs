@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Strict JSON ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259)) with the position of every node.
 //!
-//! The nodes are those of [`super::yaml`], so that a decoder reads both alike. YAML's own parser does not do for JSON: it
+//! The nodes are those of [`crate::decode::syntax::yaml`], so that a decoder reads both alike. YAML's own parser does not do for JSON: it
 //! takes texts that no JSON reader takes, and refuses some that all take (a surrogate pair, a tab in the indentation). A
 //! duplicate key is an error, as it is there.
 
-use super::yaml::{Kind, Node, Scalar, Value};
-use crate::model::finding::{Finding, Pos};
+use crate::decode::syntax::yaml::{Kind, Node, Scalar, Value};
+use crate::model::problem::{Pos, Problem};
 
 /// Nesting a document may have. An Ignition config needs 9.
 const MAX_DEPTH: usize = 64;
 
-/// Nodes a document may have: as many as [`super::yaml`] takes.
+/// Nodes a document may have: as many as [`crate::decode::syntax::yaml`] takes.
 const MAX_NODES: usize = 200_000;
 
 /// Reads one document.
 ///
 /// # Errors
-/// A [`Finding`] with the position: broken syntax, text behind the document, a duplicate key, or more nodes or depth
+/// A [`Problem`] with the position: broken syntax, text behind the document, a duplicate key, or more nodes or depth
 /// than the bounds allow.
-pub fn parse(text: &str) -> Result<Node, Finding> {
+pub fn parse(text: &str) -> Result<Node, Problem> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader { text, at: 0, pos: Pos { line: 1, column: 1 }, nodes: 0 };
     let node = reader.value(0)?;
@@ -59,20 +59,20 @@ impl Reader<'_> {
         }
     }
 
-    fn broken(&self, what: impl AsRef<str>) -> Finding {
+    fn broken(&self, what: impl AsRef<str>) -> Problem {
         let what = if self.at == self.text.len() { "the text ends too early" } else { what.as_ref() };
-        Finding::error("", format!("not JSON: {what}")).at(self.pos)
+        Problem::error("", format!("not JSON: {what}")).at(self.pos)
     }
 
-    fn value(&mut self, depth: usize) -> Result<Node, Finding> {
+    fn value(&mut self, depth: usize) -> Result<Node, Problem> {
         self.blanks();
         let pos = self.pos;
         self.nodes += 1;
         if self.nodes > MAX_NODES {
-            return Err(Finding::error("", format!("more than {MAX_NODES} JSON nodes")).at(pos));
+            return Err(Problem::error("", format!("more than {MAX_NODES} JSON nodes")).at(pos));
         }
         if depth > MAX_DEPTH {
-            return Err(Finding::error("", format!("JSON nested more than {MAX_DEPTH} deep")).at(pos));
+            return Err(Problem::error("", format!("JSON nested more than {MAX_DEPTH} deep")).at(pos));
         }
         let value = match self.peek() {
             Some('{') => self.object(depth)?,
@@ -85,7 +85,7 @@ impl Reader<'_> {
         Ok(Node { pos, value })
     }
 
-    fn object(&mut self, depth: usize) -> Result<Value, Finding> {
+    fn object(&mut self, depth: usize) -> Result<Value, Problem> {
         let mut entries: Vec<(Node, Node)> = Vec::new();
         let mut places: std::collections::HashMap<String, usize> = std::collections::HashMap::new();
         self.next();
@@ -103,7 +103,7 @@ impl Reader<'_> {
             let text = self.string()?;
             if let Some(line) = places.insert(text.clone(), pos.line) {
                 let what = format!("duplicate key {text:?}, first on line {line}");
-                return Err(Finding::error("", what).at(pos).hint("keep one of the two"));
+                return Err(Problem::error("", what).at(pos).cure("keep one of the two"));
             }
             self.blanks();
             if self.peek() != Some(':') {
@@ -118,7 +118,7 @@ impl Reader<'_> {
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<Value, Finding> {
+    fn array(&mut self, depth: usize) -> Result<Value, Problem> {
         let mut items = Vec::new();
         self.next();
         self.blanks();
@@ -135,7 +135,7 @@ impl Reader<'_> {
     }
 
     /// Reads what follows an item; whether it was the last one.
-    fn end_of_item(&mut self, end: char) -> Result<bool, Finding> {
+    fn end_of_item(&mut self, end: char) -> Result<bool, Problem> {
         self.blanks();
         match self.peek() {
             Some(',') => {
@@ -150,7 +150,7 @@ impl Reader<'_> {
         }
     }
 
-    fn string(&mut self) -> Result<String, Finding> {
+    fn string(&mut self) -> Result<String, Problem> {
         let mut text = String::new();
         self.next();
         loop {
@@ -173,9 +173,9 @@ impl Reader<'_> {
         }
     }
 
-    fn escape(&mut self) -> Result<char, Finding> {
+    fn escape(&mut self) -> Result<char, Problem> {
         let pos = self.pos;
-        let bad = || Finding::error("", "not JSON: no such escape in a string").at(pos);
+        let bad = || Problem::error("", "not JSON: no such escape in a string").at(pos);
         Ok(match self.next() {
             Some(c @ ('"' | '\\' | '/')) => c,
             Some('b') => '\u{8}',
@@ -213,7 +213,7 @@ impl Reader<'_> {
         Some(code)
     }
 
-    fn number(&mut self) -> Result<Scalar, Finding> {
+    fn number(&mut self) -> Result<Scalar, Problem> {
         let (begin, pos) = (self.at, self.pos);
         while matches!(self.peek(), Some('0'..='9' | '-' | '+' | '.' | 'e' | 'E')) {
             self.next();
@@ -229,11 +229,11 @@ impl Reader<'_> {
                     Kind::Float(float)
                 }
                 _ => {
-                    let finding = Finding::error("", "not JSON: no number").at(pos);
+                    let problem = Problem::error("", "not JSON: no number").at(pos);
                     return Err(if octal {
-                        finding.hint("JSON has no octal numbers: 0644 is written 420")
+                        problem.cure("JSON has no octal numbers: 0644 is written 420")
                     } else {
-                        finding
+                        problem
                     });
                 }
             },
@@ -241,7 +241,7 @@ impl Reader<'_> {
         Ok(Scalar { text: text.to_owned(), kind })
     }
 
-    fn word(&mut self) -> Result<Scalar, Finding> {
+    fn word(&mut self) -> Result<Scalar, Problem> {
         const WORDS: &[(&str, Kind)] =
             &[("true", Kind::Bool(true)), ("false", Kind::Bool(false)), ("null", Kind::Null)];
         let rest = &self.text[self.at..];
@@ -295,9 +295,9 @@ mod tests {
         for (text, what, line, column) in cases {
             match parse(text) {
                 Ok(_) => assert_eq!(line, 0, "{text}"),
-                Err(finding) => {
-                    assert!(finding.what.contains(what), "{text}: {finding}");
-                    assert_eq!(finding.pos, Some(Pos { line, column }), "{text}: {finding}");
+                Err(problem) => {
+                    assert!(problem.what.contains(what), "{text}: {problem}");
+                    assert_eq!(problem.pos, Some(Pos { line, column }), "{text}: {problem}");
                 }
             }
         }

@@ -13,10 +13,10 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind, OutputSpan, OutputSpanKind, UndefinedBehavior, Value};
 use serde_json::{Map, Value as Json};
 
-use super::envelope::MAX_DECODED;
+use crate::decode::document::envelope::MAX_DECODED;
 use crate::model::facts::Os;
-use crate::model::finding::{Finding, Level, Pos};
 use crate::model::instance::{Instance, short};
+use crate::model::problem::{Pos, Problem, Severity};
 
 /// Instructions a template may run. A control plane's takes a few hundred; the bound ends endless loops within a second.
 const FUEL: u64 = 2_000_000;
@@ -171,7 +171,7 @@ pub struct Rendered {
     /// The document.
     pub text: String,
     /// Names that were taken to exist.
-    pub findings: Vec<Finding>,
+    pub problems: Vec<Problem>,
     template: String,
     variables: Variables,
     spans: OnceCell<Vec<OutputSpan>>,
@@ -181,10 +181,10 @@ pub struct Rendered {
 ///
 /// # Errors
 /// A syntax error or a name without a value, with the line and the column in `text`, the name and the cure.
-pub fn render(text: &str, variables: &Variables) -> Result<Rendered, Finding> {
+pub fn render(text: &str, variables: &Variables) -> Result<Rendered, Problem> {
     let text = &raw_as_written(text);
     let template = body(text).1;
-    let (mut variables, mut findings) = (variables.clone(), Vec::new());
+    let (mut variables, mut problems) = (variables.clone(), Vec::new());
     loop {
         let mut out = Bounded(Vec::new());
         let result = environment()
@@ -198,17 +198,17 @@ pub fn render(text: &str, variables: &Variables) -> Result<Rendered, Finding> {
                 text.push('\n');
             }
             let template = template.to_owned();
-            return Ok(Rendered { text, findings, template, variables, spans: OnceCell::new() });
+            return Ok(Rendered { text, problems, template, variables, spans: OnceCell::new() });
         };
         let name = error.range().and_then(|r| template.get(r)).unwrap_or_default().trim();
         let undefined = error.kind() == ErrorKind::UndefinedError;
-        if !(variables.assume && undefined && findings.len() < MAX_ASSUMED && variables.assume(name)) {
+        if !(variables.assume && undefined && problems.len() < MAX_ASSUMED && variables.assume(name)) {
             return Err(describe(&error, text, &variables));
         }
         let what = format!("jinja: `{name}` is taken to exist: not every platform has it");
-        findings.push(Finding { level: Level::Note, ..describe(&error, text, &variables) });
-        if let Some(last) = findings.last_mut() {
-            (last.what, last.hint) = (what, None);
+        problems.push(Problem { severity: Severity::Note, ..describe(&error, text, &variables) });
+        if let Some(last) = problems.last_mut() {
+            (last.what, last.cure) = (what, None);
         }
     }
 }
@@ -319,7 +319,7 @@ fn pos_of(text: &str, offset: usize) -> Pos {
     Pos { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
 }
 
-fn describe(error: &Error, text: &str, variables: &Variables) -> Finding {
+fn describe(error: &Error, text: &str, variables: &Variables) -> Problem {
     let (header, template) = body(text);
     let lines_before = header.matches('\n').count();
     let range = error.range();
@@ -334,11 +334,11 @@ fn describe(error: &Error, text: &str, variables: &Variables) -> Finding {
     // Code of the template, not a value: at most a name or a call, and no text that the template holds.
     let source = range.and_then(|r| template.get(r)).map(str::trim);
     let source = source.filter(|s| s.len() <= 80 && !s.contains(['\n', '\'', '"']));
-    let finding = match error.kind() {
+    let problem = match error.kind() {
         ErrorKind::UndefinedError => {
             let name = source.unwrap_or("a name in this expression");
-            let finding = Finding::error("", format!("jinja: `{name}` has no value on this machine"));
-            finding.hint(match nearest(name, &variables.names()) {
+            let problem = Problem::error("", format!("jinja: `{name}` has no value on this machine"));
+            problem.cure(match nearest(name, &variables.names()) {
                 Some(near) => format!("did you mean `{near}`? Or give it one: `{{{{ {name} | default('…') }}}}`"),
                 None => format!(
                     "use a name that this platform has, such as ds.meta_data.local_hostname, or `{{{{ {name} | default('…') }}}}`"
@@ -347,21 +347,21 @@ fn describe(error: &Error, text: &str, variables: &Variables) -> Finding {
         }
         ErrorKind::SyntaxError => {
             let what = error.detail().unwrap_or("it can't be parsed");
-            Finding::error("", format!("jinja syntax: {what}"))
-                .hint("text that is no template goes between `{% raw %}` and `{% endraw %}`, or is written base64-encoded")
+            Problem::error("", format!("jinja syntax: {what}"))
+                .cure("text that is no template goes between `{% raw %}` and `{% endraw %}`, or is written base64-encoded")
         }
-        ErrorKind::OutOfFuel => Finding::error("", "jinja: the template runs too long"),
+        ErrorKind::OutOfFuel => Problem::error("", "jinja: the template runs too long"),
         ErrorKind::WriteFailure => {
-            Finding::error("", format!("jinja: the document renders to more than {} MiB", MAX_DECODED >> 20))
+            Problem::error("", format!("jinja: the document renders to more than {} MiB", MAX_DECODED >> 20))
         }
         _ => {
             let at = source.map(|s| format!(" in `{s}`")).unwrap_or_default();
-            Finding::error("", format!("jinja: {}{at}", error.kind()))
+            Problem::error("", format!("jinja: {}{at}", error.kind()))
         }
     };
     match pos {
-        Some(pos) => finding.at(Pos { line: pos.line + lines_before, ..pos }),
-        None => finding,
+        Some(pos) => problem.at(Pos { line: pos.line + lines_before, ..pos }),
+        None => problem,
     }
 }
 
@@ -409,7 +409,7 @@ mod tests {
         Variables::of(&instance, &Os { id: "flatcar".to_owned(), ..Os::default() })
     }
 
-    fn rendered(body: &str) -> Result<String, Finding> {
+    fn rendered(body: &str) -> Result<String, Problem> {
         render(&format!("## template: jinja\n{body}"), &variables()).map(|r| r.text)
     }
 
@@ -454,11 +454,11 @@ mod tests {
                 "",
             ),
         ];
-        for (template, line, what, hint) in cases {
-            let finding = rendered(template).unwrap_err();
-            assert!(finding.what.contains(what), "{template}: {finding:?}");
-            assert_eq!(finding.pos.unwrap().line, line, "{template}: {finding:?}");
-            assert!(finding.hint.unwrap_or_default().contains(hint), "{template}");
+        for (template, line, what, cure) in cases {
+            let problem = rendered(template).unwrap_err();
+            assert!(problem.what.contains(what), "{template}: {problem:?}");
+            assert_eq!(problem.pos.unwrap().line, line, "{template}: {problem:?}");
+            assert!(problem.cure.unwrap_or_default().contains(cure), "{template}");
         }
     }
 

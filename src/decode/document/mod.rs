@@ -2,14 +2,19 @@
 //! User-data taken apart: envelopes, MIME, archives, includes and templates opened until only documents are left
 //! ([formats](https://docs.cloud-init.io/en/latest/explanation/format.html)).
 
+pub mod envelope;
+pub mod jinja;
+pub(crate) mod merge;
+mod mime;
+
 use std::rc::Rc;
 
-use super::envelope::{self, MAX_DECODED};
-use super::jinja::{self, Variables};
-use super::mime::{Entity, Lines, is_message};
-use super::yaml::{self, Kind as Scalar, Node, Value};
+use self::envelope::MAX_DECODED;
+use self::jinja::Variables;
+use self::mime::{Entity, Lines, is_message};
+use super::syntax::yaml::{self, Kind as Scalar, Node, Value};
 use crate::model::fetch::{Request, Unfetched};
-use crate::model::finding::{Finding, Level, Pos};
+use crate::model::problem::{Pos, Problem, Severity};
 
 /// Parts within parts that are opened. What people nest is MIME, an include in it and a template in that.
 const MAX_DEPTH: usize = 10;
@@ -179,11 +184,11 @@ fn prefixed(label: &str, place: &str) -> String {
 }
 
 impl Document {
-    /// A finding in its text as one in the text that its author wrote.
-    pub fn locate(&self, mut finding: Finding) -> Finding {
-        finding.pos = finding.pos.map(|pos| back(&self.origin, pos));
-        finding.place = prefixed(&self.label, &finding.place);
-        finding
+    /// A problem in its text as one in the text that its author wrote.
+    pub fn locate(&self, mut problem: Problem) -> Problem {
+        problem.pos = problem.pos.map(|pos| back(&self.origin, pos));
+        problem.place = prefixed(&self.label, &problem.place);
+        problem
     }
 
     /// The text below its header's line.
@@ -210,21 +215,21 @@ pub struct Documents {
     /// The documents.
     pub list: Vec<Document>,
     /// What was found while they were taken apart.
-    pub findings: Vec<Finding>,
+    pub problems: Vec<Problem>,
 }
 
-/// Takes data apart. What can't be opened is a finding, and the rest is opened all the same.
+/// Takes data apart. What can't be opened is a problem, and the rest is opened all the same.
 pub fn read(source: Source, data: &[u8], variables: &Variables, fetch: &mut Fetch<'_>) -> Documents {
     let label = if source == Source::Vendor { "vendor-data" } else { "" };
     let mut reader =
         Reader { variables, fetch, documents: Documents::default(), parts: 0, includes: 0, bytes: 0 };
     let place = Place { label: label.to_owned(), ..Place::default() };
-    if let Err(finding) = reader.bytes(data, &place) {
-        reader.documents.findings.push(*finding);
+    if let Err(problem) = reader.bytes(data, &place) {
+        reader.documents.problems.push(*problem);
     }
     let mut documents = reader.documents;
-    if source == Source::User && documents.list.is_empty() && documents.findings.is_empty() {
-        documents.findings.push(Finding::error("", "the user-data is empty"));
+    if source == Source::User && documents.list.is_empty() && documents.problems.is_empty() {
+        documents.problems.push(Problem::error("", "the user-data is empty"));
     }
     documents
 }
@@ -244,17 +249,17 @@ struct Place {
 }
 
 /// The reading stops at this piece; boxed, since it is large and rare.
-type Stop = Box<Finding>;
+type Stop = Box<Problem>;
 
 impl Place {
-    fn finding(&self, mut finding: Finding) -> Finding {
-        finding.pos = finding.pos.map(|pos| back(&self.origin, pos));
-        finding.place = prefixed(&self.label, &finding.place);
-        finding
+    fn problem(&self, mut problem: Problem) -> Problem {
+        problem.pos = problem.pos.map(|pos| back(&self.origin, pos));
+        problem.place = prefixed(&self.label, &problem.place);
+        problem
     }
 
-    fn stop(&self, finding: Finding) -> Stop {
-        Box::new(self.finding(finding))
+    fn stop(&self, problem: Problem) -> Stop {
+        Box::new(self.problem(problem))
     }
 
     /// A piece of this one.
@@ -296,13 +301,13 @@ impl Reader<'_, '_> {
     fn bytes(&mut self, data: &[u8], place: &Place) -> Result<(), Stop> {
         if place.depth > MAX_DEPTH {
             let what = format!("parts within parts more than {MAX_DEPTH} deep");
-            return Err(place.stop(Finding::error("", what)));
+            return Err(place.stop(Problem::error("", what)));
         }
-        let opened = envelope::open(data).map_err(|what| place.stop(Finding::error("", what)))?;
+        let opened = envelope::open(data).map_err(|what| place.stop(Problem::error("", what)))?;
         self.bytes += opened.len();
         if self.bytes > MAX_DECODED {
             let what = format!("the data unpacks to more than {} MiB", MAX_DECODED >> 20);
-            return Err(place.stop(Finding::error("", what)));
+            return Err(place.stop(Problem::error("", what)));
         }
         let packed = opened != data && !place.origin.is_empty();
         let place = if packed { place.clone().unpacked() } else { place.clone() };
@@ -310,8 +315,8 @@ impl Reader<'_, '_> {
             // jinja, YAML and shells all want LF.
             Ok(text) => self.text(text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n"), place),
             Err(e) => {
-                let finding = Finding::error("", "not UTF-8 text").at(last_pos(&opened[..e.valid_up_to()]));
-                Err(place.stop(finding.hint("save it as UTF-8; what is binary travels in base64")))
+                let problem = Problem::error("", "not UTF-8 text").at(last_pos(&opened[..e.valid_up_to()]));
+                Err(place.stop(problem.cure("save it as UTF-8; what is binary travels in base64")))
             }
         }
     }
@@ -332,12 +337,12 @@ impl Reader<'_, '_> {
         match kind {
             Some(Kind::Message) if vague => self.message(&text, &place),
             Some(Kind::Template) if place.rendered => {
-                Err(place.stop(Finding::error("", "a template within a template")))
+                Err(place.stop(Problem::error("", "a template within a template")))
             }
             Some(Kind::Template) => self.template(&text, place),
             Some(Kind::Include) => self.include(&text, &place),
             Some(Kind::Archive) => self.archive(&text, &place),
-            Some(Kind::Refused(what, instead)) => Err(place.stop(Finding::error("", what).hint(instead))),
+            Some(Kind::Refused(what, instead)) => Err(place.stop(Problem::error("", what).cure(instead))),
             Some(kind) if by_type.is_some() || vague => self.document(kind, text, place),
             _ if text.trim().is_empty() => {
                 self.parts += 1;
@@ -346,11 +351,11 @@ impl Reader<'_, '_> {
             _ if !vague => {
                 self.parts += 1;
                 let what = "a part of this media type has no meaning here and no effect";
-                self.documents.findings.push(place.finding(Finding::warning("", what)));
+                self.documents.problems.push(place.problem(Problem::warning("", what)));
                 Ok(())
             }
             _ => Err(place.stop(
-                Finding::error("", "nothing says what this is").at(Pos { line: 1, column: 1 }).hint(
+                Problem::error("", "nothing says what this is").at(Pos { line: 1, column: 1 }).cure(
                     "the first line must be `#cloud-config`, or `## template: jinja` with `#cloud-config` below it",
                 ),
             )),
@@ -360,7 +365,7 @@ impl Reader<'_, '_> {
     fn document(&mut self, kind: Kind, text: String, place: Place) -> Result<(), Stop> {
         self.parts += 1;
         if self.documents.list.len() >= MAX_DOCUMENTS {
-            return Err(place.stop(Finding::error("", format!("more than {MAX_DOCUMENTS} documents"))));
+            return Err(place.stop(Problem::error("", format!("more than {MAX_DOCUMENTS} documents"))));
         }
         let name = place.name.unwrap_or_else(|| format!("part-{:03}", self.parts));
         let Place { label, origin, merge_type, included, .. } = place;
@@ -370,11 +375,11 @@ impl Reader<'_, '_> {
 
     /// Reads a piece and goes on where it is broken: all that is wrong is told at once.
     fn piece(&mut self, data: &[u8], place: &Place) -> Result<(), Stop> {
-        if self.documents.findings.len() > MAX_DOCUMENTS {
-            return Err(place.stop(Finding::error("", "too many parts are broken, the rest was not read")));
+        if self.documents.problems.len() > MAX_DOCUMENTS {
+            return Err(place.stop(Problem::error("", "too many parts are broken, the rest was not read")));
         }
-        if let Err(finding) = self.bytes(data, place) {
-            self.documents.findings.push(*finding);
+        if let Err(problem) = self.bytes(data, place) {
+            self.documents.problems.push(*problem);
         }
         Ok(())
     }
@@ -385,7 +390,7 @@ impl Reader<'_, '_> {
 
     fn entity(&mut self, entity: &Entity<'_>, place: &Place) -> Result<(), Stop> {
         let media_type = entity.media_type();
-        let stop = |what: String| place.stop(Finding::error("", format!("MIME: {what}")));
+        let stop = |what: String| place.stop(Problem::error("", format!("MIME: {what}")));
         if place.depth > MAX_DEPTH {
             return Err(stop(format!("parts within parts more than {MAX_DEPTH} deep")));
         }
@@ -399,11 +404,11 @@ impl Reader<'_, '_> {
                 {
                     inner.label += &format!(" ({t})");
                 }
-                if self.documents.findings.len() > MAX_DOCUMENTS || i >= MAX_DOCUMENTS {
+                if self.documents.problems.len() > MAX_DOCUMENTS || i >= MAX_DOCUMENTS {
                     return Err(stop(format!("more than {MAX_DOCUMENTS} parts")));
                 }
-                if let Err(finding) = self.entity(part, &inner) {
-                    self.documents.findings.push(*finding);
+                if let Err(problem) = self.entity(part, &inner) {
+                    self.documents.problems.push(*problem);
                 }
             }
             return Ok(());
@@ -416,7 +421,7 @@ impl Reader<'_, '_> {
         inner.merge_type = merge.map(str::to_owned);
         if entity.header("launch-index").is_some() {
             let what = "Launch-Index: no effect: every machine takes all parts";
-            self.documents.findings.push(place.finding(Finding::warning("", what)));
+            self.documents.problems.push(place.problem(Problem::warning("", what)));
         }
         let (bytes, lines) = entity.decoded().map_err(stop)?;
         let below = Step::Block { lines: entity.line, columns: 0 };
@@ -429,8 +434,8 @@ impl Reader<'_, '_> {
     }
 
     fn template(&mut self, text: &str, mut place: Place) -> Result<(), Stop> {
-        let rendered = jinja::render(text, self.variables).map_err(|finding| place.stop(finding))?;
-        self.documents.findings.extend(rendered.findings.iter().map(|f| place.finding(f.clone())));
+        let rendered = jinja::render(text, self.variables).map_err(|problem| place.stop(problem))?;
+        self.documents.problems.extend(rendered.problems.iter().map(|f| place.problem(f.clone())));
         let rendered = Rc::new(rendered);
         place.origin.push(Step::Rendered(Rc::clone(&rendered)));
         place.rendered = true;
@@ -453,7 +458,7 @@ impl Reader<'_, '_> {
             let at = Pos { line: n + 1, column: 1 };
             if self.includes > MAX_INCLUDES {
                 return Err(
-                    place.stop(Finding::error("", format!("more than {MAX_INCLUDES} includes")).at(at))
+                    place.stop(Problem::error("", format!("more than {MAX_INCLUDES} includes")).at(at))
                 );
             }
             // What is no URL and no path is not repeated: nobody knows what it is.
@@ -462,18 +467,20 @@ impl Reader<'_, '_> {
             let shown = format!("include {shown}").trim_end().to_owned();
             let inner = place.inner(&shown);
             let inner = Place { media_type: None, name: None, included: true, ..inner }.unpacked();
-            let finding =
-                |level, what: String| Finding { level, ..place.finding(Finding::error(&shown, what).at(at)) };
+            let problem = |level, what: String| Problem {
+                severity: level,
+                ..place.problem(Problem::error(&shown, what).at(at))
+            };
             let request = Request::plain(url);
             let fetched = request.problem().map_or_else(|| (self.fetch)(&request), |what| Err(what.into()));
             match fetched {
                 Ok(Some(data)) => self.piece(&data, &inner)?,
                 Ok(None) => {
                     let what = "is not looked at here: the node reads it when it boots".to_owned();
-                    self.documents.findings.push(finding(Level::Note, what));
+                    self.documents.problems.push(problem(Severity::Note, what));
                 }
                 Err(Unfetched { what, unreached }) => {
-                    self.documents.findings.push(Finding { unreached, ..finding(Level::Error, what) });
+                    self.documents.problems.push(Problem { unreached, ..problem(Severity::Error, what) });
                 }
             }
         }
@@ -482,9 +489,9 @@ impl Reader<'_, '_> {
 
     /// A YAML list of strings, or of mappings with `type`, `content`, `filename` and headers.
     fn archive(&mut self, whole: &str, place: &Place) -> Result<(), Stop> {
-        let node = yaml::parse(whole).map_err(|finding| place.stop(finding))?;
+        let node = yaml::parse(whole).map_err(|problem| place.stop(problem))?;
         let wrong = |node: &Node, what: &str| {
-            Finding::error("", format!("{what}, this is {}", node.kind_name())).at(node.pos)
+            Problem::error("", format!("{what}, this is {}", node.kind_name())).at(node.pos)
         };
         let items = node.list().ok_or_else(|| place.stop(wrong(&node, "an archive is a list")))?;
         for (i, item) in items.iter().enumerate() {
@@ -501,8 +508,8 @@ impl Reader<'_, '_> {
                     _ => (s.text.clone().into_bytes(), false),
                 },
                 _ => {
-                    let finding = inner.finding(wrong(content, "a part is a string"));
-                    self.documents.findings.push(finding);
+                    let problem = inner.problem(wrong(content, "a part is a string"));
+                    self.documents.problems.push(problem);
                     continue;
                 }
             };

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 
 use super::with_cure;
-use crate::error::WithHint as _;
+use crate::error::WithCure as _;
 use crate::io::http::{Error, Method, Request, Response};
 use crate::io::{Ask, World};
 use crate::model::facts::Cmdline;
-use crate::model::finding::Finding;
+use crate::model::problem::Problem;
 use crate::model::secret::Secret;
 
 /// The service's two addresses, the same on every instance; the second answers on Nitro where it is enabled.
@@ -46,9 +46,9 @@ pub(super) fn meta_data(key: &str) -> String {
 
 /// A value of the tree, which is text.
 pub(super) fn text(key: &str, value: &Secret) -> Result<String> {
-    let text = std::str::from_utf8(value.expose()).map_err(|_| Finding::error(key, "not UTF-8 text"))?;
+    let text = std::str::from_utf8(value.expose()).map_err(|_| Problem::error(key, "not UTF-8 text"))?;
     if text.contains('\0') || text.trim_start().starts_with("<!") || text.trim_start().starts_with("<html") {
-        return Err(Finding::error(key, "is a page or a binary, and no metadata").into());
+        return Err(Problem::error(key, "is a page or a binary, and no metadata").into());
     }
     Ok(text.replace("\r\n", "\n").trim_end().to_owned())
 }
@@ -75,7 +75,7 @@ impl<'a> Imds<'a> {
         let Some(why) = session.renew()? else { return Ok(session) };
         let cmdline = Cmdline::parse(&world.text(Ask::File("/proc/cmdline"))?);
         if cmdline.get(V1) != Some("allow") {
-            return Err(anyhow!(why)).hint(format!(
+            return Err(anyhow!(why)).cure(format!(
                 "footplate speaks version 2 of the metadata service, what answers here does not; the kernel argument \
                  {V1}=allow lets it ask without a token"
             ));
@@ -98,7 +98,7 @@ impl<'a> Imds<'a> {
                 return Err(anyhow!(
                     "{place}: HTTP status 403: the metadata service is disabled for this instance"
                 ))
-                .hint("enable it: aws ec2 modify-instance-metadata-options --http-endpoint enabled");
+                .cure("enable it: aws ec2 modify-instance-metadata-options --http-endpoint enabled");
             }
             status => return Ok(Some(format!("{place}: HTTP status {status}: no token"))),
         }

@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 use base64::Engine as _;
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
-use crate::model::finding::{Finding, Pos};
+use crate::model::problem::{Pos, Problem};
 
 /// Nesting a document may have. cloud-config and netplan need 8.
 const MAX_DEPTH: usize = 64;
@@ -230,9 +230,9 @@ impl Node {
 /// Reads one document. An empty text is a null node.
 ///
 /// # Errors
-/// A [`Finding`] with the position: broken syntax, a second document, a duplicate key, an unknown tag or alias, or more
+/// A [`Problem`] with the position: broken syntax, a second document, a duplicate key, an unknown tag or alias, or more
 /// nodes or depth than the bounds allow.
-pub fn parse(text: &str) -> Result<Node, Finding> {
+pub fn parse(text: &str) -> Result<Node, Problem> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
@@ -244,9 +244,9 @@ pub fn parse(text: &str) -> Result<Node, Finding> {
 }
 
 /// The parser's complaint, with the cure for the one cause that its text never names: a tab.
-fn syntax_error(text: &str, error: &saphyr_parser::ScanError) -> Finding {
+fn syntax_error(text: &str, error: &saphyr_parser::ScanError) -> Problem {
     let (line, column) = (error.marker().line(), error.marker().col() + 1);
-    let finding = Finding::error("", format!("not YAML: {}", error.info())).at(Pos { line, column });
+    let problem = Problem::error("", format!("not YAML: {}", error.info())).at(Pos { line, column });
     // The parser may notice a tab only on the line after it.
     let tab = text.lines().enumerate().skip(line.saturating_sub(2)).take(2).find(|(_, l)| {
         let body = l.trim_start_matches(' ');
@@ -255,12 +255,12 @@ fn syntax_error(text: &str, error: &saphyr_parser::ScanError) -> Finding {
     match tab {
         Some((n, l)) => {
             let column = l.len() - l.trim_start_matches(' ').len() + 1;
-            let mut finding =
-                finding.at(Pos { line: n + 1, column }).hint("indent with spaces, not with a tab");
-            finding.what = "not YAML: a tab in the indentation".to_owned();
-            finding
+            let mut problem =
+                problem.at(Pos { line: n + 1, column }).cure("indent with spaces, not with a tab");
+            problem.what = "not YAML: a tab in the indentation".to_owned();
+            problem
         }
-        None => finding,
+        None => problem,
     }
 }
 
@@ -291,22 +291,22 @@ struct Builder {
 }
 
 impl Builder {
-    fn event(&mut self, event: Event<'_>, pos: Pos) -> Result<(), Finding> {
+    fn event(&mut self, event: Event<'_>, pos: Pos) -> Result<(), Problem> {
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
-            Event::DocumentStart(_) if self.root.is_some() => Err(Finding::error(
+            Event::DocumentStart(_) if self.root.is_some() => Err(Problem::error(
                 "",
                 "a second YAML document",
             )
             .at(pos)
-            .hint(
+            .cure(
                 "one document only: remove the `---` line, or indent it into the string that it belongs to",
             )),
             Event::DocumentStart(_) => Ok(()),
             Event::Alias(id) => {
                 // The parser refuses unknown names itself; what is left is an alias inside its own anchor.
                 let node = self.anchors.get(&id).cloned().ok_or_else(|| {
-                    Finding::error("", "an alias stands inside the node that it names").at(pos)
+                    Problem::error("", "an alias stands inside the node that it names").at(pos)
                 })?;
                 self.count(node.size(), pos)?;
                 self.place(Node { pos, ..node }, 0)
@@ -314,7 +314,7 @@ impl Builder {
             Event::Scalar(text, style, anchor, tag) => {
                 self.count(1, pos)?;
                 let scalar =
-                    scalar(text, style, tag.as_deref()).map_err(|what| Finding::error("", what).at(pos))?;
+                    scalar(text, style, tag.as_deref()).map_err(|what| Problem::error("", what).at(pos))?;
                 self.place(Node { pos, value: Value::Scalar(scalar) }, anchor)
             }
             Event::SequenceStart(anchor, tag) => {
@@ -341,26 +341,26 @@ impl Builder {
         }
     }
 
-    fn count(&mut self, nodes: usize, pos: Pos) -> Result<(), Finding> {
+    fn count(&mut self, nodes: usize, pos: Pos) -> Result<(), Problem> {
         self.nodes += nodes;
         if self.nodes > MAX_NODES {
             let what = format!("more than {MAX_NODES} YAML nodes once aliases are expanded");
-            return Err(Finding::error("", what).at(pos));
+            return Err(Problem::error("", what).at(pos));
         }
         Ok(())
     }
 
-    fn push(&mut self, open: Open, pos: Pos) -> Result<(), Finding> {
+    fn push(&mut self, open: Open, pos: Pos) -> Result<(), Problem> {
         self.count(1, pos)?;
         if self.open.len() >= MAX_DEPTH {
-            return Err(Finding::error("", format!("YAML nested more than {MAX_DEPTH} deep")).at(pos));
+            return Err(Problem::error("", format!("YAML nested more than {MAX_DEPTH} deep")).at(pos));
         }
         self.open.push(open);
         Ok(())
     }
 
     /// Puts a finished node where it belongs.
-    fn place(&mut self, node: Node, anchor: usize) -> Result<(), Finding> {
+    fn place(&mut self, node: Node, anchor: usize) -> Result<(), Problem> {
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
         }
@@ -373,7 +373,7 @@ impl Builder {
                         && !seen.insert(text.clone())
                     {
                         let what = format!("duplicate key {text:?}: the mapping has it above already");
-                        return Err(Finding::error("", what).at(node.pos).hint("keep one of the two"));
+                        return Err(Problem::error("", what).at(node.pos).cure("keep one of the two"));
                     }
                     *key = Some(node);
                 }
@@ -386,7 +386,7 @@ impl Builder {
 
     /// The [merge key](https://yaml.org/type/merge.html): what the mapping has itself wins, and earlier merged
     /// mappings win over later ones.
-    fn merge(&mut self, entries: &mut Vec<(Node, Node)>, merged: &Node) -> Result<(), Finding> {
+    fn merge(&mut self, entries: &mut Vec<(Node, Node)>, merged: &Node) -> Result<(), Problem> {
         let maps: &[Node] = match &merged.value {
             Value::List(items) => items,
             _ => std::slice::from_ref(merged),
@@ -395,7 +395,7 @@ impl Builder {
         let mut seen: HashSet<String> = entries.iter().filter_map(|(k, _)| key(k)).collect();
         for map in maps {
             if !map.is_map() {
-                return Err(Finding::error("", "the merge key `<<` takes a mapping").at(merged.pos));
+                return Err(Problem::error("", "the merge key `<<` takes a mapping").at(merged.pos));
             }
             for (k, v) in map.entries() {
                 if key(k).is_none_or(|text| seen.insert(text)) {
@@ -416,10 +416,10 @@ fn core_tag(tag: &Tag) -> Option<&str> {
 const TAG_HINT: &str = "leave the tag out, or quote a text that begins with `!`";
 const UNKNOWN_TAG: &str = "this YAML tag is not known here";
 
-fn collection_tag(tag: Option<&Tag>, known: &[&str], pos: Pos) -> Result<(), Finding> {
+fn collection_tag(tag: Option<&Tag>, known: &[&str], pos: Pos) -> Result<(), Problem> {
     match tag {
         Some(t) if !core_tag(t).is_some_and(|s| known.contains(&s)) => {
-            Err(Finding::error("", UNKNOWN_TAG).at(pos).hint(TAG_HINT))
+            Err(Problem::error("", UNKNOWN_TAG).at(pos).cure(TAG_HINT))
         }
         _ => Ok(()),
     }
@@ -631,9 +631,9 @@ mod tests {
             ("a: *nope\n", 1, "not YAML"),
         ];
         for (text, line, what) in cases {
-            let finding = parse(text).unwrap_err();
-            assert!(finding.what.contains(what), "{text:?}: {finding}");
-            assert_eq!(finding.pos.unwrap().line, *line, "{text:?}: {finding}");
+            let problem = parse(text).unwrap_err();
+            assert!(problem.what.contains(what), "{text:?}: {problem}");
+            assert_eq!(problem.pos.unwrap().line, *line, "{text:?}: {problem}");
         }
     }
 

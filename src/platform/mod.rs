@@ -14,12 +14,12 @@ pub(crate) use nocloud::fetch_directory;
 use anyhow::{Result, anyhow};
 
 use crate::decode::network;
-use crate::decode::yaml::Node;
-use crate::error::WithHint as _;
+use crate::decode::syntax::yaml::Node;
+use crate::error::WithCure as _;
 use crate::io::{Ask, World};
 use crate::model::facts::{Cmdline, Dmi, Facts, Os};
-use crate::model::finding::{Finding, any_error};
 use crate::model::instance::Instance;
+use crate::model::problem::{Problem, any_error};
 
 /// A platform.
 pub trait Provider: Sync {
@@ -38,7 +38,7 @@ pub trait Provider: Sync {
     /// What it says of this machine; `None` where it has nothing for it.
     ///
     /// # Errors
-    /// It can't be asked, or what it says is broken: then a [`Finding`] is at the error's root.
+    /// It can't be asked, or what it says is broken: then a [`Problem`] is at the error's root.
     fn fetch(&self, world: &dyn World) -> Result<Option<Instance>>;
 
     /// Tells it how the bootstrap went, as far as it has ears.
@@ -94,7 +94,7 @@ pub fn detect(facts: &Facts, wanted: Option<&str>) -> Result<Vec<Candidate>> {
         return match by_id(id) {
             Some(provider) => Ok(vec![Candidate { provider, because }]),
             None => {
-                Err(anyhow!("{id:?} is no platform that footplate knows")).hint(format!("one of {}", ids()))
+                Err(anyhow!("{id:?} is no platform that footplate knows")).cure(format!("one of {}", ids()))
             }
         };
     }
@@ -121,7 +121,7 @@ pub fn detect(facts: &Facts, wanted: Option<&str>) -> Result<Vec<Candidate>> {
         None => format!("nothing says which platform this is ({})", seen(facts)),
     };
     Err(anyhow!(seen))
-        .hint(format!("name it: the kernel argument flatcar.oem.id=ID or --platform ID, one of {}", ids()))
+        .cure(format!("name it: the kernel argument flatcar.oem.id=ID or --platform ID, one of {}", ids()))
 }
 
 fn ids() -> String {
@@ -179,24 +179,24 @@ fn text_of<'a>(map: &'a Node, names: &[&str]) -> Option<&'a str> {
     names.iter().find_map(|n| map.get(n)?.text()).filter(|t| !t.is_empty())
 }
 
-/// The network that metadata describes. A config that as a whole can't be used is left out and the findings say so:
+/// The network that metadata describes. A config that as a whole can't be used is left out and the problems say so:
 /// the machine then stays reachable by DHCP.
 fn read_network(node: &Node, instance: &mut Instance) {
-    let (config, findings) = network::parse(node);
-    instance.findings.extend(findings);
-    if config.usable() || !any_error(&instance.findings) {
+    let (config, problems) = network::parse(node);
+    instance.problems.extend(problems);
+    if config.usable() || !any_error(&instance.problems) {
         instance.network = Some(config);
     }
 }
 
 /// A metadata document, which must be a mapping.
 fn read_mapping(name: &str, bytes: &[u8]) -> Result<Node> {
-    let at = |finding: Finding| Finding { place: name.to_owned(), ..finding };
-    let text = std::str::from_utf8(bytes).map_err(|_| Finding::error(name, "not UTF-8 text"))?;
-    let node = crate::decode::yaml::parse(text).map_err(at)?;
+    let at = |problem: Problem| Problem { place: name.to_owned(), ..problem };
+    let text = std::str::from_utf8(bytes).map_err(|_| Problem::error(name, "not UTF-8 text"))?;
+    let node = crate::decode::syntax::yaml::parse(text).map_err(at)?;
     if !node.is_map() && !node.is_null() {
         let what = format!("takes a YAML or JSON mapping, this is {}", node.kind_name());
-        return Err(Finding::error(name, what).at(node.pos).into());
+        return Err(Problem::error(name, what).at(node.pos).into());
     }
     Ok(node)
 }

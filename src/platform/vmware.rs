@@ -9,13 +9,13 @@ use anyhow::{Result, bail};
 use serde_json::{Map, Value as Json};
 
 use super::{Provider, Report, read_mapping, read_network, text_of};
-use crate::decode::envelope::{self, Encoding};
-use crate::decode::yaml::{Node, Value};
+use crate::decode::document::envelope::{self, Encoding};
+use crate::decode::syntax::yaml::{Node, Value};
 use crate::decode::{network, ovf};
 use crate::io::{Ask, World};
 use crate::model::facts::{Facts, Link};
-use crate::model::finding::Finding;
 use crate::model::instance::{Instance, WaitFor};
+use crate::model::problem::Problem;
 use crate::model::secret::Secret;
 
 /// vSphere.
@@ -86,7 +86,7 @@ impl Provider for Vmware {
             || instance.hostname.is_some()
             || instance.user_data.is_some()
             || instance.network.is_some()
-            || !instance.findings.is_empty();
+            || !instance.problems.is_empty();
         if values.is_empty() && !told {
             return Ok(None);
         }
@@ -220,14 +220,14 @@ fn read_older_network(guest: &Guest<'_>, instance: &mut Instance) -> Result<()> 
             None
         })
     };
-    let (mut config, mut findings) = network::parse_guestinfo_legacy(&get);
+    let (mut config, mut problems) = network::parse_guestinfo_legacy(&get);
     if config.interfaces.is_empty() && config.unusable.is_empty() {
-        (config, findings) = network::parse_kargs(&get("afterburn.initrd.network-kargs").unwrap_or_default());
+        (config, problems) = network::parse_kargs(&get("afterburn.initrd.network-kargs").unwrap_or_default());
     }
     if let Some(error) = failure.into_inner() {
         return Err(error);
     }
-    instance.findings.extend(findings);
+    instance.problems.extend(problems);
     instance.network = (!config.interfaces.is_empty()).then_some(config);
     Ok(())
 }
@@ -239,7 +239,7 @@ fn read_properties(guest: &Guest<'_>, instance: &mut Instance) -> Result<()> {
     let open = |key: &str, text: &str| -> Result<Vec<u8>> {
         let data = envelope::base64(text.as_bytes()).unwrap_or_else(|_| text.as_bytes().to_vec());
         let data = if envelope::is_gzip(&data) { envelope::gunzip(&data) } else { Ok(data) };
-        data.map_err(|what| Finding::error(format!("ovfEnv: {key}"), what).into())
+        data.map_err(|what| Problem::error(format!("ovfEnv: {key}"), what).into())
     };
     if let Some(id) = guest.property("instance-id")?.filter(|_| instance.instance_id.is_empty()) {
         instance.instance_id = id.to_owned();
@@ -264,7 +264,7 @@ fn read_properties(guest: &Guest<'_>, instance: &mut Instance) -> Result<()> {
     for key in ["password", "seedfrom"] {
         if guest.property(key)?.is_some() {
             let what = "this property has no effect here";
-            instance.findings.push(Finding::warning(format!("ovfEnv: {key}"), what));
+            instance.problems.push(Problem::warning(format!("ovfEnv: {key}"), what));
         }
     }
     Ok(())
@@ -276,7 +276,7 @@ fn keys_of<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
 
 fn set_hostname(instance: &mut Instance, place: &str, name: &str) -> Result<()> {
     if let Err(what) = crate::decode::cloud_config::check_hostname(name) {
-        return Err(Finding::error(place, what).into());
+        return Err(Problem::error(place, what).into());
     }
     instance.hostname = Some(name.to_owned());
     Ok(())
@@ -294,10 +294,10 @@ fn parse(values: &Values) -> Result<Instance> {
     if let Some((key, value)) = given().next() {
         instance.user_data = decode(key, value)?.map(Secret::new);
         let left_out = given().skip(1).map(|(other, _)| {
-            let finding = Finding::warning(*other, format!("is left out: {key} is there too"));
-            finding.hint("set one of them")
+            let problem = Problem::warning(*other, format!("is left out: {key} is there too"));
+            problem.cure("set one of them")
         });
-        instance.findings.extend(left_out);
+        instance.problems.extend(left_out);
     }
     if let Some(bytes) = decode(METADATA, metadata)? {
         let node = read_mapping(METADATA, &bytes)?;
@@ -312,11 +312,11 @@ fn identify(instance: &mut Instance, uuid: &str) -> Result<()> {
         instance.instance_id = uuid.to_ascii_lowercase();
     }
     if instance.instance_id.is_empty() {
-        return Err(Finding::error(
+        return Err(Problem::error(
             METADATA,
             "no instance-id, and DMI has no product_uuid to take its place",
         )
-        .hint("set instance-id in guestinfo.metadata")
+        .cure("set instance-id in guestinfo.metadata")
         .into());
     }
     Ok(())
@@ -325,10 +325,10 @@ fn identify(instance: &mut Instance, uuid: &str) -> Result<()> {
 /// Undoes a value's encoding. cloud-init tolerates data that is not packed although its encoding says gzip.
 fn decode(key: &str, (value, name): &(Option<Secret>, String)) -> Result<Option<Vec<u8>>> {
     let Some(value) = value else { return Ok(None) };
-    let fail = |place: String, what: String| Finding::error(place, what);
+    let fail = |place: String, what: String| Problem::error(place, what);
     let Some(encoding) = Encoding::by_name(name) else {
-        let finding = fail(format!("{key}.encoding"), format!("{name:?} is no known encoding"));
-        return Err(finding.hint(Encoding::HINT).into());
+        let problem = fail(format!("{key}.encoding"), format!("{name:?} is no known encoding"));
+        return Err(problem.cure(Encoding::HINT).into());
     };
     let decoded = match encoding {
         Encoding::GzipBase64 => envelope::base64(value.expose()),
@@ -462,7 +462,7 @@ mod tests {
         for (n, key) in KEYS.iter().enumerate().skip(FIRST_USER_DATA) {
             let instance = parse(&all).unwrap();
             assert_eq!(instance.user_data, Some(Secret::from(*key)));
-            assert_eq!(instance.findings.len(), KEYS.len() - 1 - n, "those that are left out are told");
+            assert_eq!(instance.problems.len(), KEYS.len() - 1 - n, "those that are left out are told");
             all.0[n] = Default::default();
         }
         assert_eq!(parse(&all).unwrap().user_data, None);

@@ -9,12 +9,12 @@ mod disks;
 mod system;
 
 use super::Decoded;
+use super::document::envelope::{Encoding, MAX_DECODED};
 use super::document::{Fetch, display_url};
-use super::envelope::{Encoding, MAX_DECODED};
-use super::yaml::{Kind, Node, Value};
+use super::syntax::yaml::{Kind, Node, Value};
 use crate::model::config::{Existing, FileSpec, GroupSpec, Inactive, NodeConfig, Ntp, Owner, UserSpec};
 use crate::model::fetch::{Request, Unfetched, check_header};
-use crate::model::finding::{Finding, Pos};
+use crate::model::problem::{Pos, Problem};
 use crate::model::secret::Secret;
 
 /// What is known of a top-level key.
@@ -100,9 +100,9 @@ const KEYS: &[(&str, Key)] = &[
 
 /// Reads a cloud-config's tree, a mapping; `fetch` brings what files take from elsewhere.
 pub fn decode(root: &Node, fetch: &mut Fetch<'_>) -> Decoded {
-    let mut reader = Reader { config: NodeConfig::default(), findings: Vec::new(), fetch, fetched: 0 };
+    let mut reader = Reader { config: NodeConfig::default(), problems: Vec::new(), fetch, fetched: 0 };
     reader.root(root);
-    Decoded { config: reader.config, findings: reader.findings }
+    Decoded { config: reader.config, problems: reader.problems }
 }
 
 /// Whether Flatcar has this path read-only: it is in `/usr`, or leads there.
@@ -124,7 +124,7 @@ enum Source {
 
 struct Reader<'a> {
     config: NodeConfig,
-    findings: Vec<Finding>,
+    problems: Vec<Problem>,
     fetch: &'a mut Fetch<'a>,
     /// Bytes that it brought.
     fetched: usize,
@@ -132,11 +132,11 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn error(&mut self, place: &str, pos: Pos, what: impl Into<String>) {
-        self.findings.push(Finding::error(place, what).at(pos));
+        self.problems.push(Problem::error(place, what).at(pos));
     }
 
     fn warn(&mut self, place: &str, pos: Pos, what: impl Into<String>) {
-        self.findings.push(Finding::warning(place, what).at(pos));
+        self.problems.push(Problem::warning(place, what).at(pos));
     }
 
     fn unknown(&mut self, place: &str, key: &Node) {
@@ -147,9 +147,9 @@ impl Reader<'_> {
         self.error(place, node.pos, format!("takes {kind}, this is {}", node.kind_name()));
     }
 
-    fn hint(&mut self, hint: impl Into<String>) {
-        if let Some(last) = self.findings.last_mut() {
-            last.hint = Some(hint.into());
+    fn cure(&mut self, cure: impl Into<String>) {
+        if let Some(last) = self.problems.last_mut() {
+            last.cure = Some(cure.into());
         }
     }
 
@@ -166,11 +166,11 @@ impl Reader<'_> {
                 Some(Key::Beside) => {}
                 Some(Key::Done(how)) => {
                     self.note(name, key.pos, "nothing to do");
-                    self.hint(*how);
+                    self.cure(*how);
                 }
                 Some(Key::Packages(instead)) => {
                     self.warn(name, key.pos, "Flatcar has no package manager: the key has no effect");
-                    self.hint(*instead);
+                    self.cure(*instead);
                 }
                 None => self.warn(name, key.pos, "this key is not known and has no effect"),
             }
@@ -257,9 +257,9 @@ impl Reader<'_> {
                 self.error(&place, item.pos, format!("takes a mapping, this is {}", item.kind_name()));
                 continue;
             }
-            let before = self.findings.len();
+            let before = self.problems.len();
             let file = self.file(&place, item);
-            let failed = crate::model::finding::any_error(&self.findings[before..]);
+            let failed = crate::model::problem::any_error(&self.problems[before..]);
             let defer = item.get("defer").and_then(|n| self.bool(&format!("{place}.defer"), n)) == Some(true);
             if let (Some(file), false) = (file, failed) {
                 if defer { &mut deferred } else { &mut self.config.files }.push(file);
@@ -284,7 +284,7 @@ impl Reader<'_> {
                                 node.pos,
                                 "is in /usr, which Flatcar has read-only: the node would stop here",
                             );
-                            self.hint(
+                            self.cure(
                                 "programs go to /opt/bin or /usr/local/bin, units to /etc/systemd/system",
                             );
                         }
@@ -307,7 +307,7 @@ impl Reader<'_> {
                                 node.pos,
                                 format!("takes a string, this is {}", node.kind_name()),
                             );
-                            self.hint("put `|` behind `content:` to make what follows a string");
+                            self.cure("put `|` behind `content:` to make what follows a string");
                             Vec::new()
                         }
                     };
@@ -316,7 +316,7 @@ impl Reader<'_> {
                     Some((Some(e), _)) => encoding = e,
                     Some((None, name)) => {
                         self.error(&at, node.pos, format!("{} is no known encoding", shown(&name)));
-                        self.hint(Encoding::HINT);
+                        self.cure(Encoding::HINT);
                     }
                     None => {}
                 },
@@ -403,9 +403,9 @@ impl Reader<'_> {
                 self.warn(at, node.pos, format!("{shown}: {}; the entry's own content is written", why.what));
             }
             Err(Unfetched { what, unreached }) => {
-                let finding = Finding::error(at, format!("{shown}: {what}")).at(node.pos);
-                self.findings.push(Finding { unreached, ..finding });
-                self.hint("`content` beside `source` is written where that can't be had");
+                let problem = Problem::error(at, format!("{shown}: {what}")).at(node.pos);
+                self.problems.push(Problem { unreached, ..problem });
+                self.cure("`content` beside `source` is written where that can't be had");
                 return Source::Later;
             }
         }
@@ -440,11 +440,11 @@ impl Reader<'_> {
         match mode {
             None => {
                 self.error(at, node.pos, format!("{} is not octal permission bits", shown(digits)));
-                self.hint("write it as '0640' in KubeadmConfigSpec.files[].permissions");
+                self.cure("write it as '0640' in KubeadmConfigSpec.files[].permissions");
             }
             Some(m) if node.int().is_some() && !digits.starts_with('0') => {
                 self.warn(at, node.pos, format!("an unquoted {digits} is taken as octal, {m:04o}"));
-                self.hint(format!("quote it: '{m:04o}'; cloud-init would read it as a decimal number"));
+                self.cure(format!("quote it: '{m:04o}'; cloud-init would read it as a decimal number"));
             }
             Some(_) => {}
         }
@@ -469,7 +469,7 @@ impl Reader<'_> {
                             item.pos,
                             format!("takes a command, this is {}", item.kind_name()),
                         );
-                        self.hint("quote it");
+                        self.cure("quote it");
                     }
                 },
                 Value::List(words) => {
@@ -491,7 +491,7 @@ impl Reader<'_> {
                 }
                 Value::Map(_) => {
                     self.error(&place, item.pos, "takes a command, this is a mapping");
-                    self.hint("a colon followed by a blank makes a mapping: quote the whole line");
+                    self.cure("a colon followed by a blank makes a mapping: quote the whole line");
                 }
             }
         }
@@ -649,7 +649,7 @@ impl Reader<'_> {
             && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
         if !ok {
             self.error(at, pos, "is no name for an account");
-            self.hint("letters, digits, `_`, `-` and `.`, at most 32");
+            self.cure("letters, digits, `_`, `-` and `.`, at most 32");
         }
         ok
     }
@@ -704,7 +704,7 @@ impl Reader<'_> {
                 "no_log_init" | "no_user_group" if node.bool() == Some(false) => {}
                 "plain_text_passwd" if !node.is_null() => {
                     self.error(&at, node.pos, "a password in plain text is not taken");
-                    self.hint("give its hash as `passwd`: `openssl passwd -6`");
+                    self.cure("give its hash as `passwd`: `openssl passwd -6`");
                 }
                 _ => self.warn(&at, key.pos, "this key is not known and has no effect"),
             }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What in the data soon stops being good: certificates and bootstrap tokens.
 
-use super::der::Certificate;
-use super::envelope;
-use super::yaml;
+use crate::decode::document::envelope;
+use crate::decode::syntax::der::Certificate;
+use crate::decode::syntax::yaml;
 use crate::model::config::NodeConfig;
-use crate::model::finding::Finding;
+use crate::model::problem::Problem;
 use crate::model::time::Time;
 
 /// Days before its end from which a certificate is told of: kubeadm renews its own at upgrades, and clusters that are
@@ -16,38 +16,38 @@ const SOON_DAYS: i64 = 30;
 const MAX_PEM: usize = 1 << 20;
 
 /// Certificates in files that have ended or soon will, and tokens in kubeadm's configuration likewise.
-pub fn findings(config: &NodeConfig, now: Time) -> Vec<Finding> {
-    let mut findings = Vec::new();
+pub fn problems(config: &NodeConfig, now: Time) -> Vec<Problem> {
+    let mut problems = Vec::new();
     for file in config.files.iter().filter(|f| f.content.len() <= MAX_PEM) {
         let Ok(text) = std::str::from_utf8(file.content.expose()) else { continue };
         for (n, end) in certificates(text).into_iter().enumerate() {
             let place = format!("{} ({})", file.place, file.path);
             let which = if n == 0 { "the certificate".to_owned() } else { format!("certificate {}", n + 1) };
-            findings.extend(told(place, &which, end, now));
+            problems.extend(told(place, &which, end, now));
         }
         if text.contains("kubeadm.k8s.io/") {
             for end in tokens(text) {
                 let place = format!("{} ({})", file.place, file.path);
-                findings.extend(told(place, "the bootstrap token", end, now));
+                problems.extend(told(place, "the bootstrap token", end, now));
             }
         }
     }
     for (n, certificate) in config.system.certificates.iter().enumerate() {
         for end in certificates(certificate) {
-            findings.extend(told(format!("ca_certs.trusted[{n}]"), "the certificate", end, now));
+            problems.extend(told(format!("ca_certs.trusted[{n}]"), "the certificate", end, now));
         }
     }
-    findings
+    problems
 }
 
-fn told(place: String, what: &str, end: Time, now: Time) -> Option<Finding> {
+fn told(place: String, what: &str, end: Time, now: Time) -> Option<Problem> {
     let days = end.days_since(now);
     let text = match days {
         ..0 => format!("{what} ended at {end}"),
         0..SOON_DAYS => format!("{what} ends at {end}, in {days} days"),
         _ => return None,
     };
-    Some(Finding::warning(place, text).hint("renew it before the machine is made"))
+    Some(Problem::warning(place, text).cure("renew it before the machine is made"))
 }
 
 /// When each PEM certificate of a text ends.
@@ -80,7 +80,7 @@ mod tests {
     use crate::model::secret::Secret;
 
     /// Made by `openssl req -x509 -newkey ed25519 -days 3650 -subj /CN=test`; its key is lost.
-    const CERTIFICATE: &str = include_str!("../../tests/userdata/certificate.pem");
+    const CERTIFICATE: &str = include_str!("../../../tests/userdata/certificate.pem");
 
     fn said(content: &str, now: &str) -> Vec<String> {
         let file = FileSpec {
@@ -93,7 +93,7 @@ mod tests {
             existing: Default::default(),
         };
         let config = NodeConfig { files: vec![file], ..NodeConfig::default() };
-        findings(&config, Time::parse(now).unwrap()).iter().map(ToString::to_string).collect()
+        problems(&config, Time::parse(now).unwrap()).iter().map(ToString::to_string).collect()
     }
 
     #[test]

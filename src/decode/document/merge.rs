@@ -3,8 +3,8 @@
 //!
 //! Where cloud-init skips a part that it can't merge and boots on, this is an error.
 
-use super::yaml::{Kind, Node, Scalar, Value};
-use crate::model::finding::{Finding, Pos};
+use crate::decode::syntax::yaml::{Kind, Node, Scalar, Value};
+use crate::model::problem::{Pos, Problem};
 
 /// How trees are merged: for each type the first merger that knows it decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,13 +141,13 @@ impl Mergers {
     ///
     /// # Errors
     /// The key's value is no way to merge.
-    pub fn take(config: &mut Node) -> Result<Option<Self>, Finding> {
+    pub fn take(config: &mut Node) -> Result<Option<Self>, Problem> {
         let mut found = None;
         for key in ["merge_type", "merge_how"] {
             found = config.remove(key).map(|node| (key, node)).or(found);
         }
         let Some((key, node)) = found else { return Ok(None) };
-        let wrong = |what: String, pos: Pos| Finding::error(key, what).at(pos).hint(HINT);
+        let wrong = |what: String, pos: Pos| Problem::error(key, what).at(pos).cure(HINT);
         let items = match &node.value {
             Value::List(items) => items,
             _ if node.is_null() => return Ok(None),
@@ -181,7 +181,7 @@ impl Mergers {
     ///
     /// # Errors
     /// An option asks to join things that can't be joined.
-    pub fn merge(&self, old: Node, new: Node) -> Result<Node, Finding> {
+    pub fn merge(&self, old: Node, new: Node) -> Result<Node, Problem> {
         let pos = old.pos;
         let value = match old.value {
             Value::Map(entries) => match self.0.iter().find(|m| matches!(m, Merger::Map { .. })) {
@@ -219,7 +219,7 @@ impl Mergers {
         replace: bool,
         delete: bool,
         deep: Deep,
-    ) -> Result<Vec<(Node, Node)>, Finding> {
+    ) -> Result<Vec<(Node, Node)>, Problem> {
         let Value::Map(added) = new.value else { return Ok(entries) };
         for (key, value) in added {
             match entries.iter().position(|(have, _)| have.scalar() == key.scalar()) {
@@ -245,7 +245,7 @@ impl Mergers {
         new: Node,
         method: Method,
         deep: Deep,
-    ) -> Result<Node, Finding> {
+    ) -> Result<Node, Problem> {
         let added = match (new.value, method) {
             (Value::List(added), _) => added,
             (value, Method::Replace) => return Ok(Node { pos: new.pos, value }),
@@ -274,21 +274,21 @@ fn merger(name: &str, options: &[String]) -> Result<Merger, String> {
     Merger::new(name, options).ok_or_else(|| "takes dict, list and str".to_owned())
 }
 
-fn joined(node: &Node, to: &str) -> Finding {
-    Finding::error("", format!("is to be joined to {to}, and is {}", node.kind_name())).at(node.pos)
+fn joined(node: &Node, to: &str) -> Problem {
+    Problem::error("", format!("is to be joined to {to}, and is {}", node.kind_name())).at(node.pos)
 }
 
 /// Applies a JSON patch ([RFC 6902](https://www.rfc-editor.org/rfc/rfc6902)); the tree is as it was where that fails.
 ///
 /// # Errors
 /// The patch is none, or a path of it leads nowhere.
-pub fn patch(tree: &mut Node, patch: &Node) -> Result<(), Finding> {
+pub fn patch(tree: &mut Node, patch: &Node) -> Result<(), Problem> {
     let operations = patch
         .list()
-        .ok_or_else(|| Finding::error("", "a JSON patch is a list of operations").at(patch.pos))?;
+        .ok_or_else(|| Problem::error("", "a JSON patch is a list of operations").at(patch.pos))?;
     let mut patched = tree.clone();
     for (i, operation) in operations.iter().enumerate() {
-        let at = |what: String| Finding::error(format!("[{i}]"), what).at(operation.pos);
+        let at = |what: String| Problem::error(format!("[{i}]"), what).at(operation.pos);
         if i >= MAX_OPERATIONS {
             return Err(at(format!("more than {MAX_OPERATIONS} operations")));
         }
@@ -402,7 +402,7 @@ fn take(tree: &mut Node, path: &[String]) -> Result<Node, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::yaml;
+    use crate::decode::syntax::yaml;
 
     fn json(node: &Node) -> String {
         node.to_json().to_string()
@@ -490,8 +490,8 @@ mod tests {
             let mut patched = tree.clone();
             match patch(&mut patched, &yaml::parse(text).unwrap()) {
                 Ok(()) => assert_eq!(json(&patched), want, "{text}"),
-                Err(finding) => {
-                    assert!(finding.to_string().starts_with(want), "{text}: {finding}");
+                Err(problem) => {
+                    assert!(problem.to_string().starts_with(want), "{text}: {problem}");
                     assert_eq!(patched, tree, "{text}");
                 }
             }

@@ -5,11 +5,11 @@
 use anyhow::{Result, bail};
 
 use super::{Provider, read_mapping, read_network, text_of};
-use crate::error::WithHint as _;
+use crate::error::WithCure as _;
 use crate::io::{Ask, World};
 use crate::model::facts::{Cmdline, Facts};
-use crate::model::finding::Finding;
 use crate::model::instance::Instance;
+use crate::model::problem::Problem;
 use crate::model::secret::Secret;
 
 /// NoCloud.
@@ -67,7 +67,7 @@ impl Provider for NoCloud {
         if let Some(seed) = given("s").or_else(|| given("seedfrom")) {
             let path = seed.strip_prefix("file://").unwrap_or(seed);
             if !path.starts_with('/') {
-                return Err(anyhow::anyhow!("the seed of ds=nocloud is no directory of this machine")).hint(
+                return Err(anyhow::anyhow!("the seed of ds=nocloud is no directory of this machine")).cure(
                     "a seed over the network is not supported: attach a cidata drive, or name a directory",
                 );
             }
@@ -142,7 +142,7 @@ fn parse(files: &Files) -> Result<Instance> {
     }
     if let Some(name) = text_of(&node, &["local-hostname", "local_hostname", "hostname"]) {
         crate::decode::cloud_config::check_hostname(name)
-            .map_err(|what| Finding::error("meta-data: local-hostname", what))?;
+            .map_err(|what| Problem::error("meta-data: local-hostname", what))?;
         instance.hostname = Some(name.to_owned());
     }
     if let serde_json::Value::Object(map) = node.to_json() {

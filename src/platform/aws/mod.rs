@@ -15,12 +15,12 @@ use serde_json::{Map, Value as Json};
 use self::imds::Imds;
 use super::{Provider, read_network};
 use crate::decode::cloud_config::check_hostname;
-use crate::decode::yaml;
-use crate::error::WithHint as _;
+use crate::decode::syntax::yaml;
+use crate::error::WithCure as _;
 use crate::io::World;
 use crate::model::facts::Facts;
-use crate::model::finding::Finding;
 use crate::model::instance::Instance;
+use crate::model::problem::Problem;
 use crate::model::secret::Secret;
 
 /// EC2.
@@ -132,12 +132,12 @@ fn parse(found: &[(&str, String)], user_data: Option<Secret>) -> Result<Instance
     };
     let mut instance = Instance { platform: Aws.id(), user_data, ..Instance::default() };
     let Some(id) = get(INSTANCE_ID) else {
-        return Err(Finding::error(INSTANCE_ID, "the metadata service does not tell it").into());
+        return Err(Problem::error(INSTANCE_ID, "the metadata service does not tell it").into());
     };
     id.clone_into(&mut instance.instance_id);
     // A VPC with several domain names gives a name for each, and all of them in one line.
     if let Some(name) = get(LOCAL_HOSTNAME).and_then(|names| names.split_whitespace().next()) {
-        check_hostname(name).map_err(|what| Finding::error(LOCAL_HOSTNAME, what))?;
+        check_hostname(name).map_err(|what| Problem::error(LOCAL_HOSTNAME, what))?;
         instance.hostname = Some(name.to_owned());
     }
     instance.region = get(REGION).map(str::to_owned);
@@ -197,7 +197,7 @@ fn insert(map: &mut Map<String, Json>, path: &str, value: Json) {
 /// An error of a request, with the cure where the status tells it.
 fn with_cure<T>(result: Result<T, crate::io::http::Error>) -> Result<T> {
     match result {
-        Err(e) if e.what.contains("can't connect") || e.what.contains("no answer") => Err(e).hint(
+        Err(e) if e.what.contains("can't connect") || e.what.contains("no answer") => Err(e).cure(
             "EC2's metadata service does not answer: see that the instance's metadata options enable it, and that a \
              route leads to 169.254.169.254",
         ),

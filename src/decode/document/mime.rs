@@ -2,10 +2,10 @@
 //! MIME messages ([RFC 2045](https://www.rfc-editor.org/rfc/rfc2045), [RFC 2046](https://www.rfc-editor.org/rfc/rfc2046)),
 //! as lenient as Python's `email` package, by which cloud-init reads them.
 //!
-//! Written here and not taken from a crate: a finding inside a part has to lead back to its line in the whole message,
+//! Written here and not taken from a crate: a problem inside a part has to lead back to its line in the whole message,
 //! and the crates hand out a part's bytes without the place where they stood.
 
-use super::envelope;
+use crate::decode::document::envelope;
 
 /// Header lines that one entity may have: mail has dozens.
 const MAX_HEADERS: usize = 200;

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use flate2::read::MultiGzDecoder;
 
-use super::yaml::base64_error;
+use crate::decode::syntax::yaml::base64_error;
 
 /// Most that anything unpacks to. Bootstrap data is at most 1 MiB as it travels; 32 MiB leaves room for certificates
 /// and manifests and stops a bomb before it fills a small node's memory.
@@ -126,8 +126,9 @@ pub fn open(data: &[u8]) -> Result<Vec<u8>, String> {
 
 fn base64_document(data: &[u8]) -> Option<Vec<u8>> {
     let inner = base64(data).ok()?;
-    let again = || base64(&inner).is_ok_and(|i| is_gzip(&i) || super::sniff(&i).is_some());
-    (is_gzip(&inner) || super::sniff(&inner).is_some() || (inner.len() > 16 && again())).then_some(inner)
+    let again = || base64(&inner).is_ok_and(|i| is_gzip(&i) || crate::decode::sniff(&i).is_some());
+    (is_gzip(&inner) || crate::decode::sniff(&inner).is_some() || (inner.len() > 16 && again()))
+        .then_some(inner)
 }
 
 #[cfg(test)]
