@@ -15,7 +15,8 @@ use crate::model::problem::{Problem, any_error};
 use crate::model::secret::Secret;
 use document::envelope;
 use document::jinja::Variables;
-use document::merge::{self, Mergers};
+use document::merge::Mergers;
+use document::patch;
 use document::{Document, Documents, Fetch, Kind, MEDIA_TYPES, Source};
 use ignition::mixed;
 use syntax::yaml::{self, Node};
@@ -118,7 +119,7 @@ impl<'a> Trees<'a> {
         for document in documents {
             let result = match document.kind {
                 Kind::CloudConfig => self.config(document, &mut merged),
-                Kind::JsonPatch => self.tree(document).and_then(|patch| merge::patch(&mut merged, &patch)),
+                Kind::JsonPatch => self.tree(document).and_then(|patch| patch::patch(&mut merged, &patch)),
                 _ => Ok(()),
             };
             if let Err(problem) = result {

@@ -2,28 +2,32 @@
 //! User-data taken apart: envelopes, MIME, archives, includes and templates opened until only documents are left
 //! ([formats](https://docs.cloud-init.io/en/latest/explanation/format.html)).
 
+mod archive;
 pub mod envelope;
+mod include;
 pub mod jinja;
 pub(crate) mod merge;
+mod message;
 mod mime;
+pub(crate) mod patch;
+mod place;
+mod transfer;
 
 use std::rc::Rc;
 
 use self::envelope::MAX_DECODED;
+pub(super) use self::include::display_url;
 use self::jinja::Variables;
-use self::mime::{Entity, Lines, is_message};
-use super::syntax::yaml::{self, Kind as Scalar, Node, Value};
+use self::mime::is_message;
+use self::place::{Place, Step, Stop, back, prefixed};
 use crate::model::fetch::{Request, Unfetched};
-use crate::model::problem::{Pos, Problem, Severity};
+use crate::model::problem::{Pos, Problem};
 
 /// Parts within parts that are opened. What people nest is MIME, an include in it and a template in that.
 const MAX_DEPTH: usize = 10;
 
 /// Documents that one user-data may have.
 const MAX_DOCUMENTS: usize = 200;
-
-/// Files that all include lists may name together: each costs a fetch at boot.
-const MAX_INCLUDES: usize = 50;
 
 /// What a document is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,45 +148,6 @@ pub struct Document {
     origin: Vec<Step>,
 }
 
-/// A step from a text back to the one that it came from.
-#[derive(Clone)]
-enum Step {
-    /// It is a block of it, so many lines down and so many columns to the right.
-    Block { lines: usize, columns: usize },
-    /// Its lines began in these lines of it, from 0.
-    Lines(Rc<Vec<usize>>),
-    /// It was rendered from it.
-    Rendered(Rc<jinja::Rendered>),
-    /// All of it stands at one place.
-    At(Pos),
-}
-
-impl Step {
-    fn back(&self, pos: Pos) -> Pos {
-        match self {
-            Self::Block { lines, columns } => Pos { line: pos.line + lines, column: pos.column + columns },
-            Self::Lines(map) => {
-                let at = map.get(pos.line.saturating_sub(1)).or(map.last());
-                Pos { line: at.map_or(pos.line, |l| l + 1), ..pos }
-            }
-            Self::Rendered(rendered) => rendered.origin(pos),
-            Self::At(pos) => *pos,
-        }
-    }
-}
-
-fn back(origin: &[Step], pos: Pos) -> Pos {
-    origin.iter().rev().fold(pos, |pos, step| step.back(pos))
-}
-
-fn prefixed(label: &str, place: &str) -> String {
-    match (label, place) {
-        ("", place) => place.to_owned(),
-        (label, "") => label.to_owned(),
-        (label, place) => format!("{label}: {place}"),
-    }
-}
-
 impl Document {
     /// A problem in its text as one in the text that its author wrote.
     pub fn locate(&self, mut problem: Problem) -> Problem {
@@ -232,58 +197,6 @@ pub fn read(source: Source, data: &[u8], variables: &Variables, fetch: &mut Fetc
         documents.problems.push(Problem::error("", "the user-data is empty"));
     }
     documents
-}
-
-/// Where in the data a piece of it stands, and what is said of it there.
-#[derive(Clone, Default)]
-struct Place {
-    label: String,
-    depth: usize,
-    origin: Vec<Step>,
-    media_type: Option<String>,
-    name: Option<String>,
-    merge_type: Option<String>,
-    /// Whether it came out of a template.
-    rendered: bool,
-    included: bool,
-}
-
-/// The reading stops at this piece; boxed, since it is large and rare.
-type Stop = Box<Problem>;
-
-impl Place {
-    fn problem(&self, mut problem: Problem) -> Problem {
-        problem.pos = problem.pos.map(|pos| back(&self.origin, pos));
-        problem.place = prefixed(&self.label, &problem.place);
-        problem
-    }
-
-    fn stop(&self, problem: Problem) -> Stop {
-        Box::new(self.problem(problem))
-    }
-
-    /// A piece of this one.
-    fn inner(&self, part: &str) -> Self {
-        Self { label: inner_label(&self.label, part), depth: self.depth + 1, ..self.clone() }
-    }
-
-    /// A text of which no place can be found again in the one that it came from: places in it are its own.
-    fn unpacked(mut self) -> Self {
-        self.origin.clear();
-        self
-    }
-}
-
-/// `part 2` within `part 1 (multipart/mixed)` is `part 1.2`.
-fn inner_label(label: &str, part: &str) -> String {
-    let outer = label.split(" (").next().unwrap_or_default();
-    match (outer.rsplit_once("part "), part.strip_prefix("part ")) {
-        (Some((before, number)), Some(part)) if !number.contains(' ') => {
-            format!("{before}part {number}.{part}")
-        }
-        _ if outer.is_empty() => part.to_owned(),
-        _ => format!("{outer} {part}"),
-    }
 }
 
 struct Reader<'a, 'f> {
@@ -384,55 +297,6 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    fn message(&mut self, text: &str, place: &Place) -> Result<(), Stop> {
-        self.entity(&Entity::read(text, 0), place)
-    }
-
-    fn entity(&mut self, entity: &Entity<'_>, place: &Place) -> Result<(), Stop> {
-        let media_type = entity.media_type();
-        let stop = |what: String| place.stop(Problem::error("", format!("MIME: {what}")));
-        if place.depth > MAX_DEPTH {
-            return Err(stop(format!("parts within parts more than {MAX_DEPTH} deep")));
-        }
-        if let Some(parts) = entity.parts().map_err(stop)? {
-            for (i, part) in parts.iter().enumerate() {
-                let media_type = part.media_type();
-                let mut inner = place.inner(&format!("part {}", i + 1));
-                // A media type is a name, and a short one, or it is not repeated.
-                if let Some(t) =
-                    media_type.filter(|t| t.len() <= 60 && t.bytes().all(|b| b.is_ascii_graphic()))
-                {
-                    inner.label += &format!(" ({t})");
-                }
-                if self.documents.problems.len() > MAX_DOCUMENTS || i >= MAX_DOCUMENTS {
-                    return Err(stop(format!("more than {MAX_DOCUMENTS} parts")));
-                }
-                if let Err(problem) = self.entity(part, &inner) {
-                    self.documents.problems.push(*problem);
-                }
-            }
-            return Ok(());
-        }
-        let mut inner = place.clone();
-        inner.media_type = media_type;
-        let name = |header: &str, name: &str| entity.parameter(header, name).and_then(|n| file_name(&n));
-        inner.name = name("content-disposition", "filename").or_else(|| name("content-type", "name"));
-        let merge = entity.header("merge-type").or_else(|| entity.header("x-merge-type"));
-        inner.merge_type = merge.map(str::to_owned);
-        if entity.header("launch-index").is_some() {
-            let what = "Launch-Index: no effect: every machine takes all parts";
-            self.documents.problems.push(place.problem(Problem::warning("", what)));
-        }
-        let (bytes, lines) = entity.decoded().map_err(stop)?;
-        let below = Step::Block { lines: entity.line, columns: 0 };
-        match lines {
-            Lines::Same => inner.origin.push(below),
-            Lines::Map(map) => inner.origin.extend([below, Step::Lines(Rc::new(map))]),
-            Lines::Lost => inner = inner.unpacked(),
-        }
-        self.bytes(&bytes, &Place { depth: inner.depth + 1, ..inner })
-    }
-
     fn template(&mut self, text: &str, mut place: Place) -> Result<(), Stop> {
         let rendered = jinja::render(text, self.variables).map_err(|problem| place.stop(problem))?;
         self.documents.problems.extend(rendered.problems.iter().map(|f| place.problem(f.clone())));
@@ -444,102 +308,6 @@ impl Reader<'_, '_> {
         self.bytes += rendered.text.len();
         self.text(rendered.text.clone(), place)
     }
-
-    /// A line is a URL or a path; the header may have one behind it.
-    fn include(&mut self, text: &str, place: &Place) -> Result<(), Stop> {
-        for (n, line) in text.lines().enumerate() {
-            let lower = line.to_ascii_lowercase();
-            let header = ["#include-once", "#include"].iter().find(|h| lower.starts_with(**h));
-            let url = header.map_or(line, |h| &line[h.len()..]).trim();
-            if url.is_empty() || url.starts_with('#') {
-                continue;
-            }
-            self.includes += 1;
-            let at = Pos { line: n + 1, column: 1 };
-            if self.includes > MAX_INCLUDES {
-                return Err(
-                    place.stop(Problem::error("", format!("more than {MAX_INCLUDES} includes")).at(at))
-                );
-            }
-            // What is no URL and no path is not repeated: nobody knows what it is.
-            let shown =
-                if url.contains("://") || url.starts_with('/') { display_url(url) } else { String::new() };
-            let shown = format!("include {shown}").trim_end().to_owned();
-            let inner = place.inner(&shown);
-            let inner = Place { media_type: None, name: None, included: true, ..inner }.unpacked();
-            let problem = |level, what: String| Problem {
-                severity: level,
-                ..place.problem(Problem::error(&shown, what).at(at))
-            };
-            let request = Request::plain(url);
-            let fetched = request.problem().map_or_else(|| (self.fetch)(&request), |what| Err(what.into()));
-            match fetched {
-                Ok(Some(data)) => self.piece(&data, &inner)?,
-                Ok(None) => {
-                    let what = "is not looked at here: the node reads it when it boots".to_owned();
-                    self.documents.problems.push(problem(Severity::Note, what));
-                }
-                Err(Unfetched { what, unreached }) => {
-                    self.documents.problems.push(Problem { unreached, ..problem(Severity::Error, what) });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A YAML list of strings, or of mappings with `type`, `content`, `filename` and headers.
-    fn archive(&mut self, whole: &str, place: &Place) -> Result<(), Stop> {
-        let node = yaml::parse(whole).map_err(|problem| place.stop(problem))?;
-        let wrong = |node: &Node, what: &str| {
-            Problem::error("", format!("{what}, this is {}", node.kind_name())).at(node.pos)
-        };
-        let items = node.list().ok_or_else(|| place.stop(wrong(&node, "an archive is a list")))?;
-        for (i, item) in items.iter().enumerate() {
-            let mut inner = place.inner(&format!("part {}", i + 1));
-            let content = if item.is_map() { item.get("content") } else { Some(item) };
-            let text = |key: &str| item.get(key).and_then(Node::text);
-            inner.name = text("filename").and_then(file_name);
-            inner.merge_type = text("Merge-Type").or_else(|| text("X-Merge-Type")).map(str::to_owned);
-            inner.media_type = text("type").map(str::to_ascii_lowercase);
-            let Some(content) = content.filter(|c| !c.is_null()) else { continue };
-            let (bytes, own) = match &content.value {
-                Value::Scalar(s) => match &s.kind {
-                    Scalar::Bytes(bytes) => (bytes.clone(), true),
-                    _ => (s.text.clone().into_bytes(), false),
-                },
-                _ => {
-                    let problem = inner.problem(wrong(content, "a part is a string"));
-                    self.documents.problems.push(problem);
-                    continue;
-                }
-            };
-            // cloud-init's default for a part that neither says nor shows what it is.
-            if inner.media_type.is_none() && sniff(&bytes).is_none() && !envelope::is_gzip(&bytes) {
-                inner.media_type = Some("text/cloud-config".to_owned());
-            }
-            if own {
-                inner = inner.unpacked();
-            } else {
-                inner.origin.push(step_to_scalar(whole, content));
-            }
-            self.piece(&bytes, &inner)?;
-        }
-        Ok(())
-    }
-}
-
-/// The way from a scalar's content to the YAML text that it stands in: a literal block's lines stand there one by one,
-/// any other scalar's are folded or escaped.
-fn step_to_scalar(text: &str, scalar: &Node) -> Step {
-    let (pos, content) = (scalar.pos, scalar.text().unwrap_or_default());
-    // The parser's position is that of the first line that is not empty.
-    let empty = content.chars().take_while(|c| *c == '\n').count();
-    let (lines, columns) = ((pos.line - 1).checked_sub(empty), pos.column - 1);
-    let Some(lines) = lines else { return Step::At(pos) };
-    let tail =
-        |line: &str| line.char_indices().nth(columns).map_or(String::new(), |(i, _)| line[i..].to_owned());
-    let same = content.lines().zip(text.lines().skip(lines)).all(|(c, t)| c.is_empty() || tail(t) == c);
-    if same { Step::Block { lines, columns } } else { Step::At(pos) }
 }
 
 /// A file name as cloud-init cleans it: its order among the others' is that of the programs.
@@ -547,20 +315,6 @@ fn file_name(name: &str) -> Option<String> {
     let plain = |c: &char| c.is_ascii_alphanumeric() || "-_.()".contains(*c);
     let clean: String = name.replace('/', "_").chars().filter(plain).take(100).collect();
     (!clean.trim_matches('.').is_empty()).then_some(clean)
-}
-
-/// A URL without what may be secret in it: who asks, and a signed query.
-pub(super) fn display_url(url: &str) -> String {
-    let shown = url.split(['?', '#']).next().unwrap_or_default();
-    let shown = match shown.split_once("://") {
-        Some((scheme, rest)) => {
-            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-            let host = host.rsplit('@').next().unwrap_or_default();
-            format!("{scheme}://{host}/{path}")
-        }
-        None => shown.to_owned(),
-    };
-    shown.chars().filter(|c| !c.is_control()).take(120).collect()
 }
 
 /// The place behind the last of these bytes.

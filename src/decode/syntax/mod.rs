@@ -3,5 +3,7 @@
 
 pub mod der;
 pub mod json;
+pub(crate) mod node;
+mod scalar;
 pub(crate) mod unit;
 pub mod yaml;

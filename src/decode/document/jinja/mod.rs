@@ -5,17 +5,19 @@
 //! deliberate difference: where a name has no value, cloud-init writes `CI_MISSING_JINJA_VAR/name` into the file and
 //! boots on; here it is an error that names it, and nothing is written.
 
+mod error;
+mod variables;
+
 use std::cell::OnceCell;
 use std::io::{self, Write};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
-use minijinja::{Environment, Error, ErrorKind, OutputSpan, OutputSpanKind, UndefinedBehavior, Value};
-use serde_json::{Map, Value as Json};
+use minijinja::{Environment, ErrorKind, OutputSpan, OutputSpanKind, UndefinedBehavior, Value};
 
+use self::error::describe;
+pub use self::variables::Variables;
 use crate::decode::document::envelope::MAX_DECODED;
-use crate::model::facts::Os;
-use crate::model::instance::{Instance, short};
 use crate::model::problem::{Pos, Problem, Severity};
 
 /// Instructions a template may run. A control plane's takes a few hundred; the bound ends endless loops within a second.
@@ -35,135 +37,6 @@ pub const HEADER: &str = "## template: jinja";
 pub fn is_template(text: &str) -> bool {
     let first = text.trim_start().lines().next().unwrap_or_default();
     first.trim_end().eq_ignore_ascii_case(HEADER)
-}
-
-/// The names that a template can use, with their values.
-#[derive(Clone, Debug)]
-pub struct Variables {
-    values: Map<String, Json>,
-    /// Whether metadata's names are taken to exist: away from the machine nobody can know them.
-    assume: bool,
-}
-
-impl Variables {
-    /// cloud-init's names: `ds.meta_data`, `v1` and its keys at the top.
-    pub fn of(instance: &Instance, os: &Os) -> Self {
-        let mut meta_data = instance.metadata.clone();
-        meta_data.entry("instance-id").or_insert_with(|| Json::from(instance.instance_id.as_str()));
-        // Platforms differ in which of these they have; a template that is made for one shall work on all.
-        for name in ["hostname", "local-hostname"] {
-            if let (Some(hostname), None) = (&instance.hostname, meta_data.get(&name.replace('-', "_"))) {
-                meta_data.entry(name).or_insert_with(|| Json::from(hostname.as_str()));
-            }
-        }
-        let text = |s: Option<&str>| s.map_or(Json::Null, Json::from);
-        let entries = [
-            ("availability_zone", text(instance.availability_zone.as_deref())),
-            ("cloud_id", Json::from(instance.platform)),
-            ("cloud_name", Json::from(instance.platform)),
-            ("distro", Json::from(os.id.as_str())),
-            ("distro_release", Json::from("")),
-            ("distro_version", Json::from(os.version.as_str())),
-            ("instance_id", Json::from(instance.instance_id.as_str())),
-            ("kernel_release", Json::from(os.kernel.as_str())),
-            ("local_hostname", text(instance.hostname.as_deref().map(short))),
-            ("machine", Json::from(std::env::consts::ARCH)),
-            ("platform", Json::from(instance.platform)),
-            ("public_ssh_keys", Json::from(instance.ssh_keys.clone())),
-            ("region", text(instance.region.as_deref())),
-            ("subplatform", Json::from("")),
-            ("system_platform", Json::from("linux")),
-            ("variant", Json::from(os.id.as_str())),
-        ];
-        let mut v1: Map<String, Json> = entries.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
-        for old in ["availability_zone", "cloud_name", "instance_id", "local_hostname"] {
-            v1.insert(old.replace('_', "-"), v1.get(old).cloned().unwrap_or_default());
-        }
-        let mut top = v1.clone();
-        top.insert("v1".to_owned(), Json::Object(v1));
-        top.insert("ds".to_owned(), serde_json::json!({ "meta_data": meta_data }));
-        let mut top = Json::Object(top);
-        alias(&mut top);
-        let values = if let Json::Object(top) = top { top } else { Map::new() };
-        Self { values, assume: false }
-    }
-
-    /// Names as every platform has them, with made-up values; any other name below `ds.meta_data` is taken to exist.
-    pub fn assumed() -> Self {
-        let name = || Some("node-1.example.com".to_owned());
-        let instance = Instance {
-            platform: "none",
-            instance_id: "i-0".to_owned(),
-            hostname: name(),
-            availability_zone: Some("zone-1".to_owned()),
-            region: Some("region-1".to_owned()),
-            ..Instance::default()
-        };
-        Self { assume: true, ..Self::of(&instance, &Os { id: "flatcar".to_owned(), ..Os::default() }) }
-    }
-
-    /// Gives a name below `ds.meta_data` a value; whether it is such a name and had none.
-    fn assume(&mut self, name: &str) -> bool {
-        let plain = |p: &str| !p.is_empty() && p.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        let parts: Vec<&str> = name.split('.').collect();
-        let ["ds", "meta_data", path @ ..] = parts.as_slice() else { return false };
-        let (Some((last, above)), true) = (path.split_last(), path.iter().all(|p| plain(p))) else {
-            return false;
-        };
-        let mut at = self.values.get_mut("ds").and_then(|ds| ds.get_mut("meta_data"));
-        for part in above {
-            at = at
-                .and_then(Json::as_object_mut)
-                .map(|m| m.entry(*part).or_insert_with(|| Json::Object(Map::new())));
-        }
-        let map = at.and_then(Json::as_object_mut);
-        map.is_some_and(|m| m.insert((*last).to_owned(), Json::from("assumed")).is_none())
-    }
-
-    /// The names that exist, `ds.meta_data.hostname`, for hints.
-    fn names(&self) -> Vec<String> {
-        fn walk(prefix: &str, value: &Json, depth: usize, names: &mut Vec<String>) {
-            match value {
-                Json::Object(map) if depth > 0 => {
-                    for (key, value) in map {
-                        walk(&format!("{prefix}.{key}"), value, depth - 1, names);
-                    }
-                }
-                _ => names.push(prefix.to_owned()),
-            }
-        }
-        let mut names = Vec::new();
-        for (key, value) in &self.values {
-            walk(key, value, 4, &mut names);
-        }
-        names.retain(|n| n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.'));
-        names
-    }
-}
-
-/// Gives every key that no template can write (`local-hostname` reads as a subtraction) a second spelling with `_`.
-/// A key that has that spelling itself keeps it.
-fn alias(value: &mut Json) {
-    match value {
-        Json::Array(items) => items.iter_mut().for_each(alias),
-        Json::Object(map) => {
-            map.values_mut().for_each(alias);
-            let odd: Vec<String> = map.keys().filter(|k| k.contains(is_operator)).cloned().collect();
-            for key in odd {
-                let spelled = key.replace(is_operator, "_");
-                if !map.contains_key(&spelled) {
-                    let value = map.get(&key).cloned().unwrap_or_default();
-                    map.insert(spelled, value);
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-/// The characters that are operators in jinja.
-fn is_operator(c: char) -> bool {
-    "-+*/%.:,;<>=!~|()[]{}@^&".contains(c)
 }
 
 /// A rendered document that can say where in the template a place of it came from.
@@ -319,79 +192,13 @@ fn pos_of(text: &str, offset: usize) -> Pos {
     Pos { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
 }
 
-fn describe(error: &Error, text: &str, variables: &Variables) -> Problem {
-    let (header, template) = body(text);
-    let lines_before = header.matches('\n').count();
-    let range = error.range();
-    let mut pos = range.as_ref().map(|r| pos_of(template, r.start));
-    if pos.is_none() {
-        pos = error.line().map(|line| Pos { line, column: 1 });
-    }
-    // A comment that never ends is reported at the end of the document; its author needs the beginning: `${#array[@]}`.
-    if let Some(open) = template.rfind("{#").filter(|open| !template[*open..].contains("#}")) {
-        pos = Some(pos_of(template, open));
-    }
-    // Code of the template, not a value: at most a name or a call, and no text that the template holds.
-    let source = range.and_then(|r| template.get(r)).map(str::trim);
-    let source = source.filter(|s| s.len() <= 80 && !s.contains(['\n', '\'', '"']));
-    let problem = match error.kind() {
-        ErrorKind::UndefinedError => {
-            let name = source.unwrap_or("a name in this expression");
-            let problem = Problem::error("", format!("jinja: `{name}` has no value on this machine"));
-            problem.cure(match nearest(name, &variables.names()) {
-                Some(near) => format!("did you mean `{near}`? Or give it one: `{{{{ {name} | default('…') }}}}`"),
-                None => format!(
-                    "use a name that this platform has, such as ds.meta_data.local_hostname, or `{{{{ {name} | default('…') }}}}`"
-                ),
-            })
-        }
-        ErrorKind::SyntaxError => {
-            let what = error.detail().unwrap_or("it can't be parsed");
-            Problem::error("", format!("jinja syntax: {what}"))
-                .cure("text that is no template goes between `{% raw %}` and `{% endraw %}`, or is written base64-encoded")
-        }
-        ErrorKind::OutOfFuel => Problem::error("", "jinja: the template runs too long"),
-        ErrorKind::WriteFailure => {
-            Problem::error("", format!("jinja: the document renders to more than {} MiB", MAX_DECODED >> 20))
-        }
-        _ => {
-            let at = source.map(|s| format!(" in `{s}`")).unwrap_or_default();
-            Problem::error("", format!("jinja: {}{at}", error.kind()))
-        }
-    };
-    match pos {
-        Some(pos) => problem.at(Pos { line: pos.line + lines_before, ..pos }),
-        None => problem,
-    }
-}
-
-/// The known name nearest to a mistyped one: the same but for two letters, or the same last part elsewhere.
-fn nearest<'a>(name: &str, names: &'a [String]) -> Option<&'a str> {
-    let last = |n: &str| n.rsplit('.').next().unwrap_or_default().to_owned();
-    let by_distance = names.iter().map(|n| (distance(name, n), n)).min().filter(|(d, _)| *d <= 2);
-    let elsewhere = || names.iter().find(|n| last(n) == last(name) && n.starts_with("ds."));
-    by_distance.map(|(_, n)| n.as_str()).or_else(|| elsewhere().map(String::as_str))
-}
-
-/// Levenshtein's distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let replace = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = replace.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::Value as Json;
+
     use super::*;
+    use crate::model::facts::Os;
+    use crate::model::instance::Instance;
 
     fn variables() -> Variables {
         let metadata = serde_json::json!({

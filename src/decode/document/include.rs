@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Include lists: files that are read in their place.
+
+use super::Reader;
+use super::place::{Place, Stop};
+use crate::model::fetch::{Request, Unfetched};
+use crate::model::problem::{Pos, Problem, Severity};
+
+/// Files that all include lists may name together: each costs a fetch at boot.
+const MAX_INCLUDES: usize = 50;
+
+impl Reader<'_, '_> {
+    /// A line is a URL or a path; the header may have one behind it.
+    pub(super) fn include(&mut self, text: &str, place: &Place) -> Result<(), Stop> {
+        for (n, line) in text.lines().enumerate() {
+            let lower = line.to_ascii_lowercase();
+            let header = ["#include-once", "#include"].iter().find(|h| lower.starts_with(**h));
+            let url = header.map_or(line, |h| &line[h.len()..]).trim();
+            if url.is_empty() || url.starts_with('#') {
+                continue;
+            }
+            self.includes += 1;
+            let at = Pos { line: n + 1, column: 1 };
+            if self.includes > MAX_INCLUDES {
+                return Err(
+                    place.stop(Problem::error("", format!("more than {MAX_INCLUDES} includes")).at(at))
+                );
+            }
+            // What is no URL and no path is not repeated: nobody knows what it is.
+            let shown =
+                if url.contains("://") || url.starts_with('/') { display_url(url) } else { String::new() };
+            let shown = format!("include {shown}").trim_end().to_owned();
+            let inner = place.inner(&shown);
+            let inner = Place { media_type: None, name: None, included: true, ..inner }.unpacked();
+            let problem = |level, what: String| Problem {
+                severity: level,
+                ..place.problem(Problem::error(&shown, what).at(at))
+            };
+            let request = Request::plain(url);
+            let fetched = request.problem().map_or_else(|| (self.fetch)(&request), |what| Err(what.into()));
+            match fetched {
+                Ok(Some(data)) => self.piece(&data, &inner)?,
+                Ok(None) => {
+                    let what = "is not looked at here: the node reads it when it boots".to_owned();
+                    self.documents.problems.push(problem(Severity::Note, what));
+                }
+                Err(Unfetched { what, unreached }) => {
+                    self.documents.problems.push(Problem { unreached, ..problem(Severity::Error, what) });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A URL without what may be secret in it: who asks, and a signed query.
+pub fn display_url(url: &str) -> String {
+    let shown = url.split(['?', '#']).next().unwrap_or_default();
+    let shown = match shown.split_once("://") {
+        Some((scheme, rest)) => {
+            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+            let host = host.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}/{path}")
+        }
+        None => shown.to_owned(),
+    };
+    shown.chars().filter(|c| !c.is_control()).take(120).collect()
+}

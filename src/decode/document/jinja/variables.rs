@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The names that a template can use, as cloud-init's instance data has them.
+
+use serde_json::{Map, Value as Json};
+
+use crate::model::facts::Os;
+use crate::model::instance::{Instance, short};
+
+/// The names that a template can use, with their values.
+#[derive(Clone, Debug)]
+pub struct Variables {
+    pub(super) values: Map<String, Json>,
+    /// Whether metadata's names are taken to exist: away from the machine nobody can know them.
+    pub(super) assume: bool,
+}
+
+impl Variables {
+    /// cloud-init's names: `ds.meta_data`, `v1` and its keys at the top.
+    pub fn of(instance: &Instance, os: &Os) -> Self {
+        let mut meta_data = instance.metadata.clone();
+        meta_data.entry("instance-id").or_insert_with(|| Json::from(instance.instance_id.as_str()));
+        // Platforms differ in which of these they have; a template that is made for one shall work on all.
+        for name in ["hostname", "local-hostname"] {
+            if let (Some(hostname), None) = (&instance.hostname, meta_data.get(&name.replace('-', "_"))) {
+                meta_data.entry(name).or_insert_with(|| Json::from(hostname.as_str()));
+            }
+        }
+        let text = |s: Option<&str>| s.map_or(Json::Null, Json::from);
+        let entries = [
+            ("availability_zone", text(instance.availability_zone.as_deref())),
+            ("cloud_id", Json::from(instance.platform)),
+            ("cloud_name", Json::from(instance.platform)),
+            ("distro", Json::from(os.id.as_str())),
+            ("distro_release", Json::from("")),
+            ("distro_version", Json::from(os.version.as_str())),
+            ("instance_id", Json::from(instance.instance_id.as_str())),
+            ("kernel_release", Json::from(os.kernel.as_str())),
+            ("local_hostname", text(instance.hostname.as_deref().map(short))),
+            ("machine", Json::from(std::env::consts::ARCH)),
+            ("platform", Json::from(instance.platform)),
+            ("public_ssh_keys", Json::from(instance.ssh_keys.clone())),
+            ("region", text(instance.region.as_deref())),
+            ("subplatform", Json::from("")),
+            ("system_platform", Json::from("linux")),
+            ("variant", Json::from(os.id.as_str())),
+        ];
+        let mut v1: Map<String, Json> = entries.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+        for old in ["availability_zone", "cloud_name", "instance_id", "local_hostname"] {
+            v1.insert(old.replace('_', "-"), v1.get(old).cloned().unwrap_or_default());
+        }
+        let mut top = v1.clone();
+        top.insert("v1".to_owned(), Json::Object(v1));
+        top.insert("ds".to_owned(), serde_json::json!({ "meta_data": meta_data }));
+        let mut top = Json::Object(top);
+        alias(&mut top);
+        let values = if let Json::Object(top) = top { top } else { Map::new() };
+        Self { values, assume: false }
+    }
+
+    /// Names as every platform has them, with made-up values; any other name below `ds.meta_data` is taken to exist.
+    pub fn assumed() -> Self {
+        let name = || Some("node-1.example.com".to_owned());
+        let instance = Instance {
+            platform: "none",
+            instance_id: "i-0".to_owned(),
+            hostname: name(),
+            availability_zone: Some("zone-1".to_owned()),
+            region: Some("region-1".to_owned()),
+            ..Instance::default()
+        };
+        Self { assume: true, ..Self::of(&instance, &Os { id: "flatcar".to_owned(), ..Os::default() }) }
+    }
+
+    /// Gives a name below `ds.meta_data` a value; whether it is such a name and had none.
+    pub(super) fn assume(&mut self, name: &str) -> bool {
+        let plain = |p: &str| !p.is_empty() && p.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let parts: Vec<&str> = name.split('.').collect();
+        let ["ds", "meta_data", path @ ..] = parts.as_slice() else { return false };
+        let (Some((last, above)), true) = (path.split_last(), path.iter().all(|p| plain(p))) else {
+            return false;
+        };
+        let mut at = self.values.get_mut("ds").and_then(|ds| ds.get_mut("meta_data"));
+        for part in above {
+            at = at
+                .and_then(Json::as_object_mut)
+                .map(|m| m.entry(*part).or_insert_with(|| Json::Object(Map::new())));
+        }
+        let map = at.and_then(Json::as_object_mut);
+        map.is_some_and(|m| m.insert((*last).to_owned(), Json::from("assumed")).is_none())
+    }
+
+    /// The names that exist, `ds.meta_data.hostname`, for hints.
+    pub(super) fn names(&self) -> Vec<String> {
+        fn walk(prefix: &str, value: &Json, depth: usize, names: &mut Vec<String>) {
+            match value {
+                Json::Object(map) if depth > 0 => {
+                    for (key, value) in map {
+                        walk(&format!("{prefix}.{key}"), value, depth - 1, names);
+                    }
+                }
+                _ => names.push(prefix.to_owned()),
+            }
+        }
+        let mut names = Vec::new();
+        for (key, value) in &self.values {
+            walk(key, value, 4, &mut names);
+        }
+        names.retain(|n| n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.'));
+        names
+    }
+}
+
+/// Gives every key that no template can write (`local-hostname` reads as a subtraction) a second spelling with `_`.
+/// A key that has that spelling itself keeps it.
+fn alias(value: &mut Json) {
+    match value {
+        Json::Array(items) => items.iter_mut().for_each(alias),
+        Json::Object(map) => {
+            map.values_mut().for_each(alias);
+            let odd: Vec<String> = map.keys().filter(|k| k.contains(is_operator)).cloned().collect();
+            for key in odd {
+                let spelled = key.replace(is_operator, "_");
+                if !map.contains_key(&spelled) {
+                    let value = map.get(&key).cloned().unwrap_or_default();
+                    map.insert(spelled, value);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The characters that are operators in jinja.
+fn is_operator(c: char) -> bool {
+    "-+*/%.:,;<>=!~|()[]{}@^&".contains(c)
+}
