@@ -6,11 +6,16 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-#[path = "../tests/common/imds.rs"]
+#[path = "../tests/it/common/fresh.rs"]
+mod fresh;
+#[path = "../tests/it/common/imds.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
 mod imds;
-#[path = "../tests/common/sandbox.rs"]
+#[path = "../tests/it/common/sandbox.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
 mod sandbox;
-#[path = "../tests/common/server.rs"]
+#[path = "../tests/it/common/server.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
 mod server;
 
 use std::collections::BTreeSet;

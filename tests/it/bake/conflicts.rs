@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What `bake` refuses to put beside each other, and `verify` reports.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use serde_json::json;
+
+use super::image::Image;
+
+const PROGRAM: &[u8] = b"#!/bin/sh\n";
+
+/// A conflict: its kind, how it comes to be, what is said of it, and whether an image can have it after a bake.
+type Case = (&'static str, fn(&Image), &'static str);
+
+fn tool(image: &Image, name: &str) {
+    let mut lock = image.read_lock();
+    let install = json!([{"from": "", "to": format!("/opt/bin/{name}"), "mode": "0755"}]);
+    let artifact = image.publish(name, "1", name, PROGRAM, install);
+    lock["artifacts"].as_array_mut().unwrap().push(artifact);
+    fs::write(&image.lock, lock.to_string()).unwrap();
+}
+
+const CASES: &[Case] = &[
+    (
+        "shadowed",
+        |image| {
+            tool(image, "crictl");
+            image.put_program("/usr/bin/crictl", PROGRAM);
+        },
+        "/opt/bin/crictl and /usr/bin/crictl",
+    ),
+    (
+        "shadowed",
+        |image| image.put_program("/usr/sbin/kubeadm", PROGRAM),
+        "/opt/bin/kubeadm and /usr/sbin/kubeadm",
+    ),
+    (
+        "unit",
+        |image| image.put("/usr/lib/systemd/system/kubelet.service", "[Service]\n"),
+        "/etc/systemd/system/kubelet.service over /usr/lib/systemd/system/kubelet.service",
+    ),
+    (
+        "containerd",
+        |image| {
+            tool(image, "containerd");
+            image.put_program("/usr/bin/containerd", PROGRAM);
+            image.put("/etc/systemd/system/containerd.service", "[Service]\n");
+        },
+        "/opt/bin/containerd and /usr/bin/containerd: two containerds",
+    ),
+    (
+        "containerd",
+        |image| {
+            tool(image, "containerd");
+            image.put("/etc/systemd/system/containerd.service", "[Service]\n");
+            fs::create_dir_all(image.path("/etc/extensions")).unwrap();
+            symlink("/usr/share/flatcar/x.raw", image.path("/etc/extensions/containerd-flatcar.raw"))
+                .unwrap();
+        },
+        "/etc/extensions/containerd-flatcar.raw: two containerds",
+    ),
+    ("containerd", |image| tool(image, "containerd"), "/opt/bin/containerd: no unit starts it"),
+    (
+        "socket",
+        |image| {
+            let config = "[grpc]\naddress = \"/run/docker/libcontainerd/docker-containerd.sock\"\n";
+            image.put("/etc/containerd/config.toml", config);
+        },
+        "/etc/containerd/config.toml names the socket /run/docker/libcontainerd/docker-containerd.sock",
+    ),
+    (
+        "pause",
+        |image| {
+            let config =
+                "[plugins.\"io.containerd.grpc.v1.cri\"]\nsandbox_image = \"registry.example/pause:0\"\n";
+            image.put("/usr/share/containerd/config.toml", config);
+        },
+        "has the pause image registry.example/pause:0, this kubeadm pulls registry.example/pause:1.34.1",
+    ),
+    (
+        "cgroup",
+        |image| {
+            let config = "[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]\n\
+                          SystemdCgroup = false\n";
+            image.put("/usr/share/containerd/config.toml", config);
+        },
+        "/usr/share/containerd/config.toml has SystemdCgroup = false, the kubelet's cgroupDriver is systemd",
+    ),
+];
+
+#[test]
+fn a_conflict_is_refused_and_reported_until_it_is_allowed() {
+    for (number, (kind, plant, says)) in CASES.iter().enumerate() {
+        let image = Image::new(&format!("conflict-{number}"));
+        image.publish_node("v1.34.1");
+        plant(&image);
+        let before = image.tree();
+        let refused = image.bake(&[]);
+        refused.ended(74, &[says, &format!("or --allow {kind}")]);
+        assert_eq!(refused.err.matches("--allow").count(), 1, "only this one: {}", refused.err);
+        let in_use = |tree: &str| {
+            tree.lines()
+                .filter(|l| !l.contains("/opt/footplate") && !l.ends_with(" /opt"))
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        assert_eq!(in_use(&before), in_use(&image.tree()), "{says}: something was put in use");
+        // Another kind does not allow it.
+        let other = if *kind == "unit" { "pause" } else { "unit" };
+        image.bake(&["--allow", other]).ended(74, &[says]);
+
+        image.bake(&["--allow", kind]).ended(0, &[]);
+        let report = image.verify().ended(0, &[]).json();
+        let skipped: Vec<&str> = report["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|c| c["result"] == "skipped" && c["what"] == *kind)
+            .map(|c| c["detail"].as_str().unwrap())
+            .collect();
+        assert!(
+            skipped.iter().any(|d| d.contains(says) && d.contains("allowed when it was baked")),
+            "{skipped:?}"
+        );
+    }
+}
+
+#[test]
+fn what_comes_to_an_image_later_is_reported() {
+    for (number, (kind, plant, says)) in CASES.iter().enumerate() {
+        let image = Image::new(&format!("later-{number}"));
+        image.publish_node("v1.34.1");
+        image.bake(&[]).ended(0, &[]);
+        let locked = fs::read(&image.lock).unwrap();
+        plant(&image);
+        // Those that come with the lock can't come later.
+        if fs::read(&image.lock).unwrap() == locked {
+            let faults = image.faults();
+            assert_eq!(faults.len(), 1, "{faults:#?}");
+            assert!(
+                faults[0].starts_with(&format!("conflict {kind}: ")) && faults[0].contains(says),
+                "{faults:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_running_nodes_kubelet_is_looked_at_too() {
+    let image = Image::new("running-node");
+    image.publish_node("v1.34.1");
+    image.bake(&["--containerd-config"]).ended(0, &[]);
+    let config = fs::read_to_string(image.path("/etc/containerd/config.toml")).unwrap();
+    assert!(config.contains("sandbox_image = \"registry.example/pause:1.34.1\"\n"), "{config}");
+    assert!(image.path("/etc/systemd/system/containerd.service.d/10-footplate.conf").exists());
+    image.put("/var/lib/kubelet/config.yaml", "cgroupDriver: systemd\n");
+    let good =
+        "KUBELET_KUBEADM_ARGS=\"--container-runtime-endpoint=unix:///var/run/containerd/containerd.sock\"\n";
+    image.put("/var/lib/kubelet/kubeadm-flags.env", good);
+    assert_eq!(image.faults(), Vec::<String>::new());
+    image.put("/var/lib/kubelet/config.yaml", "cgroupDriver: cgroupfs\n");
+    image.put("/var/lib/kubelet/kubeadm-flags.env", good.replace("containerd.sock", "other.sock"));
+    let faults = image.faults();
+    assert_eq!(faults.len(), 2, "{faults:#?}");
+    assert!(faults[0].starts_with("conflict socket: /var/lib/kubelet/kubeadm-flags.env names"), "{faults:?}");
+    assert!(faults[1].contains("SystemdCgroup = true, the kubelet's cgroupDriver is cgroupfs"), "{faults:?}");
+}
+
+#[test]
+fn files_of_others_are_not_replaced_unasked() {
+    let image = Image::new("foreign");
+    image.publish_node("v1.34.1");
+    image.put_program("/opt/bin/kubeadm", "another kubeadm");
+    image.put("/etc/crictl.yaml", "timeout: 5\n");
+    image.put("/oem/config.ign", "{}");
+    image.put("/etc/systemd/system/oem-cloudinit.service", "[Service]\n");
+    fs::create_dir_all(image.path("/opt/bin")).unwrap();
+    symlink("/somewhere/kubectl", image.path("/opt/bin/kubectl")).unwrap();
+    let ran = image.bake(&[]);
+    let paths = [
+        "/opt/bin/kubeadm: a file",
+        "/opt/bin/kubectl: a link",
+        "/etc/crictl.yaml",
+        "/oem/config.ign",
+        "oem-cloudinit",
+    ];
+    ran.ended(74, &paths);
+    assert_eq!(ran.err.matches("--allow foreign").count(), paths.len(), "{}", ran.err);
+    assert_eq!(fs::read_to_string(image.path("/opt/bin/kubeadm")).unwrap(), "another kubeadm");
+    image.bake(&["--allow", "foreign"]).ended(0, &[]);
+    image.verify().ended(0, &[]);
+}
+
+#[test]
+fn an_own_containerd_comes_with_its_unit() {
+    let image = Image::new("own-containerd");
+    image.publish_node("v1.34.1");
+    tool(&image, "containerd");
+    image.bake(&["--containerd-config", "--pause-image", "registry.example/other:1"]).ended(
+        74,
+        &["registry.example/other:1, this kubeadm pulls registry.example/pause:1.34.1", "--allow pause"],
+    );
+    image.bake(&["--containerd-config"]).ended(0, &[]);
+    let unit = fs::read_to_string(image.path("/etc/systemd/system/containerd.service")).unwrap();
+    assert!(unit.contains("ExecStart=/opt/bin/containerd "), "{unit}");
+    assert!(!image.path("/etc/systemd/system/containerd.service.d").exists());
+    image.verify().ended(0, &[]);
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Images that are baked, checked and sealed: the program run on Flatcar-like roots.
+
+mod conflicts;
+mod docs;
+mod first_boot;
+mod https;
+mod image;
+mod install;
+mod published;
+mod real;
+mod seal;
+mod server;
+mod signed;
+mod sysext;
+mod verify;

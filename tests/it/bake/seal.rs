@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `seal` leaves nothing of the machine that built the image, and nothing else out.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use super::image::Image;
+use crate::common::scratch::{Ran, footplate};
+
+fn seal(image: &Image) -> Ran {
+    footplate(&["seal", "--root", image.root.to_str().unwrap()])
+}
+
+/// What a machine that built an image leaves in it.
+const LEFT: &[&str] = &[
+    "/etc/machine-id",
+    "/var/lib/dbus/machine-id",
+    "/etc/hostname",
+    "/etc/ssh/ssh_host_ed25519_key",
+    "/etc/ssh/ssh_host_ed25519_key.pub",
+    "/etc/systemd/network/15-footplate-eth0.network",
+    "/etc/kubeadm.yml",
+    "/etc/.ignition-result.json",
+    "/var/lib/kubelet/config.yaml",
+    "/var/lib/kubelet/pki/kubelet.key",
+    "/var/lib/footplate/instances/i-1.json",
+    "/run/footplate/status.json",
+    "/run/metadata/footplate",
+    "/var/lib/systemd/random-seed",
+    "/var/lib/systemd/credential.secret",
+    "/var/log/journal/0123456789abcdef0123456789abcdef/system.journal",
+    "/var/log/wtmp",
+    "/var/log/containers/a.log",
+    "/root/.ssh/authorized_keys",
+    "/root/.bash_history",
+    "/home/core/.ssh/authorized_keys",
+    "/home/core/.ssh/authorized_keys2",
+    "/home/core/.ssh/authorized_keys.d/ignition",
+];
+
+/// What an image keeps.
+const KEPT: &[&str] = &[
+    "/etc/ssh/sshd_config",
+    "/etc/systemd/network/20-mine.network",
+    "/home/core/.ssh/config",
+    "/etc/systemd/system/kubelet.service",
+    "/opt/footplate/lock.json",
+    "/opt/bin/kubeadm",
+];
+
+fn used(name: &str) -> Image {
+    let image = Image::new(name);
+    image.publish_node("v1.34.1");
+    image.bake(&[]).ended(0, &[]);
+    for path in LEFT {
+        image.put(path, "x");
+    }
+    for path in &KEPT[..3] {
+        image.put(path, "x");
+    }
+    image.put(
+        "/etc/systemd/system/kubeadm.service",
+        "# Written by footplate from the bootstrap data's runcmd.\n",
+    );
+    let enabled = "/etc/systemd/system/multi-user.target.wants/kubeadm.service";
+    symlink("/etc/systemd/system/kubeadm.service", image.path(enabled)).unwrap();
+    image
+}
+
+#[test]
+fn a_sealed_image_has_not_booted() {
+    let image = used("sealed");
+    image.put("/oem/grub.cfg", "set linux_append=\"flatcar.autologin\"\n");
+    // image-builder's clean-up deletes it.
+    fs::remove_file(image.path("/oem/config.ign")).unwrap();
+    let said = seal(&image).ended(0, &[]).out.clone();
+    let enabled = "/etc/systemd/system/multi-user.target.wants/kubeadm.service";
+    for path in LEFT.iter().chain(&["/etc/systemd/system/kubeadm.service", enabled]) {
+        assert!(fs::symlink_metadata(image.path(path)).is_err(), "{path} is left");
+    }
+    for path in KEPT.iter().chain(&["/boot/flatcar/first_boot", "/oem/config.ign", "/var/log/containers"]) {
+        assert!(image.path(path).exists(), "{path} is gone");
+    }
+    assert!(
+        said.contains("removed: /etc/machine-id\n")
+            && said.ends_with("sealed: the next boot is a first one\n")
+    );
+    assert!(said.contains("note: /oem/grub.cfg has flatcar.autologin"), "{said}");
+    assert!(said.contains("note: /boot is no file system of its own here"), "{said}");
+    image.verify().ended(0, &[]);
+    let before = image.tree();
+    let again = seal(&image).ended(0, &[]).out.clone();
+    assert!(!again.contains("removed: ") && !again.contains("written: "), "{again}");
+    assert_eq!(image.tree(), before);
+}
+
+#[test]
+fn accounts_with_a_password_are_refused() {
+    let passwd = |shell: &str, password: &str| {
+        format!("root:x:0:0:root:/root:/bin/bash\nbuilder:{password}:1000:1000::/home/builder:{shell}\n")
+    };
+    let cases: &[(&str, &str, &str, bool)] = &[
+        ("/bin/bash", "x", "builder:$6$salt$hash:1:0:99999:7:::\n", true),
+        ("/bin/bash", "x", "builder::1:0:99999:7:::\n", true),
+        ("", "x", "builder:$y$j9T$salt$hash:1:0:99999:7:::\n", true),
+        ("/bin/bash", "$1$salt$hash", "", true),
+        ("/bin/bash", "", "", true),
+        ("/bin/bash", "x", "builder:!$6$salt$hash:1:0:99999:7:::\n", false),
+        ("/bin/bash", "x", "builder:*:1:0:99999:7:::\n", false),
+        ("/bin/bash", "x", "builder2:$6$salt$hash:1:0:99999:7:::\n", false),
+        ("/usr/sbin/nologin", "x", "builder:$6$salt$hash:1:0:99999:7:::\n", false),
+    ];
+    for (number, (shell, password, shadow, refused)) in cases.iter().enumerate() {
+        let image = used(&format!("password-{number}"));
+        image.put("/etc/passwd", passwd(shell, password));
+        image.put("/etc/shadow", format!("root:*:1:0:99999:7:::\n{shadow}"));
+        if *refused {
+            let before = image.tree();
+            let ran = seal(&image);
+            ran.ended(65, &["builder: can log in with a password", "passwd --lock"]);
+            assert!(!ran.err.contains("hash"), "{}", ran.err);
+            assert_eq!(image.tree(), before, "case {number}: something was removed");
+        } else {
+            let ran = seal(&image);
+            assert_eq!(ran.code, 0, "case {number}: {}", ran.err);
+        }
+    }
+}
+
+#[test]
+fn a_member_of_a_cluster_is_refused() {
+    let image = used("member");
+    for path in ["/etc/kubernetes/kubelet.conf", "/etc/kubernetes/admin.conf", "/etc/kubernetes/pki/ca.key"] {
+        image.put(path, "x");
+        seal(&image).ended(65, &[path, "member of a cluster", "never joined"]);
+        fs::remove_file(image.path(path)).unwrap();
+    }
+    assert!(image.path("/etc/machine-id").exists());
+}
+
+#[test]
+fn a_link_does_not_lead_a_seal_out_of_its_root() {
+    let image = used("links");
+    let outside = image.root.parent().unwrap().join("outside");
+    fs::create_dir_all(outside.join("deeper")).unwrap();
+    fs::write(outside.join("deeper/file"), "x").unwrap();
+    for path in ["/var/log/journal/evil", "/var/lib/footplate/evil", "/root/.ssh/authorized_keys.d"] {
+        symlink(&outside, image.path(path)).unwrap();
+    }
+    fs::remove_dir_all(image.path("/var/lib/systemd")).unwrap();
+    symlink(&outside, image.path("/var/lib/systemd")).unwrap();
+    fs::write(outside.join("random-seed"), "x").unwrap();
+    seal(&image).ended(0, &[]);
+    assert!(outside.join("deeper/file").exists() && outside.join("random-seed").exists());
+    assert!(fs::symlink_metadata(image.path("/root/.ssh/authorized_keys.d")).is_err());
+}

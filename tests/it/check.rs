@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `check`, as a person and as a program run it: user-data in any envelope, and Cluster API's Secret in all forms in
+//! which kubectl prints it. Nothing of the data but names and paths comes out.
+
+use crate::common::scratch;
+
+use std::fs;
+use std::io::Write as _;
+use std::process::Command;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use scratch::{CANARY, Ran, footplate, fresh, needs};
+use serde_json::{Value, json};
+
+fn b64(data: impl AsRef<[u8]>) -> String {
+    STANDARD.encode(data)
+}
+
+fn gz(data: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[track_caller]
+fn check(data: impl AsRef<[u8]>, json: bool) -> Ran {
+    let file = fresh(&format!("{:?}", std::thread::current().id())).join("data");
+    fs::write(&file, data).unwrap();
+    let format = if json { "json" } else { "text" };
+    footplate(&["check", "--format", format, file.to_str().unwrap()])
+}
+
+const BAD: &str = "## template: jinja\n#cloud-config\nhostname: {{ local_hostname }}\nwrite_files:\n- path: /a\n  permissions: '9'\n";
+const BAD_IGNITION: &str =
+    "{\"ignition\": {\"version\": \"3.4.0\"},\n \"storage\": {\"files\": [{\"path\": \"a\"}]}}\n";
+
+/// A file where no node can write it is told before one tries; `/usr/local` is writable on a baked node.
+#[test]
+fn paths_that_flatcar_has_read_only_are_told() {
+    let file = |path: &str| format!("- path: {path}\n  content: a\n");
+    let files: String =
+        ["/usr/bin/a", "/usr/local/bin/a", "/bin/a", "/opt/bin/a", "/usrlocal/a"].map(file).concat();
+    let ran = check(format!("#cloud-config\nwrite_files:\n{files}"), false);
+    ran.ended(0, &[]);
+    for told in ["write_files[0].path", "read-only", "/opt/bin or /usr/local/bin", "write_files[2].path"] {
+        assert!(ran.out.contains(told), "{told}: {}", ran.out);
+    }
+    for other in ["write_files[1]", "write_files[3]", "write_files[4]"] {
+        assert!(!ran.out.contains(other), "{other}: {}", ran.out);
+    }
+}
+
+/// The place in the author's text, whatever stands around it.
+#[test]
+fn secrets_are_taken_as_kubectl_prints_them() {
+    let message =
+        format!("MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\n{BAD}--b--\n");
+    let yaml = |value: &str| {
+        format!(
+            "apiVersion: v1\ndata:\n  format: {}\n  value: {value}\nkind: Secret\nmetadata:\n  name: n\n",
+            b64("cloud-config")
+        )
+    };
+    let secret = |value: &str| json!({ "apiVersion": "v1", "kind": "Secret", "data": { "value": value } });
+    let list = |items: &[Value]| json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string();
+    let other = json!({ "apiVersion": "v1", "kind": "Secret", "data": { "token": b64(CANARY) } });
+    let indented: String = BAD.lines().map(|l| format!("    {l}\n")).collect();
+    let ignition = json!({ "apiVersion": "v1", "kind": "Secret", "stringData": { "format": "ignition", "value": BAD_IGNITION } });
+    let cases: &[(&str, String, usize, usize)] = &[
+        ("yaml", yaml(&b64(BAD)), 6, 16),
+        ("yaml, crlf", yaml(&b64(BAD)).replace('\n', "\r\n"), 6, 16),
+        ("yaml, gzip", yaml(&b64(gz(BAD.as_bytes()))), 6, 16),
+        ("yaml, base64 twice", yaml(&b64(b64(BAD))), 6, 16),
+        ("yaml, gzip of mime", yaml(&b64(gz(message.as_bytes()))), 11, 16),
+        ("json", format!("{:#}", secret(&b64(BAD))), 6, 16),
+        ("a list of one", list(&[other, secret(&b64(BAD))]), 6, 16),
+        (
+            "stringData",
+            format!("---\napiVersion: v1\nkind: Secret\nstringData:\n  value: |\n{indented}"),
+            6,
+            16,
+        ),
+        ("ignition", format!("{ignition:#}"), 2, 33),
+    ];
+    for (name, data, line, column) in cases {
+        let ran = check(data, true);
+        assert_eq!(ran.code, 65, "{name}: {}{}", ran.out, ran.err);
+        let said: Value = serde_json::from_str(&ran.out).unwrap();
+        let errors: Vec<&Value> =
+            said["findings"].as_array().unwrap().iter().filter(|f| f["level"] == "error").collect();
+        assert_eq!(errors.len(), 1, "{name}: {said:#}");
+        assert_eq!(
+            (&errors[0]["line"], &errors[0]["column"]),
+            (&json!(line), &json!(column)),
+            "{name}: {said:#}"
+        );
+        assert_eq!((&said["ok"], &said["items"]), (&json!(false), &json!([])), "{name}");
+    }
+    let two = list(&[secret(&b64(BAD)), secret(&b64(BAD))]);
+    let refused = [
+        (two.as_str(), "items: several Secrets hold bootstrap data"),
+        ("apiVersion: v1\nkind: Secret\ndata: {token: eA==}\n", "data.value: missing"),
+        (
+            "apiVersion: v1\nkind: Secret\ndata:\n  value: '*'\n",
+            "data.value: not base64: a character outside the alphabet (line 4, column 10)",
+        ),
+        (
+            "apiVersion: cluster.x-k8s.io/v1beta1\nkind: Machine\n",
+            "kind: this object of Kubernetes is no Secret",
+        ),
+    ];
+    for (data, what) in refused {
+        let ran = check(data, false);
+        assert!(ran.code == 65 && ran.out.contains(what), "{what}: {}", ran.out);
+    }
+    for (format, data, what) in [
+        (
+            "ignition",
+            "#cloud-config\nruncmd: [date]\n",
+            "warning: data.format: says ignition, and the data is none",
+        ),
+        (
+            "cloud-config",
+            "{\"ignition\": {\"version\": \"3.4.0\"}}",
+            "warning: data.format: does not say ignition",
+        ),
+        ("ignition", "{\"ignition\": {\"version\": \"3.4.0\"}}", ""),
+    ] {
+        let secret = json!({ "apiVersion": "v1", "kind": "Secret", "data": { "format": b64(format), "value": b64(data) } });
+        let ran = check(secret.to_string(), false);
+        assert!(ran.code == 0 && ran.out.contains(what), "{}", ran.out);
+        assert_eq!(ran.out.contains("data.format"), !what.is_empty(), "{}", ran.out);
+    }
+}
+
+#[test]
+fn it_says_what_would_happen() {
+    let data = format!(
+        "#cloud-config\npackages: [x]\nwrite_files:\n- {{path: /etc/a, permissions: '0600', owner: 'core:core', content: {CANARY}}}\n\
+         users: [{{name: ops, passwd: {CANARY}, groups: docker}}]\nmounts: [[LABEL=data, /var/data, ext4]]\n\
+         coreos: {{units: [{{name: docker.service, command: start}}]}}\nruncmd: [kubeadm join --token {CANARY}]\n"
+    );
+    let ran = check(&data, false);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert!(!ran.out.contains(CANARY) && !ran.err.contains(CANARY), "{}{}", ran.out, ran.err);
+    for (what, detail) in [
+        ("warning: packages: Flatcar has no package manager: the key has no effect (line 2, column 1)", ""),
+        ("+ mount /var/data", ""),
+        ("+ user ops", ""),
+        ("+ file /etc/a ", " 0600 core:core 23 bytes"),
+        ("+ unit docker.service", "drop-ins, enabled"),
+        ("+ file /run/footplate/bootstrap ", "0700 root:root"),
+        ("> start kubeadm.service", ""),
+        ("good: files=1 users=1", ""),
+    ] {
+        let line = ran.out.lines().find(|l| l.starts_with(what));
+        assert!(line.is_some_and(|l| l.ends_with(detail) || l.contains(detail)), "{what}\n{}", ran.out);
+    }
+    let said: Value = serde_json::from_str(&check(&data, true).out).unwrap();
+    assert_eq!(
+        (&said["ok"], &said["start"], &said["commands"]),
+        (&json!(true), &json!("kubeadm.service"), &json!(1))
+    );
+    assert_eq!((&said["files"], &said["users"]), (&json!(["/etc/a"]), &json!(["ops"])));
+    let file = json!({ "what": "file /etc/a", "detail": "0600 core:core 23 bytes" });
+    assert!(said["items"].as_array().unwrap().contains(&file), "{said:#}");
+}
+
+#[test]
+fn what_soon_ends_and_what_is_too_large_is_told() {
+    needs("openssl", "openssl");
+    let dir = fresh("certificate");
+    let mut openssl = Command::new("openssl");
+    openssl.args([
+        "req", "-x509", "-newkey", "ed25519", "-nodes", "-days", "3", "-subj", "/CN=test", "-keyout", "key",
+    ]);
+    Ran::of(openssl.args(["-out", "certificate"]).current_dir(&dir)).ended(0, &[]);
+    let certificate = fs::read(dir.join("certificate")).unwrap();
+    let kubeadm = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\nbootstrapTokens:\n- {token: a.b, expires: '2020-01-01T00:00:00Z'}\n";
+    let data = format!(
+        "#cloud-config\nwrite_files:\n- {{path: /etc/kubernetes/pki/ca.crt, encoding: gzip+base64, content: {}}}\n\
+         - {{path: /run/kubeadm/kubeadm.yaml, encoding: base64, content: {}}}\n- {{path: /large, content: {}}}\n",
+        b64(gz(&certificate)),
+        b64(kubeadm),
+        "x".repeat(50 << 10)
+    );
+    let ran = check(&data, false);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    for what in [
+        "warning: write_files[0] (/etc/kubernetes/pki/ca.crt): the certificate ends at ",
+        "warning: write_files[1] (/run/kubeadm/kubeadm.yaml): the bootstrap token ended at 2020-01-01T00:00:00Z",
+        ", and EC2 takes 16384",
+        " bytes in base64, and vSphere takes 65536",
+    ] {
+        assert!(ran.out.contains(what), "{what}\n{}", ran.out);
+    }
+    let source = format!("data:;base64,{}", b64(&certificate));
+    let ignition = json!({ "ignition": { "version": "3.4.0" },
+        "storage": { "files": [{ "path": "/etc/kubernetes/pki/ca.crt", "contents": { "source": source } }] } });
+    let ran = check(ignition.to_string(), false);
+    assert!(
+        ran.out.contains("storage.files[0] (/etc/kubernetes/pki/ca.crt): the certificate ends at "),
+        "{}",
+        ran.out
+    );
+    // Packed, it is small.
+    assert!(!check(gz(data.as_bytes()), false).out.contains("EC2"));
+}
+
+/// A secret may stand where it does not belong: a password that is a YAML tag, a token that became a command of the
+/// template, a mapping where a string was meant.
+#[test]
+fn no_value_is_repeated_wherever_it_stands() {
+    let values = [
+        json!(CANARY),
+        json!([CANARY]),
+        json!({ "x": CANARY }),
+        json!([{ "x": CANARY }]),
+        json!(format!("{CANARY}\n{CANARY}")),
+    ];
+    let keys = [
+        "bootcmd",
+        "ca_certs",
+        "chpasswd",
+        "coreos",
+        "disk_setup",
+        "final_message",
+        "fqdn",
+        "fs_setup",
+        "hostname",
+        "locale",
+        "manage_etc_hosts",
+        "merge_how",
+        "mounts",
+        "ntp",
+        "password",
+        "phone_home",
+        "power_state",
+        "resolv_conf",
+        "runcmd",
+        "ssh_authorized_keys",
+        "ssh_pwauth",
+        "swap",
+        "timezone",
+        "unknown",
+        "vendor_data",
+    ];
+    let of_user = [
+        "passwd",
+        "gecos",
+        "homedir",
+        "shell",
+        "primary_group",
+        "uid",
+        "inactive",
+        "lock_passwd",
+        "sudo",
+        "plain_text_passwd",
+    ];
+    let of_file = ["content", "encoding", "permissions", "append", "source"];
+    let mut documents: Vec<String> = Vec::new();
+    for value in &values {
+        documents.extend(keys.map(|key| json!({ key: value }).to_string()));
+        documents.extend(of_user.map(|key| json!({ "users": [{ "name": "u", key: value }] }).to_string()));
+        documents
+            .extend(of_file.map(|key| json!({ "write_files": [{ "path": "/a", key: value }] }).to_string()));
+    }
+    let config = |text: &String| format!("#cloud-config\n{text}\n");
+    let mut documents: Vec<String> = documents.iter().map(config).collect();
+    for text in [
+        "passwd: !@",
+        "a: *@",
+        "a: [@",
+        "a: '@\nb: c",
+        "@\nb: c",
+        "a: |@\n",
+        "a: {{ '@' + 1 }}",
+        "a: {{ '@' | nope }}",
+        "a: {{ x['@'].y }}",
+    ] {
+        documents.push(format!("## template: jinja\n#cloud-config\n{}\n", text.replace('@', CANARY)));
+    }
+    for text in [
+        "#include\n@\nftp://@:@<at>example.com/x?@\n",
+        "#cloud-config-jsonp\n[{\"op\": \"@\", \"path\": \"@\"}]",
+        "#cloud-config-archive\n- {type: @, content: @}\n- [@]\n",
+        "Content-Type: multipart/mixed; boundary=x\n\n--x\nContent-Transfer-Encoding: @\n\n@\n--x\nMerge-Type: @\n\n#cloud-config\na: b\n--x--\n",
+        "Content-Type: multipart/mixed; boundary=@\n\nx\n",
+        "@\n",
+        "apiVersion: v1\nkind: @\n",
+        "{\"ignition\": {\"version\": \"@\"}}",
+        "{\"ignition\": {\"version\": \"3.4.0\"}, \"storage\": {\"files\": [{\"path\": \"/a\", \"contents\": {\"source\": \"data:,@\", \
+         \"compression\": \"@\", \"verification\": {\"hash\": \"@\"}}}]}, \"systemd\": {\"units\": [{\"name\": \"a.service\", \"contents\": \"@\"}]}}",
+    ] {
+        documents.push(text.replace('@', CANARY).replace("<at>", "@"));
+    }
+    for document in documents {
+        let ran = check(&document, false);
+        assert!(
+            !ran.out.contains("c4n4ry") && !ran.err.contains("c4n4ry"),
+            "{document}\n{}{}",
+            ran.out,
+            ran.err
+        );
+        assert!([0, 65].contains(&ran.code), "{document}\n{}", ran.err);
+    }
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Certificates for servers of tests, good and bad, by an authority of the test's own; made by openssl.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// An authority in a directory.
+pub struct Authority(PathBuf);
+
+impl Authority {
+    pub fn new(dir: &Path) -> Self {
+        std::fs::create_dir_all(dir).unwrap();
+        let authority = Self(dir.to_owned());
+        authority.openssl(
+            "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.pem",
+        );
+        authority
+    }
+
+    /// The bundle that trusts it.
+    pub fn bundle(&self) -> PathBuf {
+        self.0.join("ca.pem")
+    }
+
+    /// A server of these names, whose certificate holds from one day to another: `20200101`.
+    pub fn server(&self, names: &[&str], from: &str, until: &str) -> Arc<ServerConfig> {
+        let names: Vec<String> = names.iter().map(|n| format!("DNS:{n}")).collect();
+        // `x509` can't make one that has ended; `ca` can, and wants to keep books.
+        let config = format!(
+            "[ca]\ndefault_ca=a\n[a]\ndatabase=index\nnew_certs_dir=.\nrand_serial=yes\ndefault_md=sha256\npolicy=p\n\
+             unique_subject=no\nx509_extensions=e\n[p]\ncommonName=supplied\n[e]\nsubjectAltName={}\n\
+             basicConstraints=CA:FALSE\n",
+            names.join(",")
+        );
+        std::fs::write(self.0.join("config"), config).unwrap();
+        std::fs::write(self.0.join("index"), "").unwrap();
+        self.openssl(&format!(
+            "openssl req -newkey rsa:2048 -nodes -subj /CN=server -keyout server.key -out server.csr
+             openssl ca -batch -config config -in server.csr -cert ca.pem -keyfile ca.key -notext -out server.pem \
+             -startdate {from}000000Z -enddate {until}000000Z"
+        ));
+        let chain = CertificateDer::pem_file_iter(self.0.join("server.pem")).unwrap();
+        let chain: Vec<_> = chain.map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_file(self.0.join("server.key")).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        Arc::new(config)
+    }
+
+    fn openssl(&self, script: &str) {
+        let made = Command::new("sh").args(["-ec", script]).current_dir(&self.0).output().unwrap();
+        assert!(made.status.success(), "openssl is needed\n{}", String::from_utf8_lossy(&made.stderr));
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Debian's packages, unpacked beside the tests: what they bring is used and the machine stays as it is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+/// The root below which these packages are unpacked, once; without what they depend on.
+pub fn unpacked(packages: &[&str]) -> PathBuf {
+    fetched(packages, "$APT download \"$@\"")
+}
+
+/// The same of packages that this machine's release need not have, from trixie by the machine's own mirror.
+pub fn unpacked_of_trixie(packages: &[&str]) -> PathBuf {
+    fetched(
+        packages,
+        "mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep -m1 '/debian/$')
+        mkdir -p apt/lists/partial apt/cache/archives/partial
+        keys=/usr/share/keyrings/debian-archive-keyring.gpg
+        echo \"deb [signed-by=$keys] $mirror trixie main\" > apt/sources
+        trixie() {
+            apt-get -q -o APT::Sandbox::User=root -o Dir::Etc::SourceList=\"$PWD/apt/sources\" -o Dir::Etc::SourceParts=/dev/null \\
+                -o Dir::State::Lists=\"$PWD/apt/lists\" -o Dir::Cache=\"$PWD/apt/cache\" \"$@\"
+        }
+        trixie update; trixie download \"$@\"; rm -r apt",
+    )
+}
+
+fn fetched(packages: &[&str], fetch: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian").join(packages[0]);
+    let root = dir.join("root");
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap();
+    if !root.exists() {
+        fs::create_dir_all(&dir).unwrap();
+        let script = format!(
+            "set -e; rm -rf *.deb new; {fetch}
+            for deb in *.deb; do dpkg-deb -x \"$deb\" new; done; mv new root; rm *.deb"
+        );
+        let mut command = Command::new("timeout");
+        command.args(["1200", "sh", "-c", &script, "sh"]).args(packages).current_dir(&dir);
+        command.env("APT", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/apt"));
+        let unpacked = command.output().unwrap();
+        assert!(
+            unpacked.status.success(),
+            "Debian's {} cannot be had: make `tests/apt download` work\n{}",
+            packages.join(", "),
+            String::from_utf8_lossy(&unpacked.stderr)
+        );
+    }
+    root
+}

@@ -1,0 +1,479 @@
+// SPDX-License-Identifier: Apache-2.0
+//! HTTP against real sockets: each way in which a server can be broken ends in an answer or in a named error, in time.
+
+use crate::common::{authority, sandbox, server};
+
+use std::fs::File;
+use std::io::Read as _;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use authority::Authority;
+use footplate::io::http::{Client, Method, Request};
+use sandbox::Sandbox;
+use server::{End, Reply, Seen, Server};
+use sha2::{Digest as _, Sha256};
+
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+fn soon() -> Instant {
+    Instant::now() + PATIENCE
+}
+
+fn endless(head: &str, again: &[u8]) -> Reply {
+    Reply::raw(head).end(End::Endless(again.to_vec()))
+}
+
+fn many(line: &str, count: usize) -> String {
+    line.repeat(count)
+}
+
+/// Behaviour, server, and what is to come of it: `status body` or a text of the error.
+type Case = (&'static str, fn(&Seen) -> Reply, Result<&'static str, &'static str>);
+
+const OK: &str = "HTTP/1.1 200 OK\r\n";
+const MS: fn(u64) -> Duration = Duration::from_millis;
+
+const CASES: &[Case] = &[
+    ("an answer", |_| Reply::ok("x"), Ok("200 x")),
+    ("silence", |_| Reply::nothing(End::Hang), Err("no answer within")),
+    ("reset at once", |_| Reply::nothing(End::Reset), Err("gave up at the deadline")),
+    ("closed at once", |_| Reply::nothing(End::Close), Err("connection closed before message completed")),
+    ("reset in the headers", |_| Reply::raw("HTTP/1.1 200 OK\r\nconte").end(End::Reset), Err("gave up")),
+    (
+        "reset in the body",
+        |_| Reply::raw("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc").end(End::Reset),
+        Err("gave up"),
+    ),
+    ("headers byte by byte", |_| Reply::ok("x").dripped(MS(500)), Err("no answer within")),
+    (
+        "a body that stops",
+        |_| Reply::raw(format!("{OK}content-length: 3\r\n\r\nab")).end(End::Hang),
+        Err("no answer"),
+    ),
+    ("a body too short", |_| Reply::raw(format!("{OK}content-length: 9\r\n\r\nabc")), Err("end of file")),
+    ("a body too long", |_| Reply::raw(format!("{OK}content-length: 1\r\n\r\nxyz")), Ok("200 x")),
+    ("no length, closed", |_| Reply::raw(format!("{OK}\r\nxyz")), Ok("200 xyz")),
+    (
+        "length and chunks",
+        |_| {
+            Reply::raw(format!(
+                "{OK}content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
+            ))
+        },
+        Ok("200 x"),
+    ),
+    (
+        "two lengths",
+        |_| Reply::raw(format!("{OK}content-length: 3\r\ncontent-length: 4\r\n\r\nxyzz")),
+        Err("not HTTP as it should be"),
+    ),
+    (
+        "chunks",
+        |_| Reply::raw(format!("{OK}transfer-encoding: chunked\r\n\r\n2\r\nxy\r\n1;e\r\nz\r\n0\r\n\r\n")),
+        Ok("200 xyz"),
+    ),
+    (
+        "a chunk's size broken",
+        |_| Reply::raw(format!("{OK}transfer-encoding: chunked\r\n\r\nZZ\r\nx")),
+        Err("chunk size"),
+    ),
+    (
+        "a chunk's size too large",
+        |_| Reply::raw(format!("{OK}transfer-encoding: chunked\r\n\r\n{}\r\nx", many("f", 30))),
+        Err("chunk size"),
+    ),
+    ("a cut chunk", |_| Reply::raw(format!("{OK}transfer-encoding: chunked\r\n\r\n9\r\nx")), Err("gave up")),
+    (
+        "endless chunks",
+        |_| endless("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"4\r\nxxxx\r\n"),
+        Err("larger than the 4096 bytes"),
+    ),
+    (
+        "an endless body",
+        |_| endless("HTTP/1.1 200 OK\r\n\r\n", &[b'x'; 4096]),
+        Err("larger than the 4096 bytes"),
+    ),
+    (
+        "a length beyond the bound",
+        |_| Reply::raw(format!("{OK}content-length: 4097\r\n\r\n")).end(End::Hang),
+        Err("larger than the 4096 bytes"),
+    ),
+    ("endless headers", |_| endless("HTTP/1.1 200 OK\r\n", b"a: b\r\n"), Err("not HTTP as it should be")),
+    ("a giant header", |_| endless("HTTP/1.1 200 OK\r\na: ", &[b'x'; 4096]), Err("not HTTP as it should be")),
+    (
+        "10,000 headers",
+        |_| Reply::raw(format!("{OK}{}\r\n", many("a: b\r\n", 10_000))),
+        Err("not HTTP as it should be"),
+    ),
+    (
+        "endless trailers",
+        |_| endless("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n", b"a: b\r\n"),
+        Err(""),
+    ),
+    ("no status line", |_| Reply::raw("hello\r\n\r\n"), Err("not HTTP as it should be")),
+    ("HTTP/0.9", |_| Reply::raw("<html>login</html>"), Err("not HTTP as it should be")),
+    ("HTTP/1.0", |_| Reply::raw("HTTP/1.0 200 OK\r\n\r\nxyz"), Ok("200 xyz")),
+    ("TLS", |_| Reply::raw(b"\x15\x03\x01\x00\x02\x02\x46".as_slice()), Err("not HTTP as it should be")),
+    (
+        "100 continue",
+        |_| Reply::raw(format!("HTTP/1.1 100 Continue\r\n\r\n{OK}content-length: 1\r\n\r\nx")),
+        Ok("200 x"),
+    ),
+    (
+        "endless 1xx",
+        |_| Reply::raw(many("HTTP/1.1 100 Continue\r\n\r\n", 200)).dripped(MS(1)),
+        Err("no answer within"),
+    ),
+    ("204", |_| Reply::raw("HTTP/1.1 204 No Content\r\n\r\n"), Ok("204 ")),
+    ("206 unasked", |_| Reply::status(206, "", "x"), Ok("206 x")),
+    ("a redirect", |_| Reply::status(301, "location: http://192.0.2.1/\r\n", ""), Ok("301 ")),
+    ("400", |_| Reply::status(400, "", "no"), Ok("400 no")),
+    ("401", |_| Reply::status(401, "", ""), Ok("401 ")),
+    ("403", |_| Reply::status(403, "", ""), Ok("403 ")),
+    ("404", |_| Reply::status(404, "", ""), Ok("404 ")),
+    (
+        "408 then 200",
+        |s| if s.before == 0 { Reply::status(408, "", "") } else { Reply::ok("x") },
+        Ok("200 x"),
+    ),
+    (
+        "429 with a short pause",
+        |s| if s.before == 0 { Reply::status(429, "retry-after: 0\r\n", "") } else { Reply::ok("x") },
+        Ok("200 x"),
+    ),
+    (
+        "429 with an endless pause",
+        |_| Reply::status(429, "retry-after: 1000000000\r\n", ""),
+        Err("HTTP status 429"),
+    ),
+    ("500", |_| Reply::status(500, "", ""), Err("HTTP status 500 (gave up at the deadline")),
+    (
+        "503 twice, then 200",
+        |s| if s.before < 2 { Reply::status(503, "", "") } else { Reply::ok("x") },
+        Ok("200 x"),
+    ),
+    ("599", |_| Reply::status(599, "", ""), Err("HTTP status 599")),
+    ("cut once", |s| if s.before == 0 { Reply::nothing(End::Reset) } else { Reply::ok("x") }, Ok("200 x")),
+    ("an encoding unasked", |_| Reply::status(200, "content-encoding: gzip\r\n", "xyz"), Ok("200 xyz")),
+    ("empty", |_| Reply::ok(""), Ok("200 ")),
+    ("NULs", |_| Reply::ok("a\0b"), Ok("200 a\0b")),
+    ("a status that is none", |_| Reply::raw("HTTP/1.1 99 X\r\n\r\n"), Err("not HTTP as it should be")),
+];
+
+#[test]
+fn every_broken_server_ends_in_an_answer_or_a_named_error_in_time() {
+    let runs: Vec<_> = CASES
+        .iter()
+        .map(|(name, answer, want)| {
+            thread::spawn(move || {
+                let server = Server::start("127.0.0.1:0", answer);
+                let mut request = Request::get(server.url("/key?token=canary"));
+                request.limit = 4096;
+                let start = Instant::now();
+                let got = Client::new().unwrap().fetch(&request, soon());
+                assert!(
+                    start.elapsed() < PATIENCE + Duration::from_secs(1),
+                    "{name}: took {:?}",
+                    start.elapsed()
+                );
+                match (got, want) {
+                    (Ok(r), Ok(want)) => {
+                        let got = format!("{} {}", r.status, String::from_utf8_lossy(r.body.expose()));
+                        assert_eq!(got, **want, "{name}");
+                    }
+                    (Err(e), Err(want)) => {
+                        let text = e.to_string();
+                        assert!(
+                            text.contains(want) && text.starts_with(&server.url("/key: ")),
+                            "{name}: {text}"
+                        );
+                    }
+                    (got, want) => panic!("{name}: {got:?} is not {want:?}"),
+                }
+            })
+        })
+        .collect();
+    let failed: Vec<_> = runs.into_iter().filter_map(|run| run.join().err()).collect();
+    assert!(failed.is_empty(), "{} cases failed", failed.len());
+}
+
+#[test]
+fn nobody_there_is_an_error_at_the_deadline() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let request = Request::get(format!("http://127.0.0.1:{port}/"));
+    let error = Client::new().unwrap().fetch(&request, soon()).unwrap_err();
+    assert!(error.gave_up && error.tries >= 3, "{error}");
+    assert!(error.to_string().contains("can't connect to 127.0.0.1: connection refused"), "{error}");
+    for (url, want) in [
+        ("ftp://a/", "no http or https URL"),
+        ("http://u:p@127.0.0.1/", "user name in its URL"),
+        ("http:///x", "no URL"),
+        ("/x", "no http or https URL"),
+    ] {
+        let error = Client::new().unwrap().fetch(&Request::get(url), soon()).unwrap_err();
+        assert!(error.to_string().contains(want) && !error.gave_up, "{url}: {error}");
+    }
+}
+
+#[test]
+fn independent_requests_go_at_once_and_connections_are_kept() {
+    let server = Server::start_at(&["127.0.0.1:0"], MS(100), |s| Reply::ok(&s.path).after(MS(100)));
+    let requests: Vec<Request> = (0..16).map(|i| Request::get(server.url(&format!("/{i}")))).collect();
+    let client = Client::new().unwrap();
+    let mut times = Vec::new();
+    for _ in 0..2 {
+        let start = Instant::now();
+        let answers = client.fetch_all(&requests, start + Duration::from_secs(20));
+        times.push(start.elapsed());
+        for (i, answer) in answers.into_iter().enumerate() {
+            assert_eq!(answer.unwrap().body.expose(), format!("/{i}").as_bytes());
+        }
+    }
+    // 16 one after the other would be 1.6 s; the second time nothing is connected to.
+    assert!(times[0] < MS(900) && times[1] < MS(700), "{times:?}");
+    let connections: std::collections::BTreeSet<_> = server.seen().iter().map(|s| s.connection).collect();
+    assert_eq!(connections.len(), 16);
+}
+
+#[test]
+fn a_kept_connection_that_was_closed_is_no_failure() {
+    let server = Server::start("127.0.0.1:0", |_| Reply::ok("x").end(End::Close));
+    let client = Client::new().unwrap();
+    for _ in 0..3 {
+        let got = client.fetch(&Request::get(server.url("/")), soon()).unwrap();
+        assert_eq!(got.body.expose(), b"x");
+    }
+}
+
+#[test]
+fn of_two_addresses_the_one_that_answers_is_used() {
+    const BOTH: &[std::net::IpAddr] = &[
+        std::net::IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254)),
+        std::net::IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    ];
+    thread::spawn(|| {
+        let _sandbox = Sandbox::enter("two-addresses", &["169.254.169.254/32", "fd00:ec2::254/128"]);
+        let mut request = Request::get("http://169.254.169.254/key");
+        request.addresses = BOTH;
+        // Only IPv6 is there.
+        let six = Server::start("[fd00:ec2::254]:80", |_| Reply::ok("six"));
+        let client = Client::new().unwrap();
+        assert_eq!(client.fetch(&request, soon()).unwrap().body.expose(), b"six");
+        assert_eq!(six.seen()[0].header("host"), Some("169.254.169.254"));
+        // IPv4 takes connections and says nothing: the next try goes to the other one first.
+        let _four = Server::start("169.254.169.254:80", |_| Reply::nothing(End::Close));
+        assert_eq!(Client::new().unwrap().fetch(&request, soon()).unwrap().body.expose(), b"six");
+    })
+    .join()
+    .unwrap();
+}
+
+#[test]
+fn redirects_are_followed_as_far_as_allowed_and_take_no_header_elsewhere() {
+    let far = Server::start("127.0.0.1:0", |_| Reply::ok("far"));
+    let target = far.url("/file");
+    let near = Server::start("127.0.0.1:0", move |s| match s.path.as_str() {
+        "/loop" => Reply::status(307, "location: /loop\r\n", ""),
+        "/file-url" => Reply::status(302, "location: file:///etc/shadow\r\n", ""),
+        _ => Reply::status(302, &format!("location: {target}\r\n"), ""),
+    });
+    let client = Client::new().unwrap();
+    let ask = |path: &str, redirects| {
+        let request = Request::get(near.url(path)).header("authorization", "canary");
+        client.fetch(&Request { redirects, ..request }, soon())
+    };
+    assert_eq!(ask("/x", 0).unwrap().status, 302);
+    assert_eq!(ask("/x", 1).unwrap().body.expose(), b"far");
+    assert_eq!(far.seen()[0].header("authorization"), None);
+    assert_eq!(near.seen()[0].header("authorization"), Some("canary"));
+    assert_eq!(ask("/loop", 5).unwrap().status, 307);
+    assert_eq!(near.paths().iter().filter(|p| *p == "GET /loop").count(), 6);
+    assert!(ask("/file-url", 5).unwrap_err().to_string().contains("it redirects "));
+}
+
+#[test]
+fn a_download_goes_on_where_it_was_cut() {
+    let body: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
+    let whole = body.clone();
+    let part = move |s: &Seen| {
+        let etag = if s.path.contains("etag") { "etag: \"1\"\r\n" } else { "" };
+        let from: usize = s
+            .header("range")
+            .and_then(|r| r.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok())
+            .filter(|_| !s.path.contains("whole"))
+            .unwrap_or(0);
+        let status = if from > 0 { 206 } else { 200 };
+        let head = format!(
+            "HTTP/1.1 {status} X\r\n{etag}content-range: bytes {from}-{}/{}\r\ncontent-length: {}\r\n\r\n",
+            body.len() - 1,
+            body.len(),
+            body.len() - from
+        );
+        let upto = if s.before_here < 3 { (from + 100_000).min(body.len()) } else { body.len() };
+        Reply::raw([head.as_bytes(), &body[from..upto]].concat())
+    };
+    let server = Server::start("127.0.0.1:0", part);
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("download");
+    for (url, tries) in [("/etag", 4), ("/plain", 4), ("/whole", 4)] {
+        let mut file =
+            File::options().create(true).truncate(false).read(true).write(true).open(&path).unwrap();
+        let client = Client::new().unwrap();
+        let until = Instant::now() + Duration::from_secs(20);
+        let got = client.download(&Request::get(server.url(url)), &mut file, until).unwrap();
+        assert_eq!((got.size, got.sha256), (800_000, Sha256::digest(&whole).into()), "{url}");
+        let mut written = Vec::new();
+        File::open(&path).unwrap().read_to_end(&mut written).unwrap();
+        assert!(written == whole, "{url}");
+        let seen: Vec<Seen> = server.seen().into_iter().filter(|s| s.path == url).collect();
+        assert_eq!(seen.len(), tries, "{url}");
+        assert_eq!(seen[1].header("range"), Some("bytes=100000-"), "{url}");
+        assert_eq!(seen[1].header("if-range"), (url == "/etag").then_some("\"1\""), "{url}");
+    }
+    let mut file = File::create(&path).unwrap();
+    let mut small = Request::get(server.url("/etag"));
+    small.limit = 1000;
+    let error = Client::new().unwrap().download(&small, &mut file, soon()).unwrap_err();
+    assert!(error.to_string().contains("larger than the 1000 bytes"), "{error}");
+    let missing = Server::start("127.0.0.1:0", |_| Reply::not_found());
+    let error =
+        Client::new().unwrap().download(&Request::get(missing.url("/")), &mut file, soon()).unwrap_err();
+    assert!(error.to_string().contains("HTTP status 404"), "{error}");
+}
+
+/// A name server with one name, which lies first as its caller says.
+fn name_server(listen: &str, lies: fn(&mut Vec<u8>)) {
+    let udp = UdpSocket::bind(listen).unwrap();
+    let tcp = TcpListener::bind(listen).unwrap();
+    let answer = |query: &[u8], truncated: bool| {
+        let name_end = 12 + query[12..].iter().position(|b| *b == 0).unwrap() + 1;
+        let is_a = query[name_end + 1] == 1;
+        let known = query[12..name_end].eq_ignore_ascii_case(b"\x06bucket\x07example\x00");
+        let mut message = query[..name_end + 4].to_vec();
+        message[2] = if truncated { 0x83 } else { 0x81 };
+        message[3] = if known { 0x80 } else { 0x83 };
+        message[7] = u8::from(known && is_a && !truncated);
+        if message[7] == 1 {
+            message.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 127, 0, 0, 1]);
+        }
+        message
+    };
+    thread::spawn(move || {
+        let mut buffer = [0; 512];
+        while let Ok((size, from)) = udp.recv_from(&mut buffer) {
+            let mut lie = answer(&buffer[..size], false);
+            lies(&mut lie);
+            udp.send_to(&lie, from).unwrap();
+            udp.send_to(&answer(&buffer[..size], true), from).unwrap();
+        }
+    });
+    thread::spawn(move || {
+        for mut stream in tcp.incoming().flatten() {
+            let mut length = [0; 2];
+            stream.read_exact(&mut length).unwrap();
+            let mut query = vec![0; usize::from(u16::from_be_bytes(length))];
+            stream.read_exact(&mut query).unwrap();
+            let message = answer(&query, false);
+            let framed = [&(message.len() as u16).to_be_bytes()[..], &message].concat();
+            std::io::Write::write_all(&mut stream, &framed).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_bad_certificate_is_named_and_nothing_is_sent() {
+    // Whose, for which name, from and until which day, and what comes of it.
+    let cases = [
+        (true, "good.example", "20200101", "20490101", Ok(())),
+        (
+            true,
+            "good.example",
+            "20200101",
+            "20210101",
+            Err("its certificate has expired: or the clock is wrong"),
+        ),
+        (
+            true,
+            "good.example",
+            "20480101",
+            "20490101",
+            Err("its certificate is not valid yet: is the clock right?"),
+        ),
+        (true, "other.example", "20200101", "20490101", Err("not trusted: certificate not valid for name")),
+        (true, "*.good.example", "20200101", "20490101", Err("not trusted: certificate not valid for name")),
+        (false, "good.example", "20200101", "20490101", Err("its certificate is not trusted: ")),
+    ];
+    thread::spawn(move || {
+        let sandbox = Sandbox::enter("certificates", &[]);
+        let authorities = [false, true].map(|known| Authority::new(&sandbox.dir().join(known.to_string())));
+        let bundle = std::fs::read_to_string(authorities[1].bundle()).unwrap();
+        sandbox.cover("/etc/ssl/certs/ca-certificates.crt", &bundle);
+        sandbox.cover("/etc/hosts", "127.0.0.1 good.example\n");
+        for (known, name, from, until, want) in cases {
+            let tls = authorities[usize::from(known)].server(&[name], from, until);
+            let server = Server::start_tls("127.0.0.1:0", tls, |_| Reply::ok("x"));
+            let request = Request::get(format!("https://good.example:{}/?canary", server.address.port()));
+            let got = Client::new().unwrap().fetch(&request, soon());
+            match (got, want) {
+                (Ok(_), Ok(())) => assert_eq!(server.seen().len(), 1),
+                (Err(error), Err(want)) => {
+                    let text = error.to_string();
+                    assert!(text.contains(want) && !text.contains("canary"), "{text}");
+                    assert_eq!(server.seen().len(), 0, "{text}");
+                }
+                (got, want) => panic!("{name} {until}: {got:?} is not {want:?}"),
+            }
+        }
+    })
+    .join()
+    .unwrap();
+}
+
+#[test]
+fn names_are_resolved_without_the_c_library() {
+    thread::spawn(|| {
+        let sandbox = Sandbox::enter("names", &["10.0.0.53/32"]);
+        sandbox.cover("/etc/hosts", "127.0.0.1 listed.example\n");
+        sandbox.cover("/etc/resolv.conf", "");
+        // A node's own list of sources, which the C library would follow into modules of another C library.
+        sandbox.cover("/etc/nsswitch.conf", "hosts: files resolve [!UNAVAIL=return] myhostname dns\n");
+        let server = Server::start("127.0.0.1:80", |s| Reply::ok(s.header("host").unwrap()));
+        assert_eq!(server.address, "127.0.0.1:80".parse::<SocketAddr>().unwrap());
+        let client = Client::new().unwrap();
+        let ask = |url: &str| client.fetch(&Request::get(url), soon());
+        assert_eq!(ask("http://LISTED.example/").unwrap().body.expose(), b"listed.example");
+        let error = ask("http://bucket.example/").unwrap_err().to_string();
+        assert!(error.contains("no name server is configured yet in /etc/resolv.conf"), "{error}");
+        // Read at each look-up: DHCP may bring it in between. The first server is not there; the second one's first
+        // answer is another's, its next one does not fit.
+        std::fs::write(
+            sandbox.dir().join("etc-resolv.conf"),
+            "nameserver 10.0.0.54\nnameserver 10.0.0.53\nsearch example\n",
+        )
+        .unwrap();
+        name_server("10.0.0.53:53", |message| message[0] ^= 0xff);
+        let late = || Instant::now() + Duration::from_secs(8);
+        for host in ["bucket.example", "bucket"] {
+            let got = client.fetch(&Request::get(format!("http://{host}/")), late()).unwrap();
+            assert_eq!(got.body.expose(), host.as_bytes());
+        }
+        let error = client.fetch(&Request::get("http://missing.example/"), late()).unwrap_err().to_string();
+        assert!(error.contains("name server 10.0.0.53 knows no such name"), "{error}");
+    })
+    .join()
+    .unwrap();
+}
+
+#[test]
+fn a_request_is_sent_as_it_is_written() {
+    let server = Server::start("127.0.0.1:0", |_| Reply::ok(""));
+    let mut request = Request::new(Method::PUT, server.url("/a%20b/c?d=e&f=%2F")).header("x-a", "1");
+    request.body = "body".into();
+    Client::new().unwrap().fetch(&request, soon()).unwrap();
+    let seen = &server.seen()[0];
+    assert_eq!((seen.method.as_str(), seen.path.as_str()), ("PUT", "/a%20b/c?d=e&f=%2F"));
+    assert_eq!((seen.header("x-a"), seen.header("content-length")), (Some("1"), Some("4")));
+    assert_eq!(seen.header("host"), Some(server.address.to_string().as_str()));
+    assert_eq!(seen.body, b"body");
+}

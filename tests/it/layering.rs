@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+//! House rules that no compiler holds: which module may know which, where the machine is touched, and what a source
+//! file looks like.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The modules from the bottom up, and what each may use. A row names only rows before it, so imports point one way.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("decode", &["model"]),
+    ("plan", &["model"]),
+    ("error", &["model"]),
+    ("io", &["model"]),
+    ("platform", &["decode", "error", "io", "model"]),
+    ("sources", &["io", "model", "platform"]),
+    // Which links enable a unit is the plan's to say.
+    ("apply", &["error", "io", "model", "plan"]),
+    // Where files stand is the plan's to say.
+    ("state", &["io", "model", "plan"]),
+    ("online", &["error", "io", "model", "plan"]),
+    ("report", &["io", "model", "plan", "state"]),
+    ("timeline", &["state"]),
+    // Secrets are found where the decoders find them.
+    ("capture", &["decode", "io", "model"]),
+    // The rest of a node is a plan, made by the same hands; what upstream signs is read by a decoder.
+    ("bake", &["apply", "decode", "error", "io", "model", "plan"]),
+    ("cli", &[]),
+    ("log", &["io"]),
+    (
+        "run",
+        &[
+            "apply", "bake", "capture", "cli", "decode", "error", "io", "model", "online", "plan",
+            "platform", "report", "sources", "state", "timeline",
+        ],
+    ),
+    ("main", &["cli", "error", "log", "run"]),
+];
+
+/// What touches the machine, and so stands in `src/io` only.
+const HANDS: &[&str] = &[
+    "libc::",
+    "nix::",
+    "reqwest::",
+    "std::fs",
+    "std::net::Tcp",
+    "std::net::Udp",
+    "std::os::unix::net",
+    "std::process::Command",
+    "tokio::",
+    "unsafe ",
+    "zbus::",
+];
+
+/// What has no place in the product: each ends the process, or says that something is not done.
+const UNFINISHED: &[&str] = &[
+    ".expect(",
+    ".unwrap()",
+    "FIXME",
+    "TODO",
+    "XXX",
+    "dbg!(",
+    "panic!(",
+    "todo!(",
+    "unimplemented!(",
+    "unreachable!(",
+];
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All files below a directory of the repository whose name ends so.
+fn files(dir: &str, ending: &str) -> Vec<PathBuf> {
+    fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(dir).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { walk(&path, found) } else { found.push(path) }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&repository().join(dir), &mut found);
+    found.retain(|p| p.to_str().unwrap().ends_with(ending));
+    found.sort();
+    found
+}
+
+/// A source file of the product without comments and tests: its path below `src`, and its lines with their numbers.
+struct Source {
+    path: String,
+    lines: Vec<(usize, String)>,
+}
+
+impl Source {
+    fn read(path: &Path) -> Self {
+        let text = fs::read_to_string(path).unwrap();
+        let product = text.split("\n#[cfg(test)]").next().unwrap();
+        let code = |line: &str| line.split("//").next().unwrap_or_default().to_owned();
+        let lines = product.lines().enumerate().map(|(i, l)| (i + 1, code(l))).collect();
+        let path = path.strip_prefix(repository().join("src")).unwrap().to_str().unwrap().to_owned();
+        Self { path, lines }
+    }
+
+    /// The module at the crate's top that it belongs to.
+    fn module(&self) -> &str {
+        self.path.split('/').next().unwrap().trim_end_matches(".rs")
+    }
+
+    /// Where any of these words stand.
+    fn holds(&self, words: &[&str]) -> Vec<String> {
+        let hits = |(number, line): &(usize, String)| {
+            let word = words.iter().find(|w| line.contains(**w))?;
+            Some(format!("src/{}:{number}: {word}", self.path))
+        };
+        self.lines.iter().filter_map(hits).collect()
+    }
+}
+
+fn product() -> Vec<Source> {
+    let sources: Vec<Source> = files("src", ".rs").iter().map(|p| Source::read(p)).collect();
+    assert!(sources.len() > 30, "where is the product?");
+    sources
+}
+
+/// The names behind each `crate::` or `footplate::`.
+fn imports(line: &str) -> impl Iterator<Item = &str> {
+    let after = |mark: &'static str| line.match_indices(mark).map(move |(at, _)| &line[at + mark.len()..]);
+    let name = |rest: &str| rest.find(|c: char| !c.is_ascii_lowercase() && c != '_').unwrap_or(rest.len());
+    after("crate::")
+        .chain(after("footplate::"))
+        .map(move |rest| &rest[..name(rest)])
+        .filter(|n| !n.is_empty())
+}
+
+#[test]
+fn imports_point_one_way() {
+    for (number, (module, may)) in LAYERS.iter().enumerate() {
+        for used in *may {
+            assert!(
+                LAYERS[..number].iter().any(|(m, _)| m == used),
+                "{module} may use {used}, which is not below it"
+            );
+        }
+    }
+    let (mut wrong, mut seen) = (Vec::new(), BTreeSet::new());
+    for source in product().iter().filter(|s| s.module() != "lib") {
+        let module = source.module();
+        let Some((_, may)) = LAYERS.iter().find(|(m, _)| *m == module) else {
+            wrong.push(format!("src/{}: the module {module} has no row in LAYERS", source.path));
+            continue;
+        };
+        for (number, line) in &source.lines {
+            for used in imports(line).filter(|u| *u != module) {
+                seen.insert((module.to_owned(), used.to_owned()));
+                if !may.contains(&used) {
+                    wrong.push(format!("src/{}:{number}: {module} may not use {used}", source.path));
+                }
+            }
+        }
+    }
+    assert!(seen.len() > 20, "imports are not found as they are written: {seen:?}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_io_touches_the_machine() {
+    let (inside, outside): (Vec<Source>, Vec<Source>) =
+        product().into_iter().partition(|s| s.module() == "io");
+    let wrong: Vec<String> = outside.iter().flat_map(|s| s.holds(HANDS)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(inside.iter().any(|s| !s.holds(HANDS).is_empty()), "io touches nothing");
+}
+
+#[test]
+fn nothing_is_unfinished() {
+    let wrong: Vec<String> = product().iter().flat_map(|s| s.holds(UNFINISHED)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // In comments too.
+    for path in files("src", ".rs") {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!["TODO", "FIXME", "XXX"].iter().any(|w| text.contains(w)), "{}", path.display());
+    }
+}
+
+#[test]
+fn every_source_file_says_its_licence() {
+    let mut sources: Vec<PathBuf> = Vec::new();
+    for dir in ["src", "tests", "examples", "benches"] {
+        sources.extend(files(dir, ".rs"));
+    }
+    for ending in [".service", ".conf"] {
+        sources.extend(files("units", ending));
+    }
+    for path in sources {
+        let first = fs::read_to_string(&path).unwrap().lines().next().unwrap_or_default().to_owned();
+        assert!(first.ends_with(" SPDX-License-Identifier: Apache-2.0"), "{}: {first}", path.display());
+    }
+}
+
+/// Tables whose documentation calls them sorted.
+#[test]
+fn sorted_tables_are_sorted() {
+    let mut tables = Vec::new();
+    for path in files("src", ".rs") {
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate().filter(|(_, l)| l.contains("const ") && l.contains(": &["))
+        {
+            let docs = lines[..at].iter().rev().take_while(|l| l.trim_start().starts_with("///"));
+            if !docs.clone().any(|l| l.contains("sorted")) {
+                continue;
+            }
+            let rows = lines[at + 1..].iter().take_while(|l| !l.starts_with("];"));
+            let names: Vec<&str> = rows
+                .filter_map(|l| l.trim_start().trim_start_matches('(').strip_prefix('"')?.split('"').next())
+                .collect();
+            assert!(names.len() > 1, "{}: {line}: no rows found", path.display());
+            assert!(names.is_sorted(), "{}: {line}: {names:?}", path.display());
+            tables.push(line.to_string());
+        }
+    }
+    assert!(tables.iter().any(|t| t.contains("KEYS")), "the keys of cloud-config are not among {tables:?}");
+}
+
+#[test]
+fn platforms_are_sorted_and_each_known_by_one_id() {
+    let ids: Vec<&str> = footplate::platform::TABLE.iter().map(|p| p.id()).collect();
+    assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+}
+
+/// An ordering that nobody remembers the reason of can never be taken away.
+#[test]
+fn every_ordering_of_a_unit_has_its_reason() {
+    const ORDERINGS: &[&str] = &[
+        "After=",
+        "Before=",
+        "BindsTo=",
+        "Conflicts=",
+        "DefaultDependencies=",
+        "PartOf=",
+        "Requires=",
+        "RequiresMountsFor=",
+        "Requisite=",
+        "Wants=",
+    ];
+    let mut units: Vec<PathBuf> = files("units", ".service");
+    units.extend(files("units", ".conf"));
+    assert!(!units.is_empty(), "where are the units?");
+    for path in units {
+        let text = fs::read_to_string(&path).unwrap();
+        // What one comment introduces goes on to the next comment, section or empty line.
+        let mut reason = false;
+        for (number, line) in text.lines().enumerate() {
+            if line.starts_with('#') {
+                reason = true;
+            } else if line.is_empty() || line.starts_with('[') {
+                reason = false;
+            } else if ORDERINGS.iter().any(|o| line.starts_with(o)) {
+                assert!(reason, "{}:{}: {line}: no comment above says why", path.display(), number + 1);
+            }
+        }
+    }
+}

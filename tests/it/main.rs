@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The integration tests, in one program: `cargo test --test it NAME` runs the tests whose path has NAME in it, for
+//! instance `users::`. What they share is in `common`; their data stays in the folders beside this one.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod common;
+
+mod aws;
+mod bad_input;
+mod bake;
+mod capa;
+mod check;
+mod cloud_init_oracle;
+mod disks;
+mod fuzz;
+mod guestinfo;
+mod http;
+mod ignition;
+mod ignition_disks;
+mod ignition_oracle;
+mod ignition_sources;
+mod kubeadm_prepare;
+mod layering;
+mod network;
+mod network_cli;
+mod network_oracle;
+mod network_property;
+mod networkd;
+mod nic;
+mod nocloud;
+mod nspawn;
+mod s3;
+mod sources;
+mod static_binary;
+mod systemd;
+mod userdata;
+mod userdata_property;
+mod users;
+mod vsphere;

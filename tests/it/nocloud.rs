@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+//! NoCloud: a directory, and drives labelled `cidata` as hypervisors attach them, made here by the tools that make them
+//! anywhere and attached as loop devices.
+//!
+//! Whether a drive can be mounted is the kernel's: on one without its filesystem the error is what is tested.
+
+use crate::common::scratch;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+use scratch::{
+    FOOTPLATE, Ran, Scratch, footplate, fresh, needs, needs_root, plan, provision, stopped_without_a_word,
+};
+
+const USER_DATA: &str = "## template: jinja
+#cloud-config
+write_files:
+  - path: /etc/node
+    content: '{{ ds.meta_data.local_hostname }} {{ v1.instance_id }} {{ ds.meta_data.rack.row }}'
+";
+const META_DATA: &str = "instance-id: iid-1\nlocal-hostname: node-1.example.invalid\nrack:\n  row: 7\n";
+const NETWORK: &str = "ethernets:\n  eth0:\n    match:\n      macaddress: '52:54:00:12:34:56'\n    addresses: [192.0.2.5/24]\nversion: 2\n";
+
+/// The network's files, whatever form it came in.
+const UNIT: &str = "/etc/systemd/network/15-footplate-eth0.network";
+
+/// Names and texts of files.
+type Contents<'a> = &'a [(&'a str, &'a str)];
+
+fn files(dir: &Path, files: Contents<'_>) {
+    fs::create_dir_all(dir).unwrap();
+    for (name, text) in files {
+        fs::write(dir.join(name), text).unwrap();
+    }
+}
+
+/// What the data above makes of a node.
+#[track_caller]
+fn is_the_node(root: &Scratch, network: bool) {
+    assert_eq!(root.text("/etc/node"), "node-1.example.invalid iid-1 7");
+    assert_eq!(root.text("/etc/hostname"), "node-1\n");
+    let unit = fs::read_to_string(root.path(UNIT)).unwrap_or_default();
+    assert_eq!(unit.contains("Address=192.0.2.5/24"), network, "{unit}");
+    assert_eq!(unit.contains("MACAddress=52:54:00:12:34:56"), network, "{unit}");
+}
+
+// Directories
+
+#[test]
+fn a_seed_directory() {
+    let wrapped = format!("network:\n{}", NETWORK.lines().map(|l| format!("  {l}\n")).collect::<String>());
+    let inline = format!("{META_DATA}{wrapped}");
+    let cases: [(&str, Contents<'_>, bool); 5] = [
+        ("two files", &[("user-data", USER_DATA), ("meta-data", META_DATA)], false),
+        (
+            "with a network",
+            &[("user-data", USER_DATA), ("meta-data", META_DATA), ("network-config", NETWORK)],
+            true,
+        ),
+        (
+            "with its outer key",
+            &[("user-data", USER_DATA), ("meta-data", META_DATA), ("network-config", &wrapped)],
+            true,
+        ),
+        ("in meta-data", &[("user-data", USER_DATA), ("meta-data", &inline)], true),
+        (
+            "in JSON",
+            &[
+                ("user-data", USER_DATA),
+                (
+                    "meta-data",
+                    r#"{"instance-id": "iid-1", "local-hostname": "node-1.example.invalid", "rack": {"row": 7}}"#,
+                ),
+            ],
+            false,
+        ),
+    ];
+    for (name, contents, network) in cases {
+        let (seed, root) = (fresh("seed"), Scratch::new("seed-root"));
+        files(&seed, contents);
+        plan(&seed, &root).ended(2, &[]);
+        provision(&seed, &root)
+            .ended(0, &["fetch: platform=nocloud instance-id=iid-1 hostname=node-1.example.invalid"]);
+        is_the_node(&root, network);
+        provision(&seed, &root).ended(0, &["nothing changed"]);
+        plan(&seed, &root).ended(0, &[]);
+        println!("{name}: well");
+    }
+}
+
+#[test]
+fn a_seed_that_is_not_whole() {
+    let (seed, root) = (fresh("half"), Scratch::new("half-root"));
+    provision(&seed, &root).ended(75, &["error: fetch: ", "holds neither user-data nor meta-data"]);
+    files(&seed, &[("meta-data", META_DATA)]);
+    provision(&seed, &root).ended(0, &["the bootstrap data has no commands, there is nothing to start"]);
+    assert_eq!(root.text("/etc/hostname"), "node-1\n");
+    files(&seed, &[("meta-data", "- a list\n"), ("user-data", USER_DATA)]);
+    let ran = provision(&seed, &Scratch::new("list-root"));
+    ran.ended(65, &["error: decode: meta-data: takes a YAML or JSON mapping, this is a list"]);
+}
+
+// Drives
+
+/// There is one machine to attach drives to.
+static MACHINE: Mutex<()> = Mutex::new(());
+
+/// A filesystem's image, attached.
+struct Drive {
+    image: PathBuf,
+    device: String,
+}
+
+impl Drop for Drive {
+    fn drop(&mut self) {
+        let _ = Command::new("losetup").args(["--detach", &self.device]).status();
+        // Whoever has it open meanwhile, and programs that look at all drives do, keeps it attached that long.
+        let attached = format!("/sys/class/block/{}/loop", self.device.trim_start_matches("/dev/"));
+        for _ in 0..1000 {
+            if !Path::new(&attached).exists() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drive {
+    #[track_caller]
+    fn attach(image: PathBuf) -> Self {
+        let attached = Ran::of(Command::new("losetup").args(["--find", "--show"]).arg(&image));
+        attached.ended(0, &[]);
+        Self { image, device: attached.out.trim().to_owned() }
+    }
+
+    #[track_caller]
+    fn iso(name: &str, label: &str, contents: &Path) -> Self {
+        needs("genisoimage", "genisoimage");
+        let image = fresh(name).join("iso");
+        let mut make = Command::new("genisoimage");
+        make.args(["-quiet", "-rational-rock", "-joliet", "-volid", label, "-output"])
+            .arg(&image)
+            .arg(contents);
+        Ran::of(&mut make).ended(0, &[]);
+        Self::attach(image)
+    }
+
+    #[track_caller]
+    fn fat(name: &str, label: &str, bits: &str, contents: &Path) -> Self {
+        needs("mkfs.vfat", "dosfstools");
+        needs("mcopy", "mtools");
+        let image = fresh(name).join("fat");
+        // Megabytes, and sectors of a cluster: FAT12 has fewer than 4085 clusters, FAT32 more than 65524.
+        let (size, sectors) = match bits {
+            "12" => (4, "4"),
+            "16" => (40, "16"),
+            _ => (40, "1"),
+        };
+        fs::File::create(&image).unwrap().set_len(size << 20).unwrap();
+        Ran::of(Command::new("mkfs.vfat").args(["-F", bits, "-s", sectors, "-n", label]).arg(&image))
+            .ended(0, &[]);
+        for entry in fs::read_dir(contents).unwrap() {
+            Ran::of(Command::new("mcopy").arg("-i").arg(&image).arg(entry.unwrap().path()).arg("::"))
+                .ended(0, &[]);
+        }
+        Self::attach(image)
+    }
+}
+
+/// Attaches a drive with what a directory holds.
+type Attach = fn(&Path) -> Drive;
+
+fn machine() -> std::sync::MutexGuard<'static, ()> {
+    needs_root();
+    MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether the kernel can mount such a filesystem, after it was asked to load it.
+fn kernel_knows(filesystem: &str) -> bool {
+    let _ = Command::new("modprobe").arg(filesystem).stderr(std::process::Stdio::null()).status();
+    fs::read_to_string("/proc/filesystems").unwrap().lines().any(|l| l.trim() == filesystem)
+}
+
+/// Provisions from the drive, in a mount namespace with a `/run` of its own, and gives the calls of mount(2) too.
+fn from_drive(root: &Scratch) -> (Ran, String) {
+    needs("strace", "strace");
+    let log = fresh("mounts").join("log");
+    let script = "mount -t tmpfs none /run && exec \"$@\"";
+    let mut run = Command::new("unshare");
+    run.args([
+        "--mount",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        "strace",
+        "-f",
+        "-e",
+        "trace=mount",
+        "-o",
+        log.to_str().unwrap(),
+    ]);
+    run.args([FOOTPLATE, "provision", "--platform", "nocloud", "--root", root.arg()]);
+    let ran = Ran::of(&mut run);
+    (ran, fs::read_to_string(log).unwrap())
+}
+
+#[test]
+fn drives_of_every_kind_are_found_by_label_and_read() {
+    let _machine = machine();
+    let contents = fresh("contents");
+    files(&contents, &[("user-data", USER_DATA), ("meta-data", META_DATA), ("network-config", NETWORK)]);
+    let drives: [(&str, &str, Attach); 5] = [
+        ("iso9660", "cidata", |c| Drive::iso("iso-lower", "cidata", c)),
+        ("iso9660", "CIDATA", |c| Drive::iso("iso-upper", "CIDATA", c)),
+        ("vfat", "CIDATA", |c| Drive::fat("fat12", "CIDATA", "12", c)),
+        ("vfat", "CIDATA", |c| Drive::fat("fat16", "CIDATA", "16", c)),
+        ("vfat", "CIDATA", |c| Drive::fat("fat32", "CIDATA", "32", c)),
+    ];
+    for (filesystem, label, attach) in drives {
+        let drive = attach(&contents);
+        let before = fs::read(&drive.image).unwrap();
+        let platforms = footplate(&["platforms", "--format", "json"]);
+        let platforms: serde_json::Value = serde_json::from_str(&platforms.out).unwrap();
+        let nocloud = platforms.as_array().unwrap().iter().find(|p| p["id"] == "nocloud").unwrap();
+        assert_eq!(nocloud["because"], format!("a drive labelled {label}"), "{nocloud:#}");
+
+        let root = Scratch::new("drive-root");
+        let (ran, mounts) = from_drive(&root);
+        let mount = mounts
+            .lines()
+            .find(|l| l.contains(&drive.device))
+            .unwrap_or_else(|| panic!("{mounts}{}", ran.err));
+        assert!(mount.contains(&format!("\"{filesystem}\"")), "{mount}");
+        for flag in ["MS_RDONLY", "MS_NODEV", "MS_NOEXEC", "MS_NOSUID"] {
+            assert!(mount.contains(flag), "{mount}");
+        }
+        if kernel_knows(filesystem) {
+            ran.ended(0, &["fetch: platform=nocloud instance-id=iid-1"]);
+            is_the_node(&root, true);
+        } else {
+            ran.ended(
+                75,
+                &["error: fetch: NoCloud", &format!("mounting {}", drive.device), "No such device"],
+            );
+        }
+        assert!(fs::read(&drive.image).unwrap() == before, "the drive was written to");
+        let mounted = fs::read_to_string("/proc/mounts").unwrap();
+        assert!(!mounted.contains(&format!("{} ", drive.device)), "still mounted: {mounted}");
+    }
+}
+
+#[test]
+fn other_drives_are_left_alone() {
+    let _machine = machine();
+    let contents = fresh("other");
+    files(&contents, &[("user-data", USER_DATA), ("meta-data", META_DATA)]);
+    let _drives =
+        [Drive::iso("iso-other", "cidata2", &contents), Drive::fat("fat-other", "DATA", "16", &contents)];
+    let ran = footplate(&["platforms"]);
+    assert!(ran.out.contains("cidata2") && !ran.out.contains("a drive labelled"), "{}", ran.out);
+    let root = Scratch::new("other-root");
+    let (ran, mounts) = from_drive(&root);
+    ran.ended(69, &["error: detect: no metadata and no user-data for this machine: asked NoCloud"]);
+    assert!(!mounts.contains("/dev/loop"), "{mounts}");
+}
+
+/// Rock Ridge brings symbolic links, and one to a file of the machine would be read as this machine's data.
+#[test]
+fn a_link_on_a_drive_is_refused() {
+    let _machine = machine();
+    let (contents, secret) = (fresh("link"), fresh("secret").join("secret"));
+    fs::write(&secret, format!("#cloud-config\nruncmd: [echo {}]\n", scratch::CANARY)).unwrap();
+    files(&contents, &[("meta-data", META_DATA)]);
+    symlink(&secret, contents.join("user-data")).unwrap();
+    let drive = Drive::iso("iso-link", "cidata", &contents);
+    let root = Scratch::new("link-root");
+    let (ran, _) = from_drive(&root);
+    if kernel_knows("iso9660") {
+        ran.ended(75, &["drive/cidata/user-data: is no regular file"]);
+    } else {
+        ran.ended(75, &[&format!("mounting {}", drive.device)]);
+    }
+    stopped_without_a_word(&ran, &root);
+}

@@ -1,0 +1,786 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Boots of a container with a real systemd and a real bus: the units, the bootstrap through systemd, and what is left
+//! when it succeeds, when it fails, when it is cut off, and at the next boot.
+//!
+//! kubeadm's exit status and words are what is tested here, so a shell program gives them; the real one runs in the
+//! boots of `qemu-tests`. Debian's packages for the container are unpacked once, below `target`.
+
+use crate::common::scratch;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use scratch::{CANARY, FOOTPLATE, Ran, Scratch, fresh, needs, needs_root};
+
+/// A tree of Debian's packages. Its name changes with what is in it.
+static BASE: LazyLock<PathBuf> = LazyLock::new(|| {
+    needs_root();
+    needs("systemd-nspawn", "systemd-container");
+    needs("mmdebstrap", "mmdebstrap");
+    let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nspawn-base-2");
+    if !base.exists() {
+        // Made aside, so that one that was interrupted is not taken for a whole one.
+        let made = fresh("base");
+        let options = [
+            "--mode=root",
+            "--variant=essential",
+            "--include=systemd,systemd-sysv,dbus,hostname,iproute2",
+            "--format=directory",
+            "--quiet",
+            "--aptopt=APT::Install-Recommends \"false\"",
+            "--dpkgopt=force-unsafe-io",
+            "--dpkgopt=path-exclude=/usr/share/doc/*",
+            "--dpkgopt=path-exclude=/usr/share/man/*",
+            "--dpkgopt=path-exclude=/usr/share/locale/*",
+            "bookworm",
+        ];
+        Ran::of(Command::new("timeout").args(["600", "mmdebstrap"]).args(options).arg(&made)).ended(0, &[]);
+        fs::rename(made, &base).unwrap();
+    }
+    base
+});
+
+/// What runs once the machine is up: how the bootstrap stands, for the test to read, and the end.
+const CHECK: &str = r#"#!/bin/bash
+/opt/bin/footplate status --wait --timeout 30 --format json > /out/status.json 2> /out/status.err
+echo $? > /out/status
+[ ! -x /opt/test/more ] || /opt/test/more > /out/more 2>&1
+systemctl --failed --plain --no-legend | cut -d' ' -f1 > /out/failed
+systemctl show -P ActiveState footplate.service > /out/footplate
+hostname > /out/hostname
+# The rest is the node's own, which the test reads below its root; /run goes with the machine.
+cp -a /run/cluster-api /run/footplate /out/
+journalctl --no-pager --boot --output=short-monotonic > /out/journal
+"#;
+
+const CHECK_UNIT: &str = "[Unit]
+# A oneshot that this target wants would keep it from being reached, and it waits for what comes after the target.
+DefaultDependencies=no
+After=footplate.service
+[Service]
+Type=oneshot
+ExecStart=/opt/test/check
+ExecStopPost=/bin/systemctl poweroff --force
+";
+
+const META_DATA: &str =
+    "instance-id: 'node 1, 100% \"quoted\" $HOME'\nlocal-hostname: node-1.example.invalid\n";
+
+/// A control group for a machine. One that is left to itself uses that of the test, where several would meet.
+fn cgroup(name: &str) -> PathBuf {
+    let mounts = fs::read_to_string("/proc/mounts").unwrap();
+    let mut mounts = mounts.lines().map(|l| l.split(' ').collect::<Vec<_>>());
+    let mount =
+        mounts.find(|m| m[2] == "cgroup2").expect("a kernel with control groups, version 2")[1].to_owned();
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap();
+    let own = own.lines().find_map(|l| l.strip_prefix("0::/")).unwrap_or_default();
+    Path::new(&mount).join(own).join(format!("footplate-test-{name}-{}", std::process::id()))
+}
+
+/// A node's root, which lasts from boot to boot. On a tmpfs, for where a checkout is no overlay may stand on it.
+struct Node {
+    root: Scratch,
+    out: PathBuf,
+    mounts: Vec<PathBuf>,
+    cgroup: PathBuf,
+    name: String,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.power_off();
+        for mount in self.mounts.iter().rev() {
+            let _ = Command::new("umount").arg("--lazy").arg(mount).status();
+        }
+    }
+}
+
+impl Node {
+    /// A node with footplate and its units, a seed with these commands, and a kubeadm.
+    fn new(name: &str, runcmd: &str, kubeadm: &str) -> Self {
+        let node = Self::bare(name, runcmd, "/opt/bin/footplate");
+        node.program("/opt/bin/kubeadm", kubeadm);
+        fs::copy(FOOTPLATE, node.root.path("/opt/bin/footplate")).unwrap();
+        let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("units/.");
+        Ran::of(Command::new("cp").arg("-r").arg(units).arg(node.root.path("/etc/systemd/system")))
+            .ended(0, &[]);
+        node.systemctl(&["enable", "footplate.service", "footplate-network.service"]);
+        node
+    }
+
+    /// A node with such a seed, without footplate, which will be at this path.
+    fn bare(name: &str, runcmd: &str, footplate: &str) -> Self {
+        let (base, dir) = (&*BASE, fresh(name));
+        let mut node = Self {
+            root: Scratch { dir: dir.join("root") },
+            out: dir.join("out"),
+            mounts: Vec::new(),
+            cgroup: cgroup(name),
+            name: name.to_owned(),
+        };
+        node.mount(&["-t", "tmpfs", "-o", "mode=755", "footplate-test"], &dir);
+        for part in ["root", "out", "upper", "work"] {
+            fs::create_dir(dir.join(part)).unwrap();
+        }
+        let layers =
+            format!("lowerdir={0},upperdir={1}/upper,workdir={1}/work", base.display(), dir.display());
+        node.mount(&["-t", "overlay", "-o", &layers, "overlay"], &dir.join("root"));
+
+        let root = &node.root;
+        let data = format!(
+            "## template: jinja\n#cloud-config\nwrite_files:\n  - path: /run/kubeadm/join.yaml\n    permissions: '0640'\n    content: |\n      \
+             name: {{{{ local_hostname }}}}\n      token: {CANARY}\n  - path: /run/cluster-api/placeholder\n    content: x\n\
+             bootcmd:\n  - echo \"$INSTANCE_ID\" >> /var/lib/bootcmd-runs\nruncmd:\n{runcmd}\
+             users:\n  - name: capv\n    passwd: {CANARY}\n    sudo: ALL=(ALL) NOPASSWD:ALL\n"
+        );
+        root.put("/seed/user-data", data).put("/seed/meta-data", META_DATA);
+        root.put("/etc/systemd/system/check.service", CHECK_UNIT);
+        node.program("/opt/test/check", CHECK);
+        // The units as they are; only the source is this test's.
+        for (unit, command) in [("footplate", "provision"), ("footplate-network", "network")] {
+            let seed = format!("[Service]\nExecStart=\nExecStart={footplate} {command} --seed /seed\n");
+            root.put(&format!("/etc/systemd/system/{unit}.service.d/seed.conf"), seed);
+        }
+        node.systemctl(&["add-wants", "multi-user.target", "check.service"]);
+        node.systemctl(&["set-default", "multi-user.target"]);
+        node
+    }
+
+    fn mount(&mut self, options: &[&str], at: &Path) {
+        Ran::of(Command::new("mount").args(options).arg(at)).ended(0, &[]);
+        self.mounts.push(at.to_owned());
+    }
+
+    fn systemctl(&self, words: &[&str]) {
+        Ran::of(Command::new("systemctl").args(["--quiet", "--root", self.root.arg()]).args(words))
+            .ended(0, &[]);
+    }
+
+    fn program(&self, path: &str, text: &str) {
+        self.root.put(path, text);
+        fs::set_permissions(self.root.path(path), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn start(&self) -> Child {
+        let _ = fs::remove_dir_all(&self.out);
+        fs::create_dir(&self.out).unwrap();
+        let _ = fs::create_dir(&self.cgroup);
+        let mut nspawn = Command::new("sh");
+        nspawn
+            .args(["-c", "echo $$ > \"$1/cgroup.procs\" && shift && exec systemd-nspawn \"$@\"", "sh"])
+            .arg(&self.cgroup);
+        nspawn.env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1").args([
+            "--quiet",
+            "--boot",
+            "--directory",
+            self.root.arg(),
+        ]);
+        nspawn.args([
+            "--register=no",
+            "--keep-unit",
+            "--private-network",
+            "--console=pipe",
+            "--link-journal=no",
+        ]);
+        nspawn.args(["--capability=all", "--system-call-filter=@known"]);
+        nspawn
+            .arg(format!("--machine=footplate-{}", self.name))
+            .arg(format!("--bind={}:/out", self.out.display()));
+        let console = fs::File::create(self.root.dir.parent().unwrap().join("console")).unwrap();
+        nspawn.stdin(Stdio::null()).stdout(console.try_clone().unwrap()).stderr(console).spawn().unwrap()
+    }
+
+    fn console(&self) -> String {
+        fs::read_to_string(self.root.dir.parent().unwrap().join("console")).unwrap_or_default()
+    }
+
+    /// Boots and waits for the end, then for nothing secret having been told on the way.
+    #[track_caller]
+    fn boot(&self) {
+        let mut machine = self.start();
+        let begun = Instant::now();
+        while machine.try_wait().unwrap().is_none() {
+            if begun.elapsed() > Duration::from_secs(90) {
+                self.power_off();
+                let _ = machine.wait();
+                panic!("the machine did not end:\n{}{}", self.console(), self.out("journal"));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(self.out.join("journal").exists(), "the check did not run:\n{}", self.console());
+        for told in ["journal", "status.json", "status.err", "footplate/status.json"].map(|f| self.out(f)) {
+            assert!(!told.contains(CANARY), "a secret is told:\n{told}");
+        }
+        assert!(!self.console().contains(CANARY));
+    }
+
+    /// Boots, and takes the power away once a file is there.
+    #[track_caller]
+    fn cut_off_at(&self, file: &str) {
+        let mut machine = self.start();
+        let begun = Instant::now();
+        while !self.root.path(file).exists() {
+            if begun.elapsed() > Duration::from_secs(60) || machine.try_wait().unwrap().is_some() {
+                self.power_off();
+                panic!("{file} did not come:\n{}{}", self.console(), self.out("journal"));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.power_off();
+        machine.wait().unwrap();
+    }
+
+    /// Ends all that runs in the machine in one moment, as a power cut does. Killing systemd-nspawn would leave it running.
+    fn power_off(&self) {
+        if fs::write(self.cgroup.join("cgroup.kill"), "1").is_err() {
+            return;
+        }
+        let events = self.cgroup.join("cgroup.events");
+        while fs::read_to_string(&events).is_ok_and(|e| e.contains("populated 1")) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // Groups are removed from the innermost.
+        let remove = ["-depth", "-type", "d", "-exec", "rmdir", "{}", ";"];
+        let _ = Command::new("find").arg(&self.cgroup).args(remove).status();
+    }
+
+    /// What the check left; empty where it left nothing.
+    fn out(&self, file: &str) -> String {
+        fs::read_to_string(self.out.join(file)).unwrap_or_default()
+    }
+
+    /// How the bootstrap stood at the end of the boot.
+    #[track_caller]
+    fn stands(&self, exit: u8, state: &str) -> serde_json::Value {
+        let status = self.out("status.json");
+        assert_eq!(self.out("status"), format!("{exit}\n"), "{status}{}", self.out("journal"));
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        assert_eq!(status["state"], state, "{status:#}");
+        status
+    }
+
+    /// Lines that a program wrote into a file of the node.
+    fn lines(&self, file: &str) -> usize {
+        fs::read_to_string(self.root.path(file)).map_or(0, |t| t.lines().count())
+    }
+
+    fn has_sentinel(&self) -> bool {
+        self.out("cluster-api/bootstrap-success.complete").trim() == "success"
+    }
+
+    /// What of a bootstrap must not outlive it.
+    #[track_caller]
+    fn is_clean(&self) {
+        assert!(!self.out.join("footplate/bootstrap").exists(), "the script is still there");
+        assert!(!self.out.join("footplate/kubeadm.status").exists());
+        let leftover = |p: &String| p.rsplit('/').next().unwrap().starts_with(".footplate-");
+        assert_eq!(self.root.paths().into_iter().filter(leftover).collect::<Vec<_>>(), [""; 0]);
+    }
+}
+
+const JOIN: &str = "  - kubeadm join --config /run/kubeadm/join.yaml && echo success > /run/cluster-api/bootstrap-success.complete\n";
+
+/// As the real one does at its end.
+const SUCCESS: &str = "#!/bin/sh
+echo \"$INSTANCE_ID|$PATH\" >> /var/lib/kubeadm-runs
+grep -q 'name: node-1$' /run/kubeadm/join.yaml || exit 9
+mkdir -p /etc/kubernetes && : > /etc/kubernetes/kubelet.conf
+";
+
+#[test]
+fn a_bootstrap_that_succeeds_runs_once() {
+    let node = Node::new("success", JOIN, SUCCESS);
+    node.boot();
+    let status = node.stands(0, "done");
+    assert_eq!(status["kubeadm_exit_status"], 0);
+    let stages: Vec<&str> =
+        status["stages"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
+    assert_eq!(stages, ["detect", "fetch", "decode", "apply", "start", "kubeadm"]);
+    assert_eq!(
+        (node.out("failed").as_str(), node.out("footplate").as_str(), node.out("hostname").as_str()),
+        ("", "active\n", "node-1\n"),
+        "{}",
+        node.out("journal")
+    );
+    assert!(node.has_sentinel());
+    node.is_clean();
+    // The instance's id arrives as it is written, and /opt/bin comes first.
+    let ran = node.root.text("/var/lib/kubeadm-runs");
+    assert!(ran.starts_with("node 1, 100% \"quoted\" $HOME|/opt/bin:") && ran.lines().count() == 1, "{ran}");
+    assert_eq!(node.root.text("/var/lib/bootcmd-runs"), "node 1, 100% \"quoted\" $HOME\n");
+    let journal = node.out("journal");
+    let at = |text: &str| journal.find(text).unwrap_or_else(|| panic!("{text:?} is not in\n{journal}"));
+    assert!(at("network: platform=nocloud") < at("detect: platform=nocloud"), "{journal}");
+    assert!(at("Finished footplate-bootcmd.service") < at("file /run/kubeadm/join.yaml"), "{journal}");
+    assert!(
+        at("apply: changed=") < at("Starting kubeadm.service")
+            && at("Starting kubeadm.service") < at("report: the bootstrap succeeded"),
+        "{journal}"
+    );
+    assert!(!journal.contains("ordering cycle"), "{journal}");
+
+    node.boot();
+    node.stands(0, "done");
+    assert!(node.has_sentinel(), "/run is new, and what looks for the sentinel looks again");
+    assert_eq!((node.lines("/var/lib/kubeadm-runs"), node.lines("/var/lib/bootcmd-runs")), (1, 2));
+    assert!(
+        node.out("journal").contains("was bootstrapped before, nothing to do"),
+        "{}",
+        node.out("journal")
+    );
+    assert_eq!(node.out("failed"), "");
+}
+
+/// A hook that nobody knows brings the data, as Cluster API's own on AWS does: systemd runs it, and only then is the file
+/// looked for that it writes. What it writes has a hook of its own.
+#[test]
+fn a_boothook_runs_before_what_it_writes_is_included() {
+    let node = Node::new("boothook", JOIN, SUCCESS);
+    let config = node.root.text("/seed/user-data");
+    let hidden = format!(
+        "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=i\n\n--i\n\n{config}--i\n\n\
+         #cloud-boothook\necho included >> /var/lib/hook-runs\n--i--\n"
+    );
+    let part = |kind: &str, text: &str| format!("--b\nContent-Type: {kind}\n\n{text}\n");
+    let hook = "#cloud-boothook\n#!/bin/bash\nset -o errexit -o pipefail\necho \"$INSTANCE_ID\" >> /var/lib/hook-runs\n\
+                [ -e /etc/secret-userdata.txt ] && exit 1\numask 077\ngunzip < /opt/test/hidden.gz > /etc/secret-userdata.txt\n\
+                systemctl restart cloud-init\n";
+    let parts = [
+        part("text/cloud-boothook", hook),
+        part("text/x-include-url", "file:///etc/secret-userdata.txt"),
+        part("text/x-shellscript-per-boot", "#!/bin/bash\nls /etc/kubernetes >> /var/lib/boot-runs"),
+    ];
+    let data =
+        format!("Content-Type: multipart/mixed; boundary=b\nMIME-Version: 1.0\n\n{}--b--\n", parts.concat());
+    node.root.put("/seed/user-data", data).put("/opt/test/hidden", hidden);
+    Ran::of(Command::new("gzip").arg(node.root.path("/opt/test/hidden"))).ended(0, &[]);
+    node.boot();
+    let status = node.stands(0, "done");
+    let stages: Vec<&str> =
+        status["stages"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
+    assert_eq!(stages, ["detect", "fetch", "apply", "decode", "apply", "start", "kubeadm"]);
+    let id = "node 1, 100% \"quoted\" $HOME\n";
+    assert_eq!(node.root.text("/var/lib/hook-runs"), format!("{id}included\n"), "{}", node.out("journal"));
+    assert_eq!((node.lines("/var/lib/kubeadm-runs"), node.lines("/var/lib/bootcmd-runs")), (1, 1));
+    // Before the bootstrap, of which it saw nothing.
+    assert_eq!(node.root.text("/var/lib/boot-runs"), "");
+    assert_eq!(node.out("failed"), "");
+
+    node.boot();
+    node.stands(0, "done");
+    assert_eq!(node.root.text("/var/lib/hook-runs"), format!("{id}included\n{id}included\n"));
+    assert_eq!((node.lines("/var/lib/kubeadm-runs"), node.lines("/var/lib/bootcmd-runs")), (1, 2));
+    assert_eq!(node.root.text("/var/lib/boot-runs"), "kubelet.conf\n");
+}
+
+#[test]
+fn a_boothook_that_brings_nothing_stops_the_node() {
+    let node = Node::new("boothook-fails", JOIN, SUCCESS);
+    let data = "#cloud-config-archive\n- \"#cloud-boothook\\naws secretsmanager get-secret-value\\n\"\n\
+                - \"#include\\nfile:///etc/secret-userdata.txt\\n\"\n";
+    node.root.put("/seed/user-data", data);
+    node.boot();
+    let status = node.stands(1, "failed").to_string();
+    let why =
+        "there is no such file after the boothooks ran: see `journalctl -u footplate-boothooks.service`";
+    assert!(status.contains(why), "{status}");
+    assert_eq!(node.out("failed"), "footplate.service\n");
+    assert!(node.out("journal").contains("aws: not found"), "{}", node.out("journal"));
+}
+
+#[test]
+fn a_bootstrap_that_fails_is_told_with_its_cause_and_not_tried_again() {
+    // What kubeadm says and how it ends, and what is made of it.
+    let cases = [
+        (
+            "refused",
+            "error execution phase preflight: couldn't validate the identity of the API Server: Get \\\"https://192.0.2.1:6443\\\": dial tcp 192.0.2.1:6443: connect: connection refused",
+            "the API server can't be reached: its port is closed",
+        ),
+        (
+            "expired",
+            "error execution phase preflight: couldn't validate the identity of the API Server: could not find a JWS signature in the cluster-info ConfigMap for token ID",
+            "the bootstrap token has expired or was removed",
+        ),
+    ];
+    for (name, says, cause) in cases {
+        let kubeadm = format!("#!/bin/sh\necho ran >> /var/lib/kubeadm-runs\necho \"{says}\" >&2\nexit 1\n");
+        let node = Node::new(name, JOIN, &kubeadm);
+        for boot in 1..=2 {
+            node.boot();
+            let status = node.stands(1, "failed").to_string();
+            assert!(status.contains(cause), "boot {boot}: {status}");
+            assert!(!node.has_sentinel());
+            assert_eq!(node.lines("/var/lib/kubeadm-runs"), 1, "boot {boot}");
+            if boot == 1 {
+                assert!(status.contains("kubeadm failed with exit status 1"), "{status}");
+                assert_eq!(node.out("failed"), "kubeadm.service\n");
+                node.is_clean();
+            } else {
+                assert!(
+                    status.contains("the bootstrap of this instance failed on an earlier boot"),
+                    "{status}"
+                );
+            }
+        }
+    }
+}
+
+/// An update may end in a reboot: Flatcar's own units for that begin when the bootstrap has ended. Here they only say when.
+#[test]
+fn updates_wait_for_the_bootstrap() {
+    let kubeadm = "#!/bin/sh\nsleep 3\necho kubeadm >> /var/lib/order\n";
+    let node = Node::new("updates", JOIN, kubeadm);
+    for unit in ["update-engine", "locksmithd"] {
+        let text = format!("[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo {unit} >> /var/lib/order'\n");
+        node.root.put(&format!("/etc/systemd/system/{unit}.service"), text);
+        node.systemctl(&["add-wants", "multi-user.target", &format!("{unit}.service")]);
+    }
+    node.program(
+        "/opt/test/more",
+        "#!/bin/bash\nfor _ in {1..100}; do [ \"$(wc -l < /var/lib/order)\" != 3 ] || break; sleep 0.2; done\n",
+    );
+    node.boot();
+    node.stands(0, "done");
+    let order = node.root.text("/var/lib/order");
+    let mut units: Vec<&str> = order.lines().collect();
+    assert_eq!(units.first(), Some(&"kubeadm"), "{units:?}");
+    units.sort_unstable();
+    assert_eq!(units, ["kubeadm", "locksmithd", "update-engine"]);
+}
+
+/// The script's own result is that of its last command, which Cluster API's users write: it hides neither kubeadm's failure
+/// nor its success.
+#[test]
+fn the_last_command_does_not_decide() {
+    let node = Node::new("hidden", &format!("{JOIN}  - echo after\n"), "#!/bin/sh\nexit 2\n");
+    node.boot();
+    assert!(node.stands(1, "failed").to_string().contains("kubeadm failed with exit status 2"));
+    assert!(!node.has_sentinel());
+
+    let node = Node::new("spoiled", &format!("{JOIN}  - exit 3\n"), SUCCESS);
+    node.boot();
+    let status = node.stands(0, "done");
+    assert!(status["warnings"].to_string().contains("commands after kubeadm ended with 3"), "{status:#}");
+    assert!(node.has_sentinel());
+}
+
+#[test]
+fn without_kubeadm_the_image_is_to_blame() {
+    let node = Node::new("missing", JOIN, "");
+    fs::remove_file(node.root.path("/opt/bin/kubeadm")).unwrap();
+    node.boot();
+    let status = node.stands(1, "failed").to_string();
+    assert!(
+        status.contains("there is no kubeadm on this machine")
+            && status.contains("bake kubeadm into /opt/bin"),
+        "{status}"
+    );
+}
+
+#[test]
+fn a_member_of_a_cluster_is_left_alone() {
+    let node = Node::new("member", JOIN, SUCCESS);
+    node.root.put("/etc/kubernetes/kubelet.conf", "");
+    node.boot();
+    node.stands(0, "done");
+    assert_eq!(node.lines("/var/lib/kubeadm-runs"), 0);
+    assert!(node.has_sentinel());
+}
+
+/// Data that can't be used: nothing is started, the unit has failed, and the machine is up all the same.
+#[test]
+fn bad_data_starts_nothing() {
+    let node = Node::new("bad", &format!("  - kubeadm join --token {{{{ nope }}}} {CANARY}\n"), SUCCESS);
+    node.boot();
+    let status = node.stands(1, "failed").to_string();
+    assert!(status.contains("jinja: `nope` has no value on this machine"), "{status}");
+    assert_eq!(node.out("failed"), "footplate.service\n");
+    assert_eq!(node.lines("/var/lib/kubeadm-runs"), 0);
+    assert!(!node.root.path("/etc/systemd/system/kubeadm.service").exists());
+}
+
+/// Killed at a dozen moments of its work and run again: one bootstrap, and a node as if nothing had been.
+#[test]
+fn killed_at_any_time_it_converges() {
+    let node = Node::new("killed", JOIN, &format!("{SUCCESS}sleep 0.3\n"));
+    node.systemctl(&["disable", "footplate.service"]);
+    let more = "#!/bin/bash
+        for delay in 0 0.004 0.008 0.012 0.016 0.02 0.03 0.04 0.06 0.08 0.1 0.15 0.2 0.3; do
+            /opt/bin/footplate provision --seed /seed > /dev/null 2>&1 & sleep $delay; kill -KILL $!; wait $!
+        done
+        for i in 1 2; do /opt/bin/footplate provision --seed /seed 2>&1; echo \"run $i: $?\"; done
+        /opt/bin/footplate status --wait --timeout 30 --format json > /out/status.json; echo $? > /out/status";
+    node.program("/opt/test/more", more);
+    // There is nothing to wait for before.
+    node.program("/opt/test/check", &CHECK.replace("--wait --timeout 30 ", ""));
+    node.boot();
+    let said = node.out("more");
+    assert!(
+        said.contains("run 1: 0\n")
+            && said.contains("run 2: 0\n")
+            && said.contains("was bootstrapped before"),
+        "{said}"
+    );
+    node.stands(0, "done");
+    assert!(node.has_sentinel());
+    assert_eq!(node.lines("/var/lib/kubeadm-runs"), 1);
+    node.is_clean();
+    for file in ["passwd", "group", "shadow"] {
+        let text = node.root.text(&format!("/etc/{file}"));
+        assert_eq!(text.lines().filter(|l| l.starts_with("capv:")).count(), 1, "{file}: {text}");
+        assert!(text.lines().all(|l| l.contains(':')), "{file}: {text}");
+    }
+}
+
+#[test]
+fn a_power_cut_before_kubeadms_end_is_made_up_for() {
+    let node = Node::new(
+        "cut-before",
+        JOIN,
+        &format!(
+            "#!/bin/sh\n[ -e /var/lib/kubeadm-runs ] || {{ echo first > /var/lib/kubeadm-runs; sleep 60; }}\n{SUCCESS}"
+        ),
+    );
+    node.cut_off_at("/var/lib/kubeadm-runs");
+    node.boot();
+    node.stands(0, "done");
+    assert!(node.has_sentinel());
+    assert_eq!(node.lines("/var/lib/kubeadm-runs"), 2, "it ran again, for it had not come to its end");
+    node.is_clean();
+}
+
+/// kubeadm has joined, and nobody could write that down any more.
+#[test]
+fn a_power_cut_after_kubeadms_success_does_not_join_twice() {
+    let node = Node::new("cut-after", JOIN, &format!("{SUCCESS}sleep 60\n"));
+    node.cut_off_at("/etc/kubernetes/kubelet.conf");
+    node.boot();
+    node.stands(0, "done");
+    assert!(node.has_sentinel());
+    assert_eq!(node.lines("/var/lib/kubeadm-runs"), 1);
+}
+
+/// What Flatcar does before 4628 once extensions are laid over `/usr`, which is after PID 1 has read its units.
+const ENSURE_SYSEXT: &str = "[Unit]
+DefaultDependencies=no
+BindsTo=systemd-sysext.service
+After=systemd-sysext.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/systemctl daemon-reload
+ExecStart=/bin/systemctl restart --no-block sockets.target timers.target multi-user.target
+[Install]
+WantedBy=sysinit.target
+";
+
+#[test]
+fn an_extension_that_comes_late_bootstraps_the_node() {
+    needs("mksquashfs", "squashfs-tools");
+    let mut node = Node::bare("extension", JOIN, "/usr/bin/footplate");
+    let dir = fresh("extension-image");
+    fs::write(dir.join("kubeadm"), SUCCESS).unwrap();
+    let digest = Ran::of(Command::new("sha256sum").arg(dir.join("kubeadm"))).out[..64].to_owned();
+    let lock = serde_json::json!({"version": 1, "arch": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
+    "artifacts": [{
+        "name": "kubeadm", "version": "v1.34.1", "url": "https://artifacts.invalid/kubeadm", "sha256": digest,
+        "install": [{"from": "", "to": "/opt/bin/kubeadm", "mode": "0755"}],
+    }]});
+    fs::write(dir.join("lock.json"), lock.to_string()).unwrap();
+    let path = |name: &str| dir.join(name).display().to_string();
+    let made = [
+        "bake",
+        "sysext",
+        "--lock",
+        &path("lock.json"),
+        "--from",
+        &path(""),
+        "--output",
+        &path("footplate.raw"),
+    ];
+    scratch::footplate(&made).ended(0, &[]);
+    // Not every machine that runs this has loop devices to spare for a container, so its tree is what is laid over.
+    fs::create_dir(path("extensions")).unwrap();
+    let extension = path("extensions/footplate");
+    Ran::of(Command::new("unsquashfs").arg("-d").arg(extension).arg(path("footplate.raw"))).ended(0, &[]);
+    node.root.put("/etc/systemd/system/ensure-sysext.service", ENSURE_SYSEXT);
+    // The root is an overlay here, and there is an end to what can be laid over one: what takes part in that stands on plain file
+    // systems, as on a node.
+    for (from, to) in [(BASE.join("usr"), "/usr"), (path("extensions").into(), "/var/lib/extensions")] {
+        fs::create_dir_all(node.root.path(to)).unwrap();
+        node.mount(&["-o", "bind,ro", &from.display().to_string()], &node.root.path(to));
+    }
+    node.root.put("/etc/fstab", "tmpfs /opt/footplate tmpfs mode=755\n");
+    // footplate.service is not known yet when the check is queued.
+    let wait = "[Unit]\nAfter=ensure-sysext.service\n[Service]\nExecStartPre=timeout 60 sh -c 'until systemctl -q is-active \
+                footplate.service; do sleep 0.1; done'\n";
+    node.root.put("/etc/systemd/system/check.service.d/wait.conf", wait);
+    node.systemctl(&["enable", "systemd-sysext.service", "ensure-sysext.service"]);
+    node.boot();
+    node.stands(0, "done");
+    let journal = node.out("journal");
+    assert_eq!((node.out("failed").as_str(), node.lines("/var/lib/kubeadm-runs")), ("", 1), "{journal}");
+    assert!(node.has_sentinel());
+    assert!(journal.contains("Mounted usr-local.mount"), "{journal}");
+    // Late: the hostname came all the same.
+    assert_eq!(node.out("hostname"), "node-1\n", "{journal}");
+    assert!(!journal.contains("ordering cycle"), "{journal}");
+    node.is_clean();
+
+    // The next boot finds its stamp; nothing of the extension is on the node's disk but links.
+    node.boot();
+    node.stands(0, "done");
+    assert_eq!(node.lines("/var/lib/kubeadm-runs"), 1);
+    assert!(fs::read_link(node.root.path("/opt/bin/kubeadm")).unwrap().ends_with("opt/bin/kubeadm"));
+}
+
+/// Three NICs, networkd, a network; then one that gives the first the same, the second another address, and the third none.
+const LIVE_NETWORK: &str = r#"#!/bin/bash
+set -eu
+network() { /opt/bin/footplate network --seed /seed; }
+until_ip() { for _ in $(seq 300); do if ip -brief addr show dev $1 | grep -q "$2"; then return; fi; sleep 0.1; done; echo "$1 has no $2"; }
+# What a person put on a link is gone once networkd sets that link up anew.
+hand() { ip addr add 203.0.113.$1/32 dev nic$1; }
+files() { stat --format '%n %i %Y %Z' /etc/systemd/network/15-footplate-*; }
+config() {
+    echo "version: 2"; echo "ethernets:"
+    for entry in "$@"; do echo "  id${entry%%=*}: {match: {macaddress: '02:00:00:00:0a:0${entry%%=*}'}, addresses: [${entry#*=}]}"; done
+}
+for n in 0 1 2; do
+    ip link add nic$n address 02:00:00:00:0a:0$n type veth peer name peer$n
+    ip link set peer$n up
+done
+systemctl start systemd-networkd.service
+config 0=192.0.2.10/24 1=192.0.2.11/24 2=192.0.2.12/24 > /seed/network-config
+network
+for n in 0 1 2; do until_ip nic$n 192.0.2.1$n/24; hand $n; done
+files > /out/before
+config 0=192.0.2.10/24 1=192.0.2.21/24 > /seed/network-config
+since=$(date '+%F %T.%6N')
+network
+until_ip nic1 192.0.2.21/24
+# Until the third is let go of; what is told of the others is told by then.
+for _ in $(seq 300); do if networkctl --json=short status nic2 | grep -q unmanaged; then break; fi; sleep 0.1; done
+files > /out/after
+for n in 0 1 2; do ip -oneline -4 addr show dev nic$n > /out/nic$n; done
+networkctl --no-legend list > /out/links
+journalctl --unit systemd-networkd.service --since "$since" --output cat > /out/networkd
+network
+files > /out/again
+"#;
+
+#[test]
+fn a_change_on_a_node_that_runs_touches_what_it_is_about() {
+    let node = Node::new("live-network", "  - true\n", SUCCESS);
+    node.program("/opt/test/more", LIVE_NETWORK);
+    node.boot();
+    let said = node.out("more");
+    assert_eq!(said.matches("networkd has taken the changes").count(), 2, "{said}");
+    assert!(said.contains("files=3 changed=") && said.contains("files=2 changed=0"), "{said}");
+
+    // Of the files, one is as it was, one is new, one is gone; the third run found nothing to do.
+    let (before, after) = (node.out("before"), node.out("after"));
+    let file = |files: &str, id: &str| files.lines().find(|l| l.contains(id)).map(str::to_owned);
+    assert!(file(&before, "id0").is_some() && file(&before, "id0") == file(&after, "id0"), "{before}{after}");
+    assert!(file(&before, "id1") != file(&after, "id1") && file(&after, "id1").is_some(), "{before}{after}");
+    assert!(file(&before, "id2").is_some() && file(&after, "id2").is_none(), "{before}{after}");
+    assert_eq!(after, node.out("again"));
+
+    // Of the links, the first was left alone, the second has the new address and nothing else, the third is nobody's.
+    let addresses = |nic: &str| {
+        let text = node.out(nic);
+        let words = text.lines().filter_map(|l| l.split_whitespace().nth(3)).map(str::to_owned);
+        words.collect::<Vec<_>>()
+    };
+    let told = node.out("networkd");
+    assert_eq!(addresses("nic0"), ["192.0.2.10/24", "203.0.113.0/32"], "{said}{told}");
+    assert_eq!(addresses("nic1"), ["192.0.2.21/24"], "{said}{told}");
+    let links = node.out("links");
+    let third = links.lines().find(|l| l.contains("nic2")).unwrap();
+    assert!(third.contains("unmanaged"), "{links}");
+    let anew = |nic: &str| told.contains(&format!("{nic}: Reconfiguring with "));
+    assert!(anew("nic1") && !anew("nic0"), "{told}");
+}
+
+// Cluster API's Ignition data
+
+/// As the real one does, and what it was given: the machine's name, the node's, and the provider's.
+const IGNITION_KUBEADM: &str = r#"#!/bin/sh
+name=$(sed -n "s/^  name: '\{0,1\}\([^']*\).*/\1/p" /etc/kubeadm.yml)
+id=$(grep -A1 'name: provider-id' /etc/kubeadm.yml | sed -n "s/.*value: '\{0,1\}\([^']*\).*/\1/p")
+echo "$(hostname) $name $id ${PATH%%:*}" >> /var/lib/kubeadm-runs
+mkdir -p /etc/kubernetes && : > /etc/kubernetes/kubelet.conf
+"#;
+
+/// A node with one of Cluster API's configs among the golden folders as its data, and what an image of Flatcar's has that
+/// its workarounds ask: envsubst, VMware's tools, Afterburn and containerd.
+fn with_ignition_data(name: &str, case: &str) -> Node {
+    let node = Node::new(name, JOIN, IGNITION_KUBEADM);
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ignition/golden");
+    let config = fs::read_to_string(golden.join(case).join("in.ign")).unwrap();
+    let meta = "instance-id: i-1\nlocal-hostname: node-1\nprovider-id: test://zone/i-1\n";
+    node.root.put("/seed/user-data", config).put("/seed/meta-data", meta);
+    needs("envsubst", "gettext-base");
+    Ran::of(Command::new("cp").arg("/usr/bin/envsubst").arg(node.root.path("/usr/bin/"))).ended(0, &[]);
+    node.program(
+        "/usr/share/oem/bin/vmtoolsd",
+        "#!/bin/sh\n[ \"$2\" = 'info-get guestinfo.metadata' ] && base64 < /seed/meta-data\n",
+    );
+    let oneshot = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c";
+    let afterburn = "'mkdir -p /run/metadata && echo COREOS_EC2_HOSTNAME=node-1 >> /run/metadata/flatcar'";
+    node.root
+        .put("/usr/lib/systemd/system/coreos-metadata.service", format!("{oneshot} {afterburn}\n"))
+        .put("/etc/systemd/system/containerd.service", format!("{oneshot} 'echo containerd'\n"));
+    node
+}
+
+#[test]
+fn cluster_apis_ignition_data_runs_kubeadm_as_the_node_with_its_workarounds_and_without() {
+    for case in [
+        "capv-with-workarounds",
+        "capv-without-workarounds",
+        "capa-with-workarounds",
+        "capa-without-workarounds",
+    ] {
+        let node = with_ignition_data(case, case);
+        node.boot();
+        node.stands(0, "done");
+        let ran = node.root.text("/var/lib/kubeadm-runs");
+        assert_eq!(ran, "node-1 node-1 test://zone/i-1 /opt/bin\n", "{case}: {}", node.out("journal"));
+        assert_eq!((node.out("failed").as_str(), node.out("hostname").as_str()), ("", "node-1\n"), "{case}");
+        assert!(node.has_sentinel(), "{case}");
+        assert!(!node.out("journal").contains("ordering cycle"), "{case}: {}", node.out("journal"));
+    }
+}
+
+/// Ignition made the node before it started: nothing of it is made again, and the rest is done.
+#[test]
+fn what_ignition_made_is_left_so_and_kubeadm_runs_as_the_node() {
+    let node = with_ignition_data("applied", "capv-without-workarounds");
+    let (seed, root) = (node.root.path("/seed"), node.root.arg());
+    let seed = seed.to_str().unwrap();
+    Ran::of(Command::new(FOOTPLATE).args(["provision", "--seed", seed, "--root", root])).ended(0, &[]);
+    for own in ["/etc/hostname", "/run/metadata", "/run/footplate"] {
+        Ran::of(Command::new("rm").arg("-rf").arg(node.root.path(own))).ended(0, &[]);
+    }
+    node.root.put("/etc/.ignition-result.json", "{\"userConfigProvided\": true}\n");
+    // Its owner has changed something since, and the placeholders are as they were sent.
+    let script = format!("# kept\n{}", node.root.text("/etc/kubeadm.sh"));
+    node.root.put("/etc/kubeadm.sh", &script);
+    node.boot();
+    node.stands(0, "done");
+    assert_eq!(node.root.text("/etc/kubeadm.sh"), script);
+    let ran = node.root.text("/var/lib/kubeadm-runs");
+    assert_eq!(ran, "node-1 node-1 test://zone/i-1 /opt/bin\n", "{}", node.out("journal"));
+    assert!(node.has_sentinel());
+
+    node.boot();
+    node.stands(0, "done");
+    assert_eq!(node.lines("/var/lib/kubeadm-runs"), 1, "once, however often it starts");
+    assert_eq!(node.out("failed"), "");
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The binary alone: nothing of the machine is loaded into it, so it runs where nothing else is, and where what is there
+//! is hostile. A static glibc program that asks for a user's or a host's name loads the node's NSS modules, which are of
+//! another glibc, and crashes.
+
+use crate::common::scratch;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use scratch::{FOOTPLATE, Ran, Scratch, fresh, needs, needs_root};
+
+/// Bootstrap data that has names looked up: of users, of groups, of hosts.
+const DATA: &str = "## template: jinja
+#cloud-config
+write_files:
+  - path: /etc/a
+    owner: someone:nogroup
+    content: \"{{ ds.meta_data.hostname }}\"
+ntp:
+  servers: [ntp.example.invalid]
+users:
+  - name: someone
+    groups: nogroup
+runcmd:
+  - kubeadm join cluster.example.invalid:6443
+";
+
+/// Ends whoever loads it, and says so.
+const TRAP: &str = r#"
+#include <stdlib.h>
+#include <unistd.h>
+__attribute__((constructor)) static void spring(void) {
+    if (write(2, "the trap sprang\n", 16)) abort();
+    abort();
+}
+"#;
+
+/// Asks for a user, as a careless program does.
+const CARELESS: &str = "#include <pwd.h>\nint main(void) { return getpwnam(\"someone\") == 0; }\n";
+
+#[test]
+fn it_is_position_independent_and_wants_no_interpreter() {
+    needs("readelf", "binutils");
+    let read = |what: &str| {
+        let ran = Ran::of(Command::new("readelf").args(["--wide", what, FOOTPLATE]));
+        ran.ended(0, &[]);
+        ran.out
+    };
+    let (header, segments, dynamic) = (read("--file-header"), read("--program-headers"), read("--dynamic"));
+    assert!(header.lines().any(|l| l.contains("Type:") && l.contains(" DYN ")), "{header}");
+    assert!(segments.contains(" LOAD ") && !segments.contains("INTERP"), "{segments}");
+    assert!(dynamic.contains("Flags: NOW PIE") && !dynamic.contains("(NEEDED)"), "{dynamic}");
+    // Nothing that is written is executed, and what is relocated can't be written afterwards.
+    assert!(segments.contains("GNU_RELRO") && !segments.contains(" RWE "), "{segments}");
+}
+
+/// A root with the binary, a seed and a directory for the node, and nothing else.
+fn bare(name: &str) -> Scratch {
+    let root = Scratch::new(name);
+    fs::copy(FOOTPLATE, root.path("/footplate")).unwrap();
+    root.put("/seed/user-data", DATA)
+        .put("/seed/meta-data", "instance-id: i-1\nlocal-hostname: n1.example.invalid\n");
+    // The node's own accounts: what it is asked for stands there.
+    root.put("/node/etc/group", "nogroup:x:65534:\n");
+    root
+}
+
+/// Runs a program that has that directory for its root.
+fn chroot(root: &Scratch, before: &[&str], command: &[&str], input: &str) -> Ran {
+    let mut words = before.to_vec();
+    words.extend(["chroot", root.arg()]);
+    words.extend(command);
+    let mut child = Command::new("timeout");
+    child.args(["--signal=KILL", "60"]).args(words);
+    let mut child =
+        child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A program that does not read its input closes it.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap().into()
+}
+
+/// The whole work in that root.
+#[track_caller]
+fn works(root: &Scratch, before: &[&str]) {
+    let help = chroot(root, before, &["/footplate", "--help"], "");
+    help.ended(0, &[]);
+    assert!(help.out.contains("Usage: footplate <COMMAND>"), "{}", help.out);
+    let check = chroot(root, before, &["/footplate", "check", "-"], DATA);
+    check.ended(0, &[]);
+    let bad = chroot(root, before, &["/footplate", "check", "-"], "#cloud-config\na: [\n");
+    assert_eq!(bad.code, 65, "{}{}", bad.out, bad.err);
+    let provision = ["/footplate", "provision", "--seed", "/seed", "--root", "/node"];
+    chroot(root, before, &provision, "").ended(0, &["apply: changed="]);
+    assert_eq!(root.text("/node/etc/a"), "n1.example.invalid");
+    assert_eq!(root.owned("/node/etc/a"), (0o644, 1000, 65534));
+    assert_eq!(root.text("/node/etc/hostname"), "n1\n");
+    chroot(root, before, &provision, "").ended(0, &["nothing changed"]);
+    // Without /proc and /sys nothing says which platform this is: an error, and no crash.
+    chroot(root, before, &["/footplate", "provision", "--root", "/node"], "").ended(69, &["error: detect: "]);
+}
+
+#[test]
+fn it_works_in_an_empty_root() {
+    needs_root();
+    works(&bare("empty"), &[]);
+}
+
+/// Compiles a C program.
+#[track_caller]
+fn compile(name: &str, source: &str, options: &[&str]) -> PathBuf {
+    let (dir, output) = (fresh(&format!("c-{name}")), fresh(&format!("out-{name}")).join(name));
+    fs::write(dir.join("it.c"), source).unwrap();
+    Ran::of(Command::new("gcc").args(options).arg("-o").arg(&output).arg(dir.join("it.c"))).ended(0, &[]);
+    output
+}
+
+#[test]
+fn it_asks_no_name_service_switch() {
+    needs_root();
+    needs("strace", "strace");
+    needs("gcc", "gcc");
+    let root = bare("hostile");
+    let services = ["passwd", "group", "shadow", "hosts", "initgroups", "networks", "services"];
+    let conf: String = services.iter().map(|s| format!("{s}: trap files dns\n")).collect();
+    root.put("/etc/nsswitch.conf", conf).put("/etc/passwd", "someone:x:4242:4242::/:/bin/false\n");
+    let trap = fs::read(compile("trap", TRAP, &["-shared", "-fPIC"])).unwrap();
+    // Beside the traps the machine's own C library, which they need to be loaded.
+    let libraries = "/lib/x86_64-linux-gnu";
+    for name in ["trap", "files", "dns", "compat", "systemd"] {
+        root.put(&format!("{libraries}/libnss_{name}.so.2"), &trap);
+    }
+    for library in ["libc.so.6", "ld-linux-x86-64.so.2"] {
+        root.put(&format!("{libraries}/{library}"), fs::read(format!("{libraries}/{library}")).unwrap());
+    }
+
+    // A careless static program is caught: the trap is a good one.
+    fs::copy(compile("careless", CARELESS, &["-static", "-w"]), root.path("/careless")).unwrap();
+    let careless = chroot(&root, &[], &["/careless"], "");
+    assert!(
+        careless.code != 0 && careless.err.contains("the trap sprang"),
+        "{} {}",
+        careless.code,
+        careless.err
+    );
+
+    works(&root, &[]);
+
+    // And it does not even look.
+    fs::remove_dir_all(root.path("/node")).unwrap();
+    root.put("/node/etc/group", "nogroup:x:65534:\n");
+    let log = fresh("strace").join("log");
+    works(&root, &["strace", "-f", "-A", "-o", log.to_str().unwrap(), "-e", "trace=file"]);
+    let traced = fs::read_to_string(&log).unwrap();
+    // chroot itself is a program of the machine.
+    let runs = traced.split("execve(\"/footplate\"").skip(1).map(|run| run.split("execve(").next().unwrap());
+    assert_eq!(runs.clone().count(), 6, "{traced}");
+    let opened: String = runs.collect();
+    assert!(opened.contains("/seed/user-data"), "{opened}");
+    for word in ["nsswitch", "libnss", "resolv.conf", "/etc/hosts", "ld.so", "gconv", "locale"] {
+        assert!(!opened.contains(word), "it looks at {word}:\n{opened}");
+    }
+}

@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What systemd and the shell are given: units that `systemd-analyze verify` has nothing to say of, and scripts that
+//! keep kubeadm's own exit status whatever stands around it, under each shell that `/bin/sh` may be.
+
+use crate::common::scratch;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use scratch::{FOOTPLATE, Ran, Scratch, needs_root, provision, seed};
+
+/// Debian's `/bin/sh`, and Flatcar's, which is bash by that name.
+const SHELLS: [&[&str]; 3] = [&["dash"], &["bash"], &["bash", "--posix"]];
+
+/// A root whose bootstrap data has these commands.
+#[track_caller]
+fn provisioned(name: &str, data: &str) -> Scratch {
+    let root = Scratch::new(name);
+    provision(&seed(name, format!("#cloud-config\n{data}")), &root).ended(0, &[]);
+    root
+}
+
+fn executable(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+// Units
+
+/// The root's units and the image's, among those of a real systemd.
+#[test]
+fn verify_has_nothing_to_say_of_the_units() {
+    let root = provisioned("verify", "bootcmd:\n  - sysctl -w vm.swappiness=0\nruncmd:\n  - kubeadm join\n");
+    let scripts = "#cloud-config-archive\n- \"#cloud-boothook\\ndate\\n\"\n\
+                   - {type: text/x-shellscript-per-boot, content: \"#!/bin/sh\\n\"}\n- {content: \"#cloud-config\\nbootcmd: [date]\\nruncmd: [date]\\n\"}\n";
+    let scripts_root = Scratch::new("verify-scripts");
+    provision(&seed("verify-scripts", scripts), &scripts_root).ended(0, &[]);
+    let meta = "instance-id: 'blank %n \"quote\" back\\slash $dollar'\nlocal-hostname: n1\n";
+    let odd = seed("verify-odd", "#cloud-config\nbootcmd: [date]\nruncmd: [kubeadm join]\n");
+    fs::write(odd.join("meta-data"), meta).unwrap();
+    let odd_root = Scratch::new("verify-odd");
+    provision(&odd, &odd_root).ended(0, &[]);
+    let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("units");
+    for root in [root, odd_root, scripts_root] {
+        for dir in ["/usr/lib/systemd", "/opt/bin", "/bin"] {
+            fs::create_dir_all(root.path(dir)).unwrap();
+        }
+        let copy = |from: &Path, to: &str| {
+            Ran::of(Command::new("cp").arg("-a").arg(from).arg(root.path(to))).ended(0, &[]);
+        };
+        copy(Path::new("/usr/lib/systemd/system"), "/usr/lib/systemd/system");
+        copy(Path::new(FOOTPLATE), "/opt/bin/footplate");
+        copy(&fs::canonicalize("/bin/sh").unwrap(), "/bin/sh");
+        copy(&units.join("."), "/etc/systemd/system/");
+        let mut verify = Command::new("systemd-analyze");
+        verify.args(["verify", "--man=no", "--root", root.arg()]);
+        verify.args(["footplate.service", "footplate-network.service", "kubeadm.service", "usr-local.mount"]);
+        let made = ["footplate-bootcmd.service", "footplate-boothooks.service", "footplate-per-boot.service"];
+        verify.args(made.iter().filter(|u| root.path(&format!("/etc/systemd/system/{u}")).exists()));
+        let ran = Ran::of(&mut verify);
+        ran.ended(0, &[]);
+        assert_eq!((ran.out.as_str(), ran.err.as_str()), ("", ""));
+    }
+}
+
+// The script
+
+/// Stands where kubeadm stands: tells its words, and ends with the number that the file `end` has in its next line.
+const KUBEADM: &str = r#"#!/bin/sh
+printf 'kubeadm'
+printf ' [%s]' "$@"
+echo
+code=$(head -n1 /run/end)
+sed -i 1d /run/end
+exit "$code"
+"#;
+
+const JOIN: &str = "kubeadm join --config /run/kubeadm/join.yaml && echo success > /run/cluster-api/bootstrap-success.complete";
+
+/// Runs a program in a mount namespace in which the root's `/run` and `/var` are the machine's, with nothing but this
+/// in its environment.
+fn inside(root: &Scratch, environment: &[&str], command: &[&str]) -> Ran {
+    let script =
+        "mount --bind \"$1/run\" /run && mount --bind \"$1/var\" /var && cd / && shift && exec env -i \"$@\"";
+    let path = format!(
+        "PATH={}:/usr/sbin:/usr/bin:/sbin:/bin:/var/lib/footplate/bin",
+        root.path("/opt/bin").display()
+    );
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "sh", "-c", script, "sh", root.arg(), &path]).args(environment).args(command);
+    Ran::of(Command::new("timeout").arg("60").arg(unshare.get_program()).args(unshare.get_args()))
+}
+
+/// A bootstrap script and what is left of it.
+struct Case {
+    name: &'static str,
+    /// The commands of runcmd.
+    commands: &'static [&'static str],
+    /// How kubeadm ends, call for call.
+    ends: &'static [u8],
+    /// What it leaves of kubeadm's exit status.
+    status: Option<&'static str>,
+    /// The script's own exit status.
+    code: i32,
+    sentinel: bool,
+    /// A line that it prints.
+    prints: &'static str,
+}
+
+const CASES: &[Case] = &[
+    Case {
+        name: "success",
+        commands: &[JOIN],
+        ends: &[0],
+        status: Some("0"),
+        code: 0,
+        sentinel: true,
+        prints: "kubeadm [join] [--config] [/run/kubeadm/join.yaml]",
+    },
+    Case {
+        name: "failure",
+        commands: &[JOIN],
+        ends: &[3],
+        status: Some("3"),
+        code: 3,
+        sentinel: false,
+        prints: "kubeadm [join] [--config] [/run/kubeadm/join.yaml]",
+    },
+    Case {
+        name: "a later command hides it",
+        commands: &[JOIN, "echo after"],
+        ends: &[3],
+        status: Some("3"),
+        code: 0,
+        sentinel: false,
+        prints: "after",
+    },
+    Case {
+        name: "a later command fails",
+        commands: &[JOIN, "false"],
+        ends: &[0],
+        status: Some("0"),
+        code: 1,
+        sentinel: true,
+        prints: "",
+    },
+    Case {
+        name: "set -e, success",
+        commands: &["set -e", JOIN, "echo after"],
+        ends: &[0],
+        status: Some("0"),
+        code: 0,
+        sentinel: true,
+        prints: "after",
+    },
+    // An `&&` list shields its members from `set -e`.
+    Case {
+        name: "set -e, failure in a list",
+        commands: &["set -e", JOIN, "echo after"],
+        ends: &[3],
+        status: Some("3"),
+        code: 0,
+        sentinel: false,
+        prints: "after",
+    },
+    Case {
+        name: "set -e, failure",
+        commands: &["set -eu", "kubeadm init", "echo after > /run/after"],
+        ends: &[3],
+        status: Some("3"),
+        code: 3,
+        sentinel: false,
+        prints: "kubeadm [init]",
+    },
+    Case {
+        name: "retries that succeed",
+        commands: &["for i in 1 2 3; do kubeadm join && break; done"],
+        ends: &[1, 1, 0],
+        status: Some("0"),
+        code: 0,
+        sentinel: false,
+        prints: "kubeadm [join]",
+    },
+    Case {
+        name: "retries in vain",
+        commands: &["for i in 1 2; do kubeadm join && break; done"],
+        ends: &[1, 2],
+        status: Some("2"),
+        code: 2,
+        sentinel: false,
+        prints: "",
+    },
+    Case {
+        name: "asked in a condition",
+        commands: &["if ! kubeadm join; then echo it failed; fi"],
+        ends: &[3],
+        status: Some("3"),
+        code: 0,
+        sentinel: false,
+        prints: "it failed",
+    },
+    Case {
+        name: "its status is passed on",
+        commands: &["kubeadm join || echo \"it was $?\""],
+        ends: &[3],
+        status: Some("3"),
+        code: 0,
+        sentinel: false,
+        prints: "it was 3",
+    },
+    Case {
+        name: "an exit",
+        commands: &["kubeadm join || exit 7", "echo after"],
+        ends: &[3],
+        status: Some("3"),
+        code: 7,
+        sentinel: false,
+        prints: "",
+    },
+    Case {
+        name: "in a pipe",
+        commands: &["kubeadm join 2>&1 | sed 's/^/piped /'"],
+        ends: &[3],
+        status: Some("3"),
+        code: 0,
+        sentinel: false,
+        prints: "piped kubeadm [join]",
+    },
+    Case {
+        name: "flags before the verb",
+        commands: &["kubeadm -v 5 join"],
+        ends: &[3],
+        status: Some("3"),
+        code: 3,
+        sentinel: false,
+        prints: "kubeadm [-v] [5] [join]",
+    },
+    Case {
+        name: "words stay words",
+        commands: &["kubeadm join --node-name 'a  b' '' \"$HOME*\""],
+        ends: &[0],
+        status: Some("0"),
+        code: 0,
+        sentinel: false,
+        prints: "kubeadm [join] [--node-name] [a  b] [] [/root*]",
+    },
+    Case {
+        name: "version is no bootstrap",
+        commands: &["kubeadm version -o short", "kubeadm config images pull"],
+        ends: &[0, 4],
+        status: None,
+        code: 4,
+        sentinel: false,
+        prints: "kubeadm [version] [-o] [short]",
+    },
+    Case {
+        name: "version before it",
+        commands: &["kubeadm version", JOIN, "kubeadm token list"],
+        ends: &[1, 0, 5],
+        status: Some("0"),
+        code: 5,
+        sentinel: true,
+        prints: "",
+    },
+    Case {
+        name: "no bootstrap at all",
+        commands: &["echo only this"],
+        ends: &[],
+        status: None,
+        code: 0,
+        sentinel: false,
+        prints: "only this",
+    },
+    // Scripts that the commands call see kubeadm itself.
+    Case {
+        name: "no leak to children",
+        commands: &["sh -c 'type kubeadm; kubeadm join; env'"],
+        ends: &[3],
+        status: None,
+        code: 0,
+        sentinel: false,
+        prints: "kubeadm [join]",
+    },
+];
+
+#[test]
+fn the_script_keeps_kubeadms_own_exit_status() {
+    needs_root();
+    for case in CASES {
+        for shell in SHELLS {
+            let at = format!("{} under {shell:?}", case.name);
+            let commands: String =
+                case.commands.iter().map(|c| format!("  - {}\n", serde_json::Value::from(*c))).collect();
+            let root = provisioned("script", &format!("runcmd:\n{commands}"));
+            executable(&root.path("/opt/bin/kubeadm"), KUBEADM);
+            root.put("/run/end", case.ends.iter().map(|e| format!("{e}\n")).collect::<String>());
+            fs::create_dir(root.path("/run/cluster-api")).unwrap();
+            let ran = inside(&root, &["HOME=/root"], &[shell, &["/run/footplate/bootstrap"]].concat());
+            assert_eq!(ran.code, case.code, "{at}: {}{}", ran.out, ran.err);
+            let status = fs::read_to_string(root.path("/run/footplate/kubeadm.status")).ok();
+            assert_eq!(status.as_deref().map(str::trim_end), case.status, "{at}");
+            let sentinel = root.path("/run/cluster-api/bootstrap-success.complete").exists();
+            assert_eq!(sentinel, case.sentinel, "{at}");
+            assert!(case.prints.is_empty() || ran.out.lines().any(|l| l == case.prints), "{at}: {}", ran.out);
+            assert_eq!(root.text("/run/end"), "", "{at}: kubeadm was not called as often as expected");
+            assert!(!root.path("/run/after").exists(), "{at}");
+            assert!(
+                !ran.out.contains("footplate_status") && !ran.out.contains("function"),
+                "{at}: {}",
+                ran.out
+            );
+        }
+    }
+}
+
+#[test]
+fn a_kubeadm_that_is_not_there_is_told() {
+    needs_root();
+    for shell in SHELLS {
+        let root = provisioned("no-kubeadm", &format!("runcmd:\n  - {JOIN}\n"));
+        let ran = inside(&root, &[], &[shell, &["/run/footplate/bootstrap"]].concat());
+        ran.ended(127, &["kubeadm", "not found"]);
+        assert_eq!(root.text("/run/footplate/kubeadm.status"), "127\n", "{shell:?}");
+    }
+}
+
+/// Each word of a command that is a list arrives as one word, whatever it holds.
+#[test]
+fn commands_that_are_lists_arrive_word_by_word() {
+    needs_root();
+    let words = r#"["printf", "[%s]", "a b", "it's", "$HOME `id` \\ \" ;&|", "*", "", true, 7]"#;
+    for shell in SHELLS {
+        let root = provisioned("words", &format!("runcmd:\n  - {words}\n"));
+        let ran = inside(&root, &[], &[shell, &["/run/footplate/bootstrap"]].concat());
+        ran.ended(0, &[]);
+        assert_eq!(ran.out, r#"[a b][it's][$HOME `id` \ " ;&|][*][][True][7]"#);
+    }
+}
+
+// cloud-init's helper
+
+#[test]
+fn cloud_init_per_runs_once_per_instance_or_always() {
+    needs_root();
+    for shell in SHELLS {
+        let root = provisioned("per", "bootcmd:\n  - cloud-init-per once name date\n");
+        let per = |id: &str, words: &[&str]| {
+            let helper: &[&str] = &["/var/lib/footplate/bin/cloud-init-per"];
+            inside(&root, &[&format!("INSTANCE_ID={id}")], &[shell, helper, words].concat())
+        };
+        let says = |id: &str, words: &[&str], what: &str| {
+            let ran = per(id, words);
+            ran.ended(0, &[]);
+            assert_eq!(ran.out, what, "{shell:?} {id} {words:?}");
+        };
+        says("i-1", &["once", "a", "echo", "two  blanks"], "two  blanks\n");
+        says("i-1", &["once", "a", "echo", "again"], "");
+        says("i-2", &["once", "a", "echo", "again"], "");
+        says("i-1", &["once", "b", "echo", "another name"], "another name\n");
+        says("i-1", &["instance", "a", "echo", "first"], "first\n");
+        says("i-1", &["instance", "a", "echo", "second"], "");
+        says("i-2", &["instance", "a", "echo", "new instance"], "new instance\n");
+        for _ in 0..2 {
+            says("i-1", &["always", "a", "echo", "always"], "always\n");
+        }
+        // What failed is tried again.
+        per("i-1", &["once", "c", "sh", "-c", "exit 5"]).ended(5, &[]);
+        says("i-1", &["once", "c", "echo", "now"], "now\n");
+        per("i-1", &["sometimes", "a", "date"])
+            .ended(64, &["usage: cloud-init-per once|instance|always NAME COMMAND..."]);
+    }
+}
+
+#[test]
+fn bootcmd_finds_its_helper_and_keeps_its_state() {
+    needs_root();
+    for shell in SHELLS {
+        let root = provisioned(
+            "bootcmd",
+            "bootcmd:\n  - cd /run\n  - cloud-init-per instance x touch made\n  - [echo, done]\n",
+        );
+        let ran = inside(&root, &["INSTANCE_ID=i-1"], &[shell, &["/var/lib/footplate/bootcmd"]].concat());
+        ran.ended(0, &[]);
+        assert_eq!(ran.out, "done\n");
+        assert!(
+            root.path("/run/made").exists() && root.path("/var/lib/footplate/per/instance-i-1/x").exists()
+        );
+    }
+}

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+//! vSphere machines of Cluster API, from guestinfo to the node's whole tree, by the real program under `vmware-host`.
+//!
+//! `tests/cases/capv-*/` hold `userdata` as Cluster API's kubeadm provider writes it, `metadata.yaml` as its vSphere
+//! provider does, the same as `metadata.json`, the tree that is expected of them in `tree`, and what `plan` says before
+//! in `plan`. Every envelope that guestinfo can carry them in leads to that one tree.
+//! `BLESS=1 cargo test --test it vsphere::` writes the expectations anew; read the difference.
+
+use crate::common::{scratch, vmware};
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use scratch::{FOOTPLATE, Ran, Scratch, difference, needs_root};
+use vmware::{Machine, environment};
+
+const CASES: [&str; 3] = ["capv-control-plane-init", "capv-control-plane-join", "capv-worker"];
+
+/// How the program is made to see vSphere: told so, or by CPUID.
+const SEEN: [(&str, &str); 2] = [("", " --platform vmware"), ("--cpuid", "")];
+
+type Wrap = fn(&[u8]) -> Vec<u8>;
+
+/// The name in `.encoding`, and what it stands for.
+const ENVELOPES: &[(&str, Wrap)] = &[
+    ("", <[u8]>::to_vec),
+    ("base64", b64),
+    ("b64", b64),
+    ("gzip+base64", |d| b64(&gz(d))),
+    ("gz+b64", |d| b64(&gz(d))),
+    ("gz+base64", |d| b64(&gz(d))),
+    ("gzip+b64", |d| b64(&gz(d))),
+    // Lines of 76 letters, as base64(1) writes them.
+    ("base64", |d| b64(d).chunks(76).collect::<Vec<_>>().join(&b'\n')),
+    // A gzip that the encoding does not tell of.
+    ("base64", |d| b64(&gz(d))),
+];
+
+fn b64(data: &[u8]) -> Vec<u8> {
+    STANDARD.encode(data).into_bytes()
+}
+
+fn gz(data: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn case(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(name)
+}
+
+fn input(name: &str, file: &str) -> String {
+    fs::read_to_string(case(name).join(file)).unwrap()
+}
+
+/// Compares with what is recorded in a file of the case, or records it.
+#[track_caller]
+fn golden(name: &str, file: &str, is: &str) {
+    let path = case(name).join(file);
+    if std::env::var_os("BLESS").is_some() {
+        return fs::write(&path, is).unwrap();
+    }
+    let was = fs::read_to_string(&path).unwrap_or_default();
+    assert!(is == was, "{}\n{}", path.display(), difference(&was, is));
+}
+
+/// Runs the program in the machine, without a network or firmware of the machine that the test runs on.
+fn run(machine: &Machine, host: &str, arguments: &str) -> Ran {
+    let alone = "[ ! -d /sys/class/dmi ] || mount -t tmpfs none /sys/class/dmi; exec \"$@\"";
+    let mut command = vec!["unshare", "--mount", "--net", "sh", "-c", alone, "sh", FOOTPLATE];
+    command.extend(arguments.split_whitespace());
+    machine.run(host, &command).into()
+}
+
+/// Provisions a root and gives its tree, `because` made one: it tells how the platform was seen.
+#[track_caller]
+fn tree(machine: &Machine, root: &Scratch, (host, source): (&str, &str)) -> String {
+    run(machine, host, &format!("provision{source} --root {}", root.arg())).ended(0, &[]);
+    let because = if source.is_empty() { "CPUID signature VMwareVMware" } else { "--platform vmware" };
+    let tree = root.tree();
+    let line = format!("    |  \"because\": \"{because}\",\n");
+    assert!(tree.contains(&line), "{tree}");
+    tree.replace(&line, "")
+}
+
+fn capv(name: &str, test: &str) -> Machine {
+    let machine = Machine::new(&format!("vsphere-{name}-{test}"));
+    machine.put("guestinfo.userdata", b64(input(name, "userdata").as_bytes()));
+    machine.put("guestinfo.userdata.encoding", "base64");
+    machine.put("guestinfo.metadata", b64(input(name, "metadata.yaml").as_bytes()));
+    machine.put("guestinfo.metadata.encoding", "base64");
+    machine
+}
+
+/// As CAPV writes guestinfo: the plan, the tree, and that all of it stays as it is.
+#[track_caller]
+fn bootstraps(name: &str) {
+    needs_root();
+    let (machine, root) = (capv(name, "plain"), Scratch::new(name));
+    let with =
+        |command: &str| run(&machine, "", &format!("{command} --platform vmware --root {}", root.arg()));
+    let plan = with("plan");
+    plan.ended(2, &[]);
+    assert_eq!(root.paths(), [""; 0], "plan wrote something");
+    golden(name, "plan", &plan.out);
+
+    golden(name, "tree", &tree(&machine, &root, SEEN[0]));
+
+    let plan = with("plan");
+    plan.ended(0, &[]);
+    assert!(plan.out.ends_with("nothing to do: all is as it shall be\n"), "{}", plan.out);
+    let before = root.identities();
+    with("provision").ended(0, &["apply: nothing changed, all was as it shall be\n"]);
+    assert_eq!(root.identities(), before, "the second run touched something");
+}
+
+#[test]
+fn control_plane_init_becomes_its_tree() {
+    bootstraps("capv-control-plane-init");
+}
+
+#[test]
+fn control_plane_join_becomes_its_tree() {
+    bootstraps("capv-control-plane-join");
+}
+
+#[test]
+fn worker_becomes_its_tree() {
+    bootstraps("capv-worker");
+}
+
+/// What was made of a case once it travelled like this.
+#[track_caller]
+fn arrives(name: &str, how: &str, machine: &Machine, seen: (&str, &str)) {
+    let tree = tree(machine, &Scratch::new(&format!("{name}.{how}")), seen);
+    let was = input(name, "tree");
+    assert!(tree == was, "{name} in {how}:\n{}", difference(&was, &tree));
+}
+
+#[test]
+fn every_envelope_leads_to_the_same_tree() {
+    needs_root();
+    for name in CASES {
+        let (userdata, metadata) = (input(name, "userdata"), input(name, "metadata.yaml"));
+        for (number, (encoding, wrap)) in ENVELOPES.iter().enumerate() {
+            let how = format!("envelope-{number}");
+            let machine = Machine::new(&format!("vsphere-{name}-{how}"));
+            for (key, value) in [("guestinfo.userdata", &userdata), ("guestinfo.metadata", &metadata)] {
+                machine.put(key, wrap(value.as_bytes())).put(&format!("{key}.encoding"), encoding);
+            }
+            arrives(name, &how, &machine, SEEN[number % SEEN.len()]);
+        }
+    }
+}
+
+/// An appliance's properties have the names of the keys, and no key is set: the environment comes by guestinfo, or by the drive.
+#[test]
+fn either_transport_of_an_appliance_leads_to_the_same_tree() {
+    for (number, name) in CASES.iter().enumerate() {
+        let (userdata, metadata) = (input(name, "userdata"), input(name, "metadata.yaml"));
+        let (encoding, wrap) = &ENVELOPES[number];
+        let text = |data: &str| String::from_utf8(wrap(data.as_bytes())).unwrap();
+        let xml = environment(&[
+            ("guestinfo.userdata", &text(&userdata)),
+            ("guestinfo.userdata.encoding", encoding),
+            ("guestinfo.metadata", &text(&metadata)),
+            ("guestinfo.metadata.encoding", encoding),
+        ]);
+        for (how, place) in
+            [("ovf-env", "/guestinfo/guestinfo.ovfEnv"), ("drive", "/drive/OVF ENV/ovf-env.xml")]
+        {
+            let replay = Scratch { dir: scratch::fresh(&format!("{name}.{how}-replay")) };
+            replay.put("/hypervisor", "VMwareVMware").put("/labels", "OVF ENV\n").put(place, &xml);
+            let root = Scratch::new(&format!("{name}.{how}"));
+            let words = ["provision", "--replay", replay.arg(), "--root", root.arg()];
+            scratch::footplate(&words).ended(0, &[]);
+            let line = "    |  \"because\": \"CPUID signature VMwareVMware\",\n";
+            let (is, was) = (root.tree().replace(line, ""), input(name, "tree"));
+            assert!(is == was, "{name} by {how}:\n{}", difference(&was, &is));
+        }
+    }
+}
+
+/// CAPV decodes base64 that it takes its input for and encodes again: user-data may come encoded twice.
+#[test]
+fn user_data_may_be_wrapped_twice() {
+    needs_root();
+    let twice: [(&str, Wrap); 3] = [
+        ("base64-base64", |d| b64(&b64(d))),
+        ("base64-gzip-base64", |d| b64(&b64(&gz(d)))),
+        ("gzip-gzip", |d| b64(&gz(&gz(d)))),
+    ];
+    for name in CASES {
+        for (how, wrap) in twice {
+            let machine = capv(name, how);
+            machine.put("guestinfo.userdata", wrap(input(name, "userdata").as_bytes()));
+            arrives(name, how, &machine, SEEN[0]);
+        }
+    }
+}
+
+#[test]
+fn metadata_is_yaml_or_json_and_its_network_inline_or_encoded() {
+    needs_root();
+    for name in CASES {
+        let yaml = input(name, "metadata.yaml");
+        let (head, network) = yaml.split_at(yaml.find("network:\n  version").unwrap());
+        let inner = network
+            .trim_start_matches("network:\n")
+            .lines()
+            .map(|l| format!("{}\n", &l[2..]))
+            .collect::<String>();
+        let json: serde_json::Value = serde_json::from_str(&input(name, "metadata.json")).unwrap();
+        let inner_json = json["network"].to_string();
+        let encoded = |network: &str, encoding: &str, wrap: Wrap| {
+            let value = String::from_utf8(wrap(network.as_bytes())).unwrap();
+            format!("{head}network: {value}\nnetwork.encoding: {encoding}\n")
+        };
+        let in_json = |network: &str| {
+            let mut json = json.clone();
+            json["network"] = network.into();
+            json["network.encoding"] = "gz+b64".into();
+            json.to_string()
+        };
+        let packed = String::from_utf8(b64(&gz(inner.as_bytes()))).unwrap();
+        let forms = [
+            ("json", json.to_string()),
+            ("network-base64", encoded(&inner, "base64", b64)),
+            ("network-whole-base64", encoded(network, "b64", b64)),
+            ("network-gzip", encoded(&inner, "gzip+base64", |d| b64(&gz(d)))),
+            ("network-json-base64", encoded(&inner_json, "base64", b64)),
+            ("json-network-gzip", in_json(&packed)),
+            ("no-encoding-network-json", format!("{head}network: '{inner_json}'\n")),
+            ("comment-and-crlf", format!("# comment\n{yaml}").replace('\n', "\r\n")),
+        ];
+        for (number, (how, metadata)) in forms.iter().enumerate() {
+            let machine = capv(name, how);
+            let (encoding, wrap) = &ENVELOPES[number % ENVELOPES.len()];
+            machine
+                .put("guestinfo.metadata", wrap(metadata.as_bytes()))
+                .put("guestinfo.metadata.encoding", encoding);
+            arrives(name, how, &machine, SEEN[number % SEEN.len()]);
+        }
+    }
+}
+
+/// Keys can't be deleted: `---` and blanks mean that there is none.
+#[test]
+fn emptied_keys_are_absent() {
+    needs_root();
+    let name = "capv-worker";
+    for (how, empty) in [("dashes", "---"), ("blank", " "), ("dashes-and-line-end", "---\n")] {
+        let machine = capv(name, how);
+        machine.put("guestinfo.vendordata", empty).put("guestinfo.vendordata.encoding", empty);
+        machine
+            .put("guestinfo.metadata", input(name, "metadata.yaml"))
+            .put("guestinfo.metadata.encoding", empty);
+        arrives(name, how, &machine, SEEN[0]);
+    }
+}
+
+/// How it becomes known that this is vSphere, and what `platforms` says of it.
+#[test]
+fn detection_says_why() {
+    needs_root();
+    let argument = "mount --bind \"$1\" /proc/cmdline; shift; exec \"$@\"";
+    let cmdline = scratch::fresh("cmdline").join("cmdline");
+    let machine = capv("capv-worker", "detection");
+    let cases = [
+        (
+            "",
+            "quiet flatcar.oem.id=vmware",
+            "this machine: vmware, because kernel argument flatcar.oem.id=vmware",
+        ),
+        ("", "coreos.oem.id=vmware", "this machine: vmware, because kernel argument coreos.oem.id=vmware"),
+        (
+            "",
+            "ignition.platform.id=vmware",
+            "this machine: vmware, because kernel argument ignition.platform.id=vmware",
+        ),
+        ("--cpuid", "quiet", "this machine: vmware, because CPUID signature VMwareVMware"),
+        (
+            "--cpuid",
+            "ignition.platform.id=nocloud",
+            "this machine: nocloud, because kernel argument ignition.platform.id=nocloud",
+        ),
+        ("", "quiet", "this machine: not known: nothing says which platform this is"),
+        ("", "flatcar.oem.id=abacus", "this machine: not known: flatcar.oem.id=abacus names no platform"),
+    ];
+    for (host, arguments, says) in cases {
+        fs::write(&cmdline, format!("{arguments}\n")).unwrap();
+        let alone = format!("[ ! -d /sys/class/dmi ] || mount -t tmpfs none /sys/class/dmi; {argument}");
+        let command = [
+            "unshare",
+            "--mount",
+            "--net",
+            "sh",
+            "-c",
+            &alone,
+            "sh",
+            cmdline.to_str().unwrap(),
+            FOOTPLATE,
+            "platforms",
+        ];
+        let ran: Ran = machine.run(host, &command).into();
+        ran.ended(0, &[]);
+        assert!(ran.out.contains(says), "{host} {arguments}: {}", ran.out);
+        let chosen: Vec<&str> = ran.out.lines().filter(|l| l.starts_with("* ")).collect();
+        assert_eq!(chosen.len(), usize::from(!says.contains("not known")), "{}", ran.out);
+    }
+}
