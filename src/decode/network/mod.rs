@@ -8,6 +8,7 @@ mod kargs;
 mod netplan;
 mod network_data;
 mod read;
+mod tunnels;
 mod v1;
 
 use std::net::IpAddr;

@@ -97,42 +97,11 @@ fn read_interface(r: &mut Reader, to: &mut Interface, group: &Group, at: &At) {
     entries.sort_by_key(|(key, _)| *key != "mode");
     for (key, at) in entries {
         let before = r.problems.len();
-        if (group.own)(r, to, key, &at) || r.setting(COMMON, &mut to.settings, key, &at) {
-            continue;
-        }
-        match key {
-            "dhcp4" => to.dhcp4 = r.bool(&at).unwrap_or(to.dhcp4),
-            "dhcp6" => to.dhcp6 = r.bool(&at).unwrap_or(to.dhcp6),
-            "dhcp4-overrides" => overrides(r, DHCP4_OVERRIDES, &mut to.dhcp4_overrides, &at),
-            "dhcp6-overrides" => overrides(r, DHCP6_OVERRIDES, &mut to.dhcp6_overrides, &at),
-            "ra-overrides" => overrides(r, RA_OVERRIDES, &mut to.settings, &at),
-            "accept-ra" => to.accept_ra = r.bool(&at).or(to.accept_ra),
-            "link-local" => to.link_local = link_local(r, &at).or(to.link_local),
-            "addresses" => {
-                for item in r.items(&at) {
-                    let address = address(r, &item);
-                    to.addresses
-                        .extend(address.filter(|new| to.addresses.iter().all(|a| a.cidr != new.cidr)));
-                }
-            }
-            "gateway4" => to.routes.extend(gateway(r, &at, false)),
-            "gateway6" => to.routes.extend(gateway(r, &at, true)),
-            "routes" => to.routes.extend(r.items(&at).iter().filter_map(|item| route(r, item))),
-            "routing-policy" => to.rules.extend(r.items(&at).iter().filter_map(|item| rule(r, item))),
-            "nameservers" => nameservers(r, to, &at),
-            "macaddress" => to.mac = r.mac(&at).or(to.mac.take()),
-            "mtu" => {
-                to.mtu = r.number(&at, 68, i64::from(u32::MAX)).and_then(|n| n.try_into().ok()).or(to.mtu)
-            }
-            "optional" => to.optional = r.bool(&at).unwrap_or(to.optional),
-            "critical" => to.critical = r.bool(&at).unwrap_or(to.critical),
-            "optional-addresses" => r.ignored(&at, "networkd calls a link online with any one address"),
-            "renderer" => renderer(r, &at),
-            "openvswitch" => {
-                r.lose(&at, "Open vSwitch is not supported: systemd-networkd can't set it up", "")
-            }
-            "auth" => r.error(&at, "802.1X is not supported: systemd-networkd can't do it alone", ""),
-            _ => r.unknown(&at),
+        if !(group.own)(r, to, key, &at)
+            && !r.setting(COMMON, &mut to.settings, key, &at)
+            && !addressing(r, to, key, &at)
+        {
+            other_key(r, to, key, &at);
         }
         broken |= matches!(key, "addresses" | "dhcp4" | "dhcp6") && any_error(&r.problems[before..]);
     }
@@ -150,6 +119,49 @@ fn read_interface(r: &mut Reader, to: &mut Interface, group: &Group, at: &At) {
     if broken && to.addresses.is_empty() && !to.dhcp4 && !to.dhcp6 {
         // Each has its error already. Without any address the image's default, DHCP, serves better than silence.
         r.mark_lost();
+    }
+}
+
+/// Keys about addresses, leases and routes of whatever device. Says whether it was one.
+fn addressing(r: &mut Reader, to: &mut Interface, key: &str, at: &At) -> bool {
+    match key {
+        "dhcp4" => to.dhcp4 = r.bool(at).unwrap_or(to.dhcp4),
+        "dhcp6" => to.dhcp6 = r.bool(at).unwrap_or(to.dhcp6),
+        "dhcp4-overrides" => overrides(r, DHCP4_OVERRIDES, &mut to.dhcp4_overrides, at),
+        "dhcp6-overrides" => overrides(r, DHCP6_OVERRIDES, &mut to.dhcp6_overrides, at),
+        "ra-overrides" => overrides(r, RA_OVERRIDES, &mut to.settings, at),
+        "accept-ra" => to.accept_ra = r.bool(at).or(to.accept_ra),
+        "link-local" => to.link_local = link_local(r, at).or(to.link_local),
+        "addresses" => {
+            for item in r.items(at) {
+                let address = address(r, &item);
+                to.addresses.extend(address.filter(|new| to.addresses.iter().all(|a| a.cidr != new.cidr)));
+            }
+        }
+        "gateway4" => to.routes.extend(gateway(r, at, false)),
+        "gateway6" => to.routes.extend(gateway(r, at, true)),
+        "routes" => to.routes.extend(r.items(at).iter().filter_map(|item| route(r, item))),
+        "routing-policy" => to.rules.extend(r.items(at).iter().filter_map(|item| rule(r, item))),
+        "nameservers" => nameservers(r, to, at),
+        _ => return false,
+    }
+    true
+}
+
+/// All other keys of whatever device, the unknown among them.
+fn other_key(r: &mut Reader, to: &mut Interface, key: &str, at: &At) {
+    match key {
+        "macaddress" => to.mac = r.mac(at).or(to.mac.take()),
+        "mtu" => {
+            to.mtu = r.number(at, 68, i64::from(u32::MAX)).and_then(|n| n.try_into().ok()).or(to.mtu);
+        }
+        "optional" => to.optional = r.bool(at).unwrap_or(to.optional),
+        "critical" => to.critical = r.bool(at).unwrap_or(to.critical),
+        "optional-addresses" => r.ignored(at, "networkd calls a link online with any one address"),
+        "renderer" => renderer(r, at),
+        "openvswitch" => r.lose(at, "Open vSwitch is not supported: systemd-networkd can't set it up", ""),
+        "auth" => r.error(at, "802.1X is not supported: systemd-networkd can't do it alone", ""),
+        _ => r.unknown(at),
     }
 }
 
@@ -261,16 +273,6 @@ fn search_domain(r: &mut Reader, to: &mut Interface, text: &str, at: &At) {
     }
 }
 
-/// What a route or a rule speaks of: an address, alone or with a prefix.
-pub(super) fn network(r: &mut Reader, at: &At) -> Option<Cidr> {
-    let text = r.text(at)?;
-    let cidr = text.parse().or_else(|()| text.parse().map(Cidr::host).map_err(|_| ()));
-    if cidr.is_err() {
-        r.error(at, "is neither an address nor a network", "write it as in 198.51.100.0/24");
-    }
-    cidr.ok().map(Cidr::network)
-}
-
 /// One of `words`, which networkd spells the same.
 fn one_of(r: &mut Reader, at: &At, words: &'static [&'static str]) -> Option<&'static str> {
     let text = r.text(at)?;
@@ -290,7 +292,7 @@ fn route(r: &mut Reader, at: &At) -> Option<Route> {
     for (key, at) in r.entries(at) {
         match key {
             "to" if at.node.text() == Some("default") => default = true,
-            "to" => to = network(r, &at),
+            "to" => to = r.network(&at),
             "via" => route.via = r.addr(&at),
             "from" => route.from = r.addr(&at),
             "on-link" => route.on_link = r.bool(&at).unwrap_or(false),
@@ -336,8 +338,8 @@ fn rule(r: &mut Reader, at: &At) -> Option<Rule> {
     let mut rule = Rule::default();
     for (key, at) in r.entries(at) {
         match key {
-            "from" => rule.from = network(r, &at),
-            "to" => rule.to = network(r, &at),
+            "from" => rule.from = r.network(&at),
+            "to" => rule.to = r.network(&at),
             _ if r.setting(RULE, &mut rule.settings, key, &at) => {}
             _ => r.unknown(&at),
         }

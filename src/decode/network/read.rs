@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 
 use crate::decode::syntax::yaml::Node;
-use crate::model::network::{Form, Mac, Param, Settings};
+use crate::model::network::{Cidr, Form, Mac, Param, Settings};
 use crate::model::problem::Problem;
 
 /// Entries of one list: addresses, routes, rules, name servers, ports. networkd sets up a few thousand routes in a
@@ -192,6 +192,16 @@ impl Reader {
             self.error(at, "is not an IPv4 or IPv6 address", cure);
         }
         addr
+    }
+
+    /// An address, alone or with a prefix, as the network that it lies in.
+    pub fn network(&mut self, at: &At) -> Option<Cidr> {
+        let text = self.text(at)?;
+        let cidr = text.parse().or_else(|()| text.parse().map(Cidr::host).map_err(|_| ()));
+        if cidr.is_err() {
+            self.error(at, "is neither an address nor a network", "write it as in 198.51.100.0/24");
+        }
+        cidr.ok().map(Cidr::network)
     }
 
     pub fn mac(&mut self, at: &At) -> Option<Mac> {

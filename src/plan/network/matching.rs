@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use super::unit::Section;
 use crate::model::network::{Ethernet, Interface, Mac, Nic};
 
 /// Which of the machine's NICs an interface of the configuration means.
@@ -124,6 +125,35 @@ fn list(nics: &[Nic]) -> String {
         0 => "no NIC".to_owned(),
         n if n > SHOWN => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),
         _ => names.join(", "),
+    }
+}
+
+/// `[Match]` lines for what is hardware: the address and the driver.
+pub(super) fn match_nic(section: &mut Section, ethernet: &Ethernet, nics: &[Nic]) {
+    if let Some(mac) = &ethernet.matching.mac {
+        match address_of(mac, nics) {
+            Address::Permanent => {
+                section.set("PermanentMACAddress", mac);
+            }
+            // Bonds, VLANs and bridges on top of it carry the same address; they must not get its configuration.
+            Address::Current(kind) => {
+                section.set("MACAddress", mac).set("Type", "ether").set("Kind", kind.unwrap_or("!*"));
+            }
+        }
+    }
+    if !ethernet.matching.drivers.is_empty() {
+        section.set("Driver", ethernet.matching.drivers.join(" "));
+    }
+}
+
+/// A `[Match]` line for a name. A glob is kept from virtual links: a node's pods have hundreds, some called `eth`-something.
+pub(super) fn match_name(section: &mut Section, key: &'static str, name: &str) {
+    // `Name=*` says nothing that the next two lines don't.
+    if name.bytes().any(|b| b != b'*') {
+        section.set(key, name);
+    }
+    if is_glob(name) {
+        section.set("Type", "ether").set("Kind", "!*");
     }
 }
 

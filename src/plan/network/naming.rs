@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Rendered;
+use super::files::Rendered;
 use crate::model::network::{Device, NetworkConfig, Nic};
 
 /// A NIC's name and the one it shall have.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Files by which networkd creates a device.
 
-use super::settings;
 use super::unit::{Section, Unit};
 use crate::model::network::{Bond, Device, Interface, Key, Peer, Tunnel};
 
@@ -28,7 +27,7 @@ pub(super) fn netdev(interface: &Interface) -> Option<Unit> {
     match &interface.device {
         Device::Ethernet(_) | Device::Dummy => {}
         Device::Bond(b) => bond(&mut unit, b),
-        Device::Bridge(b) => settings(&mut unit, &b.settings, |_| true),
+        Device::Bridge(b) => unit.settings(&b.settings, |_| true),
         Device::Vlan(v) => {
             unit.section("VLAN").set("Id", v.id);
         }
@@ -41,7 +40,7 @@ pub(super) fn netdev(interface: &Interface) -> Option<Unit> {
 }
 
 fn bond(unit: &mut Unit, bond: &Bond) {
-    settings(unit, &bond.settings, |_| true);
+    unit.settings(&bond.settings, |_| true);
     if !bond.arp_targets.is_empty() {
         let targets: Vec<String> = bond.arp_targets.iter().map(ToString::to_string).collect();
         unit.section("Bond").set("ARPIPTargets", targets.join(" "));
@@ -52,7 +51,7 @@ fn tunnel(unit: &mut Unit, tunnel: &Tunnel) {
     match tunnel.kind.kind {
         "wireguard" => {
             key(unit.section("WireGuard"), "PrivateKey", "PrivateKeyFile", tunnel.private.as_ref());
-            settings(unit, &tunnel.settings, |_| true);
+            unit.settings(&tunnel.settings, |_| true);
             tunnel.peers.iter().for_each(|p| peer(unit, p));
         }
         "vxlan" => {
@@ -70,7 +69,7 @@ fn tunnel(unit: &mut Unit, tunnel: &Tunnel) {
             if tunnel.link.is_none() {
                 section.set("Independent", "yes");
             }
-            settings(unit, &tunnel.settings, |_| true);
+            unit.settings(&tunnel.settings, |_| true);
         }
         _ => {
             let section = unit.section("Tunnel");
@@ -89,7 +88,7 @@ fn tunnel(unit: &mut Unit, tunnel: &Tunnel) {
                     section.set(name, key);
                 });
             }
-            settings(unit, &tunnel.settings, |_| true);
+            unit.settings(&tunnel.settings, |_| true);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! Files of networkd that are not ours: a person's, Ignition's, another program's. Where one of them takes a NIC, ours
 //! steps back, wherever it sorts: who writes a file for a NIC by hand means it.
 
-use super::Rendered;
+use super::files::{PREFIX, Rendered};
 use super::matching::glob;
 use crate::model::network::Nic;
 use crate::model::problem::Problem;
@@ -51,7 +51,7 @@ impl Theirs {
             }
             named |= !inverted && !matches!(key, "Kind" | "Type") && words != ["*"];
         }
-        named || (any && !unknown && name < super::PREFIX)
+        named || (any && !unknown && name < PREFIX)
     }
 
     /// The assignments of the `[Match]` section.

@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use crate::model::network::{Param, Settings};
+
 /// A file of sections, in order. A name may come twice: networkd reads each `[Route]` as one route.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Unit {
@@ -34,6 +36,16 @@ impl Section {
         self.entries.push((key, value.to_string()));
         self
     }
+
+    /// Adds an entry for each of `values`, which may be an `Option`.
+    pub fn set_each<V: ToString>(
+        &mut self,
+        key: &'static str,
+        values: impl IntoIterator<Item = V>,
+    ) -> &mut Self {
+        self.entries.extend(values.into_iter().map(|value| (key, value.to_string())));
+        self
+    }
 }
 
 impl Unit {
@@ -57,6 +69,13 @@ impl Unit {
     pub fn append(&mut self, other: Unit) {
         for Section { name, entries } in other.sections {
             self.section(name).entries.extend(entries);
+        }
+    }
+
+    /// Adds those settings whose row `wanted` takes, each to the section of its row.
+    pub fn settings(&mut self, settings: &Settings, wanted: impl Fn(&Param) -> bool) {
+        for (param, value) in settings.iter().filter(|(p, _)| wanted(p)) {
+            self.section(param.section).set(param.key, value);
         }
     }
 
