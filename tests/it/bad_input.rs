@@ -225,7 +225,7 @@ fn unsupported_formats_are_refused_by_name() {
     let cases = [(
         "ignition",
         format!("{{\"ignition\": {{\"version\": \"1.0.0\"}}, \"x\": \"{CANARY}\"}}"),
-        "ignition.version: Ignition 1 is not read",
+        "ignition.version: Ignition 1 is not supported",
     )];
     for (name, data, says) in cases {
         refused(name, data, DECODE, &[says]);

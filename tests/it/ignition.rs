@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Golden folders: an Ignition config in, a whole tree and what was found out.
+//! Golden folders: the input is an Ignition config, the output a whole tree and the problems found.
 //!
-//! `tests/ignition/golden/NAME/` holds `in.ign`; perhaps `before/`, files that are there already; `tree`, what stands
-//! where afterwards, a line for each thing and the text of each file below it; and `problems`. A folder whose name begins
-//! with `bad-` has an error and no tree. `BLESS=1 cargo test --test it ignition::` writes them anew; read the difference.
+//! `tests/ignition/golden/NAME/` holds `in.ign`; optionally `before/`, files that exist already; `tree`, all that exists
+//! afterwards, a line for each path and the text of each file below it; `findings`, the decoder's problems; and `refused`,
+//! the reason if the plan can't be applied. A folder whose name begins with `bad-` has an error and no tree.
+//! `BLESS=1 cargo test --test it ignition::` writes them anew; read the difference.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -229,7 +230,7 @@ fn what_is_fetched_is_asked_for_once_with_its_headers_and_options() {
     // Away from the machine nothing is asked, and that is no fault of the config.
     let there = read(config);
     assert!(!there.failed());
-    assert!(self::said(&there.problems).contains("https://x.example is asked by the node"));
+    assert!(self::said(&there.problems).contains("only the node fetches this from https://x.example"));
 }
 
 #[test]

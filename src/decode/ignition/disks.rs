@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `storage.disks` and `storage.filesystems`.
 //!
-//! Ignition has the disks for itself, from the initramfs; on the running system what is in use is refused when it is
-//! applied. What the system stands on is refused here.
+//! In the initramfs Ignition has the disks for itself. On the running system some are in use: those are refused when the
+//! plan is applied, and the mount points of the system itself are refused here.
 
 use super::schema::VERSIONS;
 use super::{INITRAMFS, Reader, flag, is_empty, text};
@@ -27,7 +27,7 @@ const FORMATS: &[(&str, &str, usize)] = &[
     ("xfs", "2.0.0", 12),
 ];
 
-/// What the running system stands on: nothing is mounted over it.
+/// Mount points and directories of the running system: nothing may be mounted over them.
 const IN_USE: &[&str] = &["/", "/boot", "/dev", "/etc", "/oem", "/proc", "/run", "/sys", "/usr", "/var"];
 
 impl Reader<'_, '_, '_> {
@@ -45,15 +45,19 @@ impl Reader<'_, '_, '_> {
                         || (e.label.is_some() && e.label == entry.label)
                 };
                 if entries.iter().any(same) {
-                    self.error(&place, part.pos, "its number or its label is there twice");
+                    self.error(
+                        &place,
+                        part.pos,
+                        "another partition of this disk has its number or its label",
+                    );
                 } else if overlap(&entries, &entry) {
-                    self.error(&place, part.pos, "overlaps another one");
+                    self.error(&place, part.pos, "overlaps another partition of this disk");
                 }
                 entries.push(entry);
             }
             let overwrite = flag(node, "wipeTable");
             let Some(device) = device.filter(|_| overwrite || !entries.is_empty()) else { continue };
-            // Without partitions only the table goes.
+            // Without partitions the table is removed.
             let layout = if entries.is_empty() { Layout::Remove } else { Layout::Entries(entries) };
             self.config.disks.push(DiskSpec { place, device, table: TableKind::Gpt, layout, overwrite });
         }
@@ -66,7 +70,7 @@ impl Reader<'_, '_, '_> {
         match check_path(text(node, "device").unwrap_or_default()) {
             Ok(path) if path.starts_with("/dev/") && !path.contains(char::is_whitespace) => Some(path),
             _ => {
-                self.error(&at, pos, "is no device").cure("a path below /dev");
+                self.error(&at, pos, "not the path of a device").cure("a path below /dev");
                 None
             }
         }
@@ -81,13 +85,14 @@ impl Reader<'_, '_, '_> {
                 || label.contains(|c: char| c.is_control() || ":\"\\".contains(c)))
         {
             let pos = node.get("label").map_or(node.pos, |n| n.pos);
-            let what = format!("takes at most {MAX_LABEL} characters, and no colon, quote or backslash");
+            let what =
+                format!("a label has at most {MAX_LABEL} characters, and no colon, quote or backslash");
             self.error(&format!("{place}.label"), pos, what);
         }
         if self.v3() && number == 0 && label.is_none() && self.problems.len() == before {
-            self.error(place, node.pos, "takes a number or a label");
+            self.error(place, node.pos, "needs a number or a label");
         }
-        // 2.x counted sectors until 2.3 brought mebibytes; those are what Ignition takes where both are given.
+        // 2.x counted sectors until 2.3 brought mebibytes. Ignition takes the mebibytes if both are given.
         let mut bytes = |mib: &str, sectors: &str| {
             let of = |this: &mut Self, key: &str, unit: i64| {
                 Some(this.within(place, node, key, 0..=i64::MAX / unit)? as u64 * unit as u64)
@@ -102,15 +107,15 @@ impl Reader<'_, '_, '_> {
                 return Some(value.to_ascii_uppercase());
             }
             let pos = node.get(key).map_or(node.pos, |n| n.pos);
-            self.error(&format!("{place}.{key}"), pos, "is no GUID")
-                .cure("0FC63DAF-8483-4772-8E79-3D69D8477DE4 is Linux' data");
+            self.error(&format!("{place}.{key}"), pos, "not a GUID")
+                .cure("for a Linux file system: 0FC63DAF-8483-4772-8E79-3D69D8477DE4");
             None
         };
         let (kind, own) = (guid("typeGuid"), guid("guid"));
         let says_more =
             label.is_some() || start.is_some() || size.is_some() || kind.is_some() || own.is_some();
         if !exists && (says_more || number == 0) {
-            self.error(place, node.pos, "shall not be there: it takes a number and nothing else");
+            self.error(place, node.pos, "with shouldExist false it takes a number and nothing else");
         }
         (self.problems.len() == before).then(|| EntrySpec {
             place: place.to_owned(),
@@ -137,15 +142,15 @@ impl Reader<'_, '_, '_> {
         match value.int().filter(|n| range.contains(n)) {
             Some(number) => Some(number),
             None => {
-                let what = format!("takes {} to {}", range.start(), range.end());
+                let what = format!("takes a number from {} to {}", range.start(), range.end());
                 self.error(&format!("{place}.{key}"), value.pos, what);
                 None
             }
         }
     }
 
-    /// Filesystems that are made. 2.x names them and says for each file on which it is: the names with their paths, and
-    /// `root` is always there.
+    /// Filesystems to make. In 2.x they have names, and each file says which filesystem it is on. Returns these names with
+    /// the paths of the filesystems on the running system, `None` if it has no such path; `root` is always among them.
     pub(super) fn filesystems(&mut self, storage: &Node) -> Vec<(String, Option<String>)> {
         let mut known = vec![("root".to_owned(), Some(String::new()))];
         let empty = Node::null();
@@ -162,15 +167,15 @@ impl Reader<'_, '_, '_> {
             let path = node.get("path").and_then(Node::text);
             match (path, mount) {
                 (Some(_), Some(_)) => {
-                    self.error(&place, node.pos, "takes mount or path, not both");
+                    self.error(&place, node.pos, "takes `mount` or `path`, not both");
                 }
                 (None, None) => {
-                    self.error(&place, node.pos, "takes mount or path");
+                    self.error(&place, node.pos, "needs `mount` or `path`");
                 }
                 (None, Some(mount)) => self.filesystem(&format!("{place}.mount"), mount),
                 (Some(_), None) => {}
             }
-            // The path is the initramfs': the root filesystem is at /sysroot there.
+            // The path is one of the initramfs, which has the root filesystem at /sysroot.
             let path = path.map(|p| p.strip_prefix("/sysroot").unwrap_or(p).trim_end_matches('/').to_owned());
             if let Some(name) = text(node, "name") {
                 known.retain(|(n, _)| n != name);
@@ -182,49 +187,21 @@ impl Reader<'_, '_, '_> {
 
     fn filesystem(&mut self, place: &str, node: &Node) {
         let device = self.device(place, node);
-        let format = text(node, "format");
-        let pos = |key: &str| node.get(key).map_or(node.pos, |n| n.pos);
-        let keys = ["label", "mountOptions", "options", "path", "uuid"];
-        let given = |n: &Node| !is_empty(n) && n.text() != Some("");
-        let says_more = keys.iter().any(|key| node.get(key).is_some_and(given));
-        let create = node.get("create");
-        let Some(kind) = format else {
-            if !self.v3() || says_more || flag(node, "wipeFilesystem") {
-                self.error(&format!("{place}.format"), node.pos, "missing: which filesystem?");
-            }
-            return;
-        };
-        let Some((_, since, longest)) = FORMATS.iter().find(|(name, _, _)| *name == kind) else {
-            let names: Vec<&str> = FORMATS.iter().map(|(name, _, _)| *name).collect();
-            self.error(&format!("{place}.format"), pos("format"), "is no filesystem of Ignition's")
-                .cure(format!("one of {}", names.join(", ")));
-            return;
-        };
-        if VERSIONS[self.version] < *since {
-            let what = format!("{kind} is of version {since}, this config is of {}", VERSIONS[self.version]);
-            self.error(&format!("{place}.format"), pos("format"), what).cure("raise ignition.version");
-        }
-        let label = text(node, "label");
-        if label.is_some_and(|l| l.len() > *longest || l.contains(char::is_control)) {
-            let what = format!("takes at most {longest} bytes on {kind}");
-            self.error(&format!("{place}.label"), pos("label"), what);
-        }
+        let Some(kind) = self.format(place, node) else { return };
         let uuid = text(node, "uuid");
         let is_uuid = |u: &str| u.len() <= 36 && u.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
         if uuid.is_some_and(|u| !is_uuid(u)) {
-            self.error(&format!("{place}.uuid"), pos("uuid"), "is no UUID");
+            let pos = node.get("uuid").map_or(node.pos, |n| n.pos);
+            self.error(&format!("{place}.uuid"), pos, "not a UUID");
         }
-        let words = |of: &Node, key: &str| -> Vec<String> {
-            let list = of.get(key).and_then(Node::list).unwrap_or_default();
-            list.iter().filter_map(Node::text).map(str::to_owned).collect()
-        };
+        let create = node.get("create");
         // Until 2.1 `create` had the options, and without it nothing was made.
         let mut options = words(node, "options");
         options.extend(create.map(|c| words(c, "options")).unwrap_or_default());
         let mount_options = words(node, "mountOptions");
         let broken = |w: &String| w.contains(|c: char| c.is_control()) || w.is_empty();
         if options.iter().any(broken) || mount_options.iter().any(|w| broken(w) || w.contains([' ', '\t'])) {
-            self.error(place, node.pos, "an option is empty, or holds what none can");
+            self.error(place, node.pos, "an option is empty or holds a character that no option can have");
         }
         let path = if self.v3() { self.mount_path(place, node, kind) } else { None };
         let Some(device) = device else { return };
@@ -248,7 +225,7 @@ impl Reader<'_, '_, '_> {
             device,
             partition: Partition::None,
             kind: kind.to_owned(),
-            label: label.map(str::to_owned),
+            label: text(node, "label").map(str::to_owned),
             overwrite: flag(node, "wipeFilesystem") || create.is_some_and(|c| flag(c, "force")),
             replace: None,
             options,
@@ -256,17 +233,49 @@ impl Reader<'_, '_, '_> {
         });
     }
 
-    /// Where a filesystem is mounted, so that files come onto it.
+    /// The kind of a filesystem, with its label checked. `None` if there is nothing to make, or a problem says why not.
+    fn format<'n>(&mut self, place: &str, node: &'n Node) -> Option<&'n str> {
+        let pos = |key: &str| node.get(key).map_or(node.pos, |n| n.pos);
+        let at = format!("{place}.format");
+        let Some(kind) = text(node, "format") else {
+            let keys = ["label", "mountOptions", "options", "path", "uuid"];
+            let given = |n: &Node| !is_empty(n) && n.text() != Some("");
+            let says_more = keys.iter().any(|key| node.get(key).is_some_and(given));
+            if !self.v3() || says_more || flag(node, "wipeFilesystem") {
+                self.error(&at, node.pos, "missing: it names the kind of filesystem");
+            }
+            return None;
+        };
+        let Some((_, since, longest)) = FORMATS.iter().find(|(name, _, _)| *name == kind) else {
+            let names: Vec<&str> = FORMATS.iter().map(|(name, _, _)| *name).collect();
+            self.error(&at, pos("format"), "not a kind of filesystem that Ignition makes")
+                .cure(format!("one of {}", names.join(", ")));
+            return None;
+        };
+        if VERSIONS[self.version] < *since {
+            let what =
+                format!("{kind} came with version {since}, this config has {}", VERSIONS[self.version]);
+            self.error(&at, pos("format"), what).cure("raise ignition.version");
+        }
+        if text(node, "label").is_some_and(|l| l.len() > *longest || l.contains(char::is_control)) {
+            let what = format!("a label of {kind} has at most {longest} bytes and no control character");
+            self.error(&format!("{place}.label"), pos("label"), what);
+        }
+        Some(kind)
+    }
+
+    /// Where a filesystem is mounted before files are written to it.
     fn mount_path(&mut self, place: &str, node: &Node, kind: &str) -> Option<String> {
         let (path, at) = (text(node, "path")?, format!("{place}.path"));
         let pos = node.get("path").map_or(node.pos, |n| n.pos);
         match check_path(path) {
             _ if !path.starts_with('/') => {
-                self.error(&at, pos, "is no absolute path");
+                self.error(&at, pos, "not an absolute path");
                 None
             }
             _ if path == "/" || IN_USE.contains(&path.trim_end_matches('/')) => {
-                self.error(&at, pos, "the running system stands on what is there").cure(INITRAMFS);
+                self.error(&at, pos, "the running system uses this path: nothing can be mounted over it")
+                    .cure(INITRAMFS);
                 None
             }
             Err(what) => {
@@ -282,7 +291,13 @@ impl Reader<'_, '_, '_> {
     }
 }
 
-/// Whether one that says where it is lies where another one says to be.
+/// The strings of a list.
+fn words(of: &Node, key: &str) -> Vec<String> {
+    let list = of.get(key).and_then(Node::list).unwrap_or_default();
+    list.iter().filter_map(Node::text).map(str::to_owned).collect()
+}
+
+/// Whether an entry with a start and a size overlaps one of `entries` that has both too.
 fn overlap(entries: &[EntrySpec], entry: &EntrySpec) -> bool {
     let place = |e: &EntrySpec| match (e.start, e.size) {
         (Some(start @ 1..), Some(size @ 1..)) if e.exists => Some((start, start.saturating_add(size))),

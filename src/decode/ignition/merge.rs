@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-//! One config laid over another.
+//! Merges a child config into its parent.
 //!
-//! 3.x [merges](https://coreos.github.io/ignition/operator-notes/#config-merging): what the child says wins, lists are
-//! joined by what names their entries, and a path is a file, a directory or a link, whichever the child says. 2.x
-//! appends lists.
+//! 3.x [merges](https://coreos.github.io/ignition/operator-notes/#config-merging): the child's values win, entries of
+//! lists are matched by their key, and if both give one path as different kinds of node, the child's kind wins. 2.x appends
+//! lists.
 
 use super::schema::list_key;
 use crate::decode::syntax::yaml::{Node, Value};
 
-/// The lists that share their paths.
+/// The lists whose entries share one set of paths.
 const NODES: [&str; 3] = ["directories", "files", "links"];
 
-/// The child laid over the parent.
+/// The parent with the child merged into it. `keyed` matches entries of lists by their keys, as 3.x does.
 pub(super) fn merge(parent: &Node, child: &Node, keyed: bool) -> Node {
     let mut parent = parent.clone();
     if keyed {
@@ -20,7 +20,7 @@ pub(super) fn merge(parent: &Node, child: &Node, keyed: bool) -> Node {
     value("", &parent, child, keyed)
 }
 
-/// Takes out of the parent the nodes whose path is of another kind in the child.
+/// Removes from the parent the nodes whose path is another kind of node in the child.
 fn give_way(parent: &mut Node, child: &Node) {
     let paths = |list: &str| -> Vec<&str> {
         let items = child.get("storage").and_then(|s| s.get(list)).and_then(Node::list);
@@ -65,7 +65,7 @@ fn list(name: &str, old: &[Node], new: &[Node], keyed: bool) -> Vec<Node> {
             _ => false,
         };
         match items.iter_mut().find(|i| same(i)) {
-            // A header without a value takes the header back.
+            // A header without a value removes the parent's header.
             Some(have) if name == "httpHeaders" && node.get("value").is_none() => {
                 let have = have.clone();
                 items.retain(|i| *i != have);
@@ -77,15 +77,15 @@ fn list(name: &str, old: &[Node], new: &[Node], keyed: bool) -> Vec<Node> {
     items
 }
 
-/// What tells an entry of that list from the others; `None` where entries are only added.
+/// The key of a list's entry, by which it is matched; `None` if entries of this list are only added.
 fn name_of<'a>(list: &str, node: &'a Node) -> Option<&'a str> {
     if node.scalar().is_some() {
-        // Groups of a user, keys, hosts: values that need not stand twice. Arguments of programs may.
+        // Groups of a user, keys, hosts are sets. Arguments of programs may repeat.
         let values = ["groups", "noProxy", "sshAuthorizedKeys", "shouldExist", "shouldNotExist"];
         return if values.contains(&list) { node.text() } else { None };
     }
     match list {
-        // A partition without a number is known by its label.
+        // The key of a partition without a number is its label.
         "partitions" => {
             let number = node.get("number").and_then(Node::text).filter(|n| *n != "0");
             number.or_else(|| node.get("label").and_then(Node::text))

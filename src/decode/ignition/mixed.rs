@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Ignition beside cloud-config in one document. Each part says its own things of the node; what two parts say of one
-//! thing is an error that names both, since neither format knows which of them should win.
+//! Ignition beside cloud-config in one document. If two parts describe the same thing, that is an error which names both:
+//! neither format says which of them would win.
 
 use crate::decode::document::{Document, Fetch, Kind};
 use crate::decode::ignition;
 use crate::model::config::NodeConfig;
 use crate::model::problem::Problem;
 
-/// Where units are, as paths.
+/// The directory of unit files.
 const UNIT_DIR: &str = "/etc/systemd/system";
 
-/// The unit of the bootstrap, which commands of cloud-config are too.
+/// The unit that runs the bootstrap, also the commands of a cloud-config.
 const KUBEADM: &str = "kubeadm.service";
 
-/// Adds what the Ignition configs among the documents say.
+/// Adds the Ignition configs among the documents to `config`.
 pub(in crate::decode) fn add(
     documents: &[Document],
     config: &mut NodeConfig,
@@ -32,8 +32,8 @@ pub(in crate::decode) fn add(
         let added = self::things(&read.config, &document.label);
         for (thing, place) in &added {
             if let Some((_, other)) = things.iter().find(|(have, _)| have == thing) {
-                let what = format!("{thing}: {other} says something of it too");
-                problems.push(Problem::error(place, what).cure("say it in one part"));
+                let what = format!("{thing}: {other} describes it too");
+                problems.push(Problem::error(place, what).cure("describe it in one part only"));
             }
         }
         things.extend(added);
@@ -41,7 +41,7 @@ pub(in crate::decode) fn add(
     }
 }
 
-/// What a config says something of, in words, and where.
+/// What a config describes: the thing in words, and the place that describes it.
 fn things(config: &NodeConfig, label: &str) -> Vec<(String, String)> {
     let mut things = Vec::new();
     let mut add = |thing: String, place: &str| {
@@ -81,14 +81,44 @@ fn things(config: &NodeConfig, label: &str) -> Vec<(String, String)> {
     things
 }
 
+/// Adds one config to another. The struct is taken apart by name, so that a new field has to be thought of here.
 fn take(config: &mut NodeConfig, added: NodeConfig) {
-    config.files.extend(added.files);
-    config.users.extend(added.users);
-    config.directories.extend(added.directories);
-    config.links.extend(added.links);
-    config.groups.extend(added.groups);
-    config.units.extend(added.units);
-    config.disks.extend(added.disks);
-    config.filesystems.extend(added.filesystems);
-    config.mounts.extend(added.mounts);
+    let NodeConfig {
+        hostname,
+        files,
+        users,
+        boothooks,
+        included_hooks,
+        bootcmd,
+        boot_scripts,
+        scripts,
+        runcmd,
+        ntp,
+        // Ignition has no keys for these.
+        system: _,
+        disks,
+        filesystems,
+        mounts,
+        directories,
+        links,
+        groups,
+        units,
+    } = added;
+    config.hostname = config.hostname.take().or(hostname);
+    config.ntp = config.ntp.take().or(ntp);
+    config.files.extend(files);
+    config.users.extend(users);
+    config.boothooks.extend(boothooks);
+    config.included_hooks.extend(included_hooks);
+    config.bootcmd.extend(bootcmd);
+    config.boot_scripts.extend(boot_scripts);
+    config.scripts.extend(scripts);
+    config.runcmd.extend(runcmd);
+    config.disks.extend(disks);
+    config.filesystems.extend(filesystems);
+    config.mounts.extend(mounts);
+    config.directories.extend(directories);
+    config.links.extend(links);
+    config.groups.extend(groups);
+    config.units.extend(units);
 }

@@ -40,7 +40,7 @@ impl Reader<'_, '_, '_> {
     }
 
     fn user(&mut self, place: &str, node: &Node) -> UserSpec {
-        // In 2.0 what a new account is made with stands in `create`; a later version still takes it from there.
+        // 2.0 has the properties of a new account in `create`; later versions still accept them there.
         let create = node.get("create").filter(|c| !super::is_empty(c));
         let within = format!("{place}.create");
         let (made_at, made) = create.map_or((place, node), |c| (within.as_str(), c));
@@ -50,14 +50,14 @@ impl Reader<'_, '_, '_> {
             let text = key.text().unwrap_or_default();
             if text.trim().contains(|c: char| c.is_control() && c != '\n') {
                 let at = format!("{place}.sshAuthorizedKeys[{i}]");
-                self.error(&at, key.pos, "a key holds a control character");
+                self.error(&at, key.pos, "the key holds a control character");
             }
         }
         let groups = made.get("groups").and_then(Node::list).unwrap_or_default();
         self.once(&format!("{made_at}.groups"), groups);
         for (i, group) in groups.iter().enumerate() {
             if !is_account(group.text().unwrap_or_default()) {
-                self.error(&format!("{made_at}.groups[{i}]"), group.pos, "is no name for a group");
+                self.error(&format!("{made_at}.groups[{i}]"), group.pos, "not a valid name of a group");
             }
         }
         let hash = self.field(place, node, "passwordHash");
@@ -72,7 +72,7 @@ impl Reader<'_, '_, '_> {
             name: self.account(place, node),
             uid: self.number(made_at, made, "uid"),
             password_hash: match node.get("passwordHash").and_then(Node::text) {
-                // Ignition takes the password away then.
+                // Ignition removes the password then.
                 Some("") => Some(Secret::from("*")),
                 _ => hash.map(|h| Secret::from(h.as_str())),
             },
@@ -86,13 +86,13 @@ impl Reader<'_, '_, '_> {
             system: flag(made, "system"),
             create_home: !flag(made, "noCreateHome"),
             no_user_group: flag(made, "noUserGroup"),
-            // 2.0 with `create` makes accounts and changes none; later versions make them as they shall be.
+            // Ignition of 2.0 with `create` changes no existing account; later versions do.
             modify: true,
             existing: false,
             password_expired: false,
             absent: !node.get("shouldExist").and_then(Node::bool).unwrap_or(true),
             sudo: Vec::new(),
-            // A string may hold several lines: Ignition writes it as it is.
+            // A string may hold several keys, one a line: Ignition writes it as it is.
             ssh_keys: keys
                 .iter()
                 .filter_map(Node::text)
@@ -107,13 +107,13 @@ impl Reader<'_, '_, '_> {
         let name = text(node, "name").unwrap_or_default();
         if !is_account(name) {
             let pos = node.get("name").map_or(node.pos, |n| n.pos);
-            self.error(&format!("{place}.name"), pos, "is no name for an account")
-                .cure("letters, digits, `_`, `-` and `.`, at most 32");
+            self.error(&format!("{place}.name"), pos, "not a valid name of an account")
+                .cure("at most 32 letters, digits, `_`, `-` and `.`; the first is not `-` or `.`");
         }
         name.to_owned()
     }
 
-    /// A field of an account file: no colon and no control character.
+    /// A field of an account file, which can hold neither a colon nor a control character.
     fn field(&mut self, place: &str, node: &Node, key: &str) -> Option<String> {
         let value = text(node, key)?;
         if value.contains(|c: char| c.is_control() || c == ':') {
@@ -126,18 +126,18 @@ impl Reader<'_, '_, '_> {
 
     fn number(&mut self, place: &str, node: &Node, key: &str) -> Option<u32> {
         let value = node.get(key)?;
-        // The highest number stands for none (chown(2)).
+        // The highest number means "no change" to chown(2).
         match value.int().map(u32::try_from) {
             Some(Ok(number)) if number < u32::MAX => Some(number),
             _ => {
-                self.error(&format!("{place}.{key}"), value.pos, "is no number for an account");
+                self.error(&format!("{place}.{key}"), value.pos, "not a valid number of a user or group");
                 None
             }
         }
     }
 }
 
-/// shadow-utils' rule, with the capitals and dots that its `--badname` allows and directories bring.
+/// shadow-utils' rule for names, with the capitals and dots that `--badname` allows and directory services use.
 fn is_account(name: &str) -> bool {
     (1..=32).contains(&name.len())
         && !name.starts_with(['-', '.'])

@@ -8,11 +8,11 @@
 use crate::decode::syntax::yaml::{Kind, Node, Value};
 use crate::model::problem::Problem;
 
-/// The versions, in the order of their bits below.
+/// All versions; the index of each is its bit in [`Versions`].
 pub(super) const VERSIONS: &[&str] =
     &["2.0.0", "2.1.0", "2.2.0", "2.3.0", "2.4.0", "3.0.0", "3.1.0", "3.2.0", "3.3.0", "3.4.0", "3.5.0"];
 
-/// A set of versions, a bit each.
+/// A set of versions, one bit each.
 pub(super) type Versions = u16;
 
 const V2: Versions = 0b000_0001_1111;
@@ -28,7 +28,7 @@ const V3_4: Versions = 0b110_0000_0000;
 const V3_5: Versions = 0b100_0000_0000;
 const ALL: Versions = V2 | V3;
 
-/// What a value is.
+/// The type of a value.
 pub(super) enum Type {
     /// `true` or `false`.
     Bool,
@@ -38,7 +38,7 @@ pub(super) enum Type {
     Text,
     /// An object of these keys.
     Object(Keys),
-    /// A list of these.
+    /// A list of values of one type.
     List(&'static Type),
 }
 
@@ -52,7 +52,7 @@ const ID: Keys = &[("id", ALL, Int), ("name", V2_1 | V3, Text)];
 const VERIFICATION: Type = Object(&[("hash", ALL, Text)]);
 const HEADERS: Type = List(&Object(&[("name", ALL, Text), ("value", ALL, Text)]));
 
-/// A configuration or a bundle that is fetched.
+/// A config or a bundle of certificates to fetch.
 const REFERENCE: Keys = &[
     ("compression", V3_1, Text),
     ("httpHeaders", V2_4 | V3_1, HEADERS),
@@ -60,7 +60,7 @@ const REFERENCE: Keys = &[
     ("verification", ALL, VERIFICATION),
 ];
 
-/// What a file holds.
+/// The contents of a file.
 const CONTENTS: Keys = &[
     ("compression", ALL, Text),
     ("httpHeaders", V2_4 | V3_1, HEADERS),
@@ -168,7 +168,7 @@ const LUKS: Keys = &[
     ("wipeVolume", V3_2, Bool),
 ];
 
-/// What files, directories and links have in common stands in each of them: a table is read, not computed.
+/// The common keys of files, directories and links are repeated in each table: a reader looks at one table only.
 const FILE_2: Keys = &[
     ("append", V2_2, Bool),
     ("contents", V2, Object(CONTENTS)),
@@ -222,7 +222,7 @@ const UNIT: Keys = &[
 
 const NETWORKD_UNIT: Keys = &[("contents", V2, Text), ("dropins", V2_2, DROPINS), ("name", V2, Text)];
 
-/// What a user is made with. In 2.0 it stood in `create`; later in the user itself.
+/// Properties of a new user: in `create` in 2.0, later in the user itself.
 const CREATE: Keys = &[
     ("gecos", V2, Text),
     ("groups", V2, TEXTS),
@@ -262,7 +262,7 @@ const GROUP: Keys = &[
     ("system", ALL, Bool),
 ];
 
-/// A whole config. A key that stands twice is of different types in 2.x and 3.x.
+/// A whole config. A key with two rows has different types in 2.x and 3.x.
 const CONFIG: Keys = &[
     ("ignition", ALL, Object(IGNITION)),
     ("kernelArguments", V3_3, Object(&[("shouldExist", V3_3, TEXTS), ("shouldNotExist", V3_3, TEXTS)])),
@@ -285,14 +285,14 @@ const CONFIG: Keys = &[
     ("systemd", ALL, Object(&[("units", ALL, List(&Object(UNIT)))])),
 ];
 
-/// What is said when a config is walked.
+/// A walk over a config.
 pub(super) struct Walk<'a> {
     version: usize,
     problems: &'a mut Vec<Problem>,
 }
 
-/// Checks keys and types of a config of that version, an index of [`VERSIONS`]; gives it back without what the version
-/// does not have and without nulls, which Ignition reads as absent, so that a reader need not ask.
+/// Checks keys and types of a config. `version` is an index of [`VERSIONS`]. Returns the config without keys that the
+/// version does not have and without nulls, which Ignition reads as absent.
 pub(super) fn check(config: &Node, version: usize, problems: &mut Vec<Problem>) -> Node {
     let mut walk = Walk { version, problems };
     let object = Object(CONFIG);
@@ -349,16 +349,16 @@ impl Walk<'_> {
         let problem = match names.collect::<Vec<_>>().as_slice() {
             [] => {
                 let near = keys.iter().find(|(n, _, _)| n.eq_ignore_ascii_case(name));
-                let problem = Problem::warning(&place, "this key is not known and has no effect");
+                let problem = Problem::warning(&place, "this key is unknown and has no effect");
                 match near {
-                    Some((near, _, _)) => problem.cure(format!("it is spelled {near}")),
+                    Some((near, _, _)) => problem.cure(format!("the key is spelled {near}")),
                     None => problem,
                 }
             }
             versions => Problem::warning(
                 &place,
                 format!(
-                    "no effect: this config is of version {}, the key is of {}",
+                    "no effect: this config has version {}, the key exists in {}",
                     VERSIONS[self.version],
                     versions.join(", ")
                 ),
@@ -369,8 +369,8 @@ impl Walk<'_> {
     }
 }
 
-/// How the entries of a list are told apart when a config of 3.x is merged into another
-/// ([operator notes](https://coreos.github.io/ignition/operator-notes/#config-merging)): by that key of theirs.
+/// The key by which entries of a list are matched when one config of 3.x is merged into another
+/// ([operator notes](https://coreos.github.io/ignition/operator-notes/#config-merging)).
 pub(super) fn list_key(list: &str) -> Option<&'static str> {
     const KEYS: &[(&str, &str)] = &[
         ("certificateAuthorities", "source"),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Where contents come from: `data:` URLs, and what has to be fetched; unpacked, checked by its hash, and bounded.
+//! Contents of files and configs: from `data:` URLs or fetched, unpacked, checked against their hash, limited in size.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,73 +10,59 @@ use super::schema::VERSIONS;
 use crate::decode::document::envelope::{self, MAX_DECODED};
 use crate::decode::syntax::yaml::{Node, base64_error};
 use crate::model::fetch::{Request, Unfetched, check_header};
-use crate::model::problem::Problem;
+use crate::model::problem::{Pos, Problem};
 use crate::model::secret::Secret;
 
-/// The schemes that can be fetched, with the first version that has each.
+/// The schemes that footplate fetches, each with the first version that has it.
 const SCHEMES: &[(&str, &str)] = &[
     ("data", "2.0.0"),
     ("http", "2.0.0"),
     ("https", "2.0.0"),
-    // Flatcar's: a file of its OEM partition.
+    // Flatcar's own: a file of its OEM partition.
     ("oem", "2.0.0"),
     ("s3", "2.1.0"),
 ];
 
 /// The schemes of the specification that footplate has no client for.
 const FOREIGN: &[(&str, &str)] = &[
-    ("arn", "an access point of S3 is fetched by Ignition only: name bucket and object, s3://BUCKET/KEY"),
-    ("gs", "Google Cloud Storage is fetched by Ignition only: use a signed https:// URL"),
-    ("tftp", "TFTP is fetched by Ignition only: use https://"),
+    ("arn", "only Ignition fetches from access points of S3: give bucket and key, s3://BUCKET/KEY"),
+    ("gs", "only Ignition fetches from Google Cloud Storage: use a signed https:// URL"),
+    ("tftp", "only Ignition fetches by TFTP: use https://"),
 ];
 
-/// What Ignition says it reads when it fetches a config: servers of configs choose the version by it.
+/// The types that Ignition accepts when it fetches a config. Servers choose the config's version by them.
 const ACCEPT: &str = "application/vnd.coreos.ignition+json;version=3.5.0, */*;q=0.1";
 
-/// Longest URL that is looked at, but for `data:`: what servers take.
+/// Longest URL, other than `data:`: servers accept no longer one.
 const MAX_URL: usize = 16 << 10;
 
 impl Reader<'_, '_, '_> {
-    /// The contents that a resource names. `None` where it has no source, where it is still to be fetched, or where a
-    /// problem says what is wrong with it.
+    /// The contents that a resource names. `None` if it has no source, if it is fetched later, or if a problem says what is
+    /// wrong with it.
     pub(super) fn resource(&mut self, place: &str, node: &Node) -> Option<Vec<u8>> {
         let hash = self.hash(place, node);
-        let gzip = match node.get("compression") {
-            None => false,
-            Some(c) => match c.text() {
-                Some("" | "null") => false,
-                Some("gzip") => true,
-                _ => {
-                    let at = format!("{place}.compression");
-                    self.error(&at, c.pos, "is no known compression").cure("gzip, or left out");
-                    return None;
-                }
-            },
-        };
+        let gzip = self.compressed(place, node)?;
         let at = format!("{place}.source");
         let source = node.get("source");
         let url = source.and_then(Node::text).unwrap_or_default();
         for (key, lacks) in [("verification", source.is_none()), ("httpHeaders", url.is_empty())] {
             let of = node.get(key).filter(|of| lacks && self.v3() && !super::is_empty(of));
             if let Some(pos) = of.map(|of| of.pos) {
-                self.error(&format!("{place}.{key}"), pos, "is of a source, and there is none");
+                self.error(&format!("{place}.{key}"), pos, "needs a source, and there is none");
                 return None;
             }
         }
         let source = source?;
         let bytes = match url.split_once(':') {
-            _ if url.is_empty() => Vec::new(),
-            Some(("data", rest)) => match data_url(rest) {
-                Ok(bytes) => bytes,
-                Err(what) => {
-                    self.error(&at, source.pos, what);
-                    return None;
-                }
-            },
-            _ => self.fetched(&at, source, node, gzip)?,
+            _ if url.is_empty() => Ok(Vec::new()),
+            Some(("data", rest)) => data_url(rest),
+            _ => Ok(self.fetched(&at, source, node, gzip)?),
         };
-        self.unpacked += bytes.len();
-        let unpacked = if gzip && !url.is_empty() { envelope::gunzip(&bytes) } else { Ok(bytes) };
+        let gzip = gzip && !url.is_empty();
+        let unpacked = bytes.and_then(|bytes| {
+            self.unpacked += bytes.len();
+            if gzip { envelope::gunzip(&bytes) } else { Ok(bytes) }
+        });
         let bytes = match unpacked {
             Ok(bytes) => bytes,
             Err(what) => {
@@ -88,14 +74,38 @@ impl Reader<'_, '_, '_> {
             self.unpacked += bytes.len();
         }
         if self.unpacked > MAX_DECODED {
-            // Told once: what follows is not unpacked any more.
+            // Told once: nothing that follows is unpacked.
             if !self.full {
                 let what = format!("the config holds more than {} MiB in all", MAX_DECODED >> 20);
-                self.error(&at, source.pos, what).cure("put what is large into the image");
+                self.error(&at, source.pos, what).cure("put large files into the image");
             }
             self.full = true;
             return None;
         }
+        self.verified(place, hash, bytes)
+    }
+
+    /// Whether a resource is compressed by gzip; `None` if a problem says that it is by something else.
+    fn compressed(&mut self, place: &str, node: &Node) -> Option<bool> {
+        let Some(compression) = node.get("compression") else { return Some(false) };
+        match compression.text() {
+            Some("" | "null") => Some(false),
+            Some("gzip") => Some(true),
+            _ => {
+                let at = format!("{place}.compression");
+                self.error(&at, compression.pos, "this compression is not known").cure("gzip, or left out");
+                None
+            }
+        }
+    }
+
+    /// The bytes, if they have the hash that the resource gives.
+    fn verified(
+        &mut self,
+        place: &str,
+        hash: Option<Result<(Hash, Pos), ()>>,
+        bytes: Vec<u8>,
+    ) -> Option<Vec<u8>> {
         let (wanted, pos) = match hash {
             Some(Ok(hash)) => hash,
             Some(Err(())) => return None,
@@ -106,27 +116,28 @@ impl Reader<'_, '_, '_> {
         }
         let what = format!("the contents do not have this {}", wanted.name());
         self.error(&format!("{place}.verification.hash"), pos, what).cure(
-            "the source was changed, or the hash is that of its compressed form: it describes what is unpacked",
+            "either the source has changed, or this is the hash of the compressed form: give that of the unpacked form",
         );
         None
     }
 
-    /// What was fetched from there, or `None` and a wish to have it.
+    /// The bytes behind a URL. `None` if they are not fetched now; then a problem says why, but for the contents of files of a
+    /// config that is merged later.
     fn fetched(&mut self, at: &str, source: &Node, node: &Node, gzip: bool) -> Option<Vec<u8>> {
         let url = source.text().unwrap_or_default();
         let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
         if let Some((_, cure)) = FOREIGN.iter().find(|(name, _)| *name == scheme) {
-            self.error(at, source.pos, format!("{scheme}: is not fetched by footplate")).cure(*cure);
+            self.error(at, source.pos, format!("footplate does not fetch {scheme}: URLs")).cure(*cure);
             return None;
         }
         let Some((_, since)) = SCHEMES.iter().find(|(name, _)| *name == scheme) else {
-            self.error(at, source.pos, "is no URL of a scheme that can be fetched")
-                .cure("data:, https:, http:, s3: or, on Flatcar, oem:");
+            self.error(at, source.pos, "not a URL of a scheme that can be fetched")
+                .cure("one of data:, https:, http:, s3: and, on Flatcar, oem:");
             return None;
         };
         if VERSIONS[self.version] < *since {
             let what =
-                format!("{scheme}: is of version {since}, this config is of {}", VERSIONS[self.version]);
+                format!("{scheme}: came with version {since}, this config has {}", VERSIONS[self.version]);
             self.error(at, source.pos, what).cure("raise ignition.version");
             return None;
         }
@@ -137,12 +148,12 @@ impl Reader<'_, '_, '_> {
             || url.len() > MAX_URL
             || url.contains(|c: char| c.is_whitespace() || c.is_control());
         if bad || (scheme == "oem" && path.split('/').any(|p| p == "..")) {
-            self.error(at, source.pos, format!("is no URL of the scheme {scheme}:"));
+            self.error(at, source.pos, format!("not a valid {scheme}: URL"));
             return None;
         }
         if gzip && scheme == "s3" {
             let at = at.replace(".source", ".compression");
-            self.error(&at, source.pos, "compression can't be used with s3:");
+            self.error(&at, source.pos, "can't be used with s3:");
             return None;
         }
         let mut headers = self.headers(at, &scheme, node)?;
@@ -162,7 +173,7 @@ impl Reader<'_, '_, '_> {
         match fetched {
             Ok(Some(bytes)) => return Some(bytes.expose().to_vec()),
             Ok(None) => {
-                let what = format!("{} is asked by the node, and not here", request.host());
+                let what = format!("only the node fetches this from {}", request.host());
                 self.problems.push(Problem::note(at, what).at(source.pos));
             }
             Err(Unfetched { what, unreached }) => {
@@ -182,13 +193,13 @@ impl Reader<'_, '_, '_> {
             let name = header.get("name").and_then(Node::text).unwrap_or_default();
             let value = header.get("value").and_then(Node::text).unwrap_or_default();
             let what = match check_header(name, value) {
-                _ if !scheme.starts_with("http") => "headers are for http: and https: only",
+                _ if !scheme.starts_with("http") => "headers work with http: and https: only",
                 Err(what) => what,
                 Ok(()) if headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name)) => {
-                    "this header is there already"
+                    "another header has this name"
                 }
                 Ok(()) => {
-                    // Without a value it takes back what a config below would set.
+                    // Without a value it removes a header that another config sets.
                     if header.get("value").is_some() {
                         headers.push((name.to_owned(), Secret::from(value)));
                     }
@@ -201,11 +212,11 @@ impl Reader<'_, '_, '_> {
         Some(headers)
     }
 
-    /// The hash that the contents shall have: `Some(Err)` where it can't be read.
-    fn hash(&mut self, place: &str, node: &Node) -> Option<Result<(Hash, crate::model::problem::Pos), ()>> {
+    /// The hash that the contents must have; `Some(Err)` if a problem says what is wrong with it.
+    fn hash(&mut self, place: &str, node: &Node) -> Option<Result<(Hash, Pos), ()>> {
         let node = node.get("verification")?.get("hash")?;
         let text = node.text().unwrap_or_default();
-        // What Go leaves of an empty one: nothing in 3.x, a string without anything in it before.
+        // Go programs write a hash that is not set as null in 3.x, and as an empty string before.
         if node.is_null() || text.is_empty() && !self.v3() {
             return None;
         }
@@ -215,12 +226,12 @@ impl Reader<'_, '_, '_> {
             "sha256" => 32,
             "sha512" => 64,
             _ => {
-                self.error(&at, node.pos, "is no known kind of hash").cure("sha512-… or sha256-…");
+                self.error(&at, node.pos, "not a known kind of hash").cure("sha512-… or sha256-…");
                 return Some(Err(()));
             }
         };
         if kind == "sha256" && VERSIONS[self.version] < "3.1.0" {
-            let what = format!("sha256 is of version 3.1.0, this config is of {}", VERSIONS[self.version]);
+            let what = format!("sha256 came with version 3.1.0, this config has {}", VERSIONS[self.version]);
             self.error(&at, node.pos, what).cure("use sha512, or raise ignition.version");
             return Some(Err(()));
         }
@@ -231,7 +242,7 @@ impl Reader<'_, '_, '_> {
             Some(bytes) if length == 32 => Some(Ok((Hash::Sha256(bytes), node.pos))),
             Some(bytes) => Some(Ok((Hash::Sha512(bytes), node.pos))),
             None => {
-                let what = format!("takes {} hexadecimal digits behind {kind}-", length * 2);
+                let what = format!("needs {} hexadecimal digits after {kind}-", length * 2);
                 self.error(&at, node.pos, what);
                 Some(Err(()))
             }
@@ -260,20 +271,22 @@ impl Hash {
     }
 }
 
-/// What a `data:` URL holds, without its scheme ([RFC 2397](https://www.rfc-editor.org/rfc/rfc2397)). It is taken to the letter, as
-/// Ignition does: one that Ignition refuses ends a boot in the initramfs.
+/// The bytes of a `data:` URL, given without its scheme ([RFC 2397](https://www.rfc-editor.org/rfc/rfc2397)). What Ignition's own
+/// parser refuses is refused, since a boot in the initramfs would fail on it.
 fn data_url(rest: &str) -> Result<Vec<u8>, String> {
-    let (head, data) = rest.split_once(',').ok_or("the data: URL has no comma: data goes behind one")?;
+    let (head, data) = rest.split_once(',').ok_or("the data: URL has no comma before its data")?;
     let mut parts = head.split(';');
     let kind = parts.next().unwrap_or_default();
     let mut parameters: Vec<&str> = parts.collect();
     let base64 = parameters.pop_if(|last| *last == "base64").is_some();
     if !kind.is_empty() && !is_media_type(kind) {
-        return Err("the data: URL begins with no media type, as text/plain; it may be left out".to_owned());
+        return Err(
+            "the data: URL begins with something that is not a media type such as text/plain; leave it out"
+                .to_owned(),
+        );
     }
     if !parameters.into_iter().all(is_parameter) {
-        let what =
-            "the data: URL has a parameter that is no name=value; `;base64` comes last, and in these letters";
+        let what = "the data: URL has a parameter that is not name=value; `;base64` must come last and be in lower case";
         return Err(what.to_owned());
     }
     if base64 {
@@ -284,7 +297,7 @@ fn data_url(rest: &str) -> Result<Vec<u8>, String> {
     percent(data)
 }
 
-/// Types of media that Ignition knows; others begin with `x-`.
+/// The media types that Ignition knows; others must begin with `x-`.
 const MEDIA_TYPES: &[&str] = &["application", "audio", "image", "message", "multipart", "text", "video"];
 
 fn is_media_type(text: &str) -> bool {
@@ -304,7 +317,7 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&b))
 }
 
-/// What may stand in a URL's data as it is, beside letters and digits; the rest of ASCII stands behind a `%`.
+/// The characters that may be in a URL's data without `%`, beside letters and digits.
 const PLAIN: &[u8] = b"-_.!~*'();/?:@&=+$,";
 
 fn percent(text: &str) -> Result<Vec<u8>, String> {
@@ -318,13 +331,13 @@ fn percent(text: &str) -> Result<Vec<u8>, String> {
         if byte != b'%' {
             let at = at + 1;
             return Err(format!(
-                "the data: URL has a character, {at} behind its comma, that must be written with a %"
+                "the data: URL has a character, number {at} after its comma, that must be written with %"
             ));
         }
         let mut digit = || rest.next().and_then(|(_, b)| char::from(b).to_digit(16));
         match (digit(), digit()) {
             (Some(high), Some(low)) => bytes.push((high * 16 + low) as u8),
-            _ => return Err("the data: URL has a % that two hexadecimal digits do not follow".to_owned()),
+            _ => return Err("the data: URL has a % without two hexadecimal digits after it".to_owned()),
         }
     }
     Ok(bytes)
@@ -354,10 +367,10 @@ mod tests {
             (",a%2", "%"),
             (",a%zz", "%"),
             (",%+1", "%"),
-            (",[a]", "1 behind its comma"),
-            (",a b", "2 behind its comma"),
-            (",a%20{", "5 behind its comma"),
-            (",\u{fc}", "with a %"),
+            (",[a]", "number 1 after its comma"),
+            (",a b", "number 2 after its comma"),
+            (",a%20{", "number 5 after its comma"),
+            (",\u{fc}", "with %"),
             ("font/woff,a", "media type"),
             ("text,a", "media type"),
             ("/plain,a", "media type"),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `storage`: files, directories and links. Arrays and encrypted volumes are Ignition's alone.
+//! `storage`: files, directories and links. Only Ignition in the initramfs makes arrays and encrypted volumes.
 
 use super::schema::VERSIONS;
 use super::{INITRAMFS, Reader, flag, is_empty, text};
@@ -8,7 +8,7 @@ use crate::decode::syntax::yaml::Node;
 use crate::model::config::{DirectorySpec, Existing, FileSpec, LinkSpec, Owner};
 use crate::model::secret::Secret;
 
-/// Sections that nothing but the initramfs can make true, and what they are called.
+/// Sections that only Ignition in the initramfs can apply, and what they describe.
 const FOREIGN: &[(&str, &str)] = &[("luks", "encrypted volumes"), ("raid", "arrays")];
 
 impl Reader<'_, '_, '_> {
@@ -32,11 +32,11 @@ impl Reader<'_, '_, '_> {
             self.link(&format!("storage.links[{i}]"), node, &filesystems);
         }
         self.paths();
-        // A directory comes before what is in it.
+        // A directory before its contents.
         self.config.directories.sort_by_key(|d| d.path.matches('/').count());
     }
 
-    /// The path of a file, a directory or a link: absolute, simple, and on a filesystem that is there.
+    /// The path of a file, directory or link on the running system.
     fn path(&mut self, place: &str, node: &Node, filesystems: &[(String, Option<String>)]) -> Option<String> {
         let at = format!("{place}.path");
         let pos = node.get("path").map_or(node.pos, |n| n.pos);
@@ -45,7 +45,7 @@ impl Reader<'_, '_, '_> {
             return None;
         };
         if !path.starts_with('/') {
-            self.error(&at, pos, "is no absolute path");
+            self.error(&at, pos, "not an absolute path");
             return None;
         }
         let clean = match check_path(path) {
@@ -56,8 +56,8 @@ impl Reader<'_, '_, '_> {
             }
         };
         if self.v3() && clean != path {
-            self.error(&at, pos, "the path is not simplified")
-                .cure("without `//`, `/./` and a slash at its end");
+            self.error(&at, pos, "the path is not in its simplest form")
+                .cure("remove `//`, `/./` and a slash at the end");
             return None;
         }
         let clean = if self.v3() {
@@ -69,20 +69,24 @@ impl Reader<'_, '_, '_> {
             match filesystems.iter().find(|(n, _)| n == name) {
                 Some((_, Some(prefix))) => format!("{prefix}{clean}"),
                 Some((_, None)) => {
-                    self.error(&on, on_pos, "this filesystem is mounted only while Ignition runs")
-                        .cure(INITRAMFS);
+                    self.error(
+                        &on,
+                        on_pos,
+                        "this filesystem is mounted only while Ignition runs in the initramfs",
+                    )
+                    .cure(INITRAMFS);
                     return None;
                 }
                 None => {
-                    self.error(&on, on_pos, "names no filesystem of this config")
-                        .cure("root is always there");
+                    self.error(&on, on_pos, "no filesystem of this config has this name")
+                        .cure("`root` needs no entry in storage.filesystems");
                     return None;
                 }
             }
         };
         if in_usr(&clean) {
-            self.warn(&at, pos, "is in /usr, which Flatcar has read-only: where Ignition itself is to write it, it ends the boot")
-                .cure("programs go to /opt/bin, units are entries of systemd.units");
+            self.warn(&at, pos, "is in /usr, which is read-only on Flatcar: Ignition itself would fail to write it and stop the boot")
+                .cure("put programs into /opt/bin and units into systemd.units");
         }
         self.places.insert(place.to_owned(), pos);
         Some(clean)
@@ -95,13 +99,13 @@ impl Reader<'_, '_, '_> {
             let at = format!("{place}.{key}");
             match (id, name) {
                 (Some(_), Some(_)) => {
-                    self.error(&at, owner.pos, "takes id or name, not both");
+                    self.error(&at, owner.pos, "takes `id` or `name`, not both");
                     None
                 }
                 (Some(id), None) => match id.int().map(u32::try_from) {
                     Some(Ok(number)) if number < u32::MAX => Some(number.to_string()),
                     _ => {
-                        self.error(&format!("{at}.id"), id.pos, "is no number for an account");
+                        self.error(&format!("{at}.id"), id.pos, "not a valid number of a user or group");
                         None
                     }
                 },
@@ -111,25 +115,28 @@ impl Reader<'_, '_, '_> {
         Owner { user: part("user"), group: part("group") }
     }
 
-    /// Permission bits: a decimal number, since JSON has no other.
+    /// Permission bits. JSON has decimal numbers only.
     fn mode(&mut self, place: &str, node: &Node) -> Option<u32> {
         let value = node.get("mode")?;
         let at = format!("{place}.mode");
         let Some(mode) = value.int().and_then(|m| u32::try_from(m).ok()).filter(|m| *m <= 0o7777) else {
-            self.error(&at, value.pos, "permission bits go from 0 to 4095").cure("0644 is 420, 0755 is 493");
+            self.error(&at, value.pos, "permission bits are a number from 0 to 4095")
+                .cure("0644 is 420 in decimal, 0755 is 493");
             return None;
         };
-        // Common bits, written as octal digits in a decimal number.
+        // Common permission bits whose octal digits were written as a decimal number.
         let digits = u32::from_str_radix(&mode.to_string(), 8);
         if [400, 440, 444, 555, 600, 640, 644, 660, 664, 700, 750, 755, 770, 775, 777].contains(&mode) {
-            let what = format!("{mode} is decimal, {mode:04o} in octal");
+            let what = format!("JSON numbers are decimal: {mode} is {mode:04o} in octal");
             self.warn(&at, value.pos, what)
-                .cure(format!("0{mode} is written {}", digits.unwrap_or_default()));
+                .cure(format!("0{mode} is {} in decimal", digits.unwrap_or_default()));
         }
-        // Before 3.4 Ignition left them out.
+        // Before 3.4 Ignition ignored set-id and sticky bits.
         if VERSIONS[self.version] < "3.4.0" && mode > 0o777 {
-            let what =
-                format!("no effect of set-id and sticky bits before 3.4.0: {:04o} it is", mode & 0o777);
+            let what = format!(
+                "set-id and sticky bits have no effect before version 3.4.0: the mode is {:04o}",
+                mode & 0o777
+            );
             self.warn(&at, value.pos, what).cure("raise ignition.version");
             return Some(mode & 0o777);
         }
@@ -159,7 +166,7 @@ impl Reader<'_, '_, '_> {
                 self.error(
                     &format!("{place}.overwrite"),
                     pos,
-                    "needs contents.source: with what shall it be replaced?",
+                    "needs contents.source, which replaces the file",
                 );
             }
             match (has_source, overwrite) {
@@ -170,7 +177,7 @@ impl Reader<'_, '_, '_> {
         } else {
             let append = flag(node, "append");
             if append && overwrite == Some(true) {
-                self.error(&format!("{place}.append"), pos, "can't be with overwrite");
+                self.error(&format!("{place}.append"), pos, "can't be combined with overwrite");
             }
             let existing = match (append, overwrite) {
                 (true, _) => kept,
@@ -200,7 +207,11 @@ impl Reader<'_, '_, '_> {
         let (owner, mode) = (self.owner(place, node), self.mode(place, node));
         if flag(node, "overwrite") {
             let pos = node.get("overwrite").map_or(node.pos, |n| n.pos);
-            self.warn(&format!("{place}.overwrite"), pos, "what is in a directory of a running system stays");
+            self.warn(
+                &format!("{place}.overwrite"),
+                pos,
+                "no effect: the contents of a directory are kept on a running system",
+            );
         }
         let Some(path) = path else { return };
         let owner = Owner {
@@ -219,9 +230,11 @@ impl Reader<'_, '_, '_> {
         let mut target = text(node, "target").unwrap_or_default().to_owned();
         let what = match () {
             () if target.is_empty() => Some("missing"),
-            () if target.len() > 4095 => Some("is longer than 4095 bytes"),
-            () if target.contains(char::is_control) => Some("holds a control character"),
-            () if hard && !target.starts_with('/') => Some("a hard link takes an absolute path"),
+            () if target.len() > 4095 => Some("the target is longer than 4095 bytes"),
+            () if target.contains(char::is_control) => Some("the target holds a control character"),
+            () if hard && !target.starts_with('/') => {
+                Some("the target of a hard link must be an absolute path")
+            }
             () => None,
         };
         if let Some(what) = what {
@@ -239,7 +252,7 @@ impl Reader<'_, '_, '_> {
         }
         let Some(path) = path else { return };
         if hard && path == target {
-            self.error(&at, pos, "a link to itself");
+            self.error(&at, pos, "the link points to itself");
             return;
         }
         self.config.links.push(LinkSpec {
@@ -255,7 +268,7 @@ impl Reader<'_, '_, '_> {
         });
     }
 
-    /// A path that stands twice, or that goes through a link of the same config.
+    /// Refuses a path that two entries have, and one that goes through a link of the same config.
     fn paths(&mut self) {
         let config = &self.config;
         let all: Vec<(&str, &str, bool)> = (config.directories.iter().map(|d| (&*d.path, &*d.place, false)))
@@ -266,15 +279,15 @@ impl Reader<'_, '_, '_> {
         let mut wrong: Vec<(String, String)> = Vec::new();
         for (path, place, file) in &all {
             match first.insert(path, (place, *file)) {
-                // 2.x takes files of one path one after the other: one writes, the others append.
+                // In 2.x several files may have one path: one writes, the others append.
                 Some((_, true)) if *file && !self.v3() => {}
                 Some((other, _)) => {
-                    wrong.push(((*place).to_owned(), format!("{other} has this path already")));
+                    wrong.push(((*place).to_owned(), format!("{other} has the same path")));
                 }
                 None => {}
             }
         }
-        // Ignition 3 refuses it; before, the file went where the link led.
+        // Ignition 3 refuses it; 2.x followed the link.
         let links: std::collections::HashMap<&str, &str> =
             config.links.iter().filter(|l| !l.hard).map(|l| (&*l.path, &*l.place)).collect();
         for (path, place, _) in all.iter().filter(|_| self.v3()) {

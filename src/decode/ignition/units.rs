@@ -7,11 +7,11 @@ use crate::decode::syntax::yaml::Node;
 use crate::model::config::{Existing, FileSpec, Owner, UnitSpec};
 use crate::model::secret::Secret;
 
-/// Where units go that win over those of `/usr`, and networkd's files.
+/// Where unit files override those of `/usr`, and where networkd's files are.
 const UNIT_DIR: &str = "/etc/systemd/system";
 const NETWORKD_DIR: &str = "/etc/systemd/network";
 
-/// Kinds of networkd's files.
+/// The suffixes of networkd's files.
 const NETWORKD_KINDS: &[&str] = &["link", "netdev", "network"];
 
 impl Reader<'_, '_, '_> {
@@ -27,12 +27,12 @@ impl Reader<'_, '_, '_> {
                 continue;
             }
             if !unit::is_name(name, kinds) {
-                self.error(&format!("{place}.name"), pos, "is no name for a unit")
-                    .cure(format!("it ends with one of .{}", kinds.join(", .")));
+                self.error(&format!("{place}.name"), pos, "not the name of a unit")
+                    .cure(format!("it must end with one of .{}", kinds.join(", .")));
                 continue;
             }
             if seen.contains(&name) && self.v3() {
-                self.error(&format!("{place}.name"), pos, "is there twice").cure("make one entry of both");
+                self.error(&format!("{place}.name"), pos, "has two entries").cure("merge them into one");
                 continue;
             }
             seen.push(name);
@@ -51,7 +51,7 @@ impl Reader<'_, '_, '_> {
             name: name.to_owned(),
             contents: text(node, "contents").map(Secret::from),
             dropins: Vec::new(),
-            // `enable` is 2.0's, which knew no way to disable.
+            // 2.0 has `enable` only, and no way to disable.
             enabled: node.get("enabled").and_then(Node::bool).or(flag(node, "enable").then_some(true)),
             mask: node.get("mask").and_then(Node::bool),
         };
@@ -66,7 +66,7 @@ impl Reader<'_, '_, '_> {
             let by_dropin = dropins.iter().filter_map(|d| text(d, "contents")).any(unit::installs);
             if unit.enabled == Some(true) && !unit::installs(contents) && !by_dropin {
                 self.warn(&format!("{place}.enabled"), pos, "no effect: the unit has no [Install] section")
-                    .cure("[Install] with WantedBy=multi-user.target");
+                    .cure("add [Install] with WantedBy=multi-user.target");
             }
         }
         for (i, dropin) in node.get("dropins").and_then(Node::list).unwrap_or_default().iter().enumerate() {
@@ -74,9 +74,10 @@ impl Reader<'_, '_, '_> {
             let name = text(dropin, "name").unwrap_or_default();
             let pos = dropin.get("name").map_or(dropin.pos, |n| n.pos);
             if !unit::is_dropin(name) {
-                self.error(&format!("{at}.name"), pos, "is no name for a drop-in").cure("it ends with .conf");
+                self.error(&format!("{at}.name"), pos, "not the name of a drop-in")
+                    .cure("it must end with .conf");
             } else if unit.dropins.iter().any(|(n, _)| n == name) && self.v3() {
-                self.error(&format!("{at}.name"), pos, "is there twice").cure("make one entry of both");
+                self.error(&format!("{at}.name"), pos, "has two entries").cure("merge them into one");
             } else if let Some(contents) = text(dropin, "contents") {
                 let contents_pos = dropin.get("contents").map_or(dropin.pos, |n| n.pos);
                 self.unit_text(&format!("{at}.contents"), contents_pos, contents);
@@ -93,7 +94,7 @@ impl Reader<'_, '_, '_> {
         }
     }
 
-    /// Adds a unit. In 2.x a name may stand twice: entries say different things of one unit, the later one wins.
+    /// Adds a unit. In 2.x a unit may have several entries; what a later one says wins.
     fn add(&mut self, unit: UnitSpec) {
         let Some(have) = self.config.units.iter_mut().find(|u| u.name == unit.name) else {
             return self.config.units.push(unit);
@@ -107,7 +108,7 @@ impl Reader<'_, '_, '_> {
         have.mask = unit.mask.or(have.mask);
     }
 
-    /// networkd's units are files.
+    /// Adds the files of a networkd unit.
     fn networkd(&mut self, unit: UnitSpec) {
         let dir = format!("{NETWORKD_DIR}/{}.d", unit.name);
         let main = unit.contents.map(|c| (format!("{NETWORKD_DIR}/{}", unit.name), c));
@@ -123,7 +124,7 @@ impl Reader<'_, '_, '_> {
         }));
     }
 
-    /// One path, two owners: a unit's file that is among the files too.
+    /// Refuses a file, directory or link whose path is also that of a unit's file or drop-in.
     pub(super) fn unit_conflicts(&mut self) {
         let mut paths: Vec<(String, String)> = Vec::new();
         for unit in &self.config.units {
@@ -146,8 +147,8 @@ impl Reader<'_, '_, '_> {
         }
         for (place, unit) in conflicts {
             let pos = self.places.get(&place).copied().unwrap_or_default();
-            self.error(&format!("{place}.path"), pos, format!("is the path of {unit} too"))
-                .cure("write the unit in one of the two places");
+            self.error(&format!("{place}.path"), pos, format!("{unit} has the same path"))
+                .cure("describe the unit in one of the two places");
         }
     }
 }
