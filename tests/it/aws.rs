@@ -32,6 +32,7 @@ fn sandboxed(name: &'static str, test: impl FnOnce(&Sandbox) + Send + 'static) {
 
 #[test]
 fn a_worker_is_known_in_five_round_trips() {
+    needs!(root("a network of its own"));
     sandboxed("worker", |_| {
         // As far as that, one key after the other would run into the patience of this test.
         let far = Duration::from_millis(200);
@@ -57,6 +58,7 @@ fn a_worker_is_known_in_five_round_trips() {
 /// Cards of a machine, and the files that networkd gets for them in `tests/aws/NAME.network`.
 #[test]
 fn cards_get_files_with_metrics_tables_and_rules() {
+    needs!(root("a network of its own"));
     const FIRST: &str = "02:00:00:00:00:01";
     const SECOND: &str = "02:00:00:00:00:02";
     let two = machine().with_card(SECOND, "1", &["10.0.1.7", "10.0.1.8"], &["2001:db8::7"]);
@@ -111,6 +113,7 @@ fn cards_get_files_with_metrics_tables_and_rules() {
 
 #[test]
 fn a_token_that_ends_in_the_middle_is_renewed_once() {
+    needs!(root("a network of its own"));
     sandboxed("token-ends", |_| {
         static REFUSED: AtomicUsize = AtomicUsize::new(0);
         let tree = machine();
@@ -129,6 +132,7 @@ fn a_token_that_ends_in_the_middle_is_renewed_once() {
 
 #[test]
 fn only_ipv6_is_enough() {
+    needs!(root("a network of its own"));
     sandboxed("only-ipv6", |_| {
         let tree = machine();
         let _service = Server::start(V6, move |s| session(s, &tree));
@@ -140,6 +144,7 @@ fn only_ipv6_is_enough() {
 /// here, so the rule that finds those comes behind it, and the marked come from another one: answers are not marked.
 #[test]
 fn a_locked_address_is_reached_by_the_mark() {
+    needs!(root("a network of its own"));
     sandboxed("locked", |_| {
         let tree = machine();
         let service = Server::start(V4, move |s| session(s, &tree));
@@ -248,6 +253,7 @@ const FAULTS: &[Fault] = &[
 
 #[test]
 fn every_fault_is_named_in_time() {
+    needs!(root("a network of its own"));
     for (name, answer, want) in FAULTS {
         sandboxed(name, move |_| {
             let tree = machine();
@@ -270,6 +276,7 @@ type Passing = (&'static str, fn(&Seen, &Tree) -> Reply);
 
 #[test]
 fn what_passes_is_waited_for() {
+    needs!(root("a network of its own"));
     let passing: &[Passing] = &[
         ("token-late", |s, t| if s.before < 2 { Reply::status(503, "", "") } else { session(s, t) }),
         ("cut-once", |s, t| if s.before < 3 { Reply::nothing(End::Reset) } else { session(s, t) }),
@@ -294,6 +301,7 @@ fn what_passes_is_waited_for() {
 
 #[test]
 fn version_1_is_spoken_only_by_policy() {
+    needs!(root("a network of its own"));
     sandboxed("version-1", |sandbox| {
         let tree = machine();
         // An old look-alike of EC2: it knows no tokens, and gives its data to everybody.
@@ -319,6 +327,7 @@ fn version_1_is_spoken_only_by_policy() {
 
 #[test]
 fn the_first_of_two_addresses_to_answer_is_used() {
+    needs!(root("a network of its own"));
     for (name, dead, alive) in [("race-6", V4, V6), ("race-4", V6, V4)] {
         sandboxed(name, move |_| {
             let tree = machine();
@@ -336,6 +345,7 @@ fn the_first_of_two_addresses_to_answer_is_used() {
 
 #[test]
 fn no_proxy_is_asked_and_no_dmi_means_no_question() {
+    needs!(root("a network of its own"));
     sandboxed("proxy", |sandbox| {
         let tree = machine();
         let service = Server::start(V4, move |s| session(s, &tree));

@@ -15,9 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use scratch::{
-    CANARY, FOOTPLATE, ONLY_STATUS, Ran, Scratch, needs_root, plan, provision, seed, stopped_without_a_word,
-};
+use scratch::{CANARY, FOOTPLATE, ONLY_STATUS, Ran, Scratch, plan, provision, seed, stopped_without_a_word};
 use vmware::Machine;
 
 const DECODE: i32 = 65;
@@ -300,7 +298,7 @@ fn symbolic_links_do_not_lead_out_of_the_root() {
 /// link led to; a file that already is as it shall be leaves the link.
 #[test]
 fn a_link_to_what_cannot_be_written_gives_way() {
-    needs_root();
+    needs!(root("mounts and owners"));
     let files = "-   path: /etc/environment\n    append: true\n    content: |\n      A=1\n\
                  -   path: /etc/issue\n    content: 'new'\n    permissions: '0600'\n\
                  -   path: /etc/chain\n    content: 'new'\n\
@@ -342,7 +340,7 @@ fn a_link_to_what_cannot_be_written_gives_way() {
 /// A directory, a device or a FIFO where a file shall be stays what it is.
 #[test]
 fn what_is_no_file_is_not_replaced() {
-    needs_root();
+    needs!(root("mounts and owners"));
     let file = format!("-   path: /etc/a\n    content: {CANARY}\n");
     let makes: [(&str, &[&str], &str); 3] = [
         ("directory", &["mkdir"], "write_files[1]: /etc/a is a directory"),
@@ -399,7 +397,7 @@ impl Drop for Disk<'_> {
 
 #[test]
 fn full_disk_while_the_tenth_file_is_written() {
-    needs_root();
+    needs!(root("mounts and owners"));
     let (root, count) = (Scratch::new("full"), 12);
     let disk = Disk::mount(&root.dir, "size=512k,mode=755");
     // Of these the tenth is the one that does not fit.
@@ -449,7 +447,7 @@ fn full_disk_while_the_tenth_file_is_written() {
 /// Not even the status fits: the exit code and the error still tell.
 #[test]
 fn disk_full_from_the_start() {
-    needs_root();
+    needs!(root("mounts and owners"));
     let root = Scratch::new("full-from-the-start");
     let disk = Disk::mount(&root.dir, "size=64k,mode=755");
     root.put("/ballast", vec![0; 64 << 10]);

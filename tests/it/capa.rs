@@ -275,6 +275,7 @@ fn stderr(output: &Output) -> String {
 
 #[test]
 fn both_variants_are_fetched_kept_applied_and_deleted() {
+    needs!(root("a network of its own"));
     for (name, variant) in [("capa-secrets", SecretsManager), ("capa-ssm", Ssm)] {
         sandboxed(name, move |sandbox| {
             let case = Case::new(sandbox, variant, passing());
@@ -366,6 +367,7 @@ const BROKEN: &[Broken] = &[
 
 #[test]
 fn a_chunk_that_cannot_be_read_deletes_nothing() {
+    needs!(root("a network of its own"));
     sandboxed("capa-broken", |sandbox| {
         let fault = passing();
         let case = Case::new(sandbox, SecretsManager, Arc::clone(&fault));
@@ -397,6 +399,7 @@ type BadCertificate = (&'static str, &'static [&'static str], &'static str, &'st
 
 #[test]
 fn a_server_that_is_not_awss_gets_nothing_and_deletes_nothing() {
+    needs!(root("a network of its own"));
     const NAMES: &[&str] = &["secretsmanager.eu-west-1.amazonaws.com"];
     let bad: &[BadCertificate] = &[
         ("127.0.0.2", NAMES, "20200101", "20210101", true, "its certificate has expired"),
@@ -431,6 +434,7 @@ fn a_server_that_is_not_awss_gets_nothing_and_deletes_nothing() {
 /// The machine of the boot of that name, as a root's whole tree. `UPDATE_GOLDEN=1 cargo test --test it capa::` writes it anew.
 #[test]
 fn a_control_plane_in_three_chunks_becomes_its_tree() {
+    needs!(root("a network of its own"));
     sandboxed("capa-control-plane", |sandbox| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("qemu-tests/scenarios/ec2-control-plane/ec2");
         let input = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
@@ -470,6 +474,7 @@ fn a_control_plane_in_three_chunks_becomes_its_tree() {
 /// was started, and printed nowhere.
 #[test]
 fn secrets_are_in_the_files_that_they_are_for_and_nowhere_else() {
+    needs!(root("a network of its own"));
     for (name, variant) in [("capa-canaries-secrets", SecretsManager), ("capa-canaries-ssm", Ssm)] {
         sandboxed(name, move |sandbox| {
             let case = Case::new(sandbox, variant, passing());
@@ -525,6 +530,7 @@ fn files_with(root: &Path, text: &str) -> Vec<String> {
 
 #[test]
 fn what_cannot_be_deleted_is_said_and_the_node_goes_on() {
+    needs!(root("a network of its own"));
     sandboxed("capa-undeletable", |sandbox| {
         let fault: Arc<Mutex<Box<Fault>>> = Arc::new(Mutex::new(Box::new(|s, _| {
             let deletes = s.header("x-amz-target").is_some_and(|t| t.contains("Delete"));
@@ -542,6 +548,7 @@ fn what_cannot_be_deleted_is_said_and_the_node_goes_on() {
 /// then lets another run finish. Prints the table of what was left.
 #[test]
 fn killed_anywhere_nothing_is_lost_and_the_next_run_finishes() {
+    needs!(root("a network of its own"));
     for (name, variant) in [("capa-kill-secrets", SecretsManager), ("capa-kill-ssm", Ssm)] {
         sandboxed(name, move |sandbox| {
             let fault = passing();

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use scratch::{CANARY, Ran, footplate, fresh, needs};
+use scratch::{CANARY, Ran, footplate, fresh};
 use serde_json::{Value, json};
 
 fn b64(data: impl AsRef<[u8]>) -> String {
@@ -171,7 +171,7 @@ fn it_says_what_would_happen() {
 
 #[test]
 fn what_soon_ends_and_what_is_too_large_is_told() {
-    needs("openssl", "openssl");
+    needs!(program("openssl", "openssl"));
     let dir = fresh("certificate");
     let mut openssl = Command::new("openssl");
     openssl.args([

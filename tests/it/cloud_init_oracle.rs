@@ -25,7 +25,7 @@ use footplate::model::instance::Instance;
 use footplate::model::plan::Item;
 use footplate::model::problem::any_error;
 use footplate::plan;
-use scratch::{Ran, Scratch, fresh, needs_root};
+use scratch::{Ran, Scratch, fresh};
 use serde_json::Value;
 
 /// cloud-init and what its modules import.
@@ -310,8 +310,8 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn cloud_init_makes_the_same() {
-    needs_root();
-    let packages = debian::unpacked(PACKAGES).join("usr/lib/python3/dist-packages");
+    needs!(root("files have owners"));
+    let packages = debian::unpacked(PACKAGES).unwrap().join("usr/lib/python3/dist-packages");
     let all = cases::all();
     let names: BTreeSet<&str> = all.iter().map(|case| case.name.as_str()).collect();
     assert_eq!(names.len(), all.len(), "two cases have one name");

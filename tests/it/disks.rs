@@ -55,6 +55,7 @@ const ETCD: &str = "disk_setup: {DISK: {table_type: gpt, layout: true, overwrite
 
 #[test]
 fn etcd_disk_as_cluster_api_asks_for_it() {
+    needs!(root("loop devices"));
     let disk = Disk::new("etcd", 160);
     let plan = plan_of(&disk, "i-1", ETCD);
     assert_eq!(apply(&plan), Ok(vec![Done::Changed, Done::Changed]));
@@ -69,6 +70,7 @@ fn etcd_disk_as_cluster_api_asks_for_it() {
 
 #[test]
 fn mbr_with_sizes_and_types_as_their_author_wrote_them() {
+    needs!(root("loop devices"));
     let disk = Disk::new("mbr", 640);
     let plan = plan_of(
         &disk,
@@ -104,6 +106,7 @@ impl Drop for Late {
 
 #[test]
 fn device_that_comes_late_is_waited_for() {
+    needs!(root("loop devices"));
     let disk = Disk::new("late", 64);
     let late = Late(Late::path("late"));
     // The partition has no name of its own beside it.
@@ -122,6 +125,7 @@ fn device_that_comes_late_is_waited_for() {
 
 #[test]
 fn device_that_never_comes_is_named() {
+    needs!(root("loop devices"));
     let disk = Disk::new("never", 64);
     let never = Late::path("never");
     let text = format!("disk_setup: {{{}: {{table_type: gpt, layout: true}}}}\n", never.display());
@@ -132,6 +136,7 @@ fn device_that_never_comes_is_named() {
 
 #[test]
 fn foreign_filesystem_is_left_alone() {
+    needs!(root("loop devices"));
     let disk = Disk::new("foreign", 160);
     run("mkfs.btrfs", &["-q", "-L", "precious", &disk.device]);
     let before = disk.digest();
@@ -162,6 +167,7 @@ fn foreign_filesystem_is_left_alone() {
 
 #[test]
 fn reused_disk_gives_way_where_it_may_once_for_each_instance() {
+    needs!(root("loop devices"));
     let disk = Disk::new("reused", 640);
     run("mkfs.xfs", &["-q", "-L", "old", &disk.device]);
     let text = "disk_setup: {DISK: {table_type: gpt, layout: true, overwrite: true}}\n\
@@ -179,6 +185,7 @@ fn reused_disk_gives_way_where_it_may_once_for_each_instance() {
 
 #[test]
 fn empty_partition_is_found_and_replaced_kinds_give_way() {
+    needs!(root("loop devices"));
     let disk = Disk::new("auto", 320);
     let table = "disk_setup: {DISK: {table_type: gpt, layout: [50, 50]}}\n";
     assert_eq!(apply(&plan_of(&disk, "i-1", table)), Ok(vec![Done::Changed]));
@@ -200,6 +207,7 @@ fn empty_partition_is_found_and_replaced_kinds_give_way() {
 
 #[test]
 fn disk_in_use_is_not_written_to() {
+    needs!(root("loop devices"));
     let disk = Disk::new("busy", 160);
     let made = "disk_setup: {DISK: {table_type: gpt, layout: true}}\nfs_setup: [{filesystem: ext4, device: DISKp1}]\n";
     assert_eq!(apply(&plan_of(&disk, "i-1", made)), Ok(vec![Done::Changed, Done::Changed]));

@@ -6,7 +6,7 @@ use crate::common::vmware;
 
 use std::process::{Command, Output};
 
-use vmware::{GUESTINFO, Machine, RPCTOOL};
+use vmware::{GUESTINFO, Machine, rpctool};
 
 const METADATA: &str = "guestinfo.metadata";
 const VALUE: &[u8] = b"instance-id: node-1\nlocal-hostname: node-1\n";
@@ -253,7 +253,8 @@ fn cpuid_names_the_hypervisor() {
 #[test]
 fn the_hypervisor_patches_exactly_the_cpuid_instructions() {
     let machine = machine("patch");
-    for program in [&*GUESTINFO, &*RPCTOOL, env!("CARGO_BIN_EXE_footplate")] {
+    let rpctool = needs!(rpctool());
+    for program in [&*GUESTINFO, rpctool, env!("CARGO_BIN_EXE_footplate")] {
         machine.run("--cpuid", &[program, "--help"]);
         let listing =
             Command::new("objdump").args(["--disassemble", "--no-show-raw-insn", program]).output().unwrap();
@@ -268,7 +269,8 @@ fn the_hypervisor_patches_exactly_the_cpuid_instructions() {
 fn vmwares_own_client_gets_the_same_answers() {
     let machine = machine("rpctool");
     // It wants VMware's name in CPUID, and adds a line end to what it prints.
-    let run = |options: &str, command: &str| machine.run(&format!("--cpuid {options}"), &[&RPCTOOL, command]);
+    let rpctool = needs!(rpctool());
+    let run = |options: &str, command: &str| machine.run(&format!("--cpuid {options}"), &[rpctool, command]);
     let printed = [VALUE, b"\n"].concat();
     for options in
         GOOD.into_iter().filter(|options| !options.contains("broken") && !options.contains("restricted"))

@@ -249,6 +249,7 @@ fn a_kept_connection_that_was_closed_is_no_failure() {
 
 #[test]
 fn of_two_addresses_the_one_that_answers_is_used() {
+    needs!(root("a network of its own"));
     const BOTH: &[std::net::IpAddr] = &[
         std::net::IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254)),
         std::net::IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
@@ -383,6 +384,7 @@ fn name_server(listen: &str, lies: fn(&mut Vec<u8>)) {
 
 #[test]
 fn a_bad_certificate_is_named_and_nothing_is_sent() {
+    needs!(root("a network of its own"));
     // Whose, for which name, from and until which day, and what comes of it.
     let cases = [
         (true, "good.example", "20200101", "20490101", Ok(())),
@@ -432,6 +434,7 @@ fn a_bad_certificate_is_named_and_nothing_is_sent() {
 
 #[test]
 fn names_are_resolved_without_the_c_library() {
+    needs!(root("a network of its own"));
     thread::spawn(|| {
         let sandbox = Sandbox::enter("names", &["10.0.0.53/32"]);
         sandbox.cover("/etc/hosts", "127.0.0.1 listed.example\n");

@@ -66,6 +66,7 @@ const DATA: &str = r#""disks": [{"device": "DISK", "wipeTable": true, "partition
 
 #[test]
 fn a_disk_is_made_as_it_is_asked_for_and_known_again() {
+    needs!(root("loop devices"));
     let disk = Disk::new("made", 256);
     run("mkfs.vfat", &["-I", &disk.device]);
     let plan = plan_of(&disk, "3.4.0", DATA);
@@ -86,6 +87,7 @@ fn a_disk_is_made_as_it_is_asked_for_and_known_again() {
 
 #[test]
 fn partitions_join_those_that_are_there() {
+    needs!(root("loop devices"));
     let disk = Disk::new("joined", 256);
     let one = r#""disks": [{"device": "DISK", "partitions": [{"number": 1, "label": "kept", "sizeMiB": 64}]}],
         "filesystems": [{"device": "DISKp1", "format": "ext4"}]"#;
@@ -116,6 +118,7 @@ fn partitions_join_those_that_are_there() {
 
 #[test]
 fn cluster_apis_etcd_disk_outlives_its_machine() {
+    needs!(root("loop devices"));
     let disk = Disk::new("etcd", 160);
     let storage = r#""disks": [{"device": "DISK", "wipeTable": false, "partitions": [{}]}],
         "filesystems": [{"name": "etcd_disk", "mount": {"device": "DISKp1", "format": "ext4", "label": "etcd_disk",
@@ -130,6 +133,7 @@ fn cluster_apis_etcd_disk_outlives_its_machine() {
 
 #[test]
 fn what_holds_data_is_left_alone_unless_it_may_go() {
+    needs!(root("loop devices"));
     let disk = Disk::new("foreign", 160);
     run("mkfs.btrfs", &["-q", "-L", "precious", &disk.device]);
     let before = disk.digest();

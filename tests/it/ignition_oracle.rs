@@ -14,7 +14,7 @@ use footplate::decode::{self, document::jinja::Variables};
 use footplate::io::root::Root;
 use footplate::model::instance::Instance;
 use footplate::plan;
-use scratch::{Ran, Scratch, fresh, needs, needs_root};
+use scratch::{Ran, Scratch, fresh};
 
 const IGNITION: &str = "/usr/lib/dracut/modules.d/30ignition/ignition";
 
@@ -81,7 +81,7 @@ fn accepted(text: &str) -> bool {
 
 #[test]
 fn ignition_accepts_what_is_accepted_here() {
-    needs("ignition-validate", "ignition");
+    needs!(program("ignition-validate", "ignition"));
     let dir = fresh("validate");
     let mut stricter = Vec::new();
     for (name, folder, config) in configs() {
@@ -101,7 +101,7 @@ fn ignition_accepts_what_is_accepted_here() {
 /// A `data:` URL that Ignition does not take ends the boot, and `check` says so before.
 #[test]
 fn data_urls_are_taken_as_ignition_takes_them() {
-    needs("ignition-validate", "ignition");
+    needs!(program("ignition-validate", "ignition"));
     let path = fresh("data-urls").join("config");
     let mut urls: Vec<String> = Vec::new();
     for c in (1..=0x7f_u8).map(char::from).chain(['\u{e9}', '\u{20ac}']) {
@@ -170,7 +170,7 @@ fn data_urls_are_taken_as_ignition_takes_them() {
 /// What the boot tests hand to Ignition, so that none dies of its own data.
 #[test]
 fn ignition_takes_the_configs_of_the_boot_tests() {
-    needs("ignition-validate", "ignition");
+    needs!(program("ignition-validate", "ignition"));
     let scenarios = concat!(env!("CARGO_MANIFEST_DIR"), "/qemu-tests/scenarios");
     let found = Ran::of(Command::new("grep").args(["-rlE", r#""version": ?"3\.[0-3]\.0""#, scenarios])).out;
     assert!(found.lines().count() > 2, "{found}");
@@ -250,8 +250,8 @@ fn apply_ours(config: &[u8], root: &Scratch) {
 
 #[test]
 fn ignition_makes_the_same_tree() {
-    needs_root();
-    needs("ignition-validate", "ignition");
+    needs!(root("files have owners"));
+    needs!(program("ignition-validate", "ignition"));
     // Accounts are made by programs of the root itself, which a scratch root has none of.
     let cases = ["v3-files", "v3-units", "v3-replace", "mode-in-decimal", "unknown-keys"];
     for (name, folder, config) in configs().into_iter().filter(|(name, _, _)| cases.contains(&name.as_str()))
@@ -311,8 +311,8 @@ fn accounts(root: &Scratch) -> String {
 /// Debian's shadow-utils make Ignition's accounts in a root of which nothing runs.
 #[test]
 fn ignition_makes_the_same_accounts() {
-    needs_root();
-    needs("ignition-validate", "ignition");
+    needs!(root("files have owners"));
+    needs!(program("ignition-validate", "ignition"));
     let config = r#"{"ignition": {"version": "3.3.0"}, "passwd": {
         "groups": [{"name": "team", "gid": 2000}, {"name": "daemons", "system": true}, {"name": "old", "shouldExist": false}],
         "users": [

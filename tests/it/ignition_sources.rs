@@ -367,6 +367,7 @@ fn proxy() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
 
 #[test]
 fn a_bundle_of_the_configs_is_trusted_and_nobody_elses() {
+    needs!(program("openssl", "openssl"));
     let authority = Authority::new(&scratch::fresh("authority"));
     let (good, late) = (
         authority.server(&["localhost"], "20200101", "20990101"),
@@ -410,6 +411,7 @@ fn a_bundle_of_the_configs_is_trusted_and_nobody_elses() {
 
 #[test]
 fn a_proxy_is_gone_through_but_to_those_that_are_spared() {
+    needs!(program("openssl", "openssl"));
     let authority = Authority::new(&scratch::fresh("authority-behind-proxy"));
     let secure = authority.server(&["far.invalid"], "20200101", "20990101");
     let secure = Server::start_tls("127.0.0.1:0", secure, |_| Reply::ok("tunnelled"));

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use scratch::{FOOTPLATE, Ran, Scratch, needs_root, provision, seed};
+use scratch::{FOOTPLATE, Ran, Scratch, provision, seed};
 
 /// One of Cluster API's configs among the golden folders.
 fn config(name: &str) -> String {
@@ -42,7 +42,7 @@ fn line(root: &Scratch, key: &str) -> Vec<String> {
 
 #[test]
 fn scripts_of_etc_may_run_where_its_mount_forbids_it() {
-    needs_root();
+    needs!(root("files have owners"));
     let root = Scratch::new("noexec");
     root.put("/etc/kubeadm.yml", "kind: JoinConfiguration\n");
     root.put("/etc/kubeadm.sh", "#!/bin/sh\necho ran\n");
@@ -70,7 +70,7 @@ fn scripts_of_etc_may_run_where_its_mount_forbids_it() {
 
 #[test]
 fn commands_may_append_to_the_environment_where_it_is_a_link_into_usr() {
-    needs_root();
+    needs!(root("files have owners"));
     let root = Scratch::new("environment");
     root.put("/etc/kubeadm.yml", "kind: JoinConfiguration\n");
     root.put("/usr/lib/pam/environment", "# ours\n");
@@ -100,7 +100,7 @@ fn commands_may_append_to_the_environment_where_it_is_a_link_into_usr() {
 
 #[test]
 fn cluster_apis_ignition_data_ends_in_a_configuration_of_this_node() {
-    needs_root();
+    needs!(root("files have owners"));
     // CAPA's name is Afterburn's on that platform: it wins over footplate's own.
     let afterburn = "COREOS_EC2_HOSTNAME=ip-192-0-2-5.ec2.internal\n";
     let cases = [
@@ -139,7 +139,7 @@ fn cluster_apis_ignition_data_ends_in_a_configuration_of_this_node() {
 
 #[test]
 fn a_name_without_a_value_is_an_error_that_names_it() {
-    needs_root();
+    needs!(root("files have owners"));
     let root = Scratch::new("unresolved");
     root.put(
         "/etc/kubeadm.yml",
@@ -162,7 +162,7 @@ fn a_name_without_a_value_is_an_error_that_names_it() {
 
 #[test]
 fn a_bootstrap_of_footplates_own_is_left_alone() {
-    needs_root();
+    needs!(root("files have owners"));
     let root = Scratch::new("own");
     let leftover = "kind: JoinConfiguration\nnodeRegistration:\n  name: ${COREOS_CUSTOM_NAME}\n";
     // Image builds leave a configuration there that nobody's bootstrap is about.
@@ -175,7 +175,7 @@ fn a_bootstrap_of_footplates_own_is_left_alone() {
 
 #[test]
 fn what_ignition_applied_is_not_applied_again() {
-    needs_root();
+    needs!(root("files have owners"));
     let root = Scratch::new("applied");
     root.put("/etc/.ignition-result.json", "{\"userConfigProvided\": true}\n");
     root.put("/etc/kubeadm.yml", "kind: JoinConfiguration\nnodeRegistration:\n  criSocket: mine\n");
@@ -192,7 +192,7 @@ fn what_ignition_applied_is_not_applied_again() {
 /// An image for cloud-config has a config on its OEM partition: Ignition ran on it, and not on the machine's user-data.
 #[test]
 fn what_ignition_never_saw_is_applied() {
-    needs_root();
+    needs!(root("files have owners"));
     let root = Scratch::new("unseen");
     root.put("/etc/.ignition-result.json", "{\"userConfigProvided\": true}\n");
     root.put("/oem/config.ign", "{\"ignition\": {\"version\": \"3.0.0\"}}\n");
@@ -204,7 +204,7 @@ fn what_ignition_never_saw_is_applied() {
 /// Both units of the name, with the drop-in that images have and the one that templates bring.
 #[test]
 fn verify_has_nothing_to_say_of_cluster_apis_unit() {
-    needs_root();
+    needs!(root("files have owners"));
     for name in ["capv-with-workarounds", "capa-with-workarounds", "capv-without-workarounds"] {
         let root = Scratch::new(&format!("verify-{name}"));
         for dir in ["/usr/lib/systemd", "/opt/bin", "/bin", "/usr/bin"] {

@@ -9,6 +9,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+#[macro_use]
 mod common;
 
 mod aws;

@@ -227,13 +227,13 @@ fn a_file_of_somebody_else_keeps_its_nic() {
 
 #[test]
 fn render_tells_why_a_nic_matches() {
+    needs!(root("a network of its own"));
     let text = "version: 2\nethernets: {id0: {match: {macaddress: \"02:00:00:00:00:77\"}, dhcp4: true}, id1: {match: {macaddress: \"02:00:00:00:00:78\"}}}\n";
     // In a network of its own. A veth pair is what a container has for a NIC.
     let script = format!(
         "ip link add nic0 address 02:00:00:00:00:78 type veth peer name peer0; mount -t sysfs none /sys; \
          exec {FOOTPLATE} render network - \"$@\""
     );
-    scratch::needs_root();
     let run = |format: &str| {
         let mut child = Command::new("unshare")
             .args(["--net", "--mount", "sh", "-c", &script, "sh", "--format", format])

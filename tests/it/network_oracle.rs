@@ -405,18 +405,9 @@ fn ours(text: &str) -> Files {
     rendered.files.iter().map(|f| (name(&f.path), read(&f.contents))).collect()
 }
 
-/// Debian's netplan, installed if this is root on a Debian without it.
-fn have_netplan() {
-    let run = Command::new("tests/apt")
-        .args(["need", "/usr/libexec/netplan/generate:netplan.io"])
-        .output()
-        .unwrap();
-    assert!(run.status.success(), "netplan.io is needed and could not be installed: {run:?}");
-}
-
 #[test]
 fn means_what_netplan_means() {
-    have_netplan();
+    needs!(program("/usr/libexec/netplan/generate", "netplan.io"));
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("netplan");
     let mut used = vec![0; DIFFERENCES.len()];
     for seed in 1..=CONFIGS {

@@ -48,12 +48,8 @@ fn namespaces(work: &Path, script: &str) -> String {
     said
 }
 
-fn install() {
-    let needs =
-        ["/lib/systemd/systemd-networkd:systemd", "udevadm:udev", "ip:iproute2", "dnsmasq:dnsmasq-base"];
-    let run = Command::new("tests/apt").arg("need").args(needs).output().unwrap();
-    assert!(run.status.success(), "these are needed and could not be installed: {needs:?}: {run:?}");
-}
+const PROGRAMS: &[&str] =
+    &["/lib/systemd/systemd-networkd:systemd", "udevadm:udev", "ip:iproute2", "dnsmasq:dnsmasq-base"];
 
 fn work_dir(name: &str) -> PathBuf {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("networkd").join(name);
@@ -71,7 +67,8 @@ fn complaints(said: &str) -> Vec<&str> {
 
 #[test]
 fn networkd_and_udev_take_every_golden_file() {
-    install();
+    needs!(root("a network of its own"));
+    needs!(programs(PROGRAMS));
     let work = work_dir("golden");
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/network/golden");
     let mut files = 0;
@@ -355,7 +352,8 @@ fn nic(n: u8) -> Nic {
 
 #[test]
 fn the_kernel_ends_up_as_the_text_says() {
-    install();
+    needs!(root("a network of its own"));
+    needs!(programs(PROGRAMS));
     for case in CASES {
         let work = work_dir(case.name);
         let (config, problems) = network::parse(&yaml::parse(case.text).unwrap());

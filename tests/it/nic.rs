@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Names of links changed over in a real kernel, in a network namespace of the test's own.
 
-use crate::common::scratch;
-
 use std::process::Command;
 
 use footplate::io::nic::{change_over, driver, permanent_address};
@@ -10,7 +8,6 @@ use nix::sched::{CloneFlags, unshare};
 
 /// Runs in a thread with a network of its own, which has links `a`, `b` and `c` in that order.
 fn with_links(test: fn()) {
-    scratch::needs_root();
     let thread = std::thread::spawn(move || {
         unshare(CloneFlags::CLONE_NEWNET).unwrap();
         for (number, name) in ["a", "b", "c"].into_iter().enumerate() {
@@ -32,6 +29,7 @@ fn names() -> Vec<String> {
 
 #[test]
 fn links_take_each_others_names() {
+    needs!(root("a network of its own"));
     with_links(|| {
         change_over(&[("a", "b"), ("b", "a")]).unwrap();
         assert_eq!(names(), ["b", "a", "c"]);
@@ -42,6 +40,7 @@ fn links_take_each_others_names() {
 
 #[test]
 fn all_or_none() {
+    needs!(root("a network of its own"));
     with_links(|| {
         let cases: &[(&[(&str, &str)], &str)] = &[
             (&[("a", "b"), ("b", "c")], "renaming footplate1 to c: EEXIST: File exists"),
@@ -57,6 +56,7 @@ fn all_or_none() {
 
 #[test]
 fn a_bridge_has_a_driver_and_no_address_that_it_was_made_with() {
+    needs!(root("a network of its own"));
     with_links(|| {
         assert_eq!(driver("a").as_deref(), Some("bridge"));
         assert_eq!((permanent_address("a"), permanent_address("none"), driver("none")), (None, None, None));

@@ -4,6 +4,7 @@
 //!
 //! Whether a drive can be mounted is the kernel's: on one without its filesystem the error is what is tested.
 
+use crate::common::needs::program;
 use crate::common::scratch;
 
 use std::fs;
@@ -12,9 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-use scratch::{
-    FOOTPLATE, Ran, Scratch, footplate, fresh, needs, needs_root, plan, provision, stopped_without_a_word,
-};
+use scratch::{FOOTPLATE, Ran, Scratch, footplate, fresh, plan, provision, stopped_without_a_word};
 
 const USER_DATA: &str = "## template: jinja
 #cloud-config
@@ -139,7 +138,7 @@ impl Drive {
 
     #[track_caller]
     fn iso(name: &str, label: &str, contents: &Path) -> Self {
-        needs("genisoimage", "genisoimage");
+        program("genisoimage", "genisoimage").unwrap();
         let image = fresh(name).join("iso");
         let mut make = Command::new("genisoimage");
         make.args(["-quiet", "-rational-rock", "-joliet", "-volid", label, "-output"])
@@ -151,8 +150,8 @@ impl Drive {
 
     #[track_caller]
     fn fat(name: &str, label: &str, bits: &str, contents: &Path) -> Self {
-        needs("mkfs.vfat", "dosfstools");
-        needs("mcopy", "mtools");
+        program("mkfs.vfat", "dosfstools").unwrap();
+        program("mcopy", "mtools").unwrap();
         let image = fresh(name).join("fat");
         // Megabytes, and sectors of a cluster: FAT12 has fewer than 4085 clusters, FAT32 more than 65524.
         let (size, sectors) = match bits {
@@ -175,7 +174,6 @@ impl Drive {
 type Attach = fn(&Path) -> Drive;
 
 fn machine() -> std::sync::MutexGuard<'static, ()> {
-    needs_root();
     MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -187,7 +185,7 @@ fn kernel_knows(filesystem: &str) -> bool {
 
 /// Provisions from the drive, in a mount namespace with a `/run` of its own, and gives the calls of mount(2) too.
 fn from_drive(root: &Scratch) -> (Ran, String) {
-    needs("strace", "strace");
+    program("strace", "strace").unwrap();
     let log = fresh("mounts").join("log");
     let script = "mount -t tmpfs none /run && exec \"$@\"";
     let mut run = Command::new("unshare");
@@ -211,6 +209,7 @@ fn from_drive(root: &Scratch) -> (Ran, String) {
 
 #[test]
 fn drives_of_every_kind_are_found_by_label_and_read() {
+    needs!(root("loop devices"));
     let _machine = machine();
     let contents = fresh("contents");
     files(&contents, &[("user-data", USER_DATA), ("meta-data", META_DATA), ("network-config", NETWORK)]);
@@ -256,6 +255,7 @@ fn drives_of_every_kind_are_found_by_label_and_read() {
 
 #[test]
 fn other_drives_are_left_alone() {
+    needs!(root("loop devices"));
     let _machine = machine();
     let contents = fresh("other");
     files(&contents, &[("user-data", USER_DATA), ("meta-data", META_DATA)]);
@@ -272,6 +272,7 @@ fn other_drives_are_left_alone() {
 /// Rock Ridge brings symbolic links, and one to a file of the machine would be read as this machine's data.
 #[test]
 fn a_link_on_a_drive_is_refused() {
+    needs!(root("loop devices"));
     let _machine = machine();
     let (contents, secret) = (fresh("link"), fresh("secret").join("secret"));
     fs::write(&secret, format!("#cloud-config\nruncmd: [echo {}]\n", scratch::CANARY)).unwrap();

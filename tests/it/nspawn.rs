@@ -5,6 +5,7 @@
 //! kubeadm's exit status and words are what is tested here, so a shell program gives them; the real one runs in the
 //! boots of `qemu-tests`. Debian's packages for the container are unpacked once, below `target`.
 
+use crate::common::needs::program;
 use crate::common::scratch;
 
 use std::fs;
@@ -14,13 +15,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use scratch::{CANARY, FOOTPLATE, Ran, Scratch, fresh, needs, needs_root};
+use scratch::{CANARY, FOOTPLATE, Ran, Scratch, fresh};
 
 /// A tree of Debian's packages. Its name changes with what is in it.
 static BASE: LazyLock<PathBuf> = LazyLock::new(|| {
-    needs_root();
-    needs("systemd-nspawn", "systemd-container");
-    needs("mmdebstrap", "mmdebstrap");
+    program("systemd-nspawn", "systemd-container").unwrap();
+    program("mmdebstrap", "mmdebstrap").unwrap();
     let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nspawn-base-2");
     if !base.exists() {
         // Made aside, so that one that was interrupted is not taken for a whole one.
@@ -293,6 +293,7 @@ mkdir -p /etc/kubernetes && : > /etc/kubernetes/kubelet.conf
 
 #[test]
 fn a_bootstrap_that_succeeds_runs_once() {
+    needs!(root("containers"));
     let node = Node::new("success", JOIN, SUCCESS);
     node.boot();
     let status = node.stands(0, "done");
@@ -339,6 +340,7 @@ fn a_bootstrap_that_succeeds_runs_once() {
 /// looked for that it writes. What it writes has a hook of its own.
 #[test]
 fn a_boothook_runs_before_what_it_writes_is_included() {
+    needs!(root("containers"));
     let node = Node::new("boothook", JOIN, SUCCESS);
     let config = node.root.text("/seed/user-data");
     let hidden = format!(
@@ -379,6 +381,7 @@ fn a_boothook_runs_before_what_it_writes_is_included() {
 
 #[test]
 fn a_boothook_that_brings_nothing_stops_the_node() {
+    needs!(root("containers"));
     let node = Node::new("boothook-fails", JOIN, SUCCESS);
     let data = "#cloud-config-archive\n- \"#cloud-boothook\\naws secretsmanager get-secret-value\\n\"\n\
                 - \"#include\\nfile:///etc/secret-userdata.txt\\n\"\n";
@@ -394,6 +397,7 @@ fn a_boothook_that_brings_nothing_stops_the_node() {
 
 #[test]
 fn a_bootstrap_that_fails_is_told_with_its_cause_and_not_tried_again() {
+    needs!(root("containers"));
     // What kubeadm says and how it ends, and what is made of it.
     let cases = [
         (
@@ -433,6 +437,7 @@ fn a_bootstrap_that_fails_is_told_with_its_cause_and_not_tried_again() {
 /// An update may end in a reboot: Flatcar's own units for that begin when the bootstrap has ended. Here they only say when.
 #[test]
 fn updates_wait_for_the_bootstrap() {
+    needs!(root("containers"));
     let kubeadm = "#!/bin/sh\nsleep 3\necho kubeadm >> /var/lib/order\n";
     let node = Node::new("updates", JOIN, kubeadm);
     for unit in ["update-engine", "locksmithd"] {
@@ -457,6 +462,7 @@ fn updates_wait_for_the_bootstrap() {
 /// nor its success.
 #[test]
 fn the_last_command_does_not_decide() {
+    needs!(root("containers"));
     let node = Node::new("hidden", &format!("{JOIN}  - echo after\n"), "#!/bin/sh\nexit 2\n");
     node.boot();
     assert!(node.stands(1, "failed").to_string().contains("kubeadm failed with exit status 2"));
@@ -471,6 +477,7 @@ fn the_last_command_does_not_decide() {
 
 #[test]
 fn without_kubeadm_the_image_is_to_blame() {
+    needs!(root("containers"));
     let node = Node::new("missing", JOIN, "");
     fs::remove_file(node.root.path("/opt/bin/kubeadm")).unwrap();
     node.boot();
@@ -484,6 +491,7 @@ fn without_kubeadm_the_image_is_to_blame() {
 
 #[test]
 fn a_member_of_a_cluster_is_left_alone() {
+    needs!(root("containers"));
     let node = Node::new("member", JOIN, SUCCESS);
     node.root.put("/etc/kubernetes/kubelet.conf", "");
     node.boot();
@@ -495,6 +503,7 @@ fn a_member_of_a_cluster_is_left_alone() {
 /// Data that can't be used: nothing is started, the unit has failed, and the machine is up all the same.
 #[test]
 fn bad_data_starts_nothing() {
+    needs!(root("containers"));
     let node = Node::new("bad", &format!("  - kubeadm join --token {{{{ nope }}}} {CANARY}\n"), SUCCESS);
     node.boot();
     let status = node.stands(1, "failed").to_string();
@@ -507,6 +516,7 @@ fn bad_data_starts_nothing() {
 /// Killed at a dozen moments of its work and run again: one bootstrap, and a node as if nothing had been.
 #[test]
 fn killed_at_any_time_it_converges() {
+    needs!(root("containers"));
     let node = Node::new("killed", JOIN, &format!("{SUCCESS}sleep 0.3\n"));
     node.systemctl(&["disable", "footplate.service"]);
     let more = "#!/bin/bash
@@ -539,6 +549,7 @@ fn killed_at_any_time_it_converges() {
 
 #[test]
 fn a_power_cut_before_kubeadms_end_is_made_up_for() {
+    needs!(root("containers"));
     let node = Node::new(
         "cut-before",
         JOIN,
@@ -557,6 +568,7 @@ fn a_power_cut_before_kubeadms_end_is_made_up_for() {
 /// kubeadm has joined, and nobody could write that down any more.
 #[test]
 fn a_power_cut_after_kubeadms_success_does_not_join_twice() {
+    needs!(root("containers"));
     let node = Node::new("cut-after", JOIN, &format!("{SUCCESS}sleep 60\n"));
     node.cut_off_at("/etc/kubernetes/kubelet.conf");
     node.boot();
@@ -581,7 +593,8 @@ WantedBy=sysinit.target
 
 #[test]
 fn an_extension_that_comes_late_bootstraps_the_node() {
-    needs("mksquashfs", "squashfs-tools");
+    needs!(root("containers"));
+    needs!(program("mksquashfs", "squashfs-tools"));
     let mut node = Node::bare("extension", JOIN, "/usr/bin/footplate");
     let dir = fresh("extension-image");
     fs::write(dir.join("kubeadm"), SUCCESS).unwrap();
@@ -676,6 +689,7 @@ files > /out/again
 
 #[test]
 fn a_change_on_a_node_that_runs_touches_what_it_is_about() {
+    needs!(root("containers"));
     let node = Node::new("live-network", "  - true\n", SUCCESS);
     node.program("/opt/test/more", LIVE_NETWORK);
     node.boot();
@@ -725,7 +739,7 @@ fn with_ignition_data(name: &str, case: &str) -> Node {
     let config = fs::read_to_string(golden.join(case).join("in.ign")).unwrap();
     let meta = "instance-id: i-1\nlocal-hostname: node-1\nprovider-id: test://zone/i-1\n";
     node.root.put("/seed/user-data", config).put("/seed/meta-data", meta);
-    needs("envsubst", "gettext-base");
+    program("envsubst", "gettext-base").unwrap();
     Ran::of(Command::new("cp").arg("/usr/bin/envsubst").arg(node.root.path("/usr/bin/"))).ended(0, &[]);
     node.program(
         "/usr/share/oem/bin/vmtoolsd",
@@ -741,6 +755,7 @@ fn with_ignition_data(name: &str, case: &str) -> Node {
 
 #[test]
 fn cluster_apis_ignition_data_runs_kubeadm_as_the_node_with_its_workarounds_and_without() {
+    needs!(root("containers"));
     for case in [
         "capv-with-workarounds",
         "capv-without-workarounds",
@@ -761,6 +776,7 @@ fn cluster_apis_ignition_data_runs_kubeadm_as_the_node_with_its_workarounds_and_
 /// Ignition made the node before it started: nothing of it is made again, and the rest is done.
 #[test]
 fn what_ignition_made_is_left_so_and_kubeadm_runs_as_the_node() {
+    needs!(root("containers"));
     let node = with_ignition_data("applied", "capv-without-workarounds");
     let (seed, root) = (node.root.path("/seed"), node.root.arg());
     let seed = seed.to_str().unwrap();

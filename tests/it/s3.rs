@@ -168,6 +168,7 @@ fn sandboxed(name: &'static str, test: impl FnOnce(Sandbox) + Send + 'static) {
 
 #[test]
 fn a_stub_is_replaced_by_what_stands_in_another_regions_bucket() {
+    needs!(root("a network of its own"));
     sandboxed("s3", |sandbox| {
         let case = Case::new(sandbox);
         let (_moto, credentials) = aws();

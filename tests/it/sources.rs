@@ -15,7 +15,7 @@ use footplate::io::live::Live;
 use footplate::model::fetch::Request;
 use footplate::model::problem::Severity;
 use footplate::sources;
-use scratch::{CANARY, Scratch, footplate, needs_root, plan, provision, seed, stopped_without_a_word};
+use scratch::{CANARY, Scratch, footplate, plan, provision, seed, stopped_without_a_word};
 use serde_json::{Value, json};
 use server::{End, Reply, Seen, Server};
 
@@ -53,7 +53,7 @@ fn host(seen: &Seen) -> String {
 
 #[test]
 fn a_node_is_made_of_what_it_includes() {
-    needs_root();
+    needs!(root("files have owners"));
     let server = Server::start("127.0.0.1:0", site);
     let at = |path: &str| server.url(path);
     let login = at("/login").replace("://", "://user:p%40ss@");
@@ -98,7 +98,7 @@ fn a_node_is_made_of_what_it_includes() {
 
 #[test]
 fn what_can_not_be_had_stops_the_node_in_words() {
-    needs_root();
+    needs!(root("files have owners"));
     let server = Server::start("127.0.0.1:0", |seen| match seen.path.split('?').next().unwrap() {
         "/round" => Reply::status(302, "location: /round\r\n", ""),
         "/large" => Reply::raw("HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n").end(End::Hang),
@@ -142,7 +142,7 @@ fn one_deadline_ends_all_of_them() {
 
 #[test]
 fn a_source_out_of_reach_is_no_bad_data() {
-    needs_root();
+    needs!(root("files have owners"));
     let server = Server::start("127.0.0.1:0", |seen| match seen.path.as_str() {
         "/gone" => Reply::not_found(),
         _ => Reply::status(503, "", ""),

@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use scratch::{FOOTPLATE, Ran, Scratch, fresh, needs, needs_root};
+use scratch::{FOOTPLATE, Ran, Scratch, fresh};
 
 /// Bootstrap data that has names looked up: of users, of groups, of hosts.
 const DATA: &str = "## template: jinja
@@ -43,7 +43,7 @@ const CARELESS: &str = "#include <pwd.h>\nint main(void) { return getpwnam(\"som
 
 #[test]
 fn it_is_position_independent_and_wants_no_interpreter() {
-    needs("readelf", "binutils");
+    needs!(program("readelf", "binutils"));
     let read = |what: &str| {
         let ran = Ran::of(Command::new("readelf").args(["--wide", what, FOOTPLATE]));
         ran.ended(0, &[]);
@@ -104,7 +104,7 @@ fn works(root: &Scratch, before: &[&str]) {
 
 #[test]
 fn it_works_in_an_empty_root() {
-    needs_root();
+    needs!(root("chroot"));
     works(&bare("empty"), &[]);
 }
 
@@ -119,9 +119,9 @@ fn compile(name: &str, source: &str, options: &[&str]) -> PathBuf {
 
 #[test]
 fn it_asks_no_name_service_switch() {
-    needs_root();
-    needs("strace", "strace");
-    needs("gcc", "gcc");
+    needs!(root("chroot"));
+    needs!(program("strace", "strace"));
+    needs!(program("gcc", "gcc"));
     let root = bare("hostile");
     let services = ["passwd", "group", "shadow", "hosts", "initgroups", "networks", "services"];
     let conf: String = services.iter().map(|s| format!("{s}: trap files dns\n")).collect();

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use scratch::{FOOTPLATE, Ran, Scratch, needs_root, provision, seed};
+use scratch::{FOOTPLATE, Ran, Scratch, provision, seed};
 
 /// Debian's `/bin/sh`, and Flatcar's, which is bash by that name.
 const SHELLS: [&[&str]; 3] = [&["dash"], &["bash"], &["bash", "--posix"]];
@@ -33,6 +33,7 @@ fn executable(path: &Path, text: &str) {
 /// The root's units and the image's, among those of a real systemd.
 #[test]
 fn verify_has_nothing_to_say_of_the_units() {
+    needs!(program("systemd-analyze", "systemd"));
     let root = provisioned("verify", "bootcmd:\n  - sysctl -w vm.swappiness=0\nruncmd:\n  - kubeadm join\n");
     let scripts = "#cloud-config-archive\n- \"#cloud-boothook\\ndate\\n\"\n\
                    - {type: text/x-shellscript-per-boot, content: \"#!/bin/sh\\n\"}\n- {content: \"#cloud-config\\nbootcmd: [date]\\nruncmd: [date]\\n\"}\n";
@@ -288,7 +289,7 @@ const CASES: &[Case] = &[
 
 #[test]
 fn the_script_keeps_kubeadms_own_exit_status() {
-    needs_root();
+    needs!(root("mounts and owners"));
     for case in CASES {
         for shell in SHELLS {
             let at = format!("{} under {shell:?}", case.name);
@@ -318,7 +319,7 @@ fn the_script_keeps_kubeadms_own_exit_status() {
 
 #[test]
 fn a_kubeadm_that_is_not_there_is_told() {
-    needs_root();
+    needs!(root("mounts and owners"));
     for shell in SHELLS {
         let root = provisioned("no-kubeadm", &format!("runcmd:\n  - {JOIN}\n"));
         let ran = inside(&root, &[], &[shell, &["/run/footplate/bootstrap"]].concat());
@@ -330,7 +331,7 @@ fn a_kubeadm_that_is_not_there_is_told() {
 /// Each word of a command that is a list arrives as one word, whatever it holds.
 #[test]
 fn commands_that_are_lists_arrive_word_by_word() {
-    needs_root();
+    needs!(root("mounts and owners"));
     let words = r#"["printf", "[%s]", "a b", "it's", "$HOME `id` \\ \" ;&|", "*", "", true, 7]"#;
     for shell in SHELLS {
         let root = provisioned("words", &format!("runcmd:\n  - {words}\n"));
@@ -344,7 +345,7 @@ fn commands_that_are_lists_arrive_word_by_word() {
 
 #[test]
 fn cloud_init_per_runs_once_per_instance_or_always() {
-    needs_root();
+    needs!(root("mounts and owners"));
     for shell in SHELLS {
         let root = provisioned("per", "bootcmd:\n  - cloud-init-per once name date\n");
         let per = |id: &str, words: &[&str]| {
@@ -376,7 +377,7 @@ fn cloud_init_per_runs_once_per_instance_or_always() {
 
 #[test]
 fn bootcmd_finds_its_helper_and_keeps_its_state() {
-    needs_root();
+    needs!(root("mounts and owners"));
     for shell in SHELLS {
         let root = provisioned(
             "bootcmd",

@@ -14,7 +14,7 @@ use footplate::model::instance::Instance;
 use footplate::model::problem::any_error;
 use footplate::plan;
 use random::Rng;
-use scratch::{Scratch, needs_root};
+use scratch::Scratch;
 use serde_json::Value;
 
 fn furnished(name: &str) -> Scratch {
@@ -27,7 +27,7 @@ fn furnished(name: &str) -> Scratch {
 
 #[test]
 fn a_second_apply_changes_nothing() {
-    needs_root();
+    needs!(root("files have owners"));
     let instance = Instance { platform: "none", instance_id: "i-1".to_owned(), ..Instance::default() };
     let (mut applied, mut files) = (0, 0);
     for Case { name, user, vendor, include } in cases::all() {

@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use scratch::{FOOTPLATE, Ran, Scratch, needs_root, plan, provision, seed};
+use scratch::{FOOTPLATE, Ran, Scratch, plan, provision, seed};
 
 const PASSWD: &str = "/etc/passwd";
 const GROUP: &str = "/etc/group";
@@ -65,7 +65,7 @@ fn line(root: &Scratch, file: &str, name: &str) -> String {
 /// All that Cluster API's `users` can say.
 #[test]
 fn every_field_of_cluster_api() {
-    needs_root();
+    needs!(root("accounts have owners"));
     let root = flatcar("fields");
     root.put("/etc/skel/.bashrc", "# skeleton\n");
     symlink("../../usr/share/skel/.profile", root.path("/etc/skel/.profile")).unwrap();
@@ -105,7 +105,7 @@ fn every_field_of_cluster_api() {
 /// Flatcar's own user: what /usr says of it stays, and it is joined by what the data adds.
 #[test]
 fn a_user_of_the_read_only_part() {
-    needs_root();
+    needs!(root("accounts have owners"));
     let root = flatcar("core");
     fs::create_dir_all(root.path("/home/core/.ssh/authorized_keys.d")).unwrap();
     chown(root.path("/home/core"), Some(500), Some(500)).unwrap();
@@ -130,7 +130,7 @@ fn a_user_of_the_read_only_part() {
 
 #[test]
 fn passwords_are_locked_and_unlocked_as_passwd_does_it() {
-    needs_root();
+    needs!(root("accounts have owners"));
     // What shadow has of the user, what the data says, what shadow has then.
     let cases = [
         (None, "", "!"),
@@ -166,7 +166,7 @@ fn passwords_are_locked_and_unlocked_as_passwd_does_it() {
 
 #[test]
 fn accounts_expire_as_the_data_says() {
-    needs_root();
+    needs!(root("accounts have owners"));
     for (says, has) in [
         ("inactive: true", "ops:!::0:99999:7::1:"),
         ("inactive: false", "ops:!::0:99999:7:::"),
@@ -180,7 +180,7 @@ fn accounts_expire_as_the_data_says() {
 
 #[test]
 fn numbers_are_free_ones() {
-    needs_root();
+    needs!(root("accounts have owners"));
     let root = flatcar("numbers");
     root.put(PASSWD, "root:x:0:0:root:/root:/bin/bash\nold:x:1005:1005::/home/old:/bin/sh\n")
         .put(GROUP, "root:x:0:root\nold:x:1005:\nbuild:x:1007:\n");
@@ -204,7 +204,7 @@ fn numbers_are_free_ones() {
 /// A number that is somebody else's is refused before anything is written.
 #[test]
 fn a_number_of_somebody_else() {
-    needs_root();
+    needs!(root("accounts have owners"));
     for (uid, owner) in [(0, "root"), (500, "core"), (65534, "nobody")] {
         let root = flatcar("conflict");
         let before = root.identities();
@@ -219,7 +219,7 @@ fn a_number_of_somebody_else() {
 
 #[test]
 fn keys_join_those_that_are_there() {
-    needs_root();
+    needs!(root("accounts have owners"));
     let root = flatcar("keys");
     root.put(
         "/home/core/.ssh/authorized_keys",
@@ -243,7 +243,7 @@ fn keys_join_those_that_are_there() {
 /// A user may make its own home's links point anywhere; root's hands don't follow.
 #[test]
 fn keys_are_not_written_through_a_users_links() {
-    needs_root();
+    needs!(root("accounts have owners"));
     let links = [
         ("/home/core/.ssh", "/etc"),
         ("/home/core/.ssh/authorized_keys", "/etc/shadow"),
@@ -268,7 +268,7 @@ fn keys_are_not_written_through_a_users_links() {
 
 #[test]
 fn sudo_rules() {
-    needs_root();
+    needs!(root("accounts have owners"));
     let root = flatcar("sudo");
     settles(
         &root,
@@ -283,7 +283,7 @@ fn sudo_rules() {
 /// Comments, NIS marks and broken lines are none of ours: they stay, byte for byte.
 #[test]
 fn lines_that_are_not_understood_stay() {
-    needs_root();
+    needs!(root("accounts have owners"));
     let root = flatcar("lines");
     let odd = "# a comment\nroot:x:0:0:root:/root:/bin/bash\n\nbroken\n+::::::\n";
     root.put(PASSWD, odd);
@@ -293,7 +293,7 @@ fn lines_that_are_not_understood_stay() {
 
 #[test]
 fn a_user_named_twice_is_one() {
-    needs_root();
+    needs!(root("accounts have owners"));
     let root = flatcar("twice");
     let ran = settles(
         &root,
@@ -306,7 +306,7 @@ fn a_user_named_twice_is_one() {
 /// Whoever looks at a plan on a workstation has no root's rights: it works, and what it can't do it says.
 #[test]
 fn an_unprivileged_run_says_what_it_left_out() {
-    needs_root();
+    needs!(root("accounts have owners"));
     // Below a directory that everybody may enter, which the build's may not be.
     let dir = std::env::temp_dir().join(format!("footplate-users-{}", std::process::id()));
     struct Removed<'a>(&'a Path);

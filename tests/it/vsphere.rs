@@ -17,7 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use scratch::{FOOTPLATE, Ran, Scratch, difference, needs_root};
+use scratch::{FOOTPLATE, Ran, Scratch, difference};
 use vmware::{Machine, environment};
 
 const CASES: [&str; 3] = ["capv-control-plane-init", "capv-control-plane-join", "capv-worker"];
@@ -102,7 +102,6 @@ fn capv(name: &str, test: &str) -> Machine {
 /// As CAPV writes guestinfo: the plan, the tree, and that all of it stays as it is.
 #[track_caller]
 fn bootstraps(name: &str) {
-    needs_root();
     let (machine, root) = (capv(name, "plain"), Scratch::new(name));
     let with =
         |command: &str| run(&machine, "", &format!("{command} --platform vmware --root {}", root.arg()));
@@ -123,16 +122,19 @@ fn bootstraps(name: &str) {
 
 #[test]
 fn control_plane_init_becomes_its_tree() {
+    needs!(root("files have owners"));
     bootstraps("capv-control-plane-init");
 }
 
 #[test]
 fn control_plane_join_becomes_its_tree() {
+    needs!(root("files have owners"));
     bootstraps("capv-control-plane-join");
 }
 
 #[test]
 fn worker_becomes_its_tree() {
+    needs!(root("files have owners"));
     bootstraps("capv-worker");
 }
 
@@ -146,7 +148,7 @@ fn arrives(name: &str, how: &str, machine: &Machine, seen: (&str, &str)) {
 
 #[test]
 fn every_envelope_leads_to_the_same_tree() {
-    needs_root();
+    needs!(root("files have owners"));
     for name in CASES {
         let (userdata, metadata) = (input(name, "userdata"), input(name, "metadata.yaml"));
         for (number, (encoding, wrap)) in ENVELOPES.iter().enumerate() {
@@ -163,6 +165,7 @@ fn every_envelope_leads_to_the_same_tree() {
 /// An appliance's properties have the names of the keys, and no key is set: the environment comes by guestinfo, or by the drive.
 #[test]
 fn either_transport_of_an_appliance_leads_to_the_same_tree() {
+    needs!(root("files have owners"));
     for (number, name) in CASES.iter().enumerate() {
         let (userdata, metadata) = (input(name, "userdata"), input(name, "metadata.yaml"));
         let (encoding, wrap) = &ENVELOPES[number];
@@ -191,7 +194,7 @@ fn either_transport_of_an_appliance_leads_to_the_same_tree() {
 /// CAPV decodes base64 that it takes its input for and encodes again: user-data may come encoded twice.
 #[test]
 fn user_data_may_be_wrapped_twice() {
-    needs_root();
+    needs!(root("files have owners"));
     let twice: [(&str, Wrap); 3] = [
         ("base64-base64", |d| b64(&b64(d))),
         ("base64-gzip-base64", |d| b64(&b64(&gz(d)))),
@@ -208,7 +211,7 @@ fn user_data_may_be_wrapped_twice() {
 
 #[test]
 fn metadata_is_yaml_or_json_and_its_network_inline_or_encoded() {
-    needs_root();
+    needs!(root("files have owners"));
     for name in CASES {
         let yaml = input(name, "metadata.yaml");
         let (head, network) = yaml.split_at(yaml.find("network:\n  version").unwrap());
@@ -254,7 +257,7 @@ fn metadata_is_yaml_or_json_and_its_network_inline_or_encoded() {
 /// Keys can't be deleted: `---` and blanks mean that there is none.
 #[test]
 fn emptied_keys_are_absent() {
-    needs_root();
+    needs!(root("files have owners"));
     let name = "capv-worker";
     for (how, empty) in [("dashes", "---"), ("blank", " "), ("dashes-and-line-end", "---\n")] {
         let machine = capv(name, how);
@@ -269,7 +272,7 @@ fn emptied_keys_are_absent() {
 /// How it becomes known that this is vSphere, and what `platforms` says of it.
 #[test]
 fn detection_says_why() {
-    needs_root();
+    needs!(root("files have owners"));
     let argument = "mount --bind \"$1\" /proc/cmdline; shift; exec \"$@\"";
     let cmdline = scratch::fresh("cmdline").join("cmdline");
     let machine = capv("capv-worker", "detection");

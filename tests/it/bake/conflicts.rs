@@ -91,6 +91,7 @@ const CASES: &[Case] = &[
 
 #[test]
 fn a_conflict_is_refused_and_reported_until_it_is_allowed() {
+    needs!(root("files have owners"));
     for (number, (kind, plant, says)) in CASES.iter().enumerate() {
         let image = Image::new(&format!("conflict-{number}"));
         image.publish_node("v1.34.1");
@@ -128,6 +129,7 @@ fn a_conflict_is_refused_and_reported_until_it_is_allowed() {
 
 #[test]
 fn what_comes_to_an_image_later_is_reported() {
+    needs!(root("files have owners"));
     for (number, (kind, plant, says)) in CASES.iter().enumerate() {
         let image = Image::new(&format!("later-{number}"));
         image.publish_node("v1.34.1");
@@ -148,6 +150,7 @@ fn what_comes_to_an_image_later_is_reported() {
 
 #[test]
 fn a_running_nodes_kubelet_is_looked_at_too() {
+    needs!(root("files have owners"));
     let image = Image::new("running-node");
     image.publish_node("v1.34.1");
     image.bake(&["--containerd-config"]).ended(0, &[]);
@@ -169,6 +172,7 @@ fn a_running_nodes_kubelet_is_looked_at_too() {
 
 #[test]
 fn files_of_others_are_not_replaced_unasked() {
+    needs!(root("files have owners"));
     let image = Image::new("foreign");
     image.publish_node("v1.34.1");
     image.put_program("/opt/bin/kubeadm", "another kubeadm");
@@ -194,6 +198,7 @@ fn files_of_others_are_not_replaced_unasked() {
 
 #[test]
 fn an_own_containerd_comes_with_its_unit() {
+    needs!(root("files have owners"));
     let image = Image::new("own-containerd");
     image.publish_node("v1.34.1");
     tool(&image, "containerd");

@@ -12,27 +12,32 @@ use serde_json::Value;
 
 use super::image::Image;
 use crate::common::debian;
+use crate::common::needs::{Need, said};
 use crate::common::scratch::{FOOTPLATE, Ran, fresh};
 
 /// Ansible and a reader of HCL in an environment of their own, pinned.
-pub static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
+static PYTHON: LazyLock<Need<PathBuf>> = LazyLock::new(|| {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ansible");
     let done = dir.join("2.19.14");
     if !done.exists() {
         let _ = fs::remove_dir_all(&dir);
-        let run = |command: &mut Command| Ran::of(command).ended(0, &[]).code;
-        run(Command::new("python3").args(["-m", "venv"]).arg(&dir));
-        run(Command::new(dir.join("bin/pip")).args([
+        said(Command::new("python3").args(["-m", "venv"]).arg(&dir))?;
+        said(Command::new(dir.join("bin/pip")).args([
             "install",
             "--quiet",
             "--disable-pip-version-check",
             "ansible-core==2.19.14",
             "python-hcl2==8.1.4",
-        ]));
+        ]))?;
         fs::write(done, "").unwrap();
     }
-    dir
+    Ok(dir)
 });
+
+/// Its directory.
+pub fn python() -> Need<&'static Path> {
+    PYTHON.as_deref().map_err(Clone::clone)
+}
 
 /// The page.
 fn page() -> String {
@@ -91,10 +96,11 @@ impl Machine {
             PATH=/run/kit/bin:/usr/sbin:/usr/bin HOME=/tmp exec timeout 120 chroot . sh -eu /run/kit/script";
         // Python may stand outside /usr.
         let prefix = ["-c", "import sys; print(sys.base_prefix, end='')"];
-        let prefix = Ran::of(Command::new(PYTHON.join("bin/python")).args(prefix)).out;
+        let python = python().unwrap();
+        let prefix = Ran::of(Command::new(python.join("bin/python")).args(prefix)).out;
         let mut unshare = Command::new("unshare");
         unshare.args(["--mount", "sh", "-c", enter, "sh"]);
-        Ran::of(unshare.arg(&self.image.root).arg(&self.kit).arg(&*PYTHON).arg(prefix))
+        Ran::of(unshare.arg(&self.image.root).arg(&self.kit).arg(python).arg(prefix))
     }
 
     /// It is an image: what is baked verifies, and its next boot is a first one.
@@ -110,6 +116,7 @@ impl Machine {
 
 #[test]
 fn the_three_steps_make_an_image() {
+    needs!(root("files have owners"));
     let text = page();
     let steps: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("    footplate ")).collect();
     let steps: Vec<&&str> = steps.iter().filter(|s| s.contains("--root /")).collect();
@@ -123,12 +130,13 @@ fn the_three_steps_make_an_image() {
 
 #[test]
 fn packers_sources_have_their_rows() {
+    let python = needs!(python());
     // As HCL is read, each string in its quotes.
     let file = fresh("docs-hcl").join("build.pkr.hcl");
     fs::write(&file, &blocks("hcl")[0]).unwrap();
     let script = "import hcl2, json, sys; print(json.dumps(hcl2.load(open(sys.argv[1]))))";
     let build =
-        Ran::of(Command::new(PYTHON.join("bin/python")).args(["-c", script]).arg(file)).ended(0, &[]).json();
+        Ran::of(Command::new(python.join("bin/python")).args(["-c", script]).arg(file)).ended(0, &[]).json();
     let sources = build["build"][0]["sources"].as_array().unwrap().iter();
     let sources: Vec<&str> = sources.map(|s| s.as_str().unwrap().trim_matches('"')).collect();
     for source in ["vsphere-clone", "amazon-ebs", "azure-arm", "googlecompute", "digitalocean", "qemu"] {
@@ -150,6 +158,7 @@ fn packers_sources_have_their_rows() {
 
 #[test]
 fn packers_build_makes_an_image() {
+    needs!(root("files have owners"));
     let [build, shutdown] = &blocks("hcl")[..] else { panic!("two blocks of HCL") };
     let machine = Machine::new("docs-packer");
     machine.image.put("/etc/machine-id", "0123\n");
@@ -166,7 +175,7 @@ fn packers_build_makes_an_image() {
          {before}  sources = [\"source.null.flatcar\"]{after}"
     );
     fs::write(machine.kit.join("build.pkr.hcl"), build).unwrap();
-    let programs = debian::unpacked(&["packer", "dropbear-bin", "libtomcrypt1", "libtommath1"]);
+    let programs = debian::unpacked(&["packer", "dropbear-bin", "libtomcrypt1", "libtommath1"]).unwrap();
     let script = "cp -r usr/bin/packer usr/bin/dropbearkey usr/sbin/dropbear \"$1\"/bin
         mkdir \"$1\"/lib; cp usr/lib/*/libtom*.so.* \"$1\"/lib
         ssh-keygen -q -t ecdsa -m PEM -N '' -f \"$1\"/key";
@@ -200,6 +209,7 @@ fn packers_build_makes_an_image() {
 
 #[test]
 fn image_builders_hooks_make_an_image() {
+    needs!(root("files have owners"));
     let machine = Machine::new("docs-ansible");
     // As image-builder's own roles leave a machine.
     machine.image.put("/etc/machine-id", "0123\n");

@@ -39,6 +39,7 @@ fn may_start(image: &Image) -> bool {
 
 #[test]
 fn a_whole_image_is_left_as_it_is() {
+    needs!(root("files have owners"));
     let image = baked("first-boot-whole");
     provision(&image).ended(0, &["install: changed=0"]);
     assert!(may_start(&image));
@@ -47,6 +48,7 @@ fn a_whole_image_is_left_as_it_is() {
 
 #[test]
 fn links_come_back_from_the_store() {
+    needs!(root("files have owners"));
     let image = baked("first-boot-links");
     fs::remove_file(image.path("/opt/bin/kubeadm")).unwrap();
     fs::remove_dir_all(image.path("/opt/cni")).unwrap();
@@ -58,6 +60,7 @@ fn links_come_back_from_the_store() {
 
 #[test]
 fn what_is_missing_is_fetched() {
+    needs!(root("files have owners"));
     let image = baked("first-boot-fetch");
     // The lock names where: here a directory, as a mirror on the machine would be.
     let mut lock = image.read_lock();
@@ -75,6 +78,7 @@ fn what_is_missing_is_fetched() {
 
 #[test]
 fn what_is_missing_comes_over_https_or_not_at_all() {
+    needs!(root("files have owners"));
     let image = baked("first-boot-https");
     let lock = image.path("/opt/footplate/lock.json");
     let named = fs::read_to_string(&lock).unwrap();
@@ -120,6 +124,7 @@ fn as_of_a_newer(path: &std::path::Path) {
 
 #[test]
 fn a_newer_footplates_state_is_read() {
+    needs!(root("files have owners"));
     let image = Image::new("newer-state");
     image.publish_node("v1.34.1");
     image.put("/usr/lib/systemd/system/kubelet.service", "[Service]\n");
@@ -153,6 +158,7 @@ fn a_newer_footplates_state_is_read() {
 
 #[test]
 fn what_can_not_be_fetched_stops_the_node() {
+    needs!(root("files have owners"));
     let image = baked("first-boot-gone");
     let lock = image.path("/opt/footplate/lock.json");
     let text =
@@ -165,6 +171,7 @@ fn what_can_not_be_fetched_stops_the_node() {
 
 #[test]
 fn what_does_not_verify_stops_the_node() {
+    needs!(root("files have owners"));
     let image = baked("first-boot-changed");
     let path = image.path("/opt/footplate/store/kubeadm/v1.34.1/kubeadm");
     let mut bytes = fs::read(&path).unwrap();

@@ -66,6 +66,7 @@ fn tool(answer: Answer) -> impl Fn(&Asked, usize) -> Answer {
 
 #[test]
 fn a_node_is_baked_from_the_locks_own_addresses() {
+    needs!(root("files have owners"));
     let image = Image::new("https-own-addresses");
     image.publish_node("v1.34.1");
     let server = Server::start(&image.from, |_, _| Answer::Well);
@@ -96,6 +97,7 @@ fn a_node_is_baked_from_the_locks_own_addresses() {
 /// The first answer waits for another request to come, which no server sees that is asked for one thing after the other.
 #[test]
 fn several_come_at_once() {
+    needs!(root("files have owners"));
     for (jobs, tenths, at_once) in [("4", 600, true), ("1", 5, false)] {
         let image = Image::new(&format!("https-jobs-{jobs}"));
         image.publish_node("v1.34.1");
@@ -122,6 +124,7 @@ fn several_come_at_once() {
 
 #[test]
 fn a_certificate_of_a_stranger_is_not_trusted() {
+    needs!(root("files have owners"));
     let image = image("https-stranger", 1000);
     let server = Server::start(&image.from, |_, _| Answer::Well);
     let begun = Instant::now();
@@ -134,6 +137,7 @@ fn a_certificate_of_a_stranger_is_not_trusted() {
 
 #[test]
 fn connections_that_break_at_any_byte_are_gone_on_with() {
+    needs!(root("files have owners"));
     let image = image("https-cuts", 300_000);
     let server = Server::start(&image.from, |asked, before| match asked.path.as_str() {
         // From nothing at all to nearly everything.
@@ -149,6 +153,7 @@ fn connections_that_break_at_any_byte_are_gone_on_with() {
 
 #[test]
 fn a_bake_that_is_killed_is_gone_on_with() {
+    needs!(root("files have owners"));
     let image = image("https-killed", 1_200_000);
     let server = Server::start(&image.from, tool(Answer::Slowly));
     let url = server.url();
@@ -174,6 +179,7 @@ fn a_bake_that_is_killed_is_gone_on_with() {
 
 #[test]
 fn what_an_earlier_run_left_broken_is_fetched_anew() {
+    needs!(root("files have owners"));
     let image = image("https-broken-part", 100_000);
     let server =
         Server::start(
@@ -207,6 +213,7 @@ fn what_an_earlier_run_left_broken_is_fetched_anew() {
 
 #[test]
 fn servers_that_lie_are_not_believed() {
+    needs!(root("files have owners"));
     let size = 50_000;
     let cases: Vec<(&str, Answer, i32, Vec<&str>)> = vec![
         ("flip-first", Answer::Flip(0), 65, vec!["tool 1", "is not what the lock names"]),
@@ -237,6 +244,7 @@ fn servers_that_lie_are_not_believed() {
 
 #[test]
 fn a_server_that_drips_is_given_up() {
+    needs!(root("files have owners"));
     let image = image("https-drips", 50_000);
     let server = Server::start(&image.from, tool(Answer::Drip));
     bake(&image, &server).ended(75, &["tool 1", "bytes in 30 s", "what came is kept", " of 50.0 kB, "]);
@@ -247,6 +255,7 @@ fn a_server_that_drips_is_given_up() {
 
 #[test]
 fn servers_that_know_no_ranges_send_the_whole_again() {
+    needs!(root("files have owners"));
     for (name, again) in [("whole", Answer::Whole), ("other", Answer::OtherRange)] {
         let image = image(&format!("https-ranges-{name}"), 80_000);
         let server = Server::start(&image.from, move |asked, before| match asked.path.as_str() {
@@ -261,6 +270,7 @@ fn servers_that_know_no_ranges_send_the_whole_again() {
 
 #[test]
 fn a_server_in_trouble_is_asked_again() {
+    needs!(root("files have owners"));
     let image = image("https-trouble", 1000);
     let server = Server::start(&image.from, |_, before| match before {
         0..2 => Answer::Status(503, "later"),
@@ -273,6 +283,7 @@ fn a_server_in_trouble_is_asked_again() {
 
 #[test]
 fn a_redirect_to_another_place_is_followed() {
+    needs!(root("files have owners"));
     let image = image("https-redirect", 1000);
     let server = Server::start(&image.from, |asked, _| match asked.path.as_str() {
         "/tool" => Answer::To("/mirror/with?signature=abc/tool".to_owned()),
@@ -284,6 +295,7 @@ fn a_redirect_to_another_place_is_followed() {
 
 #[test]
 fn a_full_disk_leaves_what_was_there() {
+    needs!(root("files have owners"));
     let image = image("https-full", 3_000_000);
     let server = Server::start(&image.from, |_, _| Answer::Well);
     let url = server.url();
@@ -308,6 +320,7 @@ fn a_full_disk_leaves_what_was_there() {
 
 #[test]
 fn a_terminal_sees_bytes_rate_and_time_left() {
+    needs!(root("files have owners"));
     let image = image("https-terminal", 200_000);
     let server = Server::start(&image.from, tool(Answer::Slowly));
     let url = server.url();

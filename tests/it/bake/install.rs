@@ -27,6 +27,7 @@ fn golden(image: &Image, name: &str) {
 
 #[test]
 fn a_baked_root_is_the_golden_one() {
+    needs!(root("files have owners"));
     for flavour in ["cloud-config", "ignition"] {
         let image = Image::new(&format!("golden-{flavour}"));
         image.publish_node("v1.34.1");
@@ -38,6 +39,7 @@ fn a_baked_root_is_the_golden_one() {
 
 #[test]
 fn two_bakes_are_byte_identical() {
+    needs!(root("files have owners"));
     let (one, two) = (Image::new("identical-1"), Image::new("identical-2"));
     for image in [&one, &two] {
         image.publish_node("v1.34.1");
@@ -52,6 +54,7 @@ fn two_bakes_are_byte_identical() {
 
 #[test]
 fn an_upgrade_and_a_rollback_are_one_rename_each() {
+    needs!(root("files have owners"));
     let image = Image::new("upgrade");
     image.publish_node("v1.34.1");
     image.bake(&[]).ended(0, &[]);
@@ -83,6 +86,7 @@ fn an_upgrade_and_a_rollback_are_one_rename_each() {
 
 #[test]
 fn what_a_new_lock_leaves_out_is_taken_away() {
+    needs!(root("files have owners"));
     let image = Image::new("left-out");
     image.publish_node("v1.34.1");
     image.bake(&[]).ended(0, &[]);
@@ -99,6 +103,7 @@ fn what_a_new_lock_leaves_out_is_taken_away() {
 
 #[test]
 fn nothing_is_put_in_use_before_all_is_there() {
+    needs!(root("files have owners"));
     let image = Image::new("all-or-nothing");
     image.publish_node("v1.34.1");
     image.bake(&[]).ended(0, &[]);
@@ -113,6 +118,7 @@ fn nothing_is_put_in_use_before_all_is_there() {
 
 #[test]
 fn both_digests_count() {
+    needs!(root("files have owners"));
     let image = Image::new("digests");
     let install = json!([{"from": "", "to": "/opt/bin/tool", "mode": "0755"}]);
     let mut artifact = image.publish("tool", "1", "tool", b"#!/bin/sh\n", install);
@@ -130,6 +136,7 @@ fn both_digests_count() {
 
 #[test]
 fn a_flipped_bit_is_refused_wherever_it_is() {
+    needs!(root("files have owners"));
     let image = Image::new("flipped");
     image.publish_node("v1.34.1");
     let file = image.from.join("kubeadm-v1.34.1");
@@ -151,6 +158,7 @@ fn a_flipped_bit_is_refused_wherever_it_is() {
 
 #[test]
 fn a_lock_with_a_fault_is_refused_with_its_place() {
+    needs!(root("files have owners"));
     let image = Image::new("bad-locks");
     image.publish_node("v1.34.1");
     let good = image.read_lock();
@@ -200,6 +208,7 @@ fn a_lock_with_a_fault_is_refused_with_its_place() {
 
 #[test]
 fn an_archive_can_not_lead_out_of_its_directory() {
+    needs!(root("files have owners"));
     let image = Image::new("hostile-archives");
     fs::write(image.root.parent().unwrap().join("victim"), "untouched").unwrap();
     let long = "d/".repeat(40) + "x";
@@ -243,6 +252,7 @@ fn an_archive_can_not_lead_out_of_its_directory() {
 
 #[test]
 fn parts_of_an_archive_go_where_the_lock_says() {
+    needs!(root("files have owners"));
     let image = Image::new("parts");
     let long = format!("bin/{}", "n".repeat(200));
     let mut pax = format!(" path={long}\n");
@@ -290,6 +300,7 @@ fn parts_of_an_archive_go_where_the_lock_says() {
 
 #[test]
 fn a_link_in_the_root_does_not_lead_a_bake_out_of_it() {
+    needs!(root("files have owners"));
     let image = Image::new("links-out");
     let outside = image.root.parent().unwrap().join("outside");
     fs::create_dir(&outside).unwrap();
@@ -310,6 +321,7 @@ fn a_link_in_the_root_does_not_lead_a_bake_out_of_it() {
 
 #[test]
 fn a_program_for_another_machine_is_refused() {
+    needs!(root("files have owners"));
     let image = Image::new("machine");
     // An ELF header of a 64-bit little-endian program for s390 (22), which Flatcar is not built for.
     let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x16\0".to_vec();
@@ -322,6 +334,7 @@ fn a_program_for_another_machine_is_refused() {
 
 #[test]
 fn footplate_brings_itself() {
+    needs!(root("files have owners"));
     let image = Image::new("itself");
     let install = json!([{"from": "", "to": "/opt/bin/tool", "mode": "0755"}]);
     image.write_lock(vec![image.publish("tool", "1", "tool", b"#!/bin/sh\n", install)]);

@@ -48,6 +48,7 @@ const VERSIONS: &[&str] = &[
 
 #[test]
 fn a_lock_from_published_checksums_bakes() {
+    needs!(root("files have owners"));
     let image = Image::new("published");
     publish(&image);
     let server = Server::start(&image.from, |_, _| Answer::Well);
@@ -96,6 +97,7 @@ fn a_lock_from_published_checksums_bakes() {
 
 #[test]
 fn what_is_no_checksum_writes_no_lock() {
+    needs!(root("files have owners"));
     let image = Image::new("published-bad");
     publish(&image);
     let (lock, from) = (image.lock.to_str().unwrap(), image.from.to_str().unwrap());

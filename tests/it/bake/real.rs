@@ -56,10 +56,11 @@ fn publish(image: &Image, name: &str, version: &str, bytes: &[u8]) -> Value {
 
 /// The whole node in an image's directory of artifacts.
 fn node(image: &Image, kubeadm: &[u8], version: &str) -> Vec<Value> {
-    let kubectl = fs::read(debian::unpacked(&["kubernetes-client"]).join("usr/bin/kubectl")).unwrap();
+    let kubectl =
+        fs::read(debian::unpacked(&["kubernetes-client"]).unwrap().join("usr/bin/kubectl")).unwrap();
     let kubelet = fs::read(built().join("kubelet")).unwrap();
     let archive = image.from.join("cni-plugins.tgz");
-    let plugins = debian::unpacked(&["containernetworking-plugins"]).join("usr/lib/cni");
+    let plugins = debian::unpacked(&["containernetworking-plugins"]).unwrap().join("usr/lib/cni");
     let tar = Ran::of(Command::new("tar").arg("-C").arg(plugins).arg("-czf").arg(&archive).arg("."));
     tar.ended(0, &[]);
     let archive = fs::read(archive).unwrap();
@@ -89,6 +90,7 @@ fn versions(image: &Image) -> usize {
 
 #[test]
 fn real_programs_come_over_https_whatever_happens_on_the_way() {
+    needs!(root("files have owners"));
     let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
     let seed = u64::try_from(seed & u128::from(u64::MAX)).unwrap() | 1;
     println!("the random numbers begin with {seed}");
@@ -162,6 +164,7 @@ fn real_programs_come_over_https_whatever_happens_on_the_way() {
 
 #[test]
 fn a_real_program_that_is_not_the_locks_is_refused() {
+    needs!(root("files have owners"));
     let image = Image::new("real-refused");
     let kubeadm = fs::read(built().join("kubeadm")).unwrap();
     let mut random = Random(kubeadm.len() as u64 | 1);

@@ -69,6 +69,7 @@ fn used(name: &str) -> Image {
 
 #[test]
 fn a_sealed_image_has_not_booted() {
+    needs!(root("files have owners"));
     let image = used("sealed");
     image.put("/oem/grub.cfg", "set linux_append=\"flatcar.autologin\"\n");
     // image-builder's clean-up deletes it.
@@ -96,6 +97,7 @@ fn a_sealed_image_has_not_booted() {
 
 #[test]
 fn accounts_with_a_password_are_refused() {
+    needs!(root("files have owners"));
     let passwd = |shell: &str, password: &str| {
         format!("root:x:0:0:root:/root:/bin/bash\nbuilder:{password}:1000:1000::/home/builder:{shell}\n")
     };
@@ -129,6 +131,7 @@ fn accounts_with_a_password_are_refused() {
 
 #[test]
 fn a_member_of_a_cluster_is_refused() {
+    needs!(root("files have owners"));
     let image = used("member");
     for path in ["/etc/kubernetes/kubelet.conf", "/etc/kubernetes/admin.conf", "/etc/kubernetes/pki/ca.key"] {
         image.put(path, "x");
@@ -140,6 +143,7 @@ fn a_member_of_a_cluster_is_refused() {
 
 #[test]
 fn a_link_does_not_lead_a_seal_out_of_its_root() {
+    needs!(root("files have owners"));
     let image = used("links");
     let outside = image.root.parent().unwrap().join("outside");
     fs::create_dir_all(outside.join("deeper")).unwrap();

@@ -13,10 +13,11 @@ use footplate::bake::published::{self, Trust};
 use footplate::io::fetch::Location;
 use serde_json::{Value, json};
 
-use super::docs::PYTHON;
+use super::docs::python;
 use super::image::sha256;
 use crate::common::debian;
-use crate::common::scratch::{Ran, footplate, fresh, needs};
+use crate::common::needs::said;
+use crate::common::scratch::{Ran, footplate, fresh};
 
 const SIGNER: Signer<'_> = Signer {
     identity: "krel-staging@k8s-releng-prod.iam.gserviceaccount.com",
@@ -167,7 +168,7 @@ fn cosign(program: &Path, dir: &Path) -> Ran {
 
 #[test]
 fn what_verifies_is_what_cosign_verifies() {
-    let program = debian::unpacked_of_trixie(&["cosign"]).join("usr/bin/cosign");
+    let program = needs!(debian::unpacked_of_trixie(&["cosign"])).join("usr/bin/cosign");
     let dir = fresh("signed");
     let sigstore = Sigstore::new(dir.join("right"), "20480101000000Z");
     let other = Sigstore::new(dir.join("other"), "20480101000000Z");
@@ -365,12 +366,12 @@ fn half_a_signature_and_a_wrong_one_write_no_lock() {
     let sigstore = Sigstore::new(dir.join("sigstore"), "20480101000000Z");
     publish(&dir, Some(&sigstore));
     // A certificate of anybody's but Fulcio's is none.
-    write().ended(65, &["kubeadm.sig does not verify", "not one of the authority's", "cure: use no file"]);
+    write().ended(65, &["kubeadm.sig does not verify", "not one of the authority's", "hint: use no file"]);
     let (signature, certificate) = (dir.join("kubeadm.sig"), dir.join("kubeadm.cert"));
     fs::write(&certificate, vec![b'A'; 64 << 10]).unwrap();
     write().ended(65, &["kubeadm.cert has more than 32768 bytes"]);
     fs::remove_file(&certificate).unwrap();
-    write().ended(75, &["kubeadm.cert is not there", "cure: "]);
+    write().ended(75, &["kubeadm.cert is not there", "hint: "]);
     fs::rename(&signature, &certificate).unwrap();
     write().ended(75, &["kubeadm.sig is not there"]);
     assert!(!output.exists());
@@ -401,9 +402,9 @@ fn a_real_certificate_is_fulcios() {
 
 #[test]
 fn runcs_list_is_taken_as_far_as_it_is_signed() {
-    needs("gpg", "gpg");
-    needs("gpg-agent", "gpg-agent");
-    needs("gpgv", "gpgv");
+    needs!(program("gpg", "gpg"));
+    needs!(program("gpg-agent", "gpg-agent"));
+    needs!(program("gpgv", "gpgv"));
     let dir = fresh("signed-runc");
     // gpg's agent wants a short path for its socket.
     let home = std::env::temp_dir().join(format!("footplate-{}", std::process::id()));
@@ -520,7 +521,7 @@ fn cosign_attested(program: &Path, dir: &Path, bundle: &Value) -> Ran {
 
 #[test]
 fn what_is_attested_is_what_cosign_says_is_attested() {
-    let program = debian::unpacked_of_trixie(&["cosign"]).join("usr/bin/cosign");
+    let program = needs!(debian::unpacked_of_trixie(&["cosign"])).join("usr/bin/cosign");
     let dir = fresh("attested");
     let sigstore = Sigstore::new(dir.join("right"), "20480101000000Z");
     sigstore.put("tool", PROGRAM);
@@ -675,6 +676,7 @@ fn what_is_attested_is_what_cosign_says_is_attested() {
 
 #[test]
 fn a_real_workflows_attestation_verifies() {
+    let python = needs!(python());
     // A package of PyPI's that has attestations of real releases among its own tests' files.
     let dir = fresh("attested-really");
     let version = "0.0.30";
@@ -683,8 +685,8 @@ fn a_real_workflows_attestation_verifies() {
          tar --strip-components=3 -xf pypi_attestations-{version}.tar.gz pypi_attestations-{version}/test/assets"
     );
     let mut shell = Command::new("timeout");
-    shell.args(["300", "sh", "-ec", &script]).arg(PYTHON.join("bin/pip")).current_dir(&dir);
-    Ran::of(&mut shell).ended(0, &[]);
+    shell.args(["300", "sh", "-ec", &script]).arg(python.join("bin/pip")).current_dir(&dir);
+    needs!(said(&mut shell));
     let read = |name: &str| -> Value { serde_json::from_slice(&fs::read(dir.join(name)).unwrap()).unwrap() };
     // Two that workflows of GitHub's made, in PyPI's form, of the same file.
     let name = "pypi_attestations-0.0.19.tar.gz";

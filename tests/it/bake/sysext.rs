@@ -8,16 +8,12 @@ use std::process::Command;
 use serde_json::json;
 
 use super::image::Image;
-use crate::common::scratch::{Ran, footplate, fresh, needs, walk};
+use crate::common::needs::programs;
+use crate::common::scratch::{Ran, footplate, fresh, walk};
 
 fn image(name: &str) -> Image {
-    for (program, package) in [
-        ("mksquashfs", "squashfs-tools"),
-        ("mkfs.erofs", "erofs-utils"),
-        ("systemd-dissect", "systemd-container"),
-    ] {
-        needs(program, package);
-    }
+    programs(&["mksquashfs:squashfs-tools", "mkfs.erofs:erofs-utils", "systemd-dissect:systemd-container"])
+        .unwrap();
     let image = Image::new(name);
     image.publish_node("v1.34.1");
     image
@@ -32,6 +28,7 @@ fn sysext(image: &Image, output: &Path, more: &[&str]) -> Ran {
 
 #[test]
 fn an_extension_is_what_systemd_takes_for_one() {
+    needs!(root("files have owners"));
     let image = image("sysext");
     for filesystem in ["squashfs", "erofs"] {
         let dir = fresh(&format!("sysext-{filesystem}"));
@@ -110,6 +107,7 @@ fn an_extension_is_what_systemd_takes_for_one() {
 
 #[test]
 fn an_extension_is_made_of_nothing_but_the_locks_bytes() {
+    needs!(root("files have owners"));
     let image = image("sysext-bad");
     let dir = fresh("sysext-refused");
     let raw = dir.join("footplate.raw");
@@ -130,6 +128,7 @@ fn an_extension_is_made_of_nothing_but_the_locks_bytes() {
 
 #[test]
 fn an_extension_may_bring_footplate_alone() {
+    needs!(root("files have owners"));
     let image = image("sysext-alone");
     let raw = image.root.parent().unwrap().join("agent.raw");
     let output = raw.to_str().unwrap();

@@ -212,6 +212,7 @@ pub fn each_is_found(image: &Image, and_then: impl Fn(&str)) {
 
 #[test]
 fn each_planted_fault_is_found() {
+    needs!(root("files have owners"));
     assert!(FAULTS.len() >= 20);
     let image = Image::new("faults");
     image.publish_node("v1.34.1");
@@ -228,6 +229,7 @@ fn each_planted_fault_is_found() {
 
 #[test]
 fn a_version_that_is_not_the_locks_is_told() {
+    needs!(root("files have owners"));
     let image = Image::new("other-version");
     image.publish_node("v1.34.1");
     // The lock's digest is right, its version is not.
@@ -243,6 +245,7 @@ fn a_version_that_is_not_the_locks_is_told() {
 
 #[test]
 fn what_is_no_program_is_not_run() {
+    needs!(root("files have owners"));
     let image = Image::new("no-programs");
     let ran = image.root.parent().unwrap().join("ran");
     let to = |path: &str| serde_json::json!([{"to": path}]);
@@ -271,6 +274,7 @@ fn what_is_no_program_is_not_run() {
 
 #[test]
 fn the_report_counts_and_names() {
+    needs!(root("files have owners"));
     let image = Image::new("report");
     image.publish_node("v1.34.1");
     image.bake(&[]).ended(0, &[]);
@@ -290,6 +294,7 @@ fn the_report_counts_and_names() {
 
 #[test]
 fn a_lock_that_is_kept_elsewhere_counts_more_than_the_images_own() {
+    needs!(root("files have owners"));
     let image = Image::new("kept-lock");
     image.publish_node("v1.34.1");
     image.bake(&[]).ended(0, &[]);
@@ -302,6 +307,7 @@ fn a_lock_that_is_kept_elsewhere_counts_more_than_the_images_own() {
 
 #[test]
 fn nothing_baked_is_no_success() {
+    needs!(root("files have owners"));
     let image = Image::new("nothing-baked");
     assert_eq!(
         image.faults(),

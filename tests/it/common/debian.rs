@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
+use super::needs::{Need, said};
+
 /// The root below which these packages are unpacked, once; without what they depend on.
-pub fn unpacked(packages: &[&str]) -> PathBuf {
+pub fn unpacked(packages: &[&str]) -> Need<PathBuf> {
     fetched(packages, "$APT download \"$@\"")
 }
 
 /// The same of packages that this machine's release need not have, from trixie by the machine's own mirror.
-pub fn unpacked_of_trixie(packages: &[&str]) -> PathBuf {
+pub fn unpacked_of_trixie(packages: &[&str]) -> Need<PathBuf> {
     fetched(
         packages,
         "mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep -m1 '/debian/$')
@@ -27,7 +29,7 @@ pub fn unpacked_of_trixie(packages: &[&str]) -> PathBuf {
     )
 }
 
-fn fetched(packages: &[&str], fetch: &str) -> PathBuf {
+fn fetched(packages: &[&str], fetch: &str) -> Need<PathBuf> {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian").join(packages[0]);
     let root = dir.join("root");
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -41,13 +43,9 @@ fn fetched(packages: &[&str], fetch: &str) -> PathBuf {
         let mut command = Command::new("timeout");
         command.args(["1200", "sh", "-c", &script, "sh"]).args(packages).current_dir(&dir);
         command.env("APT", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/apt"));
-        let unpacked = command.output().unwrap();
-        assert!(
-            unpacked.status.success(),
-            "Debian's {} cannot be had: make `tests/apt download` work\n{}",
-            packages.join(", "),
-            String::from_utf8_lossy(&unpacked.stderr)
-        );
+        let packages = packages.join(", ");
+        said(&mut command)
+            .map_err(|e| format!("Debian's packages {packages}: make `tests/apt download` work\n{e}"))?;
     }
-    root
+    Ok(root)
 }

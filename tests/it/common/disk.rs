@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::fresh::fresh;
+use super::needs::programs;
 
 /// Runs a program that must succeed.
 pub fn run(program: &str, args: &[&str]) -> String {
@@ -23,8 +24,8 @@ pub struct Disk {
 impl Disk {
     #[track_caller]
     pub fn new(name: &str, mebibytes: u64) -> Self {
-        let needs = ["sfdisk:fdisk", "mkfs.xfs:xfsprogs", "mkfs.btrfs:btrfs-progs", "mkfs.vfat:dosfstools"];
-        run("tests/apt", &[&["need"], &needs[..]].concat());
+        programs(&["sfdisk:fdisk", "mkfs.xfs:xfsprogs", "mkfs.btrfs:btrfs-progs", "mkfs.vfat:dosfstools"])
+            .unwrap();
         let image = fresh(name).join("disk");
         fs::File::create(&image).unwrap().set_len(mebibytes << 20).unwrap();
         let device = run("losetup", &["--find", "--show", "--partscan", image.to_str().unwrap()]);

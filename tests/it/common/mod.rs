@@ -8,6 +8,8 @@ pub mod disk;
 pub mod fresh;
 pub mod imds;
 pub mod moto;
+#[macro_use]
+pub mod needs;
 pub mod random;
 pub mod sandbox;
 pub mod scratch;

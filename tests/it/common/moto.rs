@@ -20,7 +20,6 @@ const VERSION: &str = "moto[server,iam,s3,secretsmanager,ssm,sts]==5.2.5";
 static SERVER: LazyLock<PathBuf> = LazyLock::new(|| {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("moto");
     let (server, done) = (dir.join("bin/moto_server"), dir.join(VERSION.rsplit('=').next().unwrap()));
-    // Test programs run one after the other, and within one this runs once.
     if !done.exists() {
         let _ = std::fs::remove_dir_all(&dir);
         let run = |command: &mut Command| assert!(command.status().unwrap().success(), "{command:?}");

@@ -18,24 +18,6 @@ pub const CANARY: &str = "c4n4ry.f00tp1atec4n4ry0";
 /// What may be written when the data is refused: that it was, and why.
 pub const ONLY_STATUS: &[&str] = &["/run", "/run/footplate", "/run/footplate/status.json"];
 
-/// Owners, mounts and namespaces can't be tested without root; a test that did nothing would pass for one that did.
-#[track_caller]
-pub fn needs_root() {
-    assert!(nix::unistd::geteuid().is_root(), "this test needs root");
-}
-
-/// Installs a Debian package where `program` is missing.
-#[track_caller]
-pub fn needs(program: &str, package: &str) {
-    let need = format!("{program}:{package}");
-    let installed = Ran::of(Command::new("timeout").args(["1500", "tests/apt", "need", &need]));
-    assert_eq!(
-        installed.code, 0,
-        "{program} is missing, and {package} can't be installed\n{}",
-        installed.err
-    );
-}
-
 /// A root directory.
 pub struct Scratch {
     /// Where it is.

@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use std::sync::LazyLock;
 
 use super::debian;
+use super::needs::Need;
 
 /// Longer than any run here takes on a slow machine; a run that hangs is killed.
 const SECONDS: &str = "60";
@@ -40,14 +41,19 @@ pub static GUESTINFO: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// open-vm-tools' client of the same protocol: the one of the system, or of Debian's package.
-pub static RPCTOOL: LazyLock<String> = LazyLock::new(|| {
+static RPCTOOL: LazyLock<Need<String>> = LazyLock::new(|| {
     let program = Path::new("/usr/bin/vmware-rpctool");
     let place = match program.exists() {
         true => program.to_owned(),
-        false => debian::unpacked(&["open-vm-tools"]).join("usr/bin/vmware-rpctool"),
+        false => debian::unpacked(&["open-vm-tools"])?.join("usr/bin/vmware-rpctool"),
     };
-    place.to_str().unwrap().to_owned()
+    Ok(place.to_str().unwrap().to_owned())
 });
+
+/// The path of that client.
+pub fn rpctool() -> Need<&'static str> {
+    RPCTOOL.as_deref().map_err(Clone::clone)
+}
 
 /// A machine, of which there is one for each name.
 pub struct Machine {
