@@ -185,7 +185,7 @@ fn duplicate_keys() {
 fn unknown_encoding() {
     let file = format!("-   path: /a\n    encoding: base64+gzip\n    content: {CANARY}\n");
     let says = &[
-        "error: decode: write_files[1].encoding: \"base64+gzip\" is no known encoding (line 11, column 15)",
+        "error: decode: write_files[1].encoding: \"base64+gzip\" is not a known encoding (line 11, column 15)",
         "hint: one of base64, gzip, gzip+base64",
     ];
     refused("encoding", worker(&file, ""), DECODE, says);

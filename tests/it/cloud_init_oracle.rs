@@ -100,8 +100,8 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ("files-content-null", "file 0644 0:0 /a", "no content is an empty file; cloud-init stops"),
     ("files-content-number", "|0644", "a scalar is its text, as its author wrote it; cloud-init stops"),
     ("files-content-bool", "|yes", "the same"),
-    ("files-content-mapping", "takes a string", "cloud-init stops in the middle of its list"),
-    ("files-item-null", "takes a mapping", "the same"),
+    ("files-content-mapping", "must be a string", "cloud-init stops in the middle of its list"),
+    ("files-item-null", "must be a mapping", "the same"),
     (
         "merge-",
         "merge_how",

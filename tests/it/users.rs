@@ -299,7 +299,7 @@ fn a_user_named_twice_is_one() {
         &root,
         "  - name: ops\n    shell: /bin/sh\n  - name: ops\n    shell: /bin/zsh\n    gecos: second\n  - default\n",
     );
-    ran.ended(0, &["warning: users[1]: a second entry for this user: merged into the first"]);
+    ran.ended(0, &["warning: users[1]: a second entry for this user: its fields are merged into users[0]"]);
     assert_eq!(line(&root, PASSWD, "ops"), "ops:x:1000:1000:second:/home/ops:/bin/sh");
 }
 

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `disk_setup`, `fs_setup` and `mounts`
+//! `device_aliases`, `disk_setup` and `fs_setup`
 //! ([modules](https://docs.cloud-init.io/en/latest/reference/modules.html#disk-setup)).
 
-use super::{Reader, check_path};
+use super::{Field, Reader, check_path};
 use crate::decode::syntax::yaml::{Node, Value};
-use crate::model::config::{
-    DiskSpec, FilesystemSpec, Layout, MountSpec, Partition, PartitionSpec, TableKind,
-};
+use crate::model::config::{DiskSpec, FilesystemSpec, Layout, Partition, PartitionSpec, TableKind};
 use crate::model::problem::Pos;
 
 /// What an MBR code means on a GPT
@@ -32,49 +30,84 @@ const MAX_GPT: usize = 128;
 /// How the kernel's names for whole disks and partitions begin.
 const DISK_NAMES: &[&str] = &["dm-", "hd", "loop", "md", "mmcblk", "nvme", "sd", "vd", "xvd"];
 
-/// cloud-init's default but for its own service: a disk that is missing does not keep the machine from booting.
-const MOUNT_OPTIONS: &str = "defaults,nofail";
+/// Numbers that a partition may have.
+const MAX_NUMBER: u32 = 128;
+
+/// A device that the data names.
+pub(super) struct Device {
+    /// Its path below `/dev`.
+    pub path: String,
+    /// The partition that `.N` behind the name means.
+    pub partition: Option<u32>,
+}
 
 impl Reader<'_> {
-    /// A device's path: `sdb` is `/dev/sdb`.
-    fn device(&mut self, at: &str, node: &Node) -> Option<String> {
+    /// `device_aliases`, `disk_setup`, `fs_setup` and `mounts`, which build on each other.
+    pub(super) fn disks(&mut self, root: &Node) {
+        if let Some(node) = self.given(root, "device_aliases") {
+            for Field { name, at, value, .. } in self.fields("device_aliases", node) {
+                if let Some(device) = self.device(&at, value) {
+                    self.aliases.insert(name, device.path);
+                }
+            }
+        }
+        if let Some(node) = self.given(root, "disk_setup") {
+            self.disk_setup(node);
+        }
+        if let Some(node) = self.given(root, "fs_setup") {
+            self.fs_setup(node);
+        }
+        self.mounts(root);
+    }
+
+    /// The device that a scalar names: a path, a kernel name such as `sdb`, or an alias, each with `.N` behind it for a
+    /// partition.
+    fn device(&mut self, at: &str, node: &Node) -> Option<Device> {
         let text = self.text(at, node)?;
-        self.device_path(at, node.pos, &text)
+        let device = self.device_of(&text);
+        if device.is_none() {
+            self.no_device(at, node.pos);
+        }
+        device
     }
 
-    fn device_path(&mut self, at: &str, pos: Pos, text: &str) -> Option<String> {
-        let named = !text.contains('/') && DISK_NAMES.iter().any(|n| text.starts_with(n));
-        let path = if named { format!("/dev/{text}") } else { text.to_owned() };
-        match check_path(&path) {
-            Ok(path) if path.starts_with("/dev/") && !path.contains(char::is_whitespace) => Some(path),
-            _ => {
-                self.error(at, pos, "is no device here");
-                self.cure("name one below /dev, /dev/disk/by-id/… for instance; ephemeral0 and the like have no meaning");
-                None
-            }
-        }
+    pub(super) fn no_device(&mut self, at: &str, pos: Pos) {
+        self.error(at, pos, "is not a device");
+        self.cure("give a path below /dev, such as /dev/disk/by-id/…, or name it in `device_aliases`");
     }
 
-    pub(super) fn disk_setup(&mut self, node: &Node) {
-        if !node.is_map() {
-            return self.takes("disk_setup", node, "a mapping");
-        }
-        for (key, item) in node.entries() {
-            let place = format!("disk_setup[{}]", key.text().unwrap_or_default());
-            if !item.is_map() {
-                self.takes(&place, item, "a mapping");
-                continue;
-            }
+    pub(super) fn device_of(&self, text: &str) -> Option<Device> {
+        // Names below /dev/disk have dots of their own.
+        let dotted = text.rsplit_once('.').filter(|_| !text.starts_with("/dev/disk/"));
+        let dotted = dotted.and_then(|(disk, n)| Some((disk, n.parse().ok()?)));
+        let (name, partition) = match dotted {
+            _ if self.aliases.contains_key(text) => (text, None),
+            Some((disk, number)) if (1..=MAX_NUMBER).contains(&number) => (disk, Some(number)),
+            _ => (text, None),
+        };
+        let name = self.aliases.get(name).map_or(name, String::as_str);
+        let named = !name.contains('/') && DISK_NAMES.iter().any(|n| name.starts_with(n));
+        let path = if named { format!("/dev/{name}") } else { name.to_owned() };
+        let path = check_path(&path).ok()?;
+        let device = path.starts_with("/dev/") && !path.contains(char::is_whitespace);
+        device.then_some(Device { path, partition })
+    }
+
+    fn disk_setup(&mut self, node: &Node) {
+        for Field { name, key, value, .. } in self.fields("disk_setup", node) {
+            let place = format!("disk_setup[{name}]");
             let device = self.device(&place, key);
+            if device.as_ref().is_some_and(|d| d.partition.is_some()) {
+                self.error(&place, key.pos, "names a partition, and only a disk can be partitioned");
+            }
             let (mut table, mut layout, mut overwrite) = (TableKind::Mbr, None, false);
-            for (key, value) in item.entries() {
-                let at = format!("{place}.{}", key.text().unwrap_or_default());
-                match key.text().unwrap_or_default() {
+            for Field { name, at, key, value } in self.fields(&place, value) {
+                match name.as_str() {
                     "table_type" if value.is_null() => {}
                     "table_type" => match value.text().map(str::to_ascii_lowercase).as_deref() {
                         Some("mbr" | "dos") => table = TableKind::Mbr,
                         Some("gpt") => table = TableKind::Gpt,
-                        _ => self.error(&at, value.pos, "takes mbr or gpt"),
+                        _ => self.error(&at, value.pos, "must be mbr or gpt"),
                     },
                     "layout" => layout = Some(value),
                     "overwrite" => overwrite = self.bool(&at, value).unwrap_or(false),
@@ -83,7 +116,7 @@ impl Reader<'_> {
             }
             let layout = layout.and_then(|node| self.layout(&format!("{place}.layout"), node, table));
             if let (Some(device), Some(layout)) = (device, layout) {
-                self.config.disks.push(DiskSpec { place, device, table, layout, overwrite });
+                self.config.disks.push(DiskSpec { place, device: device.path, table, layout, overwrite });
             }
         }
     }
@@ -96,9 +129,9 @@ impl Reader<'_> {
             (_, Some(false), _) | (_, _, Some("")) => return None,
             _ if node.is_null() => return None,
             (_, _, Some("remove")) => return Some(Layout::Remove),
-            // Cluster API prints an unset pointer so. Its API says that without a layout nothing is partitioned.
+            // Cluster API writes this for a layout that is not set, and its API says that nothing is partitioned then.
             (_, _, Some("<nil>")) => {
-                self.warn(at, node.pos, "`<nil>` is no layout: the disk is left as it is");
+                self.warn(at, node.pos, "`<nil>` is not a layout: the disk is left as it is");
                 self.cure("set KubeadmConfigSpec.diskSetup.partitions[].layout");
                 return None;
             }
@@ -110,7 +143,7 @@ impl Reader<'_> {
         };
         let most = if table == TableKind::Gpt { MAX_GPT } else { MAX_MBR };
         if items.is_empty() || items.len() > most {
-            self.error(at, node.pos, format!("takes 1 to {most} partitions on this kind of table"));
+            self.error(at, node.pos, format!("must be 1 to {most} partitions on this kind of table"));
             return None;
         }
         let (mut partitions, mut sum) = (Vec::new(), 0);
@@ -120,14 +153,14 @@ impl Reader<'_> {
                 Some([size]) => (size, None),
                 Some([size, kind]) => (size, Some(kind)),
                 Some(_) => {
-                    self.error(&at, item.pos, "takes a percentage and a type");
+                    self.error(&at, item.pos, "must be a percentage and a type");
                     continue;
                 }
                 None => (item, None),
             };
             let percent = size.text().and_then(|t| t.trim().trim_end_matches('%').parse::<u32>().ok());
             let Some(percent) = percent.filter(|p| (1..=100).contains(p)) else {
-                self.error(&at, size.pos, "takes a percentage from 1 to 100");
+                self.error(&at, size.pos, "must be a percentage from 1 to 100");
                 continue;
             };
             sum += percent;
@@ -138,12 +171,12 @@ impl Reader<'_> {
             partitions.extend(kind.map(|kind| PartitionSpec { percent, kind }));
         }
         if sum > 100 {
-            self.error(at, node.pos, "the partitions take more than the whole disk");
+            self.error(at, node.pos, "the partitions add up to more than 100 percent");
         }
         Some(Layout::Partitions(partitions))
     }
 
-    /// A partition's type by what its author wrote: YAML takes `07` for a number and `0c` for none.
+    /// A partition's type as its author wrote it: YAML reads `07` as a number and `0c` as a string.
     fn partition_type(&mut self, at: &str, node: &Node, table: TableKind) -> Option<String> {
         let text = node.text().unwrap_or_default().trim().to_ascii_lowercase();
         let hex = text.strip_prefix("0x").unwrap_or(&text);
@@ -170,75 +203,82 @@ impl Reader<'_> {
             (TableKind::Gpt, None) => None,
         };
         if found.is_none() {
-            self.error(at, node.pos, "is no partition type of this kind of table");
-            self.cure("a code such as 83, or on a gpt a GUID");
+            self.error(at, node.pos, "is not a partition type of this kind of table");
+            self.cure("give a code such as 83, or on a gpt a GUID");
         }
         found
     }
 
-    pub(super) fn fs_setup(&mut self, node: &Node) {
+    fn fs_setup(&mut self, node: &Node) {
         for (i, item) in self.list("fs_setup", node).iter().enumerate() {
             let place = format!("fs_setup[{i}]");
-            if !item.is_map() {
-                self.takes(&place, item, "a mapping");
-                continue;
-            }
-            let (mut device, mut kind, mut label, mut replace) = (None, None, None, None);
-            let (mut partition, mut overwrite, mut options) = (Partition::Any, false, Vec::new());
-            for (key, value) in item.entries() {
-                let at = format!("{place}.{}", key.text().unwrap_or_default());
-                match key.text().unwrap_or_default() {
-                    "device" => device = self.device(&at, value),
-                    "filesystem" => kind = self.filesystem(&at, value),
-                    "replace_fs" => replace = self.filesystem(&at, value),
-                    "label" => {
-                        label = self.text(&at, value);
-                        if label.as_deref().is_some_and(|l| l.len() > 255 || l.contains(char::is_control)) {
-                            self.error(&at, value.pos, "is no label");
-                        }
-                    }
-                    "partition" => partition = self.partition(&at, value).unwrap_or(partition),
-                    "overwrite" => overwrite = self.bool(&at, value).unwrap_or(false),
-                    "extra_opts" if value.is_null() => {}
-                    "extra_opts" => {
-                        let words = self.words(&at, value, Some(' '));
-                        if words.iter().any(|w| w.contains(char::is_control)) {
-                            self.error(&at, value.pos, "an option holds a control character");
-                        }
-                        options = words;
-                    }
-                    "cmd" if value.is_null() => {}
-                    "cmd" => {
-                        self.error(&at, value.pos, "a command of your own to make a filesystem is not run");
-                        self.cure("give `filesystem`, `label` and `extra_opts`");
-                    }
-                    _ => self.unknown(&at, key),
+            let mut spec = FilesystemSpec {
+                place: place.clone(),
+                device: String::new(),
+                partition: Partition::Any,
+                kind: String::new(),
+                label: None,
+                overwrite: false,
+                replace: None,
+                options: Vec::new(),
+                uuid: None,
+            };
+            let mut dotted = None;
+            for field in self.fields(&place, item) {
+                if field.name == "device" {
+                    let device = self.device(&field.at, field.value);
+                    (spec.device, dotted) = device.map(|d| (d.path, d.partition)).unwrap_or_default();
+                } else {
+                    self.fs_field(&field, &mut spec);
                 }
             }
-            for (name, missing) in [("device", item.get("device")), ("filesystem", item.get("filesystem"))] {
-                if missing.is_none_or(Node::is_null) {
+            for name in ["device", "filesystem"] {
+                if item.is_map() && self.given(item, name).is_none() {
                     self.error(&format!("{place}.{name}"), item.pos, "missing");
                 }
             }
-            let (Some(mut device), Some(kind)) = (device, kind) else { continue };
             // `/dev/sdb.1` is partition 1 of /dev/sdb, whatever `partition` says.
-            if let Some((disk, number)) =
-                device.rsplit_once('.').filter(|_| !device.starts_with("/dev/disk/"))
-                && let Ok(number) = number.parse()
-            {
-                (partition, device) = (Partition::Number(number), disk.to_owned());
+            spec.partition = dotted.map_or(spec.partition, Partition::Number);
+            if !spec.device.is_empty() && !spec.kind.is_empty() {
+                self.config.filesystems.push(spec);
             }
-            self.config.filesystems.push(FilesystemSpec {
-                place,
-                device,
-                partition,
-                kind,
-                label,
-                overwrite,
-                replace,
-                options,
-                uuid: None,
-            });
+        }
+    }
+
+    fn fs_field(&mut self, field: &Field<'_>, spec: &mut FilesystemSpec) {
+        let Field { name, at, value, .. } = field;
+        match name.as_str() {
+            "filesystem" => spec.kind = self.filesystem(at, value).unwrap_or_default(),
+            "replace_fs" => spec.replace = self.filesystem(at, value),
+            "label" => {
+                spec.label = self.text(at, value);
+                if spec.label.as_deref().is_some_and(|l| l.len() > 255 || l.contains(char::is_control)) {
+                    self.error(
+                        at,
+                        value.pos,
+                        "is not a label: it is too long or contains a control character",
+                    );
+                }
+            }
+            "partition" => spec.partition = self.partition(at, value).unwrap_or(spec.partition),
+            "overwrite" => spec.overwrite = self.bool(at, value).unwrap_or(false),
+            "extra_opts" if value.is_null() => {}
+            "extra_opts" => {
+                spec.options = self.words(at, value, Some(' '));
+                if spec.options.iter().any(|w| w.contains(char::is_control)) {
+                    self.error(at, value.pos, "an option contains a control character");
+                }
+            }
+            "cmd" if value.is_null() => {}
+            "cmd" => {
+                self.error(
+                    at,
+                    value.pos,
+                    "footplate does not run a command of your own to make a filesystem",
+                );
+                self.cure("give `filesystem`, `label` and `extra_opts`");
+            }
+            _ => self.unknown(at, field.key),
         }
     }
 
@@ -246,7 +286,7 @@ impl Reader<'_> {
         let text = self.text(at, node)?.to_ascii_lowercase();
         let plain = text.bytes().all(|b| b.is_ascii_alphanumeric()) && text.len() <= 16;
         if !plain {
-            self.error(at, node.pos, "is no filesystem's name, such as ext4");
+            self.error(at, node.pos, "is not the name of a filesystem, such as ext4");
         }
         plain.then_some(text)
     }
@@ -265,89 +305,11 @@ impl Reader<'_> {
             _ => {
                 let number = text.parse().ok().filter(|n| (1..=128).contains(n));
                 if number.is_none() {
-                    self.error(at, node.pos, "takes a number, auto, any or none");
+                    self.error(at, node.pos, "must be a number, auto, any or none");
                 }
                 number.map(Partition::Number)
             }
         }
-    }
-
-    /// `mounts`, with `mount_default_fields` for what an entry leaves out.
-    pub(super) fn mounts(&mut self, root: &Node) {
-        let Some(node) = root.get("mounts").filter(|n| !n.is_null()) else { return };
-        let defaults = root.get("mount_default_fields").and_then(Node::list).unwrap_or_default();
-        for (i, item) in self.list("mounts", node).iter().enumerate() {
-            let place = format!("mounts[{i}]");
-            let Some(fields) = item.list() else {
-                self.takes(&place, item, "a list");
-                continue;
-            };
-            let field = |n: usize| {
-                let own = fields.get(n).filter(|f| !f.is_null());
-                own.or_else(|| defaults.get(n)).and_then(Node::text).map(str::to_owned)
-            };
-            let Some(what) = field(0).and_then(|what| self.source_of_mount(&place, item.pos, &what)) else {
-                continue;
-            };
-            if fields.len() > 1 && fields[1].is_null() {
-                // What earlier entries say of it is taken back.
-                self.config.mounts.retain(|m| m.what != what);
-                continue;
-            }
-            let kind = field(2).unwrap_or_else(|| "auto".to_owned());
-            let path = match field(1) {
-                Some(path) if kind == "swap" || path == "none" || path == "swap" => {
-                    let _ = path;
-                    None
-                }
-                Some(path) => match check_path(&path) {
-                    Ok(path) => Some(path),
-                    Err(what) => {
-                        self.error(&format!("{place}[1]"), item.pos, what);
-                        continue;
-                    }
-                },
-                None => {
-                    self.error(&place, item.pos, "names no mount point");
-                    continue;
-                }
-            };
-            let options = field(3).unwrap_or_else(|| MOUNT_OPTIONS.to_owned());
-            let plain =
-                |t: &String| !t.is_empty() && !t.contains(|c: char| c.is_whitespace() || c.is_control());
-            if ![&kind, &options].into_iter().all(plain) {
-                self.error(&place, item.pos, "the type or an option holds a blank");
-                continue;
-            }
-            let fsck = field(5).unwrap_or_else(|| "2".to_owned()) != "0";
-            self.config.mounts.push(MountSpec { place, what, path, kind, options, fsck });
-        }
-    }
-
-    /// What is mounted: a device, `LABEL=` and its kin, `host:/path`, or a filesystem that has no device.
-    fn source_of_mount(&mut self, place: &str, pos: Pos, text: &str) -> Option<String> {
-        let at = format!("{place}[0]");
-        if text.contains(|c: char| c.is_control()) {
-            self.error(&at, pos, "holds a control character");
-            return None;
-        }
-        const LINKS: &[(&str, &str)] =
-            &[("LABEL=", "label"), ("PARTLABEL=", "partlabel"), ("PARTUUID=", "partuuid"), ("UUID=", "uuid")];
-        if let Some((prefix, dir)) = LINKS.iter().find(|(p, _)| text.starts_with(p)) {
-            let value = text[prefix.len()..].trim_matches('"');
-            return Some(format!("/dev/disk/by-{dir}/{}", udev_name(value)));
-        }
-        if text.contains(":/") || matches!(text, "tmpfs" | "overlay" | "none" | "proc" | "sysfs") {
-            return Some(text.to_owned());
-        }
-        if text.starts_with('/') && !text.starts_with("/dev/") {
-            return check_path(text).map_err(|what| self.error(&at, pos, what)).ok();
-        }
-        let device = self.device_path(&at, pos, text)?;
-        // A disk that this config partitions is mounted by its first partition: cloud-init looks at the disk for it.
-        let partitioned =
-            self.config.disks.iter().any(|d| d.device == device && matches!(d.layout, Layout::Partitions(_)));
-        Some(if partitioned { crate::model::config::partition_path(&device, 1) } else { device })
     }
 }
 
@@ -356,10 +318,4 @@ fn default_type(table: TableKind) -> &'static str {
         TableKind::Mbr => "83",
         TableKind::Gpt => "0FC63DAF-8483-4772-8E79-3D69D8477DE4",
     }
-}
-
-/// A label as udev writes it into a link's name.
-fn udev_name(value: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || "#+-.:=@_".contains(c);
-    value.chars().map(|c| if plain(c) { c.to_string() } else { format!("\\x{:02x}", u32::from(c)) }).collect()
 }

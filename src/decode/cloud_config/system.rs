@@ -1,70 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The keys for what the machine has once: its names, its clock's zone, its trust, what it does at the end.
+//! Settings of the machine as a whole: time, language, trust, swap, name resolution, growth of disks.
 
-use super::{Reader, check_hostname, check_path};
-use crate::decode::syntax::yaml::{Node, Value};
-use crate::model::config::{EtcHosts, PhoneHome, PowerMode, PowerState, Resolver, Swap, UserSpec};
-use crate::model::instance::short;
-use crate::model::problem::{Pos, Problem};
-use crate::model::secret::Secret;
+use super::{Field, Reader};
+use crate::decode::syntax::yaml::Node;
+use crate::model::config::{Ntp, Resolver, Swap};
 
-/// The distribution's default user.
-pub(super) const DEFAULT_USER: &str = "core";
-
-/// What phone_home can send, as cloud-init names it.
-const POSTS: &[&str] =
-    &["fqdn", "hostname", "instance_id", "pub_key_ecdsa", "pub_key_ed25519", "pub_key_rsa"];
-
-/// Most minutes that a shutdown is put off: a day.
-const MAX_DELAY: u32 = 24 * 60;
+/// The smallest step of a swap file's size, as in cloud-init: a mebibyte.
+const SWAP_STEP: u64 = 1 << 20;
 
 impl Reader<'_> {
-    /// `hostname`, `fqdn`, `prefer_fqdn_over_hostname`: the name before its first dot, unless the last one says
-    /// otherwise.
-    pub(super) fn hostname(&mut self, root: &Node) {
-        let hostname = root.get("hostname").and_then(|n| self.text("hostname", n));
-        let fqdn = root.get("fqdn").and_then(|n| self.text("fqdn", n));
-        let whole = root.get("prefer_fqdn_over_hostname");
-        let whole = whole.and_then(|n| self.bool("prefer_fqdn_over_hostname", n)).unwrap_or(false);
-        let keep = root.get("preserve_hostname").and_then(|n| self.bool("preserve_hostname", n));
-        self.config.system.keep_hostname = keep.unwrap_or(false);
-        let dotted = hostname.clone().filter(|h| h.contains('.'));
-        let long = fqdn.clone().or(dotted);
-        let name = match (hostname, fqdn) {
-            (_, Some(fqdn)) if whole => Some(fqdn),
-            (Some(hostname), _) if !whole => Some(short(&hostname).to_owned()),
-            (hostname, fqdn) => fqdn.map(|f| short(&f).to_owned()).or(hostname),
-        };
-        let Some(name) = name else { return };
-        let node = root.get("hostname").or_else(|| root.get("fqdn")).map_or(Pos::default(), |n| n.pos);
-        for name in [Some(&name), long.as_ref()].into_iter().flatten() {
-            if let Err(what) = check_hostname(name) {
-                return self.error("hostname", node, what);
+    pub(super) fn ntp(&mut self, node: &Node) {
+        let (mut servers, mut pools, mut enabled) = (Vec::new(), Vec::new(), true);
+        for field in self.fields("ntp", node) {
+            let Field { name, at, value, .. } = &field;
+            match name.as_str() {
+                "enabled" => enabled = self.bool(at, value).unwrap_or(true),
+                "servers" | "pools" => {
+                    let list = if name == "servers" { &mut servers } else { &mut pools };
+                    *list = self.words(at, value, None);
+                    if list.iter().any(|s| s.contains(|c: char| c.is_whitespace() || c.is_control())) {
+                        self.error(at, value.pos, "a server's name contains a blank or a control character");
+                    }
+                }
+                "ntp_client" | "config" | "allow" | "peers" => self.no_effect(
+                    &field,
+                    "systemd-timesyncd keeps the time",
+                    "name `servers` and `pools`, or write a unit for another client",
+                ),
+                _ => self.unknown(at, field.key),
             }
         }
-        self.config.system.fqdn = long;
-        if !self.config.system.keep_hostname {
-            self.config.hostname = Some(name);
-        }
+        servers.append(&mut pools);
+        self.config.ntp = enabled.then_some(Ntp { servers });
     }
 
-    pub(super) fn manage_etc_hosts(&mut self, node: &Node) {
-        self.config.system.etc_hosts = match (node.bool(), node.text()) {
-            (Some(true), _) | (_, Some("template")) => Some(EtcHosts::Whole),
-            (Some(false), _) => None,
-            (_, Some("localhost")) => Some(EtcHosts::Line),
-            _ => return self.error("manage_etc_hosts", node.pos, "takes true, false or localhost"),
-        };
-    }
-
-    /// A word that goes into a path or a file as it stands.
+    /// A word that goes into a path or a file as it is: letters, digits, and these other characters.
     fn plain(&mut self, at: &str, node: &Node, others: &str) -> Option<String> {
         let text = self.text(at, node)?;
         let plain = |c: char| c.is_ascii_alphanumeric() || others.contains(c);
         if text.chars().all(plain) && !text.split('/').any(|p| p.is_empty() || p == "..") {
             return Some(text);
         }
-        self.error(at, node.pos, format!("takes letters, digits and {others}"));
+        self.error(at, node.pos, format!("must consist of letters, digits and {others}"));
         None
     }
 
@@ -79,25 +56,20 @@ impl Reader<'_> {
     }
 
     pub(super) fn ca_certs(&mut self, node: &Node) {
-        if !node.is_map() {
-            return self.takes("ca_certs", node, "a mapping");
-        }
-        for (key, value) in node.entries() {
-            let name = key.text().unwrap_or_default().replace('-', "_");
-            let at = format!("ca_certs.{name}");
-            match name.as_str() {
+        for Field { name, at, key, value } in self.fields("ca_certs", node) {
+            match name.replace('-', "_").as_str() {
                 "trusted" => {
                     for (i, text) in self.words(&at, value, None).iter().enumerate() {
                         let certificates = certificates(text);
                         if certificates.is_empty() {
-                            self.error(&format!("{at}[{i}]"), value.pos, "holds no PEM certificate");
+                            self.error(&format!("{at}[{i}]"), value.pos, "contains no PEM certificate");
                         }
                         self.config.system.certificates.extend(certificates);
                     }
                 }
-                "remove_defaults" if value.bool() == Some(true) => {
-                    self.error(&at, value.pos, "the image's own certificates can't be taken away");
-                    self.cure("Flatcar has them in its read-only part: build an image without them");
+                "remove_defaults" if self.bool(&at, value) == Some(true) => {
+                    self.error(&at, value.pos, "the image's own certificates cannot be removed");
+                    self.cure("they are in Flatcar's read-only part: build an image without them");
                 }
                 "remove_defaults" => {}
                 _ => self.unknown(&at, key),
@@ -106,71 +78,99 @@ impl Reader<'_> {
     }
 
     pub(super) fn swap(&mut self, node: &Node) {
-        if !node.is_map() {
-            return self.takes("swap", node, "a mapping");
-        }
         let (mut path, mut bytes) = ("/swap.img".to_owned(), None);
-        for (key, value) in node.entries() {
-            let name = key.text().unwrap_or_default();
-            let at = format!("swap.{name}");
-            match name {
-                "filename" => match self.text(&at, value).map(|p| check_path(&p)) {
-                    Some(Ok(p)) if p.contains(char::is_whitespace) => {
-                        self.error(&at, value.pos, "the path holds a blank");
+        for field in self.fields("swap", node) {
+            let Field { name, at, value, .. } = &field;
+            match name.as_str() {
+                "filename" => match self.path(at, value) {
+                    Some(p) if p.contains(char::is_whitespace) => {
+                        self.error(at, value.pos, "the path contains a blank");
                     }
-                    Some(Ok(p)) => path = p,
-                    Some(Err(what)) => self.error(&at, value.pos, what),
+                    Some(p) => path = p,
                     None => {}
                 },
-                "size" => match value.text().map(size) {
-                    Some(Some(n)) => bytes = Some(n),
-                    None => {}
-                    Some(None) => {
-                        self.error(&at, value.pos, "takes a number of bytes, with K, M or G behind it");
-                        self.cure("cloud-init's `auto` goes by the memory: give the size itself");
+                "size" if value.is_null() => {}
+                "size" => match value.text().and_then(size) {
+                    Some(n) => bytes = Some(n - n % SWAP_STEP),
+                    None => {
+                        self.error(at, value.pos, "must be a number of bytes, such as 512M, 0.5G, 2G or 1T");
+                        self.cure("cloud-init's `auto` depends on the memory: give the size itself");
                     }
                 },
-                "maxsize" => self.warn(&at, key.pos, "no effect: `size` is taken as it is"),
-                _ => self.unknown(&at, key),
+                "maxsize" => self.no_effect(
+                    &field,
+                    "it limits cloud-init's `size: auto` only",
+                    "remove it: `size` is taken as it is",
+                ),
+                _ => self.unknown(at, field.key),
             }
         }
         self.config.system.swap = bytes.filter(|b| *b > 0).map(|bytes| Swap { path, bytes });
     }
 
-    /// `manage_resolv_conf` and `resolv_conf`: Flatcar's names are resolved by systemd-resolved.
-    pub(super) fn resolv_conf(&mut self, root: &Node) {
-        let managed = root.get("manage_resolv_conf").and_then(|n| self.bool("manage_resolv_conf", n));
-        let Some(node) = root.get("resolv_conf").filter(|n| !n.is_null()) else { return };
-        if managed != Some(true) {
-            let what = "no effect without `manage_resolv_conf: true`";
-            return self.warn("resolv_conf", node.pos, what);
+    pub(super) fn growpart(&mut self, node: &Node) {
+        self.note("growpart", node.pos, "nothing to do");
+        self.cure("Flatcar grows its root filesystem itself");
+        if node.bool() == Some(false) {
+            return;
         }
-        if !node.is_map() {
-            return self.takes("resolv_conf", node, "a mapping");
+        for field in self.fields("growpart", node) {
+            let Field { name, at, value, .. } = &field;
+            match name.as_str() {
+                "devices" => {
+                    if self.words(at, value, None).iter().any(|device| device != "/") {
+                        self.no_effect(
+                            &field,
+                            "only the root filesystem grows by itself",
+                            "partition data disks with disk_setup, and mount with the option x-systemd.growfs",
+                        );
+                    }
+                }
+                "mode" if matches!(value.text(), Some("off")) || value.bool() == Some(false) => self
+                    .no_effect(
+                        &field,
+                        "Flatcar always grows its root filesystem",
+                        "put data on a disk of its own",
+                    ),
+                "mode" | "ignore_growroot_disabled" => {}
+                _ => self.unknown(at, field.key),
+            }
+        }
+    }
+
+    /// `manage_resolv_conf` and `resolv_conf`: systemd-resolved resolves names on Flatcar.
+    pub(super) fn resolv_conf(&mut self, root: &Node) {
+        let managed = self.flag(root, "manage_resolv_conf");
+        let Some(node) = self.given(root, "resolv_conf") else { return };
+        if managed != Some(true) {
+            return self.warn("resolv_conf", node.pos, "no effect without `manage_resolv_conf: true`");
         }
         let mut resolver = Resolver::default();
-        for (key, value) in node.entries() {
-            let name = key.text().unwrap_or_default();
-            let at = format!("resolv_conf.{name}");
+        for field in self.fields("resolv_conf", node) {
+            let Field { name, at, value, .. } = &field;
             let plain = |word: &String| !word.contains(|c: char| c.is_whitespace() || c.is_control());
-            let words = match name {
-                "nameservers" | "searchdomains" | "domain" => self.words(&at, value, None),
+            let words = match name.as_str() {
+                "nameservers" | "searchdomains" | "domain" => self.words(at, value, None),
                 "options" | "sortlist" => {
-                    self.warn(&at, key.pos, "no effect: names are resolved by systemd-resolved");
+                    self.no_effect(
+                        &field,
+                        "systemd-resolved has no such setting",
+                        "see resolved.conf(5) for its own, and write them to /etc/systemd/resolved.conf.d",
+                    );
                     continue;
                 }
                 _ => {
-                    self.unknown(&at, key);
+                    self.unknown(at, field.key);
                     continue;
                 }
             };
             if !words.iter().all(plain) {
-                self.error(&at, value.pos, "a name holds a blank or a control character");
+                self.error(at, value.pos, "a name contains a blank or a control character");
             }
-            match name {
+            match name.as_str() {
                 "nameservers" => {
                     if words.iter().any(|w| w.parse::<std::net::IpAddr>().is_err()) {
-                        self.error(&at, value.pos, "a name server is an address");
+                        self.error(at, value.pos, "a name server must be an IP address");
                     }
                     resolver.servers = words;
                 }
@@ -179,221 +179,6 @@ impl Reader<'_> {
             }
         }
         self.config.system.resolver = Some(resolver);
-    }
-
-    // Who may log in
-
-    /// Keys for the default user, and for root where `disable_root` says so.
-    pub(super) fn ssh_authorized_keys(&mut self, root: &Node) {
-        let disable = root.get("disable_root").and_then(|n| self.bool("disable_root", n)).unwrap_or(true);
-        let place = "ssh_authorized_keys";
-        let Some(node) = root.get(place).filter(|n| !n.is_null()) else { return };
-        let keys = self.keys(place, node);
-        let names = if disable { vec![DEFAULT_USER] } else { vec![DEFAULT_USER, "root"] };
-        for name in names.into_iter().filter(|_| !keys.is_empty()) {
-            self.config.users.push(UserSpec {
-                place: place.to_owned(),
-                name: name.to_owned(),
-                existing: true,
-                create_home: true,
-                ssh_keys: keys.clone(),
-                ..UserSpec::default()
-            });
-        }
-    }
-
-    pub(super) fn ssh_pwauth(&mut self, node: &Node) {
-        if node.text() != Some("unchanged") {
-            self.config.system.password_login = self.bool("ssh_pwauth", node);
-        }
-    }
-
-    /// `chpasswd` and `password`: hashes only. What was in the user-data in plain text is no secret any more.
-    pub(super) fn passwords(&mut self, root: &Node) {
-        let chpasswd = root.get("chpasswd").filter(|n| !n.is_null());
-        let expire = chpasswd.and_then(|n| n.get("expire"));
-        let expire = expire.and_then(|n| self.bool("chpasswd.expire", n)).unwrap_or(true);
-        if let Some(node) = root.get("password").filter(|n| !n.is_null()) {
-            self.password("password", node.pos, DEFAULT_USER, node.text().unwrap_or_default(), expire);
-        }
-        let Some(chpasswd) = chpasswd else { return };
-        for (key, value) in chpasswd.entries() {
-            let name = key.text().unwrap_or_default();
-            let at = format!("chpasswd.{name}");
-            match name {
-                "expire" => {}
-                "list" => {
-                    let lines = match value.text() {
-                        Some(text) => text.lines().map(str::to_owned).collect(),
-                        None => self.words(&at, value, None),
-                    };
-                    for (i, line) in lines.iter().filter(|l| !l.trim().is_empty()).enumerate() {
-                        let at = format!("{at}[{i}]");
-                        match line.split_once(':') {
-                            Some((user, hash)) => {
-                                self.password(&at, value.pos, user.trim(), hash.trim(), expire)
-                            }
-                            None => self.error(&at, value.pos, "takes user:hash"),
-                        }
-                    }
-                }
-                "users" => {
-                    for (i, item) in self.list(&at, value).iter().enumerate() {
-                        let at = format!("{at}[{i}]");
-                        let text = |key: &str| item.get(key).and_then(Node::text).unwrap_or_default();
-                        let hash = if text("type") == "hash" { text("password") } else { "" };
-                        self.password(&at, item.pos, text("name"), hash, expire);
-                    }
-                }
-                _ => self.unknown(&at, key),
-            }
-        }
-    }
-
-    fn password(&mut self, at: &str, pos: Pos, user: &str, hash: &str, expire: bool) {
-        // The ways to hash that crypt(5) knows begin with `$`.
-        if !hash.starts_with('$') || hash.contains(|c: char| c == ':' || c.is_control() || c.is_whitespace())
-        {
-            self.error(at, pos, "takes a password's hash, not the password, and makes up none");
-            return self.cure("make one by `openssl passwd -6`; with `users`, say `type: hash`");
-        }
-        if user.is_empty() {
-            return self.error(at, pos, "names no user");
-        }
-        self.config.users.push(UserSpec {
-            place: at.to_owned(),
-            name: user.to_owned(),
-            existing: true,
-            password_hash: Some(Secret::from(hash)),
-            password_expired: expire,
-            ..UserSpec::default()
-        });
-    }
-
-    // The end
-
-    pub(super) fn phone_home(&mut self, node: &Node) {
-        if !node.is_map() {
-            return self.takes("phone_home", node, "a mapping");
-        }
-        let (mut url, mut tries) = (None, 10);
-        let mut posts: Vec<&'static str> = POSTS.to_vec();
-        for (key, value) in node.entries() {
-            let name = key.text().unwrap_or_default();
-            let at = format!("phone_home.{name}");
-            match name {
-                "url" => {
-                    let text = self.text(&at, value);
-                    let http = |t: &String| t.starts_with("http://") || t.starts_with("https://");
-                    match text.filter(|t| http(t) && !t.contains(|c: char| c.is_control() || c == ' ')) {
-                        Some(text) => url = Some(Secret::new(text)),
-                        None => self.error(&at, value.pos, "takes an http or https URL"),
-                    }
-                }
-                "post" if value.text() == Some("all") => {}
-                "post" => {
-                    let words = self.words(&at, value, None);
-                    if words.iter().any(|w| !POSTS.contains(&w.as_str())) {
-                        self.error(&at, value.pos, format!("takes all, or of {}", POSTS.join(", ")));
-                    }
-                    posts.retain(|p| words.iter().any(|w| w == p));
-                }
-                "tries" => {
-                    match value.int().and_then(|n| u32::try_from(n).ok()).filter(|n| (1..=100).contains(n)) {
-                        Some(n) => tries = n,
-                        None => self.error(&at, value.pos, "takes a number from 1 to 100"),
-                    }
-                }
-                _ => self.unknown(&at, key),
-            }
-        }
-        if url.is_none() && node.get("url").is_none() {
-            self.error("phone_home.url", node.pos, "missing: nobody to tell");
-        }
-        let posts = posts.into_iter().map(str::to_owned).collect();
-        self.config.system.phone_home = url.map(|url| PhoneHome { url, posts, tries });
-    }
-
-    pub(super) fn power_state(&mut self, node: &Node) {
-        if !node.is_map() {
-            return self.takes("power_state", node, "a mapping");
-        }
-        let (mut mode, mut delay, mut message, mut wanted) = (None, "now".to_owned(), None, true);
-        for (key, value) in node.entries() {
-            let name = key.text().unwrap_or_default();
-            let at = format!("power_state.{name}");
-            match name {
-                "mode" => {
-                    mode = match value.text() {
-                        Some("reboot") => Some(PowerMode::Reboot),
-                        Some("poweroff") => Some(PowerMode::PowerOff),
-                        Some("halt") => Some(PowerMode::Halt),
-                        _ => {
-                            self.error(&at, value.pos, "takes reboot, poweroff or halt");
-                            None
-                        }
-                    }
-                }
-                "delay" => match value.text().and_then(shutdown_time) {
-                    Some(time) => delay = time,
-                    None => {
-                        self.error(&at, value.pos, "takes now, minutes such as +30, or a time such as 22:30")
-                    }
-                },
-                "message" => message = self.line(&at, value),
-                "condition" => match value.bool() {
-                    Some(b) => wanted = b,
-                    None => {
-                        self.error(&at, value.pos, "takes true or false: commands are not run for it");
-                        self.cure("end runcmd with the command and `systemctl reboot`");
-                    }
-                },
-                "timeout" => self.note(&at, key.pos, "no effect: the machine goes when the bootstrap ended"),
-                _ => self.unknown(&at, key),
-            }
-        }
-        if node.get("mode").is_none() {
-            self.error("power_state.mode", node.pos, "missing: reboot, poweroff or halt");
-        }
-        let mode = mode.filter(|_| wanted);
-        self.config.system.power_state = mode.map(|mode| PowerState { mode, delay, message });
-    }
-
-    pub(super) fn final_message(&mut self, node: &Node) {
-        self.config.system.final_message = self.text("final_message", node);
-    }
-
-    pub(super) fn output(&mut self, node: &Node) {
-        self.note("output", node.pos, "no effect: output goes to the journal and to the console");
-        self.cure("`journalctl -u kubeadm` shows it");
-    }
-
-    pub(super) fn note(&mut self, place: &str, pos: Pos, what: &str) {
-        self.problems.push(Problem::note(place, what).at(pos));
-    }
-
-    /// Text that stays on one line.
-    fn line(&mut self, at: &str, node: &Node) -> Option<String> {
-        let text = self.text(at, node)?;
-        let text = text.trim_end().to_owned();
-        if text.contains(char::is_control) {
-            self.error(at, node.pos, "holds a control character");
-            return None;
-        }
-        Some(text)
-    }
-
-    /// Public keys: a string, a list, or a mapping's values.
-    pub(super) fn keys(&mut self, at: &str, node: &Node) -> Vec<String> {
-        let keys = match &node.value {
-            Value::Map(entries) => entries.iter().filter_map(|(_, v)| v.text()).map(str::to_owned).collect(),
-            _ => self.words(at, node, None),
-        };
-        let keys: Vec<String> = keys.iter().map(|k| k.trim().to_owned()).filter(|k| !k.is_empty()).collect();
-        if keys.iter().any(|key| key.contains(char::is_control)) {
-            self.error(at, node.pos, "a key holds a control character");
-        }
-        keys
     }
 }
 
@@ -412,9 +197,11 @@ fn certificates(text: &str) -> Vec<String> {
     found
 }
 
-/// A number of bytes with a unit, powers of 1024.
+/// A number of bytes with an optional fraction and unit, as cloud-init's `human2bytes` reads it: units are powers of
+/// 1024, a `B` behind them says nothing. Small letters are units too.
 fn size(text: &str) -> Option<u64> {
-    let text = text.trim().trim_end_matches(['B', 'b']);
+    let text = text.trim();
+    let text = text.strip_suffix(['B', 'b']).unwrap_or(text);
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let power = match &text[digits.len()..] {
         "" => 0,
@@ -424,20 +211,50 @@ fn size(text: &str) -> Option<u64> {
         "T" | "t" => 4,
         _ => return None,
     };
-    digits.trim().parse::<u64>().ok()?.checked_mul(1 << (10 * power))
+    let unit = 1_u64 << (10 * power);
+    let (whole, fraction) = digits.trim().split_once('.').unwrap_or((digits.trim(), ""));
+    let number = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    // Nine digits say more than a byte of a tebibyte would need here: the step is a mebibyte.
+    let fraction: String = fraction.chars().take(9).collect();
+    if (whole.is_empty() && fraction.is_empty()) || !number(whole) || !number(&fraction) {
+        return None;
+    }
+    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
+    let part: u128 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
+    let part = u64::try_from(part * u128::from(unit) / scale).ok()?;
+    whole.checked_mul(unit)?.checked_add(part)
 }
 
-/// A time as shutdown(8) takes it. A number alone is minutes in cloud-init.
-fn shutdown_time(text: &str) -> Option<String> {
-    let text = text.trim();
-    if text == "now" {
-        return Some(text.to_owned());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_those_of_human2bytes() {
+        for (text, bytes) in [
+            ("0", Some(0)),
+            ("1048576", Some(1 << 20)),
+            ("512M", Some(512 << 20)),
+            ("512MB", Some(512 << 20)),
+            ("0.5G", Some(512 << 20)),
+            (".5T", Some(1 << 39)),
+            ("2.G", Some(2 << 30)),
+            ("1.25k", Some(1280)),
+            ("3T", Some(3 << 40)),
+            ("0.3333333333333G", Some(357_913_940)),
+            ("16777216T", None),
+            ("18446744073709551616", None),
+            ("auto", None),
+            ("-1G", None),
+            ("1e3M", None),
+            (".", None),
+            ("G", None),
+            ("", None),
+            ("1P", None),
+            ("1.2.3G", None),
+        ] {
+            assert_eq!(size(text), bytes, "{text}");
+        }
     }
-    if let Some((hour, minute)) = text.split_once(':') {
-        let in_range =
-            |part: &str, limit: u32| part.parse::<u32>().is_ok_and(|n| n < limit) && part.len() == 2;
-        return (in_range(hour, 24) && in_range(minute, 60)).then(|| text.to_owned());
-    }
-    let minutes: u32 = text.trim_start_matches('+').parse().ok()?;
-    (minutes <= MAX_DELAY).then(|| format!("+{minutes}"))
 }

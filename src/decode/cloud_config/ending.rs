@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What happens once the bootstrap has succeeded: `phone_home`, `power_state`, `final_message`; and `output`.
+
+use super::{Field, Reader};
+use crate::decode::syntax::yaml::Node;
+use crate::model::config::{PhoneHome, PowerMode, PowerState};
+use crate::model::secret::Secret;
+
+/// What phone_home can send, as cloud-init names it.
+const POSTS: &[&str] =
+    &["fqdn", "hostname", "instance_id", "pub_key_ecdsa", "pub_key_ed25519", "pub_key_rsa"];
+
+/// What cloud-init can send too, and no machine has.
+const NO_DSA: &str = "pub_key_dsa";
+
+/// Most minutes that a shutdown is put off: a day.
+const MAX_DELAY: u32 = 24 * 60;
+
+impl Reader<'_> {
+    pub(super) fn phone_home(&mut self, node: &Node) {
+        let (mut url, mut tries) = (None, 10);
+        let mut posts: Vec<&'static str> = POSTS.to_vec();
+        for Field { name, at, key, value } in self.fields("phone_home", node) {
+            match name.as_str() {
+                "url" => {
+                    let text = self.text(&at, value);
+                    let http = |t: &String| t.starts_with("http://") || t.starts_with("https://");
+                    match text.filter(|t| http(t) && !t.contains(|c: char| c.is_control() || c == ' ')) {
+                        Some(text) => url = Some(Secret::new(text)),
+                        None => self.error(&at, value.pos, "must be an http or https URL"),
+                    }
+                }
+                "post" if value.text() == Some("all") => {}
+                "post" => {
+                    let words = self.words(&at, value, None);
+                    if words.iter().any(|w| w == NO_DSA) {
+                        self.warn(
+                            &at,
+                            value.pos,
+                            format!("{NO_DSA}: no effect: OpenSSH makes no DSA keys any more"),
+                        );
+                        self.cure("name pub_key_ed25519");
+                    }
+                    if words.iter().any(|w| w != NO_DSA && !POSTS.contains(&w.as_str())) {
+                        self.error(&at, value.pos, format!("must be all, or of {}", POSTS.join(", ")));
+                    }
+                    posts.retain(|p| words.iter().any(|w| w == p));
+                }
+                "tries" => {
+                    match value.int().and_then(|n| u32::try_from(n).ok()).filter(|n| (1..=100).contains(n)) {
+                        Some(n) => tries = n,
+                        None => self.error(&at, value.pos, "must be a number from 1 to 100"),
+                    }
+                }
+                _ => self.unknown(&at, key),
+            }
+        }
+        if node.is_map() && node.get("url").is_none() {
+            self.error("phone_home.url", node.pos, "missing: the address to send to");
+        }
+        let posts = posts.into_iter().map(str::to_owned).collect();
+        self.config.system.phone_home = url.map(|url| PhoneHome { url, posts, tries });
+    }
+
+    pub(super) fn power_state(&mut self, node: &Node) {
+        let (mut mode, mut delay, mut message, mut wanted) = (None, "now".to_owned(), None, true);
+        for Field { name, at, key, value } in self.fields("power_state", node) {
+            match name.as_str() {
+                "mode" => {
+                    mode = match value.text() {
+                        Some("reboot") => Some(PowerMode::Reboot),
+                        Some("poweroff") => Some(PowerMode::PowerOff),
+                        Some("halt") => Some(PowerMode::Halt),
+                        _ => {
+                            self.error(&at, value.pos, "must be reboot, poweroff or halt");
+                            None
+                        }
+                    }
+                }
+                "delay" => match value.text().and_then(shutdown_time) {
+                    Some(time) => delay = time,
+                    None => self.error(
+                        &at,
+                        value.pos,
+                        "must be now, minutes such as +30, or a time such as 22:30",
+                    ),
+                },
+                "message" => message = self.line(&at, value),
+                "condition" => match value.bool() {
+                    Some(b) => wanted = b,
+                    None => {
+                        self.error(&at, value.pos, "must be true or false: a command is not run for it");
+                        self.cure("end runcmd with the command and `systemctl reboot`");
+                    }
+                },
+                "timeout" => {
+                    self.note(&at, key.pos, "no effect: the machine goes down when the bootstrap has ended");
+                }
+                _ => self.unknown(&at, key),
+            }
+        }
+        if node.is_map() && node.get("mode").is_none() {
+            self.error("power_state.mode", node.pos, "missing: reboot, poweroff or halt");
+        }
+        let mode = mode.filter(|_| wanted);
+        self.config.system.power_state = mode.map(|mode| PowerState { mode, delay, message });
+    }
+
+    pub(super) fn final_message(&mut self, node: &Node) {
+        self.config.system.final_message = self.text("final_message", node);
+    }
+
+    pub(super) fn output(&mut self, node: &Node) {
+        self.note("output", node.pos, "no effect: output goes to the journal and to the console");
+        self.cure("`journalctl -u kubeadm` shows it");
+    }
+}
+
+/// A time as shutdown(8) takes it. A number alone means minutes in cloud-init.
+fn shutdown_time(text: &str) -> Option<String> {
+    let text = text.trim();
+    if text == "now" {
+        return Some(text.to_owned());
+    }
+    if let Some((hour, minute)) = text.split_once(':') {
+        let in_range =
+            |part: &str, limit: u32| part.parse::<u32>().is_ok_and(|n| n < limit) && part.len() == 2;
+        return (in_range(hour, 24) && in_range(minute, 60)).then(|| text.to_owned());
+    }
+    let minutes: u32 = text.trim_start_matches('+').parse().ok()?;
+    (minutes <= MAX_DELAY).then(|| format!("+{minutes}"))
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `write_files`.
+
+use super::{Field, Reader};
+use crate::decode::document::display_url;
+use crate::decode::document::envelope::{Encoding, MAX_DECODED};
+use crate::decode::syntax::yaml::{Kind, Node, Value};
+use crate::model::config::{Existing, FileSpec, Owner};
+use crate::model::fetch::{Request, Unfetched, check_header};
+use crate::model::problem::{Pos, Problem, any_error};
+use crate::model::secret::Secret;
+
+/// The part of `/usr` that a baked image makes writable.
+const LOCAL: &str = "/usr/local/";
+
+/// What a file's `source` brought.
+enum Source {
+    /// Nothing: the entry's own content is written.
+    None,
+    /// Nothing yet: the node fetches it later, or an error has been reported.
+    Later,
+    Brought(Vec<u8>),
+}
+
+/// An entry of `write_files` while its fields are read.
+struct Entry {
+    path: Option<String>,
+    content: Vec<u8>,
+    content_pos: Pos,
+    /// Whether the entry has content of its own.
+    given: bool,
+    encoding: Encoding,
+    owner: Owner,
+    mode: u32,
+    append: bool,
+    defer: bool,
+    source: Source,
+}
+
+impl Reader<'_> {
+    /// Files in their order, then those that are deferred until packages and users are there.
+    pub(super) fn files(&mut self, node: &Node) {
+        let mut deferred = Vec::new();
+        for (i, item) in self.list("write_files", node).iter().enumerate() {
+            let before = self.problems.len();
+            let read = self.file(&format!("write_files[{i}]"), item);
+            if let (Some((file, defer)), false) = (read, any_error(&self.problems[before..])) {
+                if defer { &mut deferred } else { &mut self.config.files }.push(file);
+            }
+        }
+        self.config.files.append(&mut deferred);
+    }
+
+    /// A file, and whether it is deferred.
+    fn file(&mut self, place: &str, item: &Node) -> Option<(FileSpec, bool)> {
+        let mut entry = Entry {
+            path: None,
+            content: Vec::new(),
+            content_pos: item.pos,
+            given: false,
+            encoding: Encoding::Plain,
+            owner: Owner::root(),
+            mode: 0o644,
+            append: false,
+            defer: false,
+            source: Source::None,
+        };
+        for field in self.fields(place, item) {
+            self.file_field(&field, item, &mut entry);
+        }
+        if item.is_map() && self.given(item, "path").is_none() {
+            self.error(&format!("{place}.path"), item.pos, "missing: a file needs a path");
+        }
+        // The encoding is that of the content; what comes from elsewhere is taken as it is.
+        let content = match entry.source {
+            Source::Brought(bytes) => Ok(bytes),
+            Source::Later if !entry.given => Ok(Vec::new()),
+            Source::Later | Source::None => entry.encoding.decode(&entry.content),
+        };
+        let content =
+            content.map_err(|what| self.error(&format!("{place}.content"), entry.content_pos, what)).ok()?;
+        let file = FileSpec {
+            place: place.to_owned(),
+            path: entry.path?,
+            content: Secret::new(content),
+            owner: entry.owner,
+            mode: entry.mode,
+            append: entry.append,
+            existing: Existing::Written,
+        };
+        Some((file, entry.defer))
+    }
+
+    fn file_field(&mut self, field: &Field<'_>, item: &Node, entry: &mut Entry) {
+        let Field { name, at, value, .. } = field;
+        match name.as_str() {
+            "path" => {
+                entry.path = self.path(at, value);
+                if entry.path.as_ref().is_some_and(|p| in_usr(p) && !p.starts_with(LOCAL)) {
+                    self.warn(
+                        at,
+                        value.pos,
+                        "is in /usr, which is read-only on Flatcar: the node would stop here",
+                    );
+                    self.cure("write programs to /opt/bin or /usr/local/bin, units to /etc/systemd/system");
+                }
+            }
+            "content" => {
+                (entry.content_pos, entry.given) = (value.pos, !value.is_null());
+                entry.content = self.content(at, value);
+            }
+            "encoding" => match self.text(at, value).map(|e| (Encoding::by_name(&e), e)) {
+                Some((Some(e), _)) => entry.encoding = e,
+                Some((None, name)) => {
+                    self.error(at, value.pos, format!("{} is not a known encoding", shown(&name)));
+                    self.cure(Encoding::HINT);
+                }
+                None => {}
+            },
+            "owner" => match self.text(at, value) {
+                Some(text) if text.contains(char::is_control) => {
+                    self.error(at, value.pos, "must not contain a control character");
+                }
+                text => entry.owner = text.map_or_else(Owner::root, |o| parse_owner(&o)),
+            },
+            "permissions" => entry.mode = self.permissions(at, value).unwrap_or(entry.mode),
+            "append" => entry.append = self.bool(at, value).unwrap_or(false),
+            "defer" => entry.defer = self.bool(at, value).unwrap_or(false),
+            "source" if value.is_null() => {}
+            "source" => entry.source = self.source(at, value, item),
+            _ => self.unknown(at, field.key),
+        }
+    }
+
+    fn content(&mut self, at: &str, node: &Node) -> Vec<u8> {
+        let Value::Scalar(scalar) = &node.value else {
+            self.takes(at, node, "a string");
+            self.cure("put `|` behind `content:` to make what follows a string");
+            return Vec::new();
+        };
+        match &scalar.kind {
+            Kind::Null => Vec::new(),
+            Kind::Bytes(bytes) => bytes.clone(),
+            _ => scalar.text.clone().into_bytes(),
+        }
+    }
+
+    /// `source`: a file's content from elsewhere. Where it cannot be fetched, the entry's own content is written, if
+    /// there is one.
+    fn source(&mut self, at: &str, node: &Node, item: &Node) -> Source {
+        let (mut request, mut uri) = (Request::plain(""), None);
+        for field in self.fields(at, node) {
+            match field.name.as_str() {
+                "uri" => uri = self.text(&field.at, field.value),
+                "headers" => request.headers = self.headers(&field.at, field.value),
+                _ => self.unknown(&field.at, field.key),
+            }
+        }
+        let own = self.given(item, "content").is_some();
+        let Some(uri) = uri else {
+            if node.is_map() && !own {
+                self.error(&format!("{at}.uri"), node.pos, "missing: the address of the content");
+            }
+            return Source::None;
+        };
+        let shown = display_url(&uri);
+        request.url = Secret::from(uri.as_str());
+        let fetched = request.problem().map_or_else(|| (self.fetch)(&request), |what| Err(what.into()));
+        let fetched = fetched.and_then(|data| {
+            self.fetched += data.as_ref().map_or(0, Vec::len);
+            let over = || format!("all that is fetched is more than {} MiB", MAX_DECODED >> 20);
+            if self.fetched > MAX_DECODED { Err(over().into()) } else { Ok(data) }
+        });
+        match fetched {
+            Ok(Some(data)) => return Source::Brought(data),
+            Ok(None) => {
+                self.note(
+                    at,
+                    node.pos,
+                    format!("{shown} is not fetched here: the node fetches it when it boots"),
+                );
+                return Source::Later;
+            }
+            Err(why) if own => {
+                self.warn(at, node.pos, format!("{shown}: {}; the entry's own content is written", why.what));
+            }
+            Err(Unfetched { what, unreached }) => {
+                let problem = Problem::error(at, format!("{shown}: {what}")).at(node.pos);
+                self.problems.push(Problem { unreached, ..problem });
+                self.cure("add `content`: it is written where `source` cannot be fetched");
+                return Source::Later;
+            }
+        }
+        Source::None
+    }
+
+    /// Headers of a request: a mapping of names to values.
+    fn headers(&mut self, at: &str, node: &Node) -> Vec<(String, Secret)> {
+        if node.is_null() {
+            return Vec::new();
+        }
+        let mut headers = Vec::new();
+        for Field { name, at, value, .. } in self.fields(at, node) {
+            let Some(text) = self.text(&at, value) else { continue };
+            match check_header(&name, &text) {
+                Ok(()) => headers.push((name, Secret::from(text.as_str()))),
+                Err(what) => self.error(&at, value.pos, what),
+            }
+        }
+        headers
+    }
+
+    /// Octal digits, quoted or not. cloud-init reads an unquoted `644` as a decimal number and sets 01204, which no
+    /// author means.
+    fn permissions(&mut self, at: &str, node: &Node) -> Option<u32> {
+        let text = self.text(at, node)?;
+        let digits = text.trim();
+        let octal = digits.strip_prefix("0o").unwrap_or(digits);
+        let mode = u32::from_str_radix(octal, 8).ok().filter(|m| *m <= 0o7777 && !octal.starts_with('+'));
+        match mode {
+            None => {
+                self.error(at, node.pos, format!("{} is not octal permission bits", shown(digits)));
+                self.cure("write it as '0640' in KubeadmConfigSpec.files[].permissions");
+            }
+            Some(m) if node.int().is_some() && !digits.starts_with('0') => {
+                self.warn(at, node.pos, format!("an unquoted {digits} is taken as octal, {m:04o}"));
+                self.cure(format!("quote it: '{m:04o}'; cloud-init would read it as a decimal number"));
+            }
+            Some(_) => {}
+        }
+        mode
+    }
+}
+
+/// Whether a path is read-only on Flatcar: it is in `/usr`, or leads there.
+pub fn in_usr(path: &str) -> bool {
+    ["/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/"].iter().any(|dir| path.starts_with(dir))
+}
+
+/// An absolute path without `.`, `..` and doubled slashes. A relative one is taken from `/`, as in cloud-init.
+///
+/// # Errors
+/// Says what is wrong with the path.
+pub fn check_path(path: &str) -> Result<String, String> {
+    if path.contains(char::is_control) {
+        return Err("the path contains a control character".to_owned());
+    }
+    if path.len() > 4095 {
+        return Err("the path is longer than 4095 bytes".to_owned());
+    }
+    let mut clean = String::new();
+    for part in path.split('/').filter(|p| !p.is_empty() && *p != ".") {
+        if part == ".." {
+            return Err("the path goes up by `..`".to_owned());
+        }
+        if part.len() > 255 {
+            return Err("a part of the path is longer than 255 bytes".to_owned());
+        }
+        clean.push('/');
+        clean.push_str(part);
+    }
+    if clean.is_empty() { Err("the path is empty".to_owned()) } else { Ok(clean) }
+}
+
+/// A word that was mistyped, for a message: only where it is too short to be a secret in the wrong place.
+fn shown(text: &str) -> String {
+    if text.len() <= 12 && !text.contains(char::is_control) { format!("{text:?}") } else { "this".to_owned() }
+}
+
+/// `user:group`; an empty part, `-1` and `none` leave it as it is.
+fn parse_owner(text: &str) -> Owner {
+    let part = |p: &str| {
+        let p = p.trim();
+        (!p.is_empty() && p != "-1" && !p.eq_ignore_ascii_case("none")).then(|| p.to_owned())
+    };
+    let (user, group) = text.split_once(':').unwrap_or((text, ""));
+    Owner { user: part(user), group: part(group) }
+}

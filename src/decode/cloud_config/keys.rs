@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The top-level keys of a cloud-config: what reads each, or what to do on Flatcar instead.
+
+use super::Reader;
+use crate::decode::syntax::yaml::Node;
+
+/// What is known of a top-level key.
+pub(super) enum Key {
+    /// This function reads it.
+    Read(fn(&mut Reader<'_>, &Node)),
+    /// It is read together with another key.
+    Beside,
+    /// Flatcar does by itself what the key asks for; the text says how.
+    Done(&'static str),
+    /// The key has no effect on Flatcar: why, and what to do instead.
+    NoEffect(&'static str, &'static str),
+}
+
+const NO_PACKAGES: &str = "Flatcar has no package manager: the key has no effect";
+const PACKAGES: Key =
+    Key::NoEffect(NO_PACKAGES, "bake what the packages hold into the image, or ship it as a sysext");
+const UPDATES: Key = Key::NoEffect(NO_PACKAGES, "Flatcar updates itself as a whole: see update_engine");
+
+const NO_AGENT: &str = "Flatcar does not have this program: the key has no effect";
+const AGENT: Key = Key::NoEffect(NO_AGENT, "run the program as a container, or ship it as a sysext");
+
+const NOT_CLOUD_INIT: &str = "footplate is not cloud-init: the key has no effect";
+const MODULES: Key =
+    Key::NoEffect(NOT_CLOUD_INIT, "remove it: footplate reads all keys, in an order of its own");
+
+const PLATFORM: Key = Key::NoEffect(
+    NOT_CLOUD_INIT,
+    "`footplate platforms` shows which platform is used, `--platform` chooses one",
+);
+
+const NO_KEYS_FROM_ELSEWHERE: Key = Key::NoEffect(
+    "keys are not fetched from Launchpad or GitHub: the key has no effect",
+    "list the public keys themselves as `ssh_authorized_keys`",
+);
+
+const HOST_KEYS: Key = Key::NoEffect(
+    "sshd-keygen.service makes this node's host keys at its first boot: the key has no effect",
+    "give host keys of your own as `ssh_keys`",
+);
+
+const NO_FINGERPRINTS: Key = Key::NoEffect(
+    "footplate prints no fingerprints and no host keys: the key has no effect",
+    "`ssh-keyscan` from the network, or the console of the machine, shows them",
+);
+
+/// The top-level keys, sorted. They are those of cloud-init's schema, of its documentation, and Flatcar's `coreos`.
+pub(super) const KEYS: &[(&str, Key)] = &[
+    ("allow_public_ssh_keys", Key::Beside),
+    ("ansible", PACKAGES),
+    ("apk_repos", PACKAGES),
+    ("apt", PACKAGES),
+    ("apt_pipelining", PACKAGES),
+    ("apt_reboot_if_required", UPDATES),
+    ("apt_update", UPDATES),
+    ("apt_upgrade", UPDATES),
+    ("authkey_hash", NO_FINGERPRINTS),
+    ("autoinstall", Key::NoEffect("this is for Ubuntu's installer: the key has no effect", "remove it")),
+    ("bootcmd", Key::Read(|r, n| r.config.bootcmd = r.commands("bootcmd", n))),
+    ("byobu_by_default", AGENT),
+    ("ca-certs", Key::Read(|r, n| r.ca_certs(n))),
+    ("ca_certs", Key::Read(|r, n| r.ca_certs(n))),
+    ("chef", PACKAGES),
+    ("chpasswd", Key::Beside),
+    ("cloud_config_modules", MODULES),
+    ("cloud_final_modules", MODULES),
+    ("cloud_init_modules", MODULES),
+    ("coreos", Key::Read(|r, n| r.coreos(n))),
+    ("datasource", PLATFORM),
+    ("datasource_list", PLATFORM),
+    ("device_aliases", Key::Beside),
+    (
+        "disable_ec2_metadata",
+        Key::NoEffect(
+            "the route to the metadata service is left as it is: the key has no effect",
+            "block 169.254.169.254 with a rule of the firewall or a NetworkPolicy",
+        ),
+    ),
+    ("disable_root", Key::Beside),
+    (
+        "disable_root_opts",
+        Key::NoEffect("`disable_root` gives root no key at all: the key has no effect", "remove it"),
+    ),
+    ("disk_setup", Key::Beside),
+    ("drivers", PACKAGES),
+    ("fan", PACKAGES),
+    ("final_message", Key::Read(|r, n| r.final_message(n))),
+    ("fqdn", Key::Beside),
+    ("fs_setup", Key::Beside),
+    ("groups", Key::Beside),
+    ("growpart", Key::Read(|r, n| r.growpart(n))),
+    ("grub-dpkg", UPDATES),
+    ("grub_dpkg", UPDATES),
+    ("hostname", Key::Beside),
+    (
+        "keyboard",
+        Key::NoEffect("the key has no effect", "write /etc/vconsole.conf with write_files: KEYMAP=…"),
+    ),
+    ("landscape", AGENT),
+    ("locale", Key::Read(|r, n| r.locale(n))),
+    (
+        "locale_configfile",
+        Key::NoEffect("the locale is always written to /etc/locale.conf: the key has no effect", "remove it"),
+    ),
+    ("lxd", PACKAGES),
+    ("manage_etc_hosts", Key::Read(|r, n| r.manage_etc_hosts(n))),
+    ("manage_resolv_conf", Key::Beside),
+    ("mcollective", PACKAGES),
+    ("merge_how", Key::Beside),
+    ("merge_type", Key::Beside),
+    ("migrate", MODULES),
+    ("mount_default_fields", Key::Beside),
+    ("mounts", Key::Beside),
+    (
+        "network",
+        Key::NoEffect(
+            "the network is not configured by user-data: the key has no effect",
+            "give it in the platform's network data, or write networkd's files to /etc/systemd/network",
+        ),
+    ),
+    ("no_ssh_fingerprints", NO_FINGERPRINTS),
+    ("ntp", Key::Read(|r, n| r.ntp(n))),
+    ("output", Key::Read(|r, n| r.output(n))),
+    ("package_reboot_if_required", UPDATES),
+    ("package_update", UPDATES),
+    ("package_upgrade", UPDATES),
+    ("packages", PACKAGES),
+    ("password", Key::Beside),
+    ("phone_home", Key::Read(|r, n| r.phone_home(n))),
+    ("power_state", Key::Read(|r, n| r.power_state(n))),
+    ("prefer_fqdn_over_hostname", Key::Beside),
+    ("preserve_hostname", Key::Beside),
+    ("puppet", PACKAGES),
+    (
+        "random_seed",
+        Key::NoEffect(
+            "systemd-random-seed keeps the kernel's entropy: the key has no effect",
+            "give the machine a virtio-rng device",
+        ),
+    ),
+    (
+        "reporting",
+        Key::NoEffect(
+            "events are not sent to a collector: the key has no effect",
+            "use `phone_home` for the end of the bootstrap, or ship the journal",
+        ),
+    ),
+    ("resize_rootfs", Key::Done("Flatcar grows its root filesystem itself")),
+    ("resolv_conf", Key::Beside),
+    ("rh_subscription", PACKAGES),
+    (
+        "rsyslog",
+        Key::NoEffect(
+            "the log is systemd's journal: the key has no effect",
+            "configure systemd-journal-upload with write_files, or run a log shipper as a DaemonSet",
+        ),
+    ),
+    ("runcmd", Key::Read(|r, n| r.config.runcmd = r.commands("runcmd", n))),
+    ("salt_minion", PACKAGES),
+    ("snap", PACKAGES),
+    ("snappy", PACKAGES),
+    ("spacewalk", PACKAGES),
+    ("ssh", Key::Read(|r, n| r.ssh(n))),
+    ("ssh_authorized_keys", Key::Beside),
+    ("ssh_deletekeys", HOST_KEYS),
+    ("ssh_fp_console_blacklist", NO_FINGERPRINTS),
+    ("ssh_genkeytypes", HOST_KEYS),
+    ("ssh_import_id", NO_KEYS_FROM_ELSEWHERE),
+    ("ssh_key_console_blacklist", NO_FINGERPRINTS),
+    ("ssh_keys", Key::Read(|r, n| r.host_keys(n))),
+    (
+        "ssh_publish_hostkeys",
+        Key::NoEffect(
+            "host keys are not told to the platform: the key has no effect",
+            "`phone_home` can send them: post: [pub_key_ed25519]",
+        ),
+    ),
+    ("ssh_pwauth", Key::Read(|r, n| r.ssh_pwauth(n))),
+    ("ssh_quiet_keygen", NO_FINGERPRINTS),
+    ("swap", Key::Read(|r, n| r.swap(n))),
+    (
+        "system_info",
+        Key::NoEffect(NOT_CLOUD_INIT, "name the default user with `user`; it is `core` without that"),
+    ),
+    ("timezone", Key::Read(|r, n| r.timezone(n))),
+    ("ubuntu_advantage", PACKAGES),
+    ("ubuntu_drivers", PACKAGES),
+    ("ubuntu_pro", PACKAGES),
+    (
+        "updates",
+        Key::NoEffect(
+            "the network is configured again at each boot: the key has no effect",
+            "remove it: a boot applies what changed in the platform's network data",
+        ),
+    ),
+    ("user", Key::Beside),
+    ("users", Key::Beside),
+    ("vendor_data", Key::Beside),
+    (
+        "wireguard",
+        Key::NoEffect(
+            "the key has no effect",
+            "write networkd's .netdev file to /etc/systemd/network with write_files",
+        ),
+    ),
+    ("write_files", Key::Read(|r, n| r.files(n))),
+    ("yum_repo_dir", PACKAGES),
+    ("yum_repos", PACKAGES),
+    ("zypper", PACKAGES),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_sorted_and_unique() {
+        assert!(KEYS.windows(2).all(|w| w[0].0 < w[1].0));
+    }
+}
