@@ -167,6 +167,109 @@ fn data_urls_are_taken_as_ignition_takes_them() {
     assert!(differing.is_empty(), "{}", differing.join("\n"));
 }
 
+/// URLs whose parts are put together in every way: Ignition refuses those that Go's parser does not read.
+#[test]
+fn urls_are_refused_where_ignition_refuses_them() {
+    needs!(program("ignition-validate", "ignition"));
+    let path = fresh("urls").join("config");
+    let mut urls: Vec<String> = Vec::new();
+    let authorities = [
+        "x",
+        "x:80",
+        "x:",
+        "x:a",
+        "x:-1",
+        "1:2:3",
+        "[::1]",
+        "[::1",
+        "[::1]:80",
+        "[::1]a",
+        "[fe80::1%25eth0]",
+        "[fe80::1%eth0]",
+        "x%41",
+        "x%c3%bc",
+        "x%c3",
+        "x%c",
+        "x<y",
+        "x^y",
+        "x|y",
+        "x\"y",
+        "x'(y)",
+        "x\\y",
+        "x{y",
+        "x_y",
+        "\u{fc}",
+        "u:p@x",
+        "u%zz@x",
+        "u%20p@x",
+        "u@v@x",
+        "u|v@x",
+        "u\u{fc}@x",
+        "u:[@x",
+        "@x",
+    ];
+    for authority in authorities {
+        urls.extend([
+            format!("http://{authority}/a"),
+            format!("https://{authority}"),
+            format!("s3://{authority}/k?a"),
+        ]);
+    }
+    for rest in
+        ["%zz", "%2", "%", "%41", "?%zz", "#%zz", "#%41", "a%#", "{}^|`", "a?b#c?d", "a#b#%c", "\u{fc}"]
+    {
+        urls.push(format!("http://x.example/{rest}"));
+    }
+    for query in [
+        "versionId=",
+        "versionId=1",
+        "versionId",
+        "VersionId=",
+        "a=1&versionId=",
+        "versionId=&versionId=1",
+        "versionId=1&versionId=",
+        "version%49d=",
+        "versionId=%",
+        "%=1",
+        "",
+    ] {
+        urls.extend([format!("s3://bucket/key?{query}"), format!("https://x.example/key?{query}")]);
+    }
+    let mut differing = Vec::new();
+    let mut ask = |what: &str, config: serde_json::Value| {
+        fs::write(&path, config.to_string()).unwrap();
+        let theirs = Ran::of(Command::new("ignition-validate").arg(&path)).code == 0;
+        if accepted(&config.to_string()) != theirs {
+            differing.push(format!("{what}: Ignition takes it: {theirs}"));
+        }
+    };
+    for url in &urls {
+        let files = serde_json::json!({"files": [{"path": "/a", "contents": {"source": url}}]});
+        ask(url, serde_json::json!({"ignition": {"version": "3.1.0"}, "storage": files}));
+    }
+    for proxy in
+        ["", "http://p", "HTTPS://p:3128", "ftp://p", "p:3128", "http://p/%zz", "http://u:p@p", "http://p:x"]
+    {
+        let ignition = serde_json::json!({"version": "3.1.0", "proxy": {"httpProxy": proxy}});
+        ask(proxy, serde_json::json!({"ignition": ignition}));
+    }
+    for url in ["data:,x", "http://x.example", "s3://b/k", ""] {
+        for headers in [
+            serde_json::json!([]),
+            serde_json::json!([{"name": "X", "value": "y"}]),
+            serde_json::json!([{"name": "X"}]),
+            serde_json::json!([{"name": "", "value": "y"}]),
+            serde_json::json!([{"name": "X", "value": ""}]),
+        ] {
+            let what = format!("{url} {headers}");
+            let contents = serde_json::json!({"source": url, "httpHeaders": headers});
+            let files = serde_json::json!({"files": [{"path": "/a", "contents": contents}]});
+            ask(&what, serde_json::json!({"ignition": {"version": "3.1.0"}, "storage": files}));
+        }
+    }
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
 /// What the boot tests hand to Ignition, so that none dies of its own data.
 #[test]
 fn ignition_takes_the_configs_of_the_boot_tests() {

@@ -317,7 +317,7 @@ fn configs_are_merged_as_deep_as_is_allowed_and_loops_are_told() {
         (naming("merge", &["/many"], ""), "more than 64 configs name each other"),
         (naming("merge", &["/html"], ""), "ignition.config.merge[0]"),
         (naming("merge", &["/missing"], ""), "was not fetched: HTTP status 404"),
-        (naming("merge", &["/file2"], ""), "a config of version 2.2.0 is named by one of 3.4.0"),
+        (naming("merge", &["/file2"], ""), "this config has version 2.2.0, the one that names it 3.4.0"),
     ] {
         let decoded = ask(config);
         assert!(decoded.failed() && said(&decoded).contains(says), "{says}: {}", said(&decoded));

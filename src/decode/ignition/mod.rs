@@ -19,8 +19,9 @@ mod settings;
 mod source;
 mod storage;
 mod units;
+mod url;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Decoded;
 use super::document::Fetch;
@@ -141,7 +142,7 @@ impl<'r, 'a, 'f> Reader<'r, 'a, 'f> {
 
     /// A value that is in a list twice is an error in 3.x, as for Ignition.
     fn once(&mut self, place: &str, list: &[Node]) {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         for (i, node) in list.iter().enumerate() {
             if node.text().is_some_and(|text| !seen.insert(text)) && self.v3() {
                 self.error(&format!("{place}[{i}]"), node.pos, "is in the list twice")
@@ -153,7 +154,7 @@ impl<'r, 'a, 'f> Reader<'r, 'a, 'f> {
     /// Entries of a list, with their places. One without `key` is an error; so is, in 3.x, a second one with the same key, of
     /// which 2.x takes the later.
     fn unique<'n>(&mut self, place: &str, list: &'n Node, key: &str) -> Vec<(String, &'n Node)> {
-        let mut seen: Vec<&str> = Vec::new();
+        let mut seen: HashSet<&str> = HashSet::new();
         let mut entries: Vec<(String, &Node)> = Vec::new();
         for (i, item) in list.list().unwrap_or_default().iter().enumerate() {
             let at = format!("{place}[{i}]");
@@ -161,11 +162,10 @@ impl<'r, 'a, 'f> Reader<'r, 'a, 'f> {
                 self.error(&format!("{at}.{key}"), item.pos, "missing");
                 continue;
             };
-            if seen.contains(&name) && self.v3() {
+            if !seen.insert(name) && self.v3() {
                 self.error(&format!("{at}.{key}"), item.pos, "has two entries").cure("merge them into one");
                 continue;
             }
-            seen.push(name);
             entries.push((at, item));
         }
         entries

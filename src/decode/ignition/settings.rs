@@ -2,7 +2,7 @@
 //! The `ignition` section: how to fetch, and which other configs to fetch.
 
 use super::load::Named;
-use super::{Reader, is_empty};
+use super::{Reader, is_empty, url};
 use crate::decode::syntax::yaml::Node;
 use crate::model::fetch::FetchOptions;
 use crate::model::secret::Secret;
@@ -70,16 +70,21 @@ impl Reader<'_, '_, '_> {
         {
             let Some(value) = proxy.get(name) else { continue };
             let text = value.text().unwrap_or_default();
-            let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-            match host {
-                Some(host) if !host.is_empty() && !text.contains(char::is_whitespace) => {
-                    *slot = Some(Secret::from(text));
-                }
-                _ if text.is_empty() => {}
-                _ => {
-                    let place = format!("ignition.proxy.{name}");
-                    self.error(&place, value.pos, "not an http:// or https:// URL of a proxy");
-                }
+            // Before 3.x an empty value is one that is not set.
+            if text.is_empty() && !self.v3() {
+                continue;
+            }
+            let parts = text.split_once("://").map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest));
+            if let Some((scheme, rest)) = &parts
+                && ["http", "https"].contains(&scheme.as_str())
+                && !rest.is_empty()
+                && !rest.contains(char::is_whitespace)
+                && url::check(text).is_ok()
+            {
+                *slot = Some(Secret::from(format!("{scheme}://{rest}").as_str()));
+            } else {
+                let place = format!("ignition.proxy.{name}");
+                self.error(&place, value.pos, "not an http:// or https:// URL of a proxy");
             }
         }
         let none = proxy.get("noProxy").and_then(Node::list).unwrap_or_default();

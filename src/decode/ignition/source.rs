@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Contents of files and configs: from `data:` URLs or fetched, unpacked, checked against their hash, limited in size.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256, Sha512};
 
-use super::Reader;
 use super::schema::VERSIONS;
+use super::{Reader, url};
 use crate::decode::document::envelope::{self, MAX_DECODED};
-use crate::decode::syntax::yaml::{Node, base64_error};
+use crate::decode::syntax::yaml::Node;
 use crate::model::fetch::{Request, Unfetched, check_header};
 use crate::model::problem::{Pos, Problem};
 use crate::model::secret::Secret;
@@ -45,17 +43,13 @@ impl Reader<'_, '_, '_> {
         let at = format!("{place}.source");
         let source = node.get("source");
         let url = source.and_then(Node::text).unwrap_or_default();
-        for (key, lacks) in [("verification", source.is_none()), ("httpHeaders", url.is_empty())] {
-            let of = node.get(key).filter(|of| lacks && self.v3() && !super::is_empty(of));
-            if let Some(pos) = of.map(|of| of.pos) {
-                self.error(&format!("{place}.{key}"), pos, "needs a source, and there is none");
-                return None;
-            }
+        if !self.fits(place, node, url) {
+            return None;
         }
         let source = source?;
         let bytes = match url.split_once(':') {
             _ if url.is_empty() => Ok(Vec::new()),
-            Some(("data", rest)) => data_url(rest),
+            Some(("data", rest)) => url::data(rest),
             _ => Ok(self.fetched(&at, source, node, gzip)?),
         };
         let gzip = gzip && !url.is_empty();
@@ -83,6 +77,24 @@ impl Reader<'_, '_, '_> {
             return None;
         }
         self.verified(place, hash, bytes)
+    }
+
+    /// Whether the resource has a source that its hash and its headers can be for. Otherwise a problem is told.
+    fn fits(&mut self, place: &str, node: &Node, url: &str) -> bool {
+        let given = |key: &str| node.get(key).filter(|of| !super::is_empty(of)).map(|of| of.pos);
+        let (lacks, empty) = (node.get("source").is_none(), url.is_empty());
+        for (key, lacks) in [("verification", lacks), ("httpHeaders", empty)] {
+            if let Some(pos) = given(key).filter(|_| lacks && self.v3()) {
+                self.error(&format!("{place}.{key}"), pos, "needs a source, and there is none");
+                return false;
+            }
+        }
+        let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
+        if let Some(pos) = given("httpHeaders").filter(|_| !empty && !["http", "https"].contains(&&*scheme)) {
+            self.error(&format!("{place}.httpHeaders"), pos, "headers work with http: and https: only");
+            return false;
+        }
+        true
     }
 
     /// Whether a resource is compressed by gzip; `None` if a problem says that it is by something else.
@@ -151,12 +163,16 @@ impl Reader<'_, '_, '_> {
             self.error(at, source.pos, format!("not a valid {scheme}: URL"));
             return None;
         }
+        if let Err(what) = url::check(url) {
+            self.error(at, source.pos, what);
+            return None;
+        }
         if gzip && scheme == "s3" {
             let at = at.replace(".source", ".compression");
             self.error(&at, source.pos, "can't be used with s3:");
             return None;
         }
-        let mut headers = self.headers(at, &scheme, node)?;
+        let mut headers = self.headers(at, node)?;
         if self.part && !at.starts_with("ignition.") {
             return None;
         }
@@ -184,7 +200,7 @@ impl Reader<'_, '_, '_> {
         None
     }
 
-    fn headers(&mut self, at: &str, scheme: &str, node: &Node) -> Option<Vec<(String, Secret)>> {
+    fn headers(&mut self, at: &str, node: &Node) -> Option<Vec<(String, Secret)>> {
         let mut headers: Vec<(String, Secret)> = Vec::new();
         let at = at.replace(".source", ".httpHeaders");
         let list = node.get("httpHeaders").and_then(Node::list).unwrap_or_default();
@@ -193,8 +209,10 @@ impl Reader<'_, '_, '_> {
             let name = header.get("name").and_then(Node::text).unwrap_or_default();
             let value = header.get("value").and_then(Node::text).unwrap_or_default();
             let what = match check_header(name, value) {
-                _ if !scheme.starts_with("http") => "headers work with http: and https: only",
                 Err(what) => what,
+                Ok(()) if self.v3() && header.get("value").is_some() && value.is_empty() => {
+                    "a header with an empty value is not allowed"
+                }
                 Ok(()) if headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name)) => {
                     "another header has this name"
                 }
@@ -267,123 +285,6 @@ impl Hash {
         match self {
             Self::Sha256(want) => Sha256::digest(bytes).as_slice() == want.as_slice(),
             Self::Sha512(want) => Sha512::digest(bytes).as_slice() == want.as_slice(),
-        }
-    }
-}
-
-/// The bytes of a `data:` URL, given without its scheme ([RFC 2397](https://www.rfc-editor.org/rfc/rfc2397)). What Ignition's own
-/// parser refuses is refused, since a boot in the initramfs would fail on it.
-fn data_url(rest: &str) -> Result<Vec<u8>, String> {
-    let (head, data) = rest.split_once(',').ok_or("the data: URL has no comma before its data")?;
-    let mut parts = head.split(';');
-    let kind = parts.next().unwrap_or_default();
-    let mut parameters: Vec<&str> = parts.collect();
-    let base64 = parameters.pop_if(|last| *last == "base64").is_some();
-    if !kind.is_empty() && !is_media_type(kind) {
-        return Err(
-            "the data: URL begins with something that is not a media type such as text/plain; leave it out"
-                .to_owned(),
-        );
-    }
-    if !parameters.into_iter().all(is_parameter) {
-        let what = "the data: URL has a parameter that is not name=value; `;base64` must come last and be in lower case";
-        return Err(what.to_owned());
-    }
-    if base64 {
-        return STANDARD
-            .decode(data)
-            .map_err(|e| format!("the data: URL is not base64: {}", base64_error(&e)));
-    }
-    percent(data)
-}
-
-/// The media types that Ignition knows; others must begin with `x-`.
-const MEDIA_TYPES: &[&str] = &["application", "audio", "image", "message", "multipart", "text", "video"];
-
-fn is_media_type(text: &str) -> bool {
-    let Some((kind, subtype)) = text.split_once('/') else { return false };
-    let known = MEDIA_TYPES.contains(&kind) || kind.get(..2).is_some_and(|x| x.eq_ignore_ascii_case("x-"));
-    known && is_token(kind) && (subtype.is_empty() || is_token(subtype))
-}
-
-fn is_parameter(text: &str) -> bool {
-    let Some((name, value)) = text.split_once('=') else { return false };
-    let quoted = value.len() > 1 && value.starts_with('"') && value.ends_with('"');
-    is_token(name) && (quoted || is_token(value))
-}
-
-/// A word of a header ([RFC 2045, section 5.1](https://www.rfc-editor.org/rfc/rfc2045#section-5.1)).
-fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&b))
-}
-
-/// The characters that may be in a URL's data without `%`, beside letters and digits.
-const PLAIN: &[u8] = b"-_.!~*'();/?:@&=+$,";
-
-fn percent(text: &str) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes().enumerate();
-    while let Some((at, byte)) = rest.next() {
-        if byte.is_ascii_alphanumeric() || PLAIN.contains(&byte) {
-            bytes.push(byte);
-            continue;
-        }
-        if byte != b'%' {
-            let at = at + 1;
-            return Err(format!(
-                "the data: URL has a character, number {at} after its comma, that must be written with %"
-            ));
-        }
-        let mut digit = || rest.next().and_then(|(_, b)| char::from(b).to_digit(16));
-        match (digit(), digit()) {
-            (Some(high), Some(low)) => bytes.push((high * 16 + low) as u8),
-            _ => return Err("the data: URL has a % without two hexadecimal digits after it".to_owned()),
-        }
-    }
-    Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn data_urls_are_rfc_2397s() {
-        let good: &[(&str, &[u8])] = &[
-            (",", b""),
-            (",a%20b%0A", b"a b\n"),
-            (",a+b", b"a+b"),
-            ("text/plain;charset=utf-8,%C3%BC", "ü".as_bytes()),
-            (";base64,aGVsbG8=", b"hello"),
-            ("text/;x=\"a b\",(a)", b"(a)"),
-            ("x-y/z,a;b", b"a;b"),
-            ("text/plain;charset=utf-8;base64,/w==", b"\xff"),
-        ];
-        for (url, want) in good {
-            assert_eq!(data_url(url).as_deref(), Ok(*want), "{url}");
-        }
-        let bad = [
-            ("no comma", "no comma"),
-            (",a%2", "%"),
-            (",a%zz", "%"),
-            (",%+1", "%"),
-            (",[a]", "number 1 after its comma"),
-            (",a b", "number 2 after its comma"),
-            (",a%20{", "number 5 after its comma"),
-            (",\u{fc}", "with %"),
-            ("font/woff,a", "media type"),
-            ("text,a", "media type"),
-            ("/plain,a", "media type"),
-            (";x,a", "name=value"),
-            (";base64;x=y,YQ==", "name=value"),
-            (";BASE64,YQ==", "name=value"),
-            ("text/plain; charset=utf-8,a", "name=value"),
-            (";base64,aGVsbG8%3D", "base64"),
-            (";base64,a*b=", "base64"),
-            (";base64,aGVsbG8", "padding"),
-        ];
-        for (url, what) in bad {
-            assert!(data_url(url).unwrap_err().contains(what), "{url}");
         }
     }
 }

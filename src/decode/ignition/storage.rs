@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `storage`: files, directories and links. Only Ignition in the initramfs makes arrays and encrypted volumes.
 
+use std::collections::HashMap;
+
 use super::schema::VERSIONS;
 use super::{INITRAMFS, Reader, flag, is_empty, text};
 use crate::decode::cloud_config::{check_path, in_usr};
@@ -275,7 +277,7 @@ impl Reader<'_, '_, '_> {
             .chain(config.files.iter().map(|f| (&*f.path, &*f.place, f.place.starts_with("storage.files"))))
             .chain(config.links.iter().map(|l| (&*l.path, &*l.place, false)))
             .collect();
-        let mut first: std::collections::HashMap<&str, (&str, bool)> = std::collections::HashMap::new();
+        let mut first: HashMap<&str, (&str, bool)> = HashMap::new();
         let mut wrong: Vec<(String, String)> = Vec::new();
         for (path, place, file) in &all {
             match first.insert(path, (place, *file)) {
@@ -288,7 +290,7 @@ impl Reader<'_, '_, '_> {
             }
         }
         // Ignition 3 refuses it; 2.x followed the link.
-        let links: std::collections::HashMap<&str, &str> =
+        let links: HashMap<&str, &str> =
             config.links.iter().filter(|l| !l.hard).map(|l| (&*l.path, &*l.place)).collect();
         for (path, place, _) in all.iter().filter(|_| self.v3()) {
             let above = path.match_indices('/').skip(1).map(|(i, _)| &path[..i]);
@@ -301,6 +303,36 @@ impl Reader<'_, '_, '_> {
         for (place, what) in wrong {
             let pos = self.places.get(&place).copied().unwrap_or_default();
             self.error(&format!("{place}.path"), pos, what);
+        }
+        self.hard_links();
+    }
+
+    /// Refuses hard links to directories, which no filesystem has: to directories of this config, and to those that are made on the
+    /// way to its files.
+    fn hard_links(&mut self) {
+        let config = &self.config;
+        let paths = (config.directories.iter().map(|d| (&*d.path, &*d.place)))
+            .chain(config.files.iter().map(|f| (&*f.path, &*f.place)))
+            .chain(config.links.iter().map(|l| (&*l.path, &*l.place)));
+        let directories: HashMap<&str, &str> =
+            config.directories.iter().map(|d| (&*d.path, &*d.place)).collect();
+        let mut paths: Vec<(&str, &str)> = paths.collect();
+        paths.sort_unstable();
+        // The first path that is not before a name; what is in a directory follows its name and a slash.
+        let from = |name: &str| paths.get(paths.partition_point(|(path, _)| *path < name)).copied();
+        let mut wrong = Vec::new();
+        for link in config.links.iter().filter(|l| l.hard) {
+            let directory = directories.get(&*link.target).copied();
+            let below = format!("{}/", link.target);
+            let inside = || from(&below).filter(|(path, _)| path.starts_with(&below)).map(|(_, place)| place);
+            if let Some(other) = directory.or_else(inside) {
+                let what = format!("a hard link can't point to a directory, and {other} makes this one");
+                wrong.push((link.place.clone(), what));
+            }
+        }
+        for (place, what) in wrong {
+            let pos = self.places.get(&place).copied().unwrap_or_default();
+            self.error(&format!("{place}.target"), pos, what);
         }
     }
 }

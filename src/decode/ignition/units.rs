@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `systemd.units`, and `networkd.units` of 2.x.
 
+use std::collections::{HashMap, HashSet};
+
 use super::{Reader, flag, text};
 use crate::decode::syntax::unit;
 use crate::decode::syntax::yaml::Node;
@@ -14,9 +16,14 @@ const NETWORKD_DIR: &str = "/etc/systemd/network";
 /// The suffixes of networkd's files.
 const NETWORKD_KINDS: &[&str] = &["link", "netdev", "network"];
 
+/// What a drop-in holds. In 3.x an empty string makes an empty file, which hides a drop-in of the same name in `/usr`.
+fn contents(dropin: &Node, empty: bool) -> Option<&str> {
+    dropin.get("contents").and_then(Node::text).filter(|text| empty || !text.is_empty())
+}
+
 impl Reader<'_, '_, '_> {
     pub(super) fn units(&mut self, section: &str, list: &[Node], networkd: bool) {
-        let mut seen: Vec<&str> = Vec::new();
+        let mut seen: HashSet<&str> = HashSet::new();
         for (i, node) in list.iter().enumerate() {
             let place = format!("{section}.units[{i}]");
             let name = text(node, "name").unwrap_or_default();
@@ -31,11 +38,10 @@ impl Reader<'_, '_, '_> {
                     .cure(format!("it must end with one of .{}", kinds.join(", .")));
                 continue;
             }
-            if seen.contains(&name) && self.v3() {
+            if !seen.insert(name) && self.v3() {
                 self.error(&format!("{place}.name"), pos, "has two entries").cure("merge them into one");
                 continue;
             }
-            seen.push(name);
             let unit = self.unit(&place, name, node);
             if networkd {
                 self.networkd(unit);
@@ -78,7 +84,7 @@ impl Reader<'_, '_, '_> {
                     .cure("it must end with .conf");
             } else if unit.dropins.iter().any(|(n, _)| n == name) && self.v3() {
                 self.error(&format!("{at}.name"), pos, "has two entries").cure("merge them into one");
-            } else if let Some(contents) = text(dropin, "contents") {
+            } else if let Some(contents) = contents(dropin, self.v3()) {
                 let contents_pos = dropin.get("contents").map_or(dropin.pos, |n| n.pos);
                 self.unit_text(&format!("{at}.contents"), contents_pos, contents);
                 unit.dropins.retain(|(n, _)| n != name);
@@ -126,25 +132,22 @@ impl Reader<'_, '_, '_> {
 
     /// Refuses a file, directory or link whose path is also that of a unit's file or drop-in.
     pub(super) fn unit_conflicts(&mut self) {
-        let mut paths: Vec<(String, String)> = Vec::new();
-        for unit in &self.config.units {
+        let mut paths: HashMap<String, &str> = HashMap::new();
+        let config = &self.config;
+        for unit in &config.units {
             if unit.contents.is_some() || unit.mask == Some(true) {
-                paths.push((format!("{UNIT_DIR}/{}", unit.name), unit.place.clone()));
+                paths.insert(format!("{UNIT_DIR}/{}", unit.name), &unit.place);
             }
             for (name, _) in &unit.dropins {
-                paths.push((format!("{UNIT_DIR}/{}.d/{name}", unit.name), unit.place.clone()));
+                paths.insert(format!("{UNIT_DIR}/{}.d/{name}", unit.name), &unit.place);
             }
         }
-        let config = &self.config;
         let files = config.files.iter().map(|f| (&f.path, &f.place));
         let directories = config.directories.iter().map(|d| (&d.path, &d.place));
         let links = config.links.iter().map(|l| (&l.path, &l.place));
-        let mut conflicts = Vec::new();
-        for (path, place) in files.chain(directories).chain(links) {
-            conflicts.extend(
-                paths.iter().filter(|(p, _)| p == path).map(|(_, unit)| (place.clone(), unit.clone())),
-            );
-        }
+        let all = files.chain(directories).chain(links);
+        let conflicts: Vec<(String, String)> =
+            all.filter_map(|(path, place)| Some((place.clone(), (*paths.get(path)?).to_owned()))).collect();
         for (place, unit) in conflicts {
             let pos = self.places.get(&place).copied().unwrap_or_default();
             self.error(&format!("{place}.path"), pos, format!("{unit} has the same path"))
