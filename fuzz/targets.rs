@@ -13,14 +13,16 @@ use footplate::decode::kubeadm::{expiry, prepare};
 use footplate::decode::syntax::{json, yaml};
 use footplate::decode::{self, capa, ignition, network, ovf};
 use footplate::io::http::{Error, Method, Request, Response};
-use footplate::io::{Ask, World};
+use footplate::io::{self, Ask, Tell, World};
 use footplate::model::config::NodeConfig;
+use footplate::model::facts::Facts;
 use footplate::model::fetch;
 use footplate::model::instance::Instance;
 use footplate::model::network::NetworkConfig;
 use footplate::model::problem::{Pos, Problem};
 use footplate::model::time::Time;
-use footplate::{plan, platform, sources};
+use footplate::platform::{PLATFORMS, Platform};
+use footplate::{plan, sources};
 
 /// One: the name of its corpus, and what to do with an input.
 pub type Target = (&'static str, fn(&[u8]));
@@ -157,7 +159,7 @@ impl Service {
 }
 
 impl World for Service {
-    fn ask(&self, _: Ask<'_>) -> anyhow::Result<Option<Vec<u8>>> {
+    fn ask(&self, _: Ask<'_>) -> Result<Option<Vec<u8>>, io::Error> {
         Ok(None)
     }
 
@@ -177,15 +179,16 @@ impl World for Service {
         requests.iter().map(answer).collect()
     }
 
-    fn set_guestinfo(&self, _: &str, _: &[u8]) -> anyhow::Result<()> {
+    fn tell(&self, _: Tell<'_>) -> Result<(), io::Error> {
         Ok(())
     }
 }
 
 fn metadata_service(data: &[u8]) {
     let world = Service::of(data);
-    let aws = platform::by_id("aws").and_then(|aws| aws.fetch(&world).ok().flatten());
-    if let Some(instance) = aws {
+    let aws = Platform::by_id(PLATFORMS, "aws").expect("EC2 is in the table");
+    let ask = aws.network.expect("EC2 is asked over the network");
+    if let Ok(Some(instance)) = ask(&world, &Facts::default(), None) {
         assert!(!instance.instance_id.is_empty());
         assert!(instance.hostname.as_ref().is_none_or(|name| check_hostname(name).is_ok()));
         assert!(instance.ssh_keys.iter().all(|key| !key.contains('\n')));
@@ -194,7 +197,7 @@ fn metadata_service(data: &[u8]) {
         located(instance.problems.iter().cloned());
         rendered((instance.network.unwrap_or_default(), Vec::new()));
     }
-    let asked = sources::fetch(&world, "aws", &fetch::Request::plain("s3://bucket/key"), Instant::now());
+    let asked = sources::fetch(&world, aws, &fetch::Request::plain("s3://bucket/key"), Instant::now());
     assert!(asked.is_err_and(|why| !why.what.is_empty()));
 }
 

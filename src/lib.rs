@@ -7,7 +7,7 @@
 //! Facts ──detect──▶ Provider ──fetch──▶ Instance ──decode──▶ NodeConfig ──plan──▶ Plan ──apply──▶ Outcome ──start──▶ report
 //! ```
 //!
-//! Imports point one way: `model` ← {`decode`, `plan`}; `model` ← `io` ← {`provider`, `apply`, `state`, `report`} ←
+//! Imports point one way: `model` ← {`decode`, `plan`}; `model` ← `io` ← {`platform`, `apply`, `state`, `report`} ←
 //! `run` ← `main`. Only `io` touches the machine. `ARCHITECTURE.md` tells the rest.
 
 pub mod model;

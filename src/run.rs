@@ -21,7 +21,7 @@ use crate::decode::document::envelope;
 use crate::decode::document::jinja::Variables;
 use crate::decode::kubeadm::prepare::{self, Values};
 use crate::decode::syntax::yaml;
-use crate::decode::{self, Decoded, capa};
+use crate::decode::{self, Decoded};
 use crate::error::{Failure, In as _, Stage, WithCure as _};
 use crate::io::live::{self, Live};
 use crate::io::replay::{Capture, Replay};
@@ -37,7 +37,7 @@ use crate::model::secret::Secret;
 use crate::online;
 use crate::plan;
 use crate::plan::network::{Rendered, naming};
-use crate::platform::{self, Candidate};
+use crate::platform::{self, Candidate, Detected, PLATFORMS, Platform, Reach, Wanted};
 use crate::report::{self, Ended};
 use crate::sources;
 use crate::state::{self, Progress, StageStatus, Status};
@@ -187,47 +187,22 @@ impl<'a> Recorder<'a> {
 
 /// What the provider says of this machine, and which provider.
 struct Found {
-    candidate: Candidate,
+    candidate: Candidate<'static>,
     instance: Instance,
     facts: Facts,
 }
 
-fn detect(source: &Source, world: &dyn World) -> Result<(Facts, Vec<Candidate>), Failure> {
-    let facts = platform::facts(world).stage(Stage::Detect)?;
-    let wanted = if source.seed.is_some() { Some("nocloud") } else { source.platform.as_deref() };
-    let candidates = platform::detect(&facts, wanted).stage(if wanted.is_some() {
-        Stage::Usage
-    } else {
-        Stage::Detect
-    })?;
-    Ok((facts, candidates))
+/// What the command line says of the source.
+fn wanted(source: &Source) -> Wanted<'_> {
+    Wanted { platform: source.platform.as_deref(), seed: source.seed.as_deref().and_then(Path::to_str) }
 }
 
-/// Asks the candidates, the likeliest first, until one knows this machine.
-fn fetch(
-    source: &Source,
-    world: &dyn World,
-    candidates: &[Candidate],
-) -> Result<(Candidate, Instance), Failure> {
-    if let Some(seed) = &source.seed {
-        let instance = platform::fetch_directory(world, &seed.to_string_lossy()).stage(Stage::Fetch)?;
-        let provider = candidates[0].provider;
-        return Ok((Candidate { provider, because: format!("--seed {}", seed.display()) }, instance));
-    }
-    for candidate in candidates {
-        let asked = candidate.provider.fetch(world);
-        let asked = asked.with_context(|| format!("{} ({})", candidate.provider.name(), candidate.because));
-        if let Some(instance) = asked.stage(Stage::Fetch)? {
-            return Ok((candidate.clone(), instance));
-        }
-    }
-    let names: Vec<String> =
-        candidates.iter().map(|c| format!("{} ({})", c.provider.name(), c.because)).collect();
-    Err(anyhow!("no metadata and no user-data for this machine: asked {}", names.join(", ")))
-        .cure(
-            "vSphere: set guestinfo.metadata and guestinfo.userdata; NoCloud: attach a drive labelled cidata",
-        )
-        .stage(Stage::Detect)
+fn detect(source: &Source, world: &dyn World) -> Result<(Facts, Detected<'static>), Failure> {
+    let facts = platform::facts(world).stage(Stage::Detect)?;
+    let named = source.seed.is_some() || source.platform.is_some();
+    let stage = if named { Stage::Usage } else { Stage::Detect };
+    let detected = platform::detect(PLATFORMS, &facts, wanted(source)).stage(stage)?;
+    Ok((facts, detected))
 }
 
 fn find(
@@ -236,24 +211,26 @@ fn find(
     world: &dyn World,
     root: Option<&Root>,
 ) -> Result<Found, Failure> {
-    let (facts, candidates) = recorder.stage(
+    let (facts, detected) = recorder.stage(
         Stage::Detect,
         |_| detect(source, world),
-        |(_, candidates)| {
-            candidates.iter().map(|c| format!("platform={}", c.provider.id())).collect::<Vec<_>>().join(" ")
+        |(_, detected)| {
+            let ids = detected.candidates.iter().map(|c| format!("platform={}", c.platform.id));
+            ids.collect::<Vec<_>>().join(" ")
         },
     )?;
     let (candidate, instance) = recorder.stage(
         Stage::Fetch,
         |status| {
-            let (candidate, mut instance) = fetch(source, world, &candidates)?;
+            let asked = platform::fetch(world, &facts, &detected, wanted(source), Reach::Network)?;
+            let (candidate, mut instance) = asked.context("no platform was asked").stage(Stage::Fetch)?;
             if let Some(root) = root {
                 online::wait(world, instance.wait_for, || render(&instance, source, world, root))?;
                 // The addresses are metadata too.
-                instance = fetch(source, world, &candidates)?.1;
+                platform::complete(world, &facts, candidate.platform, &mut instance)?;
             }
-            status.platform = Some(candidate.provider.id().to_owned());
-            status.because = Some(candidate.because.clone());
+            status.platform = Some(candidate.platform.id.to_owned());
+            status.because = Some(candidate.because.to_string());
             status.instance_id = Some(instance.instance_id.clone());
             status.hostname = instance.hostname.clone();
             Ok((candidate, instance))
@@ -262,7 +239,7 @@ fn find(
             let bytes = |s: &Option<crate::model::secret::Secret>| s.as_ref().map_or(0, |s| s.len());
             format!(
                 "platform={} instance-id={} hostname={} user-data={} network={}",
-                candidate.provider.id(),
+                candidate.platform.id,
                 instance.instance_id,
                 instance.hostname.as_deref().unwrap_or("-"),
                 bytes(&instance.user_data),
@@ -277,7 +254,7 @@ fn find(
 /// the metadata, and files that are not ours win over both. The cards are looked at where they are the ones that the
 /// files are for: on the machine itself, or in its replayed answers.
 fn render(instance: &Instance, source: &Source, world: &dyn World, root: &Root) -> Result<Rendered, Failure> {
-    let cmdline = world.text(Ask::File("/proc/cmdline")).stage(Stage::Fetch)?;
+    let cmdline = world.text(Ask::File("/proc/cmdline"))?;
     let ours = root.live() || source.replay.is_some();
     let (arguments, problems) =
         if ours { decode::network::parse_kargs(&cmdline) } else { Default::default() };
@@ -448,7 +425,7 @@ fn fetch_and_decode(
     let deadline = Instant::now() + world.patience();
     let mut fetch = |request: &Request| match hidden.and_then(|h| h.include(request.url.expose())) {
         Some(data) => Ok(Some(data)),
-        None => match sources::fetch(world, found.instance.platform, request, deadline)? {
+        None => match sources::fetch(world, found.candidate.platform, request, deadline)? {
             None => missing.map_or(Ok(None), |what| Err(what.into())),
             fetched => Ok(fetched),
         },
@@ -461,11 +438,12 @@ fn decode_user_data(found: &Found, hidden: Option<&Hidden>, fetch: &mut Fetch<'_
     let bytes = |data: &'_ Option<Secret>| data.as_ref().map(|d| d.expose().to_vec());
     let (user, vendor) = (bytes(&found.instance.user_data), bytes(&found.instance.vendor_data));
     let mut decoded = decode::user_data(user.as_deref(), vendor.as_deref(), &variables, fetch);
-    let filled = prepare::fill_in(&mut decoded.config, &found.instance.metadata);
+    let Instance { node_name, provider_id, .. } = &found.instance;
+    let filled = prepare::fill_in(&mut decoded.config, node_name.as_deref(), provider_id.as_deref());
     decoded.problems.extend(filled);
-    if hidden.is_some() {
+    if let Some(hidden) = hidden {
         // What the script would have done is done.
-        decoded.config.boothooks.retain(|hook| !capa::is_transport(hook.content.expose()));
+        decoded.config.boothooks.retain(|hook| !hidden.is_script(hook.content.expose()));
     }
     decoded
 }
@@ -503,18 +481,13 @@ fn network(args: &crate::cli::Network) -> Result<u8, Failure> {
     let source = &args.source;
     let (world, root) = (world(source)?, open_root(args.root.as_deref())?);
     let world = world.as_ref();
-    let found = detect(source, world).and_then(|(facts, mut candidates)| {
-        candidates.retain(|c| !c.provider.needs_network());
-        if candidates.is_empty() {
-            return Ok(None);
-        }
-        let (candidate, instance) = fetch(source, world, &candidates)?;
-        Ok(Some(Found { candidate, instance, facts }))
+    let found = detect(source, world).and_then(|(facts, detected)| {
+        platform::fetch(world, &facts, &detected, wanted(source), Reach::Local)
     });
     // Without a local source there is still the kernel's command line; without either, the image's default stays, and
     // provision will say what is missing.
     let (platform, mut instance) = match found {
-        Ok(Some(found)) => (found.candidate.provider.id(), found.instance),
+        Ok(Some((candidate, instance))) => (candidate.platform.id, instance),
         Ok(None) => ("asked-over-the-network", Instance::default()),
         Err(failure) if failure.stage == Stage::Detect => {
             log::info!("network: {}", failure.error);
@@ -846,15 +819,16 @@ fn settle(source: &Source) -> Result<u8, Failure> {
         (Progress::Done, _) => log::info!("report: the bootstrap succeeded"),
         _ => return Ok(0),
     }
-    let Some(provider) = status.platform.as_deref().and_then(platform::by_id) else { return Ok(0) };
+    let platform = status.platform.as_deref().and_then(|id| Platform::by_id(PLATFORMS, id));
+    let Some(report) = platform.and_then(|p| p.report) else { return Ok(0) };
     let world = world(source)?;
     let told = platform::Report {
         state: if status.state == Progress::Done { "done" } else { "failed" },
         error: status.error.as_deref(),
     };
     // The node is what it is, whether its platform hears of it or not.
-    if let Err(error) = provider.report(world.as_ref(), &told) {
-        log::warn!("report: the platform was not told: {error:#}");
+    if let Err(error) = report(world.as_ref(), &told) {
+        log::warn!("report: the platform was not told: {:#}", anyhow::Error::from(error));
     }
     Ok(0)
 }
@@ -891,8 +865,8 @@ fn show_plan(args: &Provision) -> Result<u8, Failure> {
         Format::Json => {
             let item = |o: &Outcome| json!({ "what": o.what, "action": word(o.done).1, "detail": o.detail });
             print_json(&json!({
-                "platform": found.candidate.provider.id(),
-                "because": found.candidate.because,
+                "platform": found.candidate.platform.id,
+                "because": found.candidate.because.to_string(),
                 "instance_id": found.instance.instance_id,
                 "changes": changes(&outcomes),
                 "items": outcomes.iter().map(item).collect::<Vec<_>>(),
@@ -904,9 +878,7 @@ fn show_plan(args: &Provision) -> Result<u8, Failure> {
         Format::Text => {
             let mut text = format!(
                 "{} ({}), instance {}\n",
-                found.candidate.provider.id(),
-                found.candidate.because,
-                found.instance.instance_id
+                found.candidate.platform.id, found.candidate.because, found.instance.instance_id
             );
             for matched in &rendered.matches {
                 text += &format!("  network {matched}\n");
@@ -930,7 +902,7 @@ fn show_plan(args: &Provision) -> Result<u8, Failure> {
 }
 
 fn check(input: &Input) -> Result<u8, Failure> {
-    let bytes = live::input(&input.file).stage(Stage::Usage)?;
+    let bytes = live::input(&input.file).map_err(|e| platform::failure(Stage::Usage, e))?;
     let text = String::from_utf8_lossy(&bytes);
     let (variables, mut decoded) = (Variables::assumed(), Decoded::default());
     match decode::bootstrap_secret(&text) {
@@ -940,7 +912,7 @@ fn check(input: &Input) -> Result<u8, Failure> {
             decoded = decode::user_data(Some(&data), None, &variables, &mut decode::document::no_fetch);
             decoded.problems.extend(problems);
             decoded.problems.extend(decode::kubeadm::expiry::problems(&decoded.config, crate::io::now()));
-            decoded.problems.extend(decode::too_large_for(data.len()));
+            decoded.problems.extend(platform::too_large_for(PLATFORMS, data.len()));
         }
         Err(problem) => decoded.problems.push(problem),
     }
@@ -988,7 +960,7 @@ fn check(input: &Input) -> Result<u8, Failure> {
 }
 
 fn render_network(input: &Input) -> Result<u8, Failure> {
-    let bytes = live::input(&input.file).stage(Stage::Usage)?;
+    let bytes = live::input(&input.file).map_err(|e| platform::failure(Stage::Usage, e))?;
     let opened = envelope::open(&bytes).map_err(|what| Problem::error("", what));
     let opened = opened.map_err(|f| Failure::new(Stage::Decode, f.into()))?;
     let text = String::from_utf8(opened).map_err(|_| anyhow!("not UTF-8 text")).stage(Stage::Decode)?;
@@ -1072,7 +1044,7 @@ fn capture(source: &Source, dir: &Path) -> Result<u8, Failure> {
     let config =
         found.as_ref().map(|f| fetch_and_decode(f, world.as_ref(), None, None).config).unwrap_or_default();
     let status = Ask::File("/run/footplate/status.json");
-    let _ = online::links(&capture).and_then(|_| capture.ask(status));
+    let _ = online::links(&capture).and_then(|_| Ok(capture.ask(status)?));
     let out = open_root(Some(dir))?;
     let answers = crate::capture::redact(capture.into_kept(), &config);
     for (name, bytes) in &answers {
@@ -1088,46 +1060,45 @@ fn capture(source: &Source, dir: &Path) -> Result<u8, Failure> {
 fn platforms(source: &Source, format: Format) -> Result<u8, Failure> {
     let world = world(source)?;
     let facts = platform::facts(world.as_ref()).stage(Stage::Detect)?;
-    let found = platform::detect(&facts, source.platform.as_deref());
+    let found = platform::detect(PLATFORMS, &facts, wanted(source));
     let because = |id: &str| {
-        let candidates = found.as_ref().map(Vec::as_slice).unwrap_or_default();
+        let candidates = found.as_ref().map(|d| d.candidates.as_slice()).unwrap_or_default();
         candidates
             .iter()
-            .position(|c| c.provider.id() == id)
-            .map(|rank| (rank, candidates[rank].because.clone()))
+            .position(|c| c.platform.id == id)
+            .map(|rank| (rank, candidates[rank].because.to_string()))
     };
     let seen = platform::seen(&facts);
     match format {
         Format::Json => {
-            let row = |p: &&dyn platform::Provider| {
-                let because = because(p.id());
+            let row = |p: &Platform| {
+                let because = because(p.id);
                 json!({
-                    "id": p.id(),
-                    "name": p.name(),
-                    "network": p.needs_network(),
+                    "id": p.id,
+                    "name": p.name,
+                    "network": p.local.is_none(),
                     "matches": because.is_some(),
                     "chosen": because.as_ref().is_some_and(|(rank, _)| *rank == 0),
                     "because": because.map(|(_, b)| b),
                     "seen": seen,
                 })
             };
-            print_json(&platform::TABLE.iter().map(row).collect());
+            print_json(&PLATFORMS.iter().map(row).collect());
         }
         Format::Text => {
             let mut text = format!("seen: {seen}\n");
-            for p in platform::TABLE {
-                let (mark, because) = match because(p.id()) {
+            for p in PLATFORMS {
+                let (mark, because) = match because(p.id) {
                     Some((0, because)) => ("*", because),
                     Some((_, because)) => ("+", because),
                     None => (" ", "-".to_owned()),
                 };
-                text += &format!("{mark} {:10} {:48} {because}\n", p.id(), p.name());
+                text += &format!("{mark} {:10} {:48} {because}\n", p.id, p.name);
             }
             text += &match &found {
-                Ok(candidates) => format!(
+                Ok(Detected { candidates, .. }) => format!(
                     "this machine: {}, because {}\n",
-                    candidates[0].provider.id(),
-                    candidates[0].because
+                    candidates[0].platform.id, candidates[0].because
                 ),
                 Err(error) => format!("this machine: not known: {error}\n"),
             };

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::io::{Ask, World, http};
 use crate::model::fetch::{Request, SCHEMES, Unfetched};
 use crate::model::secret::Secret;
-use crate::platform::aws::s3;
+use crate::platform::Platform;
 
 /// Where Flatcar has its OEM partition, today's path first.
 pub const OEM: &[&str] = &["/oem", "/usr/share/oem"];
@@ -21,13 +21,13 @@ const MAX_SOURCE: usize = 32 << 20;
 const MAX_REDIRECTS: u8 = 10;
 
 /// Fetches what a URL or a path names: a file of the machine (a path, `file:`, `oem:`), an answer over HTTP, or an object of
-/// S3, for a machine of this platform. `None` is a file that the machine does not have: something may make it yet.
+/// S3 as this platform fetches one. `None` is a file that the machine does not have: something may make it yet.
 ///
 /// # Errors
 /// Elsewhere it is not there, it did not come before `deadline`, or it is of a scheme that is not fetched.
 pub fn fetch(
     world: &dyn World,
-    platform: &str,
+    platform: &Platform,
     request: &Request,
     deadline: Instant,
 ) -> Result<Option<Vec<u8>>, Unfetched> {
@@ -43,7 +43,7 @@ pub fn fetch(
             over_http(world, request, &url, deadline).map(Some)
         }
         Some((scheme, _)) if scheme.eq_ignore_ascii_case("s3") => {
-            let object = s3::fetch(world, &message(request, &url), platform == "aws", deadline);
+            let object = (platform.s3)(world, &message(request, &url), deadline);
             object.map(|data| Some(data.into_exposed())).map_err(|e| Unfetched {
                 what: format!("{e:#}"),
                 unreached: e.downcast_ref::<http::Error>().is_some_and(|e| e.gave_up),
@@ -56,7 +56,7 @@ pub fn fetch(
 /// The first of these files that is there.
 fn of_machine(world: &dyn World, paths: &[String]) -> Result<Option<Vec<u8>>, Unfetched> {
     let mut asked = paths.iter().map(|path| world.ask(Ask::File(path)));
-    asked.find_map(Result::transpose).transpose().map_err(|e| format!("{e:#}").into())
+    asked.find_map(Result::transpose).transpose().map_err(|e| format!("{:#}", anyhow::Error::from(e)).into())
 }
 
 /// The request as it is sent.

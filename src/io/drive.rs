@@ -1,63 +1,113 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Metadata on a drive: found by its filesystem's label, mounted read-only where nobody else sees it.
+//! Metadata on a drive: found by the label of its file system, mounted read-only and nowhere that anybody else sees it.
 //!
-//! Labels are read from the filesystems themselves and not from `/dev/disk/by-label`: that is udev's, which may not
-//! have run yet, and whose links a second drive can take over.
+//! Labels are read from the file systems themselves and not from `/dev/disk/by-label`: those links are udev's, which may
+//! not have run yet, and of two drives with one label only one has a link.
 
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 
 use anyhow::{Context as _, Result, anyhow};
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, unshare};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::libc;
 
-use super::live::read_bounded;
+use super::{Error, read_bounded};
+use crate::model::facts::Drive;
 
 /// Block devices that are looked at; a node has a handful.
 const MAX_DEVICES: usize = 256;
 
-/// Where a drive is mounted, in a mount namespace of our own.
-const MOUNT_POINT: &str = "/run/footplate/drive";
-
-/// The labels of all ISO 9660 and FAT filesystems.
-pub(super) fn labels() -> Vec<String> {
-    scan().into_iter().map(|(_, _, label)| label).collect()
+/// The drives of this machine. They are looked for once, and each is mounted once for all its files.
+#[derive(Default)]
+pub(super) struct Drives {
+    found: OnceCell<Vec<Drive>>,
+    mounted: RefCell<BTreeMap<String, OwnedFd>>,
 }
 
-/// A file of the filesystem with that label (cases don't matter: `cidata` and `CIDATA` are one), if both exist.
-pub(super) fn read(label: &str, file: &str) -> Result<Option<Vec<u8>>> {
-    let Some((device, kind, _)) = scan().into_iter().find(|(_, _, l)| l.eq_ignore_ascii_case(label)) else {
-        return Ok(None);
-    };
-    // A thread has its own mount namespace once unshared, so the rest of footplate keeps the machine's.
-    let (name, file) = (format!("drive/{label}/{file}"), file.to_owned());
-    let reader = std::thread::spawn(move || -> Result<Option<Vec<u8>>> {
-        unshare(CloneFlags::CLONE_NEWNS).context("a mount namespace of our own (needs root)")?;
-        let none: Option<&str> = None;
-        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
-        fs::create_dir_all(MOUNT_POINT)?;
-        let flags = MsFlags::MS_RDONLY | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_NOSUID;
-        mount(Some(device.as_str()), MOUNT_POINT, Some(kind), flags, none)
-            .with_context(|| format!("mounting {device}"))?;
-        let path = format!("{MOUNT_POINT}/{file}");
+impl Drives {
+    fn found(&self) -> &[Drive] {
+        self.found.get_or_init(scan)
+    }
+
+    /// The drives, a line each.
+    pub(super) fn list(&self) -> String {
+        self.found().iter().map(|drive| format!("{drive}\n")).collect()
+    }
+
+    /// A file of the drive with that label, if both are there.
+    ///
+    /// # Errors
+    /// Two drives have the label, the drive can't be mounted, or the file is not a regular one.
+    pub(super) fn read(&self, label: &str, file: &str) -> Result<Option<Vec<u8>>, Error> {
+        let mut with_label = self.found().iter().filter(|d| d.label.eq_ignore_ascii_case(label));
+        let Some(drive) = with_label.next() else { return Ok(None) };
+        if let Some(other) = with_label.next() {
+            let (one, other) = (&drive.device, &other.device);
+            return Err(anyhow!("{one} and {other} both have the label {label}: detach one of them").into());
+        }
+        let mut mounted = self.mounted.borrow_mut();
+        if !mounted.contains_key(&drive.device) {
+            let top = mount(drive).with_context(|| format!("mounting {}", drive.device))?;
+            mounted.insert(drive.device.clone(), top);
+        }
+        let Some(top) = mounted.get(&drive.device) else { return Ok(None) };
+        let name = format!("drive/{label}/{file}");
         // A symbolic link on the drive (Rock Ridge) could name any file of the machine.
-        let read = match fs::symlink_metadata(&path) {
-            Ok(meta) if meta.is_file() => {
-                File::open(&path).map_err(Into::into).and_then(|f| read_bounded(f, &name).map(Some))
-            }
-            Ok(_) => Err(anyhow!("{name}: is no regular file")),
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-            Err(e) => Err(e.into()),
+        let how = OpenHow::new()
+            .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
+            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
+        let file = match openat2(top, file, how) {
+            Ok(fd) => File::from(fd),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
+            Err(Errno::ELOOP) => return Err(anyhow!("{name}: not a regular file").into()),
+            Err(e) => return Err(anyhow::Error::new(e).context(name).into()),
         };
-        umount2(MOUNT_POINT, MntFlags::MNT_DETACH)?;
-        read
-    });
-    reader.join().map_err(|_| anyhow!("reading a drive failed"))?
+        if !file.metadata().with_context(|| name.clone())?.is_file() {
+            return Err(anyhow!("{name}: not a regular file").into());
+        }
+        read_bounded(file, &name).map(Some)
+    }
 }
 
-/// Device, filesystem type for mount(2), label.
-fn scan() -> Vec<(String, &'static str, String)> {
+/// Mounts a drive without a place in the tree of mounts; it is mounted until the descriptor of its top is closed
+/// ([fsopen](https://man7.org/linux/man-pages/man2/fsopen.2.html)). Needs root.
+fn mount(drive: &Drive) -> Result<OwnedFd> {
+    const FSOPEN_CLOEXEC: libc::c_uint = 1;
+    const FSCONFIG_SET_FLAG: libc::c_uint = 0;
+    const FSCONFIG_SET_STRING: libc::c_uint = 1;
+    const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
+    const FSMOUNT_CLOEXEC: libc::c_uint = 1;
+    const RDONLY_NOSUID_NODEV_NOEXEC: libc::c_uint = 1 | 2 | 4 | 8;
+    let owned = |fd: libc::c_long| -> Result<OwnedFd> {
+        let fd = Errno::result(fd)?;
+        // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+    };
+    let (kind, device) = (CString::new(drive.filesystem.as_str())?, CString::new(drive.device.as_str())?);
+    // SAFETY: the name ends with a NUL and outlives the call.
+    let context = owned(unsafe { libc::syscall(libc::SYS_fsopen, kind.as_ptr(), FSOPEN_CLOEXEC) })?;
+    let configure = |command: libc::c_uint, key: Option<&CString>, value: Option<&CString>| -> Result<()> {
+        let pointer = |text: Option<&CString>| text.map_or(std::ptr::null(), |t| t.as_ptr());
+        let (key, value, fd) = (pointer(key), pointer(value), context.as_raw_fd());
+        // SAFETY: both are NUL or end with a NUL, and outlive the call.
+        Errno::result(unsafe { libc::syscall(libc::SYS_fsconfig, fd, command, key, value, 0) })?;
+        Ok(())
+    };
+    configure(FSCONFIG_SET_STRING, Some(&c"source".to_owned()), Some(&device))?;
+    configure(FSCONFIG_SET_FLAG, Some(&c"ro".to_owned()), None)?;
+    configure(FSCONFIG_CMD_CREATE, None, None)?;
+    let (fd, attributes) = (context.as_raw_fd(), RDONLY_NOSUID_NODEV_NOEXEC);
+    // SAFETY: all arguments are numbers.
+    owned(unsafe { libc::syscall(libc::SYS_fsmount, fd, FSMOUNT_CLOEXEC, attributes) })
+}
+
+/// The file systems that are known here, in the order of their devices' names.
+fn scan() -> Vec<Drive> {
     let Ok(entries) = fs::read_dir("/sys/class/block") else { return Vec::new() };
     let mut names: Vec<String> =
         entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).take(MAX_DEVICES).collect();
@@ -70,33 +120,108 @@ fn scan() -> Vec<(String, &'static str, String)> {
         }
         let device = format!("/dev/{name}");
         let Ok(file) = File::open(&device) else { continue };
-        if let Some((kind, label)) = label(&file) {
-            found.push((device, kind, label));
+        if let Some(drive) = PROBES.iter().find_map(|probe| probe(&file)) {
+            found.push(Drive { device, ..drive });
         }
     }
     found
 }
 
-/// Type and label of a filesystem: ISO 9660's primary volume descriptor (ECMA-119 8.4) or a FAT boot sector
-/// (Microsoft's "FAT: General Overview of On-Disk Format").
-fn label(file: &File) -> Option<(&'static str, String)> {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches([' ', '\0']).to_owned();
-    let mut descriptor = [0u8; 72];
-    // Sector 16 of 2048 bytes; the volume identifier is at byte 40, 32 bytes.
-    if file.read_exact_at(&mut descriptor, 16 * 2048).is_ok() && &descriptor[..6] == b"\x01CD001" {
-        return Some(("iso9660", text(&descriptor[40..72])));
-    }
+/// What tells each kind of file system: all but the device.
+const PROBES: &[fn(&File) -> Option<Drive>] = &[iso9660, fat];
+
+/// A label as it is stored: padded with blanks.
+fn padded(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim_end_matches([' ', '\0']).to_owned()
+}
+
+/// ISO 9660's primary volume descriptor (ECMA-119 8.4): sector 16 of 2048 bytes; the volume identifier is 32 bytes from
+/// byte 40, the time of its making, which stands for a UUID, 16 digits from byte 813.
+fn iso9660(file: &File) -> Option<Drive> {
+    let mut descriptor = [0u8; 829];
+    file.read_exact_at(&mut descriptor, 16 * 2048).ok()?;
+    (&descriptor[..6] == b"\x01CD001").then_some(())?;
+    let made = padded(&descriptor[813..829]);
+    let part = |from: usize, to: usize| made.get(from..to).unwrap_or_default().to_owned();
+    let uuid = [part(0, 4), part(4, 6), part(6, 8), part(8, 10), part(10, 12), part(12, 14), part(14, 16)];
+    let filesystem = "iso9660".to_owned();
+    Some(Drive { label: padded(&descriptor[40..72]), filesystem, uuid: uuid.join("-"), ..Drive::default() })
+}
+
+/// A FAT boot sector (Microsoft's "FAT: General Overview of On-Disk Format"). FAT32 has its name at byte 82, its volume's
+/// label at 71 and the volume's number at 67; FAT12 and FAT16 at 54, 43 and 39.
+fn fat(file: &File) -> Option<Drive> {
     let mut boot = [0u8; 512];
     file.read_exact_at(&mut boot, 0).ok()?;
-    if boot[510..] != [0x55, 0xaa] {
-        return None;
+    (boot[510..] == [0x55, 0xaa]).then_some(())?;
+    let (label, number) = match () {
+        () if &boot[82..87] == b"FAT32" => (&boot[71..82], &boot[67..71]),
+        () if &boot[54..57] == b"FAT" => (&boot[43..54], &boot[39..43]),
+        () => return None,
+    };
+    let uuid = format!("{:02X}{:02X}-{:02X}{:02X}", number[3], number[2], number[1], number[0]);
+    Some(Drive { label: padded(label), filesystem: "vfat".to_owned(), uuid, ..Drive::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::process::Command;
+
+    use super::*;
+
+    /// Runs a command and gives what it prints, if it can be run here.
+    fn run(words: &[&str]) -> Option<String> {
+        let output = Command::new(words[0]).args(&words[1..]).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
-    // FAT32 names itself at byte 82 and its volume at 71; FAT12 and FAT16 at 54 and 43.
-    if &boot[82..87] == b"FAT32" {
-        Some(("vfat", text(&boot[71..82])))
-    } else if &boot[54..57] == b"FAT" {
-        Some(("vfat", text(&boot[43..54])))
-    } else {
-        None
+
+    #[test]
+    fn a_drive_is_mounted_once_and_only_its_own_files_are_read() {
+        let dir = std::env::temp_dir().join(format!("footplate-drive-{}", std::process::id()));
+        let (contents, image) = (dir.join("contents"), dir.join("image"));
+        fs::create_dir_all(contents.join("below")).unwrap();
+        fs::write(contents.join("user-data"), "data").unwrap();
+        fs::write(contents.join("below/meta_data.json"), "{}").unwrap();
+        symlink("/etc/hostname", contents.join("link")).unwrap();
+        let (from, to) = (contents.to_str().unwrap(), image.to_str().unwrap());
+        let device = run(&["mkfs.ext4", "-q", "-d", from, to, "1M"])
+            .and_then(|_| run(&["losetup", "--find", "--show", "--read-only", to]));
+        let Some(device) = device else {
+            fs::remove_dir_all(&dir).unwrap();
+            eprintln!("left out: no loop device here, that needs root");
+            return;
+        };
+        let drive = |label: &str, device: &str| Drive {
+            label: label.to_owned(),
+            filesystem: "ext4".to_owned(),
+            device: device.to_owned(),
+            uuid: String::new(),
+        };
+        let twice = [drive("two", "/dev/loop8"), drive("TWO", "/dev/loop9")];
+        let drives = Drives::default();
+        drives.found.set([vec![drive("cidata", &device)], twice.to_vec()].concat()).unwrap();
+        let read = |label: &str, file: &str| drives.read(label, file);
+        let results = (
+            read("CIDATA", "user-data").ok().flatten(),
+            read("cidata", "below/meta_data.json").ok().flatten(),
+            read("cidata", "none").ok(),
+            read("other", "user-data").ok(),
+            ["link", "below", "../etc/hostname"].map(|f| read("cidata", f).unwrap_err().to_string()),
+            read("two", "user-data").unwrap_err().to_string(),
+        );
+        let mounts = (drives.mounted.borrow().len(), fs::read_to_string("/proc/mounts").unwrap());
+        drop(drives);
+        let gone = run(&["losetup", "--detach", &device]);
+        fs::remove_dir_all(&dir).unwrap();
+        let (data, below, none, other, refused, twice) = results;
+        assert_eq!((data.as_deref(), below.as_deref()), (Some(&b"data"[..]), Some(&b"{}"[..])));
+        assert_eq!((none, other), (Some(None), Some(None)));
+        assert!(refused[..2].iter().all(|e| e.ends_with("not a regular file")), "{refused:?}");
+        assert!(refused[2].contains("drive/cidata/../etc/hostname"), "{refused:?}");
+        assert_eq!(twice, "/dev/loop8 and /dev/loop9 both have the label two: detach one of them");
+        assert_eq!(mounts.0, 1);
+        assert!(!mounts.1.contains(&device), "{}", mounts.1);
+        assert!(gone.is_some());
     }
 }

@@ -3,22 +3,23 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use nix::ifaddrs::getifaddrs;
 
+use super::drive::Drives;
 use super::guestinfo::{self, Guestinfo};
 use super::root::Change;
-use super::{Ask, MAX_ANSWER, PATIENCE, World, drive, http, nic};
+use super::{Ask, Error, PATIENCE, Tell, World, http, nic, read_bounded};
 use crate::model::facts::Link;
-use crate::model::problem::Problem;
 
 /// The machine that this runs on.
 pub struct Live {
     guestinfo: RefCell<Option<Guestinfo>>,
+    drives: Drives,
     http: RefCell<Option<http::Client>>,
     patience: Duration,
 }
@@ -32,7 +33,7 @@ impl Default for Live {
 impl Live {
     /// The machine, asked over the network for at most so long.
     pub fn with_patience(patience: Duration) -> Self {
-        Self { guestinfo: RefCell::default(), http: RefCell::default(), patience }
+        Self { guestinfo: RefCell::default(), drives: Drives::default(), http: RefCell::default(), patience }
     }
 
     fn with_guestinfo<T>(&self, call: impl FnOnce(&Guestinfo) -> Result<T>) -> Result<T> {
@@ -45,17 +46,28 @@ impl Live {
 }
 
 impl World for Live {
-    fn ask(&self, ask: Ask<'_>) -> Result<Option<Vec<u8>>> {
+    fn ask(&self, ask: Ask<'_>) -> Result<Option<Vec<u8>>, Error> {
         match ask {
             Ask::File(path) => read_file(path),
             Ask::Hypervisor => Ok(guestinfo::hypervisor_signature().map(String::into_bytes)),
             Ask::Guestinfo(key) => {
-                self.with_guestinfo(|g| g.get(key)).with_context(|| format!("guestinfo key {key}"))
+                let value =
+                    self.with_guestinfo(|g| g.get(key)).with_context(|| format!("guestinfo key {key}"))?;
+                Ok(value)
             }
-            Ask::Labels => Ok(Some(drive::labels().join("\n").into_bytes())),
-            Ask::Drive { label, file } => drive::read(label, file),
-            Ask::Links => Ok(Some(serde_json::to_vec(&links()?)?)),
+            Ask::Drives => Ok(Some(self.drives.list().into_bytes())),
+            Ask::Drive { label, file } => self.drives.read(label, file),
+            Ask::Links => Ok(Some(serde_json::to_vec(&links()?).context("the NICs as JSON")?)),
         }
+    }
+
+    fn tell(&self, tell: Tell<'_>) -> Result<(), Error> {
+        match tell {
+            Tell::Guestinfo { key, value } => {
+                self.with_guestinfo(|g| g.set(key, value)).with_context(|| format!("guestinfo key {key}"))?;
+            }
+        }
+        Ok(())
     }
 
     fn http(
@@ -77,17 +89,13 @@ impl World for Live {
     fn patience(&self) -> Duration {
         self.patience
     }
-
-    fn set_guestinfo(&self, key: &str, value: &[u8]) -> Result<()> {
-        self.with_guestinfo(|g| g.set(key, value)).with_context(|| format!("guestinfo key {key}"))
-    }
 }
 
 /// Reads a command's input file, `-` for standard input.
 ///
 /// # Errors
-/// It can't be read, or is larger than [`MAX_ANSWER`], more than any platform hands over.
-pub fn input(path: &Path) -> Result<Vec<u8>> {
+/// It can't be read, or is larger than [`super::MAX_ANSWER`].
+pub fn input(path: &Path) -> Result<Vec<u8>, Error> {
     let name = path.display().to_string();
     if path == Path::new("-") {
         return read_bounded(std::io::stdin(), "standard input");
@@ -128,26 +136,13 @@ pub fn set_hostname(name: &str) -> Result<Change> {
     Ok(Change::Changed)
 }
 
-/// Reads a file of at most [`MAX_ANSWER`] bytes.
-fn read_file(path: &str) -> Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
-        Err(e) => return Err(e).with_context(|| path.to_owned()),
-    };
-    read_bounded(file, path).map(Some)
-}
-
-/// Reads to the end, up to [`MAX_ANSWER`].
-pub(super) fn read_bounded(file: impl Read, name: &str) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.take(MAX_ANSWER as u64 + 1).read_to_end(&mut bytes).with_context(|| name.to_owned())?;
-    if bytes.len() > MAX_ANSWER {
-        let what =
-            format!("larger than {} MiB, which is more than any platform hands over", MAX_ANSWER >> 20);
-        return Err(Problem::error(name, what).into());
+/// Reads a file, if it is there.
+fn read_file(path: &str) -> Result<Option<Vec<u8>>, Error> {
+    match File::open(path) {
+        Ok(file) => read_bounded(file, path).map(Some),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(anyhow::Error::new(e).context(path.to_owned()).into()),
     }
-    Ok(bytes)
 }
 
 /// The interfaces with a hardware address, loopback left out, sorted by name.

@@ -21,8 +21,12 @@ mod tls;
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use std::fmt;
+use std::io::Read;
 
+use anyhow::Context as _;
+
+use crate::model::problem::Problem;
 use crate::model::time::Time;
 
 /// Most bytes that one question may bring: more than any platform's user-data (vSphere raises its 64 KiB to 1 MiB at
@@ -56,13 +60,13 @@ pub enum Ask<'a> {
     Hypervisor,
     /// A guestinfo key of vSphere, without its value's meaning.
     Guestinfo(&'a str),
-    /// The labels of all filesystems on drives, a line each.
-    Labels,
-    /// A file on the drive of that label, its path without a leading slash.
+    /// The file systems on the machine's drives, a line each, as [`crate::model::facts::Drive`] reads it.
+    Drives,
+    /// A file on the drive whose file system has that label.
     Drive {
-        /// The filesystem's label.
+        /// The label; case does not matter.
         label: &'a str,
-        /// The file's path on it.
+        /// The file's path on the drive, without a leading slash.
         file: &'a str,
     },
     /// The network interfaces, as a JSON list of [`crate::model::facts::Link`].
@@ -76,47 +80,123 @@ impl Ask<'_> {
             Self::File(path) => format!("file{path}"),
             Self::Hypervisor => "hypervisor".to_owned(),
             Self::Guestinfo(key) => format!("guestinfo/{key}"),
-            Self::Labels => "labels".to_owned(),
+            Self::Drives => "labels".to_owned(),
             Self::Drive { label, file } => format!("drive/{label}/{file}"),
             Self::Links => "links".to_owned(),
         }
     }
 }
 
-/// The one door to the machine's account of itself.
+/// Something that a platform is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tell<'a> {
+    /// The new value of a guestinfo key of vSphere.
+    Guestinfo {
+        /// The key.
+        key: &'a str,
+        /// The value; the hypervisor takes no empty one.
+        value: &'a [u8],
+    },
+}
+
+impl Tell<'_> {
+    /// What is told as a relative path, as [`Ask::name`] has it for questions.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Guestinfo { key, .. } => format!("told/guestinfo/{key}"),
+        }
+    }
+
+    /// The bytes that are told.
+    pub fn value(&self) -> &[u8] {
+        match self {
+            Self::Guestinfo { value, .. } => value,
+        }
+    }
+}
+
+/// Why a question has no good answer. The kind decides the exit code of the command that asked.
+#[derive(Debug)]
+pub enum Error {
+    /// Asking failed. It may work another time.
+    Unreachable(anyhow::Error),
+    /// What came is broken. The same will come another time.
+    Broken(Problem),
+}
+
+impl From<anyhow::Error> for Error {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Unreachable(error)
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self::Broken(problem)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(error) => error.fmt(f),
+            Self::Broken(problem) => problem.fmt(f),
+        }
+    }
+}
+
+impl From<Error> for anyhow::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Unreachable(error) => error,
+            Error::Broken(problem) => problem.into(),
+        }
+    }
+}
+
+/// The one door to the machine: what it says of itself, and what its platform is asked and told.
 pub trait World {
     /// The answer, `None` where there is none.
     ///
     /// # Errors
     /// The machine could not be asked, or the answer is larger than [`MAX_ANSWER`].
-    fn ask(&self, ask: Ask<'_>) -> Result<Option<Vec<u8>>>;
+    fn ask(&self, ask: Ask<'_>) -> Result<Option<Vec<u8>>, Error>;
+
+    /// Tells the machine's platform something.
+    ///
+    /// # Errors
+    /// It does not take it, or there is nothing that could.
+    fn tell(&self, tell: Tell<'_>) -> Result<(), Error>;
 
     /// Sends independent requests over HTTP, at once as far as that is polite, and gives the answers in their order.
-    fn http(
-        &self,
-        requests: &[http::Request],
-        deadline: Instant,
-    ) -> Vec<std::result::Result<http::Response, http::Error>>;
+    fn http(&self, requests: &[http::Request], deadline: Instant)
+    -> Vec<Result<http::Response, http::Error>>;
 
     /// How long all questions of one undertaking may take over the network.
     fn patience(&self) -> Duration {
         PATIENCE
     }
 
-    /// Sets a guestinfo key of vSphere.
-    ///
-    /// # Errors
-    /// The hypervisor refuses, or there is none.
-    fn set_guestinfo(&self, key: &str, value: &[u8]) -> Result<()>;
-
     /// The answer as text, blanks around it taken off; empty where there is none.
     ///
     /// # Errors
     /// As [`World::ask`].
-    fn text(&self, ask: Ask<'_>) -> Result<String> {
+    fn text(&self, ask: Ask<'_>) -> Result<String, Error> {
         let bytes = self.ask(ask)?.unwrap_or_default();
         Ok(String::from_utf8_lossy(&bytes).trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned())
     }
+}
+
+/// Reads an answer to its end, up to [`MAX_ANSWER`]; `name` is what messages call it.
+fn read_bounded(file: impl Read, name: &str) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    file.take(MAX_ANSWER as u64 + 1).read_to_end(&mut bytes).with_context(|| name.to_owned())?;
+    if bytes.len() > MAX_ANSWER {
+        let what =
+            format!("larger than {} MiB, which is more than any platform hands over", MAX_ANSWER >> 20);
+        return Err(Problem::error(name, what).into());
+    }
+    Ok(bytes)
 }
 
 /// Writes a line to the machine's console, if it has one that is ready.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A machine's answers: kept by [`Capture`], given again from a directory by [`Replay`].
 //!
-//! Each answer is a file named by [`Ask::name`]. A question without a file has no answer, one with a file of its name
-//! and `.error` fails with that file's text. An HTTP request that has no file is answered with 404.
+//! Each answer is a file named by [`Ask::name`]. A question without a file has no answer; one with a file of its name
+//! and `.error` fails with that file's text. An HTTP request that has no file is answered with 404. What the platform is
+//! told is kept in the same way, named by [`Tell::name`]. A replay has nobody to tell: it says what it would have told.
 
 use std::cell::RefCell;
 use std::fs::{self, File};
@@ -10,10 +11,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, anyhow, bail};
 
-use super::live::read_bounded;
-use super::{Ask, World, http};
+use super::{Ask, Error, Tell, World, http, read_bounded};
 
 /// Gives the answers that a directory holds.
 pub struct Replay {
@@ -27,31 +27,36 @@ impl Replay {
     /// There is no such directory.
     pub fn open(dir: &Path) -> Result<Self> {
         if !dir.is_dir() {
-            bail!("{}: no directory", dir.display());
+            bail!("{}: not a directory", dir.display());
         }
         Ok(Self { dir: dir.to_owned() })
     }
 }
 
 impl Replay {
-    fn answer(&self, name: &str) -> Result<Option<Vec<u8>>> {
+    fn answer(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         if name.split('/').any(|part| part == "..") {
-            bail!("{name}: goes up by `..`");
+            return Err(anyhow!("{name}: leaves the directory by `..`").into());
         }
         if let Ok(text) = fs::read_to_string(self.dir.join(format!("{name}.error"))) {
-            bail!("{}", text.trim());
+            return Err(anyhow!("{}", text.trim()).into());
         }
         match File::open(self.dir.join(name)) {
             Ok(file) => read_bounded(file, name).map(Some),
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-            Err(e) => Err(e).with_context(|| name.to_owned()),
+            Err(e) => Err(anyhow::Error::new(e).context(name.to_owned()).into()),
         }
     }
 }
 
 impl World for Replay {
-    fn ask(&self, ask: Ask<'_>) -> Result<Option<Vec<u8>>> {
+    fn ask(&self, ask: Ask<'_>) -> Result<Option<Vec<u8>>, Error> {
         self.answer(&ask.name())
+    }
+
+    fn tell(&self, tell: Tell<'_>) -> Result<(), Error> {
+        log::info!("replay: {}: {}", tell.name(), String::from_utf8_lossy(tell.value()));
+        Ok(())
     }
 
     fn http(
@@ -68,13 +73,9 @@ impl World for Replay {
         };
         requests.iter().map(answer).collect()
     }
-
-    fn set_guestinfo(&self, _key: &str, _value: &[u8]) -> Result<()> {
-        Ok(())
-    }
 }
 
-/// Passes questions on and keeps the answers, each by its name.
+/// Passes questions on and keeps the answers, each by its name, and likewise what the platform is told.
 pub struct Capture<'a> {
     inner: &'a dyn World,
     kept: RefCell<Vec<(String, Vec<u8>)>>,
@@ -92,16 +93,34 @@ impl<'a> Capture<'a> {
     }
 }
 
+/// How a question that failed is kept.
+fn failed(name: &str, error: &Error) -> (String, Vec<u8>) {
+    let text = match error {
+        Error::Unreachable(error) => format!("{error:#}\n"),
+        Error::Broken(problem) => format!("{problem}\n"),
+    };
+    (format!("{name}.error"), text.into_bytes())
+}
+
 impl World for Capture<'_> {
-    fn ask(&self, ask: Ask<'_>) -> Result<Option<Vec<u8>>> {
+    fn ask(&self, ask: Ask<'_>) -> Result<Option<Vec<u8>>, Error> {
         let answer = self.inner.ask(ask);
         let kept = match &answer {
             Ok(None) => None,
             Ok(Some(bytes)) => Some((ask.name(), bytes.clone())),
-            Err(error) => Some((format!("{}.error", ask.name()), format!("{error:#}\n").into_bytes())),
+            Err(error) => Some(failed(&ask.name(), error)),
         };
         self.kept.borrow_mut().extend(kept);
         answer
+    }
+
+    fn tell(&self, tell: Tell<'_>) -> Result<(), Error> {
+        let result = self.inner.tell(tell);
+        self.kept.borrow_mut().push(match &result {
+            Ok(()) => (tell.name(), tell.value().to_vec()),
+            Err(error) => failed(&tell.name(), error),
+        });
+        result
     }
 
     fn http(
@@ -126,9 +145,5 @@ impl World for Capture<'_> {
 
     fn patience(&self) -> Duration {
         self.inner.patience()
-    }
-
-    fn set_guestinfo(&self, key: &str, value: &[u8]) -> Result<()> {
-        self.inner.set_guestinfo(key, value)
     }
 }

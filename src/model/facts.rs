@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the machine says of itself without asking anybody: kernel command line, DMI, hypervisor, drives, OS.
+//! What the machine says of itself before any service is asked: kernel command line, DMI, hypervisor, drives, OS.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +14,8 @@ pub struct Facts {
     pub dmi: Dmi,
     /// CPUID's hypervisor signature, such as `VMwareVMware`.
     pub hypervisor: Option<String>,
-    /// Labels of the filesystems on the machine's drives.
-    pub labels: Vec<String>,
+    /// The file systems on the machine's drives that may hold metadata.
+    pub drives: Vec<Drive>,
     /// The running system.
     pub os: Os,
 }
@@ -35,6 +37,47 @@ pub struct Dmi {
     pub bios_vendor: String,
     /// SMBIOS type 0 version.
     pub bios_version: String,
+}
+
+/// A file system on a drive.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drive {
+    /// Its label, as it is written there.
+    pub label: String,
+    /// Its kind, as mount(2) names it.
+    pub filesystem: String,
+    /// The block device that it is on.
+    pub device: String,
+    /// Its UUID, or the number that stands for one, as blkid(8) writes it.
+    pub uuid: String,
+}
+
+impl Drive {
+    /// Reads a list of drives, a line each: label, file system, device, UUID, with tabs between them. What is unknown may
+    /// be left out at the line's end.
+    pub fn list(text: &str) -> Vec<Self> {
+        let drive = |line: &str| {
+            let mut fields = line.split('\t').map(|f| f.trim().to_owned());
+            let mut next = || fields.next().unwrap_or_default();
+            Self { label: next(), filesystem: next(), device: next(), uuid: next() }
+        };
+        text.lines().filter(|l| !l.trim().is_empty()).map(drive).collect()
+    }
+}
+
+impl fmt::Display for Drive {
+    /// As a line of [`Drive::list`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let label: String = self.label.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        write!(f, "{label}\t{}\t{}\t{}", self.filesystem, self.device, self.uuid)
+    }
+}
+
+impl Facts {
+    /// The first drive whose file system has that label; case does not matter.
+    pub fn drive(&self, label: &str) -> Option<&Drive> {
+        self.drives.iter().find(|d| d.label.eq_ignore_ascii_case(label))
+    }
 }
 
 /// The running system, as templates may ask for it.
@@ -104,6 +147,21 @@ pub struct Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn drives_are_read_as_they_are_written() {
+        let drive = |label: &str, rest: [&str; 3]| {
+            let [filesystem, device, uuid] = rest.map(str::to_owned);
+            Drive { label: label.to_owned(), filesystem, device, uuid }
+        };
+        let drives = [
+            drive("OVF ENV", ["iso9660", "/dev/sr0", "2026-01-02-03-04-05-00"]),
+            drive("", ["vfat", "/dev/sdb", "1A2B-3C4D"]),
+        ];
+        let text: String = drives.iter().map(|d| format!("{d}\n")).collect();
+        assert_eq!(Drive::list(&text), drives);
+        assert_eq!(Drive::list("cidata\n\n"), [drive("cidata", ["", "", ""])]);
+    }
 
     #[test]
     fn the_command_line_splits_as_the_kernel_splits_it() {

@@ -4,7 +4,7 @@
 //! Flatcar's spelling and in its own, where that file does not have them already.
 
 use super::RUN_DIR;
-use crate::model::instance::Instance;
+use crate::model::instance::{Instance, Spelling};
 use crate::model::plan::{Directory, File, Item, Link};
 
 /// footplate's names.
@@ -19,28 +19,16 @@ pub const COREOS: &str = "/run/metadata/coreos";
 /// The metadata as a whole, for placeholders of [`super::prepare`]: root's alone, since a provider may put anything there.
 pub const METADATA: &str = "/run/footplate/metadata.json";
 
-/// How Afterburn spells a platform's name: Flatcar's spelling behind `COREOS_`, its own behind `AFTERBURN_`.
-const PLATFORMS: &[(&str, &str, &str)] = &[
-    ("aws", "EC2", "AWS"),
-    ("azure", "AZURE", "AZURE"),
-    ("digitalocean", "DIGITALOCEAN", "DIGITALOCEAN"),
-    ("gcp", "GCE", "GCP"),
-    ("hetzner", "HETZNER", "HETZNER"),
-    ("kubevirt", "KUBEVIRT", "KUBEVIRT"),
-    ("openstack", "OPENSTACK", "OPENSTACK"),
-    ("packet", "PACKET", "PACKET"),
-    ("proxmoxve", "PROXMOXVE", "PROXMOXVE"),
-    ("vmware", "VMWARE", "VMWARE"),
-];
-
 /// Names below a platform's, what they stand for, and what footplate and the templates of Cluster API's providers call
 /// it: `FOOTPLATE_` and `COREOS_CUSTOM_` go before.
 const NAMES: &[(&str, Fact, &str)] = &[
     ("AVAILABILITY_ZONE", Fact::Zone, "AVAILABILITY_ZONE"),
     ("HOSTNAME", Fact::Hostname, "HOSTNAME"),
     ("INSTANCE_ID", Fact::InstanceId, "INSTANCE_ID"),
-    ("IPV4_LOCAL", Fact::Ipv4, "PRIVATE_IPV4"),
-    ("IPV6_LOCAL", Fact::Ipv6, "PRIVATE_IPV6"),
+    ("IPV4_LOCAL", Fact::LocalV4, "PRIVATE_IPV4"),
+    ("IPV4_PUBLIC", Fact::PublicV4, "PUBLIC_IPV4"),
+    ("IPV6_LOCAL", Fact::LocalV6, "PRIVATE_IPV6"),
+    ("IPV6_PUBLIC", Fact::PublicV6, "PUBLIC_IPV6"),
     ("NODE_NAME", Fact::NodeName, "NODE_NAME"),
     ("PROVIDER_ID", Fact::ProviderId, "PROVIDER_ID"),
     ("REGION", Fact::Region, "REGION"),
@@ -51,49 +39,51 @@ const NAMES: &[(&str, Fact, &str)] = &[
 enum Fact {
     Hostname,
     InstanceId,
-    Ipv4,
-    Ipv6,
+    LocalV4,
+    LocalV6,
     NodeName,
     ProviderId,
+    PublicV4,
+    PublicV6,
     Region,
     Zone,
 }
 
 impl Fact {
-    fn of(self, instance: &Instance) -> Option<&str> {
-        let metadata = |keys: &[&str]| keys.iter().find_map(|k| instance.metadata.get(*k)?.as_str());
+    fn of(self, instance: &Instance) -> Option<String> {
         match self {
-            Self::Hostname => instance.hostname.as_deref(),
-            Self::InstanceId => Some(instance.instance_id.as_str()),
-            Self::Ipv4 => metadata(&["local-ipv4", "local_ipv4"]),
-            Self::Ipv6 => metadata(&["local-ipv6", "local_ipv6", "ipv6"]),
-            Self::NodeName => metadata(&["node-name"]),
-            Self::ProviderId => metadata(&["provider-id", "provider_id"]),
-            Self::Region => instance.region.as_deref(),
-            Self::Zone => instance.availability_zone.as_deref(),
+            Self::Hostname => instance.hostname.clone(),
+            Self::InstanceId => Some(instance.instance_id.clone()),
+            Self::LocalV4 => instance.addresses.local_v4.map(|a| a.to_string()),
+            Self::LocalV6 => instance.addresses.local_v6.map(|a| a.to_string()),
+            Self::NodeName => instance.node_name.clone(),
+            Self::ProviderId => instance.provider_id.clone(),
+            Self::PublicV4 => instance.addresses.public_v4.map(|a| a.to_string()),
+            Self::PublicV6 => instance.addresses.public_v6.map(|a| a.to_string()),
+            Self::Region => instance.region.clone(),
+            Self::Zone => instance.availability_zone.clone(),
         }
     }
 }
 
 /// Names and their values.
-type Names<'a> = Vec<(String, &'a str)>;
+type Names = Vec<(String, String)>;
 
 /// Names and values: footplate's, then those that are Afterburn's or templates'.
-fn names(instance: &Instance) -> (Names<'_>, Names<'_>) {
+fn names(instance: &Instance) -> (Names, Names) {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    let platform = PLATFORMS.iter().find(|(id, _, _)| *id == instance.platform);
-    ours.push(("FOOTPLATE_PLATFORM".to_owned(), instance.platform));
+    ours.push(("FOOTPLATE_PLATFORM".to_owned(), instance.platform.to_owned()));
     for (name, fact, common) in NAMES {
         // A value goes on one line of a file that units and shells read.
         let plain =
-            |v: &&str| !v.is_empty() && v.chars().all(|c| c.is_ascii_graphic() && !"\"'\\$`".contains(c));
+            |v: &String| !v.is_empty() && v.chars().all(|c| c.is_ascii_graphic() && !"\"'\\$`".contains(c));
         let Some(value) = fact.of(instance).filter(plain) else { continue };
-        ours.push((format!("FOOTPLATE_{common}"), value));
-        theirs.push((format!("COREOS_CUSTOM_{common}"), value));
-        if let Some((_, coreos, afterburn)) = platform {
-            theirs.push((format!("COREOS_{coreos}_{name}"), value));
-            theirs.push((format!("AFTERBURN_{afterburn}_{name}"), value));
+        ours.push((format!("FOOTPLATE_{common}"), value.clone()));
+        if let Some(Spelling { coreos, afterburn }) = instance.spelling {
+            theirs.push((format!("COREOS_{coreos}_{name}"), value.clone()));
+            theirs.push((format!("AFTERBURN_{afterburn}_{name}"), value.clone()));
         }
+        theirs.push((format!("COREOS_CUSTOM_{common}"), value));
     }
     ours.sort();
     theirs.sort();
@@ -104,7 +94,7 @@ fn names(instance: &Instance) -> (Names<'_>, Names<'_>) {
 /// that is one: a name that is there keeps its value. `linked` says that the older name leads somewhere already.
 pub fn items(instance: &Instance, flatcar: &str, coreos: Option<&str>, linked: bool) -> Vec<Item> {
     let (ours, theirs) = names(instance);
-    let line = |(name, value): &(String, &str)| format!("{name}={value}\n");
+    let line = |(name, value): &(String, String)| format!("{name}={value}\n");
     let added = |have: &str| {
         let has = |name: &str| have.lines().any(|l| l.trim_start().split('=').next() == Some(name));
         let mut text = have.to_owned();
@@ -115,8 +105,8 @@ pub fn items(instance: &Instance, flatcar: &str, coreos: Option<&str>, linked: b
         text
     };
     // The network is read from where it came; as metadata it may be as large as it likes, and encoded.
-    let metadata = instance.metadata.iter().filter(|(key, _)| !key.starts_with("network"));
-    let metadata = serde_json::Value::Object(metadata.map(|(k, v)| (k.clone(), v.clone())).collect());
+    let metadata = instance.meta_data().into_iter().filter(|(key, _)| !key.starts_with("network"));
+    let metadata = serde_json::Value::Object(metadata.collect());
     let file = |path: &str, text: String| File { place: "metadata".to_owned(), ..File::ours(path, text) };
     let mut items = vec![
         Item::Directory(Directory::ours(RUN_DIR, 0o700)),
@@ -137,15 +127,19 @@ pub fn items(instance: &Instance, flatcar: &str, coreos: Option<&str>, linked: b
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::instance::Addresses;
 
     #[test]
     fn names_that_are_there_keep_their_values() {
-        let metadata = serde_json::json!({ "local-ipv4": "10.0.0.5", "node-name": "i-1", "provider-id": "aws:///z/i-1" });
+        let local_v4 = Some(std::net::Ipv4Addr::new(10, 0, 0, 5));
         let instance = Instance {
             platform: "aws",
+            spelling: Some(Spelling { coreos: "EC2", afterburn: "AWS" }),
             instance_id: "i-1".to_owned(),
+            node_name: Some("i-1".to_owned()),
+            provider_id: Some("aws:///z/i-1".to_owned()),
+            addresses: Addresses { local_v4, ..Addresses::default() },
             hostname: Some("ip-10-0-0-5.ec2.internal".to_owned()),
-            metadata: metadata.as_object().cloned().unwrap(),
             availability_zone: Some("bad zone".to_owned()),
             ..Instance::default()
         };

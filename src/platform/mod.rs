@@ -1,53 +1,122 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Who can tell what this machine is: one file a platform, the same four parts in the same order (how it is known, what
-//! it needs, how it is asked, what it is told), and one table.
+//! The platforms that a machine may be on: one file each, which makes one value of [`Platform`], and one table.
 //!
 //! A platform is never guessed by asking an address who it is: whoever answers there would own the node
 //! ([CVE-2024-6174](https://www.cve.org/CVERecord?id=CVE-2024-6174)).
 
-pub(crate) mod aws;
+mod aws;
+mod detect;
+mod document;
+mod drive;
+mod fetch;
 mod nocloud;
+mod service;
 mod vmware;
 
-pub(crate) use nocloud::fetch_directory;
+pub use self::detect::{Candidate, Detected, Evidence, Wanted, detect, facts, seen};
+pub use self::fetch::{Reach, complete, fetch};
+pub use crate::io::Error;
 
-use anyhow::{Result, anyhow};
+use std::time::Instant;
 
-use crate::decode::network;
-use crate::decode::syntax::yaml::Node;
-use crate::error::WithCure as _;
-use crate::io::{Ask, World};
-use crate::model::facts::{Cmdline, Dmi, Facts, Os};
-use crate::model::instance::Instance;
-use crate::model::problem::{Problem, any_error};
+use crate::error::{Failure, Stage};
+use crate::io::{World, http};
+use crate::model::facts::Facts;
+use crate::model::instance::{Instance, Spelling};
+use crate::model::problem::Problem;
+use crate::model::secret::Secret;
 
-/// A platform.
-pub trait Provider: Sync {
+/// All platforms, in the order of their ids. This is the only list of them.
+pub const PLATFORMS: &[Platform] = &[aws::PLATFORM, nocloud::PLATFORM, vmware::PLATFORM];
+
+/// A platform: what it is called, and what it can do. A row of the table names what it has and takes the rest from
+/// [`Platform::NONE`].
+pub struct Platform {
     /// Its id, as Ignition names it.
-    fn id(&self) -> &'static str;
-
+    pub id: &'static str,
     /// Its name in words.
-    fn name(&self) -> &'static str;
+    pub name: &'static str,
+    /// Other names that kernel arguments have for it.
+    pub aliases: &'static [&'static str],
+    /// How Afterburn's names in `/run/metadata` spell it.
+    pub spelling: Option<Spelling>,
+    /// How large its user-data may be.
+    pub limit: Option<Limit>,
+    /// What to do where it has nothing for a machine.
+    pub hint: &'static str,
+    /// Why this machine is on it, if it is.
+    pub evidence: fn(&Facts) -> Option<Evidence>,
+    /// What can be read before the network is up.
+    pub local: Option<Local>,
+    /// What is asked over the network.
+    pub network: Option<Network>,
+    /// The drives that it owns beside what it reads itself: they are searched where there is no user-data.
+    pub drives: &'static [OwnedDrive],
+    /// Adds what the machine itself knows to an answer, such as its addresses. It asks the platform nothing, and may run
+    /// several times.
+    pub complete: fn(&dyn World, &Facts, &mut Instance) -> Result<(), Error>,
+    /// Reads a directory that the operator names in place of the machine's own source.
+    pub seed: Option<Seed>,
+    /// Recognises a script that would fetch bootstrap data which the user-data only points at.
+    pub hidden: Option<FindHidden>,
+    /// Fetches an object of S3. The request has an `s3:` URL.
+    pub s3: fn(&dyn World, &http::Request, deadline: Instant) -> anyhow::Result<Secret>,
+    /// Tells the platform how the bootstrap went.
+    pub report: Option<Tells>,
+}
 
-    /// Why this machine is on that platform, if it is.
-    fn matches(&self, facts: &Facts) -> Option<String>;
+/// Reads what is on the machine; `None` where it has nothing.
+pub type Local = fn(&dyn World, &Facts) -> Result<Option<Instance>, Error>;
 
-    /// Whether it can be asked only over the network.
-    fn needs_network(&self) -> bool;
+/// Asks a service, and adds to what was found on the machine, if anything was; `None` where neither has anything.
+pub type Network = fn(&dyn World, &Facts, Option<Instance>) -> Result<Option<Instance>, Error>;
 
-    /// What it says of this machine; `None` where it has nothing for it.
+/// Reads a directory; `None` where it has nothing.
+pub type Seed = fn(&dyn World, directory: &str) -> Result<Option<Instance>, Error>;
+
+/// What a script would fetch; `None` for a script that fetches nothing of that kind.
+pub type FindHidden = fn(script: &str) -> Result<Option<Box<dyn Hidden>>, Problem>;
+
+/// Tells the platform something.
+pub type Tells = fn(&dyn World, &Report<'_>) -> Result<(), Error>;
+
+/// A kind of drive that a platform owns.
+pub struct OwnedDrive {
+    /// The label of its file system; case does not matter.
+    pub label: &'static str,
+    /// Reads the drive of that label; `None` where it has nothing.
+    pub read: fn(&dyn World) -> Result<Option<Instance>, Error>,
+}
+
+/// How large user-data may be.
+pub struct Limit {
+    /// Bytes.
+    pub bytes: usize,
+    /// Whether they are counted in base64.
+    pub base64: bool,
+    /// What helps against more.
+    pub cure: &'static str,
+}
+
+/// Bootstrap data that stands somewhere else, and to which the user-data only points.
+pub trait Hidden {
+    /// The path under which the rest of the user-data includes it.
+    fn file(&self) -> &str;
+
+    /// In how many parts it stands there.
+    fn parts(&self) -> usize;
+
+    /// Fetches it whole.
     ///
     /// # Errors
-    /// It can't be asked, or what it says is broken: then a [`Problem`] is at the error's root.
-    fn fetch(&self, world: &dyn World) -> Result<Option<Instance>>;
+    /// A part can't be had, or what the parts make is broken. Nothing is deleted then.
+    fn fetch(&self, world: &dyn World) -> anyhow::Result<Secret>;
 
-    /// Tells it how the bootstrap went, as far as it has ears.
+    /// Deletes it. The caller has it on the disk.
     ///
     /// # Errors
-    /// It can't be told.
-    fn report(&self, _world: &dyn World, _report: &Report<'_>) -> Result<()> {
-        Ok(())
-    }
+    /// Parts are left; the message counts them.
+    fn delete(&self, world: &dyn World) -> anyhow::Result<()>;
 }
 
 /// What a platform is told.
@@ -55,148 +124,81 @@ pub trait Provider: Sync {
 pub struct Report<'a> {
     /// `running`, `done` or `failed`.
     pub state: &'a str,
-    /// One line on why it failed; names and paths, no value.
+    /// One line on why it failed: names and paths, no values.
     pub error: Option<&'a str>,
 }
 
-/// All platforms, by their ids. Where several match, an earlier kind of evidence wins over a later one, see [`detect`].
-pub const TABLE: &[&dyn Provider] = &[&aws::Aws, &nocloud::NoCloud, &vmware::Vmware];
+impl Platform {
+    /// A platform that can do nothing.
+    pub const NONE: Self = Self {
+        id: "",
+        name: "",
+        aliases: &[],
+        spelling: None,
+        limit: None,
+        hint: "",
+        evidence: |_| None,
+        local: None,
+        network: None,
+        drives: &[],
+        complete: |_, _, _| Ok(()),
+        seed: None,
+        hidden: None,
+        s3: aws::s3::fetch_public,
+        report: None,
+    };
 
-/// The platform of that id.
-pub fn by_id(id: &str) -> Option<&'static dyn Provider> {
-    TABLE.iter().copied().find(|p| p.id() == id)
+    /// The platform of that id in a table.
+    pub fn by_id<'t>(table: &'t [Self], id: &str) -> Option<&'t Self> {
+        table.iter().find(|p| p.id == id)
+    }
 }
 
-/// The kernel arguments that name a platform, the first that is given decides: Flatcar's, its older one, Ignition's.
-const ARGUMENTS: &[&str] = &["flatcar.oem.id", "coreos.oem.id", "ignition.platform.id"];
-
-/// Flatcar's names of platforms that Ignition names otherwise.
-const ALIASES: &[(&str, &str)] = &[("ec2", "aws"), ("gce", "gcp"), ("pxe", "metal")];
-
-/// A platform and why it was chosen.
-#[derive(Clone)]
-pub struct Candidate {
-    /// The platform.
-    pub provider: &'static dyn Provider,
-    /// The evidence, in words.
-    pub because: String,
+impl std::fmt::Debug for Platform {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.id)
+    }
 }
 
-/// The platforms that this machine may be on, the likeliest first: the one asked for alone; else the one that the
-/// kernel's command line names; then those that the machine's own account matches, drives last, since a drive can be
-/// attached to a machine on any platform.
-///
-/// # Errors
-/// The one asked for is not known, or nothing matches.
-pub fn detect(facts: &Facts, wanted: Option<&str>) -> Result<Vec<Candidate>> {
-    if let Some(id) = wanted {
-        let because = format!("--platform {id}");
-        return match by_id(id) {
-            Some(provider) => Ok(vec![Candidate { provider, because }]),
-            None => {
-                Err(anyhow!("{id:?} is no platform that footplate knows")).cure(format!("one of {}", ids()))
-            }
+/// Warns of platforms that do not take user-data of so many bytes.
+pub fn too_large_for(table: &[Platform], bytes: usize) -> Vec<Problem> {
+    let warning = |platform: &Platform| {
+        let limit = platform.limit.as_ref()?;
+        let (sent, how) = if limit.base64 { (bytes.div_ceil(3) * 4, " in base64") } else { (bytes, "") };
+        let what = format!("{sent} bytes{how}, and {} takes {}", platform.name, limit.bytes);
+        (sent > limit.bytes).then(|| Problem::warning("", what).cure(limit.cure))
+    };
+    table.iter().filter_map(warning).collect()
+}
+
+/// A question that failed, as a failure of the stage that asked; an answer that is broken is one of decoding.
+pub fn failure(stage: Stage, error: Error) -> Failure {
+    match error {
+        Error::Unreachable(error) => Failure::new(stage, error),
+        Error::Broken(problem) => Failure::new(Stage::Decode, problem.into()),
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        failure(Stage::Fetch, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_met_exactly() {
+        let over = |bytes| -> Vec<&str> {
+            let told = too_large_for(PLATFORMS, bytes);
+            let is = |p: &&Platform| told.iter().any(|t| t.what.contains(p.name));
+            PLATFORMS.iter().filter(is).map(|p| p.id).collect()
         };
+        assert_eq!(over(16 << 10), [""; 0]);
+        assert_eq!(over((16 << 10) + 1), ["aws"]);
+        assert_eq!(over(48 << 10), ["aws"]);
+        assert_eq!(over((48 << 10) + 1), ["aws", "vmware"]);
     }
-    let named = ARGUMENTS.iter().find_map(|a| Some((*a, facts.cmdline.get(a)?)));
-    let mut candidates: Vec<Candidate> = Vec::new();
-    if let Some((argument, name)) = named {
-        let id = ALIASES.iter().find(|(from, _)| *from == name).map_or(name, |(_, to)| *to);
-        let because = format!("kernel argument {argument}={name}");
-        candidates.extend(by_id(id).map(|provider| Candidate { provider, because }));
-    }
-    let mut matching: Vec<Candidate> =
-        TABLE.iter().filter_map(|p| Some(Candidate { provider: *p, because: p.matches(facts)? })).collect();
-    matching.sort_by_key(|c| c.provider.id() == "nocloud");
-    for candidate in matching {
-        if candidates.iter().all(|c| c.provider.id() != candidate.provider.id()) {
-            candidates.push(candidate);
-        }
-    }
-    if !candidates.is_empty() {
-        return Ok(candidates);
-    }
-    let seen = match named {
-        Some((argument, name)) => format!("{argument}={name} names no platform that footplate knows"),
-        None => format!("nothing says which platform this is ({})", seen(facts)),
-    };
-    Err(anyhow!(seen))
-        .cure(format!("name it: the kernel argument flatcar.oem.id=ID or --platform ID, one of {}", ids()))
-}
-
-fn ids() -> String {
-    TABLE.iter().map(|p| p.id()).collect::<Vec<_>>().join(", ")
-}
-
-/// What the machine says of itself, on one line.
-pub fn seen(facts: &Facts) -> String {
-    let quoted = |s: &str| if s.is_empty() { "none".to_owned() } else { format!("{s:?}") };
-    format!(
-        "DMI vendor {}, product {}; hypervisor {}; drive labels {}",
-        quoted(&facts.dmi.sys_vendor),
-        quoted(&facts.dmi.product_name),
-        quoted(facts.hypervisor.as_deref().unwrap_or_default()),
-        quoted(&facts.labels.join(" ")),
-    )
-}
-
-/// Gathers the facts that detection goes by.
-///
-/// # Errors
-/// The machine can't be asked.
-pub fn facts(world: &dyn World) -> Result<Facts> {
-    let dmi = |file: &str| world.text(Ask::File(&format!("/sys/class/dmi/id/{file}")));
-    let release = world.text(Ask::File("/etc/os-release"))?;
-    let field = |key: &str| {
-        let line = release.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix('='));
-        line.unwrap_or_default().trim_matches(['"', '\'']).to_owned()
-    };
-    let hypervisor = world.text(Ask::Hypervisor)?;
-    Ok(Facts {
-        cmdline: Cmdline::parse(&world.text(Ask::File("/proc/cmdline"))?),
-        dmi: Dmi {
-            sys_vendor: dmi("sys_vendor")?,
-            product_name: dmi("product_name")?,
-            // Serial number and UUID are root's alone to read; without them less is known, nothing is wrong.
-            product_serial: dmi("product_serial").unwrap_or_default(),
-            product_uuid: dmi("product_uuid").unwrap_or_default(),
-            chassis_asset_tag: dmi("chassis_asset_tag")?,
-            bios_vendor: dmi("bios_vendor")?,
-            bios_version: dmi("bios_version")?,
-        },
-        hypervisor: (!hypervisor.is_empty()).then_some(hypervisor),
-        labels: world.text(Ask::Labels)?.lines().map(str::to_owned).collect(),
-        os: Os {
-            id: field("ID"),
-            version: field("VERSION_ID"),
-            kernel: world.text(Ask::File("/proc/sys/kernel/osrelease"))?,
-        },
-    })
-}
-
-/// The first of `names` that the mapping has, as text.
-fn text_of<'a>(map: &'a Node, names: &[&str]) -> Option<&'a str> {
-    names.iter().find_map(|n| map.get(n)?.text()).filter(|t| !t.is_empty())
-}
-
-/// The network that metadata describes. A config that as a whole can't be used is left out and the problems say so:
-/// the machine then stays reachable by DHCP.
-fn read_network(node: &Node, instance: &mut Instance) {
-    let (config, problems) = network::parse(node);
-    instance.problems.extend(problems);
-    if config.usable() || !any_error(&instance.problems) {
-        instance.network = Some(config);
-    }
-}
-
-/// A metadata document, which must be a mapping.
-fn read_mapping(name: &str, bytes: &[u8]) -> Result<Node> {
-    let at = |problem: Problem| Problem { place: name.to_owned(), ..problem };
-    let text = std::str::from_utf8(bytes).map_err(|_| Problem::error(name, "not UTF-8 text"))?;
-    let node = crate::decode::syntax::yaml::parse(text).map_err(at)?;
-    if !node.is_map() && !node.is_null() {
-        let what = format!("takes a YAML or JSON mapping, this is {}", node.kind_name());
-        return Err(Problem::error(name, what).at(node.pos).into());
-    }
-    Ok(node)
 }

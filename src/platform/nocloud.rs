@@ -2,157 +2,123 @@
 //! NoCloud: metadata on a drive or in a directory, as
 //! [cloud-init defines it](https://docs.cloud-init.io/en/latest/reference/datasources/nocloud.html).
 
-use anyhow::{Result, bail};
+use anyhow::anyhow;
 
-use super::{Provider, read_mapping, read_network, text_of};
+use super::drive::Place;
+use super::{Error, Evidence, OwnedDrive, Platform, document};
 use crate::error::WithCure as _;
-use crate::io::{Ask, World};
+use crate::io::World;
 use crate::model::facts::{Cmdline, Facts};
 use crate::model::instance::Instance;
 use crate::model::problem::Problem;
 use crate::model::secret::Secret;
 
 /// NoCloud.
-pub struct NoCloud;
+pub(super) const PLATFORM: Platform = Platform {
+    id: "nocloud",
+    name: "NoCloud (a cidata drive or a seed directory)",
+    hint: "NoCloud: attach a drive labelled cidata",
+    evidence,
+    local: Some(fetch),
+    complete: |_, _, instance| {
+        if instance.instance_id.is_empty() {
+            // cloud-init's own id of a source that has none.
+            "nocloud".clone_into(&mut instance.instance_id);
+        }
+        Ok(())
+    },
+    seed: Some(|world, directory| read(world, Place::Directory(directory))),
+    ..Platform::NONE
+};
 
-/// The drive's label; cases don't matter.
-const LABEL: &str = "cidata";
+/// The drive, for platforms that own one of its kind.
+pub(super) const DRIVE: OwnedDrive =
+    OwnedDrive { label: "cidata", read: |world| read(world, Place::Drive(DRIVE.label)) };
 
 /// Directories that an image may bring.
 const SEEDS: &[&str] = &["/var/lib/cloud/seed/nocloud", "/var/lib/cloud/seed/nocloud-net"];
 
-/// The four files as they were read.
-#[derive(Clone, Debug, Default)]
-struct Files {
-    user_data: Option<Vec<u8>>,
-    meta_data: Option<Vec<u8>>,
-    vendor_data: Option<Vec<u8>>,
-    network_config: Option<Vec<u8>>,
+fn evidence(facts: &Facts) -> Option<Evidence> {
+    if let Some(argument) = of_cmdline(&facts.cmdline) {
+        return Some(Evidence::Argument(format!("ds={}", argument.split(';').next().unwrap_or_default())));
+    }
+    if of_serial(&facts.dmi.product_serial).is_some() {
+        return Some(Evidence::Dmi("serial number names ds=nocloud".to_owned()));
+    }
+    Some(Evidence::Drive(facts.drive(DRIVE.label)?.label.clone()))
 }
 
-impl Provider for NoCloud {
-    fn id(&self) -> &'static str {
-        "nocloud"
-    }
-
-    fn name(&self) -> &'static str {
-        "NoCloud (a cidata drive or a seed directory)"
-    }
-
-    fn matches(&self, facts: &Facts) -> Option<String> {
-        if let Some(argument) = seed_argument(&facts.cmdline) {
-            return Some(format!("kernel argument ds={}", argument.split(';').next().unwrap_or_default()));
-        }
-        if facts.dmi.product_serial.contains("ds=nocloud") {
-            return Some("DMI serial number names ds=nocloud".to_owned());
-        }
-        let label = facts.labels.iter().find(|l| l.eq_ignore_ascii_case(LABEL))?;
-        Some(format!("a drive labelled {label}"))
-    }
-
-    fn needs_network(&self) -> bool {
-        false
-    }
-
-    fn fetch(&self, world: &dyn World) -> Result<Option<Instance>> {
-        let cmdline = Cmdline::parse(&world.text(Ask::File("/proc/cmdline"))?);
-        let serial = world.text(Ask::File("/sys/class/dmi/id/product_serial")).unwrap_or_default();
-        let argument = seed_argument(&cmdline)
-            .or_else(|| serial.split_once("ds=").map(|(_, d)| d).filter(|d| d.starts_with("nocloud")))
-            .unwrap_or_default();
-        let given = |key: &str| argument.split(';').find_map(|p| p.strip_prefix(key)?.strip_prefix('='));
-        // A drive wins over the command line, the command line over what the image brings.
-        let mut files = read(|file| world.ask(Ask::Drive { label: LABEL, file }))?;
-        let mut directories: Vec<&str> = SEEDS.to_vec();
-        if let Some(seed) = given("s").or_else(|| given("seedfrom")) {
-            let path = seed.strip_prefix("file://").unwrap_or(seed);
-            if !path.starts_with('/') {
-                return Err(anyhow::anyhow!("the seed of ds=nocloud is no directory of this machine")).cure(
-                    "a seed over the network is not supported: attach a cidata drive, or name a directory",
-                );
-            }
-            directories.insert(0, path);
-        }
-        for directory in directories {
-            if files.is_none() {
-                files = read_directory(world, directory)?;
-            }
-        }
-        let Some(files) = files else { return Ok(None) };
-        let mut instance = parse(&files)?;
-        if let Some(name) = given("h").or_else(|| given("local-hostname"))
-            && instance.hostname.is_none()
-        {
-            instance.hostname = Some(name.to_owned());
-        }
-        if let Some(id) = given("i").or_else(|| given("instance-id"))
-            && !instance.metadata.contains_key("instance-id")
-        {
-            instance.instance_id = id.to_owned();
-        }
-        Ok(Some(instance))
-    }
-}
-
-/// What a directory of four files says: `--seed`.
-///
-/// # Errors
-/// Neither user-data nor meta-data is there, or one is broken.
-pub(crate) fn fetch_directory(world: &dyn World, directory: &str) -> Result<Instance> {
-    match read_directory(world, directory)? {
-        Some(files) => parse(&files),
-        None => bail!("{directory}: holds neither user-data nor meta-data"),
-    }
-}
-
-fn read_directory(world: &dyn World, directory: &str) -> Result<Option<Files>> {
-    let directory = directory.trim_end_matches('/');
-    read(|file| world.ask(Ask::File(&format!("{directory}/{file}"))))
-}
-
-fn read(ask: impl Fn(&str) -> Result<Option<Vec<u8>>>) -> Result<Option<Files>> {
-    let files = Files {
-        user_data: ask("user-data")?,
-        meta_data: ask("meta-data")?,
-        vendor_data: ask("vendor-data")?,
-        network_config: ask("network-config")?,
-    };
-    Ok((files.user_data.is_some() || files.meta_data.is_some()).then_some(files))
-}
-
-/// The value of `ds=nocloud…` on the command line.
-fn seed_argument(cmdline: &Cmdline) -> Option<&str> {
+/// The value of `ds=nocloud…` on the kernel's command line.
+fn of_cmdline(cmdline: &Cmdline) -> Option<&str> {
     cmdline.get("ds").filter(|v| matches!(v.split(';').next(), Some("nocloud" | "nocloud-net")))
 }
 
-fn parse(files: &Files) -> Result<Instance> {
-    let secret =
-        |bytes: &Option<Vec<u8>>| bytes.clone().filter(|b| !b.trim_ascii().is_empty()).map(Secret::new);
+/// The same in DMI's serial number.
+fn of_serial(serial: &str) -> Option<&str> {
+    serial.split_once("ds=").map(|(_, d)| d).filter(|d| d.starts_with("nocloud"))
+}
+
+/// A drive wins over a directory that the command line names, and that over those that the image brings.
+fn fetch(world: &dyn World, facts: &Facts) -> Result<Option<Instance>, Error> {
+    let argument = of_cmdline(&facts.cmdline).or_else(|| of_serial(&facts.dmi.product_serial));
+    let argument = argument.unwrap_or_default();
+    let given = |key: &str| argument.split(';').find_map(|p| p.strip_prefix(key)?.strip_prefix('='));
+    let mut places = vec![Place::Drive(DRIVE.label)];
+    if let Some(seed) = given("s").or_else(|| given("seedfrom")) {
+        let path = seed.strip_prefix("file://").unwrap_or(seed);
+        if !path.starts_with('/') {
+            let what = anyhow!("ds=nocloud: its seed is not a directory of this machine");
+            return Ok(Err(what)
+                .cure("attach a cidata drive, or name a directory: a seed over the network is not read")?);
+        }
+        places.push(Place::Directory(path));
+    }
+    places.extend(SEEDS.iter().map(|directory| Place::Directory(directory)));
+    for place in places {
+        let Some(mut instance) = read(world, place)? else { continue };
+        let name = given("h").or_else(|| given("local-hostname"));
+        instance.hostname = instance.hostname.or(name.map(str::to_owned));
+        if let Some(id) = given("i").or_else(|| given("instance-id"))
+            && instance.instance_id.is_empty()
+        {
+            id.clone_into(&mut instance.instance_id);
+        }
+        return Ok(Some(instance));
+    }
+    Ok(None)
+}
+
+/// What the four files say; `None` where there is neither user-data nor meta-data.
+fn read(world: &dyn World, place: Place<'_>) -> Result<Option<Instance>, Error> {
+    let secret = |bytes: Option<Vec<u8>>| bytes.filter(|b| !b.trim_ascii().is_empty()).map(Secret::new);
+    let (user_data, meta_data) = (place.read(world, "user-data")?, place.read(world, "meta-data")?);
+    if user_data.is_none() && meta_data.is_none() {
+        return Ok(None);
+    }
     let mut instance = Instance {
-        platform: NoCloud.id(),
-        // cloud-init's own fallback for a seed without one.
-        instance_id: "nocloud".to_owned(),
-        user_data: secret(&files.user_data),
-        vendor_data: secret(&files.vendor_data),
+        user_data: secret(user_data),
+        vendor_data: secret(place.read(world, "vendor-data")?),
         ..Instance::default()
     };
-    let node = read_mapping("meta-data", files.meta_data.as_deref().unwrap_or_default())?;
-    if let Some(id) = text_of(&node, &["instance-id", "instance_id"]) {
-        instance.instance_id = id.to_owned();
+    let node = document::mapping("meta-data", &meta_data.unwrap_or_default())?;
+    document::read_machine("meta-data", &node, &mut instance)?;
+    let file = place.read(world, "network-config")?;
+    let file = file.map(|bytes| document::mapping("network-config", &bytes)).transpose()?;
+    if let Some(network) = file.filter(|n| !n.is_null()) {
+        document::read_network(&network, &mut instance);
+    } else if let Some(network) = node.get("network").filter(|n| !n.is_null()) {
+        // NoCloud has no such key: it is a network config in the shape that guestinfo's metadata has, or the author's own.
+        if network.get("version").is_some() || network.get("network").is_some() {
+            document::read_network(network, &mut instance);
+        } else {
+            let what = "not a network config, for it has no `version`: it is left to templates";
+            instance.problems.push(Problem::note("meta-data: network", what).at(network.pos));
+        }
     }
-    if let Some(name) = text_of(&node, &["local-hostname", "local_hostname", "hostname"]) {
-        crate::decode::cloud_config::check_hostname(name)
-            .map_err(|what| Problem::error("meta-data: local-hostname", what))?;
-        instance.hostname = Some(name.to_owned());
+    if let Some(interfaces) = node.get("network-interfaces").filter(|_| instance.network.is_none()) {
+        let problem = Problem::error("meta-data: network-interfaces", "Debian's format is not read here");
+        let cure = "describe the network in the file network-config, in netplan's version 2";
+        instance.problems.push(problem.at(interfaces.pos).cure(cure));
     }
-    if let serde_json::Value::Object(map) = node.to_json() {
-        instance.metadata = map;
-    }
-    // A file of its own, else the key that guestinfo's metadata has.
-    let file =
-        files.network_config.as_ref().map(|bytes| read_mapping("network-config", bytes)).transpose()?;
-    if let Some(network) = file.as_ref().or_else(|| node.get("network")).filter(|n| !n.is_null()) {
-        read_network(network, &mut instance);
-    }
-    Ok(instance)
+    Ok(Some(instance))
 }

@@ -5,19 +5,19 @@
 use anyhow::Result;
 
 use super::Found;
-use crate::decode::capa::{self, Transport};
 use crate::decode::document::jinja::Variables;
 use crate::decode::document::{self, Kind};
 use crate::error::{Failure, In as _, Stage};
 use crate::io::World;
 use crate::io::root::Root;
 use crate::model::secret::Secret;
-use crate::platform::aws::secrets;
+use crate::platform::{FindHidden, Hidden as Elsewhere};
 use crate::state;
 
 /// What was hidden, and where.
 pub(super) struct Hidden {
-    transport: Transport,
+    elsewhere: Box<dyn Elsewhere>,
+    recognise: FindHidden,
     data: Secret,
 }
 
@@ -29,14 +29,15 @@ impl Hidden {
         world: &dyn World,
         root: Option<&Root>,
     ) -> Result<Option<Self>, Failure> {
+        let Some(recognise) = found.candidate.platform.hidden else { return Ok(None) };
         let Some(data) = &found.instance.user_data else { return Ok(None) };
         let variables = Variables::of(&found.instance, &found.facts.os);
         let documents =
             document::read(document::Source::User, data.expose(), &variables, &mut document::no_fetch);
         let boothooks = documents.list.iter().filter(|d| d.kind == Kind::Boothook);
-        let transports: Result<Vec<_>, _> = boothooks.map(|d| capa::parse(&d.text)).collect();
-        let transports = transports.map_err(|problem| Failure::new(Stage::Decode, problem.into()))?;
-        let Some(transport) = transports.into_iter().flatten().next() else { return Ok(None) };
+        let scripts: Result<Vec<_>, _> = boothooks.map(|d| recognise(&d.text)).collect();
+        let scripts = scripts.map_err(|problem| Failure::new(Stage::Decode, problem.into()))?;
+        let Some(elsewhere) = scripts.into_iter().flatten().next() else { return Ok(None) };
         let id = &found.instance.instance_id;
         let kept = root.map_or(Ok(None), |root| state::read_bootstrap(root, id)).stage(Stage::Fetch)?;
         let data = match (kept, root) {
@@ -45,11 +46,11 @@ impl Hidden {
                 data
             }
             (None, root) => {
-                let data = secrets::fetch(world, &transport).stage(Stage::Fetch)?;
+                let data = elsewhere.fetch(world).stage(Stage::Fetch)?;
                 log::info!(
                     "fetch: hidden bootstrap data of {} bytes, chunks={}",
                     data.len(),
-                    transport.chunks
+                    elsewhere.parts()
                 );
                 if let Some(root) = root {
                     state::write_bootstrap(root, id, &data).stage(Stage::Apply)?;
@@ -57,21 +58,26 @@ impl Hidden {
                 data
             }
         };
-        Ok(Some(Self { transport, data }))
+        Ok(Some(Self { elsewhere, recognise, data }))
     }
 
     /// What an include list's URL brings, where it names the file that the script would have written.
     pub(super) fn include(&self, url: &[u8]) -> Option<Vec<u8>> {
         let path = url.strip_prefix(b"file://").unwrap_or(url);
-        (path == self.transport.file.as_bytes()).then(|| self.data.expose().to_vec())
+        (path == self.elsewhere.file().as_bytes()).then(|| self.data.expose().to_vec())
+    }
+
+    /// Whether a boothook is a script that would fetch it.
+    pub(super) fn is_script(&self, hook: &[u8]) -> bool {
+        (self.recognise)(&String::from_utf8_lossy(hook)).is_ok_and(|found| found.is_some())
     }
 
     /// Takes it away from where it stood. What it held has been understood and is on the disk.
     pub(super) fn delete(&self, world: &dyn World) -> Result<()> {
-        secrets::delete(world, &self.transport)?;
+        self.elsewhere.delete(world)?;
         log::info!(
             "fetch: the hidden bootstrap data was deleted where it stood, chunks={}",
-            self.transport.chunks
+            self.elsewhere.parts()
         );
         Ok(())
     }

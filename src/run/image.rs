@@ -17,10 +17,11 @@ use crate::cli::{self, BakeWhat, Flavour, Format};
 use crate::error::{Failure, In as _, Stage};
 use crate::io::root::Root;
 use crate::io::{Console, live};
+use crate::platform;
 
 /// Reads a lock file.
 fn read_lock(path: &Path) -> Result<(Lock, Vec<u8>), Failure> {
-    let bytes = live::input(path).stage(Stage::Usage)?;
+    let bytes = live::input(path).map_err(|e| platform::failure(Stage::Usage, e))?;
     let lock = Lock::parse(&bytes).map_err(anyhow::Error::from);
     Ok((lock.with_context(|| path.display().to_string()).stage(Stage::Decode)?, bytes))
 }

@@ -9,17 +9,22 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use footplate::io::live::Live;
+use footplate::model::facts::Facts;
 use footplate::model::instance::Instance;
-use footplate::platform;
+use footplate::platform::{PLATFORMS, Platform};
 use imds::{Tree, V4, V6, machine, session};
 use sandbox::Sandbox;
 use server::{End, Reply, Seen, Server};
 
 const PATIENCE: Duration = Duration::from_secs(2);
 
+fn fetch_within(patience: Duration) -> anyhow::Result<Instance> {
+    let ask = Platform::by_id(PLATFORMS, "aws").unwrap().network.unwrap();
+    Ok(ask(&Live::with_patience(patience), &Facts::default(), None)?.unwrap())
+}
+
 fn fetch() -> anyhow::Result<Instance> {
-    let aws = platform::by_id("aws").unwrap();
-    Ok(aws.fetch(&Live::with_patience(PATIENCE))?.unwrap())
+    fetch_within(PATIENCE)
 }
 
 /// Runs a test in a thread with a network of its own, where the metadata service has its address.
@@ -334,8 +339,7 @@ fn the_first_of_two_addresses_to_answer_is_used() {
             // One address takes connections and says nothing: the other one is not waited for until it gives up.
             let silent = Server::start(dead, |_| Reply::nothing(End::Hang));
             let service = Server::start(alive, move |s| session(s, &tree));
-            let aws = platform::by_id("aws").unwrap();
-            let instance = aws.fetch(&Live::with_patience(Duration::from_secs(30))).unwrap().unwrap();
+            let instance = fetch_within(Duration::from_secs(30)).unwrap();
             assert_eq!(instance.instance_id, "i-0123456789abcdef0", "{name}");
             assert!(service.seen().iter().any(|s| s.method == "PUT"), "{name}");
             assert!(silent.seen().iter().all(|s| s.method == "PUT"), "{name}: only the token is tried there");

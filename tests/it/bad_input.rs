@@ -536,7 +536,7 @@ fn guestinfo_that_changes_between_reads() {
     let machine = vsphere("flap");
     machine.put("guestinfo.userdata.2", b64(worker("", &format!("bootcmd: [echo {CANARY}]\n"))));
     let says = &[
-        "error: fetch: VMware vSphere (--platform vmware)\n  why: guestinfo changes while it is read: 5 passes over its keys and no two alike",
+        "error: fetch: VMware vSphere (--platform vmware)\n  why: guestinfo changes while it is read: 5 passes over its keys, and no two agree",
     ];
     refused_on_vsphere("flap", &machine, "--flap guestinfo.userdata", FETCH, says);
 }

@@ -192,8 +192,8 @@ fn what_soon_ends_and_what_is_too_large_is_told() {
     for what in [
         "warning: write_files[0] (/etc/kubernetes/pki/ca.crt): the certificate ends at ",
         "warning: write_files[1] (/run/kubeadm/kubeadm.yaml): the bootstrap token ended at 2020-01-01T00:00:00Z",
-        ", and EC2 takes 16384",
-        " bytes in base64, and vSphere takes 65536",
+        ", and Amazon EC2 takes 16384",
+        " bytes in base64, and VMware vSphere takes 65536",
     ] {
         assert!(ran.out.contains(what), "{what}\n{}", ran.out);
     }

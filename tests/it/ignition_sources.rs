@@ -15,6 +15,7 @@ use flate2::{Compression, write::GzEncoder};
 use footplate::decode::{self, Decoded, document::jinja::Variables};
 use footplate::io::live::Live;
 use footplate::model::problem::Severity;
+use footplate::platform::Platform;
 use footplate::sources;
 use server::{End, Reply, Seen, Server};
 use sha2::{Digest as _, Sha256};
@@ -26,7 +27,7 @@ fn read(config: &str, patience: Duration) -> Decoded {
     let world = Live::with_patience(patience);
     let deadline = Instant::now() + patience;
     decode::user_data(Some(config.as_bytes()), None, &Variables::assumed(), &mut |request| {
-        sources::fetch(&world, "vmware", request, deadline)
+        sources::fetch(&world, &Platform::NONE, request, deadline)
     })
 }
 

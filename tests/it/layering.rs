@@ -225,7 +225,7 @@ fn sorted_tables_are_sorted() {
 
 #[test]
 fn platforms_are_sorted_and_each_known_by_one_id() {
-    let ids: Vec<&str> = footplate::platform::TABLE.iter().map(|p| p.id()).collect();
+    let ids: Vec<&str> = footplate::platform::PLATFORMS.iter().map(|p| p.id).collect();
     assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
 }
 

@@ -14,6 +14,7 @@ use footplate::io::World as _;
 use footplate::io::live::Live;
 use footplate::model::fetch::Request;
 use footplate::model::problem::Severity;
+use footplate::platform::Platform;
 use footplate::sources;
 use scratch::{CANARY, Scratch, footplate, plan, provision, seed, stopped_without_a_word};
 use serde_json::{Value, json};
@@ -133,7 +134,8 @@ fn one_deadline_ends_all_of_them() {
     let world = Live::default();
     let (start, patience) = (Instant::now(), Duration::from_millis(600));
     for path in ["/a", "/b", "/c"] {
-        let asked = sources::fetch(&world, "nocloud", &Request::plain(&server.url(path)), start + patience);
+        let asked =
+            sources::fetch(&world, &Platform::NONE, &Request::plain(&server.url(path)), start + patience);
         let why = asked.unwrap_err();
         assert!(why.unreached && why.what.contains("gave up at the deadline"), "{path}: {why:?}");
     }
@@ -180,7 +182,7 @@ fn a_source_out_of_reach_is_no_bad_data() {
         for data in data(path) {
             let decoded =
                 decode::user_data(Some(data.as_bytes()), None, &Variables::assumed(), &mut |request| {
-                    sources::fetch(&world, "nocloud", request, Instant::now() + world.patience())
+                    sources::fetch(&world, &Platform::NONE, request, Instant::now() + world.patience())
                 });
             let errors = decoded.problems.iter().filter(|f| f.severity == Severity::Error);
             assert_eq!(errors.map(|f| f.unreached).collect::<Vec<_>>(), [unreached], "{data}");

@@ -295,7 +295,11 @@ fn detection_says_why() {
             "this machine: nocloud, because kernel argument ignition.platform.id=nocloud",
         ),
         ("", "quiet", "this machine: not known: nothing says which platform this is"),
-        ("", "flatcar.oem.id=abacus", "this machine: not known: flatcar.oem.id=abacus names no platform"),
+        (
+            "",
+            "flatcar.oem.id=abacus",
+            "this machine: not known: flatcar.oem.id=abacus names a platform that footplate does not know",
+        ),
     ];
     for (host, arguments, says) in cases {
         fs::write(&cmdline, format!("{arguments}\n")).unwrap();

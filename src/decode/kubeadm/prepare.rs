@@ -92,9 +92,8 @@ pub fn prepare(text: &str, values: &Values) -> Result<(String, Vec<String>), Vec
 
 /// Fills in the node's name and provider ID that the platform tells, where cloud-config's files for kubeadm leave them
 /// empty. What can't be read is kubeadm's to refuse.
-pub fn fill_in(config: &mut NodeConfig, metadata: &serde_json::Map<String, Json>) -> Vec<Problem> {
-    let value = |key: &str| metadata.get(key).and_then(Json::as_str);
-    let (name, id, mut notes) = (value("node-name"), value("provider-id"), Vec::new());
+pub fn fill_in(config: &mut NodeConfig, name: Option<&str>, id: Option<&str>) -> Vec<Problem> {
+    let mut notes = Vec::new();
     for file in config.files.iter_mut().filter(|f| CONFIGURATIONS.contains(&f.path.as_str()) && !f.append) {
         let Ok(text) = std::str::from_utf8(file.content.expose()) else { continue };
         let mut text = text.to_owned();
@@ -379,20 +378,21 @@ mod tests {
             file("/run/kubeadm/kubeadm.yaml", "kind: [\n"),
             file("/etc/other.yaml", empty),
         ];
-        let metadata = |json: Json| json.as_object().cloned().unwrap();
-        let told = metadata(serde_json::json!({ "node-name": "i-1", "provider-id": "aws:///z/i-1" }));
         let mut config = NodeConfig { files: files.clone(), ..NodeConfig::default() };
         assert_eq!(
-            fill_in(&mut config, &told).iter().map(ToString::to_string).collect::<Vec<_>>(),
+            fill_in(&mut config, Some("i-1"), Some("aws:///z/i-1"))
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>(),
             ["write_files[0] (/run/kubeadm/kubeadm-join-config.yaml): nodeRegistration is left empty: \
               name and provider-id filled in"]
         );
         let text = String::from_utf8(config.files[0].content.expose().to_vec()).unwrap();
         assert!(text.contains("  name: 'i-1'\n") && text.contains("    value: 'aws:///z/i-1'\n"), "{text}");
         assert_eq!(config.files[1..], files[1..]);
-        // Elsewhere the machine's name is kubeadm's own business.
+        // Where the platform tells neither, kubeadm takes the machine's own name.
         let mut config = NodeConfig { files: files.clone(), ..NodeConfig::default() };
-        assert!(fill_in(&mut config, &metadata(serde_json::json!({ "local-hostname": "n" }))).is_empty());
+        assert!(fill_in(&mut config, None, None).is_empty());
         assert_eq!(config.files, files);
     }
 

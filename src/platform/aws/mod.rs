@@ -2,29 +2,42 @@
 //! Amazon EC2: the instance metadata service, version 2 only
 //! ([Use the Instance Metadata Service](https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html)).
 
+mod hidden;
 mod imds;
 mod network;
 mod role;
-pub(crate) mod s3;
-pub(crate) mod secrets;
+pub(super) mod s3;
+mod secrets;
 mod sigv4;
 
-use anyhow::Result;
 use serde_json::{Map, Value as Json};
 
-use self::imds::Imds;
-use super::{Provider, read_network};
-use crate::decode::cloud_config::check_hostname;
+use super::{Error, Evidence, Limit, Platform, document};
 use crate::decode::syntax::yaml;
-use crate::error::WithCure as _;
 use crate::io::World;
 use crate::model::facts::Facts;
-use crate::model::instance::Instance;
+use crate::model::instance::{Instance, Spelling};
 use crate::model::problem::Problem;
 use crate::model::secret::Secret;
 
-/// EC2.
-pub struct Aws;
+/// EC2. Its user-data limit: [user data](https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html).
+pub(super) const PLATFORM: Platform = Platform {
+    id: "aws",
+    name: "Amazon EC2",
+    aliases: &["ec2"],
+    spelling: Some(Spelling { coreos: "EC2", afterburn: "AWS" }),
+    limit: Some(Limit {
+        bytes: 16 << 10,
+        base64: false,
+        cure: "Cluster API's AWS provider puts it into Secrets Manager unless insecureSkipSecretsManager is set",
+    }),
+    hint: "EC2: give the instance user-data",
+    evidence,
+    network: Some(fetch),
+    hidden: Some(hidden::find),
+    s3: s3::fetch_as_instance,
+    ..Platform::NONE
+};
 
 /// What DMI calls the platform on Nitro and on bare metal.
 const VENDOR: &str = "Amazon EC2";
@@ -59,62 +72,48 @@ const MACS: &str = "network/interfaces/macs/";
 /// Most SSH keys and NICs that are asked about: an instance has one key, the largest types have 16 cards.
 const MAX_LISTED: usize = 32;
 
-impl Provider for Aws {
-    fn id(&self) -> &'static str {
-        "aws"
-    }
+fn evidence(facts: &Facts) -> Option<Evidence> {
+    let dmi = &facts.dmi;
+    let nitro = [&dmi.sys_vendor, &dmi.bios_vendor, &dmi.chassis_asset_tag].contains(&&VENDOR.to_owned());
+    // Old types run on Xen, whose firmware names Amazon in its version only.
+    let xen = dmi.sys_vendor == "Xen" && dmi.bios_version.to_ascii_lowercase().contains("amazon");
+    // One machine in 4096 has such a UUID by chance, so it only confirms; without root it can't be read.
+    let uuid = &dmi.product_uuid;
+    (nitro || xen).then_some(()).filter(|()| uuid.is_empty() || is_ec2_uuid(uuid))?;
+    Some(Evidence::Dmi(format!("vendor {:?}, BIOS vendor {:?}", dmi.sys_vendor, dmi.bios_vendor)))
+}
 
-    fn name(&self) -> &'static str {
-        "Amazon EC2"
-    }
-
-    fn matches(&self, facts: &Facts) -> Option<String> {
-        let dmi = &facts.dmi;
-        let nitro = [&dmi.sys_vendor, &dmi.bios_vendor, &dmi.chassis_asset_tag].contains(&&VENDOR.to_owned());
-        // Old types run on Xen, whose firmware names Amazon in its version only.
-        let xen = dmi.sys_vendor == "Xen" && dmi.bios_version.to_ascii_lowercase().contains("amazon");
-        // A UUID alone is met by one machine in 4096, so it only confirms; without root it can't be read.
-        let uuid = &dmi.product_uuid;
-        (nitro || xen).then_some(()).filter(|()| uuid.is_empty() || is_ec2_uuid(uuid))?;
-        Some(format!("DMI vendor {:?}, BIOS vendor {:?}", dmi.sys_vendor, dmi.bios_vendor))
-    }
-
-    fn needs_network(&self) -> bool {
-        true
-    }
-
-    fn fetch(&self, world: &dyn World) -> Result<Option<Instance>> {
-        let imds = Imds::open(world, world.patience())?;
-        let mut paths = vec![imds::user_data()];
-        let listings = [PUBLIC_KEYS, MACS];
-        paths.extend(KEYS.iter().chain(&listings).map(|key| imds::meta_data(key)));
-        let mut answers = imds.get_all(&paths)?.into_iter();
-        let user_data = answers.next().flatten().filter(|d| !d.expose().trim_ascii().is_empty());
-        let mut found: Vec<(&str, String)> = Vec::new();
-        for (key, answer) in KEYS.iter().chain(&listings).zip(answers) {
-            if let Some(answer) = answer {
-                found.push((key, imds::text(key, &answer)?));
-            }
+fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Instance>, Error> {
+    let imds = imds::open(world, world.patience())?;
+    let mut paths = vec![imds::user_data()];
+    let listings = [PUBLIC_KEYS, MACS];
+    paths.extend(KEYS.iter().chain(&listings).map(|key| imds::meta_data(key)));
+    let mut answers = imds.get_all(&paths)?.into_iter();
+    let user_data = answers.next().flatten().filter(|d| !d.expose().trim_ascii().is_empty());
+    let mut found: Vec<(&str, String)> = Vec::new();
+    for (key, answer) in KEYS.iter().chain(&listings).zip(answers) {
+        if let Some(answer) = answer {
+            found.push((key, imds::text(key, &answer)?));
         }
-        let listed = |name: &str| found.iter().find(|(k, _)| *k == name).map_or("", |(_, v)| v.as_str());
-        // `0=name`: what the key is called is nobody's business but its owner's.
-        let keys = listed(PUBLIC_KEYS).lines().filter_map(|l| l.split('=').next()).take(MAX_LISTED);
-        let keys: Vec<String> = keys.map(|i| format!("{PUBLIC_KEYS}{}/openssh-key", i.trim())).collect();
-        let macs = listed(MACS).lines().map(|l| l.trim().trim_end_matches('/'));
-        let macs: Vec<&str> = macs.filter(|m| !m.is_empty()).take(MAX_LISTED).collect();
-        let nics = macs.iter().flat_map(|m| network::KEYS.iter().map(move |k| format!("{MACS}{m}/{k}")));
-        let paths: Vec<String> = keys.iter().cloned().chain(nics).collect();
-        let answers = imds.get_all(&paths.iter().map(|p| imds::meta_data(p)).collect::<Vec<_>>())?;
-        let mut second: Vec<(&str, String)> = Vec::new();
-        for (path, answer) in paths.iter().zip(answers) {
-            if let Some(answer) = answer {
-                second.push((path, imds::text(path, &answer)?));
-            }
-        }
-        found.retain(|(key, _)| !listings.contains(key));
-        found.extend(second);
-        parse(&found, user_data).map(Some)
     }
+    let listed = |name: &str| found.iter().find(|(k, _)| *k == name).map_or("", |(_, v)| v.as_str());
+    // `0=name`: only the number is needed.
+    let keys = listed(PUBLIC_KEYS).lines().filter_map(|l| l.split('=').next()).take(MAX_LISTED);
+    let keys: Vec<String> = keys.map(|i| format!("{PUBLIC_KEYS}{}/openssh-key", i.trim())).collect();
+    let macs = listed(MACS).lines().map(|l| l.trim().trim_end_matches('/'));
+    let macs: Vec<&str> = macs.filter(|m| !m.is_empty()).take(MAX_LISTED).collect();
+    let nics = macs.iter().flat_map(|m| network::KEYS.iter().map(move |k| format!("{MACS}{m}/{k}")));
+    let paths: Vec<String> = keys.iter().cloned().chain(nics).collect();
+    let answers = imds.get_all(&paths.iter().map(|p| imds::meta_data(p)).collect::<Vec<_>>())?;
+    let mut second: Vec<(&str, String)> = Vec::new();
+    for (path, answer) in paths.iter().zip(answers) {
+        if let Some(answer) = answer {
+            second.push((path, imds::text(path, &answer)?));
+        }
+    }
+    found.retain(|(key, _)| !listings.contains(key));
+    found.extend(second);
+    parse(&found, user_data).map(Some)
 }
 
 /// Whether a UUID begins with `ec2`, in either byte order of its first group
@@ -126,19 +125,18 @@ fn is_ec2_uuid(uuid: &str) -> bool {
 }
 
 /// What the metadata means; its paths are below `meta-data/`.
-fn parse(found: &[(&str, String)], user_data: Option<Secret>) -> Result<Instance> {
+fn parse(found: &[(&str, String)], user_data: Option<Secret>) -> Result<Instance, Error> {
     let get = |path: &str| {
         found.iter().find(|(p, _)| *p == path).map(|(_, v)| v.as_str()).filter(|v| !v.is_empty())
     };
-    let mut instance = Instance { platform: Aws.id(), user_data, ..Instance::default() };
+    let mut instance = Instance { user_data, ..Instance::default() };
     let Some(id) = get(INSTANCE_ID) else {
         return Err(Problem::error(INSTANCE_ID, "the metadata service does not tell it").into());
     };
     id.clone_into(&mut instance.instance_id);
     // A VPC with several domain names gives a name for each, and all of them in one line.
     if let Some(name) = get(LOCAL_HOSTNAME).and_then(|names| names.split_whitespace().next()) {
-        check_hostname(name).map_err(|what| Problem::error(LOCAL_HOSTNAME, what))?;
-        instance.hostname = Some(name.to_owned());
+        instance.hostname = Some(document::hostname(LOCAL_HOSTNAME, name)?);
     }
     instance.region = get(REGION).map(str::to_owned);
     instance.availability_zone = get(AVAILABILITY_ZONE).map(str::to_owned);
@@ -161,20 +159,20 @@ fn parse(found: &[(&str, String)], user_data: Option<Secret>) -> Result<Instance
         };
         insert(&mut metadata, path, json);
     }
-    if let Some(name) = &instance.hostname {
-        // What the cloud provider calls the node: the whole name that is made of its address, and of one that is made of
-        // its ID that alone (https://github.com/kubernetes/cloud-provider-aws/pull/286).
-        let by_id = instance.short_hostname() == Some(&instance.instance_id);
-        let node = if by_id { &instance.instance_id } else { name };
-        metadata.insert("node-name".to_owned(), node.as_str().into());
-    }
-    if let Some(zone) = &instance.availability_zone {
-        // What the cloud provider's nodes are matched by.
-        metadata.insert("provider-id".to_owned(), format!("aws:///{zone}/{}", instance.instance_id).into());
-    }
     instance.metadata = metadata;
-    if let Some(document) = network::document(found.iter().map(|(p, v)| (*p, v.as_str())), MACS) {
-        read_network(&yaml::parse(&document.to_string())?, &mut instance);
+    // What the cloud provider calls the node: the whole name that is made of its address, and of one that is made of its ID
+    // that alone (https://github.com/kubernetes/cloud-provider-aws/pull/286).
+    let by_id = instance.short_hostname() == Some(&instance.instance_id);
+    instance.node_name =
+        instance.hostname.as_ref().map(|name| if by_id { &instance.instance_id } else { name }.clone());
+    let id = |zone: &String| format!("aws:///{zone}/{}", instance.instance_id);
+    instance.provider_id = instance.availability_zone.as_ref().map(id);
+    let addresses = &mut instance.addresses;
+    addresses.local_v4 = get(LOCAL_IPV4).and_then(|a| a.parse().ok());
+    addresses.local_v6 = get("ipv6").and_then(|a| a.parse().ok());
+    addresses.public_v4 = get("public-ipv4").and_then(|a| a.parse().ok());
+    if let Some(cards) = network::document(found.iter().map(|(p, v)| (*p, v.as_str())), MACS) {
+        document::read_network(&yaml::parse(&cards.to_string())?, &mut instance);
     }
     Ok(instance)
 }
@@ -194,17 +192,6 @@ fn insert(map: &mut Map<String, Json>, path: &str, value: Json) {
     }
 }
 
-/// An error of a request, with the cure where the status tells it.
-fn with_cure<T>(result: Result<T, crate::io::http::Error>) -> Result<T> {
-    match result {
-        Err(e) if e.what.contains("can't connect") || e.what.contains("no answer") => Err(e).cure(
-            "EC2's metadata service does not answer: see that the instance's metadata options enable it, and that a \
-             route leads to 169.254.169.254",
-        ),
-        other => Ok(other?),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,7 +208,7 @@ mod tests {
                 product_uuid: text(uuid),
                 ..Dmi::default()
             };
-            Aws.matches(&Facts { dmi, ..Facts::default() }).is_some()
+            evidence(&Facts { dmi, ..Facts::default() }).is_some()
         };
         let uuid = "ec2a1b2c-0000-0000-0000-000000000000";
         assert!(dmi(VENDOR, VENDOR, "1.0", uuid));
@@ -249,7 +236,7 @@ mod tests {
         assert_eq!(instance.hostname.as_deref(), Some("ip-10-0-0-5.a.example"));
         assert_eq!(instance.ssh_keys, ["ssh-ed25519 AAAA me"]);
         assert_eq!(instance.region.as_deref(), Some("eu-west-1"));
-        let metadata = Json::Object(instance.metadata);
+        let metadata = Json::Object(instance.meta_data());
         assert_eq!(metadata["provider-id"], "aws:///eu-west-1a/i-0abc");
         assert_eq!(metadata["placement"]["availability-zone"], "eu-west-1a");
         assert_eq!(metadata["local-hostname"], "ip-10-0-0-5.a.example");
@@ -257,7 +244,7 @@ mod tests {
         let mac = &metadata["network"]["interfaces"]["macs"]["02:00:00:00:00:01"];
         assert_eq!(mac["local-ipv4s"], serde_json::json!(["10.0.0.5", "10.0.0.6"]));
         let resource = [found[0].clone(), (LOCAL_HOSTNAME, "i-0abc.eu-west-1.compute.internal".to_owned())];
-        assert_eq!(parse(&resource, None).unwrap().metadata["node-name"], "i-0abc");
+        assert_eq!(parse(&resource, None).unwrap().node_name.as_deref(), Some("i-0abc"));
         assert!(parse(&found[1..], None).unwrap_err().to_string().contains("instance-id"));
     }
 }

@@ -6,9 +6,10 @@
 use anyhow::{Result, anyhow};
 use serde_json::Value as Json;
 
-use super::imds::{self, Imds};
+use super::imds;
 use super::sigv4::{self, Credentials};
 use crate::error::WithCure as _;
+use crate::platform::service::Session;
 
 /// The key that lists the role; below it are its credentials.
 pub(super) const ROLE: &str = "iam/security-credentials/";
@@ -35,7 +36,7 @@ pub(super) fn domain(region: &str) -> &'static str {
 ///
 /// # Errors
 /// It has no role, also after a while, or the role has no credentials.
-pub(super) fn credentials(imds: &Imds<'_>) -> Result<Credentials> {
+pub(super) fn credentials(imds: &Session<'_>) -> Result<Credentials> {
     let cure = "give the instance a profile: AWSMachineTemplate's iamInstanceProfile";
     let role = imds.get_secret(&imds::meta_data(ROLE))?;
     let role =

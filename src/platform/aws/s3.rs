@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 
-use super::imds::{self, Imds};
+use super::imds;
 use super::role::{self, ROLE, domain};
 use super::sigv4::{self, Scope};
 use super::{LOCAL_IPV4, REGION};
@@ -22,16 +22,31 @@ const ANY_REGION: &str = "us-east-1";
 /// ([HeadBucket](https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html)).
 const BUCKET_REGION: &str = "x-amz-bucket-region";
 
-/// Fetches an object. `request` has its `s3:` URL, and how to fetch it: the requests that are sent are made from it. On
-/// EC2 they are signed by the instance's role if it has one; everywhere else only public objects are to be had, since
-/// nobody is asked who they are by an address that may be anybody's.
+/// Fetches a public object, for a machine that is not on EC2: what answers at the metadata service's address there may be
+/// anybody. `request` has the `s3:` URL and how to fetch it: the requests that are sent are made from it.
 ///
 /// # Errors
-/// It can't be had, by the name that S3 has for the reason; or the URL names no object.
-pub(crate) fn fetch(world: &dyn World, request: &Request, on_ec2: bool, deadline: Instant) -> Result<Secret> {
+/// It can't be had, by the name that S3 has for the reason; or the URL does not name an object.
+pub(in crate::platform) fn fetch_public(
+    world: &dyn World,
+    request: &Request,
+    deadline: Instant,
+) -> Result<Secret> {
+    fetch(world, request, false, deadline)
+}
+
+/// Fetches an object for an instance of EC2: the requests are signed by the instance's role, if it has one.
+///
+/// # Errors
+/// As [`fetch_public`], or the metadata service does not answer.
+pub(super) fn fetch_as_instance(world: &dyn World, request: &Request, deadline: Instant) -> Result<Secret> {
+    fetch(world, request, true, deadline)
+}
+
+fn fetch(world: &dyn World, request: &Request, on_ec2: bool, deadline: Instant) -> Result<Secret> {
     let object = Object::parse(&request.url).map_err(|what| anyhow!("{}: {what}", request.place()))?;
     let left = || deadline.saturating_duration_since(Instant::now());
-    let imds = if on_ec2 { Some(Imds::open(world, left())?) } else { None };
+    let imds = if on_ec2 { Some(imds::open(world, left())?) } else { None };
     let mut place = Place { region: ANY_REGION.to_owned(), only_ipv6: false };
     let mut credentials = None;
     if let Some(imds) = &imds {

@@ -9,7 +9,7 @@ use crate::io::http::Method;
 use anyhow::{Result, anyhow, bail};
 use serde_json::{Value as Json, json};
 
-use super::imds::Imds;
+use super::imds;
 use super::role::{self, domain};
 use super::sigv4::{self, Credentials, Scope};
 use crate::decode::capa::{Service, Transport};
@@ -55,7 +55,7 @@ enum Call {
 ///
 /// # Errors
 /// A chunk can't be read, or what they make is broken. Nothing is deleted then.
-pub(crate) fn fetch(world: &dyn World, transport: &Transport) -> Result<Secret> {
+pub(super) fn fetch(world: &dyn World, transport: &Transport) -> Result<Secret> {
     let answers = call_all(world, transport, Call::Get, world.patience())?;
     let mut whole = Vec::new();
     for (chunk, answer) in answers.into_iter().enumerate() {
@@ -80,7 +80,7 @@ pub(crate) fn fetch(world: &dyn World, transport: &Transport) -> Result<Secret> 
 ///
 /// # Errors
 /// One or more are left; the message counts them.
-pub(crate) fn delete(world: &dyn World, transport: &Transport) -> Result<()> {
+pub(super) fn delete(world: &dyn World, transport: &Transport) -> Result<()> {
     let answers = call_all(world, transport, Call::Delete, DELETE_PATIENCE.min(world.patience()))?;
     let left: Vec<String> = answers
         .into_iter()
@@ -107,7 +107,7 @@ fn call_all(
     let mut waiting: Vec<usize> = (0..transport.chunks).collect();
     loop {
         // Anew each time: a role's session may have ended, or the role only now have come.
-        let imds = Imds::open(world, deadline.saturating_duration_since(Instant::now()))?;
+        let imds = imds::open(world, deadline.saturating_duration_since(Instant::now()))?;
         let credentials = role::credentials(&imds)?;
         let requests: Vec<Request> =
             waiting.iter().map(|chunk| request(transport, *chunk, call, &credentials)).collect();

@@ -17,14 +17,7 @@ pub struct Variables {
 impl Variables {
     /// cloud-init's names: `ds.meta_data`, `v1` and its keys at the top.
     pub fn of(instance: &Instance, os: &Os) -> Self {
-        let mut meta_data = instance.metadata.clone();
-        meta_data.entry("instance-id").or_insert_with(|| Json::from(instance.instance_id.as_str()));
-        // Platforms differ in which of these they have; a template that is made for one shall work on all.
-        for name in ["hostname", "local-hostname"] {
-            if let (Some(hostname), None) = (&instance.hostname, meta_data.get(&name.replace('-', "_"))) {
-                meta_data.entry(name).or_insert_with(|| Json::from(hostname.as_str()));
-            }
-        }
+        let meta_data = instance.meta_data();
         let text = |s: Option<&str>| s.map_or(Json::Null, Json::from);
         let entries = [
             ("availability_zone", text(instance.availability_zone.as_deref())),

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Which platform this machine is on, and why: from what the machine says of itself.
+
+use std::fmt;
+
+use anyhow::{Result, anyhow};
+
+use super::Platform;
+use crate::error::WithCure as _;
+use crate::io::{Ask, World};
+use crate::model::facts::{Cmdline, Dmi, Drive, Facts, Os};
+
+/// Why a machine is on a platform, the surest kind first; its text says what was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// The operator's option on the command line of footplate.
+    Option(String),
+    /// A kernel argument.
+    Argument(String),
+    /// What the firmware says.
+    Dmi(String),
+    /// What the CPU says of the hypervisor.
+    Hypervisor(String),
+    /// A drive's label. A drive can be attached to a machine on any platform.
+    Drive(String),
+}
+
+impl Evidence {
+    /// The place in the order of kinds; a lower one is surer.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Option(_) => 0,
+            Self::Argument(_) => 1,
+            Self::Dmi(_) => 2,
+            Self::Hypervisor(_) => 3,
+            Self::Drive(_) => 4,
+        }
+    }
+
+    /// The vendor and product of DMI.
+    pub fn of_dmi(dmi: &Dmi) -> Self {
+        Self::Dmi(format!("vendor {:?}, product {:?}", dmi.sys_vendor, dmi.product_name))
+    }
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Option(text) => f.write_str(text),
+            Self::Argument(text) => write!(f, "kernel argument {text}"),
+            Self::Dmi(text) => write!(f, "DMI {text}"),
+            Self::Hypervisor(text) => write!(f, "CPUID signature {text}"),
+            Self::Drive(label) => write!(f, "a drive labelled {label}"),
+        }
+    }
+}
+
+/// What the operator says of the source on the command line.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// The platform.
+    pub platform: Option<&'a str>,
+    /// A directory that stands for the platform's source.
+    pub seed: Option<&'a str>,
+}
+
+/// A platform that this machine may be on.
+#[derive(Clone, Debug)]
+pub struct Candidate<'t> {
+    /// The platform.
+    pub platform: &'t Platform,
+    /// Why it may be that.
+    pub because: Evidence,
+}
+
+impl fmt::Display for Candidate<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.platform.name, self.because)
+    }
+}
+
+/// What detection found.
+#[derive(Clone, Debug)]
+pub struct Detected<'t> {
+    /// The platforms that this machine may be on, the likeliest first; never empty.
+    pub candidates: Vec<Candidate<'t>>,
+    /// Platforms that only a drive speaks for, where something surer names another one.
+    pub passed_over: Vec<Candidate<'t>>,
+}
+
+/// The kernel arguments that name a platform, the first that is given decides: Flatcar's, its older one, Ignition's.
+const ARGUMENTS: &[&str] = &["flatcar.oem.id", "coreos.oem.id", "ignition.platform.id"];
+
+/// The platforms of the table that this machine may be on: the one asked for alone; else those that the machine's own
+/// account speaks for, the surest evidence first. A drive alone decides only where nothing else does.
+///
+/// # Errors
+/// The one asked for is not known, nothing matches, or two match by the same kind of evidence.
+pub fn detect<'t>(table: &'t [Platform], facts: &Facts, wanted: Wanted<'_>) -> Result<Detected<'t>> {
+    let ids = || table.iter().map(|p| p.id).collect::<Vec<_>>().join(", ");
+    if let Some(candidate) = asked_for(table, wanted)? {
+        return Ok(Detected { candidates: vec![candidate], passed_over: Vec::new() });
+    }
+    let named = ARGUMENTS.iter().find_map(|a| Some((*a, facts.cmdline.get(a)?)));
+    let mut candidates: Vec<Candidate<'t>> = Vec::new();
+    for platform in table {
+        let argument = named.filter(|(_, name)| *name == platform.id || platform.aliases.contains(name));
+        let argument = argument.map(|(argument, name)| Evidence::Argument(format!("{argument}={name}")));
+        if let Some(because) = argument.or_else(|| (platform.evidence)(facts)) {
+            candidates.push(Candidate { platform, because });
+        }
+    }
+    candidates.sort_by_key(|c| c.because.rank());
+    if let [first, second, ..] = candidates.as_slice()
+        && first.because.rank() == second.because.rank()
+    {
+        return Err(anyhow!("this machine may be on two platforms: {first} and {second}"))
+            .cure("name the right one: the kernel argument flatcar.oem.id=ID or --platform ID");
+    }
+    let surer = candidates.first().is_some_and(|c| !matches!(c.because, Evidence::Drive(_)));
+    let by_drive = |c: &Candidate<'_>| surer && matches!(c.because, Evidence::Drive(_));
+    let (passed_over, candidates): (Vec<_>, Vec<_>) = candidates.into_iter().partition(by_drive);
+    if !candidates.is_empty() {
+        return Ok(Detected { candidates, passed_over });
+    }
+    let seen = match named {
+        Some((argument, name)) => format!("{argument}={name} names a platform that footplate does not know"),
+        None => format!("nothing says which platform this is ({})", seen(facts)),
+    };
+    Err(anyhow!(seen))
+        .cure(format!("name it: the kernel argument flatcar.oem.id=ID or --platform ID, one of {}", ids()))
+}
+
+/// The platform that the operator names, if one is named.
+fn asked_for<'t>(table: &'t [Platform], wanted: Wanted<'_>) -> Result<Option<Candidate<'t>>> {
+    if let Some(seed) = wanted.seed {
+        let because = Evidence::Option(format!("--seed {seed}"));
+        let platform = table.iter().find(|p| p.seed.is_some());
+        return match platform {
+            Some(platform) => Ok(Some(Candidate { platform, because })),
+            None => Err(anyhow!("--seed: none of the platforms reads a directory")),
+        };
+    }
+    let Some(id) = wanted.platform else { return Ok(None) };
+    let because = Evidence::Option(format!("--platform {id}"));
+    let known = || table.iter().map(|p| p.id).collect::<Vec<_>>().join(", ");
+    match Platform::by_id(table, id) {
+        Some(platform) => Ok(Some(Candidate { platform, because })),
+        None => Err(anyhow!("--platform {id}: footplate does not know this platform"))
+            .cure(format!("one of {}", known())),
+    }
+}
+
+/// What the machine says of itself, on one line.
+pub fn seen(facts: &Facts) -> String {
+    let quoted = |s: &str| if s.is_empty() { "none".to_owned() } else { format!("{s:?}") };
+    let labels: Vec<&str> = facts.drives.iter().map(|d| d.label.as_str()).collect();
+    format!(
+        "DMI vendor {}, product {}; hypervisor {}; drive labels {}",
+        quoted(&facts.dmi.sys_vendor),
+        quoted(&facts.dmi.product_name),
+        quoted(facts.hypervisor.as_deref().unwrap_or_default()),
+        quoted(&labels.join(" ")),
+    )
+}
+
+/// Gathers the facts that detection goes by.
+///
+/// # Errors
+/// The machine can't be asked.
+pub fn facts(world: &dyn World) -> Result<Facts> {
+    let dmi = |file: &str| world.text(Ask::File(&format!("/sys/class/dmi/id/{file}")));
+    let release = world.text(Ask::File("/etc/os-release"))?;
+    let field = |key: &str| {
+        let line = release.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix('='));
+        line.unwrap_or_default().trim_matches(['"', '\'']).to_owned()
+    };
+    let hypervisor = world.text(Ask::Hypervisor)?;
+    Ok(Facts {
+        cmdline: Cmdline::parse(&world.text(Ask::File("/proc/cmdline"))?),
+        dmi: Dmi {
+            sys_vendor: dmi("sys_vendor")?,
+            product_name: dmi("product_name")?,
+            // Only root may read the serial number and the UUID. Without them less is known, and nothing is wrong.
+            product_serial: dmi("product_serial").unwrap_or_default(),
+            product_uuid: dmi("product_uuid").unwrap_or_default(),
+            chassis_asset_tag: dmi("chassis_asset_tag")?,
+            bios_vendor: dmi("bios_vendor")?,
+            bios_version: dmi("bios_version")?,
+        },
+        hypervisor: (!hypervisor.is_empty()).then_some(hypervisor),
+        drives: Drive::list(&String::from_utf8_lossy(&world.ask(Ask::Drives)?.unwrap_or_default())),
+        os: Os {
+            id: field("ID"),
+            version: field("VERSION_ID"),
+            kernel: world.text(Ask::File("/proc/sys/kernel/osrelease"))?,
+        },
+    })
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Metadata documents: a YAML or JSON mapping, and the names that several platforms have in it.
+
+use std::net::Ipv4Addr;
+
+use serde_json::Value as Json;
+
+use super::Error;
+use crate::decode::cloud_config::check_hostname;
+use crate::decode::network;
+use crate::decode::syntax::yaml::{self, Node, Value};
+use crate::model::instance::Instance;
+use crate::model::problem::{Problem, any_error};
+
+/// A metadata document, which must be a mapping or empty. `name` is what messages call it.
+pub(super) fn mapping(name: &str, bytes: &[u8]) -> Result<Node, Error> {
+    let at = |problem: Problem| Problem { place: name.to_owned(), ..problem };
+    let text = std::str::from_utf8(bytes).map_err(|_| Problem::error(name, "not UTF-8 text"))?;
+    let node = yaml::parse(text).map_err(at)?;
+    if !node.is_map() && !node.is_null() {
+        let what = format!("takes a YAML or JSON mapping, this is {}", node.kind_name());
+        return Err(Problem::error(name, what).at(node.pos).into());
+    }
+    Ok(node)
+}
+
+/// The first of `names` that the mapping has, as text.
+pub(super) fn text_of<'a>(map: &'a Node, names: &[&str]) -> Option<&'a str> {
+    names.iter().find_map(|n| map.get(n)?.text()).filter(|t| !t.is_empty())
+}
+
+/// What a metadata document of cloud-init's shape says of the machine itself: names, keys, addresses. `name` is what
+/// messages call the document.
+pub(super) fn read_machine(name: &str, node: &Node, instance: &mut Instance) -> Result<(), Error> {
+    let text = |names: &[&str]| text_of(node, names).map(str::to_owned);
+    instance.instance_id = text(&["instance-id", "instance_id"]).unwrap_or_default();
+    if let Some(given) = text_of(node, &["local-hostname", "local_hostname", "hostname"]) {
+        instance.hostname = Some(hostname(&format!("{name}: local-hostname"), given)?);
+    }
+    instance.node_name = text(&["node-name", "node_name"]);
+    instance.provider_id = text(&["provider-id", "provider_id"]);
+    let addresses = &mut instance.addresses;
+    addresses.local_v4 = text(&["local-ipv4", "local_ipv4"]).and_then(|a| a.parse().ok());
+    addresses.local_v6 = text(&["local-ipv6", "local_ipv6"]).and_then(|a| a.parse().ok());
+    addresses.public_v4 = text(&["public-ipv4", "public_ipv4"]).and_then(|a| a.parse().ok());
+    addresses.public_v6 = text(&["public-ipv6", "public_ipv6"]).and_then(|a| a.parse().ok());
+    let keys = ["public-keys-data", "public_keys_data", "public-keys", "public_keys"];
+    if let Some(keys) = keys.iter().find_map(|k| node.get(k)) {
+        instance.ssh_keys = ssh_keys(keys);
+    }
+    if let Json::Object(map) = node.to_json() {
+        instance.metadata = map;
+    }
+    Ok(())
+}
+
+/// SSH keys in each shape that cloud-init takes them in: lines of a text, a list, or a mapping whose values are any of
+/// these (`{0: key}`, `{0: [key, key]}`, `{0: {openssh-key: key}}`).
+pub(super) fn ssh_keys(node: &Node) -> Vec<String> {
+    match &node.value {
+        Value::List(items) => items.iter().flat_map(ssh_keys).collect(),
+        Value::Map(_) => node.entries().flat_map(|(_, value)| ssh_keys(value)).collect(),
+        _ => lines(node.text().unwrap_or_default()),
+    }
+}
+
+/// The lines of a text that are not empty.
+pub(super) fn lines(text: &str) -> Vec<String> {
+    text.lines().map(|l| l.trim().to_owned()).filter(|l| !l.is_empty()).collect()
+}
+
+/// The name of a machine. A last dot, which a fully qualified name may have, is left out; of an IPv4 address a name is
+/// made, as cloud-init makes it: the address would be cut at its first dot.
+pub(super) fn hostname(place: &str, name: &str) -> Result<String, Error> {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if name.parse::<Ipv4Addr>().is_ok() {
+        return Ok(format!("ip-{}", name.replace('.', "-")));
+    }
+    check_hostname(name).map_err(|what| Problem::error(place, what))?;
+    Ok(name.to_owned())
+}
+
+/// The network that metadata describes. A config that as a whole can't be used is left out, and the problems say so:
+/// the machine then stays reachable by DHCP.
+pub(super) fn read_network(node: &Node, instance: &mut Instance) {
+    let (config, problems) = network::parse(node);
+    instance.problems.extend(problems);
+    if config.usable() || !any_error(&instance.problems) {
+        instance.network = Some(config);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_in_many_shapes() {
+        for (text, want) in [
+            ("ssh-rsa A me", "ssh-rsa A me"),
+            ("\"k1\\n\\nk2\\n\"", "k1 k2"),
+            ("[k1, k2, '']", "k1 k2"),
+            ("{0: k1}", "k1"),
+            ("{0: [k1, k2], 1: k3}", "k1 k2 k3"),
+            ("{0: {openssh-key: k1}}", "k1"),
+            ("null", ""),
+            ("[]", ""),
+        ] {
+            assert_eq!(ssh_keys(&yaml::parse(text).unwrap()).join(" "), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_taken_as_cloud_init_takes_them() {
+        for (given, want) in [
+            ("a.example.com", Some("a.example.com")),
+            ("a.example.com.", Some("a.example.com")),
+            ("host.", Some("host")),
+            ("198.51.100.7", Some("ip-198-51-100-7")),
+            ("a..b", None),
+            ("a b", None),
+            (".", None),
+            ("fd00::1", None),
+        ] {
+            assert_eq!(hostname("place", given).ok().as_deref(), want, "{given}");
+        }
+    }
+}

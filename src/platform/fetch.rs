@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the platform says of this machine: read on the machine, asked over the network, completed by what the machine
+//! knows.
+
+use anyhow::anyhow;
+
+use super::detect::{Candidate, Detected, Evidence, Wanted};
+use super::{Error, Platform};
+use crate::error::{Failure, In as _, Stage, WithCure as _};
+use crate::io::World;
+use crate::model::facts::Facts;
+use crate::model::instance::Instance;
+use crate::model::problem::Problem;
+
+/// What may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// What is on the machine: the network is not up yet.
+    Local,
+    /// Services over the network too.
+    Network,
+}
+
+/// The first candidate that knows this machine, and what it says. `None` where all of them are asked over the network and
+/// that is out of reach.
+///
+/// # Errors
+/// One of them can't be asked, what it says is broken, or none of them has anything for this machine.
+pub fn fetch<'t>(
+    world: &dyn World,
+    facts: &Facts,
+    detected: &Detected<'t>,
+    wanted: Wanted<'_>,
+    reach: Reach,
+) -> Result<Option<(Candidate<'t>, Instance)>, Failure> {
+    let mut asked = Vec::new();
+    for candidate in &detected.candidates {
+        if reach == Reach::Local && candidate.platform.local.is_none() && wanted.seed.is_none() {
+            continue;
+        }
+        let answer = ask(world, facts, candidate.platform, wanted, reach);
+        let answer =
+            answer.map_err(|e| if wanted.seed.is_some() { e.into() } else { named(e, candidate) })?;
+        if let Some(mut instance) = answer {
+            instance.platform = candidate.platform.id;
+            instance.spelling = candidate.platform.spelling;
+            complete(world, facts, candidate.platform, &mut instance)?;
+            instance.problems.extend(not_looked_at(candidate.platform, detected));
+            return Ok(Some((candidate.clone(), instance)));
+        }
+        asked.push(candidate);
+    }
+    if asked.is_empty() {
+        return Ok(None);
+    }
+    let names: Vec<String> = asked.iter().map(ToString::to_string).collect();
+    let hints: Vec<&str> = asked.iter().map(|c| c.platform.hint).filter(|h| !h.is_empty()).collect();
+    Err(anyhow!("no metadata and no user-data for this machine: asked {}", names.join(", ")))
+        .cure(hints.join("; "))
+        .stage(Stage::Detect)
+}
+
+/// Adds what the machine itself knows to an answer. It may be done again when more is known.
+///
+/// # Errors
+/// The machine can't be asked, or the instance has no id.
+pub fn complete(
+    world: &dyn World,
+    facts: &Facts,
+    platform: &Platform,
+    instance: &mut Instance,
+) -> Result<(), Failure> {
+    (platform.complete)(world, facts, instance)?;
+    if instance.instance_id.is_empty() {
+        let problem =
+            Problem::error("instance-id", "missing: neither the metadata nor DMI names this machine");
+        return Err(Error::from(problem.cure("set instance-id in the metadata")).into());
+    }
+    Ok(())
+}
+
+/// What one platform says, its own drives included.
+fn ask(
+    world: &dyn World,
+    facts: &Facts,
+    platform: &Platform,
+    wanted: Wanted<'_>,
+    reach: Reach,
+) -> Result<Option<Instance>, Error> {
+    if let (Some(directory), Some(read)) = (wanted.seed, platform.seed) {
+        return match read(world, directory)? {
+            None => Err(anyhow!("{directory}: holds neither user-data nor meta-data").into()),
+            instance => Ok(instance),
+        };
+    }
+    let mut answer = platform.local.map_or(Ok(None), |read| read(world, facts))?;
+    if let (Some(ask), Reach::Network) = (platform.network, reach) {
+        answer = ask(world, facts, answer)?;
+    }
+    for drive in platform.drives {
+        let has_data = answer.as_ref().is_some_and(|i| i.user_data.is_some());
+        let Some(found) = facts.drive(drive.label) else { continue };
+        let label = &found.label;
+        let told = if has_data {
+            let what = format!("the drive labelled {label} is left out: there is user-data elsewhere");
+            Some(Problem::warning("", what).cure("set the user-data in one place"))
+        } else if let Some(mut more) = (drive.read)(world)? {
+            match answer.as_mut() {
+                Some(answer) => {
+                    more.problems.push(Problem::note("", format!("completed by the drive labelled {label}")));
+                    answer.fill_from(more);
+                }
+                None => answer = Some(more),
+            }
+            None
+        } else {
+            None
+        };
+        if let Some(answer) = &mut answer {
+            answer.problems.extend(told);
+        }
+    }
+    Ok(answer)
+}
+
+/// An error with the name of the platform that was asked.
+fn named(error: Error, candidate: &Candidate<'_>) -> Failure {
+    let (stage, error) = match error {
+        Error::Unreachable(error) => (Stage::Fetch, error),
+        Error::Broken(problem) => (Stage::Decode, problem.into()),
+    };
+    Failure::new(stage, error.context(candidate.to_string()))
+}
+
+/// Drives that speak for other platforms, and that this one does not own.
+fn not_looked_at(platform: &Platform, detected: &Detected<'_>) -> Vec<Problem> {
+    let owned = |label: &str| platform.drives.iter().any(|d| d.label.eq_ignore_ascii_case(label));
+    let others = detected.passed_over.iter().filter(|c| match &c.because {
+        Evidence::Drive(label) => !owned(label),
+        _ => true,
+    });
+    let warning = |c: &Candidate<'_>| {
+        let what = format!("{} is not looked at: {} has no such drive", c.because, platform.name);
+        let cure = format!("if the machine is not on {}, name its platform: --platform ID", platform.name);
+        Problem::warning("", what).cure(cure)
+    };
+    others.map(warning).collect()
+}

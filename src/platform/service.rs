@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A platform's metadata service, as all of them are asked: at fixed addresses, without proxies and redirects, with one
+//! deadline for all questions and a bound on every answer, and with a token where the service gives one.
+
+use std::cell::RefCell;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+
+use super::Error;
+use crate::error::WithCure as _;
+use crate::io::http::{self, Method, Request, Response};
+use crate::io::{Ask, World};
+use crate::model::facts::Cmdline;
+use crate::model::secret::Secret;
+
+/// Most bytes of a token.
+const MAX_TOKEN: usize = 4 << 10;
+
+/// A metadata service.
+pub(super) struct Service {
+    /// Its scheme and host, such as `http://169.254.169.254`.
+    pub host: &'static str,
+    /// Where it listens. All are tried, and the first that answers is used.
+    pub addresses: &'static [IpAddr],
+    /// Headers of every question, names and values.
+    pub headers: &'static [(&'static str, &'static str)],
+    /// How it gives tokens, if it does.
+    pub token: Option<Token>,
+    /// Most bytes of an answer.
+    pub limit: usize,
+    /// What to do where it does not answer.
+    pub cure: &'static str,
+}
+
+/// How a service gives tokens: to a `PUT`.
+pub(super) struct Token {
+    /// The path of the `PUT`.
+    pub path: &'static str,
+    /// The header that says how many seconds the token shall live, and its value.
+    pub lifetime: (&'static str, &'static str),
+    /// The header that carries the token.
+    pub header: &'static str,
+    /// The kernel argument that, with the value `allow`, lets questions be asked without a token where none is given.
+    pub without: &'static str,
+    /// What to do where the service is disabled (HTTP status 403).
+    pub disabled: &'static str,
+}
+
+/// A session with a service.
+pub(super) struct Session<'a> {
+    service: &'static Service,
+    world: &'a dyn World,
+    deadline: Instant,
+    /// Empty where questions are asked without one.
+    token: RefCell<Secret>,
+}
+
+impl<'a> Session<'a> {
+    /// Takes a token, if there are tokens. `patience` is for all that is asked in the session.
+    ///
+    /// # Errors
+    /// The service is not there, or gives no token where that is not allowed.
+    pub(super) fn open(
+        service: &'static Service,
+        world: &'a dyn World,
+        patience: Duration,
+    ) -> Result<Self, Error> {
+        let deadline = Instant::now() + patience;
+        let session = Self { service, world, deadline, token: RefCell::default() };
+        let Some(token) = &service.token else { return Ok(session) };
+        let Some(why) = session.renew(token)? else { return Ok(session) };
+        let (without, cmdline) = (token.without, Cmdline::parse(&world.text(Ask::File("/proc/cmdline"))?));
+        if cmdline.get(without) != Some("allow") {
+            let cure = format!(
+                "footplate asks this service with a token, and what answers here gives none; the kernel argument \
+                 {without}=allow lets it ask without one"
+            );
+            return Ok(Err(anyhow!(why)).cure(cure)?);
+        }
+        log::warn!("fetch: {why}: asked without one, as {without}=allow says");
+        Ok(session)
+    }
+
+    /// The values at paths, asked for all at once; `None` for one that is not there.
+    ///
+    /// # Errors
+    /// One of them can't be had.
+    pub(super) fn get_all(&self, paths: &[String]) -> Result<Vec<Option<Secret>>, Error> {
+        let answers = self.ask(paths, |request| request)?;
+        paths.iter().zip(answers).map(|(path, answer)| self.found(path, self.with_cure(answer)?)).collect()
+    }
+
+    /// A credential. One that is not there yet is waited for: it may be attached to an instance after its start.
+    ///
+    /// # Errors
+    /// It can't be had.
+    pub(super) fn get_secret(&self, path: &str) -> Result<Option<Secret>, Error> {
+        let paths = [path.to_owned()];
+        let mut answers =
+            self.ask(&paths, |request| Request { secret: true, retry_also: &[404], ..request })?;
+        match answers.pop() {
+            Some(Err(e)) if e.status == Some(404) => Ok(None),
+            Some(answer) => self.found(path, self.with_cure(answer)?),
+            None => Ok(None),
+        }
+    }
+
+    /// Takes a new token. Where the service gives none: how it says so.
+    fn renew(&self, token: &Token) -> Result<Option<String>, Error> {
+        let mut request = Request::new(Method::PUT, format!("{}{}", self.service.host, token.path))
+            .header(token.lifetime.0, token.lifetime.1);
+        request.limit = MAX_TOKEN;
+        request.secret = true;
+        let place = request.place();
+        let Some(answer) = self.send(vec![request]).pop() else { return Ok(Some(place)) };
+        let response = self.with_cure(answer)?;
+        match response.status {
+            200 => {}
+            403 => {
+                let what = anyhow!("{place}: HTTP status 403: the metadata service is disabled");
+                return Ok(Err(what).cure(token.disabled)?);
+            }
+            status => return Ok(Some(format!("{place}: HTTP status {status}: no token"))),
+        }
+        let value = response.body.expose().trim_ascii();
+        if value.is_empty() || !value.iter().all(u8::is_ascii_graphic) {
+            return Err(anyhow!("{place}: what came is not a token").into());
+        }
+        *self.token.borrow_mut() = Secret::new(value);
+        Ok(None)
+    }
+
+    fn ask(
+        &self,
+        paths: &[String],
+        how: impl Fn(Request) -> Request,
+    ) -> Result<Vec<Result<Response, http::Error>>, Error> {
+        let service = self.service;
+        let request = |path: &String| {
+            let request = Request { limit: service.limit, ..Request::get(format!("{}{path}", service.host)) };
+            let request = service.headers.iter().fold(request, |r, (name, value)| r.header(name, *value));
+            let value = self.token.borrow().clone();
+            how(match &service.token {
+                Some(token) if !value.is_empty() => request.header(token.header, value),
+                _ => request,
+            })
+        };
+        let mut answers = self.send(paths.iter().map(request).collect());
+        // A token may end in the middle, when the instance slept or the service restarted: those again with a new one.
+        let is_refused =
+            |answer: &Result<Response, http::Error>| answer.as_ref().is_ok_and(|r| r.status == 401);
+        let refused: Vec<usize> = (0..answers.len()).filter(|i| is_refused(&answers[*i])).collect();
+        if let Some(token) = service.token.as_ref().filter(|_| !refused.is_empty())
+            && self.renew(token)?.is_none()
+        {
+            let again = self.send(refused.iter().map(|i| request(&paths[*i])).collect());
+            for (i, answer) in refused.into_iter().zip(again) {
+                answers[i] = answer;
+            }
+        }
+        Ok(answers)
+    }
+
+    /// What an answer holds; `None` where the service has nothing at the path.
+    fn found(&self, path: &str, response: Response) -> Result<Option<Secret>, Error> {
+        let place = format!("{}{path}", self.service.host);
+        match response.status {
+            401 => {
+                Err(anyhow!("{place}: HTTP status 401: the token that the service gave is refused").into())
+            }
+            _ => Ok(response.found().map_err(|what| anyhow!("{place}: {what}"))?),
+        }
+    }
+
+    fn send(&self, mut requests: Vec<Request>) -> Vec<Result<Response, http::Error>> {
+        for request in &mut requests {
+            request.addresses = self.service.addresses;
+        }
+        self.world.http(&requests, self.deadline)
+    }
+
+    /// An answer, or an error with the cure where nothing answers.
+    fn with_cure(&self, answer: Result<Response, http::Error>) -> Result<Response, Error> {
+        match answer {
+            Err(e) if e.what.contains("can't connect") || e.what.contains("no answer") => {
+                Ok(Err(e).cure(self.service.cure)?)
+            }
+            other => Ok(other.map_err(anyhow::Error::from)?),
+        }
+    }
+}
