@@ -16,7 +16,7 @@ pub const FLATCAR: &str = "/run/metadata/flatcar";
 /// The older name of it.
 pub const COREOS: &str = "/run/metadata/coreos";
 
-/// The metadata as a whole, for placeholders of [`super::prepare`]: root's alone, since a provider may put anything there.
+/// The metadata as a whole, for placeholders of [`crate::decode::kubeadm::prepare`]: root's alone, since a provider may put anything there.
 pub const METADATA: &str = "/run/footplate/metadata.json";
 
 /// Names below a platform's, what they stand for, and what footplate and the templates of Cluster API's providers call

@@ -250,7 +250,7 @@ pub(crate) fn base64_error(error: &base64::DecodeError) -> &'static str {
     match error {
         base64::DecodeError::InvalidByte(..) => "a character outside the alphabet",
         base64::DecodeError::InvalidLength(_) => "its length is not that of whole bytes",
-        base64::DecodeError::InvalidLastSymbol(..) => "its last character has bits too many",
+        base64::DecodeError::InvalidLastSymbol { .. } => "its last character has bits too many",
         base64::DecodeError::InvalidPadding => "the `=` padding at its end is missing or wrong",
     }
 }

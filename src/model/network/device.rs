@@ -66,7 +66,7 @@ pub struct Bond {
     pub arp_targets: Vec<Ipv4Addr>,
     /// Id of the port that is used while it works.
     pub primary: Option<String>,
-    /// Rows of [`BOND`].
+    /// Rows of [`super::settings::BOND`].
     pub settings: Settings,
 }
 
@@ -75,9 +75,9 @@ pub struct Bond {
 pub struct Bridge {
     /// Ids of its ports.
     pub ports: Vec<String>,
-    /// Rows of [`BRIDGE`].
+    /// Rows of [`super::settings::BRIDGE`].
     pub settings: Settings,
-    /// Ports by id, with rows of [`BRIDGE_PORT`].
+    /// Ports by id, with rows of [`super::settings::BRIDGE_PORT`].
     pub port_settings: Vec<(String, Settings)>,
 }
 
@@ -172,7 +172,7 @@ pub struct Ethernet {
     pub wakeonlan: Option<bool>,
     /// Id of the NIC of which it is a virtual function (SR-IOV).
     pub function_of: Option<String>,
-    /// Offloads and other things a `.link` file takes as they stand; rows of [`ETHERNET`].
+    /// Offloads and other things a `.link` file takes as they stand; rows of [`super::settings::ETHERNET`].
     pub settings: Settings,
 }
 

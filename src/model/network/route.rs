@@ -21,7 +21,7 @@ pub struct Route {
     pub kind: Option<&'static str>,
     /// One of [`ROUTE_SCOPES`].
     pub scope: Option<&'static str>,
-    /// Numbers, as rows of [`ROUTE`].
+    /// Numbers, as rows of [`super::settings::ROUTE`].
     pub settings: Settings,
 }
 
@@ -44,7 +44,7 @@ pub struct Rule {
     pub from: Option<Cidr>,
     /// Packets to there.
     pub to: Option<Cidr>,
-    /// Numbers, as rows of [`RULE`].
+    /// Numbers, as rows of [`super::settings::RULE`].
     pub settings: Settings,
 }
 
