@@ -22,6 +22,9 @@ pub const LOCK: &str = "/opt/footplate/lock.json";
 /// Most that a lock file holds.
 pub const MAX_LOCK: usize = 1 << 20;
 
+/// The link in an artifact's directory of the store to the version in use; no version may be called so.
+pub const CURRENT: &str = "current";
+
 /// Most artifacts.
 const MAX_ARTIFACTS: usize = 1000;
 
@@ -221,7 +224,7 @@ fn check_artifact(artifact: &Artifact, place: &str) -> Result<(), Problem> {
     for (key, text) in [("name", &artifact.name), ("version", &artifact.version)] {
         let plain = |c: char| c.is_ascii_alphanumeric() || "._+~-".contains(c);
         let begins = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if !begins || text.len() > 128 || !text.chars().all(plain) || text == super::store::CURRENT {
+        if !begins || text.len() > 128 || !text.chars().all(plain) || text == CURRENT {
             return error(key, "is no name of letters, digits and ._+~- that can name a directory");
         }
     }

@@ -8,6 +8,7 @@
 pub mod attestation;
 pub mod conflicts;
 pub mod cosign;
+pub mod location;
 pub mod lock;
 pub mod node;
 pub mod progress;
@@ -27,12 +28,12 @@ use crate::apply::{self, Done};
 use crate::error::{Failure, In as _, Stage, WithCure as _};
 use crate::io::Console;
 use crate::io::exec;
-use crate::io::fetch::{self, Location};
 use crate::io::root::{Change, Root, SFlag};
 use crate::model::plan::{Item, Plan};
 use crate::plan::BINARY;
 use conflicts::{Kind, View};
-use lock::{Artifact, Install, LOCK, Lock, OWN_ARCHITECTURE};
+use location::Location;
+use lock::{Artifact, CURRENT, Install, LOCK, Lock, OWN_ARCHITECTURE};
 use node::{Choices, Userdata};
 use progress::Progress;
 use store::{Link, Origin, ROOT, Stocked};
@@ -153,14 +154,13 @@ fn own_artifact(lock: &Lock) -> Result<Option<Artifact>> {
         return Err(anyhow!(what))
             .cure("name a footplate for that architecture in the lock, to /opt/bin/footplate");
     }
-    let own = fetch::open(&Location::of(exec::OWN_PROGRAM), 0).map_err(|t| t.error)?;
-    let own = own.context(exec::OWN_PROGRAM)?;
+    let own = std::fs::File::open(exec::OWN_PROGRAM).context(exec::OWN_PROGRAM)?;
     Ok(Some(Artifact {
         name: OWN_NAME.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         // The path as such: what is recorded must not depend on where the program was run from.
         url: format!("file://{}", exec::OWN_PROGRAM),
-        sha256: Some(store::digest_of(own.body)?),
+        sha256: Some(store::digest_of(own)?),
         sha512: None,
         install: vec![Install { from: String::new(), to: BINARY.to_owned(), mode: "0755".to_owned() }],
     }))
@@ -270,7 +270,7 @@ fn install(root: &Root, order: &Order<'_>, new: New<'_>, baked: &mut Baked) -> R
     apply::compare(new.plan, root)?;
     note(LOCK, root.put(LOCK, order.bytes, 0o644, ROOT)?);
     for artifact in &new.all.artifacts {
-        let current = format!("{}/{}/{}", store::STORE, artifact.name, store::CURRENT);
+        let current = format!("{}/{}/{}", store::STORE, artifact.name, CURRENT);
         note(&current, store::use_version(root, artifact)?);
     }
     for link in new.links {
@@ -425,7 +425,7 @@ pub fn origin(from: Option<&str>) -> Result<Origin, Failure> {
         && !url.starts_with("https://")
         && !url.starts_with("http://")
     {
-        return Err(anyhow!("--from: is no directory and no https:// or http:// address"))
+        return Err(anyhow!("--from: is neither a directory nor an https:// or http:// address"))
             .stage(Stage::Usage);
     }
     Ok(Origin { from })

@@ -3,7 +3,6 @@
 //!
 //! The moment of writing trusts no server either where upstream signs in a way that is verified here. The rest is named.
 
-use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,28 +10,23 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::attestation;
 use super::cosign::{self, Authority, Signer};
+use super::location::{Broken, Location};
 use super::lock::{Artifact, Install, Lock};
 use crate::error::{Failure, In as _, Stage, WithCure as _};
 use crate::io::exec;
-use crate::io::fetch::{self, Location};
+use crate::io::http::Client;
 
 /// Most of a file of checksums: containerd's release has the longest, with a line for each of its files.
-const MAX_CHECKSUMS: u64 = 256 << 10;
+const MAX_CHECKSUMS: usize = 256 << 10;
 
 /// Most of a signature, a certificate or a signed text: they have about 100, 3500 and 3000 bytes. A pipe holds as much.
-const MAX_SIGNATURE: u64 = 32 << 10;
+const MAX_SIGNATURE: usize = 32 << 10;
 
 /// Most of a file of attestations: one of a release with thirty files has about 20 KiB.
-const MAX_ATTESTATIONS: u64 = 1 << 20;
+const MAX_ATTESTATIONS: usize = 1 << 20;
 
 /// How long gpgv may take for a page of text.
 const GPGV_LIMIT: Duration = Duration::from_secs(60);
-
-/// How often a server in trouble is asked.
-const TRIES: u32 = 4;
-
-/// The pause before it is asked again, and twice that the next time.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// Something that is published: where, where its checksum is, and where its parts go. In addresses `{v}` is the version,
 /// `{n}` the version without its `v`, `{a}` the architecture.
@@ -153,6 +147,7 @@ pub fn lock(
     from: Option<&Location>,
     trust: &Trust<'_>,
 ) -> Result<Written, Failure> {
+    let client = Client::new().stage(Stage::Fetch)?;
     let mut artifacts = Vec::new();
     // What is known, and of which artifacts.
     let mut known: Vec<(String, Vec<&str>)> = Vec::new();
@@ -160,7 +155,7 @@ pub fn lock(
         let Some((_, version)) = versions.iter().find(|(name, _)| *name == publication.name) else {
             continue;
         };
-        let (artifact, standing) = published(publication, version, arch, from, trust)?;
+        let (artifact, standing) = published(&client, publication, version, arch, from, trust)?;
         artifacts.push(artifact);
         match known.iter_mut().find(|(known, _)| *known == standing) {
             Some((_, names)) => names.push(publication.name),
@@ -175,6 +170,7 @@ pub fn lock(
 
 /// An artifact, and how far its checksum can be trusted.
 fn published(
+    client: &Client,
     publication: &Publication,
     version: &str,
     arch: &str,
@@ -197,7 +193,7 @@ fn published(
     let location = place(&checksums);
     let keyring = trust.runc_keyring.filter(|_| matches!(publication.signed, Signed::OpenPgp));
     let most = if keyring.is_some() { MAX_SIGNATURE } else { MAX_CHECKSUMS };
-    let text = required(&location, most, "is there such a version for this architecture?")?;
+    let text = required(client, &location, most, "is there such a version for this architecture?")?;
     let text = match keyring {
         // Whatever else stands in the file is nobody's.
         Some(keyring) => signed_by(keyring, &text)
@@ -212,7 +208,15 @@ fn published(
         Signed::Nothing => "not verified: upstream signs nothing".to_owned(),
         Signed::Cosign(signer) => {
             let files = [".sig", ".cert"].map(|ending| place(&format!("{url}{ending}")));
-            match by_cosign(publication.name, &sha256, &files, *signer, &trust.authority, from.is_some())? {
+            match by_cosign(
+                client,
+                publication.name,
+                &sha256,
+                &files,
+                *signer,
+                &trust.authority,
+                from.is_some(),
+            )? {
                 true => verified(signer.identity),
                 false => "not verified: no signature is there".to_owned(),
             }
@@ -221,7 +225,15 @@ fn published(
             let (file, workflow) = (place(&fill(attested.url)), fill(attested.workflow));
             let signer = Signer { identity: &workflow, issuer: GITHUB };
             let may_lack = from.is_some() || release(number) < attested.since;
-            match by_attestation(publication.name, &sha256, &file, signer, &trust.authority, may_lack)? {
+            match by_attestation(
+                client,
+                publication.name,
+                &sha256,
+                &file,
+                signer,
+                &trust.authority,
+                may_lack,
+            )? {
                 true => verified(&workflow),
                 false => "not verified: no attestation is there".to_owned(),
             }
@@ -267,6 +279,7 @@ fn signed_by(keyring: &Path, text: &[u8]) -> Result<String> {
 
 /// Verifies a program's signature: whether there is one. Where it may lack, both of its files may, and not one.
 fn by_cosign(
+    client: &Client,
     name: &str,
     sha256: &str,
     files: &[Location; 2],
@@ -275,12 +288,13 @@ fn by_cosign(
     may_lack: bool,
 ) -> Result<bool, Failure> {
     let [signature, certificate] = files;
-    let (signed, certified) = match (read(signature, MAX_SIGNATURE)?, read(certificate, MAX_SIGNATURE)?) {
-        (Some(signed), Some(certified)) => (signed, certified),
-        (None, None) if may_lack => return Ok(false),
-        (None, _) => return Err(absent(signature, UNSIGNED)),
-        (_, None) => return Err(absent(certificate, UNSIGNED)),
-    };
+    let (signed, certified) =
+        match (read(client, signature, MAX_SIGNATURE)?, read(client, certificate, MAX_SIGNATURE)?) {
+            (Some(signed), Some(certified)) => (signed, certified),
+            (None, None) if may_lack => return Ok(false),
+            (None, _) => return Err(absent(signature, UNSIGNED)),
+            (_, None) => return Err(absent(certificate, UNSIGNED)),
+        };
     cosign::verify(sha256, &signed, &certified, signer, authority)
         .with_context(|| format!("{name}: {signature} does not verify its checksum"))
         .cure(UNVERIFIED)
@@ -290,6 +304,7 @@ fn by_cosign(
 
 /// Verifies what is attested of a file: whether there is an attestation.
 fn by_attestation(
+    client: &Client,
     name: &str,
     sha256: &str,
     file: &Location,
@@ -297,7 +312,7 @@ fn by_attestation(
     authority: &Authority<'_>,
     may_lack: bool,
 ) -> Result<bool, Failure> {
-    let Some(attestations) = read(file, MAX_ATTESTATIONS)? else {
+    let Some(attestations) = read(client, file, MAX_ATTESTATIONS)? else {
         return if may_lack { Ok(false) } else { Err(absent(file, UNSIGNED)) };
     };
     attestation::verify(sha256, &attestations, signer, authority)
@@ -333,35 +348,21 @@ fn absent(location: &Location, hint: &str) -> Failure {
 }
 
 /// Reads a small file that must be there.
-fn required(location: &Location, most: u64, hint: &str) -> Result<Vec<u8>, Failure> {
-    read(location, most)?.ok_or_else(|| absent(location, hint))
+fn required(client: &Client, location: &Location, most: usize, cure: &str) -> Result<Vec<u8>, Failure> {
+    read(client, location, most)?.ok_or_else(|| absent(location, cure))
 }
 
 /// Reads a small file; `None` where there is none.
-fn read(location: &Location, most: u64) -> Result<Option<Vec<u8>>, Failure> {
-    let mut tries = 1;
-    loop {
-        let opened = fetch::open(location, 0).and_then(|stream| {
-            let Some(stream) = stream else { return Ok(None) };
-            let mut bytes = Vec::new();
-            // One more shows that there are too many.
-            stream.body.take(most + 1).read_to_end(&mut bytes).map_err(anyhow::Error::from)?;
-            Ok(Some(bytes))
-        });
-        match opened {
-            Ok(Some(bytes)) if bytes.len() as u64 > most => {
-                let error = Err(anyhow!("{location} has more than {most} bytes"));
-                return error.cure("it is not what upstream publishes by this name").stage(Stage::Verify);
-            }
-            Ok(bytes) => return Ok(bytes),
-            Err(trouble) if trouble.may_pass && tries < TRIES => {
-                std::thread::sleep(PAUSE * 2_u32.pow(tries - 1));
-                tries += 1;
-            }
-            Err(trouble) => {
-                let hint = "where this machine can't reach it, give a directory with what upstream publishes: --from DIR";
-                return Err(trouble.error).cure(hint).stage(Stage::Fetch);
-            }
+fn read(client: &Client, location: &Location, most: usize) -> Result<Option<Vec<u8>>, Failure> {
+    match location.read(client, most) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(Broken::Absent) => Ok(None),
+        Err(Broken::TooLarge) => Err(anyhow!("{location} has more than {most} bytes"))
+            .cure("it is not what upstream publishes by this name")
+            .stage(Stage::Verify),
+        Err(Broken::Source(error) | Broken::Sink(error)) => {
+            let cure = "where this machine can't reach it, give a directory with what upstream publishes: --from DIR";
+            Err(error).cure(cure).stage(Stage::Fetch)
         }
     }
 }
@@ -396,9 +397,10 @@ mod tests {
     fn upstream_itself_may_not_leave_signatures_out() {
         let files =
             ["kubeadm.sig", "kubeadm.cert"].map(|name| Location::File(format!("/nonexistent/{name}").into()));
+        let client = Client::new().unwrap();
         let ask = |may_lack| {
             let authority = Authority::fulcio().unwrap();
-            by_cosign("kubeadm", &"0".repeat(64), &files, KUBERNETES, &authority, may_lack)
+            by_cosign(&client, "kubeadm", &"0".repeat(64), &files, KUBERNETES, &authority, may_lack)
         };
         assert!(!ask(true).unwrap());
         let failure = ask(false).unwrap_err();
@@ -416,9 +418,10 @@ mod tests {
         // What is no number is taken for a new one.
         assert!(release("two") >= (2, 1));
         let nowhere = Location::File("/nonexistent/containerd-2.1.4-attestation.intoto.jsonl".into());
+        let client = Client::new().unwrap();
         let ask = |may_lack| {
             let (authority, signer) = (Authority::fulcio().unwrap(), Signer { identity: "", issuer: GITHUB });
-            by_attestation("containerd", &"0".repeat(64), &nowhere, signer, &authority, may_lack)
+            by_attestation(&client, "containerd", &"0".repeat(64), &nowhere, signer, &authority, may_lack)
         };
         assert!(!ask(true).unwrap());
         assert_eq!(ask(false).unwrap_err().stage, Stage::Fetch);

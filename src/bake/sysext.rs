@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde::Serialize;
 
-use super::lock::{Lock, OWN_ARCHITECTURE};
+use super::lock::{CURRENT, Lock, OWN_ARCHITECTURE};
 use super::node::{self, CONFIG_IGN, Choices, UNIT_DIR, Userdata};
 use super::progress::Progress;
 use super::store::{self, Origin, ROOT};
@@ -164,7 +164,7 @@ impl Tree<'_> {
                     BINARY => PROGRAM.to_owned(),
                     path => format!("{INSIDE}{path}"),
                 };
-                let current = format!("{}/{}/{}", store::STORE, artifact.name, store::CURRENT);
+                let current = format!("{}/{}/{}", store::STORE, artifact.name, CURRENT);
                 let stored = link.file.replacen(&current, &store::directory(artifact), 1);
                 let to = format!("/tree{inside}");
                 self.root.make_dirs(to.rsplit_once('/').map_or("", |(above, _)| above), ROOT)?;

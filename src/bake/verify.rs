@@ -7,9 +7,9 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::conflicts::{self, Kind, View};
-use super::lock::{Artifact, LOCK, Lock, OWN_ARCHITECTURE};
+use super::lock::{Artifact, CURRENT, LOCK, Lock, OWN_ARCHITECTURE};
 use super::node::UNIT_DIR;
-use super::store::{self, CURRENT, STORE};
+use super::store::{self, STORE};
 use super::{RECORD, Record, baked_lock, record, sysext, with_own};
 use crate::io::exec::{self, Unanswered};
 use crate::io::root::{Meta, Root};

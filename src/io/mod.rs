@@ -9,7 +9,6 @@ pub mod disk;
 mod dns;
 pub mod drive;
 pub mod exec;
-pub mod fetch;
 pub mod guestinfo;
 pub mod http;
 pub mod live;
@@ -17,7 +16,6 @@ pub mod nic;
 pub mod replay;
 pub mod root;
 pub mod systemd;
-mod tls;
 
 use std::time::{Duration, Instant};
 

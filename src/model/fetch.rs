@@ -93,7 +93,7 @@ pub struct FetchOptions {
     pub total: Option<u64>,
     /// Bundles of certificate authorities in PEM, beside the system's.
     pub authorities: Vec<Secret>,
-    /// The proxy for `http`, and for `https` where it has none of its own. It may hold a password.
+    /// The proxy for `http`. It may hold a password.
     pub http_proxy: Option<Secret>,
     /// The proxy for `https`.
     pub https_proxy: Option<Secret>,
@@ -106,7 +106,7 @@ impl FetchOptions {
     /// The proxy through which a host is asked: as Go's programs, Ignition among them, read these options
     /// ([httpproxy](https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config)).
     pub fn proxy(&self, https: bool, host: &str, port: u16) -> Option<&Secret> {
-        let proxy = self.https_proxy.as_ref().filter(|_| https).or(self.http_proxy.as_ref())?;
+        let proxy = if https { self.https_proxy.as_ref() } else { self.http_proxy.as_ref() }?;
         let host = host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
         let address: Option<IpAddr> = host.parse().ok();
         // The machine itself is no business of a proxy's.
@@ -203,8 +203,7 @@ mod tests {
         };
         assert_eq!(both.proxy(true, "a.example", 443), both.https_proxy.as_ref());
         assert_eq!(both.proxy(false, "a.example", 80), both.http_proxy.as_ref());
-        // HTTPS takes the other's where it has none of its own.
-        let one = FetchOptions { https_proxy: None, ..both.clone() };
-        assert_eq!(one.proxy(true, "a.example", 443), both.http_proxy.as_ref());
+        let one = FetchOptions { https_proxy: None, ..both };
+        assert_eq!(one.proxy(true, "a.example", 443), None);
     }
 }

@@ -2,6 +2,7 @@
 //! The nouns of the pipe: plain data that every other module speaks in. Imports nothing of ours.
 
 pub mod config;
+pub mod encoding;
 pub mod facts;
 pub mod fetch;
 pub mod instance;

@@ -174,9 +174,9 @@ fn cases() -> Vec<Case> {
             |_| Reply::status(302, "location: file:///etc/shadow\r\n", ""),
             none(),
             "",
-            Err("it redirects to what is no http or https URL"),
+            Err("it redirects to something that is not an http or https URL"),
         ),
-        ("no HTTP", |_| Reply::raw("220 ftp ready\r\n"), none(), "", Err("not HTTP as it should be")),
+        ("no HTTP", |_| Reply::raw("220 ftp ready\r\n"), none(), "", Err("not valid HTTP")),
         (
             "headers",
             |s| Reply::ok(s.header("x-token").unwrap_or("none")),

@@ -110,8 +110,8 @@ fn what_can_not_be_had_stops_the_node_in_words() {
     let cases = [
         ("/gone", "HTTP status 404"),
         ("/round", "more than 10 redirects"),
-        ("/large", "its answer is larger than"),
-        ("/elsewhere", "it redirects to what is no http or https URL"),
+        ("/large", "the answer is larger than"),
+        ("/elsewhere", "it redirects to something that is not an http or https URL"),
         ("/page", "nothing says what this is"),
     ];
     let list: String = cases.iter().map(|(path, _)| format!("{}?{CANARY}\n", server.url(path))).collect();

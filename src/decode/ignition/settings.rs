@@ -87,6 +87,8 @@ impl Reader<'_, '_, '_> {
                 self.error(&place, value.pos, "not an http:// or https:// URL of a proxy");
             }
         }
+        // The proxy for http is also that for https, where that has none of its own.
+        options.https_proxy = options.https_proxy.take().or_else(|| options.http_proxy.clone());
         let none = proxy.get("noProxy").and_then(Node::list).unwrap_or_default();
         self.once("ignition.proxy.noProxy", none);
         options.no_proxy = none.iter().filter_map(Node::text).map(str::to_owned).collect();

@@ -14,12 +14,13 @@ use std::time::Duration;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
-use reqwest::{Method, Proxy, Response, Url};
+use reqwest::{Proxy, Response, Url};
 use rustls::{CertificateError, RootCertStore};
 
-use super::{Trouble, USER_AGENT, marked};
-use crate::io::{dns, tls};
-use crate::model::fetch::FetchOptions;
+use super::request::Request;
+use super::retry::Trouble;
+use super::{marked, tls};
+use crate::io::dns;
 use crate::model::secret::Secret;
 
 /// To find an address, to connect and to agree on keys. The addresses of one family share it and are tried one after
@@ -31,7 +32,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 /// ([RFC 6761](https://www.rfc-editor.org/rfc/rfc6761#section-6.4), 6.4), and none of these leaves the process.
 const STAND_IN: &str = ".footplate.invalid";
 
-/// What hyper says of bytes that are no HTTP. Its errors can't be told apart in any other way from outside.
+/// What hyper says of bytes that are not HTTP. It does not export the types of these errors.
 const PARSE_ERRORS: &[&str] = &[
     "invalid HTTP version parsed",
     "invalid HTTP header parsed",
@@ -41,7 +42,9 @@ const PARSE_ERRORS: &[&str] = &[
     "invalid HTTP status-code parsed",
 ];
 
-/// Kept connections, and what was learnt of their ends.
+const USER_AGENT: &str = concat!("footplate/", env!("CARGO_PKG_VERSION"));
+
+/// Kept connections, and what was learnt about the hosts.
 pub(super) struct Pool {
     hosts: Hosts,
     plain: reqwest::Client,
@@ -71,25 +74,23 @@ impl Pool {
         })
     }
 
-    /// Sends one request on a kept or a new connection and gives the head of its answer. `known` are the host's
+    /// Sends a request to `url`, its own or one that it was redirected to, and gives the head of the answer. `known` are the host's
     /// addresses where DNS need not be asked; `turn` shifts which address is tried first.
-    #[expect(clippy::too_many_arguments, reason = "a request, taken apart by its one caller")]
     pub(super) async fn send(
         &self,
-        method: &Method,
+        request: &Request,
         url: &Url,
         headers: HeaderMap,
-        body: &[u8],
         known: &'static [IpAddr],
         turn: usize,
-        options: &FetchOptions,
     ) -> Result<Response, Trouble> {
-        let no_url = || Trouble::never("is no URL");
+        let options = &request.options;
+        let not_a_url = || Trouble::never("is not a URL");
         let mut target = url.clone();
-        let host = url.host_str().ok_or_else(no_url)?.trim_matches(['[', ']']);
+        let host = url.host_str().ok_or_else(not_a_url)?.trim_matches(['[', ']']);
         if !known.is_empty() && host.parse::<IpAddr>().is_ok() {
             let name = format!("{}{STAND_IN}", host.replace(['.', ':'], "-"));
-            target.set_host(Some(&name)).map_err(|_| no_url())?;
+            target.set_host(Some(&name)).map_err(|_| not_a_url())?;
         }
         let name = target.host_str().unwrap_or_default().to_owned();
         self.hosts.turn(&name, known, turn);
@@ -112,7 +113,8 @@ impl Pool {
         let marked = || self.marked.get_or_init(|| self.marked(known, url)).as_ref();
         let way = if may_be_locked && self.locked.load(Ordering::Relaxed) { marked() } else { None };
         let message = |client: &reqwest::Client| {
-            let message = client.request(method.clone(), target.clone()).headers(headers.clone());
+            let message = client.request(request.method.clone(), target.clone()).headers(headers.clone());
+            let body = request.body.expose();
             if body.is_empty() { message } else { message.body(body.to_vec()) }
         };
         let error = match message(way.unwrap_or(&client)).send().await {
@@ -232,8 +234,7 @@ fn client(
     let builder = reqwest::Client::builder()
         .tls_backend_preconfigured(config)
         .dns_resolver(hosts.clone())
-        // Whoever answers a proxy's name or a redirect could give the node its configuration: the environment's proxies
-        // are nobody's choice here.
+        // A proxy, or a host that is redirected to, can give the node its configuration: only the request names them.
         .no_proxy()
         .redirect(Policy::none())
         // Tries are counted, and paused between, by the caller.
@@ -242,7 +243,7 @@ fn client(
         .user_agent(USER_AGENT)
         .connect_timeout(CONNECT_TIMEOUT);
     let proxy = proxy.map(|url| Proxy::all(String::from_utf8_lossy(url.expose()).as_ref())).transpose();
-    let proxy = proxy.map_err(|_| "the proxy's URL is none".to_owned())?;
+    let proxy = proxy.map_err(|_| "the proxy's URL is not an http or https URL".to_owned())?;
     let builder = proxy.into_iter().fold(builder, reqwest::ClientBuilder::proxy);
     socket
         .into_iter()
@@ -268,7 +269,7 @@ fn chain(error: &reqwest::Error) -> String {
 /// What an error of the library means for the request.
 pub(super) fn trouble(error: &reqwest::Error, host: &str) -> Trouble {
     if error.is_builder() {
-        return Trouble::never("is no URL");
+        return Trouble::never("is not a URL");
     }
     if let Some(Unresolved(what)) = causes(error).find_map(|e| e.downcast_ref()) {
         return Trouble::again(what);
@@ -285,7 +286,7 @@ pub(super) fn trouble(error: &reqwest::Error, host: &str) -> Trouble {
     }
     let what = chain(error);
     if PARSE_ERRORS.iter().any(|text| what.contains(text)) {
-        return Trouble::never(format!("its answer is not HTTP as it should be: {what}"));
+        return Trouble::never(format!("the answer is not valid HTTP: {what}"));
     }
     Trouble::again(what)
 }
@@ -312,7 +313,7 @@ fn tls_trouble(error: &rustls::Error) -> Trouble {
         ) => Trouble::again("its certificate is not valid yet: is the clock right?"),
         rustls::Error::InvalidCertificate(
             CertificateError::Expired | CertificateError::ExpiredContext { .. },
-        ) => Trouble::never("its certificate has expired: or the clock is wrong"),
+        ) => Trouble::never("its certificate has expired: or is the clock wrong?"),
         rustls::Error::InvalidCertificate(why) => {
             Trouble::never(format!("its certificate is not trusted: {why}"))
         }

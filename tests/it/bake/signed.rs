@@ -9,8 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use footplate::bake::attestation;
 use footplate::bake::cosign::{Authority, Signer, verify};
+use footplate::bake::location::Location;
 use footplate::bake::published::{self, Trust};
-use footplate::io::fetch::Location;
 use serde_json::{Value, json};
 
 use super::docs::python;
