@@ -7,9 +7,13 @@ use crate::decode::document::envelope;
 use crate::decode::ovf;
 use crate::decode::syntax::yaml;
 use crate::model::config::{
-    DiskSpec, EtcHosts, FilesystemSpec, Layout, MountSpec, NodeConfig, Partition, PowerMode, TableKind,
+    EtcHosts, GroupSpec, NodeConfig, Ntp, PhoneHome, PowerMode, PowerState, Resolver, Swap, System, UnitSpec,
+    UserSpec,
 };
 use crate::model::secret::Secret;
+use crate::model::storage::{
+    DiskSpec, File, FilesystemSpec, Layout, MountSpec, Partition, PartitionSpec, TableKind,
+};
 
 /// Parts of an answer's name that make it bootstrap data, in lower case and without `-`, `_` and `.`.
 const BOOTSTRAP: &[&str] = &["configdata", "customdata", "userdata", "vendordata"];
@@ -111,42 +115,49 @@ fn removed(bytes: usize) -> String {
     format!("# {bytes} bytes removed\n")
 }
 
+/// The config without its scripts. All structs are taken apart whole: a new field must be pictured or left out on purpose.
 fn cloud_config(config: &NodeConfig) -> Json {
-    let files = config.files.iter().map(|f| {
-        json!({
-            "path": f.path, "owner": f.owner.to_string(), "permissions": format!("{:04o}", f.mode),
-            "append": f.append, "content": removed(f.content.len()),
-        })
-    });
-    let units = config.units.iter().flat_map(|u| {
-        let dir = format!("/etc/systemd/system/{}", u.name);
-        let main = u.contents.iter().map(|c| (dir.clone(), c.len())).collect::<Vec<_>>();
-        main.into_iter().chain(u.dropins.iter().map(move |(name, c)| (format!("{dir}.d/{name}"), c.len())))
-    });
-    let units = units.map(|(path, len)| json!({ "path": path, "content": removed(len) }));
+    let NodeConfig {
+        hostname,
+        files,
+        users,
+        bootcmd,
+        runcmd,
+        ntp,
+        system,
+        disks,
+        filesystems,
+        mounts,
+        groups,
+        units,
+        // Parts of their own.
+        boothooks: _,
+        included_hooks: _,
+        boot_scripts: _,
+        scripts: _,
+        // cloud-config has no words for these.
+        directories: _,
+        links: _,
+    } = config;
+    let units = units.iter().flat_map(unit);
     // Keys and passwords for accounts that are there already are not told of.
-    let users = config.users.iter().filter(|u| !u.existing && !u.absent).map(|u| {
-        json!({
-            "name": u.name, "groups": u.groups, "primary_group": u.primary_group, "homedir": u.home, "shell": u.shell,
-            "uid": u.uid, "system": u.system, "no_create_home": !u.create_home, "sudo": u.sudo,
-        })
-    });
+    let users = users.iter().filter(|u| !u.existing && !u.absent);
     let lines = |lines: &[Secret]| -> Vec<String> {
         lines.iter().map(|l| format!("true {}", removed(l.len()).trim_end())).collect()
     };
     let mut document = json!({
-        "write_files": files.chain(units).collect::<Vec<_>>(),
-        "users": users.collect::<Vec<_>>(),
-        "bootcmd": lines(&config.bootcmd),
-        "runcmd": lines(&config.runcmd),
-        "groups": config.groups.iter().map(|g| &g.name).collect::<Vec<_>>(),
-        "hostname": config.hostname,
-        "fs_setup": config.filesystems.iter().map(filesystem).collect::<Vec<_>>(),
-        "mounts": config.mounts.iter().map(mount).collect::<Vec<_>>(),
-        "disk_setup": config.disks.iter().filter_map(disk).collect::<Map<_, _>>(),
+        "write_files": files.iter().map(file).chain(units).collect::<Vec<_>>(),
+        "users": users.map(user).collect::<Vec<_>>(),
+        "bootcmd": lines(bootcmd),
+        "runcmd": lines(runcmd),
+        "groups": groups.iter().map(group).collect::<Vec<_>>(),
+        "hostname": hostname,
+        "ntp": ntp.as_ref().map(|Ntp { servers }| json!({ "servers": servers })),
+        "fs_setup": filesystems.iter().map(filesystem).collect::<Vec<_>>(),
+        "mounts": mounts.iter().map(mount).collect::<Vec<_>>(),
+        "disk_setup": disks.iter().filter_map(disk).collect::<Map<_, _>>(),
     });
-    let system = system(config);
-    if let (Some(document), Json::Object(system)) = (document.as_object_mut(), system) {
+    if let (Some(document), Json::Object(system)) = (document.as_object_mut(), self::system(system)) {
         document.extend(system);
         // What the data does not say is not said here.
         document.retain(|_, value| match value {
@@ -159,64 +170,138 @@ fn cloud_config(config: &NodeConfig) -> Json {
     document
 }
 
+fn file(file: &File) -> Json {
+    // Ignition's words for what is there already have no counterpart in cloud-config.
+    let File { place: _, path, content, owner, mode, append, existing: _, restart: _ } = file;
+    json!({
+        "path": path, "owner": owner.to_string(), "permissions": format!("{mode:04o}"),
+        "append": append, "content": removed(content.len()),
+    })
+}
+
+/// A unit as the files that it consists of.
+fn unit(unit: &UnitSpec) -> Vec<Json> {
+    let UnitSpec { place: _, name, contents, dropins, enabled: _, mask: _ } = unit;
+    let path = format!("/etc/systemd/system/{name}");
+    let main = contents.iter().map(|c| (path.clone(), c.len()));
+    let dropins = dropins.iter().map(|(name, c)| (format!("{path}.d/{name}"), c.len()));
+    main.chain(dropins).map(|(path, len)| json!({ "path": path, "content": removed(len) })).collect()
+}
+
+fn user(user: &UserSpec) -> Json {
+    let UserSpec {
+        name,
+        groups,
+        primary_group,
+        home,
+        shell,
+        uid,
+        system,
+        create_home,
+        sudo,
+        // Secrets, and a person's name.
+        password_hash: _,
+        ssh_keys: _,
+        gecos: _,
+        // These change nothing in the list of what is made.
+        place: _,
+        lock_password: _,
+        inactive: _,
+        no_user_group: _,
+        modify: _,
+        absent: _,
+        existing: _,
+        password_expired: _,
+    } = user;
+    json!({
+        "name": name, "groups": groups, "primary_group": primary_group, "homedir": home, "shell": shell,
+        "uid": uid, "system": system, "no_create_home": !create_home, "sudo": sudo,
+    })
+}
+
+fn group(group: &GroupSpec) -> &str {
+    let GroupSpec { place: _, name, gid: _, password_hash: _, system: _, absent: _ } = group;
+    name
+}
+
 /// A disk, where cloud-config has words for it.
 fn disk(disk: &DiskSpec) -> Option<(String, Json)> {
-    let layout = match &disk.layout {
+    let DiskSpec { place: _, device, table, layout, overwrite } = disk;
+    let layout = match layout {
         Layout::Remove => Json::from("remove"),
-        Layout::Partitions(parts) => parts.iter().map(|p| json!([p.percent, p.kind])).collect(),
+        Layout::Partitions(parts) => {
+            parts.iter().map(|PartitionSpec { percent, kind }| json!([percent, kind])).collect()
+        }
         // Ignition's, by their numbers.
         Layout::Entries(_) => return None,
     };
-    let table = if disk.table == TableKind::Gpt { "gpt" } else { "mbr" };
-    Some((disk.device.clone(), json!({ "table_type": table, "layout": layout, "overwrite": disk.overwrite })))
+    let table = if *table == TableKind::Gpt { "gpt" } else { "mbr" };
+    Some((device.clone(), json!({ "table_type": table, "layout": layout, "overwrite": overwrite })))
 }
 
 fn filesystem(spec: &FilesystemSpec) -> Json {
-    let partition = match spec.partition {
+    let FilesystemSpec { place: _, device, partition, kind, label, overwrite, replace, options, uuid: _ } =
+        spec;
+    let partition = match partition {
         Partition::None => Json::from("none"),
-        Partition::Number(number) => Json::from(number),
+        Partition::Number(number) => Json::from(*number),
         Partition::Auto => Json::from("auto"),
         Partition::Any => Json::from("any"),
     };
     json!({
-        "device": spec.device, "filesystem": spec.kind, "label": spec.label, "partition": partition,
-        "overwrite": spec.overwrite, "replace_fs": spec.replace, "extra_opts": spec.options,
+        "device": device, "filesystem": kind, "label": label, "partition": partition,
+        "overwrite": overwrite, "replace_fs": replace, "extra_opts": options,
     })
 }
 
 /// A mount; network filesystems take passwords as options.
 fn mount(mount: &MountSpec) -> Json {
-    let options: Vec<&str> = mount.options.split(',').filter(|o| !is_one_of(o, SECRETS)).collect();
-    let path = mount.path.as_deref().unwrap_or("none");
-    json!([mount.what, path, mount.kind, options.join(","), "0", if mount.fsck { "2" } else { "0" }])
+    let MountSpec { place: _, what, path, kind, options, fsck } = mount;
+    let options: Vec<&str> = options.split(',').filter(|o| !is_one_of(o, SECRETS)).collect();
+    let path = path.as_deref().unwrap_or("none");
+    json!([what, path, kind, options.join(","), "0", if *fsck { "2" } else { "0" }])
 }
 
-fn system(config: &NodeConfig) -> Json {
-    let system = &config.system;
+fn system(system: &System) -> Json {
+    let System {
+        keep_hostname,
+        fqdn,
+        etc_hosts,
+        timezone,
+        locale,
+        certificates,
+        swap,
+        resolver,
+        password_login,
+        phone_home,
+        power_state,
+        final_message,
+    } = system;
     json!({
-        "fqdn": system.fqdn,
-        "preserve_hostname": system.keep_hostname.then_some(true),
-        "manage_etc_hosts": system.etc_hosts.map(|h| if h == EtcHosts::Whole { "true" } else { "localhost" }),
-        "timezone": system.timezone,
-        "locale": system.locale,
-        "ssh_pwauth": system.password_login,
-        "ntp": config.ntp.as_ref().map(|n| json!({ "servers": n.servers })),
-        "ca_certs": (!system.certificates.is_empty()).then(|| json!({ "trusted": system.certificates })),
-        "swap": system.swap.as_ref().map(|s| json!({ "filename": s.path, "size": s.bytes })),
-        "manage_resolv_conf": system.resolver.as_ref().map(|_| true),
-        "resolv_conf": system.resolver.as_ref().map(|r| json!({ "nameservers": r.servers, "searchdomains": r.domains })),
-        "phone_home": system.phone_home.as_ref().map(|p| {
-            json!({ "url": "https://removed.invalid/", "post": p.posts, "tries": p.tries })
+        "fqdn": fqdn,
+        "preserve_hostname": keep_hostname.then_some(true),
+        "manage_etc_hosts": etc_hosts.map(|h| if h == EtcHosts::Whole { "true" } else { "localhost" }),
+        "timezone": timezone,
+        "locale": locale,
+        "ssh_pwauth": password_login,
+        "ca_certs": (!certificates.is_empty()).then(|| json!({ "trusted": certificates })),
+        "swap": swap.as_ref().map(|Swap { path, bytes }| json!({ "filename": path, "size": bytes })),
+        "manage_resolv_conf": resolver.as_ref().map(|_| true),
+        "resolv_conf": resolver.as_ref().map(|Resolver { servers, domains }| {
+            json!({ "nameservers": servers, "searchdomains": domains })
         }),
-        "power_state": system.power_state.as_ref().map(|p| {
-            let mode = match p.mode {
+        "phone_home": phone_home.as_ref().map(|PhoneHome { url: _, posts, tries }| {
+            json!({ "url": "https://removed.invalid/", "post": posts, "tries": tries })
+        }),
+        "power_state": power_state.as_ref().map(|PowerState { mode, delay, message: _ }| {
+            let mode = match mode {
                 PowerMode::Reboot => "reboot",
                 PowerMode::PowerOff => "poweroff",
                 PowerMode::Halt => "halt",
             };
-            json!({ "mode": mode, "delay": p.delay })
+            json!({ "mode": mode, "delay": delay })
         }),
-        "final_message": system.final_message.as_ref().map(|m| removed(m.len())),
+        "final_message": final_message.as_ref().map(|m| removed(m.len())),
     })
 }
 

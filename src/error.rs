@@ -168,6 +168,21 @@ impl<T> In<T> for anyhow::Result<T> {
     }
 }
 
+impl<T> In<T> for Result<T, Vec<Problem>> {
+    fn stage(self, stage: Stage) -> Result<T, Failure> {
+        self.map_err(|problems| {
+            let mut lines = problems.iter().map(ToString::to_string);
+            Failure {
+                stage,
+                error: lines.next().unwrap_or_default(),
+                why: Vec::new(),
+                cure: problems.first().and_then(|p| p.cure.clone()),
+                also: lines.collect(),
+            }
+        })
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}: {}", self.stage, self.error)?;

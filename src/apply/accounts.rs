@@ -11,7 +11,8 @@ use std::os::fd::OwnedFd;
 use anyhow::{Context as _, Result, bail};
 
 use crate::io::root::{Change, Ids, Root};
-use crate::model::config::{GroupSpec, Inactive, Owner, UserSpec};
+use crate::model::config::{GroupSpec, Inactive, UserSpec};
+use crate::model::storage::Owner;
 
 const PASSWD: &str = "/etc/passwd";
 const GROUP: &str = "/etc/group";

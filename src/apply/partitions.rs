@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow, bail};
 
 use crate::error::WithCure as _;
 use crate::io::disk::{Entry, Table};
-use crate::model::config::EntrySpec;
+use crate::model::storage::EntrySpec;
 
 /// Where partitions begin without a word on it: what all tables of the last decade keep to.
 const ALIGNMENT: u64 = 1 << 20;

@@ -3,13 +3,11 @@
 
 use anyhow::{Result, bail};
 
-use super::MAX_FILE;
-use crate::io::root::{Change, Ids, Root};
+use super::{Done, Kind, MAX_FILE, Machine, OURS, Outcome, Step};
+use crate::io::root::{Change, Root};
 use crate::io::systemd::Systemd;
 use crate::model::config::UnitSpec;
 use crate::plan::units::{Install, install, instance, links};
-
-const OURS: Ids = Ids { uid: Some(0), gid: Some(0) };
 
 /// Where the units of the machine's owner are.
 const UNIT_DIR: &str = "/etc/systemd/system";
@@ -37,8 +35,43 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    pub(super) fn any(self) -> Change {
-        if self.files || self.links { Change::Changed } else { Change::Unchanged }
+    fn any(self) -> bool {
+        self.files || self.links
+    }
+}
+
+impl Kind for UnitSpec {
+    fn name(&self) -> String {
+        format!("unit {}", self.name)
+    }
+
+    fn outline(&self) -> String {
+        let words = [
+            (self.contents.is_some(), "file"),
+            (!self.dropins.is_empty(), "drop-ins"),
+            (self.enabled == Some(true), "enabled"),
+            (self.enabled == Some(false), "disabled"),
+            (self.mask == Some(true), "masked"),
+        ];
+        words.iter().filter(|(holds, _)| *holds).map(|(_, word)| *word).collect::<Vec<_>>().join(", ")
+    }
+
+    fn step(&self) -> Step {
+        Step::Files
+    }
+
+    fn compare(&self, on: &mut Machine<'_>) -> Result<Outcome> {
+        let absent = self.contents.is_some() && !on.root.stands(&format!("{UNIT_DIR}/{}", self.name))?;
+        let differs = changes(self, on.root)?.any();
+        Ok(self.outcome(Done::would(differs, absent), self.outline()))
+    }
+
+    fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {
+        let changes = put(self, on.root)?;
+        if changes.any() && on.bootstrap != Some(&self.name) {
+            on.units.push((self.clone(), changes));
+        }
+        Ok(self.outcome(Done::would(changes.any(), false), self.outline()))
     }
 }
 
@@ -146,7 +179,7 @@ fn disable(unit: &str, root: &Root, wishes: &mut Vec<Wish>) -> Result<()> {
 }
 
 /// What would change.
-pub(super) fn compare(unit: &UnitSpec, root: &Root) -> Result<Changes> {
+fn changes(unit: &UnitSpec, root: &Root) -> Result<Changes> {
     let mut changes = Changes::default();
     for wish in wishes(unit, root)? {
         match wish {
@@ -168,7 +201,7 @@ pub(super) fn compare(unit: &UnitSpec, root: &Root) -> Result<Changes> {
 }
 
 /// Makes it so.
-pub(super) fn put(unit: &UnitSpec, root: &Root) -> Result<Changes> {
+fn put(unit: &UnitSpec, root: &Root) -> Result<Changes> {
     let mut changes = Changes::default();
     for wish in wishes(unit, root)? {
         match wish {
@@ -190,7 +223,7 @@ pub(super) fn put(unit: &UnitSpec, root: &Root) -> Result<Changes> {
 
 /// Asks systemd for what follows of the changes; the jobs are not waited for, since a unit may be ordered after
 /// footplate itself.
-pub(super) fn start(changed: &[(&UnitSpec, Changes)]) -> Result<()> {
+pub(super) fn start(changed: &[(UnitSpec, Changes)]) -> Result<()> {
     let systemd = Systemd::connect()?;
     systemd.reload()?;
     for (unit, changes) in changed {

@@ -12,7 +12,8 @@ use super::lock::Lock;
 use super::node::{CONTAINERD_CONFIG, SOCKET, UNIT_DIR};
 use super::store::{self, Link};
 use crate::io::root::{Root, SFlag};
-use crate::model::plan::{self, Item, Plan};
+use crate::model::plan::{Item, Plan};
+use crate::model::storage;
 
 /// Most of a configuration that is looked at.
 const MAX_FILE: usize = 1 << 20;
@@ -384,7 +385,7 @@ pub fn foreign(
                     put(&file.path, "a file");
                 }
             }
-            Item::Link(plan::Link { path, target, .. }) if !ours(path) => match root.link_target(path)? {
+            Item::Link(storage::Link { path, target, .. }) if !ours(path) => match root.link_target(path)? {
                 Some(have) if have == *target => {}
                 Some(_) => put(path, "a link"),
                 None if root.meta_of_link(path)?.is_some() => put(path, "a file"),

@@ -197,6 +197,9 @@ pub fn bake(root: &Root, order: &Order<'_>, progress: &Progress) -> Result<Baked
     let links = links(root, &all).stage(Stage::Install)?;
     let in_the_way = refuse_conflicts(root, order, &links, &plan, wanted.ok().flatten())?;
     let new = New { own, all: &all, plan: &plan, links: &links, in_the_way: &in_the_way };
+    clear(root, &new).stage(Stage::Install)?;
+    // All that could refuse the plan, before anything is put in use.
+    apply::compare(new.plan, root).stage(Stage::Install)?;
     install(root, order, new, &mut baked).stage(Stage::Install)?;
     if order.userdata == Userdata::CloudConfig {
         let device = |path: &str| Ok::<_, anyhow::Error>(root.meta(path)?.map(|m| m.device));
@@ -227,7 +230,7 @@ fn refuse_conflicts(
     plan: &Plan,
     pause_image: Option<String>,
 ) -> Result<Vec<String>, Failure> {
-    let look = || {
+    let look = || -> Result<_> {
         let view = View::with(root, order.lock, plan, pause_image);
         let units: Vec<String> = plan
             .items
@@ -252,6 +255,17 @@ fn refuse_conflicts(
     Err(anyhow!(lines.join("\n"))).cure(cure).stage(Stage::Install)
 }
 
+/// Removes the files that give way.
+fn clear(root: &Root, new: &New<'_>) -> Result<()> {
+    for path in new.in_the_way {
+        // A link is put over a file in one step; what the plan has, it does not put over something else.
+        if new.links.iter().all(|l| l.path != *path) {
+            root.remove_tree(path)?;
+        }
+    }
+    Ok(())
+}
+
 /// Puts in use what is in the store.
 fn install(root: &Root, order: &Order<'_>, new: New<'_>, baked: &mut Baked) -> Result<()> {
     let stale = stale(root, new.links, new.plan)?;
@@ -260,14 +274,6 @@ fn install(root: &Root, order: &Order<'_>, new: New<'_>, baked: &mut Baked) -> R
         Change::Changed => baked.changed.push(path.to_owned()),
         Change::Unchanged => baked.unchanged += 1,
     };
-    for path in new.in_the_way {
-        // A link is put over a file in one step; what the plan has, it does not put over something else.
-        if new.links.iter().all(|l| l.path != *path) {
-            root.remove_tree(path)?;
-        }
-    }
-    // All that could refuse the plan, before anything is put in use.
-    apply::compare(new.plan, root)?;
     note(LOCK, root.put(LOCK, order.bytes, 0o644, ROOT)?);
     for artifact in &new.all.artifacts {
         let current = format!("{}/{}/{}", store::STORE, artifact.name, CURRENT);

@@ -5,7 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::lock::Lock;
-use crate::model::plan::{Directory, File, Item, Link, Plan};
+use crate::model::plan::{Item, Plan};
+use crate::model::storage::{Directory, File, Link};
 
 /// Where units go that win over those of `/usr`.
 pub const UNIT_DIR: &str = "/etc/systemd/system";

@@ -179,7 +179,7 @@ impl Tree<'_> {
                 Item::File(file) => self.file(&file.path, file.content.expose())?,
                 Item::Link(link) => self.unit_link(&link.path, &link.target)?,
                 Item::Directory(dir) => {
-                    self.links += &format!("d {} {:04o} root root -\n", dir.path, dir.mode)
+                    self.links += &format!("d {} {:04o} root root -\n", dir.path, dir.mode.unwrap_or(0o755))
                 }
                 _ => {}
             }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::exec::{self, Ended};
-use crate::model::config::partition_path;
+use crate::model::storage::partition_path;
 
 /// How long a device may take to come up: a cloud attaches a disk while the machine boots.
 const DEVICE_LIMIT: Duration = Duration::from_secs(60);

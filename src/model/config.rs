@@ -2,6 +2,7 @@
 //! What every bootstrap format means, in one shape.
 
 use super::secret::Secret;
+use super::storage::{Directory, DiskSpec, File, FilesystemSpec, Link, MountSpec};
 
 /// The node as its bootstrap data wants it.
 #[derive(Clone, Debug, Default)]
@@ -9,7 +10,7 @@ pub struct NodeConfig {
     /// The machine's name, where the data sets one.
     pub hostname: Option<String>,
     /// Files, in the data's order.
-    pub files: Vec<FileSpec>,
+    pub files: Vec<File>,
     /// Users, in the data's order; names are unique.
     pub users: Vec<UserSpec>,
     /// Boothooks: programs for every boot, before all else, in the data's order. They run before what include lists name
@@ -36,9 +37,9 @@ pub struct NodeConfig {
     /// Filesystems to mount, in the data's order.
     pub mounts: Vec<MountSpec>,
     /// Directories, in the data's order.
-    pub directories: Vec<DirectorySpec>,
+    pub directories: Vec<Directory>,
     /// Links, in the data's order.
-    pub links: Vec<LinkSpec>,
+    pub links: Vec<Link>,
     /// Groups, in the data's order; names are unique.
     pub groups: Vec<GroupSpec>,
     /// systemd units, in the data's order; names are unique.
@@ -86,74 +87,6 @@ pub struct Script {
     pub content: Secret,
 }
 
-/// A file to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileSpec {
-    /// Where the data names it, `write_files[3]`.
-    pub place: String,
-    /// Absolute, without `.` and `..`.
-    pub path: String,
-    /// What is in it, decoded.
-    pub content: Secret,
-    /// Who owns it.
-    pub owner: Owner,
-    /// Permission bits, 0 to 0o7777.
-    pub mode: u32,
-    /// Whether the content goes behind what the file holds.
-    pub append: bool,
-    /// What becomes of a file that is there already.
-    pub existing: Existing,
-}
-
-/// What becomes of a file that is there already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Existing {
-    /// It holds the content then, or, with `append`, has it at its end; a symbolic link is followed.
-    #[default]
-    Written,
-    /// It gives way, be it a file or a symbolic link.
-    Replaced,
-    /// One that differs is an error.
-    Refused,
-    /// What is in it stays, and its bits and its owner unless the data gives them.
-    Kept {
-        /// The data gives the bits.
-        mode: bool,
-        /// The data gives the owner.
-        owner: bool,
-    },
-}
-
-/// A directory to make.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DirectorySpec {
-    /// Where the data names it, `storage.directories[0]`.
-    pub place: String,
-    /// Absolute, without `.` and `..`.
-    pub path: String,
-    /// Who owns it.
-    pub owner: Owner,
-    /// Permission bits; `None` for `0755`, or those that it has.
-    pub mode: Option<u32>,
-}
-
-/// A link to make.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LinkSpec {
-    /// Where the data names it, `storage.links[0]`.
-    pub place: String,
-    /// Absolute, without `.` and `..`.
-    pub path: String,
-    /// What it says; for a hard link an absolute path.
-    pub target: String,
-    /// Whether it is a hard link.
-    pub hard: bool,
-    /// Who owns it; a hard link has the owner of its file.
-    pub owner: Owner,
-    /// Whether a file or another link in its place gives way.
-    pub overwrite: bool,
-}
-
 /// A group as it shall be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupSpec {
@@ -186,29 +119,6 @@ pub struct UnitSpec {
     pub enabled: Option<bool>,
     /// Whether it can't be started at all; `None` leaves it as it is.
     pub mask: Option<bool>,
-}
-
-/// Owner and group by name or number; `None` leaves it to whoever writes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Owner {
-    /// The user.
-    pub user: Option<String>,
-    /// The group.
-    pub group: Option<String>,
-}
-
-impl Owner {
-    /// `root:root`.
-    pub fn root() -> Self {
-        Self { user: Some("root".to_owned()), group: Some("root".to_owned()) }
-    }
-}
-
-impl std::fmt::Display for Owner {
-    /// `user:group`, `-` for one that is left alone.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.user.as_deref().unwrap_or("-"), self.group.as_deref().unwrap_or("-"))
-    }
 }
 
 /// A user as it shall be.
@@ -359,137 +269,4 @@ pub enum PowerMode {
     PowerOff,
     /// It stands still.
     Halt,
-}
-
-/// A disk with its partitions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DiskSpec {
-    /// Where the data names it, `disk_setup[/dev/sdb]`.
-    pub place: String,
-    /// Its path below `/dev`.
-    pub device: String,
-    /// The kind of its table.
-    pub table: TableKind,
-    /// Its partitions.
-    pub layout: Layout,
-    /// Whether what is on it may be lost.
-    pub overwrite: bool,
-}
-
-/// The kind of a partition table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TableKind {
-    /// The old one, of four partitions.
-    Mbr,
-    /// The GUID partition table.
-    Gpt,
-}
-
-/// What shall be on a disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// Nothing: no table and no filesystem.
-    Remove,
-    /// Partitions, of which the last takes what is left.
-    Partitions(Vec<PartitionSpec>),
-    /// Partitions by their numbers; others stay, unless the disk may be overwritten.
-    Entries(Vec<EntrySpec>),
-}
-
-/// A partition of a GPT, by its number.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EntrySpec {
-    /// Where the data names it, `storage.disks[0].partitions[1]`.
-    pub place: String,
-    /// Its number; 0 for the next that is free.
-    pub number: u32,
-    /// Its label; `None` for any.
-    pub label: Option<String>,
-    /// Where it begins, in bytes: 0 at the start of the largest gap, `None` where it is or there.
-    pub start: Option<u64>,
-    /// Its size in bytes: 0 for all that there is, `None` for what it has or that.
-    pub size: Option<u64>,
-    /// Its type's GUID; `None` for any.
-    pub kind: Option<String>,
-    /// Its own GUID; `None` for any.
-    pub guid: Option<String>,
-    /// Whether it shall be there at all.
-    pub exists: bool,
-    /// Whether one that is there and differs may be lost.
-    pub replace: bool,
-    /// Whether one that differs by its size gets another.
-    pub resize: bool,
-}
-
-/// A partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PartitionSpec {
-    /// Its part of the disk, 1 to 100.
-    pub percent: u32,
-    /// Its type as sfdisk writes it: a code without leading zeros, or a GUID in capitals.
-    pub kind: String,
-}
-
-/// A filesystem.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FilesystemSpec {
-    /// Where the data names it, `fs_setup[0]`.
-    pub place: String,
-    /// The disk or partition, a path below `/dev`.
-    pub device: String,
-    /// Which part of it.
-    pub partition: Partition,
-    /// `ext4`, `swap` and so on.
-    pub kind: String,
-    /// Its label.
-    pub label: Option<String>,
-    /// Whether what is there may be lost, also one that looks as wished: the plan then gives the new one a number of its
-    /// own, by which it is known again.
-    pub overwrite: bool,
-    /// A kind of filesystem that may be lost.
-    pub replace: Option<String>,
-    /// What else its program is told.
-    pub options: Vec<String>,
-    /// Its number, where it shall be one that was made for this instance.
-    pub uuid: Option<String>,
-}
-
-/// Which part of a device a filesystem goes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Partition {
-    /// The device itself.
-    None,
-    /// The partition of that number.
-    Number(u32),
-    /// One that has the kind and the label, else one that is empty.
-    Auto,
-    /// One that has the kind, else one that is empty.
-    Any,
-}
-
-/// The path of a disk's partition: by-id and by-path names end in `-part1`, names that end in a digit in `p1`.
-pub fn partition_path(device: &str, number: u32) -> String {
-    let link = device.starts_with("/dev/disk/by-");
-    match device.ends_with(|c: char| c.is_ascii_digit()) {
-        _ if link => format!("{device}-part{number}"),
-        true => format!("{device}p{number}"),
-        false => format!("{device}{number}"),
-    }
-}
-
-/// A mount, or a swap device.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MountSpec {
-    /// Where the data names it, `mounts[0]`.
-    pub place: String,
-    /// A device's path, a network path, or a filesystem without a device.
-    pub what: String,
-    /// Where; `None` for swap.
-    pub path: Option<String>,
-    /// The filesystem, `auto` to look.
-    pub kind: String,
-    /// Options as mount(8) takes them.
-    pub options: String,
-    /// Whether it is checked before.
-    pub fsck: bool,
 }

@@ -10,4 +10,5 @@ pub mod network;
 pub mod plan;
 pub mod problem;
 pub mod secret;
+pub mod storage;
 pub mod time;

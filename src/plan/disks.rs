@@ -4,9 +4,10 @@
 use sha2::{Digest as _, Sha256};
 
 use super::{UNIT_DIR, unit_name};
-use crate::model::config::{FilesystemSpec, MountSpec, NodeConfig};
+use crate::model::config::NodeConfig;
 use crate::model::instance::Instance;
-use crate::model::plan::{File, Item, Link, Plan};
+use crate::model::plan::{Item, Mounted, Plan};
+use crate::model::storage::{File, FilesystemSpec, Link, MountSpec};
 
 /// Filesystem types that come over the network.
 const NETWORK_TYPES: &[&str] = &["9p", "ceph", "cifs", "glusterfs", "nfs", "nfs4", "smb3"];
@@ -37,7 +38,7 @@ pub(super) fn items(config: &NodeConfig, instance: &Instance, plan: &mut Plan) {
     }
     for mount in mounts.into_iter().filter(|m| !has(m, "noauto")) {
         let (place, path, what) = (mount.place.clone(), mount.path.clone(), mount.what.clone());
-        plan.items.push(Item::Mounted { place, unit: unit_of(mount), path, what });
+        plan.items.push(Item::Mounted(Mounted { place, unit: unit_of(mount), path, what }));
     }
 }
 

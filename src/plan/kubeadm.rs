@@ -4,8 +4,9 @@
 use super::{BINARY, RUN_DIR, STATE_DIR, UNIT_DIR};
 use crate::model::config::{NodeConfig, Script};
 use crate::model::instance::Instance;
-use crate::model::plan::{Bootstrap, Directory, File, Item, Link, Plan};
+use crate::model::plan::{Bootstrap, Item, Plan, Run};
 use crate::model::secret::Secret;
+use crate::model::storage::{Directory, File, Link};
 
 /// The unit of the bootstrap, the name that Cluster API's own Ignition data uses.
 pub const UNIT: &str = "kubeadm.service";
@@ -133,7 +134,7 @@ impl EveryBoot<'_> {
         );
         plan.items.push(file(key, format!("{UNIT_DIR}/{unit}"), text, 0o644));
         plan.items.push(enabled(unit));
-        plan.items.push(Item::Run { unit: (*unit).to_owned(), reason });
+        plan.items.push(Item::Run(Run { unit: (*unit).to_owned(), reason }));
     }
 }
 

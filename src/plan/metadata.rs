@@ -5,7 +5,8 @@
 
 use super::RUN_DIR;
 use crate::model::instance::{Instance, Spelling};
-use crate::model::plan::{Directory, File, Item, Link};
+use crate::model::plan::Item;
+use crate::model::storage::{Directory, File, Link};
 
 /// footplate's names.
 pub const OURS: &str = "/run/metadata/footplate";

@@ -11,9 +11,10 @@ pub mod users;
 
 pub use system::FINAL_MESSAGE;
 
-use crate::model::config::{Existing, NodeConfig, Ntp, Owner};
+use crate::model::config::{NodeConfig, Ntp};
 use crate::model::instance::Instance;
-use crate::model::plan::{Directory, File, Item, Link, Plan};
+use crate::model::plan::{Absent, Hostname, Item, Plan};
+use crate::model::storage::{File, Owner};
 
 /// Where footplate's binary is baked. A unit needs a fixed path, and `/opt` is the place on Flatcar that can be written.
 pub const BINARY: &str = "/opt/bin/footplate";
@@ -31,14 +32,14 @@ const UNIT_DIR: &str = "/etc/systemd/system";
 /// they own, and the bootstrap's script comes last, since its presence is what lets the bootstrap start.
 pub fn node(config: &NodeConfig, instance: &Instance) -> Plan {
     let mut plan = Plan::default();
-    plan.items.extend(config.hostname.clone().map(Item::Hostname));
+    plan.items.extend(config.hostname.clone().map(|name| Item::Hostname(Hostname { name })));
     kubeadm::boothooks(config, instance, &mut plan);
     kubeadm::bootcmd(config, instance, &mut plan);
     // What is written comes after what it is written to.
     disks::items(config, instance, &mut plan);
     plan.items.extend(config.groups.iter().cloned().map(Item::Group));
     users::users(&config.users, &mut plan);
-    directories(config, &mut plan);
+    plan.items.extend(config.directories.iter().cloned().map(Item::Directory));
     files(config, instance, &mut plan);
     links(config, &mut plan);
     units::units(&config.units, &mut plan);
@@ -73,47 +74,17 @@ pub fn unit_name(path: &str, suffix: &str) -> String {
     format!("{name}.{suffix}")
 }
 
-fn directories(config: &NodeConfig, plan: &mut Plan) {
-    plan.items.extend(config.directories.iter().map(|spec| {
-        Item::Directory(Directory {
-            path: spec.path.clone(),
-            mode: spec.mode.unwrap_or(0o755),
-            owner: spec.owner.clone(),
-            keep: spec.mode.is_none(),
-        })
-    }));
-}
-
 /// Links, hard ones last: their files may be links' too.
 fn links(config: &NodeConfig, plan: &mut Plan) {
     let (hard, symbolic): (Vec<_>, Vec<_>) = config.links.iter().partition(|l| l.hard);
-    plan.items.extend(symbolic.into_iter().chain(hard).map(|spec| {
-        Item::Link(Link {
-            place: spec.place.clone(),
-            path: spec.path.clone(),
-            target: spec.target.clone(),
-            hard: spec.hard,
-            owner: spec.owner.clone(),
-            existing: if spec.overwrite { Existing::Replaced } else { Existing::Refused },
-        })
-    }));
+    plan.items.extend(symbolic.into_iter().chain(hard).cloned().map(Item::Link));
 }
 
 /// Files, each path once: an entry that appends to one that comes before it makes one file of both, so that a second
 /// run finds what it looks for.
 fn files(config: &NodeConfig, instance: &Instance, plan: &mut Plan) {
     let mut files: Vec<File> = Vec::new();
-    for spec in system::hosts(config, instance).iter().chain(&config.files) {
-        let file = File {
-            place: spec.place.clone(),
-            path: spec.path.clone(),
-            content: spec.content.clone(),
-            append: spec.append,
-            existing: spec.existing,
-            mode: spec.mode,
-            owner: spec.owner.clone(),
-            restart: None,
-        };
+    for file in system::hosts(config, instance).iter().chain(&config.files).cloned() {
         // As writing one after the other would have it: what is written last stands last, since a path may be another
         // one's link.
         let before = files.iter().position(|f| f.path == file.path).map(|i| files.remove(i));
@@ -147,11 +118,12 @@ fn ntp(ntp: &Ntp) -> Option<Item> {
 /// The network as networkd's files, the machine's name, and nothing left of what an earlier config wrote: `present` are
 /// the names in networkd's directory `dir`.
 pub fn network_items(rendered: &network::Rendered, present: &[String], hostname: Option<&str>) -> Vec<Item> {
-    let mut items: Vec<Item> = hostname.map(|h| Item::Hostname(h.to_owned())).into_iter().collect();
+    let mut items: Vec<Item> =
+        hostname.map(|h| Item::Hostname(Hostname { name: h.to_owned() })).into_iter().collect();
     let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
     for path in present.iter().filter(|p| name(p).starts_with(network::PREFIX)) {
         if rendered.files.iter().all(|f| f.path != *path) {
-            items.push(Item::Absent(path.clone()));
+            items.push(Item::Absent(Absent { path: path.clone() }));
         }
     }
     for file in &rendered.files {

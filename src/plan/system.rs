@@ -2,12 +2,10 @@
 //! What the machine has once, as the files and units that Flatcar's programs read.
 
 use super::{STATE_DIR, UNIT_DIR};
-use crate::model::config::{
-    EtcHosts, Existing, FileSpec, NodeConfig, Owner, PhoneHome, PowerMode, PowerState, Swap,
-};
+use crate::model::config::{EtcHosts, NodeConfig, PhoneHome, PowerMode, PowerState, Swap};
 use crate::model::instance::Instance;
-use crate::model::plan::{Directory, File, Item, Link, Plan};
-use crate::model::secret::Secret;
+use crate::model::plan::{Item, Plan, Run};
+use crate::model::storage::{Directory, File, Link};
 
 /// The unit that adds certificates to the machine's store. Flatcar's own runs only where the store was added to before.
 const CERTIFICATES_UNIT: &str = "footplate-certificates.service";
@@ -147,11 +145,11 @@ fn swap_file(swap: &Swap, plan: &mut Plan) {
     );
     plan.items.extend(unit("swap", SWAP_UNIT, make, None));
     plan.items.extend(unit("swap", &name, on, Some("swap.target")));
-    plan.items.push(Item::Run { unit: name, reason: "the bootstrap data's swap" });
+    plan.items.push(Item::Run(Run { unit: name, reason: "the bootstrap data's swap" }));
 }
 
 /// `/etc/hosts` as `manage_etc_hosts` wants it: before the data's own files, which may add to it.
-pub(super) fn hosts(config: &NodeConfig, instance: &Instance) -> Option<FileSpec> {
+pub(super) fn hosts(config: &NodeConfig, instance: &Instance) -> Option<File> {
     let kind = config.system.etc_hosts?;
     let short = config.hostname.as_deref().or(instance.short_hostname())?;
     let dotted = instance.hostname.as_deref().filter(|h| h.contains('.') && config.hostname.is_none());
@@ -163,15 +161,9 @@ pub(super) fn hosts(config: &NodeConfig, instance: &Instance) -> Option<FileSpec
     let whole = format!(
         "{WRITTEN}{line}127.0.0.1 localhost\n\n::1 localhost ip6-localhost ip6-loopback\nff02::1 ip6-allnodes\nff02::2 ip6-allrouters\n"
     );
-    Some(FileSpec {
-        place: "manage_etc_hosts".to_owned(),
-        path: "/etc/hosts".to_owned(),
-        content: Secret::new(if kind == EtcHosts::Whole { whole } else { line }),
-        owner: Owner::root(),
-        mode: 0o644,
-        append: kind == EtcHosts::Line,
-        existing: Existing::Written,
-    })
+    let content = if kind == EtcHosts::Whole { whole } else { line };
+    let append = kind == EtcHosts::Line;
+    Some(File { append, ..file("manage_etc_hosts", "/etc/hosts", content) })
 }
 
 /// Units that run once the bootstrap succeeded, in the order in which they run.

@@ -4,7 +4,8 @@
 use super::kubeadm::{IGNITION_CONFIG, UNIT};
 use super::{RUN_DIR, UNIT_DIR};
 use crate::model::config::UnitSpec;
-use crate::model::plan::{Bootstrap, Directory, File, Item, Plan};
+use crate::model::plan::{Bootstrap, Item, Plan};
+use crate::model::storage::{Directory, File};
 
 /// systemd takes links away that no preset asks for where an image boots for the first time
 /// ([systemd.preset(5)](https://www.freedesktop.org/software/systemd/man/latest/systemd.preset.html)). The name is

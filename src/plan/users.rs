@@ -3,7 +3,8 @@
 
 use crate::model::config::UserSpec;
 use crate::model::instance::Instance;
-use crate::model::plan::{File, Item, Plan};
+use crate::model::plan::{Item, Plan};
+use crate::model::storage::File;
 
 /// Flatcar's user, which the image has.
 pub const DEFAULT_USER: &str = "core";

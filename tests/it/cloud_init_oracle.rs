@@ -22,8 +22,8 @@ use footplate::model::config::NodeConfig;
 use footplate::model::facts::Os;
 use footplate::model::fetch::Request;
 use footplate::model::instance::Instance;
-use footplate::model::plan::Item;
-use footplate::model::problem::any_error;
+use footplate::model::plan::{Item, Plan};
+use footplate::model::problem::{Problem, any_error};
 use footplate::plan;
 use scratch::{Ran, Scratch, fresh};
 use serde_json::Value;
@@ -208,6 +208,13 @@ struct Made {
     tree: String,
 }
 
+/// What stands in the way of a plan, a line each.
+fn compared(plan: &Plan, root: &Root) -> anyhow::Result<()> {
+    let lines =
+        |problems: &[Problem]| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    apply::compare(plan, root).map(drop).map_err(|problems| anyhow::anyhow!(lines(&problems)))
+}
+
 impl Made {
     fn theirs(dir: &Path, root: &Scratch) -> Self {
         let said: Value = serde_json::from_slice(&fs::read(dir.join("theirs.json")).unwrap()).unwrap();
@@ -261,7 +268,7 @@ impl Made {
             plan.items.retain(|item| matches!(item, Item::File(f) if f.place.starts_with("write_files")));
             plan.bootstrap = None;
             let door = Root::open(&root.dir, false).unwrap();
-            let made = apply::compare(&plan, &door).and_then(|_| apply::apply(&plan, &door, |_| {}));
+            let made = compared(&plan, &door).and_then(|()| apply::apply(&plan, &door, |_| {}));
             refused = made.err().map(|e| format!("{e:#}")).unwrap_or_default();
         }
         Self { refused, config, programs, tree: root.tree() }

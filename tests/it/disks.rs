@@ -35,7 +35,8 @@ fn plan_of(disk: &Disk, instance_id: &str, text: &str) -> Plan {
 fn apply(plan: &Plan) -> Result<Vec<Done>, String> {
     // Only disks are touched: nothing of the plan is written to this root.
     let root = Root::open(&std::env::temp_dir(), true).unwrap();
-    apply::compare(plan, &root).map_err(|e| format!("{e:#}"))?;
+    apply::compare(plan, &root)
+        .map_err(|p| p.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
     let outcomes = apply::apply(plan, &root, |_| {}).map_err(|e| format!("{e:#}"))?;
     Ok(outcomes.iter().map(|o| o.done).collect())
 }

@@ -16,6 +16,7 @@ use footplate::apply;
 use footplate::decode::{self, Decoded, document::jinja::Variables};
 use footplate::io::root::Root;
 use footplate::model::instance::Instance;
+use footplate::model::plan::Plan;
 use footplate::model::problem::{Problem, Severity};
 use footplate::plan;
 
@@ -106,6 +107,13 @@ fn walk(root: &Path, dir: &Path, lines: &mut BTreeMap<String, String>, names: &m
     }
 }
 
+/// What stands in the way of a plan, a line each.
+fn compared(plan: &Plan, root: &Root) -> anyhow::Result<()> {
+    let lines =
+        |problems: &[Problem]| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    apply::compare(plan, root).map(drop).map_err(|problems| anyhow::anyhow!(lines(&problems)))
+}
+
 /// What a folder must hold beside its input.
 fn outcome(dir: &Path) -> BTreeMap<&'static str, String> {
     let decoded = read(&fs::read(dir.join("in.ign")).unwrap());
@@ -117,7 +125,7 @@ fn outcome(dir: &Path) -> BTreeMap<&'static str, String> {
         plan::node(&decoded.config, &Instance { instance_id: "i-1".to_owned(), ..Instance::default() });
     let scratch = make_root(dir);
     let root = Root::open(&scratch, false).unwrap();
-    let run = apply::compare(&plan, &root).and_then(|_| apply::apply(&plan, &root, |_| {}));
+    let run = compared(&plan, &root).and_then(|()| apply::apply(&plan, &root, |_| {}));
     match run {
         Ok(_) => {
             out.insert("tree", tree(&scratch));

@@ -21,6 +21,8 @@ use footplate::decode::{self, Decoded, document};
 use footplate::io::root::Root;
 use footplate::model::facts::Os;
 use footplate::model::instance::Instance;
+use footplate::model::plan::Plan;
+use footplate::model::problem::Problem;
 use footplate::plan;
 
 fn instance() -> Instance {
@@ -109,13 +111,20 @@ fn tree(dir: &Path) -> BTreeMap<String, String> {
     lines
 }
 
+/// What stands in the way of a plan, a line each.
+fn compared(plan: &Plan, root: &Root) -> anyhow::Result<()> {
+    let lines =
+        |problems: &[Problem]| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    apply::compare(plan, root).map(drop).map_err(|problems| anyhow::anyhow!(lines(&problems)))
+}
+
 /// Makes the tree of a config; a second time must change nothing.
 fn apply(name: &str, decoded: &Decoded) -> String {
     let dir = empty_root(name);
     let before = tree(&dir);
     let root = Root::open(&dir, false).unwrap();
     let plan = plan::node(&decoded.config, &instance());
-    let result = apply::compare(&plan, &root).and_then(|_| apply::apply(&plan, &root, |_| {}));
+    let result = compared(&plan, &root).and_then(|()| apply::apply(&plan, &root, |_| {}));
     let made = match result {
         Ok(_) => {
             let again = apply::apply(&plan, &root, |_| {}).unwrap();

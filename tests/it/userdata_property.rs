@@ -46,7 +46,7 @@ fn a_second_apply_changes_nothing() {
         // What can't be made is told before anything is.
         let before = scratch.identities();
         if let Err(e) = apply::compare(&plan, &root) {
-            assert_eq!(scratch.identities(), before, "{name}: refused, and something was written: {e:#}");
+            assert_eq!(scratch.identities(), before, "{name}: refused, and something was written: {e:?}");
             continue;
         }
         apply::apply(&plan, &root, |_| {}).unwrap_or_else(|e| panic!("{name}: {e:#}"));

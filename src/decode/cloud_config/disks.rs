@@ -4,8 +4,8 @@
 
 use super::{Field, Reader, check_path};
 use crate::decode::syntax::yaml::{Node, Value};
-use crate::model::config::{DiskSpec, FilesystemSpec, Layout, Partition, PartitionSpec, TableKind};
 use crate::model::problem::Pos;
+use crate::model::storage::{DiskSpec, FilesystemSpec, Layout, Partition, PartitionSpec, TableKind};
 
 /// What an MBR code means on a GPT
 /// ([types](https://uapi-group.org/specifications/specs/discoverable_partitions_specification/) and sgdisk's codes).

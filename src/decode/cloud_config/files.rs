@@ -5,10 +5,10 @@ use super::{Field, Reader};
 use crate::decode::document::display_url;
 use crate::decode::document::envelope::{Encoding, MAX_DECODED};
 use crate::decode::syntax::yaml::{Kind, Node, Value};
-use crate::model::config::{Existing, FileSpec, Owner};
 use crate::model::fetch::{Request, Unfetched, check_header};
 use crate::model::problem::{Pos, Problem, any_error};
 use crate::model::secret::Secret;
+use crate::model::storage::{Existing, File, Owner};
 
 /// The part of `/usr` that a baked image makes writable.
 const LOCAL: &str = "/usr/local/";
@@ -52,7 +52,7 @@ impl Reader<'_> {
     }
 
     /// A file, and whether it is deferred.
-    fn file(&mut self, place: &str, item: &Node) -> Option<(FileSpec, bool)> {
+    fn file(&mut self, place: &str, item: &Node) -> Option<(File, bool)> {
         let mut entry = Entry {
             path: None,
             content: Vec::new(),
@@ -79,7 +79,7 @@ impl Reader<'_> {
         };
         let content =
             content.map_err(|what| self.error(&format!("{place}.content"), entry.content_pos, what)).ok()?;
-        let file = FileSpec {
+        let file = File {
             place: place.to_owned(),
             path: entry.path?,
             content: Secret::new(content),
@@ -87,6 +87,7 @@ impl Reader<'_> {
             mode: entry.mode,
             append: entry.append,
             existing: Existing::Written,
+            restart: None,
         };
         Some((file, entry.defer))
     }

@@ -3,9 +3,10 @@
 
 use super::{Field, Reader};
 use crate::decode::syntax::yaml::{Node, Value};
-use crate::model::config::{Existing, FileSpec, Owner, UserSpec};
+use crate::model::config::UserSpec;
 use crate::model::problem::Pos;
 use crate::model::secret::Secret;
+use crate::model::storage::{Existing, File, Owner};
 
 impl Reader<'_> {
     /// Keys for the default user, and for root where `disable_root` is false.
@@ -88,7 +89,7 @@ impl Reader<'_> {
                 }
             };
             let Some(text) = self.text(at, value) else { continue };
-            self.config.files.push(FileSpec {
+            self.config.files.push(File {
                 place: at.clone(),
                 path: format!("/etc/ssh/ssh_host_{kind}_key{suffix}"),
                 content: Secret::new(format!("{}\n", text.trim_end())),
@@ -96,6 +97,7 @@ impl Reader<'_> {
                 mode,
                 append: false,
                 existing: Existing::Written,
+                restart: None,
             });
         }
     }

@@ -3,8 +3,8 @@
 
 use super::{Reader, check_path};
 use crate::decode::syntax::yaml::Node;
-use crate::model::config::{Layout, MountSpec, Partition, partition_path};
 use crate::model::problem::Pos;
+use crate::model::storage::{Layout, MountSpec, Partition, partition_path};
 
 /// cloud-init's default without its own service and without `_netdev`: a missing disk does not stop a boot.
 const MOUNT_OPTIONS: &str = "defaults,nofail";

@@ -8,7 +8,7 @@ use super::schema::VERSIONS;
 use super::{INITRAMFS, Reader, flag, is_empty, text};
 use crate::decode::cloud_config::check_path;
 use crate::decode::syntax::yaml::Node;
-use crate::model::config::{DiskSpec, EntrySpec, FilesystemSpec, Layout, MountSpec, Partition, TableKind};
+use crate::model::storage::{DiskSpec, EntrySpec, FilesystemSpec, Layout, MountSpec, Partition, TableKind};
 
 /// Numbers that a GPT has by default.
 const MAX_NUMBER: i64 = 128;

@@ -7,8 +7,8 @@ use super::schema::VERSIONS;
 use super::{INITRAMFS, Reader, flag, is_empty, text};
 use crate::decode::cloud_config::{check_path, in_usr};
 use crate::decode::syntax::yaml::Node;
-use crate::model::config::{DirectorySpec, Existing, FileSpec, LinkSpec, Owner};
 use crate::model::secret::Secret;
+use crate::model::storage::{Directory, Existing, File, Link, Owner};
 
 /// Sections that only Ignition in the initramfs can apply, and what they describe.
 const FOREIGN: &[(&str, &str)] = &[("luks", "encrypted volumes"), ("raid", "arrays")];
@@ -193,7 +193,7 @@ impl Reader<'_, '_, '_> {
             user: owner.user.or(Some("root".to_owned())),
             group: owner.group.or(Some("root".to_owned())),
         };
-        self.config.files.push(FileSpec {
+        self.config.files.push(File {
             place: place.to_owned(),
             path,
             content: Secret::new(content),
@@ -201,6 +201,7 @@ impl Reader<'_, '_, '_> {
             mode: mode.unwrap_or(0o644),
             append,
             existing,
+            restart: None,
         });
     }
 
@@ -220,7 +221,7 @@ impl Reader<'_, '_, '_> {
             user: owner.user.or(Some("root".to_owned())),
             group: owner.group.or(Some("root".to_owned())),
         };
-        self.config.directories.push(DirectorySpec { place: place.to_owned(), path, owner, mode });
+        self.config.directories.push(Directory { place: place.to_owned(), path, owner, mode });
     }
 
     fn link(&mut self, place: &str, node: &Node, filesystems: &[(String, Option<String>)]) {
@@ -257,7 +258,7 @@ impl Reader<'_, '_, '_> {
             self.error(&at, pos, "the link points to itself");
             return;
         }
-        self.config.links.push(LinkSpec {
+        self.config.links.push(Link {
             place: place.to_owned(),
             path,
             target,
@@ -266,7 +267,7 @@ impl Reader<'_, '_, '_> {
                 user: owner.user.or(Some("root".to_owned())),
                 group: owner.group.or(Some("root".to_owned())),
             },
-            overwrite: flag(node, "overwrite"),
+            existing: if flag(node, "overwrite") { Existing::Replaced } else { Existing::Refused },
         });
     }
 

@@ -6,8 +6,9 @@ use std::collections::{HashMap, HashSet};
 use super::{Reader, flag, text};
 use crate::decode::syntax::unit;
 use crate::decode::syntax::yaml::Node;
-use crate::model::config::{Existing, FileSpec, Owner, UnitSpec};
+use crate::model::config::UnitSpec;
 use crate::model::secret::Secret;
+use crate::model::storage::{Existing, File, Owner};
 
 /// Where unit files override those of `/usr`, and where networkd's files are.
 const UNIT_DIR: &str = "/etc/systemd/system";
@@ -119,7 +120,7 @@ impl Reader<'_, '_, '_> {
         let dir = format!("{NETWORKD_DIR}/{}.d", unit.name);
         let main = unit.contents.map(|c| (format!("{NETWORKD_DIR}/{}", unit.name), c));
         let dropins = unit.dropins.into_iter().map(|(name, c)| (format!("{dir}/{name}"), c));
-        self.config.files.extend(main.into_iter().chain(dropins).map(|(path, content)| FileSpec {
+        self.config.files.extend(main.into_iter().chain(dropins).map(|(path, content)| File {
             place: unit.place.clone(),
             path,
             content,
@@ -127,6 +128,7 @@ impl Reader<'_, '_, '_> {
             mode: 0o644,
             append: false,
             existing: Existing::Replaced,
+            restart: None,
         }));
     }
 

@@ -76,14 +76,14 @@ fn tokens(text: &str) -> Vec<Time> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::config::{FileSpec, Owner};
     use crate::model::secret::Secret;
+    use crate::model::storage::{File, Owner};
 
     /// Made by `openssl req -x509 -newkey ed25519 -days 3650 -subj /CN=test`; its key is lost.
     const CERTIFICATE: &str = include_str!("../../../tests/userdata/certificate.pem");
 
     fn said(content: &str, now: &str) -> Vec<String> {
-        let file = FileSpec {
+        let file = File {
             place: "write_files[0]".to_owned(),
             path: "/a".to_owned(),
             content: Secret::from(content),
@@ -91,6 +91,7 @@ mod tests {
             mode: 0o644,
             append: false,
             existing: Default::default(),
+            restart: None,
         };
         let config = NodeConfig { files: vec![file], ..NodeConfig::default() };
         problems(&config, Time::parse(now).unwrap()).iter().map(ToString::to_string).collect()

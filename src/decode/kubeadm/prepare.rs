@@ -363,14 +363,15 @@ mod tests {
 
     #[test]
     fn cloud_configs_files_get_what_the_platform_tells() {
-        let file = |path: &str, content: &str| crate::model::config::FileSpec {
+        let file = |path: &str, content: &str| crate::model::storage::File {
             place: "write_files[0]".to_owned(),
             path: path.to_owned(),
             content: content.into(),
-            owner: crate::model::config::Owner::root(),
+            owner: crate::model::storage::Owner::root(),
             mode: 0o640,
             append: false,
             existing: Default::default(),
+            restart: None,
         };
         let empty = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\nnodeRegistration:\n  criSocket: s\n";
         let files = vec![

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Units that run to their end before what follows them in the plan.
+
+use anyhow::Result;
+
+use super::{Done, Kind, Machine, Outcome, RUN_LIMIT, Step};
+use crate::io::systemd::Systemd;
+use crate::model::plan::Run;
+
+impl Kind for Run {
+    fn name(&self) -> String {
+        format!("run {}", self.unit)
+    }
+
+    fn outline(&self) -> String {
+        self.reason.to_owned()
+    }
+
+    fn step(&self) -> Step {
+        Step::Run
+    }
+
+    fn compare(&self, on: &mut Machine<'_>) -> Result<Outcome> {
+        Ok(self.outcome(Done::would(on.root.live(), false), self.outline()))
+    }
+
+    fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {
+        if !on.root.live() {
+            let detail = format!("{}; starts with the next boot", self.reason);
+            return Ok(self.outcome(Done::LeftOut, detail));
+        }
+        let systemd = Systemd::connect()?;
+        systemd.reload()?;
+        let result = systemd.wait(systemd.start("StartUnit", &self.unit)?, RUN_LIMIT)?;
+        // cloud-init goes on too: the status of a script without `set -e` is that of its last line only.
+        let note =
+            if result == "done" { String::new() } else { format!("; it ended as {result}, see its journal") };
+        Ok(self.outcome(Done::Changed, self.outline() + &note))
+    }
+}

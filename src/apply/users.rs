@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Groups, and users with their homes and keys.
+
+use anyhow::{Result, bail};
+
+use super::{Done, Kind, MAX_FILE, Machine, OURS, Outcome, Step, above};
+use crate::io::root::{Change, Ids, Root, SFlag};
+use crate::model::config::{GroupSpec, UserSpec};
+use crate::model::storage::Owner;
+
+impl Kind for GroupSpec {
+    fn name(&self) -> String {
+        format!("group {}", self.name)
+    }
+
+    fn step(&self) -> Step {
+        Step::Users
+    }
+
+    fn compare(&self, on: &mut Machine<'_>) -> Result<Outcome> {
+        let (absent, before) = (on.accounts.gid(&self.name).is_none(), on.accounts.fingerprint());
+        on.accounts.put_spec(self)?;
+        Ok(self.outcome(Done::would(before != on.accounts.fingerprint(), absent), String::new()))
+    }
+
+    fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {
+        on.accounts.put_spec(self)?;
+        Ok(self.outcome(on.accounts.write(on.root)?.into(), String::new()))
+    }
+}
+
+impl UserSpec {
+    fn detail(&self) -> String {
+        format!("{} groups, {} keys", self.groups.len(), self.ssh_keys.len())
+    }
+}
+
+impl Kind for UserSpec {
+    fn name(&self) -> String {
+        format!("user {}", self.name)
+    }
+
+    fn step(&self) -> Step {
+        Step::Users
+    }
+
+    fn compare(&self, on: &mut Machine<'_>) -> Result<Outcome> {
+        let (absent, before) = (on.accounts.home(&self.name).is_none(), on.accounts.fingerprint());
+        on.accounts.put(self)?;
+        let differs = before != on.accounts.fingerprint();
+        if self.absent {
+            return Ok(self.outcome(Done::would(differs, absent), "absent".to_owned()));
+        }
+        let home = on.accounts.home(&self.name).unwrap_or_default();
+        let differs = differs || !missing_keys(on.root, &home, &self.ssh_keys)?.is_empty();
+        Ok(self.outcome(Done::would(differs, absent), self.detail()))
+    }
+
+    fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {
+        on.accounts.put(self)?;
+        let root = on.root;
+        let mut change = on.accounts.write(root)?;
+        if self.absent {
+            return Ok(self.outcome(change.into(), "absent; its home stays".to_owned()));
+        }
+        let home = on.accounts.home(&self.name).unwrap_or_default();
+        let uid = on.accounts.ids(&Owner { user: Some(self.name.clone()), group: None })?.uid;
+        let ids = Ids { uid, gid: on.accounts.primary_group(&self.name) };
+        if self.create_home && !self.system && root.meta(&home)?.is_none() {
+            make_home(root, &home, ids)?;
+            change = Change::Changed;
+        }
+        if !self.ssh_keys.is_empty() && put_keys(root, &home, &self.ssh_keys, ids)? == Change::Changed {
+            change = Change::Changed;
+        }
+        let note = if root.privileged() { "" } else { "; owner of the home left out: needs root" };
+        Ok(self.outcome(change.into(), self.detail() + note))
+    }
+}
+
+/// A home as useradd makes it: nobody else's, with what the skeleton holds at its top.
+fn make_home(root: &Root, home: &str, ids: Ids) -> Result<()> {
+    root.make_dirs(above(home), OURS)?;
+    root.put_dir(home, 0o700, ids)?;
+    for name in root.list("/etc/skel")? {
+        let (from, to) = (format!("/etc/skel/{name}"), format!("{home}/{name}"));
+        if let Some(target) = root.link_target(&from)? {
+            root.put_link(&to, &target)?;
+            root.chown(&to, ids)?;
+        } else if let (Some(meta), true) = (root.meta(&from)?, name != ".ssh")
+            && meta.kind == SFlag::S_IFREG
+        {
+            let bytes = root.read(&from, MAX_FILE)?.unwrap_or_default();
+            root.put(&to, &bytes, meta.mode, ids)?;
+        }
+    }
+    Ok(())
+}
+
+/// The keys that may not log in yet. A user makes what it likes of its home: a link there must not lead root's hands to
+/// a file of somebody else.
+fn missing_keys(root: &Root, home: &str, keys: &[String]) -> Result<Vec<String>> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    for name in ["", "/authorized_keys", "/authorized_keys.d", "/authorized_keys.d/footplate"] {
+        let path = format!("{home}/.ssh{name}");
+        if root.link_target(&path)?.is_some() {
+            bail!("{path}: is a symbolic link");
+        }
+    }
+    let have = root.read(&format!("{home}/.ssh/authorized_keys"), MAX_FILE)?.unwrap_or_default();
+    let have = String::from_utf8_lossy(&have).into_owned();
+    Ok(keys.iter().filter(|k| !have.lines().any(|l| l.trim() == k.trim())).cloned().collect())
+}
+
+/// Adds keys to those that may log in. Flatcar's update-ssh-keys makes `authorized_keys` anew from the files of
+/// `authorized_keys.d` where that directory exists, so they go there too.
+fn put_keys(root: &Root, home: &str, keys: &[String], ids: Ids) -> Result<Change> {
+    let (dir, parts) = (format!("{home}/.ssh"), format!("{home}/.ssh/authorized_keys.d"));
+    let missing = missing_keys(root, home, keys)?;
+    let mut change = root.put_dir(&dir, 0o700, ids)?;
+    if !missing.is_empty() {
+        let path = format!("{dir}/authorized_keys");
+        let mut text = root.read(&path, MAX_FILE)?.unwrap_or_default();
+        if !text.is_empty() && !text.ends_with(b"\n") {
+            text.push(b'\n');
+        }
+        text.extend(missing.iter().flat_map(|k| [k.as_bytes(), b"\n"].concat()));
+        change = root.put(&path, &text, 0o600, ids)?;
+    }
+    if root.meta(&parts)?.is_some() {
+        let text: String = keys.iter().map(|k| format!("{k}\n")).collect();
+        if root.put(&format!("{parts}/footplate"), text.as_bytes(), 0o600, ids)? == Change::Changed {
+            change = Change::Changed;
+        }
+    }
+    Ok(change)
+}
