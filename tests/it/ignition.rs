@@ -251,7 +251,8 @@ fn contents_are_bounded_in_all() {
         let start = std::time::Instant::now();
         let decoded = footplate::decode::ignition::decode(&config(files), &mut decode::document::no_fetch);
         assert!(said(&decoded.problems).contains("more than 32 MiB in all"), "{}", said(&decoded.problems));
-        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+        // Wide: other tests run beside it.
+        assert!(start.elapsed().as_secs() < 120, "{:?}", start.elapsed());
     }
     // Values of a fetched file count too.
     let fetched = br#"{"ignition": {"version": "3.4.0"}, "storage": {"files": [
