@@ -2,19 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What must be red is red. Runs in no time: python3 qemu-tests/test_judge.py"""
 
-import importlib.machinery
-import importlib.util
 import json
+import sys
 import tempfile
 import unittest
 from pathlib import Path
 
-from judge import judge, judge_death
-
-# A program without the ending that an import looks for.
-LOADER = importlib.machinery.SourceFileLoader("run", str(Path(__file__).parent / "run"))
-RUN = importlib.util.module_from_spec(importlib.util.spec_from_loader("run", LOADER))
-LOADER.exec_module(RUN)
+sys.dont_write_bytecode = True
+import machine  # noqa: E402
+from host import Trouble  # noqa: E402
+from judge import judge, judge_death  # noqa: E402
+from scenario import Scenario  # noqa: E402
 
 JOURNAL = "[    1.000000] localhost systemd[1]: Reached target basic.target - Basic System.\n"
 SUMMARY = {"event": "summary", "boot_seconds": 21.5, "footplate_ms": 300, "failed_units": []}
@@ -150,8 +148,8 @@ class Machine(unittest.TestCase):
 
     def run_machine(self, command, timeout=30, until=lambda: False):
         with tempfile.TemporaryDirectory() as logs:
-            RUN.OUT = Path(logs)
-            return RUN.run_machine(command, Path(logs), timeout, until)
+            machine.OUT = Path(logs)
+            return machine.run_machine(command, Path(logs), timeout, until)
 
     def test_it_ends(self):
         self.assertEqual(self.run_machine(["true"]), 0)
@@ -165,15 +163,15 @@ class Machine(unittest.TestCase):
 
     def test_the_line_for_the_cut_never_comes(self):
         scenario = type("Scenario", (), {"name": "probe", "container": False, "cut": "never said"})
-        RUN.power_on = lambda *_: None
+        machine.power_on = lambda *_: None
         with tempfile.TemporaryDirectory() as out:
-            RUN.OUT = Path(out)
-            logs = RUN.logs_of("probe", 1)
+            machine.OUT = Path(out)
+            logs = machine.logs_of("probe", 1)
             logs.mkdir()
             (logs / "console.log").write_text("something else\n")
-            self.assertFalse(RUN.cut_boot(scenario, None, None, None).green)
+            self.assertFalse(machine.cut_boot(scenario, None, None, None).green)
             (logs / "console.log").write_text("it was never said\n")
-            self.assertTrue(RUN.cut_boot(scenario, None, None, None).green)
+            self.assertTrue(machine.cut_boot(scenario, None, None, None).green)
 
 
 class Folder(unittest.TestCase):
@@ -185,7 +183,7 @@ class Folder(unittest.TestCase):
             for name in asserts:
                 (Path(folder) / name).write_text("")
                 (Path(folder) / name).chmod(0o755)
-            return RUN.Scenario(Path(folder))
+            return Scenario(Path(folder))
 
     def test_good_ones(self):
         self.assertEqual(list(self.scenario("tier=fast\nmachine=nspawn\n", "assert", "assert.2").asserts), [1, 2])
@@ -205,7 +203,7 @@ class Folder(unittest.TestCase):
             ("", []),
             ("", ["assert", "assert.3"]),
         ):
-            with self.subTest(text=text), self.assertRaises(RUN.Trouble):
+            with self.subTest(text=text), self.assertRaises(Trouble):
                 self.scenario(text, *asserts)
 
 
