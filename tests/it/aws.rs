@@ -108,7 +108,7 @@ fn cards_get_files_with_metrics_tables_and_rules() {
             let all: String =
                 rendered.files.iter().map(|f| format!("# {}\n{}\n", f.path, f.contents)).collect();
             let golden = format!("tests/aws/{name}.network");
-            if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            if std::env::var_os("BLESS").is_some() {
                 std::fs::write(&golden, &all).unwrap();
             }
             assert_eq!(all, std::fs::read_to_string(&golden).unwrap_or_default(), "{golden}");

@@ -431,7 +431,7 @@ fn a_server_that_is_not_awss_gets_nothing_and_deletes_nothing() {
     });
 }
 
-/// The machine of the boot of that name, as a root's whole tree. `UPDATE_GOLDEN=1 cargo test --test it capa::` writes it anew.
+/// The machine of the boot of that name, as a root's whole tree. `BLESS=1 cargo test --test it capa::` writes it anew.
 #[test]
 fn a_control_plane_in_three_chunks_becomes_its_tree() {
     needs!(root("a network of its own"));
@@ -457,7 +457,7 @@ fn a_control_plane_in_three_chunks_becomes_its_tree() {
         scratch::footplate(&arguments).ended(0, &["chunks=3"]);
         assert_eq!(aws.seen().len(), 6);
         let (golden, tree) = ("tests/cases/capa-control-plane-init/tree", root.tree());
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        if std::env::var_os("BLESS").is_some() {
             fs::create_dir_all("tests/cases/capa-control-plane-init").unwrap();
             fs::write(golden, &tree).unwrap();
         }

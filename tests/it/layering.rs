@@ -211,10 +211,12 @@ fn sorted_tables_are_sorted() {
             if !docs.clone().any(|l| l.contains("sorted")) {
                 continue;
             }
-            let rows = lines[at + 1..].iter().take_while(|l| !l.starts_with("];"));
-            let names: Vec<&str> = rows
-                .filter_map(|l| l.trim_start().trim_start_matches('(').strip_prefix('"')?.split('"').next())
-                .collect();
+            // A row begins at the table's own indentation, perhaps with a bracket; its name is the first text from there on.
+            let rows: Vec<&str> =
+                lines[at + 1..].iter().copied().take_while(|l| !l.starts_with("];")).collect();
+            let begins = |l: &str| l.strip_prefix("    ").is_some_and(|l| l.starts_with(['(', '"']));
+            let name = |at: usize| rows[at..].iter().find_map(|l| l.split('"').nth(1));
+            let names: Vec<&str> = (0..rows.len()).filter(|at| begins(rows[*at])).filter_map(name).collect();
             assert!(names.len() > 1, "{}: {line}: no rows found", path.display());
             assert!(names.is_sorted(), "{}: {line}: {names:?}", path.display());
             tables.push(line.to_string());
