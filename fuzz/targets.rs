@@ -21,8 +21,9 @@ use footplate::model::instance::Instance;
 use footplate::model::network::NetworkConfig;
 use footplate::model::problem::{Pos, Problem};
 use footplate::model::time::Time;
+use footplate::pipeline::sources;
+use footplate::plan;
 use footplate::platform::{PLATFORMS, Platform};
-use footplate::{plan, sources};
 
 /// One: the name of its corpus, and what to do with an input.
 pub type Target = (&'static str, fn(&[u8]));

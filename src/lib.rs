@@ -1,36 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Sets up a Flatcar node from its provider's metadata and Cluster API's bootstrap data.
+//! Sets up a Flatcar node from its platform's metadata and Cluster API's bootstrap data.
 //!
-//! The modules stand in the order of the pipe:
-//!
-//! ```text
-//! Facts ──detect──▶ Provider ──fetch──▶ Instance ──decode──▶ NodeConfig ──plan──▶ Plan ──apply──▶ Outcome ──start──▶ report
-//! ```
-//!
-//! Imports point one way: `model` ← {`decode`, `plan`}; `model` ← `io` ← {`platform`, `apply`, `state`, `report`} ←
-//! `run` ← `main`. Only `io` touches the machine. `ARCHITECTURE.md` tells the rest.
+//! The modules stand in the order of their imports, which point one way. Only `io` touches the machine. `ARCHITECTURE.md`
+//! tells the rest.
 
 pub mod model;
 
-pub mod error;
-pub mod io;
-
-pub mod platform;
-pub mod sources;
-
 pub mod decode;
-
 pub mod plan;
 
-pub mod apply;
-pub mod online;
-pub mod state;
+pub mod io;
 
+pub mod apply;
 pub mod bake;
-pub mod capture;
-pub mod report;
-pub mod timeline;
+pub mod diagnosis;
+pub mod platform;
+
+pub mod pipeline;
 
 pub mod cli;
+pub mod commands;
 pub mod log;
-pub mod run;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use footplate::cli::{Cli, Command};
-use footplate::error::Stage;
+use footplate::model::problem::Stage;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         Command::KubeadmPrepare(_) | Command::Network(_) | Command::Provision(_) | Command::Report(_)
     );
     footplate::log::init(quiet);
-    match footplate::run::run(&cli) {
+    match footplate::commands::run(&cli) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             log::error!(target: "footplate", "{}", failure.to_string().trim_start_matches("error: "));

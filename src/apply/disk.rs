@@ -5,8 +5,8 @@
 use anyhow::{Result, anyhow, bail};
 
 use super::{Done, Kind, Machine, Outcome, Step, on_live, partitions};
-use crate::error::WithCure as _;
 use crate::io::disk::{self, Table};
+use crate::model::problem::WithCure as _;
 use crate::model::storage::{DiskSpec, Layout, PartitionSpec, TableKind};
 
 /// The cure where something is in the way.

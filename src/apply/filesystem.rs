@@ -5,8 +5,8 @@ use anyhow::{Result, anyhow};
 
 use super::disk::{HINT, Todo};
 use super::{Done, Kind, Machine, Outcome, Step, on_live};
-use crate::error::WithCure as _;
 use crate::io::disk::{self, Found};
+use crate::model::problem::WithCure as _;
 use crate::model::storage::{FilesystemSpec, Partition, partition_path};
 
 impl Kind for FilesystemSpec {

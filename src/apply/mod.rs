@@ -16,15 +16,14 @@ mod run;
 mod units;
 mod users;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 
-use crate::error::WithCure as _;
 use crate::io;
 use crate::io::root::{Change, Ids, Root};
 use crate::io::systemd::Systemd;
 use crate::model::config::UnitSpec;
 use crate::model::plan::{Item, Plan};
-use crate::model::problem::Problem;
+use crate::model::problem::{Problem, Problems, WithCure as _};
 use accounts::Accounts;
 
 /// The largest file that is compared or added to.
@@ -162,7 +161,7 @@ pub fn outline(plan: &Plan) -> Vec<(String, String)> {
 /// # Errors
 /// All reasons why the plan can't be applied.
 pub fn compare(plan: &Plan, root: &Root) -> Result<Vec<Outcome>, Vec<Problem>> {
-    let mut on = Machine::of(plan, root).map_err(|error| vec![problem(&error)])?;
+    let mut on = Machine::of(plan, root).map_err(|error| vec![problem(error)])?;
     let (mut outcomes, mut problems) = (Vec::new(), Vec::new());
     let mut partitioned = false;
     for item in &plan.items {
@@ -177,14 +176,16 @@ pub fn compare(plan: &Plan, root: &Root) -> Result<Vec<Outcome>, Vec<Problem>> {
             Err(_) if partitioned && kind.step() == Step::Filesystems => {
                 outcomes.push(kind.outcome(Done::Absent, "on a disk that is partitioned anew".to_owned()));
             }
-            Err(error) => problems.push(problem(&error)),
+            Err(error) => problems.push(problem(error)),
         }
     }
     if problems.is_empty() { Ok(outcomes) } else { Err(problems) }
 }
 
-fn problem(error: &anyhow::Error) -> Problem {
-    Problem::error("", format!("{error:#}"))
+/// An error as one of several: its causes stand on the same line.
+fn problem(error: anyhow::Error) -> Problem {
+    let what = format!("{error:#}");
+    Problem { cure: Problem::from(error).cure, ..Problem::error("", what) }
 }
 
 /// Applies a plan that [`compare`] found sound. On a live root units are restarted where their files changed. After a
@@ -192,7 +193,7 @@ fn problem(error: &anyhow::Error) -> Problem {
 /// it, are not begun, and nothing then lets the bootstrap start.
 ///
 /// # Errors
-/// All that could not be done, one a line.
+/// [`Problems`]: all that could not be done.
 pub fn apply(plan: &Plan, root: &Root, mut seen: impl FnMut(&Outcome)) -> Result<Vec<Outcome>> {
     let mut on = Machine::of(plan, root)?;
     let (mut outcomes, mut problems): (Vec<Outcome>, Vec<anyhow::Error>) = (Vec::new(), Vec::new());
@@ -220,7 +221,7 @@ pub fn apply(plan: &Plan, root: &Root, mut seen: impl FnMut(&Outcome)) -> Result
         return Err(problems.remove(0));
     }
     if !problems.is_empty() {
-        bail!(problems.iter().map(|p| format!("{p:#}")).collect::<Vec<_>>().join("\n"));
+        return Err(Problems(problems.into_iter().map(problem).collect()).into());
     }
     if root.live() {
         finish(&on)?;
@@ -245,9 +246,9 @@ fn finish(on: &Machine<'_>) -> Result<()> {
             if result == "done" { Ok(()) } else { Err(anyhow!("restarting {unit}: {result}")) }
         };
         let failed = on.restarts.iter().filter_map(|unit| restart(unit).err());
-        let failed: Vec<String> = failed.map(|e| format!("{e:#}")).collect();
+        let failed: Vec<Problem> = failed.map(problem).collect();
         if !failed.is_empty() {
-            bail!(failed.join("\n"));
+            return Err(Problems(failed).into());
         }
     }
     if !on.units.is_empty() {

@@ -4,10 +4,10 @@
 use anyhow::{Result, anyhow};
 
 use super::{Done, Kind, Machine, Outcome, RUN_LIMIT, Step, on_live};
-use crate::error::WithCure as _;
 use crate::io::disk;
 use crate::io::systemd::Systemd;
 use crate::model::plan::Mounted;
+use crate::model::problem::WithCure as _;
 
 impl Mounted {
     fn state(&self) -> Done {

@@ -4,8 +4,8 @@
 
 use anyhow::{Result, anyhow, bail};
 
-use crate::error::WithCure as _;
 use crate::io::disk::{Entry, Table};
+use crate::model::problem::WithCure as _;
 use crate::model::storage::EntrySpec;
 
 /// Where partitions begin without a word on it: what all tables of the last decade keep to.

@@ -25,11 +25,11 @@ use anyhow::{Context as _, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use crate::apply::{self, Done};
-use crate::error::{Failure, In as _, Stage, WithCure as _};
 use crate::io::Console;
 use crate::io::exec;
 use crate::io::root::{Change, Root, SFlag};
 use crate::model::plan::{Item, Plan};
+use crate::model::problem::{Failure, In as _, Problem, Stage, WithCure as _};
 use crate::plan::BINARY;
 use conflicts::{Kind, View};
 use location::Location;
@@ -250,9 +250,10 @@ fn refuse_conflicts(
     if found.is_empty() {
         return Ok(paths);
     }
-    let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let mut problems: Vec<Problem> = found.iter().map(|c| Problem::error("", c.to_string())).collect();
     let cure = "nothing was put in use; choose, and bake again: what came in stays in the store";
-    Err(anyhow!(lines.join("\n"))).cure(cure).stage(Stage::Install)
+    problems[0].cure = Some(cure.to_owned());
+    Err(Failure { stage: Stage::Install, problems })
 }
 
 /// Removes the files that give way.

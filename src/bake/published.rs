@@ -12,9 +12,9 @@ use super::attestation;
 use super::cosign::{self, Authority, Signer};
 use super::location::{Broken, Location};
 use super::lock::{Artifact, Install, Lock};
-use crate::error::{Failure, In as _, Stage, WithCure as _};
 use crate::io::exec;
 use crate::io::http::Client;
+use crate::model::problem::{Failure, In as _, Problem, Stage, WithCure as _};
 
 /// Most of a file of checksums: containerd's release has the longest, with a line for each of its files.
 const MAX_CHECKSUMS: usize = 256 << 10;
@@ -338,13 +338,7 @@ const UNSIGNED: &str = "is there such a version for this architecture? For one t
                         with its checksums: --from DIR";
 
 fn absent(location: &Location, hint: &str) -> Failure {
-    Failure {
-        stage: Stage::Fetch,
-        error: format!("{location} is not there"),
-        why: Vec::new(),
-        cure: Some(hint.to_owned()),
-        also: Vec::new(),
-    }
+    Failure::new(Stage::Fetch, Problem::error("", format!("{location} is not there")).cure(hint))
 }
 
 /// Reads a small file that must be there.
@@ -405,7 +399,7 @@ mod tests {
         assert!(!ask(true).unwrap());
         let failure = ask(false).unwrap_err();
         assert_eq!(failure.stage, Stage::Fetch);
-        assert_eq!(failure.error, "/nonexistent/kubeadm.sig is not there");
+        assert_eq!(failure.problems[0].what, "/nonexistent/kubeadm.sig is not there");
     }
 
     #[test]

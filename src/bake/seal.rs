@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::node::{CONFIG_IGN, Userdata};
 use super::store::ROOT;
 use super::{oem_dir, record};
-use crate::error::{Failure, In as _, Stage, WithCure as _};
 use crate::io::root::{Change, Root, SFlag};
+use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
 use crate::plan::kubeadm::KUBELET_CONF;
 use crate::plan::{RUN_DIR, STATE_DIR};
 

@@ -16,10 +16,10 @@ use super::lock::{CURRENT, Lock, OWN_ARCHITECTURE};
 use super::node::{self, CONFIG_IGN, Choices, UNIT_DIR, Userdata};
 use super::progress::Progress;
 use super::store::{self, Origin, ROOT};
-use crate::error::{Failure, In as _, Stage, WithCure as _};
 use crate::io::exec;
 use crate::io::root::Root;
 use crate::model::plan::Item;
+use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
 use crate::plan::BINARY;
 
 /// Where an extension's files stand that belong elsewhere, each by its whole path.

@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
@@ -76,20 +77,20 @@ impl World for Replay {
 }
 
 /// Passes questions on and keeps the answers, each by its name, and likewise what the platform is told.
-pub struct Capture<'a> {
-    inner: &'a dyn World,
+pub struct Capture {
+    inner: Rc<dyn World>,
     kept: RefCell<Vec<(String, Vec<u8>)>>,
 }
 
-impl<'a> Capture<'a> {
+impl Capture {
     /// Keeps what `inner` answers.
-    pub fn new(inner: &'a dyn World) -> Self {
+    pub fn new(inner: Rc<dyn World>) -> Self {
         Self { inner, kept: RefCell::default() }
     }
 
-    /// What was kept, secrets and all.
-    pub fn into_kept(self) -> Vec<(String, Vec<u8>)> {
-        self.kept.into_inner()
+    /// Takes out what was kept, secrets and all.
+    pub fn take(&self) -> Vec<(String, Vec<u8>)> {
+        self.kept.take()
     }
 }
 
@@ -102,7 +103,7 @@ fn failed(name: &str, error: &Error) -> (String, Vec<u8>) {
     (format!("{name}.error"), text.into_bytes())
 }
 
-impl World for Capture<'_> {
+impl World for Capture {
     fn ask(&self, ask: Ask<'_>) -> Result<Option<Vec<u8>>, Error> {
         let answer = self.inner.ask(ask);
         let kept = match &answer {

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use super::problem::{Problem, UNREACHED};
 use super::secret::Secret;
 
 /// What is said of what can't be fetched.
@@ -60,6 +61,13 @@ pub struct Unfetched {
     pub what: String,
     /// Whether nobody gave an answer in time: the data that names it may be good.
     pub unreached: bool,
+}
+
+impl Unfetched {
+    /// The problem as one of this kind: it tells the data that names a source from a source that was out of reach.
+    pub fn mark(&self, problem: Problem) -> Problem {
+        if self.unreached { problem.code(UNREACHED) } else { problem }
+    }
 }
 
 impl<T: Into<String>> From<T> for Unfetched {

@@ -10,5 +10,6 @@ pub mod network;
 pub mod plan;
 pub mod problem;
 pub mod secret;
+pub mod status;
 pub mod storage;
 pub mod time;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a decoder has to say about its input: where, what, why and the cure, never a value of it.
+//! What went wrong, in one shape from the first decoder to the exit code: a [`Problem`] says what was found, where, why and
+//! what to do; a [`Failure`] is the stage that ended the run, with its problems.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A place in a text as a person counts it: both from 1, columns in characters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Pos {
     /// Line, from 1.
     pub line: usize,
@@ -15,49 +17,50 @@ pub struct Pos {
 }
 
 /// How much a problem weighs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing; nothing is lost.
     Note,
     /// Part of the input has no effect here.
     Warning,
-    /// The input can't be used.
+    /// The input can't be used, or the work can't go on.
+    #[default]
     Error,
 }
 
-/// One thing that a decoder found. Its texts carry paths, types and names, never a value of user-data.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// The code of a problem about data that did not arrive in time. The text that names the data is not to blame.
+pub const UNREACHED: &str = "fetch/unreached";
+
+/// One thing that is wrong or worth knowing. Its texts carry paths, types and names, never a value of user-data.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Problem {
     /// How much it weighs.
     #[serde(rename = "level")]
     pub severity: Severity,
+    /// A stable name for programs, `join/ca-hash-mismatch`; empty where there is none.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub code: Cow<'static, str>,
     /// The path to the place in the document, `write_files[3].permissions`; empty for the document as a whole.
     pub place: String,
     /// Where in the original text, when known.
     #[serde(flatten)]
     pub pos: Option<Pos>,
-    /// What is wrong.
+    /// What was found.
     pub what: String,
-    /// The cure, where it is known.
+    /// Why, outermost cause first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub why: Vec<String>,
+    /// What to do, where that is known.
     #[serde(rename = "hint", skip_serializing_if = "Option::is_none")]
     pub cure: Option<String>,
-    /// Whether it is about what could not be fetched in time, and not about the data that names it.
-    #[serde(skip)]
-    pub unreached: bool,
 }
 
 impl Problem {
     /// An error at `place`.
     pub fn error(place: impl Into<String>, what: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Error,
-            place: place.into(),
-            pos: None,
-            what: what.into(),
-            cure: None,
-            unreached: false,
-        }
+        Self { place: place.into(), what: what.into(), ..Self::default() }
     }
 
     /// A warning at `place`.
@@ -77,11 +80,39 @@ impl Problem {
         self
     }
 
-    /// The same, with its cure.
+    /// The same, with what to do.
     #[must_use]
     pub fn cure(mut self, cure: impl Into<String>) -> Self {
         self.cure = Some(cure.into());
         self
+    }
+
+    /// The same, with a stable name for programs.
+    #[must_use]
+    pub fn code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
+        self.code = code.into();
+        self
+    }
+
+    /// Whether it is an error.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
+    /// The problem and what to do as a line of the log.
+    pub fn in_the_log(&self) -> String {
+        match &self.cure {
+            Some(cure) => format!("{self}; {cure}"),
+            None => self.to_string(),
+        }
+    }
+
+    /// The problem and what to do as one of several lines of a failure.
+    pub fn on_a_line(&self) -> String {
+        match &self.cure {
+            Some(cure) => format!("{self}; hint: {cure}"),
+            None => self.to_string(),
+        }
     }
 }
 
@@ -99,7 +130,278 @@ impl fmt::Display for Problem {
     }
 }
 
+impl std::error::Error for Problem {}
+
+impl From<anyhow::Error> for Problem {
+    /// The error's own words, its causes as reasons, and the cure that is known of any of them.
+    fn from(error: anyhow::Error) -> Self {
+        // Not anyhow's own `downcast_ref`: that looks through a context, which then would be lost.
+        let outermost = |error: &anyhow::Error| error.chain().next()?.downcast_ref::<Self>().cloned();
+        let told = match error.chain().next().and_then(|e| e.downcast_ref::<Cured>()) {
+            Some(cured) => outermost(&cured.error),
+            None => outermost(&error),
+        };
+        let cure = error.chain().find_map(|e| match e.downcast_ref::<Cured>() {
+            Some(cured) => Some(cured.cure.clone()),
+            None => e.downcast_ref::<Self>()?.cure.clone(),
+        });
+        let mut chain = error.chain().map(ToString::to_string);
+        let what = chain.next().unwrap_or_default();
+        let problem = told.unwrap_or_else(|| Self { what, why: chain.collect(), ..Self::default() });
+        Self { cure: cure.or(problem.cure.clone()), ..problem }
+    }
+}
+
+/// All that is wrong, as one error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    /// One a line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        Self(vec![problem])
+    }
+}
+
+impl From<Vec<Problem>> for Problems {
+    fn from(problems: Vec<Problem>) -> Self {
+        Self(problems)
+    }
+}
+
+impl From<anyhow::Error> for Problems {
+    fn from(error: anyhow::Error) -> Self {
+        error.downcast().unwrap_or_else(|error| Problem::from(error).into())
+    }
+}
+
 /// Whether any of them is an error.
 pub fn any_error(problems: &[Problem]) -> bool {
-    problems.iter().any(|f| f.severity == Severity::Error)
+    problems.iter().any(Problem::is_error)
+}
+
+/// An error with what to do.
+#[derive(Debug)]
+struct Cured {
+    error: anyhow::Error,
+    cure: String,
+}
+
+impl fmt::Display for Cured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Cured {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+/// Adds to an error what to do about it.
+pub trait WithCure<T> {
+    /// The same error with what to do.
+    ///
+    /// # Errors
+    /// The error itself.
+    fn cure(self, cure: impl Into<String>) -> anyhow::Result<T>;
+}
+
+impl<T, E: Into<anyhow::Error>> WithCure<T> for Result<T, E> {
+    fn cure(self, cure: impl Into<String>) -> anyhow::Result<T> {
+        self.map_err(|e| anyhow::Error::new(Cured { error: e.into(), cure: cure.into() }))
+    }
+}
+
+/// The part of the pipe that failed. It alone decides the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Reading the command line.
+    Usage,
+    /// Finding out which platform this is.
+    Detect,
+    /// Asking the platform.
+    Fetch,
+    /// Reading what it sent.
+    Decode,
+    /// Making the node as the plan pictures it.
+    Apply,
+    /// Building an image: putting its parts in place.
+    Install,
+    /// Building an image: what is there, or what came, is not what was asked for.
+    Verify,
+    /// Starting the bootstrap and following it.
+    Start,
+    /// The bootstrap itself.
+    Kubeadm,
+    /// Writing down and telling how it went.
+    Report,
+}
+
+impl Stage {
+    /// All stages, in their order.
+    const ALL: [Self; 10] = [
+        Self::Usage,
+        Self::Detect,
+        Self::Fetch,
+        Self::Decode,
+        Self::Apply,
+        Self::Install,
+        Self::Verify,
+        Self::Start,
+        Self::Kubeadm,
+        Self::Report,
+    ];
+
+    /// The exit code, after `sysexits.h`.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Usage => 64,
+            Self::Decode | Self::Verify => 65,
+            Self::Detect => 69,
+            Self::Start | Self::Kubeadm | Self::Report => 70,
+            Self::Apply | Self::Install => 74,
+            Self::Fetch => 75,
+        }
+    }
+
+    /// Its name in messages and in the status.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::Detect => "detect",
+            Self::Fetch => "fetch",
+            Self::Decode => "decode",
+            Self::Apply => "apply",
+            Self::Install => "install",
+            Self::Verify => "verify",
+            Self::Start => "start",
+            Self::Kubeadm => "kubeadm",
+            Self::Report => "report",
+        }
+    }
+
+    /// The stage of that name; `None` for one that another version of footplate may have.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|stage| stage.name() == name)
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why a run ended: the stage that failed, and all that was wrong there, the first problem before what follows from it.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The stage.
+    pub stage: Stage,
+    /// What was wrong, at least one.
+    pub problems: Vec<Problem>,
+}
+
+impl Failure {
+    /// What went wrong in a stage.
+    pub fn new(stage: Stage, problems: impl Into<Problems>) -> Self {
+        Self { stage, problems: problems.into().0 }
+    }
+
+    /// The errors among the problems of a stage.
+    pub fn of(stage: Stage, problems: &[Problem]) -> Self {
+        Self { stage, problems: problems.iter().filter(|p| p.is_error()).cloned().collect() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((first, others)) = self.problems.split_first() else {
+            return write!(f, "error: {} failed", self.stage);
+        };
+        write!(f, "error: {}: {first}", self.stage)?;
+        write_rest(f, first, others)
+    }
+}
+
+/// The lines below the first: reasons, what to do, and what else is wrong.
+fn write_rest(f: &mut impl fmt::Write, first: &Problem, others: &[Problem]) -> fmt::Result {
+    for why in &first.why {
+        write!(f, "\n  why: {why}")?;
+    }
+    if let Some(cure) = &first.cure {
+        write!(f, "\n hint: {cure}")?;
+    }
+    for other in others {
+        write!(f, "\n also: {}", other.on_a_line())?;
+    }
+    Ok(())
+}
+
+/// Names the stage that an error ended.
+pub trait In<T> {
+    /// The error as a failure of that stage.
+    ///
+    /// # Errors
+    /// The error itself.
+    fn stage(self, stage: Stage) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<Problems>> In<T> for Result<T, E> {
+    fn stage(self, stage: Stage) -> Result<T, Failure> {
+        self.map_err(|e| Failure::new(stage, e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context as _, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn an_error_becomes_a_problem_with_its_reasons_and_its_cure() {
+        let placed = Problem::error("a[0]", "is not a number").at(Pos { line: 2, column: 3 });
+        let plain: anyhow::Result<()> = Err(anyhow!("inner"));
+        let nested = plain.cure("turn it off").context("outer").unwrap_err();
+        for (error, want) in [
+            (anyhow!("broken"), Problem::error("", "broken")),
+            (placed.clone().into(), placed.clone()),
+            (
+                Err::<(), _>(placed.clone()).cure("write a number").unwrap_err(),
+                placed.clone().cure("write a number"),
+            ),
+            (
+                anyhow::Error::new(placed.clone()).context("outer"),
+                Problem { why: vec![placed.to_string()], ..Problem::error("", "outer") },
+            ),
+            (
+                nested,
+                Problem { why: vec!["inner".to_owned()], ..Problem::error("", "outer").cure("turn it off") },
+            ),
+        ] {
+            assert_eq!(Problem::from(error), want);
+        }
+        // What is found in a chain never changes the stage.
+        let failure = Err::<(), _>(anyhow::Error::new(placed)).stage(Stage::Apply).unwrap_err();
+        assert_eq!(failure.stage.exit_code(), 74);
+    }
+
+    #[test]
+    fn stages_are_known_by_their_names() {
+        for stage in Stage::ALL {
+            assert_eq!(Stage::by_name(stage.name()), Some(stage));
+        }
+        assert_eq!(Stage::by_name("teleport"), None);
+    }
 }

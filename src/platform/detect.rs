@@ -6,9 +6,9 @@ use std::fmt;
 use anyhow::{Result, anyhow};
 
 use super::Platform;
-use crate::error::WithCure as _;
 use crate::io::{Ask, World};
 use crate::model::facts::{Cmdline, Dmi, Drive, Facts, Os};
+use crate::model::problem::WithCure as _;
 
 /// Why a machine is on a platform, the surest kind first; its text says what was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,11 +6,11 @@ use anyhow::anyhow;
 
 use super::detect::{Candidate, Detected, Evidence, Wanted};
 use super::{Error, Platform};
-use crate::error::{Failure, In as _, Stage, WithCure as _};
 use crate::io::World;
 use crate::model::facts::Facts;
 use crate::model::instance::Instance;
 use crate::model::problem::Problem;
+use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
 
 /// What may be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

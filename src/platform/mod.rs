@@ -19,11 +19,11 @@ pub use crate::io::Error;
 
 use std::time::Instant;
 
-use crate::error::{Failure, Stage};
 use crate::io::{World, http};
 use crate::model::facts::Facts;
 use crate::model::instance::{Instance, Spelling};
 use crate::model::problem::Problem;
+use crate::model::problem::{Failure, Stage};
 use crate::model::secret::Secret;
 
 /// All platforms, in the order of their ids. This is the only list of them.
@@ -175,7 +175,7 @@ pub fn too_large_for(table: &[Platform], bytes: usize) -> Vec<Problem> {
 pub fn failure(stage: Stage, error: Error) -> Failure {
     match error {
         Error::Unreachable(error) => Failure::new(stage, error),
-        Error::Broken(problem) => Failure::new(Stage::Decode, problem.into()),
+        Error::Broken(problem) => Failure::new(Stage::Decode, problem),
     }
 }
 

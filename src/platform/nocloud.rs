@@ -6,11 +6,10 @@ use anyhow::anyhow;
 
 use super::drive::Place;
 use super::{Error, Evidence, OwnedDrive, Platform, document};
-use crate::error::WithCure as _;
 use crate::io::World;
 use crate::model::facts::{Cmdline, Facts};
 use crate::model::instance::Instance;
-use crate::model::problem::Problem;
+use crate::model::problem::{Problem, WithCure as _};
 use crate::model::secret::Secret;
 
 /// NoCloud.

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 
 use super::Error;
-use crate::error::WithCure as _;
 use crate::io::http::{self, Method, Request, Response};
 use crate::io::{Ask, World};
 use crate::model::facts::Cmdline;
+use crate::model::problem::WithCure as _;
 use crate::model::secret::Secret;
 
 /// Most bytes of a token.

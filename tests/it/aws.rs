@@ -50,7 +50,7 @@ fn a_worker_is_known_in_five_round_trips() {
         assert!(took >= far * 5, "{took:?}");
         assert_eq!(instance.instance_id, "i-0123456789abcdef0");
         assert_eq!(instance.hostname.as_deref(), Some("ip-10-0-0-5.eu-west-1.compute.internal"));
-        assert_eq!(instance.metadata["platform-id"], "aws:///eu-west-1a/i-0123456789abcdef0");
+        assert_eq!(instance.provider_id.as_deref().unwrap(), "aws:///eu-west-1a/i-0123456789abcdef0");
         assert_eq!(instance.user_data.as_ref().unwrap().expose(), b"#cloud-config\n{}\n");
         assert_eq!(instance.ssh_keys, ["ssh-ed25519 AAAAC3Nz me@example"]);
         assert!(instance.network.is_none());

@@ -15,8 +15,8 @@ use flate2::{Compression, write::GzEncoder};
 use footplate::decode::{self, Decoded, document::jinja::Variables};
 use footplate::io::live::Live;
 use footplate::model::problem::Severity;
+use footplate::pipeline::sources;
 use footplate::platform::Platform;
-use footplate::sources;
 use server::{End, Reply, Seen, Server};
 use sha2::{Digest as _, Sha256};
 

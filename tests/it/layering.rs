@@ -11,31 +11,18 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("decode", &["model"]),
     ("plan", &["model"]),
-    ("error", &["model"]),
     ("io", &["model"]),
-    ("platform", &["decode", "error", "io", "model"]),
-    ("sources", &["io", "model", "platform"]),
+    ("platform", &["decode", "io", "model"]),
     // Which links enable a unit is the plan's to say.
-    ("apply", &["error", "io", "model", "plan"]),
-    // Where files stand is the plan's to say.
-    ("state", &["io", "model", "plan"]),
-    ("online", &["error", "io", "model", "plan"]),
-    ("report", &["io", "model", "plan", "state"]),
-    ("timeline", &["state"]),
-    // Secrets are found where the decoders find them.
-    ("capture", &["decode", "io", "model"]),
+    ("apply", &["io", "model", "plan"]),
+    ("diagnosis", &["model"]),
     // The rest of a node is a plan, made by the same hands; what upstream signs is read by a decoder.
-    ("bake", &["apply", "decode", "error", "io", "model", "plan"]),
+    ("bake", &["apply", "decode", "io", "model", "plan"]),
+    ("pipeline", &["apply", "bake", "decode", "diagnosis", "io", "model", "plan", "platform"]),
     ("cli", &[]),
     ("log", &["io"]),
-    (
-        "run",
-        &[
-            "apply", "bake", "capture", "cli", "decode", "error", "io", "model", "online", "plan",
-            "platform", "report", "sources", "state", "timeline",
-        ],
-    ),
-    ("main", &["cli", "error", "log", "run"]),
+    ("commands", &["apply", "bake", "cli", "decode", "io", "model", "pipeline", "plan", "platform"]),
+    ("main", &["cli", "commands", "log", "model"]),
 ];
 
 /// What touches the machine, and so stands in `src/io` only.

@@ -14,8 +14,8 @@ use footplate::io::World as _;
 use footplate::io::live::Live;
 use footplate::model::fetch::Request;
 use footplate::model::problem::Severity;
+use footplate::pipeline::sources;
 use footplate::platform::Platform;
-use footplate::sources;
 use scratch::{CANARY, Scratch, footplate, plan, provision, seed, stopped_without_a_word};
 use serde_json::{Value, json};
 use server::{End, Reply, Seen, Server};
@@ -185,7 +185,11 @@ fn a_source_out_of_reach_is_no_bad_data() {
                     sources::fetch(&world, &Platform::NONE, request, Instant::now() + world.patience())
                 });
             let errors = decoded.problems.iter().filter(|f| f.severity == Severity::Error);
-            assert_eq!(errors.map(|f| f.unreached).collect::<Vec<_>>(), [unreached], "{data}");
+            assert_eq!(
+                errors.map(|f| f.code == footplate::model::problem::UNREACHED).collect::<Vec<_>>(),
+                [unreached],
+                "{data}"
+            );
         }
     }
 }

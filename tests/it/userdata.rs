@@ -345,7 +345,7 @@ fn a_picture_has_the_same_outline() {
 "##;
     let config = decode(data).config;
     let kept = vec![("guestinfo/guestinfo.userdata".to_owned(), data.to_vec())];
-    let drawn = footplate::capture::redact(kept, &config).remove(0).1;
+    let drawn = footplate::pipeline::redact::redact(kept, &config).remove(0).1;
     let text = String::from_utf8_lossy(&drawn).into_owned();
     assert!(!text.contains("canary"), "{text}");
     let again = decode(&drawn);

@@ -12,10 +12,10 @@ use super::{BUFFER, INCOMING, MAX_ARTIFACT};
 use crate::bake::location::Broken;
 use crate::bake::lock::Artifact;
 use crate::bake::progress::Progress;
-use crate::error::{Failure, In as _, Stage, WithCure as _};
 use crate::io::http::{Client, Sink};
 use crate::io::root::Root;
 use crate::model::encoding::hex;
+use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
 
 /// The digests that an artifact has in the lock, reckoned as its bytes pass.
 struct Digests {

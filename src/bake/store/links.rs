@@ -7,8 +7,8 @@ use super::stock::{JOBS, Origin, stock};
 use super::{Manifest, ROOT, STORE, directory, fault, manifest};
 use crate::bake::lock::{Artifact, CURRENT, Lock};
 use crate::bake::progress::Progress;
-use crate::error::{Failure, In as _, Stage, WithCure as _};
 use crate::io::root::{Change, Root, SFlag};
+use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
 
 /// A link that shall be: where it stands, and the file in the store that it leads to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -15,9 +15,9 @@ use super::{INCOMING, MANIFEST, MTIME, Manifest, ROOT, STORE, directory, whole};
 use crate::bake::location::Location;
 use crate::bake::lock::{Artifact, Lock};
 use crate::bake::progress::Progress;
-use crate::error::{Failure, In as _, Stage};
 use crate::io::http::Client;
 use crate::io::root::Root;
+use crate::model::problem::{Failure, In as _, Stage};
 
 /// Artifacts that come at once: some connections fill a link, more only break more.
 pub const JOBS: usize = 4;

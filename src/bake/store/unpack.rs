@@ -10,9 +10,9 @@ use sha2::{Digest as _, Sha256};
 use super::{BUFFER, MANIFEST, MAX_ARTIFACT, MTIME, ROOT, Stored};
 use crate::bake::lock::{Artifact, Install};
 use crate::bake::tar::{Archive, Kind};
-use crate::error::WithCure as _;
 use crate::io::root::Root;
 use crate::model::encoding::hex;
+use crate::model::problem::WithCure as _;
 
 /// Copies `input` into a new file, at most [`MAX_ARTIFACT`] bytes of it, and tells what it became.
 fn write_file(root: &Root, dir: &str, path: &str, mode: u32, mut input: impl Read) -> Result<Stored> {

@@ -5,7 +5,7 @@ use super::{Field, Reader};
 use crate::decode::document::display_url;
 use crate::decode::document::envelope::{Encoding, MAX_DECODED};
 use crate::decode::syntax::yaml::{Kind, Node, Value};
-use crate::model::fetch::{Request, Unfetched, check_header};
+use crate::model::fetch::{Request, check_header};
 use crate::model::problem::{Pos, Problem, any_error};
 use crate::model::secret::Secret;
 use crate::model::storage::{Existing, File, Owner};
@@ -185,9 +185,9 @@ impl Reader<'_> {
             Err(why) if own => {
                 self.warn(at, node.pos, format!("{shown}: {}; the entry's own content is written", why.what));
             }
-            Err(Unfetched { what, unreached }) => {
-                let problem = Problem::error(at, format!("{shown}: {what}")).at(node.pos);
-                self.problems.push(Problem { unreached, ..problem });
+            Err(why) => {
+                let problem = Problem::error(at, format!("{shown}: {}", why.what)).at(node.pos);
+                self.problems.push(why.mark(problem));
                 self.cure("add `content`: it is written where `source` cannot be fetched");
                 return Source::Later;
             }

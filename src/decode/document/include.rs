@@ -3,7 +3,7 @@
 
 use super::Reader;
 use super::place::{Place, Stop};
-use crate::model::fetch::{Request, Unfetched};
+use crate::model::fetch::Request;
 use crate::model::problem::{Pos, Problem, Severity};
 
 /// Files that all include lists may name together: each costs a fetch at boot.
@@ -44,8 +44,9 @@ impl Reader<'_, '_> {
                     let what = "is not looked at here: the node reads it when it boots".to_owned();
                     self.documents.problems.push(problem(Severity::Note, what));
                 }
-                Err(Unfetched { what, unreached }) => {
-                    self.documents.problems.push(Problem { unreached, ..problem(Severity::Error, what) });
+                Err(why) => {
+                    let problem = why.mark(problem(Severity::Error, why.what.clone()));
+                    self.documents.problems.push(problem);
                 }
             }
         }

@@ -7,7 +7,7 @@ use super::schema::VERSIONS;
 use super::{Reader, url};
 use crate::decode::document::envelope::{self, MAX_DECODED};
 use crate::decode::syntax::yaml::Node;
-use crate::model::fetch::{Request, Unfetched, check_header};
+use crate::model::fetch::{Request, check_header};
 use crate::model::problem::{Pos, Problem};
 use crate::model::secret::Secret;
 
@@ -192,9 +192,9 @@ impl Reader<'_, '_, '_> {
                 let what = format!("only the node fetches this from {}", request.host());
                 self.problems.push(Problem::note(at, what).at(source.pos));
             }
-            Err(Unfetched { what, unreached }) => {
-                let problem = Problem::error(at, format!("{} was not fetched: {what}", request.host()));
-                self.problems.push(Problem { unreached: *unreached, ..problem.at(source.pos) });
+            Err(why) => {
+                let problem = Problem::error(at, format!("{} was not fetched: {}", request.host(), why.what));
+                self.problems.push(why.mark(problem.at(source.pos)));
             }
         }
         None

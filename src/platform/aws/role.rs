@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::imds;
 use super::sigv4::{self, Credentials};
-use crate::error::WithCure as _;
+use crate::model::problem::WithCure as _;
 use crate::platform::service::Session;
 
 /// The key that lists the role; below it are its credentials.

@@ -10,9 +10,9 @@ use super::imds;
 use super::role::{self, ROLE, domain};
 use super::sigv4::{self, Scope};
 use super::{LOCAL_IPV4, REGION};
-use crate::error::WithCure as _;
 use crate::io::http::{Request, Response};
 use crate::io::{World, unix_seconds};
+use crate::model::problem::WithCure as _;
 use crate::model::secret::Secret;
 
 /// Which region is asked where a bucket is, by who is in none.

@@ -14,9 +14,9 @@ use super::role::{self, domain};
 use super::sigv4::{self, Credentials, Scope};
 use crate::decode::capa::{Service, Transport};
 use crate::decode::document::envelope;
-use crate::error::WithCure as _;
 use crate::io::http::{Request, Response};
 use crate::io::{World, unix_seconds};
+use crate::model::problem::WithCure as _;
 use crate::model::secret::Secret;
 
 /// Most of an answer: a secret has 64 KiB, a parameter 8 KiB, both in base64.

@@ -349,7 +349,10 @@ fn a_signed_release_is_told_by_its_signer() {
     fs::write(dir.join("kubelet.sha256"), sha256(PROGRAM)).unwrap();
     let refused = write().err().unwrap();
     assert_eq!(refused.stage.exit_code(), 65);
-    assert!(refused.error.contains("kubelet") && refused.why[0].contains("other bytes"), "{refused}");
+    assert!(
+        refused.problems[0].what.contains("kubelet") && refused.problems[0].why[0].contains("other bytes"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -751,10 +754,11 @@ fn an_attested_release_is_told_by_its_workflow() {
     let refused = write().err().unwrap();
     assert_eq!(refused.stage.exit_code(), 65);
     assert!(
-        refused.error.starts_with("containerd: ") && refused.why[0].contains("of other files"),
+        refused.problems[0].what.starts_with("containerd: ")
+            && refused.problems[0].why[0].contains("of other files"),
         "{refused}"
     );
-    assert!(refused.cure.is_some());
+    assert!(refused.problems[0].cure.is_some());
     fs::write(dir.join("containerd-2.1.4-attestation.intoto.jsonl"), vec![b' '; 2 << 20]).unwrap();
-    assert!(write().err().unwrap().error.contains("has more than 1048576 bytes"));
+    assert!(write().err().unwrap().problems[0].what.contains("has more than 1048576 bytes"));
 }

@@ -3,10 +3,10 @@
 //! (`/var/lib/footplate/instances/`).
 
 use anyhow::{Context as _, Result};
-use serde::{Deserialize, Serialize};
 
 use crate::io::root::{Ids, Root};
 use crate::model::secret::Secret;
+use crate::model::status::{Stamp, Status};
 use crate::plan::{RUN_DIR, STATE_DIR};
 
 /// Most that a file of ours holds.
@@ -16,97 +16,6 @@ const MAX_FILE: usize = 1 << 20;
 const MAX_BOOTSTRAP: usize = 32 << 20;
 
 const OURS: Ids = Ids { uid: Some(0), gid: Some(0) };
-
-/// How the bootstrap stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Progress {
-    /// It is under way, or the machine never came to it.
-    #[default]
-    Running,
-    /// It succeeded, or there was nothing to do.
-    Done,
-    /// It failed; `error` says why.
-    Failed,
-}
-
-/// How this boot goes, for people and for monitoring. No field holds a value of user-data.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Status {
-    /// The version of this format.
-    pub version: u32,
-    /// How it stands.
-    pub state: Progress,
-    /// The platform's id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub platform: Option<String>,
-    /// Why that platform.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub because: Option<String>,
-    /// The instance's id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instance_id: Option<String>,
-    /// The machine's name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hostname: Option<String>,
-    /// The stages so far, in their order.
-    #[serde(default)]
-    pub stages: Vec<StageStatus>,
-    /// kubeadm's own exit status, once it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kubeadm_exit_status: Option<i32>,
-    /// What went wrong.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// Why, outermost first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub why: Vec<String>,
-    /// The cure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cure: Option<String>,
-    /// What else went wrong.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub also: Vec<String>,
-    /// What had no effect, and other things worth knowing.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<String>,
-}
-
-/// A stage.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct StageStatus {
-    /// `detect`, `fetch`, `decode`, `apply`, `start`, `kubeadm`.
-    pub name: String,
-    /// How it stands.
-    pub state: Progress,
-    /// When it began, in milliseconds since the kernel started.
-    pub started_ms: u64,
-    /// How long it took, in milliseconds.
-    pub ms: u64,
-    /// What it did, in a line.
-    #[serde(default)]
-    pub summary: String,
-}
-
-/// That an instance was bootstrapped, or that it failed: once either way.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Stamp {
-    /// The version of this format. A reader takes what it knows of a newer one.
-    pub version: u32,
-    /// The instance's id.
-    pub instance_id: String,
-    /// How it ended.
-    pub result: Progress,
-    /// What went wrong.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// The cure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cure: Option<String>,
-    /// kubeadm's own exit status.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kubeadm_exit_status: Option<i32>,
-}
 
 fn status_path() -> String {
     format!("{RUN_DIR}/status.json")

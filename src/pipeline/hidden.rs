@@ -4,15 +4,14 @@
 
 use anyhow::Result;
 
-use super::Found;
-use crate::decode::document::jinja::Variables;
-use crate::decode::document::{self, Kind};
-use crate::error::{Failure, In as _, Stage};
+use super::fetch::Found;
+use super::state;
 use crate::io::World;
 use crate::io::root::Root;
+use crate::model::config::Script;
+use crate::model::problem::{Failure, In as _, Stage};
 use crate::model::secret::Secret;
 use crate::platform::{FindHidden, Hidden as Elsewhere};
-use crate::state;
 
 /// What was hidden, and where.
 pub(super) struct Hidden {
@@ -25,19 +24,17 @@ impl Hidden {
     /// The data that the user-data points at, if it does. With a root it is on that root's disk when this returns: a
     /// run that is cut off after the deletion finds it there.
     pub(super) fn find(
+        boothooks: &[Script],
         found: &Found,
         world: &dyn World,
         root: Option<&Root>,
     ) -> Result<Option<Self>, Failure> {
         let Some(recognise) = found.candidate.platform.hidden else { return Ok(None) };
-        let Some(data) = &found.instance.user_data else { return Ok(None) };
-        let variables = Variables::of(&found.instance, &found.facts.os);
-        let documents =
-            document::read(document::Source::User, data.expose(), &variables, &mut document::no_fetch);
-        let boothooks = documents.list.iter().filter(|d| d.kind == Kind::Boothook);
-        let scripts: Result<Vec<_>, _> = boothooks.map(|d| recognise(&d.text)).collect();
-        let scripts = scripts.map_err(|problem| Failure::new(Stage::Decode, problem.into()))?;
-        let Some(elsewhere) = scripts.into_iter().flatten().next() else { return Ok(None) };
+        let mut scripts =
+            boothooks.iter().map(|hook| recognise(&String::from_utf8_lossy(hook.content.expose())));
+        let Some(elsewhere) = scripts.find_map(Result::transpose).transpose().stage(Stage::Decode)? else {
+            return Ok(None);
+        };
         let id = &found.instance.instance_id;
         let kept = root.map_or(Ok(None), |root| state::read_bootstrap(root, id)).stage(Stage::Fetch)?;
         let data = match (kept, root) {

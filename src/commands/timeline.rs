@@ -1,47 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The status and the times of a boot, drawn for people.
+//! `timeline`: the times of a boot, drawn for people.
 
-use crate::state::{Progress, StageStatus, Status};
+use anyhow::Context as _;
+use serde_json::json;
+
+use super::output;
+use crate::cli::{self, TimelineFormat};
+use crate::model::problem::{Failure, In as _, Stage};
+use crate::model::status::{Progress, StageStatus};
+use crate::pipeline::context::open_root;
+use crate::pipeline::state;
 
 /// Columns of the bars.
 const WIDTH: u64 = 40;
 
-/// The status in words.
-pub fn status_text(status: &Status) -> String {
-    let word = |p: Progress| match p {
-        Progress::Running => "running",
-        Progress::Done => "done",
-        Progress::Failed => "failed",
-    };
-    let mut text = word(status.state).to_owned();
-    let facts =
-        [("platform", &status.platform), ("instance", &status.instance_id), ("hostname", &status.hostname)];
-    for (name, value) in facts {
-        if let Some(value) = value {
-            text += &format!(" {name}={value}");
-        }
+/// The status under its root's path, also where it is part of a capture.
+pub fn run(args: &cli::Timeline) -> Result<u8, Failure> {
+    let captured = args.replay.as_ref().map(|dir| dir.join("file"));
+    let root = open_root(Some(captured.as_deref().unwrap_or(&args.root)))?;
+    let status = state::read_status(&root).stage(Stage::Report)?;
+    let status = status.context("footplate has not run there").stage(Stage::Report)?;
+    match args.format {
+        TimelineFormat::Json => output::json(&json!({ "stages": status.stages })),
+        TimelineFormat::Text => output::text(&text(&status.stages)),
+        TimelineFormat::Svg => output::text(&svg(&status.stages)),
     }
-    text.push('\n');
-    for stage in &status.stages {
-        text +=
-            &format!("  {:8} {:8} {:>7} ms  {}\n", stage.name, word(stage.state), stage.ms, stage.summary);
-    }
-    if let Some(error) = &status.error {
-        text += &format!("error: {error}\n");
-    }
-    for why in &status.why {
-        text += &format!("  why: {why}\n");
-    }
-    if let Some(cure) = &status.cure {
-        text += &format!(" hint: {cure}\n");
-    }
-    for also in &status.also {
-        text += &format!(" also: {also}\n");
-    }
-    for warning in &status.warnings {
-        text += &format!("warning: {warning}\n");
-    }
-    text
+    Ok(0)
 }
 
 /// Begin and length of the whole in milliseconds; the length is at least 1.
@@ -52,7 +36,7 @@ fn span(stages: &[StageStatus]) -> (u64, u64) {
 }
 
 /// A bar for each stage.
-pub fn text(stages: &[StageStatus]) -> String {
+fn text(stages: &[StageStatus]) -> String {
     let (begin, length) = span(stages);
     let mut text =
         format!("from {:.3} s after the kernel's start, {length} ms in all\n", begin as f64 / 1000.0);
@@ -72,7 +56,7 @@ pub fn text(stages: &[StageStatus]) -> String {
 }
 
 /// The same as a picture.
-pub fn svg(stages: &[StageStatus]) -> String {
+fn svg(stages: &[StageStatus]) -> String {
     let (begin, length) = span(stages);
     let escape = |s: &str| s.replace('&', "&amp;").replace('<', "&lt;");
     let height = 20 * stages.len() + 30;

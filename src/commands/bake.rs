@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::{Recorder, open_root, print, print_json};
+use super::output;
 use crate::bake::conflicts::Kind;
 use crate::bake::lock::Lock;
 use crate::bake::node::Userdata;
@@ -14,9 +14,9 @@ use crate::bake::progress::Progress;
 use crate::bake::sysext::Filesystem;
 use crate::bake::{self, Order};
 use crate::cli::{self, BakeWhat, Flavour, Format};
-use crate::error::{Failure, In as _, Stage};
-use crate::io::root::Root;
 use crate::io::{Console, live};
+use crate::model::problem::{Failure, In as _, Stage};
+use crate::pipeline::context::open_root;
 use crate::platform;
 
 /// Reads a lock file.
@@ -24,22 +24,6 @@ fn read_lock(path: &Path) -> Result<(Lock, Vec<u8>), Failure> {
     let bytes = live::input(path).map_err(|e| platform::failure(Stage::Usage, e))?;
     let lock = Lock::parse(&bytes).map_err(anyhow::Error::from);
     Ok((lock.with_context(|| path.display().to_string()).stage(Stage::Decode)?, bytes))
-}
-
-/// Sees that the programs of the image's lock are there, before anything needs them. Says nothing of an image without one.
-pub(super) fn lay_out(recorder: &mut Recorder<'_>, root: &Root) -> Result<(), Failure> {
-    if root.meta(bake::lock::LOCK).stage(Stage::Install)?.is_none() {
-        return Ok(());
-    }
-    let changed = recorder.stage(
-        Stage::Install,
-        |_| Ok(bake::lay_out(root)?.unwrap_or_default()),
-        |changed| format!("changed={}", changed.len()),
-    )?;
-    for path in changed {
-        log::info!("install: {path}: was missing");
-    }
-    Ok(())
 }
 
 fn userdata(flavour: Flavour) -> Userdata {
@@ -50,7 +34,7 @@ fn userdata(flavour: Flavour) -> Userdata {
 }
 
 /// `bake`
-pub(super) fn bake(args: &cli::Bake) -> Result<u8, Failure> {
+pub fn bake(args: &cli::Bake) -> Result<u8, Failure> {
     match &args.what {
         Some(BakeWhat::Lock(args)) => return write_lock(args),
         Some(BakeWhat::Sysext(args)) => return sysext(args),
@@ -76,7 +60,7 @@ pub(super) fn bake(args: &cli::Bake) -> Result<u8, Failure> {
     };
     let baked = bake::bake(&root, &order, &Progress::new(Console::stderr()))?;
     match args.format {
-        Format::Json => print_json(&serde_json::to_value(&baked).unwrap_or_default()),
+        Format::Json => output::json(&baked),
         Format::Text => {
             let mut text = String::new();
             for path in &baked.changed {
@@ -92,7 +76,7 @@ pub(super) fn bake(args: &cli::Bake) -> Result<u8, Failure> {
                 baked.changed.len(),
                 baked.unchanged
             );
-            print(&text);
+            output::text(&text);
         }
     }
     Ok(0)
@@ -121,7 +105,7 @@ fn write_lock(args: &cli::BakeLock) -> Result<u8, Failure> {
     let text = format!("{:#}\n", json!(written.lock));
     match &args.output {
         Some(path) => live::output(path, text.as_bytes()).stage(Stage::Install)?,
-        None => print(&text),
+        None => output::text(&text),
     }
     Ok(0)
 }
@@ -142,12 +126,12 @@ fn sysext(args: &cli::BakeSysext) -> Result<u8, Failure> {
     };
     let made = bake::sysext::make(&order, &Progress::new(Console::stderr()))?;
     match args.format {
-        Format::Json => print_json(&json!(made)),
+        Format::Json => output::json(&made),
         Format::Text => {
             for note in &made.notes {
-                print(&format!("note: {note}\n"));
+                output::text(&format!("note: {note}\n"));
             }
-            print(&format!(
+            output::text(&format!(
                 "{}: the extension {}, {}, sha256 {}\n",
                 made.image,
                 made.name,
@@ -160,31 +144,31 @@ fn sysext(args: &cli::BakeSysext) -> Result<u8, Failure> {
 }
 
 /// `verify`
-pub(super) fn verify(args: &cli::Verify) -> Result<u8, Failure> {
+pub fn verify(args: &cli::Verify) -> Result<u8, Failure> {
     let wanted = args.lock.as_deref().map(read_lock).transpose()?.map(|(lock, _)| lock);
     let root = open_root(Some(&args.root))?;
     let report = bake::verify::verify(&root, wanted.as_ref());
     match args.format {
-        Format::Json => print_json(&json!(report)),
-        Format::Text => print(&bake::verify::text(&report)),
+        Format::Json => output::json(&report),
+        Format::Text => output::text(&bake::verify::text(&report)),
     }
     Ok(if report.ok { 0 } else { Stage::Verify.exit_code() })
 }
 
 /// `seal`
-pub(super) fn seal(args: &cli::Seal) -> Result<u8, Failure> {
+pub fn seal(args: &cli::Seal) -> Result<u8, Failure> {
     let root = open_root(Some(&args.root))?;
     let sealed = bake::seal::seal(&root)?;
     match args.format {
-        Format::Json => print_json(&json!(sealed)),
+        Format::Json => output::json(&sealed),
         Format::Text => {
             let mut text = String::new();
             let lines = [("removed", &sealed.removed), ("written", &sealed.written), ("note", &sealed.notes)];
             for (word, items) in lines {
                 text.extend(items.iter().map(|item| format!("{word}: {item}\n")));
             }
-            print(&text);
-            print("sealed: the next boot is a first one\n");
+            output::text(&text);
+            output::text("sealed: the next boot is a first one\n");
         }
     }
     Ok(0)

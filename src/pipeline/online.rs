@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 
-use crate::error::{Failure, In as _, Stage, WithCure as _};
 use crate::io::{Ask, World};
 use crate::model::facts::Link;
 use crate::model::instance::WaitFor;
 use crate::model::network::{Device, Interface, Nic};
+use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
 use crate::plan::network::Rendered;
 
 /// How long to wait. DHCP over a slow switch takes a minute; a platform gives a machine up after 20.

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `capture`: a machine's answers, without secrets, for replay and support.
+
+use std::rc::Rc;
+
+use super::output;
+use crate::cli;
+use crate::io::live;
+use crate::io::replay::Capture;
+use crate::io::root::Ids;
+use crate::io::{Ask, World};
+use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
+use crate::pipeline::context::{Context, open_root};
+use crate::pipeline::recorder::Recorder;
+use crate::pipeline::{bootstrap_data, fetch, online, redact};
+
+/// Asks all that a provision asks, and keeps the answers and the status of the last one.
+pub fn run(args: &cli::Capture) -> Result<u8, Failure> {
+    let dir = &args.dir;
+    live::new_directory(dir)
+        .cure("name a new directory: what was captured before is not mixed with this")
+        .stage(Stage::Usage)?;
+    let source = super::source(&args.source);
+    let world = source.world()?;
+    let capture = Rc::new(Capture::new(Rc::clone(&world)));
+    let context =
+        Context { source, world: Rc::clone(&capture) as Rc<dyn World>, root: open_root(Some(dir))? };
+    // A machine whose metadata is broken is worth capturing most of all.
+    let found = fetch::find(&mut Recorder::new(None), &context, false);
+    // What include lists bring is bootstrap data too: it is read for the picture, and not kept.
+    let config = found.as_ref().map(|f| bootstrap_data::glance(f, world.as_ref()).config).unwrap_or_default();
+    let status = Ask::File("/run/footplate/status.json");
+    let _ = online::links(context.world()).and_then(|_| Ok(context.world().ask(status)?));
+    let answers = redact::redact(capture.take(), &config);
+    for (name, bytes) in &answers {
+        context.root.put(&format!("/{name}"), bytes, 0o600, Ids::default()).stage(Stage::Apply)?;
+    }
+    output::text(&format!("{} answers in {}\n", answers.len(), dir.display()));
+    if let Err(failure) = found {
+        for problem in &failure.problems {
+            log::warn!("captured, and provision would fail: {}: {problem}", failure.stage);
+        }
+    }
+    Ok(0)
+}

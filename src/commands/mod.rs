@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The commands, a file each: arguments in, the pipeline called, text or JSON out.
+
+mod bake;
+mod capture;
+mod check;
+mod kubeadm_prepare;
+mod network;
+mod output;
+mod plan;
+mod platforms;
+mod provision;
+mod render;
+mod report;
+mod status;
+mod timeline;
+
+use crate::cli::{self, Cli, Command, RenderWhat};
+use crate::model::problem::Failure;
+use crate::pipeline::context::Source;
+
+/// Exit code of `plan` where something would change, and of `status` while the bootstrap runs.
+const PENDING: u8 = 2;
+
+/// Runs a command and gives its exit code.
+///
+/// # Errors
+/// What failed, in which stage.
+pub fn run(cli: &Cli) -> Result<u8, Failure> {
+    match &cli.command {
+        Command::Network(args) => network::run(args),
+        Command::Provision(args) => provision::run(args),
+        Command::Plan(args) => plan::run(args),
+        Command::Check(input) => check::run(input),
+        Command::Render(args) => match &args.what {
+            RenderWhat::Network(input) => render::run(input),
+        },
+        Command::KubeadmPrepare(args) => kubeadm_prepare::run(args),
+        Command::Report(args) => report::run(args),
+        Command::Status(args) => status::run(args),
+        Command::Timeline(args) => timeline::run(args),
+        Command::Capture(args) => capture::run(args),
+        Command::Platforms(args) => platforms::run(args),
+        Command::Bake(args) => bake::bake(args),
+        Command::Verify(args) => bake::verify(args),
+        Command::Seal(args) => bake::seal(args),
+    }
+}
+
+/// The source that the arguments name; clap allows one of them.
+fn source(args: &cli::Source) -> Source {
+    match (&args.platform, &args.seed, &args.replay) {
+        (_, _, Some(dir)) => Source::Replay(dir.clone()),
+        (_, Some(dir), _) => Source::Seed(dir.clone()),
+        (Some(name), _, _) => Source::Platform(name.clone()),
+        (None, None, None) => Source::Machine,
+    }
+}

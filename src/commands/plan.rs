@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `plan`: what provision would do, as a diff.
+
+use serde_json::json;
+
+use super::{PENDING, output};
+use crate::apply::{Done, Outcome};
+use crate::cli::{self, Format};
+use crate::model::problem::{Failure, Severity};
+use crate::pipeline::context::Context;
+use crate::pipeline::recorder::Recorder;
+use crate::pipeline::{self, Preview};
+
+pub fn run(args: &cli::Provision) -> Result<u8, Failure> {
+    let context = Context::open(super::source(&args.source), args.root.as_deref())?;
+    let mut recorder = Recorder::new(None);
+    let preview = pipeline::preview(&mut recorder, &context)?;
+    match args.format {
+        Format::Json => {
+            let warnings = recorder.status.problems.iter().filter(|p| p.severity < Severity::Error);
+            let warnings: Vec<String> = warnings.map(|p| p.in_the_log()).collect();
+            output::json(&json(&preview, &warnings));
+        }
+        Format::Text => output::text(&text(&preview)),
+    }
+    Ok(if pipeline::changes(&preview.outcomes) == 0 { 0 } else { PENDING })
+}
+
+/// The sign and the word for what would become of an item.
+fn word(done: Done) -> (&'static str, &'static str) {
+    match done {
+        Done::Unchanged => ("=", "unchanged"),
+        Done::Absent => ("+", "create"),
+        Done::Changed => ("~", "change"),
+        Done::LeftOut => ("-", "left out"),
+    }
+}
+
+fn json(preview: &Preview, warnings: &[String]) -> serde_json::Value {
+    let Preview { found, rendered, plan, outcomes } = preview;
+    let item = |o: &Outcome| json!({ "what": o.what, "action": word(o.done).1, "detail": o.detail });
+    json!({
+        "platform": found.candidate.platform.id,
+        "because": found.candidate.because.to_string(),
+        "instance_id": found.instance.instance_id,
+        "changes": pipeline::changes(outcomes),
+        "items": outcomes.iter().map(item).collect::<Vec<_>>(),
+        "network": rendered.matches,
+        "start": plan.bootstrap.as_ref().map(|b| &b.unit),
+        "warnings": warnings,
+    })
+}
+
+fn text(preview: &Preview) -> String {
+    let Preview { found, rendered, plan, outcomes } = preview;
+    let (platform, because) = (found.candidate.platform.id, &found.candidate.because);
+    let mut text = format!("{platform} ({because}), instance {}\n", found.instance.instance_id);
+    for matched in &rendered.matches {
+        text += &format!("  network {matched}\n");
+    }
+    let width = output::width(outcomes.iter().map(|o| o.what.as_str()));
+    for o in outcomes {
+        text += &format!("{} {:width$}  {}\n", word(o.done).0, o.what, o.detail);
+    }
+    if let Some(bootstrap) = &plan.bootstrap {
+        text += &format!("> start {}\n", bootstrap.unit);
+    }
+    text + &match pipeline::changes(outcomes) {
+        0 => "nothing to do: all is as it shall be\n".to_owned(),
+        n => format!("{n} to change, {} as they shall be\n", outcomes.len() - n),
+    }
+}

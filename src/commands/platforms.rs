@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `platforms`: the platforms that footplate knows, which one this machine is, and why.
+
+use serde_json::json;
+
+use super::output;
+use crate::cli::{self, Format};
+use crate::model::problem::{Failure, In as _, Stage};
+use crate::platform::{self, Candidate, Detected, PLATFORMS, Platform};
+
+pub fn run(args: &cli::Platforms) -> Result<u8, Failure> {
+    let source = super::source(&args.source);
+    let world = source.world()?;
+    let facts = platform::facts(world.as_ref()).stage(Stage::Detect)?;
+    let found = platform::detect(PLATFORMS, &facts, source.wanted());
+    let seen = platform::seen(&facts);
+    let candidates = found.as_ref().map(|d| d.candidates.as_slice()).unwrap_or_default();
+    match args.format {
+        Format::Json => output::json(&json(candidates, &seen)),
+        Format::Text => {
+            let verdict = match &found {
+                Ok(Detected { candidates, .. }) => {
+                    let Candidate { platform, because } = &candidates[0];
+                    format!("this machine: {}, because {because}\n", platform.id)
+                }
+                Err(error) => format!("this machine: not known: {error}\n"),
+            };
+            output::text(&(text(candidates, &seen) + &verdict));
+        }
+    }
+    Ok(0)
+}
+
+/// The rank of a platform among the candidates, 0 for the chosen one, and the evidence for it.
+fn rank(candidates: &[Candidate<'_>], id: &str) -> Option<(usize, String)> {
+    let rank = candidates.iter().position(|c| c.platform.id == id)?;
+    Some((rank, candidates[rank].because.to_string()))
+}
+
+fn json(candidates: &[Candidate<'_>], seen: &str) -> serde_json::Value {
+    let row = |p: &Platform| {
+        let rank = rank(candidates, p.id);
+        json!({
+            "id": p.id,
+            "name": p.name,
+            "network": p.local.is_none(),
+            "matches": rank.is_some(),
+            "chosen": rank.as_ref().is_some_and(|(rank, _)| *rank == 0),
+            "because": rank.map(|(_, because)| because),
+            "seen": seen,
+        })
+    };
+    PLATFORMS.iter().map(row).collect()
+}
+
+fn text(candidates: &[Candidate<'_>], seen: &str) -> String {
+    let mut text = format!("seen: {seen}\n");
+    for p in PLATFORMS {
+        let (mark, because) = match rank(candidates, p.id) {
+            Some((0, because)) => ("*", because),
+            Some((_, because)) => ("+", because),
+            None => (" ", "-".to_owned()),
+        };
+        text += &format!("{mark} {:10} {:48} {because}\n", p.id, p.name);
+    }
+    text
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `status`: how the bootstrap stands.
+
+use std::time::{Duration, Instant};
+
+use super::{PENDING, output};
+use crate::cli::{self, Format};
+use crate::model::problem::{Failure, In as _, Severity, Stage};
+use crate::model::status::{Progress, Status};
+use crate::pipeline::context::open_root;
+use crate::pipeline::state;
+
+/// How often `--wait` looks.
+const POLL: Duration = Duration::from_millis(200);
+
+pub fn run(args: &cli::Status) -> Result<u8, Failure> {
+    let root = open_root(Some(&args.root))?;
+    let deadline = Instant::now() + Duration::from_secs(args.timeout);
+    let status = loop {
+        let status = state::read_status(&root).stage(Stage::Report)?;
+        let over = status.as_ref().is_some_and(|s| s.state != Progress::Running);
+        if over || !args.wait || Instant::now() >= deadline {
+            break status;
+        }
+        std::thread::sleep(POLL);
+    };
+    let known = status.is_some();
+    let status = status.unwrap_or_default();
+    match args.format {
+        Format::Json => output::json(&status),
+        Format::Text if !known => output::text("running: footplate has not run yet on this boot\n"),
+        Format::Text => output::text(&text(&status)),
+    }
+    Ok(match status.state {
+        Progress::Done => 0,
+        Progress::Failed => 1,
+        Progress::Running => PENDING,
+    })
+}
+
+/// The status in words.
+fn text(status: &Status) -> String {
+    let mut text = status.state.name().to_owned();
+    let facts =
+        [("platform", &status.platform), ("instance", &status.instance_id), ("hostname", &status.hostname)];
+    for (name, value) in facts {
+        if let Some(value) = value {
+            text += &format!(" {name}={value}");
+        }
+    }
+    text.push('\n');
+    for stage in &status.stages {
+        let (name, state) = (&stage.name, stage.state.name());
+        text += &format!("  {name:8} {state:8} {:>7} ms  {}\n", stage.ms, stage.summary);
+    }
+    let mut errors = status.problems.iter().filter(|p| p.is_error());
+    if let (Some(error), Some(first)) = (status.error(), errors.next()) {
+        text += &format!("error: {error}\n");
+        first.why.iter().for_each(|why| text += &format!("  why: {why}\n"));
+        first.cure.iter().for_each(|cure| text += &format!(" hint: {cure}\n"));
+    }
+    errors.for_each(|other| text += &format!(" also: {}\n", other.on_a_line()));
+    for warning in status.problems.iter().filter(|p| p.severity < Severity::Error) {
+        text += &format!("warning: {}\n", warning.in_the_log());
+    }
+    text
+}

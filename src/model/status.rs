@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How a boot goes, as `status.json` and the stamp of an instance tell it.
+//!
+//! Both hold the problems whole. The older fields (`error`, `why`, `hint`, `also`, `warnings`) are written beside them from
+//! the same problems, for programs that read those, and are read where an older version of footplate wrote the file.
+
+use serde::{Deserialize, Serialize};
+
+use super::problem::{Failure, Problem, Severity, Stage};
+
+/// How the bootstrap stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Progress {
+    /// It is under way, or footplate has not run yet.
+    #[default]
+    Running,
+    /// It succeeded, or there was nothing to do.
+    Done,
+    /// It failed; the problems say why.
+    Failed,
+}
+
+impl Progress {
+    /// `running`, `done` or `failed`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// How this boot goes, for people and for monitoring. No field holds a value of user-data.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "WrittenStatus", into = "WrittenStatus")]
+pub struct Status {
+    /// How it stands.
+    pub state: Progress,
+    /// The platform's id.
+    pub platform: Option<String>,
+    /// The evidence for that platform.
+    pub because: Option<String>,
+    /// The instance's id.
+    pub instance_id: Option<String>,
+    /// The machine's name.
+    pub hostname: Option<String>,
+    /// The stages so far, in their order.
+    pub stages: Vec<StageStatus>,
+    /// kubeadm's own exit status, once it ended.
+    pub kubeadm_exit_status: Option<i32>,
+    /// The stage that failed.
+    pub failed: Option<Stage>,
+    /// What went wrong there, and what else is worth knowing.
+    pub problems: Vec<Problem>,
+}
+
+impl Status {
+    /// Keeps a failure in place of an earlier one.
+    pub fn fail(&mut self, failure: &Failure) {
+        self.succeed();
+        self.state = Progress::Failed;
+        self.failed = Some(failure.stage);
+        self.problems.splice(0..0, failure.problems.iter().cloned());
+    }
+
+    /// Forgets an earlier failure. Warnings stay.
+    pub fn succeed(&mut self) {
+        self.state = Progress::Done;
+        self.failed = None;
+        self.problems.retain(|p| !p.is_error());
+    }
+
+    /// The failure that ended the run.
+    pub fn failure(&self) -> Option<Failure> {
+        let stage = self.failed.unwrap_or(Stage::Start);
+        (self.state == Progress::Failed).then(|| Failure::of(stage, &self.problems))
+    }
+
+    /// The failure in one line, such as `apply: /etc/a: is a directory`; kubeadm's is told without its stage.
+    pub fn error(&self) -> Option<String> {
+        let first = self.problems.iter().find(|p| p.is_error())?;
+        Some(match self.failed {
+            Some(stage) if stage != Stage::Kubeadm => format!("{stage}: {first}"),
+            _ => first.to_string(),
+        })
+    }
+}
+
+/// A stage.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageStatus {
+    /// The name of a [`Stage`]; another version of footplate may have more of them.
+    pub name: String,
+    /// How it stands.
+    pub state: Progress,
+    /// When it began, in milliseconds since the kernel started.
+    pub started_ms: u64,
+    /// How long it took, in milliseconds.
+    pub ms: u64,
+    /// What it did, in a line.
+    #[serde(default)]
+    pub summary: String,
+}
+
+/// Says that an instance was bootstrapped, or that its bootstrap failed: it is not tried again either way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "WrittenStamp", into = "WrittenStamp")]
+pub struct Stamp {
+    /// The instance's id.
+    pub instance_id: String,
+    /// How it ended.
+    pub result: Progress,
+    /// The stage that failed.
+    pub failed: Option<Stage>,
+    /// What went wrong.
+    pub problems: Vec<Problem>,
+    /// kubeadm's own exit status.
+    pub kubeadm_exit_status: Option<i32>,
+}
+
+impl Stamp {
+    /// The end that a status tells of this instance.
+    pub fn of(instance_id: &str, status: &Status) -> Self {
+        Self {
+            instance_id: instance_id.to_owned(),
+            result: status.state,
+            failed: status.failed,
+            problems: status.problems.iter().filter(|p| p.is_error()).cloned().collect(),
+            kubeadm_exit_status: status.kubeadm_exit_status,
+        }
+    }
+}
+
+/// The version of both forms that is written. A reader takes what it knows of a newer one.
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct WrittenStatus {
+    version: u32,
+    state: Progress,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    platform: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    because: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    instance_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hostname: Option<String>,
+    #[serde(default)]
+    stages: Vec<StageStatus>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kubeadm_exit_status: Option<i32>,
+    #[serde(flatten)]
+    told: Told,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenStamp {
+    version: u32,
+    instance_id: String,
+    result: Progress,
+    #[serde(flatten)]
+    told: Told,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kubeadm_exit_status: Option<i32>,
+}
+
+/// A failure as it is written: whole, and in the words of the older fields.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Told {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    why: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    also: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<Problem>,
+}
+
+impl Told {
+    fn of(error: Option<String>, failed: Option<Stage>, problems: Vec<Problem>) -> Self {
+        let mut errors = problems.iter().filter(|p| p.is_error());
+        let first = errors.next();
+        Self {
+            error,
+            why: first.map(|p| p.why.clone()).unwrap_or_default(),
+            hint: first.and_then(|p| p.cure.clone()),
+            also: errors.map(Problem::on_a_line).collect(),
+            failed: failed.map(|stage| stage.name().to_owned()),
+            problems,
+        }
+    }
+
+    /// The stage and the problems; those of a version that wrote lines only are made of these.
+    fn read(self, warnings: Vec<String>) -> (Option<Stage>, Vec<Problem>) {
+        let Self { error, why, hint, also, failed, problems } = self;
+        let mut failed = failed.as_deref().and_then(Stage::by_name);
+        if !problems.is_empty() {
+            return (failed, problems);
+        }
+        let mut read: Vec<Problem> = Vec::new();
+        if let Some(error) = error {
+            let split = error.split_once(": ").and_then(|(name, what)| Some((Stage::by_name(name)?, what)));
+            let what = split.map_or(error.as_str(), |(_, what)| what);
+            failed = split.map(|(stage, _)| stage);
+            read.push(Problem { why, cure: hint, ..Problem::error("", what) });
+        }
+        read.extend(also.into_iter().map(|line| Problem::error("", line)));
+        read.extend(warnings.into_iter().map(|line| Problem::warning("", line)));
+        (failed, read)
+    }
+}
+
+impl From<Status> for WrittenStatus {
+    fn from(status: Status) -> Self {
+        let error = status.error();
+        let Status {
+            state,
+            platform,
+            because,
+            instance_id,
+            hostname,
+            stages,
+            kubeadm_exit_status,
+            failed,
+            problems,
+        } = status;
+        let warnings = problems.iter().filter(|p| p.severity < Severity::Error).map(Problem::in_the_log);
+        Self {
+            version: VERSION,
+            state,
+            platform,
+            because,
+            instance_id,
+            hostname,
+            stages,
+            kubeadm_exit_status,
+            warnings: warnings.collect(),
+            told: Told::of(error, failed, problems),
+        }
+    }
+}
+
+impl From<WrittenStatus> for Status {
+    fn from(written: WrittenStatus) -> Self {
+        let WrittenStatus {
+            version: _,
+            state,
+            platform,
+            because,
+            instance_id,
+            hostname,
+            stages,
+            kubeadm_exit_status,
+            told,
+            warnings,
+        } = written;
+        let (failed, problems) = told.read(warnings);
+        Self {
+            state,
+            platform,
+            because,
+            instance_id,
+            hostname,
+            stages,
+            kubeadm_exit_status,
+            failed,
+            problems,
+        }
+    }
+}
+
+impl From<Stamp> for WrittenStamp {
+    fn from(stamp: Stamp) -> Self {
+        let Stamp { instance_id, result, failed, problems, kubeadm_exit_status } = stamp;
+        let status = Status { failed, problems, ..Status::default() };
+        let told = Told::of(status.error(), failed, status.problems);
+        Self { version: VERSION, instance_id, result, told, kubeadm_exit_status }
+    }
+}
+
+impl From<WrittenStamp> for Stamp {
+    fn from(written: WrittenStamp) -> Self {
+        let WrittenStamp { version: _, instance_id, result, told, kubeadm_exit_status } = written;
+        let (failed, problems) = told.read(Vec::new());
+        Self { instance_id, result, failed, problems, kubeadm_exit_status }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed() -> Status {
+        let mut status = Status { platform: Some("vmware".to_owned()), ..Status::default() };
+        status.problems.push(Problem::warning("a", "has no effect").cure("remove it"));
+        let problems = vec![
+            Problem::error("write_files[0]", "is a directory").cure("choose another path"),
+            Problem::error("users[1]", "is missing").cure("add it"),
+        ];
+        status.fail(&Failure { stage: Stage::Apply, problems });
+        status
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_and_has_the_older_fields() {
+        let status = failed();
+        let json = serde_json::to_value(&status).unwrap();
+        assert_eq!(serde_json::from_value::<Status>(json.clone()).unwrap(), status);
+        assert_eq!(json["error"], "apply: write_files[0]: is a directory");
+        assert_eq!(json["hint"], "choose another path");
+        assert_eq!(json["also"][0], "users[1]: is missing; hint: add it");
+        assert_eq!(json["warnings"][0], "a: has no effect; remove it");
+        let stamp = Stamp::of("i-1", &status);
+        let json = serde_json::to_value(&stamp).unwrap();
+        assert_eq!(json["error"], "apply: write_files[0]: is a directory");
+        assert_eq!(serde_json::from_value::<Stamp>(json).unwrap(), stamp);
+    }
+
+    #[test]
+    fn other_versions_are_read() {
+        let older = r#"{"version": 1, "state": "failed", "error": "fetch: no answer", "hint": "wait", "warnings": ["w"]}"#;
+        let status: Status = serde_json::from_str(older).unwrap();
+        assert_eq!(status.failed, Some(Stage::Fetch));
+        assert_eq!(status.problems[0], Problem::error("", "no answer").cure("wait"));
+        assert_eq!(status.error().as_deref(), Some("fetch: no answer"));
+        assert_eq!(status.problems[1], Problem::warning("", "w"));
+        let newer = r#"{"version": 9, "state": "failed", "failed": "teleport", "error": "x", "more": [],
+            "problems": [{"level": "error", "place": "", "what": "x", "code": "a/b", "else": 1}]}"#;
+        let status: Status = serde_json::from_str(newer).unwrap();
+        assert_eq!((status.failed, status.problems[0].code.as_ref()), (None, "a/b"));
+    }
+
+    #[test]
+    fn a_success_forgets_the_failure_and_keeps_warnings() {
+        let mut status = failed();
+        status.succeed();
+        assert_eq!((status.state, status.failure().is_none()), (Progress::Done, true));
+        assert_eq!(status.problems, [Problem::warning("a", "has no effect").cure("remove it")]);
+    }
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Which platforms this machine may be on.
+
+use super::context::{Context, Source};
+use crate::model::facts::Facts;
+use crate::model::problem::{Failure, In as _, Stage};
+use crate::platform::{self, Detected, PLATFORMS};
+
+/// The machine's own account of itself, and the platforms that it may be on, the likeliest first.
+///
+/// # Errors
+/// The machine can't be asked, the platform that was asked for is not known, or nothing says which one it is.
+pub fn detect(context: &Context) -> Result<(Facts, Detected<'static>), Failure> {
+    let facts = platform::facts(context.world()).stage(Stage::Detect)?;
+    let stage = match context.source {
+        Source::Platform(_) | Source::Seed(_) => Stage::Usage,
+        Source::Machine | Source::Replay(_) => Stage::Detect,
+    };
+    let detected = platform::detect(PLATFORMS, &facts, context.source.wanted()).stage(stage)?;
+    Ok((facts, detected))
+}

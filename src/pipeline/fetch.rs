@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the platform says of this machine.
+
+use anyhow::Context as _;
+
+use super::context::Context;
+use super::recorder::Recorder;
+use super::{detect, network, online};
+use crate::model::facts::Facts;
+use crate::model::instance::Instance;
+use crate::model::problem::{Failure, In as _, Stage};
+use crate::model::secret::Secret;
+use crate::platform::{self, Candidate, Reach};
+
+/// What the platform says of this machine, and which platform.
+pub struct Found {
+    /// The platform, and the evidence for it.
+    pub candidate: Candidate<'static>,
+    /// What it says.
+    pub instance: Instance,
+    /// The machine's own account of itself.
+    pub facts: Facts,
+}
+
+/// Detects the platform and asks it; with `wait`, until the machine's network is as the metadata wants it.
+///
+/// # Errors
+/// No platform is known, none has anything for this machine, or what it says is broken.
+pub fn find(recorder: &mut Recorder<'_>, context: &Context, wait: bool) -> Result<Found, Failure> {
+    let (facts, detected) = recorder.stage(
+        Stage::Detect,
+        |_| detect::detect(context),
+        |(_, detected)| {
+            let ids = detected.candidates.iter().map(|c| format!("platform={}", c.platform.id));
+            ids.collect::<Vec<_>>().join(" ")
+        },
+    )?;
+    let (candidate, instance) = recorder.stage(
+        Stage::Fetch,
+        |status| {
+            let (world, wanted) = (context.world(), context.source.wanted());
+            let asked = platform::fetch(world, &facts, &detected, wanted, Reach::Network)?;
+            let (candidate, mut instance) = asked.context("no platform was asked").stage(Stage::Fetch)?;
+            if wait {
+                online::wait(world, instance.wait_for, || network::render(context, &instance))?;
+                // The addresses are metadata too.
+                platform::complete(world, &facts, candidate.platform, &mut instance)?;
+            }
+            status.platform = Some(candidate.platform.id.to_owned());
+            status.because = Some(candidate.because.to_string());
+            status.instance_id = Some(instance.instance_id.clone());
+            status.hostname = instance.hostname.clone();
+            Ok((candidate, instance))
+        },
+        |(candidate, instance)| summary(candidate, instance),
+    )?;
+    Ok(Found { candidate, instance, facts })
+}
+
+fn summary(candidate: &Candidate<'_>, instance: &Instance) -> String {
+    let bytes = |s: &Option<Secret>| s.as_ref().map_or(0, Secret::len);
+    format!(
+        "platform={} instance-id={} hostname={} user-data={} network={}",
+        candidate.platform.id,
+        instance.instance_id,
+        instance.hostname.as_deref().unwrap_or("-"),
+        bytes(&instance.user_data),
+        if instance.network.is_some() { "yes" } else { "no" },
+    )
+}

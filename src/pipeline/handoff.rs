@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From footplate to systemd and back: starts the bootstrap's unit, follows it, and ends with the result that it left.
+
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+
+use super::node;
+use super::recorder::Recorder;
+use super::settle::{self, Ended};
+use super::{note, state};
+use crate::apply;
+use crate::io::root::Root;
+use crate::io::systemd::{self, Systemd};
+use crate::io::uptime_ms;
+use crate::model::instance::Instance;
+use crate::model::plan::{Bootstrap, Plan};
+use crate::model::problem::{Failure, In as _, Problem, Stage, WithCure as _};
+use crate::model::status::{Progress, StageStatus};
+
+/// How long to follow the bootstrap: its unit's own time-out and some minutes for its end.
+const BOOTSTRAP_LIMIT: Duration = Duration::from_secs(40 * 60);
+
+/// How long the unit's `ExecStopPost=` may take to settle the result after its job ended.
+const SETTLE_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often to look whether it has.
+const POLL: Duration = Duration::from_millis(200);
+
+/// A node that was bootstrapped is left alone: once per instance, and never once it is a member of a cluster. Says whether it
+/// was.
+///
+/// # Errors
+/// The bootstrap of this instance failed on an earlier boot, or the disk refuses.
+pub fn already_bootstrapped(instance: &Instance, root: &Root) -> Result<bool, Failure> {
+    let stamp = state::read_stamp(root, &instance.instance_id).stage(Stage::Apply)?;
+    let member = settle::is_member(root).stage(Stage::Apply)?;
+    match stamp {
+        Some(stamp) if stamp.result == Progress::Failed => {
+            let first = stamp.problems.into_iter().next().unwrap_or_default();
+            let cure = first.cure.clone().unwrap_or("a bootstrap runs once: delete the Machine".to_owned());
+            let why = [&[first.to_string()], first.why.as_slice()].concat();
+            let what = "the bootstrap of this instance failed on an earlier boot";
+            let problem = Problem { why, code: first.code, ..Problem::error("", what).cure(cure) };
+            return Err(Failure::new(Stage::Start, problem));
+        }
+        None if !member => return Ok(false),
+        // It succeeded; without a stamp, power went between kubeadm's success and the stamp.
+        Some(_) | None => {}
+    }
+    // The run that ended may have been cut off before it forgot what it no longer needs.
+    state::remove_bootstrap(root, &instance.instance_id).stage(Stage::Apply)?;
+    if root.live() {
+        settle::put_sentinel(root).stage(Stage::Apply)?;
+        // Every boot begins with /run empty.
+        let plan = Plan { items: node::metadata(instance, root)?, bootstrap: None };
+        apply::apply(&plan, root, note).stage(Stage::Apply)?;
+    }
+    log::info!("start: instance {} was bootstrapped before: nothing to do", instance.instance_id);
+    notify("bootstrapped before")?;
+    Ok(true)
+}
+
+/// Starts what the plan has to start, and follows it to its end.
+///
+/// # Errors
+/// It can't be started, or it failed.
+pub fn start(recorder: &mut Recorder<'_>, bootstrap: Option<&Bootstrap>, root: &Root) -> Result<(), Failure> {
+    let Some(Bootstrap { unit, permit: _ }) = bootstrap else {
+        log::info!("start: the bootstrap data has no commands: there is nothing to start");
+        notify("no bootstrap")?;
+        return recorder.done();
+    };
+    if !root.live() {
+        log::info!("start: {unit} is enabled and not started: --root");
+        return recorder.done();
+    }
+    let (systemd, job) = recorder.stage(
+        Stage::Start,
+        |_| {
+            let systemd = Systemd::connect().stage(Stage::Start)?;
+            systemd.reload().stage(Stage::Start)?;
+            let job = systemd.start("StartUnit", unit).stage(Stage::Start)?;
+            Ok((systemd, job))
+        },
+        |_| format!("unit={unit}"),
+    )?;
+    let (name, started_ms) = (Stage::Kubeadm.name().to_owned(), uptime_ms());
+    recorder.status.stages.push(StageStatus { name, started_ms, ..StageStatus::default() });
+    recorder.save()?;
+    // The unit comes after this service: systemd runs it only now.
+    notify(&format!("following {unit}"))?;
+    let result = systemd.wait(job, BOOTSTRAP_LIMIT).stage(Stage::Start)?;
+    let service = systemd.service(unit).stage(Stage::Start)?;
+    log::info!("{unit}: job={result} result={} exit-status={}", service.result, service.exit_status);
+    if !service.condition {
+        return Err(anyhow!("{unit} was not started: one of its conditions does not hold"))
+            .cure(format!("look at `systemctl status {unit}`"))
+            .stage(Stage::Start);
+    }
+    // `footplate report`, which the unit runs at its end, settles the result; should it be missing, this does.
+    let deadline = Instant::now() + SETTLE_LIMIT;
+    recorder.status = loop {
+        let status = state::read_status(root).stage(Stage::Report)?.unwrap_or_default();
+        if status.state != Progress::Running {
+            break status;
+        }
+        if Instant::now() >= deadline {
+            let exit_status = service.exit_status.to_string();
+            let ended = Ended { result: service.result, status: exit_status, invocation: None };
+            break settle::settle(root, &ended).stage(Stage::Report)?.unwrap_or(status);
+        }
+        std::thread::sleep(POLL);
+    };
+    recorder.status.failure().map_or(Ok(()), Err)
+}
+
+fn notify(status: &str) -> Result<(), Failure> {
+    systemd::notify_ready(status).stage(Stage::Start)
+}

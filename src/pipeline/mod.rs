@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A boot, from the machine's own account of itself to the end of its bootstrap:
+//!
+//! ```text
+//! Facts ──detect──▶ Platform ──fetch──▶ Instance ──decode──▶ NodeConfig ──plan──▶ Plan ──apply──▶ Outcome ──start──▶ report
+//! ```
+
+pub mod bootstrap_data;
+pub mod context;
+pub mod detect;
+pub mod fetch;
+mod handoff;
+mod hidden;
+pub mod network;
+pub mod node;
+pub mod online;
+pub mod prepare;
+pub mod recorder;
+pub mod redact;
+pub mod report;
+pub mod settle;
+pub mod sources;
+pub mod state;
+
+use crate::apply::{self, Done, Outcome};
+use crate::model::plan::Plan;
+use crate::model::problem::{Failure, In as _, Stage, any_error};
+use crate::plan::network::Rendered;
+use context::Context;
+use fetch::Found;
+use recorder::Recorder;
+
+/// Provisions this node and follows its bootstrap to the end. Begin, failure and end are told to the platform.
+///
+/// # Errors
+/// What failed, in which stage.
+pub fn provision(recorder: &mut Recorder<'_>, context: &Context) -> Result<(), Failure> {
+    let result = run(recorder, context);
+    if let Err(failure) = &result {
+        recorder.fail(failure);
+    }
+    result
+}
+
+fn run(recorder: &mut Recorder<'_>, context: &Context) -> Result<(), Failure> {
+    let found = fetch::find(recorder, context, context.root.live())?;
+    if handoff::already_bootstrapped(&found.instance, &context.root)? {
+        return recorder.done();
+    }
+    let rendered = network::render(context, &found.instance)?;
+    check_network(recorder, context, &found, &rendered)?;
+    let data = bootstrap_data::read(recorder, context, &found)?;
+    recorder.warn(&data.decoded.problems);
+    data.delete_hidden(recorder, context.world());
+    let (plan, problems) = node::picture(&found, &data.decoded, &rendered, &context.root)?;
+    recorder.warn(&problems);
+    node::make(recorder, context, &plan)?;
+    handoff::start(recorder, plan.bootstrap.as_ref(), &context.root)
+}
+
+/// A network of which nothing can be used stops the node. The machine is up by DHCP, for a person to look at; it is not the
+/// node that was asked for.
+fn check_network(
+    recorder: &mut Recorder<'_>,
+    context: &Context,
+    found: &Found,
+    rendered: &Rendered,
+) -> Result<(), Failure> {
+    let problems = [found.instance.problems.as_slice(), &rendered.problems].concat();
+    if any_error(&problems) && !rendered.usable {
+        return Err(Failure::of(Stage::Decode, &problems));
+    }
+    recorder.warn(&problems);
+    if context.root.live() {
+        recorder.warn(&network::misnamed(rendered));
+    }
+    Ok(())
+}
+
+/// What provision would do.
+pub struct Preview {
+    /// The platform and what it says.
+    pub found: Found,
+    /// The network's files and the links that they are for.
+    pub rendered: Rendered,
+    /// The plan.
+    pub plan: Plan,
+    /// What each of its items would change.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// Finds out what provision would do, and does nothing.
+///
+/// # Errors
+/// Those that would stop provision.
+pub fn preview(recorder: &mut Recorder<'_>, context: &Context) -> Result<Preview, Failure> {
+    let found = fetch::find(recorder, context, false)?;
+    let rendered = network::render(context, &found.instance)?;
+    let decoded = bootstrap_data::preview(context, &found)?;
+    recorder.warn(&found.instance.problems);
+    recorder.warn(&rendered.problems);
+    recorder.warn(&decoded.problems);
+    let (plan, problems) = node::picture(&found, &decoded, &rendered, &context.root)?;
+    recorder.warn(&problems);
+    let outcomes = apply::compare(&plan, &context.root).stage(Stage::Apply)?;
+    Ok(Preview { found, rendered, plan, outcomes })
+}
+
+/// How many items changed, or would.
+pub fn changes(outcomes: &[Outcome]) -> usize {
+    outcomes.iter().filter(|o| matches!(o.done, Done::Changed | Done::Absent)).count()
+}
+
+/// Writes an outcome to the log.
+fn note(outcome: &Outcome) {
+    match outcome.done {
+        Done::Unchanged => log::debug!("{}: is as planned", outcome.what),
+        Done::Changed | Done::Absent => log::info!("{}: {}", outcome.what, outcome.detail),
+        Done::LeftOut => log::info!("{}: left out: {}", outcome.what, outcome.detail),
+    }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Makes kubeadm's configuration ready before Cluster API's own script, the one of its Ignition data, reads it.
+
+use anyhow::{Context as _, anyhow};
+
+use super::node::MAX_METADATA;
+use super::state;
+use crate::decode::kubeadm::prepare::{self, Values};
+use crate::io::root::{Change, Ids, Root};
+use crate::model::problem::{Failure, In as _, Problem, Stage, WithCure as _};
+use crate::model::status::Progress;
+use crate::plan::kubeadm::{PREPARED, SCRIPT};
+use crate::plan::{RUN_DIR, metadata};
+
+/// Most of `/etc/environment`.
+const MAX_ENVIRONMENT: usize = 1 << 20;
+
+/// Makes the machine and the configuration at `file`, a path below the root, ready for kubeadm. A failure is written to the
+/// status too: nothing runs after it that could.
+///
+/// # Errors
+/// A placeholder has no value, the file is missing or broken, or the disk refuses.
+pub fn prepare(file: &str, root: &Root) -> Result<(), Failure> {
+    make_room_for_commands(root);
+    if root.stands(SCRIPT).stage(Stage::Apply)? {
+        log::info!("kubeadm-prepare: the bootstrap is footplate's own, there is nothing to prepare");
+        return Ok(());
+    }
+    let ours = Ids { uid: Some(0), gid: Some(0) };
+    root.put_dir(RUN_DIR, 0o700, ours).stage(Stage::Apply)?;
+    root.put(PREPARED, b"", 0o600, ours).stage(Stage::Apply)?;
+    let result = fill_in(file, root);
+    if let Err(failure) = &result {
+        let mut status = state::read_status(root).stage(Stage::Report)?.unwrap_or_default();
+        let mut told = Failure { stage: Stage::Kubeadm, ..failure.clone() };
+        if let Some(first) = told.problems.first_mut() {
+            first.place = format!("kubeadm-prepare: {}", first.place).trim_end_matches(": ").to_owned();
+        }
+        status.fail(&told);
+        state::write_status(root, &status).stage(Stage::Report)?;
+    }
+    result
+}
+
+/// Makes `/etc` a place where the data's commands can run scripts and append to `/etc/environment`. Data that does neither
+/// does not need it, so a failure is only told.
+fn make_room_for_commands(root: &Root) {
+    // Flatcar from 4628 on has /etc as a configuration extension, from which nothing may run; Cluster API's data has its scripts
+    // there (https://github.com/flatcar/Flatcar/issues/2166). Older ones let them run.
+    match root.allow_programs("/etc") {
+        Ok(Change::Changed) => {
+            log::info!("kubeadm-prepare: programs may run from /etc: its mount had noexec");
+        }
+        Ok(Change::Unchanged) => {}
+        Err(error) => log::warn!("kubeadm-prepare: {error:#}"),
+    }
+    // Templates' commands append proxies to it, and Flatcar from 4593 on has it as a link into /usr
+    // (https://github.com/kubermatic/operating-system-manager/issues/589).
+    match root.put_own("/etc/environment", MAX_ENVIRONMENT) {
+        Ok(Change::Changed) => {
+            log::info!("kubeadm-prepare: /etc/environment is a file of its own, and can be written");
+        }
+        Ok(Change::Unchanged) => {}
+        Err(error) => log::warn!("kubeadm-prepare: {error:#}"),
+    }
+}
+
+fn fill_in(file: &str, root: &Root) -> Result<(), Failure> {
+    let instance_id = state::read_status(root).stage(Stage::Report)?.and_then(|s| s.instance_id);
+    let stamp = instance_id.map(|id| state::read_stamp(root, &id).stage(Stage::Apply)).transpose()?.flatten();
+    if stamp.is_some_and(|s| s.result == Progress::Failed) {
+        return Err(anyhow!("the bootstrap of this instance failed on an earlier boot"))
+            .cure("a bootstrap runs once: delete the Machine")
+            .stage(Stage::Start);
+    }
+    let read = |path: &str| root.read(path, MAX_METADATA).stage(Stage::Apply);
+    let missing = || anyhow!("{file}: there is no such file");
+    let bytes = read(file)?.ok_or_else(missing).stage(Stage::Usage)?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| anyhow!("{file}: not UTF-8 text")).stage(Stage::Decode)?;
+    let (ready, done) = prepare::prepare(&text, &values(root)?).map_err(|problems| {
+        let placed = problems.into_iter().map(|p| Problem { place: file.to_owned(), ..p });
+        Failure::of(Stage::Decode, &placed.collect::<Vec<_>>())
+    })?;
+    let meta = root.meta(file).stage(Stage::Apply)?;
+    let ids = meta.map_or(Ids::default(), |m| Ids { uid: Some(m.uid), gid: Some(m.gid) });
+    root.put(file, ready.as_bytes(), meta.map_or(0o600, |m| m.mode), ids).stage(Stage::Apply)?;
+    let done = if done.is_empty() { "nothing to do".to_owned() } else { done.join(", ") };
+    log::info!("kubeadm-prepare: {file}: {done}");
+    Ok(())
+}
+
+/// The values of placeholders: the environment's, then those that footplate and Afterburn wrote.
+fn values(root: &Root) -> Result<Values, Failure> {
+    let read = |path: &str| root.read(path, MAX_METADATA).stage(Stage::Apply);
+    let mut values = Values::default();
+    // What drop-ins of the cluster's template set goes before what footplate knows.
+    for (name, value) in std::env::vars() {
+        values.add(&name, &value);
+    }
+    for path in [metadata::OURS, metadata::FLATCAR] {
+        values.add_file(&String::from_utf8_lossy(&read(path)?.unwrap_or_default()));
+    }
+    if let Some(json) = read(metadata::METADATA)? {
+        values.metadata = serde_json::from_slice(&json).context(metadata::METADATA).stage(Stage::Apply)?;
+    }
+    Ok(values)
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Keeps the status of a run up to date, in the log and under the root, and names the stage of each failure.
+
+use std::time::Instant;
+
+use super::state;
+use crate::io::root::Root;
+use crate::io::uptime_ms;
+use crate::model::problem::{Failure, In as _, Problem, Severity, Stage};
+use crate::model::status::{Progress, StageStatus, Status};
+
+/// The status of a run.
+pub struct Recorder<'a> {
+    root: Option<&'a Root>,
+    /// The status so far.
+    pub status: Status,
+}
+
+impl<'a> Recorder<'a> {
+    /// A run that has not begun. Without a root nothing is written down.
+    pub fn new(root: Option<&'a Root>) -> Self {
+        Self { root, status: Status::default() }
+    }
+
+    /// Runs a stage and records how it went; `summary` tells its result in `key=value` words.
+    ///
+    /// # Errors
+    /// Those of the stage, or the status can't be written.
+    pub fn stage<T>(
+        &mut self,
+        stage: Stage,
+        run: impl FnOnce(&mut Status) -> Result<T, Failure>,
+        summary: impl FnOnce(&T) -> String,
+    ) -> Result<T, Failure> {
+        let (started_ms, clock, name) = (uptime_ms(), Instant::now(), stage.name());
+        let result = run(&mut self.status);
+        let ms = clock.elapsed().as_millis() as u64;
+        let (state, summary) = match &result {
+            Ok(value) => (Progress::Done, summary(value)),
+            Err(_) => (Progress::Failed, String::new()),
+        };
+        if result.is_ok() {
+            log::info!(stage = name, ms = ms; "{name}: {summary} ms={ms}");
+        }
+        self.status.stages.push(StageStatus { name: name.to_owned(), state, started_ms, ms, summary });
+        self.save()?;
+        result
+    }
+
+    /// Tells of what does not stop the run. An error that gets here concerns a part, such as one of several interfaces: it
+    /// counts as a warning.
+    pub fn warn(&mut self, problems: &[Problem]) {
+        for problem in problems {
+            let severity = problem.severity.min(Severity::Warning);
+            match severity {
+                Severity::Note => log::info!("{}", problem.in_the_log()),
+                _ => log::warn!("{}", problem.in_the_log()),
+            }
+            self.status.problems.push(Problem { severity, ..problem.clone() });
+        }
+    }
+
+    /// Writes the status down.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn save(&self) -> Result<(), Failure> {
+        match self.root {
+            Some(root) => state::write_status(root, &self.status).stage(Stage::Report),
+            None => Ok(()),
+        }
+    }
+
+    /// Records that the run ended well.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn done(&mut self) -> Result<(), Failure> {
+        self.status.succeed();
+        self.save()
+    }
+
+    /// Records why the run ends.
+    pub fn fail(&mut self, failure: &Failure) {
+        self.status.fail(failure);
+        // The failure that is on its way tells more than one of writing it down.
+        let _ = self.save();
+    }
+}

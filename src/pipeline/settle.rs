@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How the bootstrap went: kubeadm's own result, and the sentinel that Cluster API looks for.
+
+use anyhow::Result;
+
+use super::state;
+use crate::diagnosis;
+use crate::io::root::{Ids, Root};
+use crate::io::{console, exec, now, systemd, uptime_ms};
+use crate::model::problem::{Failure, Problem, Stage};
+use crate::model::status::{Progress, StageStatus, Stamp, Status};
+use crate::plan::FINAL_MESSAGE;
+use crate::plan::kubeadm::{
+    IGNITION_LEFTOVER, KUBEADM_STATUS, KUBELET_CONF, PREPARED, SCRIPT, SCRIPTS, SENTINEL, UNIT,
+};
+
+const OURS: Ids = Ids { uid: Some(0), gid: Some(0) };
+
+/// Most that a status file or the script holds.
+const MAX_FILE: usize = 64 << 20;
+
+/// How the script ended when a shutdown ended it: `$EXIT_STATUS`, or the number over D-Bus.
+const TERMINATED: &[&str] = &["TERM", "KILL", "15", "9"];
+
+/// What the script records of a kubeadm that SIGTERM ended, when it comes to it.
+const KUBEADM_TERMINATED: i32 = 128 + 15;
+
+/// What systemd says of the unit when its script has ended: `$SERVICE_RESULT`, `$EXIT_STATUS`, `$INVOCATION_ID`
+/// ([systemd.exec(5)](https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#Environment%20Variables%20Set%20or%20Propagated%20by%20the%20Service%20Manager)).
+#[derive(Clone, Debug, Default)]
+pub struct Ended {
+    /// `success`, `exit-code`, `signal`, `timeout`, …
+    pub result: String,
+    /// The script's exit status or signal.
+    pub status: String,
+    /// The run's id in the journal.
+    pub invocation: Option<String>,
+}
+
+impl Ended {
+    /// From the environment that systemd gives to `ExecStopPost=`.
+    pub fn from_environment() -> Self {
+        let var = |name: &str| std::env::var(name).unwrap_or_default();
+        Self {
+            result: var("SERVICE_RESULT"),
+            status: var("EXIT_STATUS"),
+            invocation: std::env::var("INVOCATION_ID").ok(),
+        }
+    }
+}
+
+/// Settles the bootstrap's result: status, sentinel, stamp; removes the script. It is called when the script has ended, once
+/// or twice: the image and the bootstrap data may both call it. `None` where nothing ran, where the result is settled
+/// already, or where the machine goes down in the middle.
+///
+/// # Errors
+/// A file can't be read or written.
+pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
+    let mut status = state::read_status(root)?.unwrap_or_default();
+    let script = root.read(SCRIPT, MAX_FILE)?;
+    // Cluster API's Ignition script always calls kubeadm, and leaves nothing but the sentinel.
+    let prepared = script.is_none() && root.stands(PREPARED)?;
+    if script.is_none() && !prepared {
+        return Ok(None);
+    }
+    let recorded = root.read(KUBEADM_STATUS, MAX_FILE)?;
+    let recorded: Option<i32> = recorded.and_then(|b| String::from_utf8_lossy(&b).trim().parse().ok());
+    // A reboot in the middle, which the bootstrap's own commands may ask for, is not a result: the next boot begins it anew.
+    if recorded.is_none_or(|code| code == KUBEADM_TERMINATED)
+        && TERMINATED.contains(&ended.status.as_str())
+        && systemd::stopping()
+    {
+        return Ok(None);
+    }
+    let sentinel = root.meta(SENTINEL)?.is_some();
+    let names_kubeadm = prepared || script.as_deref().is_some_and(script_calls_kubeadm);
+    let success = match recorded {
+        Some(code) => code == 0,
+        // Called by its path, or by another script: the command line that Cluster API made tells.
+        None if names_kubeadm => sentinel,
+        None => ended.result == "success",
+    };
+    status.kubeadm_exit_status = recorded;
+    if success {
+        status.succeed();
+        if ended.result != "success" {
+            let end = format!("commands after kubeadm ended with {} ({})", ended.status, ended.result);
+            status.problems.push(Problem::warning("", end));
+        }
+        if recorded == Some(0) && !sentinel {
+            put_sentinel(root)?;
+        }
+    } else {
+        if sentinel {
+            root.remove(SENTINEL)?;
+        }
+        // `kubeadm-prepare` said why, and nothing ran after it.
+        if status.state != Progress::Failed {
+            status.fail(&Failure::new(Stage::Kubeadm, why(ended, recorded, names_kubeadm)));
+        }
+    }
+    end_stage(&mut status);
+    finish(root, &status, prepared)?;
+    Ok(Some(status))
+}
+
+/// Why the bootstrap failed, by its own end and by what its output says.
+fn why(ended: &Ended, recorded: Option<i32>, names_kubeadm: bool) -> Problem {
+    let what = match (recorded, ended.result.as_str()) {
+        (Some(code), _) => format!("kubeadm failed with exit status {code}"),
+        (None, "timeout") => "the bootstrap ran into its time-out".to_owned(),
+        (None, _) if names_kubeadm => {
+            format!("kubeadm did not succeed; the script ended with {}", ended.status)
+        }
+        (None, result) => format!("the bootstrap's commands ended with {} ({result})", ended.status),
+    };
+    let output = exec::journal_of(UNIT, ended.invocation.as_deref()).unwrap_or_default();
+    match diagnosis::classify(&output) {
+        Some(cause) => Problem { what: format!("{what}: {}", cause.what), ..cause },
+        None => Problem::error("", what).cure(format!("look at `journalctl -u {UNIT}`")),
+    }
+}
+
+/// Writes the result down, the stamp before the script goes: a run that is cut off in between settles once more.
+fn finish(root: &Root, status: &Status, prepared: bool) -> Result<()> {
+    if let Some(instance_id) = &status.instance_id {
+        state::write_stamp(root, &Stamp::of(instance_id, status))?;
+        // It ran once, and never runs again.
+        state::remove_bootstrap(root, instance_id)?;
+    }
+    state::write_status(root, status)?;
+    root.remove(SCRIPT)?;
+    for name in root.list(SCRIPTS)? {
+        root.remove(&format!("{SCRIPTS}/{name}"))?;
+    }
+    root.remove(KUBEADM_STATUS)?;
+    if prepared {
+        root.remove(IGNITION_LEFTOVER)?;
+        root.remove(PREPARED)?;
+    }
+    final_message(root, status)
+}
+
+/// `final_message`: to the log and the console once the bootstrap succeeded. Its names are cloud-init's.
+fn final_message(root: &Root, status: &Status) -> Result<()> {
+    let Some(message) = root.read(FINAL_MESSAGE, MAX_FILE)? else { return Ok(()) };
+    root.remove(FINAL_MESSAGE)?;
+    if status.state != Progress::Done {
+        return Ok(());
+    }
+    let values = [
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("timestamp", now().to_string()),
+        ("datasource", status.platform.clone().unwrap_or_default()),
+        ("uptime", (uptime_ms() / 1000).to_string()),
+    ];
+    let mut text = String::from_utf8_lossy(&message).into_owned();
+    for (name, value) in values {
+        for written in [name.to_owned(), name.to_ascii_uppercase()] {
+            text = text.replace(&format!("${written}"), &value).replace(&format!("${{{written}}}"), &value);
+        }
+    }
+    for line in text.lines() {
+        log::info!("{line}");
+        console(line);
+    }
+    Ok(())
+}
+
+/// Whether a line of the script calls kubeadm to init or join.
+fn script_calls_kubeadm(script: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(script);
+    // The first lines are footplate's own function of that name.
+    let body = text.split_once("\n}\n").map_or("", |(_, body)| body);
+    let calls = |l: &str| l.contains("kubeadm") && (l.contains(" init") || l.contains(" join"));
+    // With useExperimentalRetryJoin it is a script of the data that calls kubeadm, and its success makes the sentinel.
+    body.lines().any(|l| calls(l) || l.contains(SENTINEL))
+}
+
+/// Makes sure that a node which joined shows so: the sentinel stands on a file system that every boot begins empty.
+///
+/// # Errors
+/// It can't be written.
+pub fn put_sentinel(root: &Root) -> Result<()> {
+    root.put(SENTINEL, b"success\n", 0o644, OURS)?;
+    Ok(())
+}
+
+/// Whether the node is a member of a cluster already.
+///
+/// # Errors
+/// The path can't be followed.
+pub fn is_member(root: &Root) -> Result<bool> {
+    Ok(root.meta(KUBELET_CONF)?.is_some())
+}
+
+fn end_stage(status: &mut Status) {
+    let summary = match status.kubeadm_exit_status {
+        Some(code) => format!("exit-status={code}"),
+        None => String::new(),
+    };
+    let now = uptime_ms();
+    match status.stages.iter_mut().find(|s| s.name == Stage::Kubeadm.name()) {
+        Some(stage) => {
+            stage.ms = now.saturating_sub(stage.started_ms);
+            (stage.state, stage.summary) = (status.state, summary);
+        }
+        None => {
+            let name = Stage::Kubeadm.name().to_owned();
+            status.stages.push(StageStatus { name, state: status.state, started_ms: now, ms: 0, summary });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_that_makes_the_sentinel_bootstraps_a_node() {
+        let begun = "#!/bin/sh\nkubeadm() {\n    command kubeadm init\n}\n";
+        for (body, calls) in [
+            ("kubeadm join --config /run/kubeadm/kubeadm-join-config.yaml && echo success > x", true),
+            ("/usr/bin/kubeadm init --config /run/kubeadm/kubeadm.yaml", true),
+            (
+                "/usr/local/bin/kubeadm-bootstrap-script && echo success > /run/cluster-api/bootstrap-success.complete",
+                true,
+            ),
+            ("kubeadm config images pull", false),
+            ("echo begun", false),
+        ] {
+            assert_eq!(script_calls_kubeadm(format!("{begun}{body}\n").as_bytes()), calls, "{body}");
+        }
+    }
+}
