@@ -239,10 +239,9 @@ fn with_cure(error: anyhow::Error) -> anyhow::Error {
 /// Restarts and starts what the changes ask for, on a live root.
 fn finish(on: &Machine<'_>) -> Result<()> {
     if !on.restarts.is_empty() {
-        let systemd = Systemd::connect()?;
-        systemd.reload()?;
+        let systemd = Systemd::reloaded()?;
         let restart = |unit: &str| {
-            let result = systemd.wait(systemd.start("ReloadOrRestartUnit", unit)?, RUN_LIMIT)?;
+            let result = systemd.start_and_wait("ReloadOrRestartUnit", unit, RUN_LIMIT)?;
             if result == "done" { Ok(()) } else { Err(anyhow!("restarting {unit}: {result}")) }
         };
         let failed = on.restarts.iter().filter_map(|unit| restart(unit).err());

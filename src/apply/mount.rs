@@ -16,9 +16,7 @@ impl Mounted {
 
     fn start(&self) -> Result<()> {
         let Self { place, unit, .. } = self;
-        let systemd = Systemd::connect()?;
-        systemd.reload()?;
-        let result = systemd.wait(systemd.start("StartUnit", unit)?, RUN_LIMIT)?;
+        let result = Systemd::reloaded()?.start_and_wait("StartUnit", unit, RUN_LIMIT)?;
         if result == "done" {
             return Ok(());
         }

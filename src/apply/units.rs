@@ -224,8 +224,7 @@ fn put(unit: &UnitSpec, root: &Root) -> Result<Changes> {
 /// Asks systemd for what follows of the changes; the jobs are not waited for, since a unit may be ordered after
 /// footplate itself.
 pub(super) fn start(changed: &[(UnitSpec, Changes)]) -> Result<()> {
-    let systemd = Systemd::connect()?;
-    systemd.reload()?;
+    let systemd = Systemd::reloaded()?;
     for (unit, changes) in changed {
         let verb = match (unit.mask, unit.enabled) {
             (Some(true), _) | (_, Some(false)) => "StopUnit",

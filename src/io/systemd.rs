@@ -84,6 +84,16 @@ impl Systemd {
         Ok(Self { runtime, connection, subscribed: Cell::new(false) })
     }
 
+    /// Connects, and makes systemd read its unit files again.
+    ///
+    /// # Errors
+    /// As [`Systemd::connect`] and [`Systemd::reload`].
+    pub fn reloaded() -> Result<Self> {
+        let systemd = Self::connect()?;
+        systemd.reload()?;
+        Ok(systemd)
+    }
+
     /// Makes systemd read its unit files again. It leaves the bus for a moment where something else has it start anew, such
     /// as an extension of the system that is merged late in a boot; it is asked again then.
     ///
@@ -130,6 +140,15 @@ impl Systemd {
                 manager.call(verb, &(unit, "replace")).await.with_context(|| format!("starting {unit}"))?;
             Ok(Job { path, ended })
         })
+    }
+
+    /// Asks for a unit to be started, as [`Systemd::start`] does, and waits until the job has ended, as [`Systemd::wait`]
+    /// does.
+    ///
+    /// # Errors
+    /// As these two.
+    pub fn start_and_wait(&self, verb: &str, unit: &str, limit: Duration) -> Result<String> {
+        self.wait(self.start(verb, unit)?, limit)
     }
 
     /// Waits for a job to end: `done`, `failed`, `timeout`, `dependency`, `canceled`, `skipped`, …

@@ -269,7 +269,7 @@ fn what_is_no_program_is_not_run() {
         to("/opt/bin/kubeadm"),
     )]);
     image.bake(&[]).ended(0, &[]);
-    assert_eq!(image.faults(), ["version kubeadm: ended with exit status: 3"]);
+    assert_eq!(image.faults(), ["version kubeadm: it failed: exit status 3"]);
 }
 
 #[test]
