@@ -185,6 +185,114 @@ fn every_source_file_says_its_licence() {
     }
 }
 
+/// Lines that a file of the product may have, and a function.
+const LONGEST_FILE: usize = 450;
+const LONGEST_FUNCTION: usize = 70;
+
+/// Files that are longer, each with the reason.
+const LONG_FILES: &[(&str, &str)] = &[
+    ("io/guestinfo.rs", "one protocol on two I/O ports, and its unit tests against a made-up port"),
+    (
+        "io/root/mod.rs",
+        "every path of a root goes through here: what is beside `openat2` uses its private parts",
+    ),
+    ("run.rs", "the commands and the order of a boot, which are not yet apart"),
+];
+
+/// Functions that are longer, each with the reason.
+const LONG_FUNCTIONS: &[(&str, &str)] = &[
+    ("bake/published.rs: published", "a table of what upstream publishes, one entry after the other"),
+    ("plan/kubeadm.rs: bootstrap", "the text of one script"),
+    ("report.rs: settle", "the order in which a result is settled"),
+];
+
+/// The functions of a file as rustfmt writes them: name and number of lines.
+fn functions(text: &str) -> Vec<(String, usize)> {
+    const BEFORE: &[&str] = &["async", "const", "extern", "pub", "unsafe"];
+    let lines: Vec<&str> = text.lines().collect();
+    let begins = |line: &str| {
+        let (before, rest) = line.split_once("fn ")?;
+        let known = |w: &str| w.starts_with('"') || BEFORE.iter().any(|b| w.split('(').next() == Some(b));
+        let name = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next()?;
+        before.split_whitespace().all(known).then(|| name.to_owned())
+    };
+    let length = |at: usize| {
+        let end = format!("{}}}", &lines[at][..lines[at].len() - lines[at].trim_start().len()]);
+        lines[at..].iter().position(|l| *l == end || (*l == lines[at] && l.ends_with(['}', ';']))).unwrap()
+            + 1
+    };
+    let found = lines.iter().enumerate().filter_map(|(at, line)| Some((begins(line)?, at)));
+    found.map(|(name, at)| (name, length(at))).collect()
+}
+
+/// Long ones are read by nobody to the end. An exception that is not needed any more must go.
+#[test]
+fn files_and_functions_are_short() {
+    let (mut files_found, mut functions_found, mut count) = (BTreeSet::new(), BTreeSet::new(), 0);
+    for path in files("src", ".rs") {
+        let text = fs::read_to_string(&path).unwrap();
+        let name = path.strip_prefix(repository().join("src")).unwrap().to_str().unwrap();
+        if text.lines().count() > LONGEST_FILE {
+            files_found.insert(name.to_owned());
+        }
+        for (function, length) in functions(&text) {
+            count += 1;
+            if length > LONGEST_FUNCTION {
+                functions_found.insert(format!("{name}: {function}"));
+            }
+        }
+    }
+    assert!(count > 1000, "functions are not found as they are written: {count}");
+    let named = |exceptions: &[(&str, &str)]| exceptions.iter().map(|(n, _)| (*n).to_owned()).collect();
+    assert_eq!(files_found, named(LONG_FILES), "more than {LONGEST_FILE} lines, against LONG_FILES");
+    assert_eq!(
+        functions_found,
+        named(LONG_FUNCTIONS),
+        "more than {LONGEST_FUNCTION} lines, against LONG_FUNCTIONS"
+    );
+}
+
+/// Paths of the repository that the documents name.
+#[test]
+fn what_the_documents_name_is_there() {
+    let mut documents = files("docs", ".md");
+    for name in ["ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "README.md", "SECURITY.md"] {
+        documents.push(repository().join(name));
+    }
+    for dir in ["findings", "fuzz", "qemu-tests"] {
+        documents.extend(files(dir, "README.md"));
+    }
+    let folders: BTreeSet<String> = fs::read_dir(repository())
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .filter(|name| repository().join(name).is_dir() && name != "target")
+        .collect();
+    let mut count = 0;
+    for document in documents {
+        let text = fs::read_to_string(&document).unwrap();
+        let beside = document.parent().unwrap();
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        for link in links.filter(|l| !l.is_empty() && !l.contains("://")) {
+            assert!(beside.join(link).exists(), "{}: {link} is not there", document.display());
+        }
+        let words = text.split(|c: char| c.is_whitespace() || "`|()[],;\"'".contains(c));
+        for word in words.map(|w| w.trim_end_matches(['.', ':', '/'])).filter(|w| w.contains('/')) {
+            let (folder, rest) = word.split_once('/').unwrap();
+            // A word in capitals stands for any name, and a star for many.
+            let stands_for = rest.contains(['*', '{', '…', '$'])
+                || rest.split(['/', '.']).any(|p| p.len() > 1 && p.chars().all(|c| c.is_ascii_uppercase()));
+            if folders.contains(folder) && !stands_for && !MADE_BY_A_RUN.iter().any(|m| word.starts_with(m)) {
+                count += 1;
+                assert!(repository().join(word).exists(), "{}: {word} is not there", document.display());
+            }
+        }
+    }
+    assert!(count > 50, "paths are not found as they are written: {count}");
+}
+
+/// What git does not keep.
+const MADE_BY_A_RUN: &[&str] = &["fuzz/artifacts", "qemu-tests/cache", "qemu-tests/out"];
+
 /// Tables whose documentation calls them sorted.
 #[test]
 fn sorted_tables_are_sorted() {
