@@ -45,6 +45,7 @@ pub fn fetch<'t>(
             instance.platform = candidate.platform.id;
             instance.spelling = candidate.platform.spelling;
             complete(world, facts, candidate.platform, &mut instance)?;
+            check_id(&instance, reach)?;
             instance.problems.extend(not_looked_at(candidate.platform, detected));
             return Ok(Some((candidate.clone(), instance)));
         }
@@ -63,20 +64,23 @@ pub fn fetch<'t>(
 /// Adds what the machine itself knows to an answer. It may be done again when more is known.
 ///
 /// # Errors
-/// The machine can't be asked, or the instance has no id.
+/// The machine can't be asked.
 pub fn complete(
     world: &dyn World,
     facts: &Facts,
     platform: &Platform,
     instance: &mut Instance,
 ) -> Result<(), Failure> {
-    (platform.complete)(world, facts, instance)?;
-    if instance.instance_id.is_empty() {
-        let problem =
-            Problem::error("instance-id", "missing: neither the metadata nor DMI names this machine");
-        return Err(Error::from(problem.cure("set instance-id in the metadata")).into());
+    Ok((platform.complete)(world, facts, instance)?)
+}
+
+/// What names the instance must be known before anything is made of it. Its network may be made without.
+fn check_id(instance: &Instance, reach: Reach) -> Result<(), Error> {
+    if reach == Reach::Local || !instance.instance_id.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let problem = Problem::error("instance-id", "missing: neither the metadata nor DMI names this machine");
+    Err(problem.cure("set instance-id in the metadata").into())
 }
 
 /// What one platform says, its own drives included.

@@ -10,6 +10,8 @@ mod document;
 mod drive;
 mod fetch;
 mod nocloud;
+#[cfg(test)]
+mod pretend;
 mod service;
 mod vmware;
 

@@ -36,6 +36,7 @@ mod networkd;
 mod nic;
 mod nocloud;
 mod nspawn;
+mod platforms;
 mod s3;
 mod sources;
 mod static_binary;

@@ -19,6 +19,9 @@ pub(super) fn read(r: &mut Reader, get: &dyn Fn(&str) -> Option<String>) -> Netw
         if !known {
             break;
         }
+        if asks_for_nothing(r, n, &|rest| get(&key(rest))) {
+            continue;
+        }
         r.take_lost();
         let interface = nic(r, n, &|rest| get(&key(rest)));
         if r.take_lost() {
@@ -44,8 +47,31 @@ pub(super) fn read(r: &mut Reader, get: &dyn Fn(&str) -> Option<String>) -> Netw
             );
         }
     }
+    if config.interfaces.is_empty() && !(dns.servers.is_empty() && dns.search.is_empty()) {
+        let node = text_node("");
+        let what = "left out: no `interface.N` is there that takes it";
+        r.warn(&At::new(&node, "dns"), what, "say which NIC takes it: interface.0.name or interface.0.mac");
+    }
     dns.give(&mut config.interfaces);
     config
+}
+
+/// Whether an entry leaves its NIC to the image's default, which is DHCP. The properties of Flatcar's appliance have such an
+/// entry where nobody changed them: `dhcp` is `no`, and all the rest is empty.
+fn asks_for_nothing(r: &mut Reader, n: usize, get: &dyn Fn(&str) -> Option<String>) -> bool {
+    if ["name", "mac", "ip.0.address", "route.0.gateway"].iter().any(|key| get(key).is_some()) {
+        return false;
+    }
+    let node = text_node(&get("dhcp").unwrap_or_default());
+    let at = At::new(&node, format!("interface.{n}"));
+    match node.bool() {
+        Some(false) => true,
+        Some(true) => {
+            r.warn(&at, "names no NIC", "each NIC has DHCP without it; to choose one, set `name` or `mac`");
+            true
+        }
+        None => false,
+    }
 }
 
 /// Values of `key.0`, `key.1` and so on.
@@ -68,7 +94,11 @@ fn nic(r: &mut Reader, n: usize, get: &dyn Fn(&str) -> Option<String>) -> Interf
     }
     let nameless = text_node("");
     if ethernet.matching.is_empty() {
-        r.lose(&At::new(&nameless, &place), "says neither by `mac` nor by `name` which NIC it is", "");
+        r.lose(
+            &At::new(&nameless, &place),
+            "says neither by `mac` nor by `name` which NIC it is",
+            "set one of them",
+        );
     }
     let mut to = Interface::new(format!("interface{n}"), &place, Device::Ethernet(ethernet));
     if let Some(text) = get("dhcp") {

@@ -48,7 +48,10 @@ pub(super) fn read_network(guest: &Guest<'_>, instance: &mut Instance) -> Result
     };
     let (mut config, mut problems) = network::parse_guestinfo_legacy(&get);
     if config.interfaces.is_empty() && config.unusable.is_empty() {
-        (config, problems) = network::parse_kargs(&get("afterburn.initrd.network-kargs").unwrap_or_default());
+        let (arguments, more) =
+            network::parse_kargs(&get("afterburn.initrd.network-kargs").unwrap_or_default());
+        config = arguments;
+        problems.extend(more);
     }
     if let Some(error) = failure.into_inner() {
         return Err(error);

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Platforms as replayed machines show them: which one a machine is on, whose drives are read, and what is said of those
+//! that are not. And the places where platforms are listed beside the code.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use footplate::platform::PLATFORMS;
+
+use crate::common::scratch::{Ran, Scratch, footplate, fresh};
+
+/// A machine's answers: their names and texts.
+type Answers<'a> = &'a [(&'a str, &'a str)];
+
+/// What a machine has, its answers, its platform, what made its file, its name, and what is said.
+type Case<'a> = (&'a str, &'a [Answers<'a>], &'a str, &'a str, &'a str, &'a str);
+
+const VMWARE: Answers<'_> = &[
+    ("/file/sys/class/dmi/id/sys_vendor", "VMware, Inc."),
+    ("/file/sys/class/dmi/id/product_name", "VMware20,1"),
+    ("/file/sys/class/dmi/id/product_uuid", "4211AAAA-0000-1111-2222-333344445555"),
+];
+const EC2: Answers<'_> = &[
+    ("/file/sys/class/dmi/id/sys_vendor", "Amazon EC2"),
+    ("/file/sys/class/dmi/id/bios_vendor", "Amazon EC2"),
+    ("/http/169.254.169.254/2021-07-15/meta-data/instance-id", "i-0fedcba9876543210"),
+    ("/http/169.254.169.254/2021-07-15/meta-data/local-hostname", "ip-10-1-2-3.example.internal"),
+];
+const DRIVE: Answers<'_> = &[
+    ("/labels", "CIDATA\tiso9660\t/dev/sr0\t2026-03-04-05-06-07-00\n"),
+    ("/drive/cidata/meta-data", "instance-id: from-drive\nlocal-hostname: drive-name\nrack: r7\n"),
+    ("/drive/cidata/user-data", "#cloud-config\nwrite_files: [{path: /etc/made-by, content: drive}]\n"),
+];
+const GUESTINFO: Answers<'_> = &[(
+    "/guestinfo/guestinfo.userdata",
+    "#cloud-config\nwrite_files: [{path: /etc/made-by, content: key}]\n",
+)];
+
+/// A directory of its own for each call: these tests run beside each other.
+fn own(name: &str) -> Scratch {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    Scratch { dir: fresh(&format!("{name}-{}", NUMBER.fetch_add(1, Ordering::Relaxed))) }
+}
+
+fn machine(answers: &[Answers<'_>]) -> Scratch {
+    let replay = own("replay");
+    for (name, text) in answers.iter().copied().flatten() {
+        replay.put(name, text);
+    }
+    replay
+}
+
+fn provision(answers: &[Answers<'_>]) -> (Ran, Scratch) {
+    let (replay, root) = (machine(answers), own("root"));
+    (footplate(&["provision", "--replay", replay.arg(), "--root", root.arg()]), root)
+}
+
+fn text(root: &Scratch, path: &str) -> String {
+    fs::read_to_string(root.path(path)).unwrap_or_default()
+}
+
+#[test]
+fn a_drive_belongs_to_the_platform_that_owns_it() {
+    let metadata: Answers<'_> =
+        &[("/guestinfo/guestinfo.metadata", "instance-id: m1\nlocal-hostname: meta-name\n")];
+    let name: Answers<'_> = &[("/guestinfo/guestinfo.hostname", "flat-name")];
+    let network: Answers<'_> = &[
+        ("/guestinfo/guestinfo.interface.0.mac", "00:50:56:00:00:07"),
+        ("/guestinfo/guestinfo.interface.0.ip.0.address", "192.0.2.77/24"),
+    ];
+    let vendor: Answers<'_> = &[("/guestinfo/guestinfo.vendordata", "#cloud-config\ntimezone: Etc/UTC\n")];
+    let kargs: Answers<'_> = &[("/guestinfo/guestinfo.afterburn.initrd.network-kargs", "ip=dhcp")];
+    let left_out = "the drive labelled CIDATA is left out: there is user-data elsewhere";
+    let foreign = "a drive labelled CIDATA is not looked at: Amazon EC2 has no such drive";
+    let completed = "completed by the drive labelled CIDATA";
+    let cases: [Case<'_>; 9] = [
+        ("nothing else", &[DRIVE], "nocloud", "drive", "drive-name", ""),
+        ("vSphere, no guestinfo", &[VMWARE, DRIVE], "vmware", "drive", "drive-name", ""),
+        ("metadata", &[VMWARE, DRIVE, metadata], "vmware", "drive", "meta-name", completed),
+        ("name", &[VMWARE, DRIVE, name], "vmware", "drive", "flat-name", completed),
+        ("network", &[VMWARE, DRIVE, network], "vmware", "drive", "drive-name", completed),
+        ("vendor-data", &[VMWARE, DRIVE, vendor], "vmware", "drive", "drive-name", completed),
+        ("kernel arguments", &[VMWARE, DRIVE, kargs], "vmware", "drive", "drive-name", completed),
+        ("user-data", &[VMWARE, DRIVE, GUESTINFO], "vmware", "key", "", left_out),
+        ("EC2", &[EC2, DRIVE], "aws", "", "ip-10-1-2-3", foreign),
+    ];
+    for (what, answers, platform, made_by, hostname, said) in cases {
+        let (ran, root) = provision(answers);
+        ran.ended(0, &[&format!("fetch: platform={platform} "), said]);
+        assert_eq!(text(&root, "/etc/made-by"), made_by, "{what}: {}", ran.err);
+        assert_eq!(text(&root, "/etc/hostname").trim(), hostname, "{what}: {}", ran.err);
+        let replay = machine(answers);
+        let root = own("root");
+        let ran = footplate(&["network", "--replay", replay.arg(), "--root", root.arg()]);
+        ran.ended(0, &[]);
+        // EC2's name comes over the network.
+        let local = if platform == "aws" { "" } else { hostname };
+        assert_eq!(text(&root, "/etc/hostname").trim(), local, "{what}: {}", ran.err);
+    }
+}
+
+#[test]
+fn the_drive_completes_and_does_not_replace() {
+    let metadata = ("/guestinfo/guestinfo.metadata", "local-hostname: meta-name\nrack: r1\nzone: z\n");
+    let data = "## template: jinja\n#cloud-config\nwrite_files:\n- path: /etc/made-by\n  \
+                content: '{{ v1.instance_id }} {{ ds.meta_data.local_hostname }} {{ ds.meta_data.rack }} {{ ds.meta_data.zone }}'\n";
+    let (ran, root) = provision(&[VMWARE, DRIVE, &[metadata, ("/drive/cidata/user-data", data)]]);
+    ran.ended(0, &[]);
+    assert_eq!(text(&root, "/etc/made-by"), "from-drive meta-name r1 z");
+}
+
+#[test]
+fn user_data_may_stand_behind_a_url() {
+    let served =
+        ("/http/192.0.2.9/node.yml", "#cloud-config\nwrite_files: [{path: /etc/made-by, content: url}]\n");
+    let coreos = ("/guestinfo/guestinfo.coreos.config.url", "http://192.0.2.9/node.yml\n");
+    let ignition = ("/guestinfo/guestinfo.ignition.config.url", "http://192.0.2.9/node.yml");
+    let other = ("/guestinfo/guestinfo.coreos.config.url", "http://192.0.2.9/none.yml");
+    let property = (
+        "/guestinfo/guestinfo.ovfEnv",
+        "<Environment xmlns='http://schemas.dmtf.org/ovf/environment/1' \
+         xmlns:oe='http://schemas.dmtf.org/ovf/environment/1'><PropertySection>\
+         <Property oe:key='guestinfo.coreos.config.url' oe:value='http://192.0.2.9/node.yml'/>\
+         </PropertySection></Environment>",
+    );
+    let left_out = "guestinfo.coreos.config.url: left out: there is other user-data in guestinfo";
+    let cases: [(Answers<'_>, i32, &str, &str); 7] = [
+        (&[served, coreos], 0, "url", ""),
+        (&[served, ignition], 0, "url", ""),
+        (&[served, property], 0, "url", ""),
+        (&[served, ignition, other], 0, "url", left_out),
+        (&[other], 65, "", "include http://192.0.2.9/none.yml: HTTP status 404"),
+        (
+            &[("/guestinfo/guestinfo.coreos.config.url", "tftp://192.0.2.9/x")],
+            65,
+            "",
+            "only these are fetched",
+        ),
+        (
+            &[("/guestinfo/guestinfo.coreos.config.url", "http://a b")],
+            65,
+            "",
+            "guestinfo.coreos.config.url: not a URL",
+        ),
+    ];
+    for (answers, code, made_by, said) in cases {
+        let (ran, root) = provision(&[VMWARE, answers]);
+        ran.ended(code, &[said]);
+        assert_eq!(text(&root, "/etc/made-by"), made_by, "{}", ran.err);
+    }
+    let (ran, root) = provision(&[VMWARE, GUESTINFO, &[served, coreos]]);
+    ran.ended(0, &[left_out]);
+    assert_eq!(text(&root, "/etc/made-by"), "key");
+}
+
+/// The properties that an appliance has where nobody set any: they ask for nothing.
+#[test]
+fn properties_that_ask_for_nothing_change_nothing() {
+    for (dhcp, more, said) in [
+        ("no", "", ""),
+        ("false", "", ""),
+        ("yes", "", "interface.0: names no NIC"),
+        ("no", "<Property oe:key='guestinfo.dns.server.0' oe:value='192.0.2.53'/>", "dns: left out"),
+    ] {
+        let xml = format!(
+            "<Environment xmlns='http://schemas.dmtf.org/ovf/environment/1' \
+             xmlns:oe='http://schemas.dmtf.org/ovf/environment/1'><PropertySection>\
+             <Property oe:key='guestinfo.interface.0.name' oe:value=''/>\
+             <Property oe:key='guestinfo.interface.0.mac' oe:value=''/>\
+             <Property oe:key='guestinfo.interface.0.dhcp' oe:value='{dhcp}'/>\
+             <Property oe:key='guestinfo.interface.0.role' oe:value='private'/>\
+             <Property oe:key='guestinfo.interface.0.ip.0.address' oe:value=''/>{more}</PropertySection></Environment>"
+        );
+        let (ran, root) = provision(&[VMWARE, GUESTINFO, &[("/guestinfo/guestinfo.ovfEnv", &xml)]]);
+        ran.ended(0, &["network=no", said]);
+        assert_eq!(text(&root, "/etc/made-by"), "key", "{}", ran.err);
+    }
+}
+
+#[test]
+fn names_and_keys_are_read_in_all_their_shapes() {
+    let keys = [
+        ("ssh-ed25519 AAAA one", "['ssh-ed25519 AAAA one']"),
+        ("[ssh-ed25519 AAAA one, ssh-ed25519 BBBB two]", "['ssh-ed25519 AAAA one', 'ssh-ed25519 BBBB two']"),
+        ("{0: ssh-ed25519 AAAA one}", "['ssh-ed25519 AAAA one']"),
+        (
+            "{0: [ssh-ed25519 AAAA one], 1: ssh-ed25519 BBBB two}",
+            "['ssh-ed25519 AAAA one', 'ssh-ed25519 BBBB two']",
+        ),
+        ("{0: {openssh-key: ssh-ed25519 AAAA one}}", "['ssh-ed25519 AAAA one']"),
+    ];
+    let names = [
+        ("198.51.100.20", "ip-198-51-100-20"),
+        ("a-node.example.org.", "a-node"),
+        ("a-node.", "a-node"),
+        ("a-node.example.org", "a-node"),
+        ("a-node", "a-node"),
+    ];
+    let data = "## template: jinja\n#cloud-config\nwrite_files:\n- path: /etc/made-by\n  content: \"{{ v1.public_ssh_keys }}\"\n";
+    for ((key, want), (name, hostname)) in keys.iter().zip(names) {
+        let metadata = format!("instance-id: i\nlocal-hostname: {name}\npublic-keys: {key}\n");
+        let drive: Answers<'_> = &[
+            ("/labels", "cidata\n"),
+            ("/drive/cidata/meta-data", &metadata),
+            ("/drive/cidata/user-data", data),
+        ];
+        let guestinfo: Answers<'_> =
+            &[("/guestinfo/guestinfo.metadata", &metadata), ("/guestinfo/guestinfo.userdata", data)];
+        for answers in [&[drive][..], &[VMWARE, guestinfo]] {
+            let (ran, root) = provision(answers);
+            ran.ended(0, &[]);
+            assert_eq!(text(&root, "/etc/made-by"), *want, "{key}");
+            assert_eq!(text(&root, "/etc/hostname").trim(), hostname, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_network_of_the_authors_own_is_left_to_templates() {
+    let data = "## template: jinja\n#cloud-config\nwrite_files: [{path: /etc/made-by, content: '{{ ds.meta_data.network.zone }}'}]\n";
+    let drive = |metadata| -> Vec<(&str, &str)> {
+        vec![
+            ("/labels", "cidata\n"),
+            ("/drive/cidata/meta-data", metadata),
+            ("/drive/cidata/user-data", data),
+        ]
+    };
+    let (ran, root) = provision(&[&drive("instance-id: i\nnetwork: {zone: green}\n")]);
+    ran.ended(0, &["network=no", "meta-data: network: not a network config"]);
+    assert_eq!(text(&root, "/etc/made-by"), "green");
+}
+
+// The lists beside the code
+
+fn repository(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+#[test]
+fn the_readme_has_the_platforms_as_the_code_has_them() {
+    let rows = PLATFORMS.iter().map(|p| {
+        let size = p.limit.as_ref().map_or("what fits".to_owned(), |l| {
+            format!("{} bytes{}", l.bytes, if l.base64 { " in base64" } else { "" })
+        });
+        format!("| `{}` | {} | {size} | ", p.id, p.name)
+    });
+    let readme = repository("README.md");
+    let table = readme.lines().skip_while(|l| !l.starts_with("| platform | is |")).skip(2);
+    let is: Vec<&str> = table.take_while(|l| l.starts_with('|')).collect();
+    let shall: Vec<String> = rows.collect();
+    assert_eq!(is.len(), shall.len(), "{is:#?}");
+    for (is, shall) in is.iter().zip(&shall) {
+        assert!(is.starts_with(shall.as_str()), "{is}\nbegins not with\n{shall}");
+    }
+}
+
+#[test]
+fn each_platform_boots_in_a_scenario() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("qemu-tests/scenarios");
+    let names = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned());
+    let begin: BTreeSet<String> = names.filter_map(|n| Some(n.split_once('-')?.0.to_owned())).collect();
+    for platform in PLATFORMS {
+        let words = platform.name.split_whitespace().map(str::to_lowercase);
+        let mut called = words.chain([platform.id.to_owned()]);
+        assert!(
+            called.any(|word| begin.contains(&word)),
+            "no scenario is named after {}: {begin:?}",
+            platform.id
+        );
+    }
+}
