@@ -66,6 +66,7 @@ const UNITS: &[Unit] = &[
     unit!("kubelet.service", Some("multi-user.target"), Some("kubelet")),
     unit!("kubelet.service.d/10-kubeadm.conf", None, Some("kubelet")),
     unit!("locksmithd.service.d/10-footplate.conf", None, None),
+    unit!("systemd-networkd-wait-online.service.d/10-footplate.conf", None, None),
     unit!("update-engine.service.d/10-footplate.conf", None, None),
     unit!("usr-local.mount", Some("multi-user.target"), None),
 ];

@@ -14,7 +14,7 @@ pub use system::FINAL_MESSAGE;
 use crate::model::config::{NodeConfig, Ntp};
 use crate::model::instance::Instance;
 use crate::model::plan::{Absent, Hostname, Item, Plan};
-use crate::model::storage::{File, Owner};
+use crate::model::storage::{Directory, File, Owner};
 
 /// Where footplate's binary is baked. A unit needs a fixed path, and `/opt` is the place on Flatcar that can be written.
 pub const BINARY: &str = "/opt/bin/footplate";
@@ -131,6 +131,10 @@ pub fn network_items(rendered: &network::Rendered, present: &[String], hostname:
         item.place = "network".to_owned();
         item.owner.group = Some(file.group.unwrap_or("root").to_owned());
         items.push(Item::File(item));
+    }
+    if rendered.nothing_required {
+        items.push(Item::Directory(Directory::ours(RUN_DIR, 0o700)));
+        items.push(Item::File(File::ours(network::NOTHING_REQUIRED, b"")));
     }
     items
 }

@@ -10,6 +10,7 @@ use crate::decode::cloud_config::check_hostname;
 use crate::decode::network;
 use crate::decode::syntax::yaml::{self, Node, Value};
 use crate::model::instance::Instance;
+use crate::model::network::NetworkConfig;
 use crate::model::problem::{Problem, any_error};
 
 /// A metadata document, which must be a mapping or empty. `name` is what messages call it.
@@ -83,7 +84,11 @@ pub(super) fn hostname(place: &str, name: &str) -> Result<String, Error> {
 /// The network that metadata describes. A config that as a whole can't be used is left out, and the problems say so:
 /// the machine then stays reachable by DHCP.
 pub(super) fn read_network(node: &Node, instance: &mut Instance) {
-    let (config, problems) = network::parse(node);
+    take_network(network::parse(node), instance);
+}
+
+/// The same of a config that was read already.
+pub(super) fn take_network((config, problems): (NetworkConfig, Vec<Problem>), instance: &mut Instance) {
     instance.problems.extend(problems);
     if config.usable() || !any_error(&instance.problems) {
         instance.network = Some(config);

@@ -6,6 +6,7 @@ use anyhow::anyhow;
 
 use super::drive::Place;
 use super::{Error, Evidence, OwnedDrive, Platform, document};
+use crate::decode::network::{is_config, parse_interfaces};
 use crate::io::World;
 use crate::model::facts::{Cmdline, Facts};
 use crate::model::instance::Instance;
@@ -107,17 +108,23 @@ fn read(world: &dyn World, place: Place<'_>) -> Result<Option<Instance>, Error> 
         document::read_network(&network, &mut instance);
     } else if let Some(network) = node.get("network").filter(|n| !n.is_null()) {
         // NoCloud has no such key: it is a network config in the shape that guestinfo's metadata has, or the author's own.
-        if network.get("version").is_some() || network.get("network").is_some() {
+        if is_config(network) {
             document::read_network(network, &mut instance);
         } else {
             let what = "not a network config, for it has no `version`: it is left to templates";
             instance.problems.push(Problem::note("meta-data: network", what).at(network.pos));
         }
     }
+    // cloud-init's older key.
     if let Some(interfaces) = node.get("network-interfaces").filter(|_| instance.network.is_none()) {
-        let problem = Problem::error("meta-data: network-interfaces", "Debian's format is not read here");
-        let cure = "describe the network in the file network-config, in netplan's version 2";
-        instance.problems.push(problem.at(interfaces.pos).cure(cure));
+        match interfaces.text() {
+            Some(text) => document::take_network(parse_interfaces(text), &mut instance),
+            None => {
+                let what = format!("must be a text, this is {}", interfaces.kind_name());
+                let problem = Problem::error("meta-data: network-interfaces", what).at(interfaces.pos);
+                instance.problems.push(problem);
+            }
+        }
     }
     Ok(Some(instance))
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Golden folders: a configuration in, networkd's files and problems out.
 //!
-//! `tests/network/golden/NAME/` holds `in.yaml` (version 1 or 2), `in.json` (OpenStack), `in.kargs` or `in.guestinfo`
-//! (`key = value`), perhaps `nics` (the machine's links, one a line: name, address,
-//! permanent address, driver, kind; `-` for none), the files in `out/`, what was found in `problems`, and what matched in
+//! `tests/network/golden/NAME/` holds `in.yaml` (version 1 or 2), `in.json` (OpenStack), `in.kargs`,
+//! `in.interfaces` (ifupdown) or `in.guestinfo` (`key = value`), perhaps `nics` (the machine's links, one a line: name, address,
+//! permanent address, driver, kind; `-` for none), the files in `out/`, what was found in `findings`, and what matched in
 //! `matches`. `BLESS=1 cargo test --test it network::` writes them anew; read the difference.
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,12 +20,13 @@ use footplate::plan::network::render;
 type Files = BTreeMap<String, String>;
 
 fn decode(dir: &Path) -> (NetworkConfig, Vec<Problem>) {
-    let input = ["yaml", "json", "kargs", "guestinfo"].map(|ext| dir.join(format!("in.{ext}")));
+    let input = ["yaml", "json", "kargs", "guestinfo", "interfaces"].map(|ext| dir.join(format!("in.{ext}")));
     let path =
         input.iter().find(|path| path.exists()).unwrap_or_else(|| panic!("{} has no input", dir.display()));
     let text = fs::read_to_string(path).unwrap();
     match path.extension().unwrap().to_str().unwrap() {
         "kargs" => network::parse_kargs(&text),
+        "interfaces" => network::parse_interfaces(&text),
         "guestinfo" => {
             let lines = text.lines().filter_map(|line| line.split_once(" = "));
             let values: BTreeMap<&str, &str> = lines.collect();

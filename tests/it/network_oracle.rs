@@ -357,6 +357,39 @@ fn canonical(key: &str, value: &str) -> String {
     value.to_owned()
 }
 
+/// Default routes of one metric get an order here, where netplan leaves it to chance. Looks whether each has a metric of its
+/// own, gives those that were changed netplan's again, and says how many.
+fn take_order_out(ours: &mut Files, theirs: &Files) -> usize {
+    let is_default = |route: &Entries| matches!(value(route, "Destination"), Some("0.0.0.0/0" | "::/0"));
+    let plain = |route: &Entries| -> BTreeSet<(String, String)> {
+        route.iter().filter(|(k, _)| k != "Metric").cloned().collect()
+    };
+    let routes = |file: &Vec<Section>| -> Vec<Entries> {
+        let routes = file.iter().filter(|(s, e)| s == "Route" && is_default(e));
+        routes.map(|(_, e)| e.clone()).collect()
+    };
+    let metric = |route: &Entries| value(route, "Metric").map(|m| m.parse::<u32>().unwrap());
+    let same = |a: &Entries, b: &Entries| plain(a) == plain(b) && metric(a) == metric(b);
+    let (mut seen, mut changed) = (BTreeSet::new(), 0);
+    for (name, file) in ours {
+        let theirs = theirs.get(name).map(routes).unwrap_or_default();
+        let mine = routes(file);
+        for (_, route) in file.iter_mut().filter(|(s, e)| s == "Route" && is_default(e)) {
+            let table =
+                (value(route, "Destination").map(str::to_owned), value(route, "Table").map(str::to_owned));
+            assert!(seen.insert((table, metric(route))), "{name}: two of one metric: {route:?}");
+            if theirs.iter().any(|t| same(t, route)) {
+                continue;
+            }
+            let was = theirs.iter().find(|t| plain(t) == plain(route) && !mine.iter().any(|m| same(m, t)));
+            let Some(was) = was.filter(|was| metric(was) < metric(route)) else { continue };
+            was.clone_into(route);
+            changed += 1;
+        }
+    }
+    changed
+}
+
 /// A file's meaning, a line for each thing it says: sections that may come twice whole, all others entry by entry.
 fn meaning(file: &[Section]) -> BTreeSet<String> {
     let mut out = BTreeSet::new();
@@ -409,7 +442,7 @@ fn ours(text: &str) -> Files {
 fn means_what_netplan_means() {
     needs!(program("/usr/libexec/netplan/generate", "netplan.io"));
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("netplan");
-    let mut used = vec![0; DIFFERENCES.len()];
+    let (mut used, mut ordered) = (vec![0; DIFFERENCES.len()], 0);
     for seed in 1..=CONFIGS {
         let text = family::config(seed);
         let (mut theirs, mut ours) = (theirs(&dir, &text), ours(&text));
@@ -423,6 +456,7 @@ fn means_what_netplan_means() {
                 }
             }
         }
+        ordered += take_order_out(&mut ours, &theirs);
         let mut wrong = String::new();
         for name in ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>() {
             let side = |files: &Files| files.get(name).map(|f| meaning(f)).unwrap_or_default();
@@ -440,6 +474,7 @@ fn means_what_netplan_means() {
     for (difference, used) in DIFFERENCES.iter().zip(used) {
         assert!(used > 0, "this difference never came up: {}", difference.why);
     }
+    assert!(ordered > 0, "no two default routes had one metric");
     fs::remove_dir_all(dir).unwrap();
 }
 

@@ -99,6 +99,18 @@ pub(super) struct Dns {
 }
 
 impl Dns {
+    /// Adds what `other` has.
+    pub fn add(&mut self, other: Self) {
+        add(&mut self.servers, &other.servers);
+        add(&mut self.search, &other.search);
+    }
+
+    /// Gives them to one interface.
+    pub fn add_to(&self, interface: &mut Interface) {
+        add(&mut interface.dns, &self.servers);
+        add(&mut interface.search, &self.search);
+    }
+
     /// Gives them to the links that lead beyond their subnets, since resolved asks each server over its link; to those
     /// with an address if none does.
     pub fn give(self, interfaces: &mut [Interface]) {
@@ -107,14 +119,13 @@ impl Dns {
         let any_outward = interfaces.iter().any(outward);
         let chosen = |i: &&mut Interface| if any_outward { outward(i) } else { addressed(i) };
         for interface in interfaces.iter_mut().filter(chosen) {
-            add(&mut interface.dns, &self.servers);
-            add(&mut interface.search, &self.search);
+            self.add_to(interface);
         }
     }
 }
 
 /// Adds what is not there yet.
-fn add<T: PartialEq + Clone>(to: &mut Vec<T>, more: &[T]) {
+pub(super) fn add<T: PartialEq + Clone>(to: &mut Vec<T>, more: &[T]) {
     for item in more {
         if !to.contains(item) {
             to.push(item.clone());

@@ -5,8 +5,8 @@
 use std::net::IpAddr;
 
 use super::common::{Dns, prefix, route, set, text_node};
-use super::devices::bond_parameter;
 use super::read::{At, MAX_INTERFACES, Reader, bad_link_name, is_domain};
+use super::subnet::{bond_setting, place_route};
 use crate::model::network::{
     Address, Bond, Bridge, Cidr, DHCP4_OVERRIDES, DHCP6_OVERRIDES, Device, Ethernet, Families, Interface,
     Mac, Match, NetworkConfig, Route, Vlan,
@@ -15,30 +15,6 @@ use crate::model::problem::Problem;
 
 /// The id of the interface of an `ip=` without a name: every NIC that no other argument names, so its file sorts last.
 const EVERY: &str = "zz-every-nic";
-
-/// Parameters of a bond: the kernel's, ours.
-const BOND: &[(&str, &str)] = &[
-    ("mode", "mode"),
-    ("miimon", "mii-monitor-interval"),
-    ("lacp_rate", "lacp-rate"),
-    ("xmit_hash_policy", "transmit-hash-policy"),
-    ("updelay", "up-delay"),
-    ("downdelay", "down-delay"),
-    ("ad_select", "ad-select"),
-    ("min_links", "min-links"),
-    ("primary", "primary"),
-    ("primary_reselect", "primary-reselect-policy"),
-    ("fail_over_mac", "fail-over-mac-policy"),
-    ("arp_interval", "arp-interval"),
-    ("arp_validate", "arp-validate"),
-    ("arp_all_targets", "arp-all-targets"),
-    ("num_grat_arp", "gratuitous-arp"),
-    ("num_unsol_na", "gratuitous-arp"),
-    ("all_slaves_active", "all-members-active"),
-    ("packets_per_slave", "packets-per-member"),
-    ("resend_igmp", "resend-igmp"),
-    ("lp_interval", "learn-packet-interval"),
-];
 
 #[derive(Default)]
 struct Args {
@@ -304,14 +280,7 @@ impl Args {
             let (key, value) = option.split_once('=').unwrap_or((option, ""));
             let node = text_node(value);
             let at = At::new(&node, format!("{place} {key}"));
-            match BOND.iter().find(|(theirs, _)| *theirs == key) {
-                Some((_, ours)) => bond_parameter(&mut self.r, &mut bond, ours, &at),
-                // Their separator between targets is the semicolon, since the comma ends the option.
-                None if key == "arp_ip_target" => {
-                    bond.arp_targets = value.split(';').filter_map(|t| t.parse().ok()).take(16).collect();
-                }
-                None => self.r.unknown(&at),
-            }
+            bond_setting(&mut self.r, &mut bond, key, &at);
         }
         let mtu = parts.get(3).and_then(|mtu| mtu.parse().ok());
         if self.device(name, Device::Bond(bond), place)
@@ -357,18 +326,23 @@ impl Args {
             }
         }
         for (route, name, place) in std::mem::take(&mut self.routes) {
-            let belongs = |i: &&mut Interface| match &name {
-                Some(name) => i.id == *name,
-                None => route.via.is_some_and(|via| i.addresses.iter().any(|a| a.cidr.contains(via))),
+            let Some(name) = name else {
+                let node = text_node("");
+                place_route(&mut self.r, &mut self.config.interfaces, route, &At::new(&node, place));
+                continue;
             };
-            match self.config.interfaces.iter_mut().find(belongs) {
-                Some(interface) => interface.routes.push(route),
-                None => self.error(
-                    &place,
-                    "is a route for no interface that ip= sets up",
-                    "name the interface at its end",
-                ),
+            let known = self.config.interfaces.iter().any(|i| i.id == name);
+            let every = self.config.interfaces.iter().find(|i| i.id == EVERY).cloned();
+            let Some(to) = self.interface(&name, &place) else { continue };
+            if !known {
+                // dracut's default for an interface without an `ip=`: what `ip=` says of every NIC, else a lease.
+                (to.dhcp4, to.dhcp6, to.accept_ra) = match every {
+                    Some(every) => (every.dhcp4, every.dhcp6, every.accept_ra),
+                    None => (!route.to.addr.is_ipv6(), route.to.addr.is_ipv6(), None),
+                };
+                to.accept_ra = to.accept_ra.or(to.dhcp6.then_some(true));
             }
+            to.routes.push(route);
         }
         for interface in self.config.interfaces.iter_mut().filter(|_| self.no_peer_dns) {
             set(&mut interface.dhcp4_overrides, DHCP4_OVERRIDES, "use-dns", "no");

@@ -3,11 +3,13 @@
 
 mod common;
 mod devices;
+mod eni;
 mod guestinfo;
 mod kargs;
 mod netplan;
 mod network_data;
 mod read;
+mod subnet;
 mod tunnels;
 mod v1;
 
@@ -38,6 +40,12 @@ pub fn parse(node: &Node) -> (NetworkConfig, Vec<Problem>) {
     (config, r.problems)
 }
 
+/// Whether a mapping called `network` is a configuration, and not a word of its author's own for something else.
+pub fn is_config(node: &Node) -> bool {
+    let inner = node.get("network").unwrap_or(node);
+    ["version", "config"].iter().any(|key| inner.get(key).is_some()) || netplan::is(inner)
+}
+
 /// Reads the network arguments of a kernel command line, or of `guestinfo.afterburn.initrd.network-kargs`, which has the
 /// same syntax. Without any, the result has no interfaces.
 pub fn parse_kargs(cmdline: &str) -> (NetworkConfig, Vec<Problem>) {
@@ -58,6 +66,14 @@ pub fn ask_instead(config: &mut NetworkConfig, servers: &[IpAddr]) {
 pub fn parse_guestinfo_legacy(get: &dyn Fn(&str) -> Option<String>) -> (NetworkConfig, Vec<Problem>) {
     let mut r = Reader::default();
     let config = guestinfo::read(&mut r, get);
+    (config, r.problems)
+}
+
+/// Reads the text of an `/etc/network/interfaces`: NoCloud's `network-interfaces`. Without an `iface` of which anything can
+/// be used, the result has no interfaces.
+pub fn parse_interfaces(text: &str) -> (NetworkConfig, Vec<Problem>) {
+    let mut r = Reader::default();
+    let config = eni::read(&mut r, text);
     (config, r.problems)
 }
 

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 
 use super::devices::{GROUPS, Group, bad_name};
 use super::read::{At, MAX_INTERFACES, Reader, bad_glob, is_domain, shown};
+use super::subnet::place_route;
 use crate::decode::syntax::yaml::Node;
 use crate::model::network::{
     Address, COMMON, Cidr, DHCP4_OVERRIDES, DHCP6_OVERRIDES, Device, Families, Interface, NetworkConfig,
-    Param, RA_OVERRIDES, ROUTE, ROUTE_SCOPES, ROUTE_TYPES, RULE, Route, Rule, Settings,
+    Param, RA_OVERRIDES, ROUTE, ROUTE_SCOPES, ROUTE_TYPES, RULE, Route, Rule, Settings, setting,
 };
 use crate::model::problem::any_error;
 
@@ -28,6 +29,7 @@ pub(super) fn is(node: &Node) -> bool {
 
 pub(super) fn read(r: &mut Reader, at: &At) -> NetworkConfig {
     let mut config = NetworkConfig::default();
+    let mut routes = Vec::new();
     for (key, at) in r.entries(at) {
         if let Some(group) = GROUPS.iter().find(|g| g.key == key) {
             read_group(r, &mut config, group, &at);
@@ -39,9 +41,17 @@ pub(super) fn read(r: &mut Reader, at: &At) -> NetworkConfig {
             config.unusable.extend(interfaces.filter_map(|(id, _)| id.text().map(shown)));
         } else if key == "renderer" {
             renderer(r, &at);
+        } else if key == "routes" {
+            // netplan has no such key; Cluster API's vSphere provider writes a machine's own routes there.
+            for item in r.items(&at) {
+                routes.extend(route(r, &item).map(|route| (route, item)));
+            }
         } else if key != "version" {
             r.unknown(&at);
         }
+    }
+    for (route, at) in routes {
+        place_route(r, &mut config.interfaces, route, &at);
     }
     config
 }
@@ -105,6 +115,7 @@ fn read_interface(r: &mut Reader, to: &mut Interface, group: &Group, at: &At) {
         }
         broken |= matches!(key, "addresses" | "dhcp4" | "dhcp6") && any_error(&r.problems[before..]);
     }
+    differing_overrides(r, to, at);
     (group.finish)(r, to, at);
     match &to.device {
         Device::Ethernet(e) if e.matching.is_empty() && bad_glob(&to.id) => {
@@ -170,6 +181,36 @@ fn overrides(r: &mut Reader, table: &'static [Param], to: &mut Settings, at: &At
         if !r.setting(table, to, key, &at) {
             r.unknown(&at);
         }
+    }
+}
+
+/// Settings of the two families' leases that netplan wants alike, since it writes them once for both; and what it takes for
+/// one that is not written.
+const ALIKE: &[(&str, &str)] = &[
+    ("hostname", ""),
+    ("route-metric", ""),
+    ("send-hostname", "yes"),
+    ("use-dns", "yes"),
+    ("use-domains", ""),
+    ("use-hostname", "yes"),
+    ("use-mtu", "yes"),
+    ("use-ntp", "yes"),
+    ("use-routes", "yes"),
+];
+
+/// Notes that netplan would refuse what is taken here.
+fn differing_overrides(r: &mut Reader, interface: &Interface, at: &At) {
+    let (four, six) = (&interface.dhcp4_overrides, &interface.dhcp6_overrides);
+    let differ = |(key, default): &&(&str, &str)| {
+        setting(four, key).unwrap_or(default) != setting(six, key).unwrap_or(default)
+    };
+    let keys: Vec<&str> = ALIKE.iter().filter(differ).map(|(key, _)| *key).collect();
+    if interface.dhcp4 && interface.dhcp6 && !keys.is_empty() {
+        let what = format!(
+            "dhcp4-overrides and dhcp6-overrides differ in {}: each family is set up as written, netplan would refuse it",
+            keys.join(", ")
+        );
+        r.note(at, what, "write the same in both if netplan is to read this too");
     }
 }
 

@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //! OpenStack's `network_data.json`, [as nova writes it](https://docs.openstack.org/nova/latest/user/metadata.html).
 //!
-//! A link's id there is OpenStack's own word (`tap1a81968a-79`), no name of an interface: NICs are matched by their MAC
-//! address and keep the names they have; bonds are `bond0` and so on, VLANs `vlan` and their tag.
+//! A link's id there is OpenStack's own word (`tap1a81968a-79`), not the name of an interface: NICs are matched by their MAC
+//! address, and keep the names that they have or get the link's `name`. Bonds are `bond0` and so on. A VLAN is called after
+//! its link and its tag, `bond0.5`, where the link's name is known here, and `vlan5` otherwise.
 
 use std::collections::{HashMap, HashSet};
 
-use super::common::{Dns, automatic, route, with_mask};
-use super::devices::{bond_parameter, vlan_id, vlan_whole};
-use super::read::{At, MAX_INTERFACES, Reader, shown};
-use crate::model::network::{Address, Bond, Cidr, Device, Ethernet, Interface, Match, NetworkConfig, Vlan};
+use super::common::Dns;
+use super::devices::{vlan_id, vlan_whole};
+use super::read::{At, MAX_INTERFACES, Reader, bad_link_name, shown};
+use super::subnet::{Words, bond_setting, own_services, service, subnet};
+use crate::model::network::{Bond, Device, Ethernet, Interface, Match, NetworkConfig, Vlan};
 use crate::model::problem::any_error;
 
-/// Parameters of a bond: theirs, ours.
-const BOND: &[(&str, &str)] = &[
-    ("bond_mode", "mode"),
-    ("bond_miimon", "mii-monitor-interval"),
-    ("bond_xmit_hash_policy", "transmit-hash-policy"),
-    ("bond_lacp_rate", "lacp-rate"),
-    ("bond_primary", "primary"),
-];
+const WORDS: Words = Words {
+    fixed: &["ipv4", "ipv6", "static", "static6"],
+    bare: &[],
+    address: "ip_address",
+    own: &["id", "link", "network_id", "services"],
+    types: "ipv4, ipv6, static, static6, ipv4_dhcp, ipv6_dhcp, ipv6_dhcpv6-stateful, ipv6_dhcpv6-stateless or ipv6_slaac",
+};
 
 pub(super) fn read(r: &mut Reader, at: &At) -> NetworkConfig {
     let mut config = NetworkConfig::default();
@@ -33,6 +34,7 @@ pub(super) fn read(r: &mut Reader, at: &At) -> NetworkConfig {
             link(r, &mut config, &mut ids, &item);
         }
     }
+    name_vlans(&mut config, &mut ids);
     // Bonds and VLANs speak of links that may come after them.
     for interface in &mut config.interfaces {
         let renamed = |id: &String| ids.get(id).cloned().unwrap_or_else(|| id.clone());
@@ -56,7 +58,7 @@ pub(super) fn read(r: &mut Reader, at: &At) -> NetworkConfig {
     }
     if let Some(services) = at_key("services") {
         for item in r.items(&services) {
-            dns.servers.extend(service(r, &item));
+            service(r, &mut dns.servers, &mut dns.search, &item);
         }
     }
     for (key, at) in r.entries(at) {
@@ -70,6 +72,12 @@ pub(super) fn read(r: &mut Reader, at: &At) -> NetworkConfig {
     });
     config.interfaces = kept;
     config.unusable.extend(lost.into_iter().map(|i: Interface| i.id));
+    for interface in &mut config.interfaces {
+        // An address of IPv6 that is written down is all of IPv6 that the network has for it.
+        if interface.accept_ra.is_none() && interface.addresses.iter().any(|a| a.cidr.addr.is_ipv6()) {
+            interface.accept_ra = Some(false);
+        }
+    }
     dns.give(&mut config.interfaces);
     config
 }
@@ -85,12 +93,8 @@ fn link(r: &mut Reader, config: &mut NetworkConfig, ids: &mut HashMap<String, St
     let is = |prefix: &str| config.interfaces.iter().filter(|i| i.id.starts_with(prefix)).count();
     let (id, device) = match text("type").unwrap_or("phy") {
         "bond" => (format!("bond{}", is("bond")), Device::Bond(Bond::default())),
-        "vlan" => {
-            let tag = format!("vlan{}", text("vlan_id").unwrap_or_default());
-            let again = is(&tag);
-            let id = if again == 0 { tag } else { format!("{tag}.{again}") };
-            (id, Device::Vlan(Vlan { id: u16::MAX, link: String::new() }))
-        }
+        // Its name comes when all links are known.
+        "vlan" => (link_id.to_owned(), Device::Vlan(Vlan { id: u16::MAX, link: String::new() })),
         // Of all others (`vif`, `ovs`, `tap`, …) the machine sees a NIC.
         _ => (link_id.to_owned(), Device::Ethernet(Ethernet::default())),
     };
@@ -115,11 +119,42 @@ fn link(r: &mut Reader, config: &mut NetworkConfig, ids: &mut HashMap<String, St
     }
 }
 
+/// Names each VLAN by its link and its tag, as cloud-init does, or by its tag alone where the link's name is not known or
+/// the two make no name. `ids` are the ids of links and of their interfaces.
+fn name_vlans(config: &mut NetworkConfig, ids: &mut HashMap<String, String>) {
+    // A VLAN may lie on a VLAN, which has its name by then if it comes first.
+    for n in 0..config.interfaces.len() {
+        let Device::Vlan(vlan) = &config.interfaces[n].device else { continue };
+        let link = ids.get(&vlan.link).and_then(|id| config.get(id));
+        // The key of a NIC is not its name here.
+        let known = link.and_then(|l| match &l.device {
+            Device::Ethernet(e) => e.set_name.as_deref(),
+            _ => Some(l.id.as_str()),
+        });
+        let tag = vlan.id;
+        let others = || config.interfaces.iter().enumerate().filter(|(m, _)| *m != n);
+        let taken = |name: &String| others().any(|(_, i)| i.id == *name || i.name() == Some(name));
+        let free = |name: &String| bad_link_name(name).is_none() && !taken(name);
+        let by_tag = (0..MAX_INTERFACES).map(|again| match again {
+            0 => format!("vlan{tag}"),
+            _ => format!("vlan{tag}.{again}"),
+        });
+        let name = known.map(|link| format!("{link}.{tag}")).into_iter().chain(by_tag).find(free);
+        let Some(name) = name else { continue };
+        ids.values_mut().filter(|id| **id == config.interfaces[n].id).for_each(|id| id.clone_from(&name));
+        config.interfaces[n].id = name;
+    }
+}
+
 fn link_keys(r: &mut Reader, to: &mut Interface, at: &At) {
     for (key, at) in r.entries(at) {
         match (key, &mut to.device) {
             _ if at.node.is_null() => {}
-            ("id" | "type" | "vif_id" | "name", _) => {}
+            ("id" | "type" | "vif_id", _) => {}
+            ("name", Device::Ethernet(e)) => e.set_name = link_name(r, &at),
+            ("name", _) => {
+                r.ignored(&at, "bonds are named bond0 and so on, VLANs by their link and their tag")
+            }
             ("ethernet_mac_address", Device::Ethernet(e)) => {
                 e.matching = Match { mac: r.mac(&at), ..Match::default() };
             }
@@ -132,11 +167,20 @@ fn link_keys(r: &mut Reader, to: &mut Interface, at: &At) {
             }
             ("vlan_link", Device::Vlan(v)) => v.link = r.text(&at).unwrap_or_default().to_owned(),
             ("vlan_id", Device::Vlan(v)) => v.id = vlan_id(r, &at).unwrap_or(v.id),
-            (_, Device::Bond(b)) => match BOND.iter().find(|(theirs, _)| *theirs == key) {
-                Some((_, ours)) => bond_parameter(r, b, ours, &at),
-                None => r.unknown(&at),
-            },
+            (_, Device::Bond(b)) => bond_setting(r, b, key, &at),
             _ => r.unknown(&at),
+        }
+    }
+}
+
+/// The name that a NIC is to get. One that can't be a name is the cloud's own word, and the NIC keeps the name that it has.
+fn link_name(r: &mut Reader, at: &At) -> Option<String> {
+    let name = r.text(at)?;
+    match bad_link_name(name) {
+        None => Some(name.to_owned()),
+        Some(why) => {
+            r.warn(at, format!("can't be the name of a network interface: {why}"), "the NIC keeps its name");
+            None
         }
     }
 }
@@ -149,70 +193,8 @@ fn network(r: &mut Reader, config: &mut NetworkConfig, ids: &HashMap<String, Str
     let Some(to) = config.interfaces.iter_mut().find(|i| Some(&i.id) == id) else {
         return r.error(&link, "names a link that is not defined or not usable", "");
     };
-    let kind = at.key("type").and_then(|k| k.node.text()).unwrap_or_default();
-    let get = |key| at.key(key).filter(|v| !v.node.is_null());
-    if !automatic(to, kind) {
-        if !matches!(kind, "ipv4" | "ipv6") {
-            return r.error(
-                at,
-                "has no type that is known here",
-                "ipv4, ipv6, ipv4_dhcp, ipv6_dhcp or ipv6_slaac",
-            );
-        }
-        let Some(address) = get("ip_address") else {
-            return r.error(at, "is a static network without `ip_address`", "");
-        };
-        let Some(text) = r.text(&address) else { return };
-        let Some(cidr) = with_mask(r, &address, text, get("netmask").as_ref()) else { return };
-        if to.addresses.iter().all(|a| a.cidr != cidr) {
-            to.addresses.push(Address::from(cidr));
-        }
-    }
-    for (key, at) in r.entries(at) {
-        match key {
-            _ if at.node.is_null() => {}
-            "id" | "link" | "type" | "network_id" | "ip_address" | "netmask" => {}
-            "gateway" => {
-                let via = r.addr(&at);
-                to.routes.extend(via.map(|via| route(Cidr::default_route(via.is_ipv6()), Some(via), None)));
-            }
-            "routes" => {
-                for item in r.items(&at) {
-                    let text = |key| item.key(key).filter(|v| !v.node.is_null());
-                    let (Some(net), Some(via)) = (text("network"), text("gateway")) else {
-                        r.error(&item, "is a route without `network` or `gateway`", "");
-                        continue;
-                    };
-                    let dest = net.node.text().and_then(|t| with_mask(r, &net, t, text("netmask").as_ref()));
-                    let (Some(dest), Some(via)) = (dest, r.addr(&via)) else { continue };
-                    if dest.addr.is_ipv4() == via.is_ipv4() {
-                        to.routes.push(route(dest, Some(via), None));
-                    } else {
-                        r.error(&item, "mixes IPv4 and IPv6", "");
-                    }
-                }
-            }
-            "dns_nameservers" => {
-                for (_, item) in r.words(&at) {
-                    to.dns.extend(r.addr(&item).filter(|addr| !to.dns.contains(addr)));
-                }
-            }
-            "services" => {
-                for item in r.items(&at) {
-                    to.dns.extend(service(r, &item).filter(|addr| !to.dns.contains(addr)));
-                }
-            }
-            _ => r.unknown(&at),
-        }
-    }
-}
-
-fn service(r: &mut Reader, at: &At) -> Option<std::net::IpAddr> {
-    match at.node.get("type").and_then(|t| t.text()) {
-        Some("dns") => r.addr(&at.key("address")?),
-        _ => {
-            r.unknown(at);
-            None
-        }
+    subnet(r, to, &WORDS, at);
+    if let Some(services) = at.key("services").filter(|s| !s.node.is_null()) {
+        own_services(r, to, &services);
     }
 }

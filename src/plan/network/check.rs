@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use crate::model::network::{Device, Interface, Route};
+use crate::model::network::{Device, Interface, ROUTE, Route};
 use crate::model::problem::Problem;
 
 /// Takes out of `interfaces` what can't be set up, and says why; returns the ids.
@@ -23,7 +23,7 @@ pub(super) fn check(interfaces: &mut Vec<Interface>, problems: &mut Vec<Problem>
     lost.extend(references(interfaces, problems));
     addressed_ports(interfaces, problems);
     routes_of_vrfs(interfaces);
-    duplicate_defaults(interfaces, problems);
+    ordered_defaults(interfaces, problems);
     for interface in interfaces.iter_mut() {
         if interface.accept_ra == Some(true) && interface.link_local.is_some_and(|families| !families.ipv6) {
             let what =
@@ -210,30 +210,65 @@ fn routes_of_vrfs(interfaces: &mut [Interface]) {
     }
 }
 
-/// Default routes of one family, table and metric: the kernel has room for one, and which one wins is chance.
-fn duplicate_defaults(interfaces: &[Interface], problems: &mut Vec<Problem>) {
-    let mut seen: HashMap<(bool, String, String), &Interface> = HashMap::new();
-    for interface in interfaces {
-        for route in interface.routes.iter().filter(|r| r.to.prefix == 0) {
-            let ipv6 = route.to.addr.is_ipv6();
-            let (table, metric) = route.table_and_metric();
-            let key = (ipv6, table.unwrap_or("254").to_owned(), metric.unwrap_or("0").to_owned());
-            if let Some(first) = seen.insert(key.clone(), interface) {
-                seen.insert(key, first);
-                let family = if ipv6 { "IPv6" } else { "IPv4" };
-                let what = if first.id == interface.id {
-                    format!("has two default routes for {family} of the same metric; only one can hold")
-                } else {
-                    format!(
-                        "has a default route for {family} of the same metric as {}; only one can hold",
-                        first.place
-                    )
-                };
-                let cure = "keep one, or give one a `metric` or a `table` of its own";
-                problems.push(located(Problem::warning(&interface.place, what), interface).cure(cure));
-            }
+/// Default routes of one family and table: the kernel takes several of one metric, and the one that it uses changes from
+/// boot to boot. So each gets a metric of its own, in the order of the text.
+fn ordered_defaults(interfaces: &mut [Interface], problems: &mut Vec<Problem>) {
+    for interface in interfaces.iter_mut() {
+        let mut seen = HashSet::new();
+        // `gateway4` and the same route once more, say.
+        interface.routes.retain(|route| route.to.prefix > 0 || seen.insert(format!("{route:?}")));
+    }
+    // All metrics that are written: one that is given must not be that of a route that comes later.
+    let defaults = interfaces.iter().flat_map(|i| &i.routes).filter(|r| r.to.prefix == 0);
+    let mut taken: HashSet<(Table, u32)> = defaults.map(|r| (table(r), metric(r))).collect();
+    // Whose each metric is, and the least that may be free beyond it.
+    let mut holders: HashMap<(Table, u32), (String, u32)> = HashMap::new();
+    for interface in interfaces.iter_mut() {
+        let place = interface.place.clone();
+        let mut told = Vec::new();
+        for route in interface.routes.iter_mut().filter(|r| r.to.prefix == 0) {
+            let (table, metric) = (table(route), metric(route));
+            let Some((first, next)) = holders.get_mut(&(table.clone(), metric)) else {
+                holders.insert((table, metric), (place.clone(), metric));
+                continue;
+            };
+            let whose = if *first == place { "another one of its own" } else { first.as_str() };
+            let family = if table.0 { "IPv6" } else { "IPv4" };
+            let what = format!("has a default route for {family} of the same metric as {whose}");
+            let Some(free) = (*next..u32::MAX).find(|m| !taken.contains(&(table.clone(), *m))) else {
+                told.push(format!("{what}, and no greater one is free"));
+                continue;
+            };
+            *next = free;
+            told.push(format!("{what}: it gets the metric {free}, which makes it a later choice"));
+            set_metric(route, free);
+            taken.insert((table.clone(), free));
+            holders.insert((table, free), (place.clone(), free));
+        }
+        for what in told {
+            let cure = "give each default route a `metric` of its own, or remove one";
+            problems.push(located(Problem::warning(&place, what), interface).cure(cure));
         }
     }
+}
+
+/// A routing table: whether of IPv6, and its number.
+type Table = (bool, String);
+
+fn table(route: &Route) -> Table {
+    // 254 is the main table.
+    (route.to.addr.is_ipv6(), route.table_and_metric().0.unwrap_or("254").to_owned())
+}
+
+/// The metric that the kernel gives a route: for IPv6, 1024 where it is 0 or not written.
+fn metric(route: &Route) -> u32 {
+    let written = route.table_and_metric().1.and_then(|m| m.parse().ok()).unwrap_or(0);
+    if written == 0 && route.to.addr.is_ipv6() { 1024 } else { written }
+}
+
+fn set_metric(route: &mut Route, metric: u32) {
+    route.settings.retain(|(p, _)| p.name != "metric");
+    route.settings.extend(ROUTE.iter().find(|p| p.name == "metric").map(|p| (p, metric.to_string())));
 }
 
 /// A gateway that no subnet of the interface holds is refused by the kernel unless the route says that it is there.

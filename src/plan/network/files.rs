@@ -6,7 +6,7 @@ use std::fmt;
 use super::check::located;
 use super::matching::Matched;
 use super::unit::{Unit, Unwritable};
-use crate::model::network::{Device, Interface, Key};
+use crate::model::network::{Device, Interface, Key, Nic};
 use crate::model::problem::Problem;
 
 /// Where networkd and udev look for an administrator's files.
@@ -18,6 +18,9 @@ pub const RUN_DIR: &str = "/run/systemd/network";
 /// Sorts after what a person or the kernel's command line wrote (`00` to `10-dracut-cmdline`), before an image's
 /// defaults (Flatcar's `yy-` and `zz-`).
 pub const PREFIX: &str = "15-footplate-";
+
+/// Stands where the boot waits for no link: the condition of `systemd-networkd-wait-online.service`'s drop-in.
+pub const NOTHING_REQUIRED: &str = "/run/footplate/no-link-required";
 
 /// What is to be on the machine.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,11 +37,15 @@ pub struct Rendered {
     pub unusable: Vec<String>,
     /// Whether it says enough to act on; if not, the machine should keep its image's default, DHCP.
     pub usable: bool,
+    /// Whether the boot is to wait for none of the machine's links. `systemd-networkd-wait-online` does not return before its
+    /// two minutes where no link is required, so it must not run then.
+    pub nothing_required: bool,
 }
 
 impl Rendered {
-    /// Puts the files into `dir` in place of [`DIR`].
+    /// Puts the files into `dir` in place of [`DIR`], for a system whose units wait as they like.
     pub fn place_in(&mut self, dir: &str) {
+        self.nothing_required &= dir == DIR;
         for file in &mut self.files {
             if let Some(name) = file.path.strip_prefix(DIR) {
                 file.path = format!("{}{name}", dir.trim_end_matches('/'));
@@ -83,6 +90,16 @@ impl fmt::Debug for NetFile {
 }
 
 impl Rendered {
+    /// Whether no link is to be waited for: all that are set up are optional, and each of the machine's NICs is one of these.
+    pub(super) fn requires_nothing(&self, nics: &[Nic]) -> bool {
+        let all_optional = self.interfaces.iter().all(|i| i.is_loopback() || !i.is_awaited());
+        let any = self.interfaces.iter().any(|i| !i.is_loopback());
+        // Another NIC is the image's default's, which is waited for.
+        let known = |nic: &Nic| self.matches.iter().any(|m| m.nics.contains(&nic.name));
+        let hardware = |nic: &&Nic| nic.kind.is_none() && nic.name != "lo";
+        all_optional && any && nics.iter().filter(hardware).all(known)
+    }
+
     pub(super) fn add(&mut self, interface: &Interface, suffix: &str, unit: &Unit) {
         let comment = format!(
             "Written by footplate from {}; written again at every boot.\nA file that sorts before this one wins over it.",

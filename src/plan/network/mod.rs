@@ -22,7 +22,7 @@ use std::collections::HashMap;
 use crate::model::network::{Device, Interface, NetworkConfig, Nic};
 use crate::model::problem::{Problem, Severity};
 use files::escaped;
-pub use files::{DIR, NetFile, PREFIX, RUN_DIR, Rendered};
+pub use files::{DIR, NOTHING_REQUIRED, NetFile, PREFIX, RUN_DIR, Rendered};
 pub use matching::Matched;
 use relations::Relations;
 pub use theirs::{Theirs, step_back};
@@ -69,6 +69,7 @@ pub fn render(config: &NetworkConfig, nics: &[Nic]) -> Rendered {
     interfaces.retain(|i| !out.unusable[known..].contains(&i.id));
     out.usable = config.disabled || !interfaces.is_empty();
     out.interfaces = interfaces;
+    out.nothing_required = out.requires_nothing(nics);
     out
 }
 

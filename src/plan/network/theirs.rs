@@ -72,6 +72,8 @@ pub fn step_back(rendered: &mut Rendered, theirs: &[Theirs], nics: &[Nic]) {
         let Some(other) = mine.flat_map(|n| theirs.iter().filter(|t| t.takes(n))).next() else { continue };
         rendered.files.retain(|f| !f.is_for(&matched.interface));
         rendered.interfaces.retain(|i| i.id != matched.interface);
+        // Whether theirs is waited for is theirs to say.
+        rendered.nothing_required = false;
         let what = format!("{} takes this NIC: footplate's files for it are left out", other.path);
         rendered.problems.push(
             Problem::warning(format!("network {}", matched.interface), what)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Several network cards: DHCP on each, and what comes from a card's address leaves by that card.
+//! The NICs of an instance: DHCP on each, and what comes from a NIC's address leaves by that NIC.
 //!
-//! One card needs nothing: the image's default is DHCP. With more, each gets its metric, and every further one a table
-//! of its own with the lease's routes, and a rule for each of its addresses and delegated prefixes. Without that a
-//! reply leaves by the first card with another card's address, and the VPC drops it.
+//! One NIC with one address of a family needs nothing: the image's default is DHCP. Its further addresses are not in the
+//! lease, so they are written down. With more NICs, each gets its metric, and every further one a table of its own with the
+//! lease's routes, and a rule for each of its addresses and delegated prefixes. Without that a reply leaves by the first NIC
+//! with another NIC's address, and the VPC drops it.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +27,8 @@ const METRIC: usize = 100;
 /// The second card's table is this one and 1. Tables 253 to 255 are the kernel's.
 const TABLE: usize = 100;
 
-/// A netplan document for the cards of the metadata; `None` where one card or none is known.
+/// A netplan document for the NICs of the metadata; `None` where the image's default serves: no NIC is known, or one that has
+/// no further addresses.
 pub(super) fn document<'a>(found: impl Iterator<Item = (&'a str, &'a str)>, below: &str) -> Option<Json> {
     let mut cards: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
     for (path, value) in found {
@@ -34,7 +36,12 @@ pub(super) fn document<'a>(found: impl Iterator<Item = (&'a str, &'a str)>, belo
             cards.entry(mac).or_default().insert(key, value);
         }
     }
-    if cards.len() < 2 {
+    let further = |card: &BTreeMap<&str, &str>| {
+        ["local-ipv4s", "ipv6s"]
+            .iter()
+            .any(|key| card.get(key).is_some_and(|v| v.split_whitespace().count() > 1))
+    };
+    if cards.len() < 2 && !cards.values().any(further) {
         return None;
     }
     let number = |card: &BTreeMap<&str, &str>, key: &str| {

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `/etc/network/interfaces`' own format, [interfaces(5)](https://manpages.debian.org/bookworm/ifupdown/interfaces.5.en.html):
+//! NoCloud's older way to a network, as `network-interfaces` in its `meta-data`.
+//!
+//! Each `iface` becomes a subnet as version 1 has them. What only ifupdown's own scripts could do is told, not done.
+
+use super::common::{Dns, text_node};
+use super::read::{At, MAX_INTERFACES, Reader, bad_link_name, shown};
+use super::subnet::{Words, name_servers, search_list, subnet};
+use crate::decode::syntax::yaml::{Node, Value};
+use crate::model::network::{Device, Ethernet, Interface, NetworkConfig};
+use crate::model::problem::{Pos, any_error};
+
+/// The key of NoCloud's `meta-data`.
+const PLACE: &str = "network-interfaces";
+
+const WORDS: Words = Words {
+    fixed: &["static"],
+    bare: &["manual"],
+    address: "address",
+    own: &["mtu", "hwaddress"],
+    types: "static, dhcp, auto, manual or loopback",
+};
+
+/// Options of a stanza, and the keys of a subnet that say the same.
+const OPTIONS: &[(&str, &str)] = &[
+    ("address", "address"),
+    ("broadcast", "broadcast"),
+    ("dns-domain", "dns_search"),
+    ("dns-nameserver", "dns_nameservers"),
+    ("dns-nameservers", "dns_nameservers"),
+    ("dns-search", "dns_search"),
+    ("gateway", "gateway"),
+    ("hwaddress", "hwaddress"),
+    ("metric", "metric"),
+    ("mtu", "mtu"),
+    ("netmask", "netmask"),
+];
+
+/// Commands, which are ifupdown's to run.
+const COMMANDS: &[&str] = &["down", "post-down", "post-up", "pre-down", "pre-up", "up"];
+
+/// One `iface` with its options.
+struct Stanza {
+    name: String,
+    place: String,
+    entries: Vec<(Node, Node)>,
+    /// It asks for what is not done here, and an error says so.
+    broken: bool,
+}
+
+impl Stanza {
+    fn set(&mut self, key: &str, value: &str) {
+        self.entries.push((text_node(key), text_node(value)));
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|(k, _)| k.text() == Some(key))
+    }
+
+    /// Adds words to what is there.
+    fn extend(&mut self, key: &str, words: &str) {
+        let before = self.entries.iter().position(|(k, _)| k.text() == Some(key));
+        let before = before.map(|n| self.entries.remove(n).1);
+        let all =
+            before.as_ref().and_then(Node::text).map_or(words.to_owned(), |old| format!("{old} {words}"));
+        self.set(key, &all);
+    }
+}
+
+pub(super) fn read(r: &mut Reader, text: &str) -> NetworkConfig {
+    let mut config = NetworkConfig::default();
+    let mut dns = Dns::default();
+    let (stanzas, automatic) = stanzas(r, text);
+    for mut stanza in stanzas {
+        // `eth0:1` is one more address of eth0.
+        let device = stanza.name.split(':').next().unwrap_or_default().to_owned();
+        if !automatic.contains(&stanza.name) && !automatic.contains(&device) {
+            stanza.set("control", "manual");
+        }
+        if stanza.broken {
+            config.unusable.push(shown(&device));
+            continue;
+        }
+        let node = Node { pos: Pos::default(), value: Value::Map(stanza.entries) };
+        let at = At::new(&node, stanza.place);
+        if device == "lo" {
+            // The kernel sets up the loopback; name servers written there are the machine's.
+            at.key("dns_nameservers").iter().for_each(|at| name_servers(r, &mut dns.servers, at));
+            at.key("dns_search").iter().for_each(|at| search_list(r, &mut dns.search, at));
+            continue;
+        }
+        interface(r, &mut config, &device, &at);
+    }
+    dns.give(&mut config.interfaces);
+    config
+}
+
+fn interface(r: &mut Reader, config: &mut NetworkConfig, device: &str, at: &At) {
+    if let Some(why) = bad_link_name(device) {
+        r.error(at, format!("is for an interface that can't have this name: {why}"), "");
+        return config.unusable.push(shown(device));
+    }
+    let known = config.interfaces.iter().position(|i| i.id == device);
+    if known.is_none() && config.interfaces.len() >= MAX_INTERFACES {
+        return r.error(at, format!("is one interface too many; {MAX_INTERFACES} is the most"), "");
+    }
+    let n = known.unwrap_or_else(|| {
+        config.interfaces.push(Interface::new(device, &at.place, Device::Ethernet(Ethernet::default())));
+        config.interfaces.len() - 1
+    });
+    let to = &mut config.interfaces[n];
+    if let Some(mtu) = at.key("mtu") {
+        to.mtu = r.number(&mtu, 68, u32::MAX.into()).and_then(|n| n.try_into().ok());
+    }
+    // As cloud-init has it: the address says which NIC is meant, the stanza how it is called.
+    if let Some(mac) = at.key("hwaddress")
+        && let Device::Ethernet(ethernet) = &mut to.device
+        && let Some(mac) = r.mac(&mac)
+    {
+        ethernet.matching.mac = Some(mac);
+        ethernet.set_name = Some(device.to_owned());
+    }
+    let before = r.problems.len();
+    subnet(r, to, &WORDS, at);
+    let broken = any_error(&r.problems[before..]);
+    if broken && to.addresses.is_empty() && !to.dhcp4 && !to.dhcp6 && to.accept_ra != Some(true) {
+        // The error is told. Without any address the image's default, DHCP, serves better.
+        config.unusable.push(config.interfaces.remove(n).id);
+    }
+}
+
+/// All `iface` stanzas, and the names that `auto` and `allow-hotplug` list.
+fn stanzas(r: &mut Reader, text: &str) -> (Vec<Stanza>, Vec<String>) {
+    let (mut stanzas, mut automatic) = (Vec::<Stanza>::new(), Vec::new());
+    // Whether options belong to the last `iface`; what can't be used has options too.
+    let mut open = false;
+    for (number, line) in lines(text) {
+        let node = text_node(&line);
+        let at = At::new(&node, format!("{PLACE}: line {number}"));
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let Some((first, rest)) = words.split_first() else { continue };
+        match (*first, rest) {
+            ("auto" | "allow-auto" | "allow-hotplug", names) => {
+                automatic.extend(names.iter().map(|n| (*n).to_owned()));
+                open = false;
+            }
+            ("iface", [name, family, method, ..]) => {
+                let kind = kind(family, method);
+                open = kind.is_some();
+                match kind {
+                    Some(kind) => {
+                        let place = format!("{PLACE}: {}", shown(name));
+                        let mut stanza =
+                            Stanza { name: (*name).to_owned(), place, entries: Vec::new(), broken: false };
+                        stanza.set("type", kind);
+                        stanzas.push(stanza);
+                    }
+                    None => r.error(&at, "is a family or a method that is not supported", WORDS.types),
+                }
+            }
+            ("iface", _) => r.error(&at, "is not a stanza", "write `iface NAME inet METHOD`"),
+            ("mapping" | "source" | "source-directory" | "rename" | "template", _) => {
+                r.warn(&at, "has no effect: ifupdown is not on this machine", "");
+                open = false;
+            }
+            (option, values) if open => {
+                if let Some(stanza) = stanzas.last_mut() {
+                    option_of(r, stanza, option, values, &at);
+                }
+            }
+            _ => {}
+        }
+    }
+    (stanzas, automatic)
+}
+
+/// The type of subnet that a stanza is.
+fn kind(family: &str, method: &str) -> Option<&'static str> {
+    match (family, method) {
+        ("inet" | "inet6", "static") => Some("static"),
+        ("inet" | "inet6", "manual" | "loopback") => Some("manual"),
+        ("inet", "dhcp") => Some("dhcp4"),
+        ("inet6", "dhcp") => Some("dhcp6"),
+        ("inet6", "auto") => Some("ipv6_slaac"),
+        _ => None,
+    }
+}
+
+fn option_of(r: &mut Reader, stanza: &mut Stanza, option: &str, values: &[&str], at: &At) {
+    match OPTIONS.iter().find(|(name, _)| *name == option) {
+        Some((_, key @ ("dns_nameservers" | "dns_search"))) => stanza.extend(key, &values.join(" ")),
+        Some((_, key)) if stanza.has(key) => {
+            r.error(at, "is written twice", "write a second `iface` of this name")
+        }
+        // `hwaddress ether 00:50:…` is the longer form.
+        Some(("hwaddress", key)) => stanza.set(key, values.last().copied().unwrap_or_default()),
+        Some((_, key)) => stanza.set(key, &values.join(" ")),
+        None if COMMANDS.contains(&option) => r.warn(
+            at,
+            "is a command of ifupdown, and is not run",
+            "write routes and the like in a network-config of version 2",
+        ),
+        None if ["bond", "bridge", "vlan"].iter().any(|device| option.starts_with(device)) => {
+            r.error(
+                at,
+                "makes a device, which is not supported in this format",
+                "write a network-config of version 2",
+            );
+            stanza.broken = true;
+        }
+        None => r.unknown(at),
+    }
+}
+
+/// Lines with their numbers, without comments; one that ends in a backslash goes on in the next.
+fn lines(text: &str) -> Vec<(usize, String)> {
+    let mut lines: Vec<(usize, String)> = Vec::new();
+    let mut joined = false;
+    for (n, line) in text.lines().enumerate() {
+        let (line, goes_on) = line.strip_suffix('\\').map_or((line, false), |line| (line, true));
+        match lines.last_mut().filter(|_| joined) {
+            Some((_, last)) => last.push_str(line),
+            None if line.trim_start().starts_with('#') => continue,
+            None => lines.push((n + 1, line.to_owned())),
+        }
+        joined = goes_on;
+    }
+    lines
+}
