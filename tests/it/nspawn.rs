@@ -38,7 +38,9 @@ static BASE: LazyLock<PathBuf> = LazyLock::new(|| {
             "--dpkgopt=path-exclude=/usr/share/locale/*",
             "bookworm",
         ];
-        Ran::of(Command::new("timeout").args(["600", "mmdebstrap"]).args(options).arg(&made)).ended(0, &[]);
+        // Mounts of its own: mmdebstrap binds devices of the host into the tree.
+        let alone = ["600", "unshare", "--mount", "mmdebstrap"];
+        Ran::of(Command::new("timeout").args(alone).args(options).arg(&made)).ended(0, &[]);
         fs::rename(made, &base).unwrap();
     }
     base
