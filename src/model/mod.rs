@@ -13,3 +13,4 @@ pub mod secret;
 pub mod status;
 pub mod storage;
 pub mod time;
+pub mod unit;
