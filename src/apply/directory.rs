@@ -4,8 +4,8 @@
 use anyhow::{Result, bail};
 
 use super::{Done, Kind, Machine, OURS, Outcome, Step, above, settable};
-use crate::io::root::SFlag;
-use crate::model::storage::Directory;
+use crate::io::root::{Ids, Meta, Root, SFlag};
+use crate::model::storage::{Directory, Existing};
 
 /// The bits of a new directory, where nothing is said of them.
 const MODE: u32 = 0o755;
@@ -24,20 +24,45 @@ impl Kind for Directory {
     }
 
     fn compare(&self, on: &mut Machine<'_>) -> Result<Outcome> {
-        let ids = settable(on.root, on.accounts.ids(&self.owner)?);
-        let meta = on.root.meta(&self.path)?;
-        if meta.is_some_and(|m| m.kind != SFlag::S_IFDIR) {
-            bail!("{}: is there already and no directory", self.path);
-        }
-        let same = meta.is_some_and(|m| m.is(self.mode.unwrap_or(m.mode), ids));
+        let meta = self.there(on.root)?;
+        let (mode, ids) = self.bits(meta, on.accounts.ids(&self.owner)?);
+        let same = meta.is_some_and(|m| m.kind == SFlag::S_IFDIR && m.is(mode, settable(on.root, ids)));
         Ok(self.outcome(Done::would(!same, meta.is_none()), self.outline()))
     }
 
     fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {
-        let have = on.root.meta(&self.path)?.map(|m| m.mode);
-        let mode = self.mode.or(have).unwrap_or(MODE);
+        let meta = self.there(on.root)?;
+        if meta.is_some_and(|m| m.kind != SFlag::S_IFDIR) {
+            on.root.remove(&self.path)?;
+        }
+        let (mode, ids) = self.bits(meta, on.accounts.ids(&self.owner)?);
         on.root.make_dirs(above(&self.path), OURS)?;
-        let change = on.root.put_dir(&self.path, mode, on.accounts.ids(&self.owner)?)?;
+        let change = on.root.put_dir(&self.path, mode, ids)?;
         Ok(self.outcome(change.into(), self.outline()))
+    }
+}
+
+impl Directory {
+    /// The bits and the owner that the directory must have, given those of what is there.
+    fn bits(&self, have: Option<Meta>, ids: Ids) -> (u32, Ids) {
+        match have.filter(|m| m.kind == SFlag::S_IFDIR && self.existing != Existing::Replaced) {
+            Some(have) => (self.mode.unwrap_or(have.mode), ids),
+            None => (self.mode.unwrap_or(MODE), ids.or(OURS)),
+        }
+    }
+
+    /// What is at the path, if it may be there. Only what must be replaced is not a directory.
+    fn there(&self, root: &Root) -> Result<Option<Meta>> {
+        let follows = self.existing == Existing::Written;
+        let meta = if follows { root.meta(&self.path)? } else { root.meta_of_link(&self.path)? };
+        let what = match meta.map(|m| m.kind) {
+            None | Some(SFlag::S_IFDIR) => return Ok(meta),
+            Some(SFlag::S_IFREG | SFlag::S_IFLNK) if self.existing == Existing::Replaced => return Ok(meta),
+            Some(SFlag::S_IFLNK) => "is a symbolic link",
+            Some(SFlag::S_IFREG) => "is a file",
+            Some(_) => "is not a directory",
+        };
+        let why = if follows { "" } else { ", and overwrite is not true" };
+        bail!("{}: {} {what}{why}", self.place, self.path)
     }
 }

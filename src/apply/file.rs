@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Files.
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 
 use super::accounts::Accounts;
 use super::{Done, Kind, MAX_FILE, Machine, OURS, Outcome, Step, above, settable};
@@ -25,38 +25,33 @@ impl Kind for File {
 
     fn compare(&self, on: &mut Machine<'_>) -> Result<Outcome> {
         let root = on.root;
-        let ids = settable(root, ids(self, &on.accounts)?);
-        let meta = root.meta(&self.path)?;
-        match meta.map(|m| m.kind) {
-            None => root.check_dirs(above(&self.path)).with_context(|| self.place.clone())?,
-            Some(SFlag::S_IFREG) => {}
-            Some(SFlag::S_IFDIR) => bail!("{}: {} is a directory", self.place, self.path),
-            // Nobody means to replace a device node or a FIFO by a file.
-            Some(_) => bail!("{}: {} is no regular file", self.place, self.path),
+        let meta = self.there(root)?;
+        if meta.is_none() {
+            root.check_dirs(above(&self.path)).with_context(|| self.place.clone())?;
         }
-        check_existing(self, root)?;
-        let (mode, ids) = bits(self, meta, ids);
-        let same = meta.is_some_and(|m| m.is(mode, ids));
-        let gives_way = self.existing == Existing::Replaced && root.link_target(&self.path)?.is_some();
-        let have = if gives_way { None } else { root.read(&self.path, MAX_FILE)? };
-        let same = same && have.as_ref().is_some_and(|h| *h == wanted(self, Some(h.clone())));
+        let (mode, ids) = self.bits(meta, ids(self, &on.accounts)?);
+        let same = meta.is_some_and(|m| m.kind == SFlag::S_IFREG && m.is(mode, settable(root, ids)));
+        let same = same && {
+            let have = root.read(&self.path, MAX_FILE)?;
+            have.as_ref().is_some_and(|h| *h == wanted(self, Some(h.clone())))
+        };
         Ok(self.outcome(Done::would(!same, meta.is_none()), self.outline()))
     }
 
     fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {
         let root = on.root;
-        let ids = ids(self, &on.accounts)?;
-        check_existing(self, root)?;
-        let kept = matches!(self.existing, Existing::Kept { .. });
-        let have = if self.append || kept { root.read(&self.path, MAX_FILE)? } else { None };
-        if self.existing == Existing::Replaced && root.link_target(&self.path)?.is_some() {
-            root.remove(&self.path)?;
+        let meta = self.there(root)?;
+        if meta.is_some_and(|m| m.kind != SFlag::S_IFREG) {
+            root.remove_tree(&self.path)?;
         }
+        let meta = meta.filter(|m| m.kind == SFlag::S_IFREG);
+        let kept = self.append || matches!(self.existing, Existing::Kept { .. });
+        let have = if kept { root.read(&self.path, MAX_FILE)? } else { None };
         if self.existing != Existing::Written {
             // Ignition's directories on the way are root's, cloud-init's belong to the owner of the file.
             root.make_dirs(above(&self.path), OURS)?;
         }
-        let (mode, ids) = bits(self, root.meta(&self.path)?, ids);
+        let (mode, ids) = self.bits(meta, ids(self, &on.accounts)?);
         let change = root.put(&self.path, &wanted(self, have), mode, ids)?;
         if let (Some(unit), Change::Changed) = (self.restart, change)
             && !on.restarts.contains(&unit)
@@ -84,21 +79,41 @@ fn wanted(file: &File, have: Option<Vec<u8>>) -> Vec<u8> {
     }
 }
 
-/// The bits and the owner that the file must have, given those that it has.
-fn bits(file: &File, meta: Option<Meta>, ids: Ids) -> (u32, Ids) {
-    let (Existing::Kept { mode, owner }, Some(meta)) = (file.existing, meta) else { return (file.mode, ids) };
-    (if mode { file.mode } else { meta.mode }, if owner { ids } else { Ids::default() })
-}
+impl File {
+    /// What is at the path, if it may be there. Only what must be replaced is not a regular file.
+    fn there(&self, root: &Root) -> Result<Option<Meta>> {
+        let follows = self.existing == Existing::Written;
+        let meta = if follows { root.meta(&self.path)? } else { root.meta_of_link(&self.path)? };
+        let what = match meta.map(|m| m.kind) {
+            None => return Ok(None),
+            Some(SFlag::S_IFREG) if self.existing != Existing::Refused => return Ok(meta),
+            // A file as the data wants it was left by an earlier run.
+            Some(SFlag::S_IFREG) => {
+                let have = root.read(&self.path, MAX_FILE)?;
+                if have.is_some_and(|have| have == self.content.expose()) {
+                    return Ok(meta);
+                }
+                "is there already"
+            }
+            Some(SFlag::S_IFDIR | SFlag::S_IFLNK) if self.existing == Existing::Replaced => return Ok(meta),
+            Some(SFlag::S_IFDIR) => "is a directory",
+            Some(SFlag::S_IFLNK) => "is a symbolic link",
+            // Nobody means to replace a device node or a FIFO by a file.
+            Some(_) => "is not a regular file",
+        };
+        let why = if follows { "" } else { ", and overwrite is not true" };
+        Err(anyhow!("{}: {} {what}{why}", self.place, self.path))
+    }
 
-/// Refuses a file that is there already where the data does not want it replaced. One that is as the data wants it was
-/// left by an earlier run.
-fn check_existing(file: &File, root: &Root) -> Result<()> {
-    if file.existing != Existing::Refused || !root.stands(&file.path)? {
-        return Ok(());
+    /// The bits and the owner that the file must have, given those of the file that is there.
+    fn bits(&self, have: Option<Meta>, ids: Ids) -> (u32, Ids) {
+        match (self.existing, have) {
+            (Existing::Written, _) => (self.mode, ids),
+            (Existing::Kept { mode }, Some(have)) => {
+                let own = Ids { uid: Some(have.uid), gid: Some(have.gid) };
+                (if mode { self.mode } else { have.mode }, ids.or(own))
+            }
+            _ => (self.mode, ids.or(OURS)),
+        }
     }
-    let link = root.link_target(&file.path)?.is_some();
-    if link || root.read(&file.path, MAX_FILE)?.is_none_or(|have| have != file.content.expose()) {
-        return Err(anyhow!("{}: {} is there already, and overwrite is false", file.place, file.path));
-    }
-    Ok(())
 }

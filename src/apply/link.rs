@@ -3,13 +3,26 @@
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Done, Kind, Machine, Outcome, Step};
-use crate::io::root::Change;
+use super::{Done, Kind, Machine, OURS, Outcome, Step, settable};
+use crate::io::root::{Change, Ids, Root, SFlag};
 use crate::model::storage::{Existing, Link};
 
 impl Link {
     fn detail(&self) -> String {
         format!("{} {}", if self.hard { "=" } else { "->" }, self.target)
+    }
+
+    /// The owner that the link must have; a link that is kept keeps what the data does not give.
+    fn ids(&self, on: &Machine<'_>, differs: bool) -> Result<Ids> {
+        let ids = on.accounts.ids(&self.owner).with_context(|| self.place.clone())?;
+        Ok(if differs || self.existing == Existing::Replaced { ids.or(OURS) } else { ids })
+    }
+
+    fn differs(&self, root: &Root) -> Result<bool> {
+        Ok(match self.hard {
+            true => !root.same_file(&self.path, &self.target)?,
+            false => root.link_target(&self.path)?.as_deref() != Some(&self.target),
+        })
     }
 }
 
@@ -23,27 +36,37 @@ impl Kind for Link {
     }
 
     fn compare(&self, on: &mut Machine<'_>) -> Result<Outcome> {
-        let root = on.root;
-        let differs = match self.hard {
-            true => !root.same_file(&self.path, &self.target)?,
-            false => root.link_target(&self.path)?.as_deref() != Some(&self.target),
-        };
-        let stands = root.stands(&self.path)?;
-        if differs && self.existing == Existing::Refused && stands {
-            bail!("{}: {} is there already, and overwrite is false", self.place, self.path);
+        let differs = self.differs(on.root)?;
+        let ids = settable(on.root, self.ids(on, differs)?);
+        let meta = on.root.meta_of_link(&self.path)?;
+        if let (Some(meta), true) = (meta, differs) {
+            let fits = match self.existing {
+                Existing::Replaced => matches!(meta.kind, SFlag::S_IFREG | SFlag::S_IFLNK | SFlag::S_IFDIR),
+                Existing::Written => meta.kind == SFlag::S_IFLNK,
+                Existing::Refused | Existing::Kept { .. } => false,
+            };
+            if !fits {
+                bail!("{}: {} is there already, and overwrite is not true", self.place, self.path);
+            }
         }
-        Ok(self.outcome(Done::would(differs, !stands), self.detail()))
+        let owned = self.hard || meta.is_some_and(|m| m.is(m.mode, ids));
+        Ok(self.outcome(Done::would(differs || !owned, meta.is_none()), self.detail()))
     }
 
     fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {
         let root = on.root;
+        let differs = self.differs(root)?;
+        let directory = root.meta_of_link(&self.path)?.is_some_and(|m| m.kind == SFlag::S_IFDIR);
+        if differs && directory && self.existing == Existing::Replaced {
+            root.remove_tree(&self.path)?;
+        }
         let mut change = match (self.hard, self.existing) {
             (true, _) => root.put_hard_link(&self.path, &self.target)?,
             (false, Existing::Replaced) => root.replace_link(&self.path, &self.target)?,
             (false, _) => root.put_link(&self.path, &self.target)?,
         };
         if !self.hard {
-            let ids = on.accounts.ids(&self.owner).with_context(|| self.place.clone())?;
+            let ids = self.ids(on, differs)?;
             if root.chown(&self.path, ids)? == Change::Changed {
                 change = Change::Changed;
             }

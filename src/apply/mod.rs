@@ -12,6 +12,7 @@ mod hostname;
 mod link;
 mod mount;
 mod partitions;
+mod paths;
 mod run;
 mod units;
 mod users;
@@ -179,6 +180,7 @@ pub fn compare(plan: &Plan, root: &Root) -> Result<Vec<Outcome>, Vec<Problem>> {
             Err(error) => problems.push(problem(error)),
         }
     }
+    problems.extend(paths::check(plan, root).into_iter().map(problem));
     if problems.is_empty() { Ok(outcomes) } else { Err(problems) }
 }
 

@@ -50,22 +50,21 @@ impl File {
     }
 }
 
-/// What becomes of a file that is there already.
+/// What becomes of what is there already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Existing {
     /// It holds the content then, or, with `append`, has it at its end; a symbolic link is followed.
     #[default]
     Written,
-    /// It gives way, be it a file or a symbolic link.
+    /// It is replaced, also if it is of another kind: a directory with all that is in it. A directory keeps
+    /// what is in it if it must be a directory, with the bits and the owner of a new one.
     Replaced,
     /// One that differs is an error.
     Refused,
-    /// What is in it stays, and its bits and its owner unless the data gives them.
+    /// The content of a file stays; something else is an error.
     Kept {
-        /// The data gives the bits.
+        /// Whether the bits of the file are set to those of the data.
         mode: bool,
-        /// The data gives the owner.
-        owner: bool,
     },
 }
 
@@ -80,12 +79,21 @@ pub struct Directory {
     pub owner: Owner,
     /// Permission bits; with `None` a new directory gets `0755` and one that is there keeps its own.
     pub mode: Option<u32>,
+    /// What becomes of something else at its path: [`Existing::Written`] follows a link to a directory and refuses the rest,
+    /// [`Existing::Replaced`] replaces links and files.
+    pub existing: Existing,
 }
 
 impl Directory {
     /// A directory of footplate's own, root's.
     pub fn ours(path: impl Into<String>, mode: u32) -> Self {
-        Self { place: OURS.to_owned(), path: path.into(), owner: Owner::root(), mode: Some(mode) }
+        Self {
+            place: OURS.to_owned(),
+            path: path.into(),
+            owner: Owner::root(),
+            mode: Some(mode),
+            existing: Existing::Written,
+        }
     }
 }
 
@@ -103,7 +111,7 @@ pub struct Link {
     /// Who owns it; a hard link has the owner of its file.
     pub owner: Owner,
     /// What becomes of something else at its path: [`Existing::Written`] replaces a link and refuses the rest,
-    /// [`Existing::Replaced`] replaces files too.
+    /// [`Existing::Replaced`] replaces files and directories too.
     pub existing: Existing,
 }
 
@@ -121,7 +129,7 @@ impl Link {
     }
 }
 
-/// Owner and group by name or number; `None` leaves it to whoever writes.
+/// Owner and group by name or number. With `None` what is there keeps its own, and something new is root's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owner {
     /// The user.

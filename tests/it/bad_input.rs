@@ -344,8 +344,8 @@ fn what_is_no_file_is_not_replaced() {
     let file = format!("-   path: /etc/a\n    content: {CANARY}\n");
     let makes: [(&str, &[&str], &str); 3] = [
         ("directory", &["mkdir"], "write_files[1]: /etc/a is a directory"),
-        ("fifo", &["mkfifo"], "write_files[1]: /etc/a is no regular file"),
-        ("device", &["mknod", "-m600"], "write_files[1]: /etc/a is no regular file"),
+        ("fifo", &["mkfifo"], "write_files[1]: /etc/a is not a regular file"),
+        ("device", &["mknod", "-m600"], "write_files[1]: /etc/a is not a regular file"),
     ];
     for (name, make, says) in makes {
         let (seed, root) = (seed(name, worker(&file, "")), Scratch::new(name));

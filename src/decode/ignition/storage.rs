@@ -148,8 +148,7 @@ impl Reader<'_, '_, '_> {
     fn file(&mut self, place: &str, node: &Node, filesystems: &[(String, Option<String>)]) {
         let path = self.path(place, node, filesystems);
         let (owner, mode) = (self.owner(place, node), self.mode(place, node));
-        let given = (mode.is_some(), owner.user.is_some() || owner.group.is_some());
-        let kept = Existing::Kept { mode: given.0, owner: given.1 };
+        let kept = Existing::Kept { mode: mode.is_some() };
         let overwrite = node.get("overwrite").and_then(Node::bool);
         let pos = node.get("overwrite").map_or(node.pos, |n| n.pos);
         let contents = node.get("contents").filter(|c| !is_empty(c));
@@ -189,10 +188,6 @@ impl Reader<'_, '_, '_> {
             (content.unwrap_or_default(), append, existing)
         };
         let Some(path) = path else { return };
-        let owner = Owner {
-            user: owner.user.or(Some("root".to_owned())),
-            group: owner.group.or(Some("root".to_owned())),
-        };
         self.config.files.push(File {
             place: place.to_owned(),
             path,
@@ -208,20 +203,10 @@ impl Reader<'_, '_, '_> {
     fn directory(&mut self, place: &str, node: &Node, filesystems: &[(String, Option<String>)]) {
         let path = self.path(place, node, filesystems);
         let (owner, mode) = (self.owner(place, node), self.mode(place, node));
-        if flag(node, "overwrite") {
-            let pos = node.get("overwrite").map_or(node.pos, |n| n.pos);
-            self.warn(
-                &format!("{place}.overwrite"),
-                pos,
-                "no effect: the contents of a directory are kept on a running system",
-            );
-        }
         let Some(path) = path else { return };
-        let owner = Owner {
-            user: owner.user.or(Some("root".to_owned())),
-            group: owner.group.or(Some("root".to_owned())),
-        };
-        self.config.directories.push(Directory { place: place.to_owned(), path, owner, mode });
+        // Ignition empties a directory that is there. On a running system its contents are not only this config's.
+        let existing = if flag(node, "overwrite") { Existing::Replaced } else { Existing::Refused };
+        self.config.directories.push(Directory { place: place.to_owned(), path, owner, mode, existing });
     }
 
     fn link(&mut self, place: &str, node: &Node, filesystems: &[(String, Option<String>)]) {
@@ -263,10 +248,7 @@ impl Reader<'_, '_, '_> {
             path,
             target,
             hard,
-            owner: Owner {
-                user: owner.user.or(Some("root".to_owned())),
-                group: owner.group.or(Some("root".to_owned())),
-            },
+            owner,
             existing: if flag(node, "overwrite") { Existing::Replaced } else { Existing::Refused },
         });
     }

@@ -43,6 +43,14 @@ pub struct Ids {
     pub gid: Option<u32>,
 }
 
+impl Ids {
+    /// These numbers, and `other`'s where there is none.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self { uid: self.uid.or(other.uid), gid: self.gid.or(other.gid) }
+    }
+}
+
 /// What stands at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meta {
