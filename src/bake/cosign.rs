@@ -18,7 +18,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
-use crate::decode::syntax::der::{Certificate, value};
+use crate::model::certificate::{Certificate, value};
 
 /// Who signs: as whom, and who says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

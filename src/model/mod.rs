@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The nouns of the pipe: plain data that every other module speaks in. Imports nothing of ours.
 
+pub mod certificate;
 pub mod config;
 pub mod encoding;
 pub mod facts;

@@ -5,6 +5,7 @@ use crate::common::{authority, sandbox, server};
 
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -523,6 +524,67 @@ fn a_bad_certificate_is_named_and_nothing_is_sent() {
     })
     .join()
     .unwrap();
+}
+
+#[test]
+fn a_servers_own_certificate_is_trusted_where_it_was_given() {
+    const NAME: &str = "subjectAltName=DNS:localhost\n";
+    const SIGNS: &str = "basicConstraints=critical,CA:TRUE\n";
+    let authority = Authority::new(&crate::common::scratch::fresh("own-certificate"));
+    // From and until when it holds, its extensions, and what comes of it.
+    let cases = [
+        ("20200101", "20490101", [NAME, SIGNS, ""], Ok(())),
+        ("20200101", "20490101", [NAME, "", ""], Ok(())),
+        ("20200101", "20490101", [NAME, "basicConstraints=CA:FALSE\n", ""], Ok(())),
+        ("20200101", "20490101", [NAME, SIGNS, "extendedKeyUsage=clientAuth,serverAuth"], Ok(())),
+        ("20200101", "20490101", [NAME, SIGNS, "extendedKeyUsage=anyExtendedKeyUsage"], Ok(())),
+        ("20200101", "20490101", [NAME, SIGNS, "keyUsage=critical,digitalSignature,keyCertSign"], Ok(())),
+        (
+            "20200101",
+            "20490101",
+            [NAME, SIGNS, "keyUsage=keyCertSign,cRLSign"],
+            Err("may not be used by a server"),
+        ),
+        (
+            "20200101",
+            "20490101",
+            [NAME, SIGNS, "extendedKeyUsage=clientAuth"],
+            Err("may not be used by a server"),
+        ),
+        (
+            "20200101",
+            "20490101",
+            ["subjectAltName=DNS:other.example\n", SIGNS, ""],
+            Err("not valid for name"),
+        ),
+        ("20200101", "20490101", ["subjectKeyIdentifier=hash\n", SIGNS, ""], Err("not valid for")),
+        ("20200101", "20210101", [NAME, SIGNS, ""], Err("has expired")),
+        ("20480101", "20490101", [NAME, SIGNS, ""], Err("not valid yet")),
+    ];
+    let ask = |tls, given: &str| {
+        let server = Server::start_tls("127.0.0.1:0", tls, |_| Reply::ok("x"));
+        let mut request = Request::get(format!("https://localhost:{}/", server.address.port()));
+        request.options.authorities = vec![given.into()];
+        Client::new().unwrap().fetch(&request, soon()).map(|_| ()).map_err(|e| e.to_string())
+    };
+    for (from, until, extensions, want) in cases {
+        let (tls, pem) = authority.self_signed(from, until, &extensions.concat());
+        let got = ask(tls, &pem);
+        let as_wanted = match (&got, want) {
+            (Err(text), Err(want)) => text.contains(want),
+            (got, want) => got.is_ok() && want.is_ok(),
+        };
+        assert!(as_wanted, "{from} {until} {extensions:?}: {got:?} is not {want:?}");
+    }
+    // The same name and the same key do not do: it must be these very bytes.
+    let (_, given) = authority.self_signed("20200101", "20490101", &[NAME, SIGNS].concat());
+    let (other, _) = authority.self_signed("20200101", "20490101", &[NAME, SIGNS].concat());
+    assert!(ask(other, &given).unwrap_err().contains("not trusted"));
+    // One that another authority issued, without that authority.
+    let issued = authority.server(&["localhost"], "20200101", "20490101");
+    let pem = std::fs::read_to_string(authority.bundle().with_file_name("server.pem")).unwrap();
+    ask(Arc::clone(&issued), &pem).unwrap();
+    assert!(ask(issued, &given).unwrap_err().contains("not trusted"));
 }
 
 #[test]

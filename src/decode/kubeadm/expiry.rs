@@ -2,8 +2,8 @@
 //! What in the data soon stops being good: certificates and bootstrap tokens.
 
 use crate::decode::document::envelope;
-use crate::decode::syntax::der::Certificate;
 use crate::decode::syntax::yaml;
+use crate::model::certificate::Certificate;
 use crate::model::config::NodeConfig;
 use crate::model::problem::Problem;
 use crate::model::time::Time;

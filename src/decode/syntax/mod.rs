@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Languages that documents are written in, without a word of what they mean: YAML 1.1, JSON, DER, systemd's unit files.
 
-pub mod der;
 pub mod json;
 pub(crate) mod node;
 mod scalar;

@@ -15,11 +15,12 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{Proxy, Response, Url};
-use rustls::{CertificateError, RootCertStore};
+use rustls::CertificateError;
 
+use super::marked;
 use super::request::Request;
 use super::retry::Trouble;
-use super::{marked, tls};
+use super::tls::Trusted;
 use crate::io::dns;
 use crate::model::secret::Secret;
 
@@ -63,7 +64,7 @@ impl Pool {
     pub(super) fn new() -> Result<Self, String> {
         let hosts = Hosts::default();
         // It is never asked for `https`, and so trusts nobody: the authorities are read once they are needed.
-        let plain = client(&hosts, RootCertStore::empty(), None, None)?;
+        let plain = client(&hosts, Trusted::nothing(), None, None)?;
         Ok(Self {
             hosts,
             plain,
@@ -101,8 +102,10 @@ impl Pool {
                 Ok(self.other(&options.authorities, proxy).map_err(Trouble::never)?)
             }
             true => {
-                let trusting =
-                    || client(&self.hosts, tls::roots().map_err(|e| format!("{e:#}"))?, None, None);
+                let trusting = || {
+                    let trusted = Trusted::by_system().map_err(|e| format!("{e:#}"))?;
+                    client(&self.hosts, trusted, None, None)
+                };
                 self.tls.get_or_init(trusting).clone()
             }
             false => Ok(self.plain.clone()),
@@ -131,7 +134,7 @@ impl Pool {
     /// The client whose connections are marked.
     fn marked(&self, known: &'static [IpAddr], url: &Url) -> Option<reqwest::Client> {
         let path = marked::listen(known, url.port_or_known_default()?).ok()?;
-        client(&self.hosts, RootCertStore::empty(), None, Some(path)).ok()
+        client(&self.hosts, Trusted::nothing(), None, Some(path)).ok()
     }
 
     /// The client for those authorities and that proxy.
@@ -141,8 +144,8 @@ impl Pool {
         if let Some(client) = others.get(&key) {
             return Ok(client.clone());
         }
-        let roots = tls::roots_and(authorities).map_err(|e| format!("{e:#}"))?;
-        let client = client(&self.hosts, roots, proxy, None)?;
+        let trusted = Trusted::by_system().and_then(|system| system.and(authorities));
+        let client = client(&self.hosts, trusted.map_err(|e| format!("{e:#}"))?, proxy, None)?;
         others.insert(key, client.clone());
         Ok(client)
     }
@@ -226,11 +229,11 @@ impl Resolve for Hosts {
 
 fn client(
     hosts: &Hosts,
-    roots: RootCertStore,
+    trusted: Trusted,
     proxy: Option<&Secret>,
     socket: Option<PathBuf>,
 ) -> Result<reqwest::Client, String> {
-    let config = tls::config(roots).map_err(|e| format!("{e:#}"))?;
+    let config = trusted.config().map_err(|e| format!("{e:#}"))?;
     let builder = reqwest::Client::builder()
         .tls_backend_preconfigured(config)
         .dns_resolver(hosts.clone())
@@ -315,6 +318,19 @@ fn tls_trouble(error: &rustls::Error) -> Trouble {
             CertificateError::Expired | CertificateError::ExpiredContext { .. },
         ) => Trouble::never("its certificate has expired: or is the clock wrong?"),
         rustls::Error::InvalidCertificate(why) => {
+            let why = match why {
+                CertificateError::UnknownIssuer => "no authority that is trusted here issued it".to_owned(),
+                CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                    "it may not be used by a server".to_owned()
+                }
+                CertificateError::Other(other) => match other.0.downcast_ref() {
+                    Some(webpki::Error::CaUsedAsEndEntity) => {
+                        "it is an authority's, and was not itself given as trusted".to_owned()
+                    }
+                    _ => other.to_string(),
+                },
+                why => why.to_string(),
+            };
             Trouble::never(format!("its certificate is not trusted: {why}"))
         }
         other => Trouble::never(format!("TLS: {other}")),

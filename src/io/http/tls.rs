@@ -1,60 +1,210 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Whom HTTPS trusts.
+//! Which certificates HTTPS trusts.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use rustls::pki_types::CertificateDer;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_name;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
+use crate::model::certificate::{Certificate, value};
 use crate::model::secret::Secret;
 
 /// Where distributions keep the system's certificate authorities: Flatcar and Debian, Fedora.
 const BUNDLES: &[&str] = &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
-/// TLS by ring, that trusts these authorities.
-///
-/// # Errors
-/// The library has no common ground with itself.
-pub(super) fn config(roots: RootCertStore) -> Result<ClientConfig> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    Ok(config.context("TLS can't be set up")?.with_root_certificates(roots).with_no_client_auth())
+/// Certificates that are trusted.
+#[derive(Clone, Debug)]
+pub(super) struct Trusted {
+    /// The authorities.
+    roots: RootCertStore,
+    /// Those that an operator gave, whole: a server may present one of them as its own.
+    given: Vec<CertificateDer<'static>>,
 }
 
-/// The authorities that everybody trusts here, and those of bundles in PEM.
-///
-/// # Errors
-/// As [`roots`], or a bundle holds no certificate that can be read.
-pub(super) fn roots_and(bundles: &[Secret]) -> Result<RootCertStore> {
-    let mut roots = roots()?;
-    for bundle in bundles {
-        let certificates = CertificateDer::pem_slice_iter(bundle.expose());
-        let (added, _) = roots.add_parsable_certificates(certificates.flatten());
-        ensure!(added > 0, "a bundle of certificate authorities holds none that can be read");
+impl Trusted {
+    /// Nothing is trusted.
+    pub(super) fn nothing() -> Self {
+        Self { roots: RootCertStore::empty(), given: Vec::new() }
     }
-    Ok(roots)
-}
 
-/// The certificate authorities that Mozilla trusts, compiled in, and the system's, where an operator may have put one of
-/// their own: a mirror's, mostly. `SSL_CERT_FILE` names another bundle, as it does for OpenSSL.
-///
-/// # Errors
-/// The bundle that `SSL_CERT_FILE` names can't be read.
-pub(super) fn roots() -> Result<RootCertStore> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(path) = std::env::var_os("SSL_CERT_FILE") {
-        let certificates = CertificateDer::pem_file_iter(&path).map_err(|e| anyhow!("{e}"));
-        roots.add_parsable_certificates(certificates.context("SSL_CERT_FILE")?.flatten());
-        return Ok(roots);
-    }
-    for path in BUNDLES {
-        if let Ok(certificates) = CertificateDer::pem_file_iter(path) {
+    /// The certificate authorities that Mozilla trusts, compiled in, and the system's, to which an operator may have added
+    /// some, that of a mirror mostly. `SSL_CERT_FILE` names another bundle, as it does for OpenSSL.
+    ///
+    /// # Errors
+    /// The bundle that `SSL_CERT_FILE` names can't be read.
+    pub(super) fn by_system() -> Result<Self> {
+        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let mut trusted = Self { roots, given: Vec::new() };
+        let read = |path: &Path| CertificateDer::pem_file_iter(path).map_err(|e| anyhow!("{e}"));
+        if let Some(path) = std::env::var_os("SSL_CERT_FILE") {
+            trusted.add(read(path.as_ref()).context("SSL_CERT_FILE")?.flatten());
+        } else if let Some(certificates) = BUNDLES.iter().find_map(|path| read(path.as_ref()).ok()) {
             // One that can't be read takes nothing away from the others.
-            roots.add_parsable_certificates(certificates.flatten());
-            break;
+            trusted.add(certificates.flatten());
         }
+        Ok(trusted)
     }
-    Ok(roots)
+
+    /// The same, and what is in these bundles in PEM.
+    ///
+    /// # Errors
+    /// A bundle holds no certificate that can be read.
+    pub(super) fn and(mut self, bundles: &[Secret]) -> Result<Self> {
+        for bundle in bundles {
+            let added = self.add(CertificateDer::pem_slice_iter(bundle.expose()).flatten());
+            ensure!(added > 0, "a bundle of certificate authorities holds no certificate that can be read");
+        }
+        Ok(self)
+    }
+
+    /// Adds certificates; how many of them could be read.
+    fn add(&mut self, certificates: impl Iterator<Item = CertificateDer<'static>>) -> usize {
+        let before = self.given.len();
+        self.given.extend(certificates);
+        self.roots.add_parsable_certificates(self.given[before..].iter().cloned()).0
+    }
+
+    /// TLS, by ring, that trusts these.
+    ///
+    /// # Errors
+    /// The library offers no version of TLS.
+    pub(super) fn config(self) -> Result<ClientConfig> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .context("TLS can't be set up")?;
+        if self.given.is_empty() {
+            return Ok(config.with_root_certificates(self.roots).with_no_client_auth());
+        }
+        let verifier = Verifier::new(self, provider)?;
+        let config = config.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+        Ok(config.with_no_client_auth())
+    }
+}
+
+/// The library's verifier, and servers that present a certificate that was itself given as trusted. The library refuses that
+/// where the certificate may sign others, as those that sign themselves mostly may, and where another authority issued it;
+/// curl and Go's programs take it.
+#[derive(Debug)]
+struct Verifier {
+    common: Arc<WebPkiServerVerifier>,
+    given: Vec<CertificateDer<'static>>,
+}
+
+impl Verifier {
+    fn new(trusted: Trusted, provider: Arc<CryptoProvider>) -> Result<Self> {
+        let common = WebPkiServerVerifier::builder_with_provider(Arc::new(trusted.roots), provider).build();
+        Ok(Self { common: common.context("TLS can't be set up")?, given: trusted.given })
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified = self.common.verify_server_cert(certificate, intermediates, name, ocsp, now);
+        let Err(error) = verified else { return verified };
+        // Byte for byte: whoever presents it shows in the handshake that the key is theirs.
+        if !is_only_the_issuer(&error) || !self.given.iter().any(|given| given == certificate) {
+            return Err(error);
+        }
+        verify_given(certificate, name, now)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.common.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.common.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.common.supported_verify_schemes()
+    }
+}
+
+/// Whether the library has nothing against a certificate but who may issue: that it may itself, or that its issuer is not
+/// trusted.
+fn is_only_the_issuer(error: &Error) -> bool {
+    match error {
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => true,
+        Error::InvalidCertificate(CertificateError::Other(other)) => {
+            matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
+        }
+        _ => false,
+    }
+}
+
+/// Names of extensions and of a server's purpose
+/// ([RFC 5280, section 4.2.1](https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1)): `keyUsage`, `extKeyUsage`,
+/// `serverAuth`, `anyExtendedKeyUsage`.
+const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
+const PURPOSES: &[u8] = &[0x55, 0x1d, 0x25];
+const SERVER: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
+const ANY: &[u8] = &[0x55, 0x1d, 0x25, 0x00];
+
+/// The bits of `keyUsage` of which a server needs one: `digitalSignature`, `keyEncipherment`, `keyAgreement`.
+const SERVER_BITS: u8 = 0b1010_1000;
+
+/// Checks a certificate that is trusted itself as a server's: its name, its time, and what it may be used for.
+fn verify_given(certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
+    // Extensions that are critical and not known, and those that are there twice, are refused here.
+    verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+    let read = Certificate::parse(certificate).ok_or(CertificateError::BadEncoding)?;
+    let time = |time: crate::model::time::Time| {
+        UnixTime::since_unix_epoch(std::time::Duration::from_secs(time.0.max(0).unsigned_abs()))
+    };
+    let (not_before, not_after) = (time(read.not_before), time(read.not_after));
+    if now < not_before {
+        return Err(CertificateError::NotValidYetContext { time: now, not_before }.into());
+    }
+    if now > not_after {
+        return Err(CertificateError::ExpiredContext { time: now, not_after }.into());
+    }
+    if !read.extension(KEY_USAGE).is_none_or(serves) || !read.extension(PURPOSES).is_none_or(is_for_servers) {
+        return Err(CertificateError::InvalidPurpose.into());
+    }
+    Ok(())
+}
+
+/// Whether a `keyUsage` allows a server's handshake: a BIT STRING, behind the number of its unused bits.
+fn serves(usage: &[u8]) -> bool {
+    matches!(value(usage), Some((0x03, [_, bits, ..], [])) if bits & SERVER_BITS != 0)
+}
+
+/// Whether an `extKeyUsage`, a SEQUENCE of OIDs, names servers.
+fn is_for_servers(purposes: &[u8]) -> bool {
+    let Some((0x30, mut rest, [])) = value(purposes) else { return false };
+    while let Some((tag, purpose, after)) = value(rest) {
+        if tag == 0x06 && [SERVER, ANY].contains(&purpose) {
+            return true;
+        }
+        rest = after;
+    }
+    false
 }

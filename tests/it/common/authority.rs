@@ -44,20 +44,41 @@ impl Authority {
              openssl ca -batch -config config -in server.csr -cert ca.pem -keyfile ca.key -notext -out server.pem \
              -startdate {from}000000Z -enddate {until}000000Z"
         ));
-        let chain = CertificateDer::pem_file_iter(self.0.join("server.pem")).unwrap();
-        let chain: Vec<_> = chain.map(Result::unwrap).collect();
-        let key = PrivateKeyDer::from_pem_file(self.0.join("server.key")).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .unwrap();
-        Arc::new(config)
+        served(&self.0.join("server.pem"), &self.0.join("server.key"))
+    }
+
+    /// A server whose certificate is signed by its own key, with these extensions in openssl's words, and that certificate in
+    /// PEM. Each call makes another certificate, all with one key and one name of their issuer.
+    pub fn self_signed(&self, from: &str, until: &str, extensions: &str) -> (Arc<ServerConfig>, String) {
+        let config = format!(
+            "[ca]\ndefault_ca=a\n[a]\ndatabase=index\nnew_certs_dir=.\nrand_serial=yes\ndefault_md=sha256\npolicy=p\n\
+             unique_subject=no\nx509_extensions=e\n[p]\ncommonName=supplied\n[e]\n{extensions}\n"
+        );
+        std::fs::write(self.0.join("config"), config).unwrap();
+        std::fs::write(self.0.join("index"), "").unwrap();
+        self.openssl(&format!(
+            "[ -f own.key ] || openssl req -newkey rsa:2048 -nodes -subj /CN=own -keyout own.key -out own.csr
+             openssl ca -batch -selfsign -config config -in own.csr -keyfile own.key -notext -out own.pem \
+             -startdate {from}000000Z -enddate {until}000000Z"
+        ));
+        let pem = self.0.join("own.pem");
+        (served(&pem, &self.0.join("own.key")), std::fs::read_to_string(pem).unwrap())
     }
 
     fn openssl(&self, script: &str) {
         let made = Command::new("sh").args(["-ec", script]).current_dir(&self.0).output().unwrap();
         assert!(made.status.success(), "openssl is needed\n{}", String::from_utf8_lossy(&made.stderr));
     }
+}
+
+fn served(chain: &Path, key: &Path) -> Arc<ServerConfig> {
+    let chain: Vec<_> = CertificateDer::pem_file_iter(chain).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(key).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    Arc::new(config)
 }
