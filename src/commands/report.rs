@@ -9,6 +9,6 @@ use crate::pipeline::settle::Ended;
 
 pub fn run(args: &cli::Report) -> Result<u8, Failure> {
     let context = Context::open(super::source(&args.source), None)?;
-    report::settled(&context.root, context.world(), &Ended::from_environment())?;
+    report::settled(&context, &Ended::from_environment())?;
     Ok(0)
 }

@@ -29,7 +29,15 @@ pub struct Found {
 pub fn find(recorder: &mut Recorder<'_>, context: &Context, wait: bool) -> Result<Found, Failure> {
     let (facts, detected) = recorder.stage(
         Stage::Detect,
-        |_| detect::detect(context),
+        |status| {
+            let (facts, detected) = detect::detect(context)?;
+            // The likeliest one: it is told, should none of them have anything for this machine.
+            if let Some(Candidate { platform, because }) = detected.candidates.first() {
+                status.platform = Some(platform.id.to_owned());
+                status.because = Some(because.to_string());
+            }
+            Ok((facts, detected))
+        },
         |(_, detected)| {
             let ids = detected.candidates.iter().map(|c| format!("platform={}", c.platform.id));
             ids.collect::<Vec<_>>().join(" ")

@@ -39,6 +39,7 @@ pub fn provision(recorder: &mut Recorder<'_>, context: &Context) -> Result<(), F
     if let Err(failure) = &result {
         recorder.fail(failure);
     }
+    report::tell(context, &recorder.status);
     result
 }
 
@@ -47,6 +48,7 @@ fn run(recorder: &mut Recorder<'_>, context: &Context) -> Result<(), Failure> {
     if handoff::already_bootstrapped(&found.instance, &context.root)? {
         return recorder.done();
     }
+    report::tell(context, &recorder.status);
     let rendered = network::render(context, &found.instance)?;
     check_network(recorder, context, &found, &rendered)?;
     let data = bootstrap_data::read(recorder, context, &found)?;

@@ -11,7 +11,7 @@ use crate::model::problem::{Failure, Problem, Stage};
 use crate::model::status::{Progress, StageStatus, Stamp, Status};
 use crate::plan::FINAL_MESSAGE;
 use crate::plan::kubeadm::{
-    IGNITION_LEFTOVER, KUBEADM_STATUS, KUBELET_CONF, PREPARED, SCRIPT, SCRIPTS, SENTINEL, UNIT,
+    IGNITION_LEFTOVER, KUBEADM_STATUS, KUBELET_CONF, PREPARED, SCRIPT, SCRIPTS, SENTINEL, UNIT, bootstraps,
 };
 
 const OURS: Ids = Ids { uid: Some(0), gid: Some(0) };
@@ -25,17 +25,51 @@ const TERMINATED: &[&str] = &["TERM", "KILL", "15", "9"];
 /// What the script records of a kubeadm that SIGTERM ended, when it comes to it.
 const KUBEADM_TERMINATED: i32 = 128 + 15;
 
-/// What systemd says of the unit when its script has ended: `$SERVICE_RESULT`, `$EXIT_STATUS`, `$INVOCATION_ID`
+/// What systemd says of the unit when it has ended: `$SERVICE_RESULT`, `$EXIT_CODE`, `$EXIT_STATUS`, `$INVOCATION_ID`
 /// ([systemd.exec(5)](https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#Environment%20Variables%20Set%20or%20Propagated%20by%20the%20Service%20Manager)).
 #[derive(Clone, Debug, Default)]
 pub struct Ended {
-    /// `success`, `exit-code`, `signal`, `timeout`, …
+    /// One of [`RESULTS`].
     pub result: String,
-    /// The script's exit status or signal.
+    /// The script's exit status or the name of its signal; empty where a command before it failed.
     pub status: String,
     /// The run's id in the journal.
     pub invocation: Option<String>,
 }
+
+/// systemd's results of a service, each in a sentence, and what to do. `{}` is the exit status or the signal.
+const RESULTS: &[(&str, &str, &str)] = &[
+    ("success", "the bootstrap's commands ended well", ""),
+    ("exit-code", "the bootstrap's commands ended with exit status {}", ""),
+    ("signal", "signal {} ended the bootstrap's commands", ""),
+    (
+        "core-dump",
+        "the bootstrap's commands crashed with signal {} and left a core dump",
+        "look at `coredumpctl list`",
+    ),
+    ("timeout", "the bootstrap did not end in the time that kubeadm.service has (TimeoutStartSec=)", ""),
+    (
+        "oom-kill",
+        "the kernel ended the bootstrap because memory ran out",
+        "give the machine more memory; `journalctl -k` names the process",
+    ),
+    ("watchdog", "the bootstrap did not answer the watchdog of its unit in time (WatchdogSec=)", ""),
+    ("protocol", "the bootstrap did not start as the Type= of its unit says", ""),
+    (
+        "resources",
+        "systemd could not start the bootstrap: it lacked a resource or a setting of the unit failed",
+        "",
+    ),
+    (
+        "start-limit-hit",
+        "systemd refused to start the bootstrap: it was started too often in a short time",
+        "",
+    ),
+    ("exec-condition", SKIPPED, ""),
+];
+
+/// A command of the unit said that it is not to run now.
+const SKIPPED: &str = "kubeadm.service was skipped: a command of its ExecCondition= said so";
 
 impl Ended {
     /// From the environment that systemd gives to `ExecStopPost=`.
@@ -46,6 +80,22 @@ impl Ended {
             status: var("EXIT_STATUS"),
             invocation: std::env::var("INVOCATION_ID").ok(),
         }
+    }
+
+    /// How the unit ended, in words, and what to do.
+    fn sentence(&self) -> (String, String) {
+        let known = RESULTS.iter().find(|(result, ..)| *result == self.result);
+        let end = match known {
+            // The status is that of the script, which did not run.
+            Some((_, text, _)) if text.contains("{}") && self.status.is_empty() => format!(
+                "a command before the bootstrap's script failed (ExecStartPre= of a drop-in); result {}",
+                self.result
+            ),
+            Some((_, text, _)) => text.replace("{}", &self.status),
+            None => format!("systemd gave the bootstrap the result {:?}", self.result),
+        };
+        let cure = known.map(|(.., cure)| *cure).filter(|cure| !cure.is_empty());
+        (end, cure.map_or_else(|| format!("look at `journalctl -u {UNIT}`"), str::to_owned))
     }
 }
 
@@ -81,10 +131,18 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
         None => ended.result == "success",
     };
     status.kubeadm_exit_status = recorded;
+    if ended.result == "exec-condition" {
+        // Nothing ran, so nothing is settled: the next boot asks the condition again.
+        status.succeed();
+        let (what, cure) = ended.sentence();
+        status.problems.push(Problem::warning("", what).cure(cure));
+        state::write_status(root, &status)?;
+        return Ok(Some(status));
+    }
     if success {
         status.succeed();
         if ended.result != "success" {
-            let end = format!("commands after kubeadm ended with {} ({})", ended.status, ended.result);
+            let end = format!("kubeadm succeeded, and after it: {}", ended.sentence().0);
             status.problems.push(Problem::warning("", end));
         }
         if recorded == Some(0) && !sentinel {
@@ -106,18 +164,23 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
 
 /// Why the bootstrap failed, by its own end and by what its output says.
 fn why(ended: &Ended, recorded: Option<i32>, names_kubeadm: bool) -> Problem {
-    let what = match (recorded, ended.result.as_str()) {
-        (Some(code), _) => format!("kubeadm failed with exit status {code}"),
-        (None, "timeout") => "the bootstrap ran into its time-out".to_owned(),
-        (None, _) if names_kubeadm => {
-            format!("kubeadm did not succeed; the script ended with {}", ended.status)
+    let (end, cure) = ended.sentence();
+    let what = match recorded {
+        // A status over 128 is a signal's: systemd may know who sent it.
+        Some(code) if code > 128 && ended.result != "exit-code" => {
+            format!("kubeadm failed with exit status {code}: {end}")
         }
-        (None, result) => format!("the bootstrap's commands ended with {} ({result})", ended.status),
+        Some(code) => format!("kubeadm failed with exit status {code}"),
+        None if names_kubeadm && ended.result == "success" => {
+            "the script ended, and kubeadm did not succeed in it".to_owned()
+        }
+        None if names_kubeadm => format!("kubeadm did not succeed: {end}"),
+        None => end,
     };
     let output = exec::journal_of(UNIT, ended.invocation.as_deref()).unwrap_or_default();
     match diagnosis::classify(&output) {
         Some(cause) => Problem { what: format!("{what}: {}", cause.what), ..cause },
-        None => Problem::error("", what).cure(format!("look at `journalctl -u {UNIT}`")),
+        None => Problem::error("", what).code(format!("bootstrap/{}", ended.result)).cure(cure),
     }
 }
 
@@ -167,14 +230,11 @@ fn final_message(root: &Root, status: &Status) -> Result<()> {
     Ok(())
 }
 
-/// Whether a line of the script calls kubeadm to init or join.
+/// Whether the script bootstraps a node by kubeadm. With useExperimentalRetryJoin it is a script of the data that calls kubeadm,
+/// and its success makes the sentinel.
 fn script_calls_kubeadm(script: &[u8]) -> bool {
     let text = String::from_utf8_lossy(script);
-    // The first lines are footplate's own function of that name.
-    let body = text.split_once("\n}\n").map_or("", |(_, body)| body);
-    let calls = |l: &str| l.contains("kubeadm") && (l.contains(" init") || l.contains(" join"));
-    // With useExperimentalRetryJoin it is a script of the data that calls kubeadm, and its success makes the sentinel.
-    body.lines().any(|l| calls(l) || l.contains(SENTINEL))
+    bootstraps(&text) || text.contains(SENTINEL)
 }
 
 /// Makes sure that a node which joined shows so: the sentinel stands on a file system that every boot begins empty.
@@ -218,18 +278,22 @@ mod tests {
 
     #[test]
     fn a_script_that_makes_the_sentinel_bootstraps_a_node() {
-        let begun = "#!/bin/sh\nkubeadm() {\n    command kubeadm init\n}\n";
-        for (body, calls) in [
-            ("kubeadm join --config /run/kubeadm/kubeadm-join-config.yaml && echo success > x", true),
-            ("/usr/bin/kubeadm init --config /run/kubeadm/kubeadm.yaml", true),
-            (
-                "/usr/local/bin/kubeadm-bootstrap-script && echo success > /run/cluster-api/bootstrap-success.complete",
-                true,
-            ),
-            ("kubeadm config images pull", false),
-            ("echo begun", false),
-        ] {
-            assert_eq!(script_calls_kubeadm(format!("{begun}{body}\n").as_bytes()), calls, "{body}");
+        let retry = "/usr/local/bin/kubeadm-bootstrap-script && echo success > /run/cluster-api/bootstrap-success.complete";
+        assert!(script_calls_kubeadm(retry.as_bytes()));
+        assert!(!script_calls_kubeadm(b"echo begun"));
+    }
+
+    #[test]
+    fn every_result_has_a_sentence() {
+        let of = |result: &str, status: &str| {
+            let ended = Ended { result: result.to_owned(), status: status.to_owned(), invocation: None };
+            ended.sentence().0
+        };
+        for (result, ..) in RESULTS {
+            assert!(!of(result, "").contains("{}") && !of(result, "7").contains("{}"), "{result}");
         }
+        assert_eq!(of("exit-code", "7"), "the bootstrap's commands ended with exit status 7");
+        assert!(of("exit-code", "").starts_with("a command before the bootstrap's script failed"));
+        assert_eq!(of("", ""), "systemd gave the bootstrap the result \"\"");
     }
 }

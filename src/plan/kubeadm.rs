@@ -66,16 +66,81 @@ shift 2 && mkdir -p "$dir" || exit 74
 "$@" && : > "$dir/$name"
 "#;
 
-/// What the script begins with: kubeadm is wrapped by a function that keeps its exit status, since the script's own is
-/// that of its last command.
+/// What the script begins with: kubeadm is wrapped by a function that keeps the exit status of `init` and `join`, since the
+/// script's own is that of its last command. A phase, a dry run and any other command of kubeadm decide nothing. Words are taken
+/// as kubeadm's own parser takes them: an option without `=` is followed by its value, unless it is one of those without.
 const PRELUDE: &str = r#"#!/bin/sh
 # Written by footplate from the bootstrap data's runcmd; run once, by kubeadm.service.
 kubeadm() {
     command kubeadm "$@" && footplate_status=0 || footplate_status=$?
-    case " $* " in *" init "* | *" join "*) echo "$footplate_status" > /run/footplate/kubeadm.status ;; esac
+    if footplate_bootstraps "$@"; then echo "$footplate_status" > /run/footplate/kubeadm.status; fi
     return "$footplate_status"
 }
+footplate_bootstraps() {
+    footplate_command=''
+    while [ $# -gt 0 ]; do
+        case $1 in
+        --dry-run | --dry-run=[1tT]* | --help | -h) return 1 ;;
+        --*=* | --upload-certs | --control-plane | --skip-*-print | --*-unsafe-skip-ca-verification) ;;
+        --experimental-upload-certs | --experimental-control-plane | --*-headers | --*-header | --one-output | --*logtostderr) ;;
+        --* | -?) [ $# -eq 1 ] || shift ;;
+        -*) ;;
+        phase) [ "$footplate_command" = done ] || return 1 ;;
+        init | join) [ -n "$footplate_command" ] && footplate_command=done || footplate_command=$1 ;;
+        *) [ -n "$footplate_command" ] && footplate_command=done || return 1 ;;
+        esac
+        shift
+    done
+    [ -n "$footplate_command" ]
+}
 "#;
+
+/// Options of kubeadm that have no value behind them, by their beginnings and ends.
+const SWITCHES: &[(&str, &str)] = &[
+    ("--upload-certs", ""),
+    ("--control-plane", ""),
+    ("--skip-", "-print"),
+    ("--", "-unsafe-skip-ca-verification"),
+    ("--experimental-upload-certs", ""),
+    ("--experimental-control-plane", ""),
+    ("--", "-headers"),
+    ("--", "-header"),
+    ("--one-output", ""),
+    ("--", "logtostderr"),
+];
+
+/// Whether a script's commands call kubeadm's `init` or `join` itself; `text` is the script as footplate wrote it. The script's
+/// own function says the same of a call's words in shell.
+pub fn bootstraps(text: &str) -> bool {
+    let body = text.strip_prefix(PRELUDE).unwrap_or(text).replace("\\\n", " ");
+    let commands = body.split(['\n', ';', '&', '|', '(', ')', '{', '}', '`']);
+    commands.into_iter().any(|command| {
+        let mut words = command.split_whitespace().map(|w| w.trim_matches(['"', '\'']));
+        words.any(|word| word.rsplit('/').next() == Some("kubeadm")) && is_bootstrap(words)
+    })
+}
+
+/// Whether the words behind `kubeadm` are `init` or `join` itself.
+fn is_bootstrap<'a>(mut words: impl Iterator<Item = &'a str>) -> bool {
+    let is_switch = |w: &str| SWITCHES.iter().any(|(from, to)| w.starts_with(from) && w.ends_with(to));
+    let (mut command, mut argument) = (false, false);
+    while let Some(word) = words.next() {
+        match word {
+            "--help" | "-h" | "--dry-run" => return false,
+            w if w.strip_prefix("--dry-run=").is_some_and(|v| v.starts_with(['1', 't', 'T'])) => {
+                return false;
+            }
+            w if w.starts_with('-') && w.contains('=') || is_switch(w) => {}
+            w if w.starts_with("--") || w.len() == 2 && w.starts_with('-') => drop(words.next()),
+            w if w.starts_with('-') => {}
+            "phase" if !argument => return false,
+            "init" | "join" if !command => command = true,
+            _ if !command => return false,
+            _ => argument = true,
+        }
+    }
+    command
+}
 
 /// Programs and commands for every boot: a unit, which ran at this one before what follows it in the plan. Its programs
 /// last, below the state.
@@ -301,4 +366,38 @@ fn script(prelude: &str, lines: &[Secret]) -> Vec<u8> {
 fn instance_id(instance: &Instance) -> String {
     let id: String = instance.instance_id.chars().filter(|c| !c.is_control()).collect();
     format!("\"INSTANCE_ID={}\"", id.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn init_and_join_are_told_from_their_phases() {
+        for (line, want) in [
+            ("kubeadm init --config /run/kubeadm/kubeadm.yaml && echo success > /run/x", true),
+            ("kubeadm join 192.0.2.1:6443 --token abcdef.0123456789abcdef", true),
+            ("/usr/bin/kubeadm --v 5 join --config /x", true),
+            ("timeout 600 kubeadm -v5 init --upload-certs", true),
+            ("set +e; kubeadm join --config /x || true", true),
+            ("sh -c 'kubeadm join --config /x'", true),
+            ("kubeadm \\\n    init --config /x", true),
+            ("kubeadm join phase", false),
+            ("kubeadm init phase certs ca --config /x", false),
+            ("kubeadm init --config /x phase certs all", false),
+            ("kubeadm init --upload-certs phase upload-certs", false),
+            ("kubeadm init --skip-token-print phase addon all", false),
+            ("kubeadm init --dry-run", false),
+            ("kubeadm join --dry-run=true --config /x", false),
+            ("kubeadm init --dry-run=false", true),
+            ("kubeadm --help init", false),
+            ("kubeadm help init", false),
+            ("kubeadm config images pull --config /init", false),
+            ("kubeadm token create --print-join-command", false),
+            ("kubeadm reset --force; echo init", false),
+            ("echo begun", false),
+        ] {
+            assert_eq!(bootstraps(&format!("{PRELUDE}{line}\n")), want, "{line}");
+        }
+    }
 }

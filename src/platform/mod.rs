@@ -128,6 +128,8 @@ pub struct Report<'a> {
     pub state: &'a str,
     /// One line on why it failed: names and paths, no values.
     pub error: Option<&'a str>,
+    /// Whether the bootstrap data is not needed any more: the platform may forget it.
+    pub spent: bool,
 }
 
 impl Platform {

@@ -15,7 +15,9 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use scratch::{CANARY, FOOTPLATE, ONLY_STATUS, Ran, Scratch, plan, provision, seed, stopped_without_a_word};
+use scratch::{
+    CANARY, FOOTPLATE, ONLY_STATUS, Ran, Scratch, footplate, plan, provision, seed, stopped_without_a_word,
+};
 use vmware::Machine;
 
 const DECODE: i32 = 65;
@@ -46,7 +48,7 @@ fn worker(files: &str, rest: &str) -> String {
 /// Data that is refused before anything is written: the status says why, and nothing else is there.
 #[track_caller]
 fn refused(name: &str, data: impl AsRef<[u8]>, code: i32, says: &[&str]) {
-    let (seed, root) = (seed(name, data), Scratch::new(name));
+    let (seed, root) = (seed(name, &data), Scratch::new(name));
     let ran = provision(&seed, &root);
     ran.ended(code, says);
     stopped_without_a_word(&ran, &root);
@@ -59,6 +61,26 @@ fn refused(name: &str, data: impl AsRef<[u8]>, code: i32, says: &[&str]) {
     ran.ended(code, says);
     stopped_without_a_word(&ran, &root);
     assert_eq!(root.paths(), [""; 0]);
+    told_on_vsphere(name, data.as_ref(), code);
+}
+
+/// The same data on a vSphere machine that is replayed: its operator reads from outside that it failed, and why.
+#[track_caller]
+fn told_on_vsphere(name: &str, data: &[u8], code: i32) {
+    let (machine, root) =
+        (Scratch::new(&format!("{name}.machine")), Scratch::new(&format!("{name}.vsphere")));
+    machine.put("/file/sys/class/dmi/id/sys_vendor", "VMware, Inc.\n");
+    machine.put("/guestinfo/guestinfo.metadata", "instance-id: i-1\nlocal-hostname: node-1\n");
+    machine.put("/guestinfo/guestinfo.userdata", data);
+    let ran = footplate(&["provision", "--replay", machine.arg(), "--root", root.arg()]);
+    let told = |key: &str| {
+        let mark = format!("replay: told/guestinfo/guestinfo.footplate.{key}: ");
+        ran.err.lines().filter_map(|l| l.strip_prefix(&mark)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(ran.code, code, "{name}: {}", ran.err);
+    assert_eq!(told("state").last().map(String::as_str), Some("failed"), "{name}: {}", ran.err);
+    let errors = told("error");
+    assert!(errors.last().is_some_and(|e| e.len() > 1 && !e.contains(CANARY)), "{name}: {errors:?}");
 }
 
 // Envelopes

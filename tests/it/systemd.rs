@@ -249,6 +249,28 @@ const CASES: &[Case] = &[
         prints: "kubeadm [join] [--node-name] [a  b] [] [/root*]",
     },
     Case {
+        name: "phases before and after a good init",
+        commands: &[
+            "kubeadm init phase certs ca",
+            "kubeadm init --config /x",
+            "kubeadm init phase addon all || true",
+        ],
+        ends: &[0, 0, 1],
+        status: Some("0"),
+        code: 0,
+        sentinel: false,
+        prints: "",
+    },
+    Case {
+        name: "a good phase after a failed join",
+        commands: &["kubeadm join --config /x || true", "kubeadm join phase kubelet-start"],
+        ends: &[1, 0],
+        status: Some("1"),
+        code: 0,
+        sentinel: false,
+        prints: "",
+    },
+    Case {
         name: "version is no bootstrap",
         commands: &["kubeadm version -o short", "kubeadm config images pull"],
         ends: &[0, 4],
@@ -313,6 +335,35 @@ fn the_script_keeps_kubeadms_own_exit_status() {
                 "{at}: {}",
                 ran.out
             );
+        }
+    }
+}
+
+/// Calls of kubeadm that bootstrap a node, and calls that do not: the script's function and what the report goes by agree.
+#[test]
+fn only_init_and_join_themselves_leave_their_status() {
+    needs!(root("mounts and owners"));
+    for (call, bootstraps) in [
+        ("kubeadm init --config /x", true),
+        ("kubeadm --v 5 join --config /x --control-plane", true),
+        ("kubeadm join 192.0.2.1:6443 --token phase", true),
+        ("kubeadm init --dry-run=false --upload-certs", true),
+        ("kubeadm init phase preflight", false),
+        ("kubeadm init --upload-certs phase upload-certs", false),
+        ("kubeadm join --config /x phase control-plane-prepare all", false),
+        ("kubeadm init --dry-run", false),
+        ("kubeadm -h init", false),
+        ("kubeadm config images list --config /init", false),
+        ("kubeadm token create --print-join-command", false),
+    ] {
+        assert_eq!(footplate::plan::kubeadm::bootstraps(call), bootstraps, "{call}");
+        for shell in SHELLS {
+            let root = provisioned("calls", &format!("runcmd:\n  - {call}\n"));
+            executable(&root.path("/opt/bin/kubeadm"), KUBEADM);
+            root.put("/run/end", "0\n");
+            inside(&root, &["HOME=/root"], &[shell, &["/run/footplate/bootstrap"]].concat()).ended(0, &[]);
+            let left = root.path("/run/footplate/kubeadm.status").exists();
+            assert_eq!(left, bootstraps, "{call} under {shell:?}");
         }
     }
 }

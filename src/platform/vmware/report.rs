@@ -5,8 +5,8 @@ use super::guest::{IGNITION, KEYS, NO_CONFIG, is_empty};
 use crate::io::{Ask, Tell, World};
 use crate::platform::{Error, Report};
 
-/// Tells how it went. A node that is done needs its bootstrap data no more, and every process of the machine can read
-/// guestinfo (CVE-2022-1706): the values are then replaced by those that mean "nothing", for keys can't be deleted. The
+/// Tells how it goes. Every process of the machine can read guestinfo (CVE-2022-1706). Bootstrap data that is not needed any
+/// more is therefore removed from it: its values are replaced by those that mean "nothing", for keys can't be deleted. The
 /// metadata stays: Cluster API compares it with its own and would write it again.
 pub(super) fn report(world: &dyn World, report: &Report<'_>) -> Result<(), Error> {
     let set = |key: &str, value: &[u8]| world.tell(Tell::Guestinfo { key, value });
@@ -15,7 +15,7 @@ pub(super) fn report(world: &dyn World, report: &Report<'_>) -> Result<(), Error
     let error: String =
         report.error.unwrap_or(" ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     set("guestinfo.footplate.error", error.as_bytes())?;
-    if report.state != "done" {
+    if !report.spent {
         return Ok(());
     }
     for key in &KEYS[1..] {
