@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What it takes to ask EC2's metadata service for everything, 50 ms away: requests, connections, and how many times the
-//! distance that is. Beside [Afterburn](https://crates.io/crates/afterburn), if it is on the path (`cargo install
+//! What it takes a running machine to ask EC2's metadata service for everything, 50 ms away, in a whole `provision`:
+//! requests, connections, and how many times the distance that is. Beside [Afterburn](https://crates.io/crates/afterburn), if it is on the path (`cargo install
 //! afterburn`): it asks for less, and one after the other. `cargo bench --bench imds` as root prints it; more round trips
 //! than the budget are a failure.
 
@@ -36,7 +36,7 @@ const BUDGET: u32 = 6;
 const RUNS: usize = 9;
 
 fn main() {
-    let footplate = [env!("CARGO_BIN_EXE_footplate"), "capture", "OUT", "--platform", "aws"];
+    let footplate = ["footplate", "provision", "--platform", "aws"];
     let afterburn = [
         "afterburn",
         "multi",
@@ -66,16 +66,28 @@ fn measure(what: &str, command: &[&str], tree: &Tree) -> Option<u32> {
     // A thread of its own, for a network of its own.
     let run = move || {
         let sandbox = Sandbox::enter("bench-imds", &["169.254.169.254/32"]);
+        // The cards that the service tells of, as they are once the network is up.
+        for (n, mac, address) in
+            [(1, "02:00:00:00:00:01", "10.0.0.5/24"), (2, "02:00:00:00:00:02", "10.0.1.7/24")]
+        {
+            sandbox::run(&format!("ip link add card{n} address {mac} type veth peer name peer{n}"));
+            sandbox::run(&format!("ip link set peer{n} up"));
+            sandbox::run(&format!("ip link set card{n} up"));
+            sandbox::run(&format!("ip address add {address} dev card{n}"));
+        }
+        sandbox::run("ip route add default via 10.0.0.1 dev card1");
         // A new connection waits as long as its first packet would take to go there and back.
         let service = Server::start_at(&[V4], FAR, move |s| session(s, &tree).after(FAR));
         let mut runs = Vec::new();
         for n in 0..RUNS {
             let out = sandbox.dir().join(n.to_string());
             std::fs::create_dir(&out).unwrap();
-            let words: Vec<String> =
-                command.iter().map(|w| w.replace("OUT", out.to_str().unwrap())).collect();
-            let mut child = Command::new(&words[0]);
-            child.args(&words[1..]).stdout(Stdio::null()).stderr(Stdio::piped());
+            let mut child = match command[0].as_str() {
+                "footplate" => sandbox.node(&format!("node-{n}"), env!("CARGO_BIN_EXE_footplate")).1,
+                other => Command::new(other),
+            };
+            child.args(command[1..].iter().map(|w| w.replace("OUT", out.to_str().unwrap())));
+            child.stdout(Stdio::null()).stderr(Stdio::piped());
             let (before, start) = (service.seen().len(), Instant::now());
             let output = child.output().ok()?;
             let wall = start.elapsed();

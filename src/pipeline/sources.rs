@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::io::{Ask, World, http};
 use crate::model::fetch::{Request, SCHEMES, Unfetched};
-use crate::platform::Platform;
+use crate::platform::{Error, Platform};
 
 /// Where Flatcar has its OEM partition, today's path first.
 pub const OEM: &[&str] = &["/oem", "/usr/share/oem"];
@@ -40,9 +40,9 @@ pub fn fetch(
         }
         Some((scheme, _)) if scheme.eq_ignore_ascii_case("s3") => {
             let object = (platform.s3)(world, &message(request, &url), deadline);
-            object.map(|data| Some(data.into_exposed())).map_err(|e| Unfetched {
-                what: format!("{e:#}"),
-                unreached: e.downcast_ref::<http::Error>().is_some_and(|e| e.gave_up),
+            object.map(|data| Some(data.into_exposed())).map_err(|e| match e {
+                Error::Unreachable(e) => Unfetched { what: format!("{e:#}"), unreached: true },
+                Error::Broken(problem) => problem.to_string().into(),
             })
         }
         _ => Err(SCHEMES.into()),

@@ -62,7 +62,7 @@ pub struct Platform {
     /// Recognises a script that would fetch bootstrap data which the user-data only points at.
     pub hidden: Option<FindHidden>,
     /// Fetches an object of S3. The request has an `s3:` URL.
-    pub s3: fn(&dyn World, &http::Request, deadline: Instant) -> anyhow::Result<Secret>,
+    pub s3: FetchObject,
     /// Tells the platform how the bootstrap went.
     pub report: Option<Tells>,
 }
@@ -78,6 +78,9 @@ pub type Seed = fn(&dyn World, directory: &str) -> Result<Option<Instance>, Erro
 
 /// What a script would fetch; `None` for a script that fetches nothing of that kind.
 pub type FindHidden = fn(script: &str) -> Result<Option<Box<dyn Hidden>>, Problem>;
+
+/// Fetches an object, or says why not: nothing answered in time, or the answer will be the same another time.
+pub type FetchObject = fn(&dyn World, &http::Request, deadline: Instant) -> Result<Secret, Error>;
 
 /// Tells the platform something.
 pub type Tells = fn(&dyn World, &Report<'_>) -> Result<(), Error>;

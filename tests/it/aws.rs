@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! EC2's metadata service at its real addresses, in a network of the test's own.
 
+use crate::common::scratch::FOOTPLATE;
 use crate::common::{imds, sandbox, server};
 
 use std::process::Command;
@@ -33,6 +34,27 @@ fn sandboxed(name: &'static str, test: impl FnOnce(&Sandbox) + Send + 'static) {
     if let Err(panic) = thread::spawn(run).join() {
         std::panic::resume_unwind(panic);
     }
+}
+
+/// A running machine waits for its network and adds its addresses; the service is not asked again for that.
+#[test]
+fn a_running_machine_asks_for_each_thing_once() {
+    needs!(root("a network of its own"));
+    sandboxed("once", |sandbox| {
+        let tree = machine();
+        let service = Server::start_at(&[V4], Duration::ZERO, move |s| session(s, &tree));
+        let (root, mut node) = sandbox.node("node", FOOTPLATE);
+        let output = node.args(["provision", "--platform", "aws"]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let seen = service.seen();
+        let mut paths: Vec<String> = seen.into_iter().map(|s| format!("{} {}", s.method, s.path)).collect();
+        let asked = paths.len();
+        paths.sort();
+        paths.dedup();
+        assert_eq!(paths.len(), asked, "{paths:#?}");
+        let names = std::fs::read_to_string(root.join("run/metadata/flatcar")).unwrap();
+        assert!(names.contains("COREOS_EC2_IPV4_LOCAL=10.0.0.5\n"), "{names}");
+    });
 }
 
 #[test]
@@ -242,7 +264,7 @@ const FAULTS: &[Fault] = &[
     (
         "id-page",
         |s, t| if is(s, "/instance-id") { Reply::ok("<!doctype html>") } else { session(s, t) },
-        "no metadata",
+        "not metadata",
     ),
     (
         "id-utf16",

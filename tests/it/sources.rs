@@ -209,7 +209,7 @@ fn check_names_what_it_would_fetch_and_fetches_nothing() {
     for what in [
         format!("note: part 1: include {}: is not looked at here", server.url("/base")),
         "include file:///etc/hostname: is not looked at here".to_owned(),
-        format!("note: part 2: write_files[0].source: {} is not looked at here", server.url("/token")),
+        format!("note: part 2: write_files[0].source: {} is not fetched here", server.url("/token")),
     ] {
         assert!(ran.out.contains(&what), "{what}\n{}", ran.out);
     }

@@ -3,12 +3,12 @@
 //! ([security credentials](https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html)),
 //! and the domain in which its region's services are.
 
-use anyhow::{Result, anyhow};
 use serde_json::Value as Json;
 
 use super::imds;
 use super::sigv4::{self, Credentials};
-use crate::model::problem::WithCure as _;
+use crate::model::problem::Problem;
+use crate::platform::Error;
 use crate::platform::service::Session;
 
 /// The key that lists the role; below it are its credentials.
@@ -32,25 +32,25 @@ pub(super) fn domain(region: &str) -> &'static str {
         .map_or("amazonaws.com", |(_, domain)| domain)
 }
 
-/// The instance's role, as its credentials. One that is attached only now is waited for.
+/// The credentials of the instance's role. A role that is only now attached is waited for.
 ///
 /// # Errors
 /// It has no role, also after a while, or the role has no credentials.
-pub(super) fn credentials(imds: &Session<'_>) -> Result<Credentials> {
-    let cure = "give the instance a profile: AWSMachineTemplate's iamInstanceProfile";
+pub(super) fn credentials(imds: &Session<'_>) -> Result<Credentials, Error> {
+    let none = |what: &str| {
+        Problem::error("", what).cure("give the instance a profile: AWSMachineTemplate's iamInstanceProfile")
+    };
     let role = imds.get_secret(&imds::meta_data(ROLE))?;
-    let role =
-        role.ok_or_else(|| anyhow!("the instance has no role, so it can't sign requests")).cure(cure)?;
+    let role = role.ok_or_else(|| none("the instance has no role, so it can't sign requests"))?;
     let role = imds::text("the role", &role)?;
     let role = role.lines().next().unwrap_or_default().trim();
-    let answer =
-        imds.get_secret(&imds::meta_data(&format!("{ROLE}{}", sigv4::encode(role.as_bytes(), false))))?;
-    let answer = answer.ok_or_else(|| anyhow!("the instance's role has no credentials")).cure(cure)?;
-    let json: Json =
-        serde_json::from_slice(answer.expose()).map_err(|_| anyhow!("the role's credentials are no JSON"))?;
+    let path = imds::meta_data(&format!("{ROLE}{}", sigv4::encode(role.as_bytes(), false)));
+    let answer = imds.get_secret(&path)?.ok_or_else(|| none("the instance's role has no credentials"))?;
+    let json: Json = serde_json::from_slice(answer.expose())
+        .map_err(|_| Problem::error("", "the role's credentials are not JSON"))?;
     let text = |key: &str| json.get(key).and_then(Json::as_str).unwrap_or_default();
     if text("AccessKeyId").is_empty() || text("SecretAccessKey").is_empty() {
-        return Err(anyhow!("the role's credentials hold no key")).cure(cure);
+        return Err(none("the role's credentials hold no key").into());
     }
     Ok(Credentials {
         access_key: text("AccessKeyId").to_owned(),

@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Result, anyhow};
+use anyhow::anyhow;
 
 use super::imds;
 use super::role::{self, ROLE, domain};
@@ -12,8 +12,9 @@ use super::sigv4::{self, Scope};
 use super::{LOCAL_IPV4, REGION};
 use crate::io::http::{Request, Response};
 use crate::io::{World, unix_seconds};
-use crate::model::problem::WithCure as _;
+use crate::model::problem::Problem;
 use crate::model::secret::Secret;
+use crate::platform::Error;
 
 /// Which region is asked where a bucket is, by who is in none.
 const ANY_REGION: &str = "us-east-1";
@@ -31,7 +32,7 @@ pub(in crate::platform) fn fetch_public(
     world: &dyn World,
     request: &Request,
     deadline: Instant,
-) -> Result<Secret> {
+) -> Result<Secret, Error> {
     fetch(world, request, false, deadline)
 }
 
@@ -39,12 +40,16 @@ pub(in crate::platform) fn fetch_public(
 ///
 /// # Errors
 /// As [`fetch_public`], or the metadata service does not answer.
-pub(super) fn fetch_as_instance(world: &dyn World, request: &Request, deadline: Instant) -> Result<Secret> {
+pub(super) fn fetch_as_instance(
+    world: &dyn World,
+    request: &Request,
+    deadline: Instant,
+) -> Result<Secret, Error> {
     fetch(world, request, true, deadline)
 }
 
-fn fetch(world: &dyn World, request: &Request, on_ec2: bool, deadline: Instant) -> Result<Secret> {
-    let object = Object::parse(&request.url).map_err(|what| anyhow!("{}: {what}", request.place()))?;
+fn fetch(world: &dyn World, request: &Request, on_ec2: bool, deadline: Instant) -> Result<Secret, Error> {
+    let object = Object::parse(&request.url).map_err(|what| Problem::error(request.place(), what))?;
     let left = || deadline.saturating_duration_since(Instant::now());
     let imds = if on_ec2 { Some(imds::open(world, left())?) } else { None };
     let mut place = Place { region: ANY_REGION.to_owned(), only_ipv6: false };
@@ -72,9 +77,12 @@ fn fetch(world: &dyn World, request: &Request, on_ec2: bool, deadline: Instant) 
             );
         }
         let Some(answer) = world.http(&[sent], deadline).pop() else {
-            return Err(anyhow!("{}", request.place()));
+            return Err(anyhow!("{}", request.place()).into());
         };
-        let answer = answer?;
+        let answer = answer.map_err(|e| match e.gave_up {
+            true => Error::Unreachable(e.into()),
+            false => Problem::error("", e.to_string()).into(),
+        })?;
         if answer.status == 200 {
             return Ok(answer.body);
         }
@@ -86,13 +94,15 @@ fn fetch(world: &dyn World, request: &Request, on_ec2: bool, deadline: Instant) 
             (_, Some(imds), None) if answer.status == 403 => credentials = Some(role::credentials(imds)?),
             _ => {
                 let name = element(&answer, "Code").unwrap_or_else(|| "no error of S3's".to_owned());
-                let error = anyhow!("{}: HTTP status {}: {name}", request.place(), answer.status);
-                return match answer.status {
-                    403 => Err(error).cure(
+                let what = format!("HTTP status {}: {name}", answer.status);
+                let problem = Problem::error(request.place(), what);
+                return Err(match answer.status {
+                    403 => problem.cure(
                         "give the instance's role s3:GetObject for it; what is not there is refused too",
                     ),
-                    _ => Err(error),
-                };
+                    _ => problem,
+                }
+                .into());
             }
         }
     }
@@ -143,12 +153,12 @@ impl Object {
     /// Its address. A bucket whose name has a dot is covered by no certificate, and one with capitals is no name of a
     /// host: these are named in the path
     /// ([virtual hosting](https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html)).
-    fn url(&self, place: &Place) -> Result<String> {
+    fn url(&self, place: &Place) -> Result<String, Problem> {
         let region = place.region.as_str();
         if region.is_empty()
             || !region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         {
-            return Err(anyhow!("{}: its region is none", self.bucket));
+            return Err(Problem::error(self.bucket.as_str(), "what names its region is not a region"));
         }
         let dual = if place.only_ipv6 { "dualstack." } else { "" };
         let host = format!("s3.{dual}{region}.{}", domain(region));

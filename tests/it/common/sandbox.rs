@@ -49,4 +49,23 @@ impl Sandbox {
         std::fs::write(&own, contents).unwrap();
         mount(Some(&own), path, None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
     }
+
+    /// A machine to run `program` on as on a running system: a root of its own with nothing in it but the program, a name
+    /// of its own, and the sandbox's network. Gives the root, and the command so far; arguments of the program go behind.
+    pub fn node(&self, name: &str, program: &str) -> (PathBuf, Command) {
+        let root = self.dir.join(name);
+        for dir in ["proc", "sys", "etc", "run", "var"] {
+            std::fs::create_dir_all(root.join(dir)).unwrap();
+        }
+        // Not a copy: another thread's child may hold what was just written open, and then it can't be run.
+        std::fs::write(root.join("program"), "").unwrap();
+        mount(Some(program), &root.join("program"), None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
+        for kind in ["proc", "sysfs"] {
+            let at = root.join(if kind == "proc" { "proc" } else { "sys" });
+            mount(Some("none"), &at, Some(kind), MsFlags::empty(), None::<&str>).unwrap();
+        }
+        let mut command = Command::new("unshare");
+        command.args(["--uts", "chroot"]).arg(&root).arg("/program");
+        (root, command)
+    }
 }
