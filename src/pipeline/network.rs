@@ -95,7 +95,7 @@ pub fn render(context: &Context, instance: &Instance) -> Result<Rendered, Failur
         rendered.problems.push(Problem::warning("network", what));
     }
     let theirs = theirs(&context.root).stage(Stage::Apply)?;
-    network::step_back(&mut rendered, &theirs, &nics);
+    network::step_back(&mut rendered, &theirs);
     Ok(rendered)
 }
 

@@ -29,7 +29,11 @@ pub fn picture(
     root: &Root,
 ) -> Result<(Plan, Vec<Problem>), Failure> {
     let mut plan = plan::node(&decoded.config, &found.instance);
-    let mut problems = Vec::new();
+    // A file of the bootstrap data's own configures its NIC as one that is there already does.
+    let mut rendered = rendered.clone();
+    let known = rendered.problems.len();
+    plan::network::step_back(&mut rendered, &plan::network::theirs_in(&plan));
+    let mut problems = rendered.problems.split_off(known);
     // The bootstrap data's name wins over the metadata's, and a member of a cluster keeps the one it has.
     let member = settle::is_member(root).stage(Stage::Apply)?;
     let hostname = found
@@ -37,7 +41,7 @@ pub fn picture(
         .short_hostname()
         .filter(|_| decoded.config.hostname.is_none() && !decoded.config.system.keep_hostname && !member);
     let present = network::files(root, DIR)?;
-    let mut items = plan::network_items(rendered, &present, hostname);
+    let mut items = plan::network_items(&rendered, &present, hostname);
     items.extend(metadata(&found.instance, root)?);
     if let Some(keys) = plan::users::keys(&found.instance) {
         let default = plan::users::DEFAULT_USER;

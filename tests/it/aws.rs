@@ -91,6 +91,14 @@ fn cards_get_files_with_metrics_tables_and_rules() {
     let two = machine().with_card(SECOND, "1", &["10.0.1.7", "10.0.1.8"], &["2001:db8::7"]);
     let machines = [
         ("two-cards", two),
+        (
+            "one-card",
+            machine().with_key(FIRST, "local-ipv4s", "10.0.0.5\n10.0.0.6\n10.0.0.7").with_key(
+                FIRST,
+                "ipv6s",
+                "2001:db8::5\n2001:db8::6",
+            ),
+        ),
         // The largest types have several network cards, and number the devices on each; the listing is by address.
         (
             "network-cards",

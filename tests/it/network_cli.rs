@@ -225,6 +225,42 @@ fn a_file_of_somebody_else_keeps_its_nic() {
     run(&machine, "provision").ended(0, &["network.ethernets.c.match.macaddress", "takes this NIC"]);
 }
 
+/// What the bootstrap data brings for a NIC counts in the same run as a file that was there before.
+#[test]
+fn a_file_of_the_bootstrap_data_keeps_its_nic() {
+    let ignition = r#"{"ignition": {"version": "3.3.0"}, "storage": {"files": [{"path":
+        "/etc/systemd/network/00-mine.network", "contents": {"source": "data:,%5BMatch%5D%0AName%3Dens224%0A"}}]}}"#;
+    let cases = [
+        (
+            "units",
+            "#cloud-config\ncoreos:\n  units:\n  - name: 20-mine.network\n    content: |\n      [Match]\n      Name=ens192\n      [Network]\n      DHCP=yes\n",
+            "a",
+            "20-mine",
+        ),
+        (
+            "write",
+            "#cloud-config\nwrite_files:\n- {path: /etc/systemd/network/20-mine.network, content: \"[Match]\\nName=ens224\\n\"}\n",
+            "b",
+            "20-mine",
+        ),
+        ("ignition", ignition, "b", "00-mine"),
+    ];
+    for (name, data, interface, file) in cases {
+        let metadata = [("guestinfo/guestinfo.metadata", TWO), ("guestinfo/guestinfo.userdata", data)];
+        let machine = machine(&format!("mine-{name}"), &metadata);
+        let root = &machine.1;
+        run(&machine, "network").ended(0, &[]);
+        assert!(files(root).contains(&format!("{interface}.network")));
+        let says = format!("network {interface}: /etc/systemd/network/{file}.network takes this NIC");
+        let ran = run(&machine, "provision");
+        ran.ended(0, &[&says]);
+        assert!(!files(root).contains(&format!("{interface}.network")), "{:?}", files(root));
+        let again = run(&machine, "network");
+        again.ended(0, &[&says]);
+        assert_eq!(again.err.matches("takes this NIC").count(), 1, "{}", again.err);
+    }
+}
+
 #[test]
 fn render_tells_why_a_nic_matches() {
     needs!(root("a network of its own"));

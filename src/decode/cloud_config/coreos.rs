@@ -3,8 +3,8 @@
 //! [coreos-cloudinit](https://github.com/flatcar/coreos-cloudinit/blob/flatcar-master/Documentation/cloud-config.md) reads
 //! them: operators of Flatcar bring units this way.
 //!
-//! coreos-cloudinit runs at every boot and obeys its `command` each time. Here a unit that is to be started is enabled,
-//! which comes to the same.
+//! coreos-cloudinit runs at every boot and runs each `command` each time. Here a unit that is to be started is enabled, which
+//! has the same effect.
 
 use super::Reader;
 use crate::decode::syntax::unit;
@@ -12,12 +12,16 @@ use crate::decode::syntax::yaml::Node;
 use crate::model::config::UnitSpec;
 use crate::model::problem::Pos;
 use crate::model::secret::Secret;
+use crate::model::storage::{File, Link};
 
-/// What enables a unit that says nothing of it, and is to be started.
+/// What enables a unit that is to be started and has no `[Install]` section.
 const STARTED: (&str, &str) = ("10-footplate-start.conf", "[Install]\nWantedBy=multi-user.target\n");
 
 /// The unit that the bootstrap's commands become.
 const KUBEADM: &str = "kubeadm.service";
+
+/// Where files of networkd and udev are.
+const NETWORK_DIR: &str = "/etc/systemd/network";
 
 /// Other keys below `coreos`, and what does their work today.
 const OTHERS: &[(&str, &str)] = &[
@@ -78,13 +82,18 @@ impl Reader<'_> {
             }
         }
         let pos = item.get("name").map_or(item.pos, |n| n.pos);
+        if unit::is_name(&unit.name, unit::NETWORK_KINDS) {
+            unit.enabled = enable;
+            return self.network_file(place, pos, unit, command);
+        }
         if !unit::is_name(&unit.name, unit::KINDS) {
-            self.error(&format!("{place}.name"), pos, "is no name for a unit");
-            return self.cure(format!("it ends with one of .{}", unit::KINDS.join(", .")));
+            self.error(&format!("{place}.name"), pos, "is not a name of a unit");
+            let kinds = [unit::KINDS, unit::NETWORK_KINDS].concat();
+            return self.cure(format!("it ends with one of .{}", kinds.join(", .")));
         }
         if self.config.units.iter().any(|u| u.name == unit.name) {
-            self.error(&format!("{place}.name"), pos, "is there twice");
-            return self.cure("make one entry of both");
+            self.error(&format!("{place}.name"), pos, "has two entries");
+            return self.cure("merge them into one");
         }
         if unit.name == KUBEADM && unit.contents.is_some() {
             self.error(
@@ -109,10 +118,43 @@ impl Reader<'_> {
         self.config.units.push(unit);
     }
 
+    /// A file of networkd or udev. coreos-cloudinit brings these as units, and restarts networkd after it has written one; here
+    /// networkd reads what changed without being asked for it.
+    fn network_file(&mut self, place: &str, pos: Pos, unit: UnitSpec, command: Option<(String, Pos)>) {
+        let path = format!("{NETWORK_DIR}/{}", unit.name);
+        let same = |f: &File| f.path == path && f.place.starts_with("coreos.units");
+        if self.config.files.iter().any(same) || self.config.links.iter().any(|l| l.path == path) {
+            self.error(&format!("{place}.name"), pos, "has two entries");
+            return self.cure("merge them into one");
+        }
+        if unit.enabled == Some(true) {
+            self.note(&format!("{place}.enable"), pos, "no effect: networkd reads each file that it finds");
+        }
+        if let Some((word, pos)) = command.filter(|(word, _)| word == "stop") {
+            self.warn(&format!("{place}.command"), pos, format!("no effect: {word} is for units"));
+            self.cure("`mask: true` hides a file of this name that the image has");
+        }
+        if unit.mask == Some(true) {
+            if unit.contents.is_some() || !unit.dropins.is_empty() {
+                self.warn(&format!("{place}.mask"), pos, "the file is masked: its content has no effect");
+            }
+            self.config.links.push(Link { place: unit.place, ..Link::ours(path, "/dev/null") });
+            return;
+        }
+        if unit.contents.is_none() && unit.dropins.is_empty() {
+            self.error(place, pos, "has neither `content` nor `drop-ins`");
+            return;
+        }
+        if unit.name.ends_with(".link") {
+            self.note(place, pos, "udev reads this file at the next boot");
+        }
+        self.config.files.extend(unit::network_files(unit));
+    }
+
     fn command(&mut self, at: &str, pos: Pos, word: &str, installed: bool, unit: &mut UnitSpec) {
         match word {
             _ if unit.mask == Some(true) && word != "stop" => {
-                self.error(at, pos, "the unit is masked, and can't be started");
+                self.error(at, pos, "the unit is masked and can't be started");
             }
             "start" | "restart" | "reload-or-restart" => {
                 unit.enabled = Some(true);
@@ -121,17 +163,17 @@ impl Reader<'_> {
                     unit.dropins.push((name.to_owned(), Secret::from(text)));
                 }
             }
-            // At every boot, before it does anything: nothing else keeps it from that than the mask.
+            // coreos-cloudinit stops it at each boot; only a mask keeps a unit from starting.
             "stop" => {
                 unit.mask = Some(true);
                 if unit.contents.take().is_some() {
                     self.warn(at, pos, "the unit is masked: its content has no effect");
                 }
             }
-            // Units whose files change and that run already are restarted in any case.
+            // A unit that runs is restarted in any case when its files change.
             "reload" | "try-restart" | "reload-or-try-restart" => {}
             _ => {
-                self.error(at, pos, "is no command");
+                self.error(at, pos, "is not a command");
                 self.cure(
                     "start, stop, restart, reload, try-restart, reload-or-restart, reload-or-try-restart",
                 );
@@ -145,7 +187,7 @@ impl Reader<'_> {
             let name = item.get("name").and_then(Node::text).unwrap_or_default();
             let text = item.get("content").and_then(|n| self.unit_text(&format!("{at}.content"), n));
             if !unit::is_dropin(name) || unit.dropins.iter().any(|(have, _)| have == name) {
-                self.error(&format!("{at}.name"), item.pos, "is no name for a drop-in, or is there twice");
+                self.error(&format!("{at}.name"), item.pos, "is not a name of a drop-in, or has two entries");
                 self.cure("it ends with .conf");
             } else if let Some(text) = text {
                 unit.dropins.push((name.to_owned(), text));

@@ -8,14 +8,9 @@ use crate::decode::syntax::unit;
 use crate::decode::syntax::yaml::Node;
 use crate::model::config::UnitSpec;
 use crate::model::secret::Secret;
-use crate::model::storage::{Existing, File, Owner};
 
-/// Where unit files override those of `/usr`, and where networkd's files are.
+/// Where unit files override those of `/usr`.
 const UNIT_DIR: &str = "/etc/systemd/system";
-const NETWORKD_DIR: &str = "/etc/systemd/network";
-
-/// The suffixes of networkd's files.
-const NETWORKD_KINDS: &[&str] = &["link", "netdev", "network"];
 
 /// What a drop-in holds. In 3.x an empty string makes an empty file, which hides a drop-in of the same name in `/usr`.
 fn contents(dropin: &Node, empty: bool) -> Option<&str> {
@@ -29,7 +24,7 @@ impl Reader<'_, '_, '_> {
             let place = format!("{section}.units[{i}]");
             let name = text(node, "name").unwrap_or_default();
             let pos = node.get("name").map_or(node.pos, |n| n.pos);
-            let kinds = if networkd { NETWORKD_KINDS } else { unit::KINDS };
+            let kinds = if networkd { unit::NETWORK_KINDS } else { unit::KINDS };
             if name.is_empty() {
                 self.error(&format!("{place}.name"), node.pos, "missing");
                 continue;
@@ -45,7 +40,7 @@ impl Reader<'_, '_, '_> {
             }
             let unit = self.unit(&place, name, node);
             if networkd {
-                self.networkd(unit);
+                self.config.files.extend(unit::network_files(unit));
             } else {
                 self.add(unit);
             }
@@ -113,23 +108,6 @@ impl Reader<'_, '_, '_> {
         have.contents = unit.contents.or(have.contents.take());
         have.enabled = unit.enabled.or(have.enabled);
         have.mask = unit.mask.or(have.mask);
-    }
-
-    /// Adds the files of a networkd unit.
-    fn networkd(&mut self, unit: UnitSpec) {
-        let dir = format!("{NETWORKD_DIR}/{}.d", unit.name);
-        let main = unit.contents.map(|c| (format!("{NETWORKD_DIR}/{}", unit.name), c));
-        let dropins = unit.dropins.into_iter().map(|(name, c)| (format!("{dir}/{name}"), c));
-        self.config.files.extend(main.into_iter().chain(dropins).map(|(path, content)| File {
-            place: unit.place.clone(),
-            path,
-            content,
-            owner: Owner::root(),
-            mode: 0o644,
-            append: false,
-            existing: Existing::Replaced,
-            restart: None,
-        }));
     }
 
     /// Refuses a file, directory or link whose path is also that of a unit's file or drop-in.

@@ -2,6 +2,9 @@
 //! What every format that brings systemd units asks of them
 //! ([systemd.unit(5)](https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html)).
 
+use crate::model::config::UnitSpec;
+use crate::model::storage::{Existing, File, Owner};
+
 /// Kinds of units.
 pub const KINDS: &[&str] = &[
     "automount",
@@ -17,6 +20,31 @@ pub const KINDS: &[&str] = &[
     "target",
     "timer",
 ];
+
+/// Kinds of files that networkd and udev read for links.
+pub const NETWORK_KINDS: &[&str] = &["link", "netdev", "network"];
+
+/// Where these files are.
+const NETWORK_DIR: &str = "/etc/systemd/network";
+
+/// Files of networkd and udev that a format brings in the shape of a unit: its text and its drop-ins, under its name.
+pub fn network_files(unit: UnitSpec) -> impl Iterator<Item = File> {
+    let UnitSpec { place, name, contents, dropins, enabled: _, mask: _ } = unit;
+    let main = contents.map(|content| (format!("{NETWORK_DIR}/{name}"), content));
+    let dropins = dropins
+        .into_iter()
+        .map(move |(dropin, content)| (format!("{NETWORK_DIR}/{name}.d/{dropin}"), content));
+    main.into_iter().chain(dropins).map(move |(path, content)| File {
+        place: place.clone(),
+        path,
+        content,
+        owner: Owner::root(),
+        mode: 0o644,
+        append: false,
+        existing: Existing::Replaced,
+        restart: None,
+    })
+}
 
 /// Whether a name is one of a unit, or of a file, of one of these kinds.
 pub fn is_name(name: &str, kinds: &[&str]) -> bool {

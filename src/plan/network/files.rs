@@ -31,6 +31,8 @@ pub struct Rendered {
     pub problems: Vec<Problem>,
     /// For each NIC that the configuration names, which one it is; empty if the machine's NICs are not known.
     pub matches: Vec<Matched>,
+    /// The machine's NICs; empty if they are not known.
+    pub nics: Vec<Nic>,
     /// What is set up: the interfaces that the files are for.
     pub interfaces: Vec<Interface>,
     /// Ids of interfaces that can't be set up, those of the configuration among them.

@@ -25,12 +25,12 @@ use files::escaped;
 pub use files::{DIR, NOTHING_REQUIRED, NetFile, PREFIX, RUN_DIR, Rendered};
 pub use matching::Matched;
 use relations::Relations;
-pub use theirs::{Theirs, step_back};
+pub use theirs::{Theirs, step_back, theirs_in};
 pub use unit::{Section, Unit, Unwritable};
 
 /// Renders `config` for a machine with `nics`; none if they are not known, and hardware is assumed.
 pub fn render(config: &NetworkConfig, nics: &[Nic]) -> Rendered {
-    let mut out = Rendered { unusable: config.unusable.clone(), ..Rendered::default() };
+    let mut out = Rendered { unusable: config.unusable.clone(), nics: nics.to_vec(), ..Rendered::default() };
     let mut interfaces = config.interfaces.clone();
     let lost = check::check(&mut interfaces, &mut out.problems);
     out.unusable.extend(lost);

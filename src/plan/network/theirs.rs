@@ -2,9 +2,10 @@
 //! Files of networkd that are not ours: a person's, Ignition's, another program's. Where one of them takes a NIC, ours
 //! steps back, wherever it sorts: who writes a file for a NIC by hand means it.
 
-use super::files::{PREFIX, Rendered};
+use super::files::{DIR, PREFIX, Rendered};
 use super::matching::glob;
 use crate::model::network::Nic;
+use crate::model::plan::{Item, Plan};
 use crate::model::problem::Problem;
 
 /// A `.network` file that stands beside ours.
@@ -65,19 +66,41 @@ impl Theirs {
     }
 }
 
-/// Takes our files of a NIC away where one of theirs takes it, and says so.
-pub fn step_back(rendered: &mut Rendered, theirs: &[Theirs], nics: &[Nic]) {
+/// The `.network` files that a plan writes.
+pub fn theirs_in(plan: &Plan) -> Vec<Theirs> {
+    let files = plan.items.iter().filter_map(|item| match item {
+        Item::File(file) => Some((&file.path, &file.content)),
+        _ => None,
+    });
+    let is_one = |path: &str| {
+        let name = path.strip_prefix(DIR).and_then(|name| name.strip_prefix('/'));
+        name.is_some_and(|n| n.ends_with(".network") && !n.starts_with(PREFIX) && !n.contains('/'))
+    };
+    files
+        .filter(|(path, _)| is_one(path))
+        .map(|(path, content)| Theirs {
+            path: path.clone(),
+            text: String::from_utf8_lossy(content.expose()).into_owned(),
+        })
+        .collect()
+}
+
+/// Removes footplate's files for a NIC that one of `theirs` configures, and says so.
+pub fn step_back(rendered: &mut Rendered, theirs: &[Theirs]) {
     for matched in &rendered.matches {
-        let mine = nics.iter().filter(|n| matched.nics.contains(&n.name));
+        let mine = rendered.nics.iter().filter(|n| matched.nics.contains(&n.name));
         let Some(other) = mine.flat_map(|n| theirs.iter().filter(|t| t.takes(n))).next() else { continue };
+        if rendered.interfaces.iter().all(|i| i.id != matched.interface) {
+            continue;
+        }
         rendered.files.retain(|f| !f.is_for(&matched.interface));
         rendered.interfaces.retain(|i| i.id != matched.interface);
-        // Whether theirs is waited for is theirs to say.
+        // Whether its link is waited for is for that file to say.
         rendered.nothing_required = false;
         let what = format!("{} takes this NIC: footplate's files for it are left out", other.path);
         rendered.problems.push(
             Problem::warning(format!("network {}", matched.interface), what)
-                .cure("remove that file to have the metadata's configuration"),
+                .cure("remove that file to use the metadata's configuration"),
         );
     }
 }
