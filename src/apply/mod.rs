@@ -143,6 +143,7 @@ fn kind(item: &Item) -> &dyn Kind {
         Item::Absent(absent) => absent,
         Item::Disk(disk) => disk,
         Item::Filesystem(filesystem) => filesystem,
+        Item::MountUnits(mount) => mount,
         Item::Mounted(mounted) => mounted,
         Item::Group(group) => group,
         Item::User(user) => user,

@@ -1,35 +1,105 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Mounts and swap devices in use.
+//! Mounts and swap devices: their units, and that they are in use.
 
 use anyhow::{Result, anyhow};
 
 use super::{Done, Kind, Machine, Outcome, RUN_LIMIT, Step, on_live};
 use crate::io::disk;
 use crate::io::systemd::Systemd;
-use crate::model::plan::Mounted;
+use crate::model::plan::{Mount, MountUnits, Mounted};
 use crate::model::problem::WithCure as _;
 
-impl Mounted {
-    fn state(&self) -> Done {
-        Done::would(!disk::in_use(self.path.as_deref(), &self.what), true)
+impl Mount {
+    /// The units for this machine. A disk with partitions has its data on the first one: mounted as a whole, it would stay
+    /// unmounted and the data would go to the root disk.
+    fn units(&self, live: bool) -> Result<&MountUnits> {
+        let Some(first) = self.first_partition.as_ref().filter(|_| live) else { return Ok(&self.as_named) };
+        if disk::find(&first.what).is_some() {
+            return Ok(first);
+        }
+        let whole = &self.as_named.what;
+        match disk::find(whole) {
+            Some(real) if disk::partitions(&real).contains_key(&1) => {
+                Err(anyhow!("{}: {whole} has partitions, and {} does not exist", self.place, first.what))
+                    .cure("name the partition itself")
+            }
+            _ => Ok(&self.as_named),
+        }
     }
 
-    fn start(&self) -> Result<()> {
-        let Self { place, unit, .. } = self;
+    fn parts(units: &MountUnits) -> impl Iterator<Item = &dyn Kind> {
+        let files = units.files.iter().map(|file| file as &dyn Kind);
+        files.chain(units.links.iter().map(|link| link as &dyn Kind))
+    }
+
+    /// The outcome of all files and links as one.
+    fn all(&self, units: &MountUnits, each: impl FnMut(&dyn Kind) -> Result<Outcome>) -> Result<Outcome> {
+        let outcomes = Self::parts(units).map(each).collect::<Result<Vec<_>>>()?;
+        let done = |done: Done| outcomes.iter().any(|o| o.done == done);
+        let done = match () {
+            () if outcomes.iter().all(|o| o.done == Done::Absent) => Done::Absent,
+            () if done(Done::Absent) || done(Done::Changed) => Done::Changed,
+            () => Done::Unchanged,
+        };
+        Ok(self.outcome(done, units.what.clone()))
+    }
+
+    fn called(&self) -> String {
+        match &self.path {
+            Some(path) => format!("mount {path}"),
+            None => format!("swap {}", self.as_named.what),
+        }
+    }
+}
+
+impl Kind for Mount {
+    fn name(&self) -> String {
+        format!("units of {}", self.called())
+    }
+
+    fn outline(&self) -> String {
+        let names = self.as_named.files.iter().filter_map(|f| f.path.rsplit('/').next());
+        names.collect::<Vec<_>>().join(" ")
+    }
+
+    fn step(&self) -> Step {
+        Step::Files
+    }
+
+    fn compare(&self, on: &mut Machine<'_>) -> Result<Outcome> {
+        let units = self.units(on.root.live())?;
+        self.all(units, |part| part.compare(on))
+    }
+
+    fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {
+        if on.root.live() && self.used && self.first_partition.is_some() {
+            // Only a disk that is there shows whether it has partitions. One that does not come is told of when it is
+            // mounted.
+            let _ = disk::wait(&self.as_named.what);
+        }
+        let units = self.units(on.root.live())?;
+        self.all(units, |part| part.apply(on))
+    }
+}
+
+impl Mounted {
+    fn state(&self, units: &MountUnits) -> Done {
+        Done::would(!disk::in_use(self.0.path.as_deref(), &units.what), true)
+    }
+
+    fn start(&self, unit: &str) -> Result<()> {
         let result = Systemd::reloaded()?.start_and_wait("StartUnit", unit, RUN_LIMIT)?;
         if result == "done" {
             return Ok(());
         }
-        Err(anyhow!("{place}: {unit} ended as {result}")).cure(format!("look at `systemctl status '{unit}'`"))
+        Err(anyhow!("{}: {unit} ended as {result}", self.0.place))
+            .cure(format!("look at `systemctl status '{unit}'`"))
     }
 }
 
 impl Kind for Mounted {
     fn name(&self) -> String {
-        match &self.path {
-            Some(path) => format!("mount {path}"),
-            None => format!("swap {}", self.what),
-        }
+        self.0.called()
     }
 
     fn step(&self) -> Step {
@@ -37,17 +107,21 @@ impl Kind for Mounted {
     }
 
     fn compare(&self, on: &mut Machine<'_>) -> Result<Outcome> {
-        on_live(self, on.root, || Ok((self.state(), self.what.clone())))
+        on_live(self, on.root, || {
+            let units = self.0.units(true)?;
+            Ok((self.state(units), units.what.clone()))
+        })
     }
 
     fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {
         on_live(self, on.root, || {
-            let mut done = self.state();
+            let units = self.0.units(true)?;
+            let mut done = self.state(units);
             if done != Done::Unchanged {
-                self.start()?;
+                self.start(&units.unit)?;
                 done = Done::Changed;
             }
-            Ok((done, self.what.clone()))
+            Ok((done, units.what.clone()))
         })
     }
 }

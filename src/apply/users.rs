@@ -20,12 +20,22 @@ impl Kind for GroupSpec {
     fn compare(&self, on: &mut Machine<'_>) -> Result<Outcome> {
         let (absent, before) = (on.accounts.gid(&self.name).is_none(), on.accounts.fingerprint());
         on.accounts.put_spec(self)?;
-        Ok(self.outcome(Done::would(before != on.accounts.fingerprint(), absent), String::new()))
+        let differs = before != on.accounts.fingerprint();
+        Ok(self.outcome(Done::would(differs, absent), without(&on.accounts.missing_members(self))))
     }
 
     fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {
         on.accounts.put_spec(self)?;
-        Ok(self.outcome(on.accounts.write(on.root)?.into(), String::new()))
+        let missing = without(&on.accounts.missing_members(self));
+        Ok(self.outcome(on.accounts.write(on.root)?.into(), missing))
+    }
+}
+
+/// The members of a group who are left out.
+fn without(missing: &[&str]) -> String {
+    match missing {
+        [] => String::new(),
+        names => format!("without {}: no such user", names.join(", ")),
     }
 }
 

@@ -98,6 +98,8 @@ pub struct GroupSpec {
     pub gid: Option<u32>,
     /// The password's hash.
     pub password_hash: Option<Secret>,
+    /// Members that may be users of the machine; those who are not there are left out.
+    pub members: Vec<String>,
     /// A low number.
     pub system: bool,
     /// It shall not be there.
@@ -146,6 +148,8 @@ pub struct UserSpec {
     pub lock_password: bool,
     /// When the account stops working.
     pub inactive: Option<Inactive>,
+    /// The day on which the account expires, counted from 1 January 1970.
+    pub expires: Option<u32>,
     /// A system account: no home, a low number.
     pub system: bool,
     /// Whether a missing home is made.
@@ -185,6 +189,10 @@ pub struct Ntp {
 /// What the machine has once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct System {
+    /// The user who gets the platform's keys, where it is not the image's own.
+    pub default_user: Option<String>,
+    /// Whether the platform's keys are left out.
+    pub without_platform_keys: bool,
     /// The name stays what it is, whatever the metadata says.
     pub keep_hostname: bool,
     /// The name with its domain, where the data sets one.
@@ -258,6 +266,8 @@ pub struct PowerState {
     pub delay: String,
     /// What users are told.
     pub message: Option<String>,
+    /// A command of the shell: where it fails, the machine goes on.
+    pub condition: Option<Secret>,
 }
 
 /// How the machine goes down.

@@ -30,6 +30,8 @@ pub enum Item {
     Disk(DiskSpec),
     /// A filesystem, left out likewise.
     Filesystem(FilesystemSpec),
+    /// The units of a mount or a swap device.
+    MountUnits(Mount),
     /// A mount or a swap device in use, left out likewise.
     Mounted(Mounted),
     /// A group.
@@ -57,18 +59,38 @@ pub struct Absent {
     pub path: String,
 }
 
-/// A mount or a swap device in use.
+/// A mount or a swap device.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mounted {
+pub struct Mount {
     /// What asks for it.
     pub place: String,
-    /// Its unit.
-    pub unit: String,
     /// The mount point; `None` for swap.
     pub path: Option<String>,
+    /// Its units with the source that the data names.
+    pub as_named: MountUnits,
+    /// Its units with the first partition of that source, where the source may be a disk. They take the place of the
+    /// others where the disk has partitions.
+    pub first_partition: Option<MountUnits>,
+    /// Whether it is in use from now on; else only its units are written.
+    pub used: bool,
+}
+
+/// The units of a mount or a swap device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountUnits {
     /// What is mounted.
     pub what: String,
+    /// The unit that is started for it.
+    pub unit: String,
+    /// The unit files.
+    pub files: Vec<File>,
+    /// The links that start them.
+    pub links: Vec<Link>,
 }
+
+/// A mount or a swap device in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mounted(pub Mount);
 
 /// A systemd unit that ran to its end in this boot. Left out under `--root`, where it starts with the next boot.
 #[derive(Clone, Debug, PartialEq, Eq)]

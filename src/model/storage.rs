@@ -283,4 +283,28 @@ pub struct MountSpec {
     pub options: String,
     /// Whether it is checked before.
     pub fsck: bool,
+    /// Whether it is a device by a name that a whole disk may have: where the disk has partitions, its first one is meant.
+    pub disk: bool,
+}
+
+impl MountSpec {
+    /// Its options, one by one.
+    pub fn options(&self) -> impl Iterator<Item = &str> {
+        self.options.split(',').filter(|o| !o.is_empty())
+    }
+
+    /// Whether it has an option.
+    pub fn has(&self, option: &str) -> bool {
+        self.options().any(|o| o == option)
+    }
+
+    /// The values of an option that may be given more than once.
+    pub fn values<'a>(&'a self, option: &'a str) -> impl Iterator<Item = &'a str> {
+        self.options().filter_map(move |o| o.strip_prefix(option)?.strip_prefix('='))
+    }
+
+    /// The value of an option: the last one that is given.
+    pub fn value(&self, option: &str) -> Option<&str> {
+        self.options().filter_map(|o| o.strip_prefix(option)?.strip_prefix('=')).last()
+    }
 }

@@ -43,8 +43,8 @@ pub fn picture(
     let present = network::files(root, DIR)?;
     let mut items = plan::network_items(&rendered, &present, hostname);
     items.extend(metadata(&found.instance, root)?);
-    if let Some(keys) = plan::users::keys(&found.instance) {
-        let default = plan::users::DEFAULT_USER;
+    if let Some(keys) = plan::users::keys(&decoded.config, &found.instance) {
+        let default = plan::users::default_user(&decoded.config);
         let is_default = |i: &Item| matches!(i, Item::User(u) if u.name == default);
         let there = Accounts::read(root).stage(Stage::Apply)?.home(default).is_some();
         if there || plan.items.iter().any(is_default) {

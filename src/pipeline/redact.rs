@@ -207,6 +207,7 @@ fn user(user: &UserSpec) -> Json {
         place: _,
         lock_password: _,
         inactive: _,
+        expires: _,
         no_user_group: _,
         modify: _,
         absent: _,
@@ -220,7 +221,7 @@ fn user(user: &UserSpec) -> Json {
 }
 
 fn group(group: &GroupSpec) -> &str {
-    let GroupSpec { place: _, name, gid: _, password_hash: _, system: _, absent: _ } = group;
+    let GroupSpec { place: _, name, gid: _, password_hash: _, members: _, system: _, absent: _ } = group;
     name
 }
 
@@ -256,7 +257,7 @@ fn filesystem(spec: &FilesystemSpec) -> Json {
 
 /// A mount; network filesystems take passwords as options.
 fn mount(mount: &MountSpec) -> Json {
-    let MountSpec { place: _, what, path, kind, options, fsck } = mount;
+    let MountSpec { place: _, what, path, kind, options, fsck, disk: _ } = mount;
     let options: Vec<&str> = options.split(',').filter(|o| !is_one_of(o, SECRETS)).collect();
     let path = path.as_deref().unwrap_or("none");
     json!([what, path, kind, options.join(","), "0", if *fsck { "2" } else { "0" }])
@@ -264,6 +265,8 @@ fn mount(mount: &MountSpec) -> Json {
 
 fn system(system: &System) -> Json {
     let System {
+        default_user,
+        without_platform_keys,
         keep_hostname,
         fqdn,
         etc_hosts,
@@ -278,6 +281,8 @@ fn system(system: &System) -> Json {
         final_message,
     } = system;
     json!({
+        "user": default_user,
+        "allow_public_ssh_keys": without_platform_keys.then_some(false),
         "fqdn": fqdn,
         "preserve_hostname": keep_hostname.then_some(true),
         "manage_etc_hosts": etc_hosts.map(|h| if h == EtcHosts::Whole { "true" } else { "localhost" }),
@@ -293,7 +298,7 @@ fn system(system: &System) -> Json {
         "phone_home": phone_home.as_ref().map(|PhoneHome { url: _, posts, tries }| {
             json!({ "url": "https://removed.invalid/", "post": posts, "tries": tries })
         }),
-        "power_state": power_state.as_ref().map(|PowerState { mode, delay, message: _ }| {
+        "power_state": power_state.as_ref().map(|PowerState { mode, delay, message: _, condition: _ }| {
             let mode = match mode {
                 PowerMode::Reboot => "reboot",
                 PowerMode::PowerOff => "poweroff",

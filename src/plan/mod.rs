@@ -4,6 +4,7 @@
 mod disks;
 pub mod kubeadm;
 pub mod metadata;
+mod mounts;
 pub mod network;
 mod system;
 pub mod units;

@@ -41,7 +41,7 @@ fn unit(place: &str, name: &str, text: String, target: Option<&str>) -> Vec<Item
 
 /// A word of a unit file, quoted as systemd.syntax(7) and, for `$`, systemd.service(5) say.
 fn quoted(text: &str) -> String {
-    let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+    let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     format!("\"{}\"", text.replace('%', "%%").replace('$', "$$"))
 }
 
@@ -227,6 +227,10 @@ fn power_unit(power: &PowerState) -> String {
         PowerMode::Halt => "--halt",
     };
     let message = power.message.as_deref().map(|m| format!(" {}", quoted(m))).unwrap_or_default();
+    // A command that fails skips the unit.
+    let condition = power.condition.as_ref().map_or_else(String::new, |command| {
+        format!("ExecCondition=/bin/sh -c {}\n", quoted(&String::from_utf8_lossy(command.expose())))
+    });
     format!(
         "{WRITTEN}\
          [Unit]\n\
@@ -235,6 +239,7 @@ fn power_unit(power: &PowerState) -> String {
          \n\
          [Service]\n\
          Type=oneshot\n\
+         {condition}\
          ExecStart=/usr/sbin/shutdown {how} {}{message}\n",
         power.delay
     )

@@ -1,28 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Users, and what they may do by sudo.
 
-use crate::model::config::UserSpec;
+use crate::model::config::{NodeConfig, UserSpec};
 use crate::model::instance::Instance;
 use crate::model::plan::{Item, Plan};
 use crate::model::storage::File;
 
 /// Flatcar's user, which the image has.
-pub const DEFAULT_USER: &str = "core";
+const DEFAULT_USER: &str = "core";
 
 /// All rules in one file, as cloud-init does it.
 const SUDOERS: &str = "/etc/sudoers.d/90-footplate-users";
 
-/// The platform's keys, for the image's user.
-pub fn keys(instance: &Instance) -> Option<Item> {
+/// The user who gets the platform's keys.
+pub fn default_user(config: &NodeConfig) -> &str {
+    config.system.default_user.as_deref().unwrap_or(DEFAULT_USER)
+}
+
+/// The platform's keys, for the default user.
+pub fn keys(config: &NodeConfig, instance: &Instance) -> Option<Item> {
     let user = UserSpec {
         place: "the metadata's SSH keys".to_owned(),
-        name: DEFAULT_USER.to_owned(),
+        name: default_user(config).to_owned(),
         existing: true,
         create_home: true,
         ssh_keys: instance.ssh_keys.clone(),
         ..UserSpec::default()
     };
-    (!user.ssh_keys.is_empty()).then_some(Item::User(user))
+    (!user.ssh_keys.is_empty() && !config.system.without_platform_keys).then_some(Item::User(user))
 }
 
 pub(super) fn users(users: &[UserSpec], plan: &mut Plan) {

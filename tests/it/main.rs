@@ -19,6 +19,7 @@ mod capa;
 mod check;
 mod cloud_init_oracle;
 mod disks;
+mod fstab_oracle;
 mod fuzz;
 mod guestinfo;
 mod http;

@@ -31,7 +31,7 @@ impl Reader<'_> {
         lines
     }
 
-    fn command_of_words(&mut self, place: &str, words: &[Node]) -> Secret {
+    pub(super) fn command_of_words(&mut self, place: &str, words: &[Node]) -> Secret {
         let mut line = Vec::new();
         for (i, word) in words.iter().enumerate() {
             match python_str(word) {

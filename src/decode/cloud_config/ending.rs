@@ -63,7 +63,8 @@ impl Reader<'_> {
     }
 
     pub(super) fn power_state(&mut self, node: &Node) {
-        let (mut mode, mut delay, mut message, mut wanted) = (None, "now".to_owned(), None, true);
+        let (mut mode, mut delay, mut message) = (None, "now".to_owned(), None);
+        let (mut wanted, mut condition) = (true, None);
         for Field { name, at, key, value } in self.fields("power_state", node) {
             match name.as_str() {
                 "mode" => {
@@ -88,10 +89,7 @@ impl Reader<'_> {
                 "message" => message = self.line(&at, value),
                 "condition" => match value.bool() {
                     Some(b) => wanted = b,
-                    None => {
-                        self.error(&at, value.pos, "must be true or false: a command is not run for it");
-                        self.cure("end runcmd with the command and `systemctl reboot`");
-                    }
+                    None => condition = self.condition(&at, value),
                 },
                 "timeout" => {
                     self.note(&at, key.pos, "no effect: the machine goes down when the bootstrap has ended");
@@ -103,7 +101,19 @@ impl Reader<'_> {
             self.error("power_state.mode", node.pos, "missing: reboot, poweroff or halt");
         }
         let mode = mode.filter(|_| wanted);
-        self.config.system.power_state = mode.map(|mode| PowerState { mode, delay, message });
+        self.config.system.power_state = mode.map(|mode| PowerState { mode, delay, message, condition });
+    }
+
+    /// A command of the shell, or a list of its words.
+    fn condition(&mut self, at: &str, node: &Node) -> Option<Secret> {
+        if let Some(words) = node.list() {
+            return Some(self.command_of_words(at, words));
+        }
+        let text = self.text(at, node)?;
+        if text.contains(|c: char| c.is_control() && !"\n\t".contains(c)) {
+            self.error(at, node.pos, "must not contain a control character");
+        }
+        Some(Secret::from(text.as_str()))
     }
 
     pub(super) fn final_message(&mut self, node: &Node) {

@@ -260,7 +260,7 @@ pub fn check_path(path: &str) -> Result<String, String> {
         clean.push('/');
         clean.push_str(part);
     }
-    if clean.is_empty() { Err("the path is empty".to_owned()) } else { Ok(clean) }
+    if clean.is_empty() { Err("the path is empty or the root directory".to_owned()) } else { Ok(clean) }
 }
 
 /// A word that was mistyped, for a message: only where it is too short to be a secret in the wrong place.

@@ -48,9 +48,63 @@ const NO_FINGERPRINTS: Key = Key::NoEffect(
     "`ssh-keyscan` from the network, or the console of the machine, shows them",
 );
 
+const AUTOINSTALL: Key = Key::NoEffect("this is for Ubuntu's installer: the key has no effect", "remove it");
+
+const DISABLE_EC2_METADATA: Key = Key::NoEffect(
+    "the route to the metadata service is left as it is: the key has no effect",
+    "block 169.254.169.254 with a rule of the firewall or a NetworkPolicy",
+);
+
+const DISABLE_ROOT_OPTS: Key =
+    Key::NoEffect("`disable_root` gives root no key at all: the key has no effect", "remove it");
+
+const KEYBOARD: Key =
+    Key::NoEffect("the key has no effect", "write /etc/vconsole.conf with write_files: KEYMAP=…");
+
+const LOCALE_CONFIGFILE: Key =
+    Key::NoEffect("the locale is always written to /etc/locale.conf: the key has no effect", "remove it");
+
+const NETWORK: Key = Key::NoEffect(
+    "the network is not configured by user-data: the key has no effect",
+    "give it in the platform's network data, or write networkd's files to /etc/systemd/network",
+);
+
+const RANDOM_SEED: Key = Key::NoEffect(
+    "systemd-random-seed keeps the kernel's entropy: the key has no effect",
+    "give the machine a virtio-rng device",
+);
+
+const REPORTING: Key = Key::NoEffect(
+    "events are not sent to a collector: the key has no effect",
+    "use `phone_home` for the end of the bootstrap, or ship the journal",
+);
+
+const RSYSLOG: Key = Key::NoEffect(
+    "the log is systemd's journal: the key has no effect",
+    "configure systemd-journal-upload with write_files, or run a log shipper as a DaemonSet",
+);
+
+const SSH_PUBLISH_HOSTKEYS: Key = Key::NoEffect(
+    "host keys are not told to the platform: the key has no effect",
+    "`phone_home` can send them: post: [pub_key_ed25519]",
+);
+
+const SYSTEM_INFO: Key =
+    Key::NoEffect(NOT_CLOUD_INIT, "name the default user with `user`; it is `core` without that");
+
+const HOTPLUG: Key = Key::NoEffect(
+    "the network is configured again at each boot: the key has no effect",
+    "remove it: a boot applies what changed in the platform's network data",
+);
+
+const WIREGUARD: Key = Key::NoEffect(
+    "the key has no effect",
+    "write networkd's .netdev file to /etc/systemd/network with write_files",
+);
+
 /// The top-level keys, sorted. They are those of cloud-init's schema, of its documentation, and Flatcar's `coreos`.
 pub(super) const KEYS: &[(&str, Key)] = &[
-    ("allow_public_ssh_keys", Key::Beside),
+    ("allow_public_ssh_keys", Key::Read(|r, n| r.platform_keys(n))),
     ("ansible", PACKAGES),
     ("apk_repos", PACKAGES),
     ("apt", PACKAGES),
@@ -59,7 +113,7 @@ pub(super) const KEYS: &[(&str, Key)] = &[
     ("apt_update", UPDATES),
     ("apt_upgrade", UPDATES),
     ("authkey_hash", NO_FINGERPRINTS),
-    ("autoinstall", Key::NoEffect("this is for Ubuntu's installer: the key has no effect", "remove it")),
+    ("autoinstall", AUTOINSTALL),
     ("bootcmd", Key::Read(|r, n| r.config.bootcmd = r.commands("bootcmd", n))),
     ("byobu_by_default", AGENT),
     ("ca-certs", Key::Read(|r, n| r.ca_certs(n))),
@@ -73,18 +127,9 @@ pub(super) const KEYS: &[(&str, Key)] = &[
     ("datasource", PLATFORM),
     ("datasource_list", PLATFORM),
     ("device_aliases", Key::Beside),
-    (
-        "disable_ec2_metadata",
-        Key::NoEffect(
-            "the route to the metadata service is left as it is: the key has no effect",
-            "block 169.254.169.254 with a rule of the firewall or a NetworkPolicy",
-        ),
-    ),
+    ("disable_ec2_metadata", DISABLE_EC2_METADATA),
     ("disable_root", Key::Beside),
-    (
-        "disable_root_opts",
-        Key::NoEffect("`disable_root` gives root no key at all: the key has no effect", "remove it"),
-    ),
+    ("disable_root_opts", DISABLE_ROOT_OPTS),
     ("disk_setup", Key::Beside),
     ("drivers", PACKAGES),
     ("fan", PACKAGES),
@@ -96,16 +141,10 @@ pub(super) const KEYS: &[(&str, Key)] = &[
     ("grub-dpkg", UPDATES),
     ("grub_dpkg", UPDATES),
     ("hostname", Key::Beside),
-    (
-        "keyboard",
-        Key::NoEffect("the key has no effect", "write /etc/vconsole.conf with write_files: KEYMAP=…"),
-    ),
+    ("keyboard", KEYBOARD),
     ("landscape", AGENT),
     ("locale", Key::Read(|r, n| r.locale(n))),
-    (
-        "locale_configfile",
-        Key::NoEffect("the locale is always written to /etc/locale.conf: the key has no effect", "remove it"),
-    ),
+    ("locale_configfile", LOCALE_CONFIGFILE),
     ("lxd", PACKAGES),
     ("manage_etc_hosts", Key::Read(|r, n| r.manage_etc_hosts(n))),
     ("manage_resolv_conf", Key::Beside),
@@ -115,13 +154,7 @@ pub(super) const KEYS: &[(&str, Key)] = &[
     ("migrate", MODULES),
     ("mount_default_fields", Key::Beside),
     ("mounts", Key::Beside),
-    (
-        "network",
-        Key::NoEffect(
-            "the network is not configured by user-data: the key has no effect",
-            "give it in the platform's network data, or write networkd's files to /etc/systemd/network",
-        ),
-    ),
+    ("network", NETWORK),
     ("no_ssh_fingerprints", NO_FINGERPRINTS),
     ("ntp", Key::Read(|r, n| r.ntp(n))),
     ("output", Key::Read(|r, n| r.output(n))),
@@ -135,30 +168,12 @@ pub(super) const KEYS: &[(&str, Key)] = &[
     ("prefer_fqdn_over_hostname", Key::Beside),
     ("preserve_hostname", Key::Beside),
     ("puppet", PACKAGES),
-    (
-        "random_seed",
-        Key::NoEffect(
-            "systemd-random-seed keeps the kernel's entropy: the key has no effect",
-            "give the machine a virtio-rng device",
-        ),
-    ),
-    (
-        "reporting",
-        Key::NoEffect(
-            "events are not sent to a collector: the key has no effect",
-            "use `phone_home` for the end of the bootstrap, or ship the journal",
-        ),
-    ),
+    ("random_seed", RANDOM_SEED),
+    ("reporting", REPORTING),
     ("resize_rootfs", Key::Done("Flatcar grows its root filesystem itself")),
     ("resolv_conf", Key::Beside),
     ("rh_subscription", PACKAGES),
-    (
-        "rsyslog",
-        Key::NoEffect(
-            "the log is systemd's journal: the key has no effect",
-            "configure systemd-journal-upload with write_files, or run a log shipper as a DaemonSet",
-        ),
-    ),
+    ("rsyslog", RSYSLOG),
     ("runcmd", Key::Read(|r, n| r.config.runcmd = r.commands("runcmd", n))),
     ("salt_minion", PACKAGES),
     ("snap", PACKAGES),
@@ -172,53 +187,22 @@ pub(super) const KEYS: &[(&str, Key)] = &[
     ("ssh_import_id", NO_KEYS_FROM_ELSEWHERE),
     ("ssh_key_console_blacklist", NO_FINGERPRINTS),
     ("ssh_keys", Key::Read(|r, n| r.host_keys(n))),
-    (
-        "ssh_publish_hostkeys",
-        Key::NoEffect(
-            "host keys are not told to the platform: the key has no effect",
-            "`phone_home` can send them: post: [pub_key_ed25519]",
-        ),
-    ),
+    ("ssh_publish_hostkeys", SSH_PUBLISH_HOSTKEYS),
     ("ssh_pwauth", Key::Read(|r, n| r.ssh_pwauth(n))),
     ("ssh_quiet_keygen", NO_FINGERPRINTS),
     ("swap", Key::Read(|r, n| r.swap(n))),
-    (
-        "system_info",
-        Key::NoEffect(NOT_CLOUD_INIT, "name the default user with `user`; it is `core` without that"),
-    ),
+    ("system_info", SYSTEM_INFO),
     ("timezone", Key::Read(|r, n| r.timezone(n))),
     ("ubuntu_advantage", PACKAGES),
     ("ubuntu_drivers", PACKAGES),
     ("ubuntu_pro", PACKAGES),
-    (
-        "updates",
-        Key::NoEffect(
-            "the network is configured again at each boot: the key has no effect",
-            "remove it: a boot applies what changed in the platform's network data",
-        ),
-    ),
+    ("updates", HOTPLUG),
     ("user", Key::Beside),
     ("users", Key::Beside),
     ("vendor_data", Key::Beside),
-    (
-        "wireguard",
-        Key::NoEffect(
-            "the key has no effect",
-            "write networkd's .netdev file to /etc/systemd/network with write_files",
-        ),
-    ),
+    ("wireguard", WIREGUARD),
     ("write_files", Key::Read(|r, n| r.files(n))),
     ("yum_repo_dir", PACKAGES),
     ("yum_repos", PACKAGES),
     ("zypper", PACKAGES),
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_sorted_and_unique() {
-        assert!(KEYS.windows(2).all(|w| w[0].0 < w[1].0));
-    }
-}

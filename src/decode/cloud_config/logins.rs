@@ -29,6 +29,11 @@ impl Reader<'_> {
         }
     }
 
+    /// `allow_public_ssh_keys`: whether the platform's own keys may log in.
+    pub(super) fn platform_keys(&mut self, node: &Node) {
+        self.config.system.without_platform_keys = self.bool("allow_public_ssh_keys", node) == Some(false);
+    }
+
     /// Public keys: a string, a list, or a mapping's values.
     pub(super) fn keys(&mut self, at: &str, node: &Node) -> Vec<String> {
         let keys = match &node.value {

@@ -88,7 +88,7 @@ impl Reader<'_> {
             }
             return None;
         }
-        let (what, _) = self.source_of_mount(&format!("{place}[0]"), pos, &source, &kind, removed)?;
+        let (what, disk) = self.source_of_mount(&format!("{place}[0]"), pos, &source, &kind, removed)?;
         if removed {
             self.config.mounts.retain(|m| m.what != what);
             return None;
@@ -119,7 +119,7 @@ impl Reader<'_> {
         }
         let options = self.mount_options(&format!("{place}[3]"), pos, &options);
         let fsck = field(5).unwrap_or_else(|| "2".to_owned()) != "0";
-        Some(MountSpec { place: place.to_owned(), what, path, kind, options, fsck })
+        Some(MountSpec { place: place.to_owned(), what, path, kind, options, fsck, disk })
     }
 
     /// The options without those that wait for cloud-init's units; an option for systemd that has no effect is named.

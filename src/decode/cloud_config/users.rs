@@ -6,6 +6,7 @@ use crate::decode::syntax::yaml::{Node, Value};
 use crate::model::config::{GroupSpec, Inactive, UserSpec};
 use crate::model::problem::Pos;
 use crate::model::secret::Secret;
+use crate::model::time::Time;
 
 /// The name that stands for the default user.
 const DEFAULT: &str = "default";
@@ -15,6 +16,9 @@ const DEFAULT_GROUPS: &[&str] = &["sudo", "systemd-journal", "wheel"];
 
 /// Its rule for sudo.
 const DEFAULT_SUDO: &str = "ALL=(ALL) NOPASSWD:ALL";
+
+/// Users whom every Flatcar has.
+const IMAGES_USERS: &[&str] = &["core", "nobody", "root"];
 
 /// An entry of `users`, before entries of one name are merged.
 struct Entry<'a> {
@@ -41,6 +45,7 @@ impl Reader<'_> {
         if let Some(node) = self.given(root, "user") {
             let name = if node.is_map() { node.get("name") } else { Some(node) };
             if let Some(name) = name.filter(|n| !n.is_null()).and_then(|n| self.login("user", n)) {
+                self.config.system.default_user = Some(name.clone()).filter(|n| n != DEFAULT_USER);
                 self.default_user = name;
             }
             entries.push(Entry::new("user", node, DEFAULT));
@@ -197,6 +202,7 @@ impl Reader<'_> {
                 None => {}
             },
             "inactive" => user.inactive = self.inactive(at, value),
+            "expiredate" => user.expires = self.date(at, value),
             "system" => user.system = self.bool(at, value).unwrap_or(false),
             "no_create_home" => user.create_home = !self.bool(at, value).unwrap_or(false),
             "no_user_group" => user.no_user_group = self.bool(at, value).unwrap_or(false),
@@ -281,6 +287,22 @@ impl Reader<'_> {
         }
     }
 
+    /// A day, as `2031-09-01` or as its number counted from 1 January 1970: what `useradd --expiredate` takes.
+    fn date(&mut self, at: &str, node: &Node) -> Option<u32> {
+        let text = self.text(at, node)?;
+        let days = match text.trim() {
+            "-1" => return None,
+            text => text.parse().ok().or_else(|| {
+                let day = Time::parse(&format!("{text}T00:00:00Z"))?.days_since(Time(0));
+                u32::try_from(day).ok()
+            }),
+        };
+        if days.is_none() {
+            self.error(at, node.pos, "is not a date such as 2031-09-01");
+        }
+        days
+    }
+
     /// `groups`: names, or names with their members, who may be users of this config too.
     pub(super) fn groups(&mut self, root: &Node) {
         let Some(node) = self.given(root, "groups") else { return };
@@ -312,19 +334,29 @@ impl Reader<'_> {
             self.group(&place, name.pos, &group);
             let at = format!("{place}.{group}");
             for member in members.map(|m| self.words(&at, m, Some(','))).unwrap_or_default() {
-                match self.config.users.iter_mut().find(|u| u.name == member) {
-                    Some(user) if user.groups.contains(&group) => {}
-                    Some(user) => user.groups.push(group.clone()),
-                    // Somebody who is on the machine already, or an error once that is known.
-                    None => self.config.users.push(UserSpec {
-                        place: at.clone(),
-                        name: member,
-                        existing: true,
-                        groups: vec![group.clone()],
-                        ..UserSpec::default()
-                    }),
-                }
+                self.member(&at, name.pos, &group, member);
             }
+        }
+    }
+
+    /// A member of a group: a user of this config, or one whom the machine may have.
+    fn member(&mut self, at: &str, pos: Pos, group: &str, member: String) {
+        if !self.account(at, pos, &member) {
+            return;
+        }
+        let made = |u: &&mut UserSpec| u.name == member && !u.existing;
+        if let Some(user) = self.config.users.iter_mut().find(made) {
+            if !user.groups.iter().any(|g| g == group) {
+                user.groups.push(group.to_owned());
+            }
+            return;
+        }
+        if !IMAGES_USERS.contains(&member.as_str()) {
+            let what = format!("`{member}` is not among `users`: a node without this user leaves it out");
+            self.warn(at, pos, what);
+        }
+        if let Some(group) = self.config.groups.iter_mut().find(|g| g.name == group) {
+            group.members.push(member);
         }
     }
 

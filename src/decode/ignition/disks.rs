@@ -215,6 +215,7 @@ impl Reader<'_, '_, '_> {
                 kind: kind.to_owned(),
                 options,
                 fsck: true,
+                disk: false,
             });
         }
         if VERSIONS[self.version] == "2.0.0" && create.is_none() {

@@ -34,6 +34,7 @@ impl Reader<'_, '_, '_> {
             name: self.account(place, node),
             gid: self.number(place, node, "gid"),
             password_hash: self.field(place, node, "passwordHash").map(|h| Secret::from(h.as_str())),
+            members: Vec::new(),
             system: flag(node, "system"),
             absent: !node.get("shouldExist").and_then(Node::bool).unwrap_or(true),
         }
@@ -83,6 +84,7 @@ impl Reader<'_, '_, '_> {
             groups: groups.iter().filter_map(Node::text).map(str::to_owned).collect(),
             lock_password: false,
             inactive: None,
+            expires: None,
             system: flag(made, "system"),
             create_home: !flag(made, "noCreateHome"),
             no_user_group: flag(made, "noUserGroup"),

@@ -5,25 +5,28 @@
 //! can read them, it can't serve another root without privilege, and it makes a user in several steps that a power cut
 //! can come between. The lock is the one that shadow-utils takes ([lckpwdf(3)](https://man7.org/linux/man-pages/man3/lckpwdf.3.html)).
 
+mod groups;
+mod table;
+
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::io::root::{Change, Ids, Root};
-use crate::model::config::{GroupSpec, Inactive, UserSpec};
+use crate::model::config::{Inactive, UserSpec};
 use crate::model::storage::Owner;
+use table::Table;
 
 const PASSWD: &str = "/etc/passwd";
 const GROUP: &str = "/etc/group";
 const SHADOW: &str = "/etc/shadow";
+const GSHADOW: &str = "/etc/gshadow";
 
 /// Where Flatcar keeps the accounts of its read-only part; its NSS module `usrfiles` looks there after `/etc`.
 const VENDOR_PASSWD: &str = "/usr/share/baselayout/passwd";
 const VENDOR_GROUP: &str = "/usr/share/baselayout/group";
-
-/// Most that an account file holds.
-const MAX_FILE: usize = 4 << 20;
+const VENDOR_GSHADOW: &str = "/usr/share/baselayout/gshadow";
 
 /// Numbers for people and for system accounts, as login.defs has them on Flatcar.
 const NUMBERS: std::ops::RangeInclusive<u32> = 1000..=60000;
@@ -37,52 +40,11 @@ pub struct Accounts {
     passwd: Table,
     group: Table,
     shadow: Table,
+    /// The groups' passwords and members once more. It is kept in step where it exists.
+    gshadow: Table,
     vendor_passwd: Table,
     vendor_group: Table,
-}
-
-/// A file of lines whose fields are divided by colons.
-struct Table {
-    lines: Vec<Vec<String>>,
-    mode: u32,
-    ids: Ids,
-}
-
-impl Table {
-    fn read(root: &Root, path: &str, mode: u32) -> Result<Self> {
-        let bytes = root.read(path, MAX_FILE)?.unwrap_or_default();
-        let text = String::from_utf8(bytes).with_context(|| format!("{path}: not UTF-8 text"))?;
-        let lines = text.lines().map(|l| l.split(':').map(str::to_owned).collect()).collect();
-        let meta = root.meta(path)?;
-        let ids =
-            meta.map_or(Ids { uid: Some(0), gid: Some(0) }, |m| Ids { uid: Some(m.uid), gid: Some(m.gid) });
-        Ok(Self { lines, mode: meta.map_or(mode, |m| m.mode), ids })
-    }
-
-    fn find(&self, name: &str) -> Option<&Vec<String>> {
-        self.lines.iter().find(|l| l.len() > 1 && l[0] == name)
-    }
-
-    fn find_mut(&mut self, name: &str) -> Option<&mut Vec<String>> {
-        self.lines.iter_mut().find(|l| l.len() > 1 && l[0] == name)
-    }
-
-    /// The third field as a number: uid in passwd, gid in group.
-    fn number(&self, name: &str) -> Option<u32> {
-        self.find(name)?.get(2)?.parse().ok()
-    }
-
-    fn numbers(&self) -> impl Iterator<Item = u32> {
-        self.lines.iter().filter_map(|l| l.get(2)?.parse().ok())
-    }
-
-    fn write(&self, root: &Root, path: &str) -> Result<Change> {
-        if self.lines.is_empty() {
-            return Ok(Change::Unchanged);
-        }
-        let text: String = self.lines.iter().map(|l| l.join(":") + "\n").collect();
-        root.put(path, text.as_bytes(), self.mode, self.ids)
-    }
+    vendor_gshadow: Table,
 }
 
 impl Accounts {
@@ -95,8 +57,10 @@ impl Accounts {
             passwd: Table::read(root, PASSWD, 0o644)?,
             group: Table::read(root, GROUP, 0o644)?,
             shadow: Table::read(root, SHADOW, 0o640)?,
+            gshadow: Table::read(root, GSHADOW, 0o640)?,
             vendor_passwd: Table::read(root, VENDOR_PASSWD, 0o644)?,
             vendor_group: Table::read(root, VENDOR_GROUP, 0o644)?,
+            vendor_gshadow: Table::read(root, VENDOR_GSHADOW, 0o640)?,
         })
     }
 
@@ -125,15 +89,14 @@ impl Accounts {
     }
 
     pub(super) fn gid(&self, name: &str) -> Option<u32> {
-        let known = || self.group.number(name).or_else(|| self.vendor_group.number(name));
-        known().or_else(|| name.parse().ok()).or((name == "root").then_some(0))
+        self.group_named(name).or_else(|| name.parse().ok()).or((name == "root").then_some(0))
     }
 
     /// A digest of all tables, to see whether anything changed.
     pub fn fingerprint(&self) -> [u8; 32] {
         use sha2::{Digest as _, Sha256};
         let mut hash = Sha256::new();
-        for table in [&self.passwd, &self.group, &self.shadow] {
+        for table in [&self.passwd, &self.group, &self.shadow, &self.gshadow] {
             for line in &table.lines {
                 hash.update(line.join(":"));
                 hash.update("\n");
@@ -152,7 +115,7 @@ impl Accounts {
         self.passwd.find(name).or_else(|| self.vendor_passwd.find(name))?.get(5).cloned()
     }
 
-    /// Makes a user as it shall be, in memory. An existing user keeps its number, its home and its shell.
+    /// Makes a user as the data says, in memory. An existing user keeps its number, its home and its shell.
     ///
     /// # Errors
     /// Numbers are used up or taken, or a number of the data is another user's.
@@ -185,57 +148,17 @@ impl Accounts {
         Ok(())
     }
 
-    /// Makes a user a member of its further groups.
-    fn join(&mut self, user: &UserSpec) -> Result<()> {
-        let name = &user.name;
-        for group in &user.groups {
-            self.put_group(group, user.system)?;
-            if let Some(line) = self.group.find_mut(group) {
-                line.resize(4, String::new());
-                let members: BTreeSet<&str> = line[3].split(',').filter(|m| !m.is_empty()).collect();
-                if !members.contains(name.as_str()) {
-                    line[3] = [line[3].as_str(), name].join(if line[3].is_empty() { "" } else { "," });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes a group as it shall be, in memory. An existing group keeps its number, as with `groupadd`.
-    ///
-    /// # Errors
-    /// Numbers are used up, or a number of the data is another group's.
-    pub fn put_spec(&mut self, group: &GroupSpec) -> Result<()> {
-        let name = &group.name;
-        if group.absent {
-            self.group.lines.retain(|l| l[0] != *name);
-            return Ok(());
-        }
-        if let (Some(gid), None) = (group.gid, self.group.find(name)) {
-            if let Some(other) = self.group.lines.iter().find(|l| l.get(2) == Some(&gid.to_string())) {
-                bail!("{}.gid: {gid} is the group {}'s", group.place, other[0]);
-            }
-            self.group.lines.push(vec![name.clone(), "x".to_owned(), gid.to_string(), String::new()]);
-        }
-        self.put_group(name, group.system)?;
-        if let (Some(hash), Some(line)) = (&group.password_hash, self.group.find_mut(name)) {
-            line[1] = String::from_utf8_lossy(hash.expose()).into_owned();
-        }
-        Ok(())
-    }
-
     /// Takes a user out of all tables, and the group of its name where nobody else is in it, as `userdel` does.
     fn remove(&mut self, name: &str) {
         let own = self.primary_group(name).map(|gid| gid.to_string());
         self.passwd.lines.retain(|l| l[0] != name);
         self.shadow.lines.retain(|l| l[0] != name);
-        for line in self.group.lines.iter_mut().filter(|l| l.len() > 3) {
-            let members: Vec<&str> = line[3].split(',').filter(|m| *m != name && !m.is_empty()).collect();
-            line[3] = members.join(",");
-        }
+        self.leave_groups(name);
         let others = self.passwd.lines.iter().any(|l| l.get(3) == own.as_ref());
         let empty = |l: &Vec<String>| l.get(3).is_none_or(String::is_empty);
-        self.group.lines.retain(|l| l[0] != name || l.get(2) != own.as_ref() || others || !empty(l));
+        if self.group.find(name).is_some_and(|l| l.get(2) == own.as_ref() && empty(l)) && !others {
+            self.remove_group(name);
+        }
     }
 
     /// Sets what the data says of an account that is there, as `usermod` does; the home's contents stay where they are.
@@ -280,18 +203,14 @@ impl Accounts {
         let gid = match &user.primary_group {
             Some(group) => self.put_group(group, user.system)?,
             None if user.no_user_group => self.gid("users").unwrap_or(USERS),
-            None => match self.gid(&user.name) {
+            // By its name only: a name of digits is not a group's number.
+            None => match self.group_named(&user.name) {
                 Some(gid) => gid,
                 None => {
                     let taken = self.group.numbers().chain(self.vendor_group.numbers()).any(|g| g == uid);
                     let groups = [&self.group, &self.vendor_group];
                     let gid = if taken { free_number(&groups, user.system)? } else { uid };
-                    self.group.lines.push(vec![
-                        user.name.clone(),
-                        "x".to_owned(),
-                        gid.to_string(),
-                        String::new(),
-                    ]);
+                    self.add_group(&user.name, gid);
                     gid
                 }
             },
@@ -306,24 +225,6 @@ impl Accounts {
             user.shell.clone().unwrap_or_else(|| "/bin/bash".to_owned()),
         ]);
         Ok(())
-    }
-
-    /// Makes sure of a group and gives its number.
-    fn put_group(&mut self, name: &str, system: bool) -> Result<u32> {
-        if let Ok(number) = name.parse() {
-            return Ok(number);
-        }
-        if self.group.find(name).is_none() {
-            let line = match self.vendor_group.find(name) {
-                Some(line) => line.clone(),
-                None => {
-                    let gid = free_number(&[&self.group, &self.vendor_group], system)?;
-                    vec![name.to_owned(), "x".to_owned(), gid.to_string(), String::new()]
-                }
-            };
-            self.group.lines.push(line);
-        }
-        self.group.number(name).with_context(|| format!("{GROUP}: the group {name} has no number"))
     }
 
     /// The password field, as `passwd -l`, `passwd -u` and `usermod` leave it.
@@ -350,6 +251,9 @@ impl Accounts {
             // The day of its last change, 0: the next login has to change it (shadow(5)).
             line[2] = "0".to_owned();
         }
+        if let Some(days) = user.expires {
+            line[7] = days.to_string();
+        }
         match user.inactive {
             // The second of January 1970: long past, and not 0, which some programs take for never.
             Some(Inactive::Now) => line[7] = "1".to_owned(),
@@ -365,7 +269,9 @@ impl Accounts {
     pub fn write(&self, root: &Root) -> Result<Change> {
         let _lock = lock(root)?;
         let mut change = Change::Unchanged;
-        for (table, path) in [(&self.group, GROUP), (&self.shadow, SHADOW), (&self.passwd, PASSWD)] {
+        let tables =
+            [(&self.group, GROUP), (&self.gshadow, GSHADOW), (&self.shadow, SHADOW), (&self.passwd, PASSWD)];
+        for (table, path) in tables {
             if table.write(root, path)? == Change::Changed {
                 change = Change::Changed;
             }
