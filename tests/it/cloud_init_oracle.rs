@@ -29,7 +29,7 @@ use scratch::{Ran, Scratch, fresh};
 use serde_json::Value;
 
 /// cloud-init and what its modules import.
-const PACKAGES: &[&str] = &[
+pub const PACKAGES: &[&str] = &[
     "cloud-init",
     "python3-attr",
     "python3-certifi",

@@ -45,4 +45,5 @@ mod systemd;
 mod userdata;
 mod userdata_property;
 mod users;
+mod users_oracle;
 mod vsphere;

@@ -233,7 +233,9 @@ impl Accounts {
             // No date of the last change: a password that Cluster API set does not age.
             // The one that a new account of Ignition has: no password opens it, and keys still do.
             let none = if user.modify { "*" } else { "!" };
-            let fields = [user.name.as_str(), none, "", "0", "99999", "7", "", "", ""];
+            // A system account's password does not age.
+            let [min, max, warn] = if user.system { [""; 3] } else { ["0", "99999", "7"] };
+            let fields = [user.name.as_str(), none, "", min, max, warn, "", "", ""];
             self.shadow.lines.push(fields.map(str::to_owned).to_vec());
         }
         let Some(line) = self.shadow.find_mut(&user.name) else { return };
