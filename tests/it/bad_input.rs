@@ -161,7 +161,7 @@ fn jinja_syntax_error_in_a_files_content() {
     let says = &[
         "error: decode: jinja syntax: ",
         "(line 12, column ",
-        "hint: text that is no template goes between `{% raw %}`",
+        "hint: put text that is not a template between `{% raw %}`",
     ];
     refused("jinja-syntax", worker(file, ""), DECODE, says);
     let file = "-   path: /etc/script\n    content: |\n      echo ${#names[@]}\n";

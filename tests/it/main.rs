@@ -27,6 +27,7 @@ mod ignition;
 mod ignition_disks;
 mod ignition_oracle;
 mod ignition_sources;
+mod jinja_oracle;
 mod kubeadm_prepare;
 mod layering;
 mod network;

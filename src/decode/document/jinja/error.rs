@@ -1,17 +1,181 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What went wrong in a template, where, and the cure.
+//! What is wrong with a template: where, the whole name that has no value, and the cure.
 
 use minijinja::{Error, ErrorKind};
 
+use super::args::Said;
+use super::rewrite::Rewritten;
+use super::values::Names;
 use super::{Variables, body, pos_of};
 use crate::decode::document::envelope::MAX_DECODED;
 use crate::model::problem::{Pos, Problem};
 
-pub fn describe(error: &Error, text: &str, variables: &Variables) -> Problem {
-    let (header, template) = body(text);
+/// A part of a name: `.zone` or `['zone']`, or `[0]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// A key.
+    Name(String),
+    /// A place in a list.
+    Index(i64),
+}
+
+/// A name as a template has it: `ds.meta_data.tags[0].zone`.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    /// Where it begins.
+    pub start: usize,
+    /// Its parts.
+    pub path: Vec<Segment>,
+}
+
+/// Adds a part to a name as jinja spells it.
+pub fn spelled(name: &mut String, segment: &Segment) {
+    let word = |key: &str| {
+        !key.starts_with(|c: char| c.is_ascii_digit())
+            && !key.is_empty()
+            && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    match segment {
+        Segment::Name(key) if name.is_empty() => name.push_str(key),
+        Segment::Name(key) if word(key) => {
+            name.push('.');
+            name.push_str(key);
+        }
+        Segment::Name(key) => name.push_str(&format!("['{key}']")),
+        Segment::Index(index) => name.push_str(&format!("[{index}]")),
+    }
+}
+
+/// Whether a part may be shown. A key in brackets may be any text of the template, but for a name of the instance's.
+fn shown(path: &[Segment]) -> usize {
+    let word = |segment: &Segment| match segment {
+        Segment::Name(key) => key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'),
+        Segment::Index(_) => true,
+    };
+    let whose = |name: &str| path.first() == Some(&Segment::Name(name.to_owned()));
+    if ["ds", "v1", "vendordata"].into_iter().any(whose) {
+        return path.len();
+    }
+    path.iter().position(|segment| !word(segment)).unwrap_or(path.len())
+}
+
+fn name_of(path: &[Segment]) -> String {
+    path[..shown(path)].iter().fold(String::new(), |mut name, segment| {
+        spelled(&mut name, segment);
+        name
+    })
+}
+
+/// The parts of a spelled name; `None` where it is none.
+fn segments(name: &str) -> Option<Vec<Segment>> {
+    let end = name.find(['.', '[']).unwrap_or(name.len());
+    let (first, mut rest) = name.split_at(end);
+    let plain = !first.is_empty() && first.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let mut path = plain.then(|| vec![Segment::Name(first.to_owned())])?;
+    while !rest.is_empty() {
+        if let Some(key) = rest.strip_prefix('.') {
+            let end = key.find(['.', '[']).unwrap_or(key.len());
+            path.push(Segment::Name(key[..end].to_owned()));
+            rest = &key[end..];
+        } else {
+            let inner = rest.strip_prefix('[')?;
+            let quote = inner.chars().next()?;
+            let (key, after) = if quote == '"' || quote == '\'' {
+                let (key, after) = inner[1..].split_once(quote)?;
+                (Segment::Name(key.to_owned()), after.strip_prefix(']')?)
+            } else {
+                let (index, after) = inner.split_once(']')?;
+                (Segment::Index(index.parse().ok()?), after)
+            };
+            path.push(key);
+            rest = after;
+        }
+    }
+    Some(path)
+}
+
+/// A template that was rendered, for what is said of it.
+pub struct Context<'a> {
+    /// The author's text, header included.
+    pub text: &'a str,
+    /// What was rendered in its place.
+    pub rewritten: &'a Rewritten,
+    /// What was seen of the instance's names.
+    pub names: &'a Names,
+    /// The names that there are.
+    pub variables: &'a Variables,
+}
+
+/// A name without a value.
+pub struct Missing {
+    /// As much of it as the template has: `ds.meta_data.tags.zone`.
+    pub whole: String,
+    /// The part of it that is missing: `ds.meta_data.tags`.
+    pub part: String,
+    /// Where it stands in the template.
+    start: Option<usize>,
+}
+
+/// Whether an error comes of a name without a value.
+pub fn is_missing(error: &Error) -> bool {
+    let said = error.detail().is_some_and(|detail| detail.contains("` is undefined"));
+    error.kind() == ErrorKind::UndefinedError || (said && error.kind() != ErrorKind::SyntaxError)
+}
+
+/// Where an error stands in the author's template.
+pub fn offset(error: &Error, context: &Context<'_>) -> Option<usize> {
+    let start = error.range()?.start;
+    Some(context.rewritten.original(start))
+}
+
+/// The name that an error comes of.
+pub fn missing(error: &Error, context: &Context<'_>) -> Option<Missing> {
+    // The engine says which expression it was, where it can describe it.
+    let detail = error.detail().unwrap_or_default();
+    let said = detail.split_once("` is undefined").and_then(|(before, _)| before.rsplit_once('`'));
+    let said = said.map(|(_, name)| name).filter(|name| !name.contains("(...)"));
+    let near = offset(error, context).unwrap_or(0);
+    let chain_of = |part: &[Segment]| {
+        let chains = context.rewritten.chains.iter().filter(|chain| chain.path.starts_with(part));
+        chains.min_by_key(|chain| chain.start.abs_diff(near))
+    };
+    let of = |name: &str| {
+        let part = segments(name)?;
+        let chain = chain_of(&part);
+        let whole = chain.map_or_else(|| name_of(&part), |chain| name_of(&chain.path));
+        Some(Missing { whole, part: name_of(&part), start: chain.map(|chain| chain.start) })
+    };
+    said.and_then(of).or_else(|| context.names.last_missing().first().and_then(|name| of(name)))
+}
+
+/// A template's expression that gives a name without a value another one.
+fn defaulted(missing: &Missing) -> Option<String> {
+    let (whole, part) = (segments(&missing.whole)?, segments(&missing.part)?);
+    let mut expr = missing.part.clone();
+    for segment in whole.get(part.len()..)? {
+        expr = format!("({expr} | default({{}}))");
+        spelled(&mut expr, segment);
+    }
+    Some(format!("{{{{ {expr} | default('…') }}}}"))
+}
+
+fn cure(missing: &Missing, variables: &Variables) -> String {
+    let default = defaulted(missing).unwrap_or_else(|| "the filter `default`".to_owned());
+    match nearest(&missing.whole, &variables.names()) {
+        Some(near) => format!("did you mean `{near}`? Or give it a value of its own: `{default}`"),
+        None => {
+            format!("use a name that this platform has, such as ds.meta_data.local_hostname, or `{default}`")
+        }
+    }
+}
+
+/// An error as a problem in the author's text.
+pub fn describe(error: &Error, context: &Context<'_>) -> Problem {
+    let (header, template) = body(context.text);
     let lines_before = header.matches('\n').count();
-    let range = error.range();
-    let mut pos = range.as_ref().map(|r| pos_of(template, r.start));
+    let missing = if is_missing(error) { missing(error, context) } else { None };
+    let start = missing.as_ref().and_then(|m| m.start).or_else(|| offset(error, context));
+    let mut pos = start.map(|start| pos_of(template, start));
     if pos.is_none() {
         pos = error.line().map(|line| Pos { line, column: 1 });
     }
@@ -19,37 +183,51 @@ pub fn describe(error: &Error, text: &str, variables: &Variables) -> Problem {
     if let Some(open) = template.rfind("{#").filter(|open| !template[*open..].contains("#}")) {
         pos = Some(pos_of(template, open));
     }
-    // Code of the template, not a value: at most a name or a call, and no text that the template holds.
+    let problem = match missing {
+        Some(missing) => {
+            let what = format!("jinja: `{}` has no value on this machine", missing.whole);
+            Problem::error("", what).cure(cure(&missing, context.variables))
+        }
+        None => other(error, context, template),
+    };
+    match pos {
+        Some(pos) => problem.at(Pos { line: pos.line + lines_before, ..pos }),
+        None => problem,
+    }
+}
+
+/// An error that no missing name made. Values are shown nowhere: words are the template's own, or ours.
+fn other(error: &Error, context: &Context<'_>, template: &str) -> Problem {
+    let said = std::error::Error::source(error).and_then(|e| e.downcast_ref::<Said>());
+    if let Some(Said(what)) = said {
+        return Problem::error("", format!("jinja: {what}"));
+    }
+    let range = error.range().map(|r| context.rewritten.original(r.start)..context.rewritten.original(r.end));
     let source = range.and_then(|r| template.get(r)).map(str::trim);
-    let source = source.filter(|s| s.len() <= 80 && !s.contains(['\n', '\'', '"']));
-    let problem = match error.kind() {
+    // At most a name or a call, and no text that the template holds.
+    let source = source.filter(|s| !s.is_empty() && s.len() <= 80 && !s.contains(['\n', '\'', '"']));
+    let at = source.map(|s| format!(" in `{s}`")).unwrap_or_default();
+    match error.kind() {
         ErrorKind::UndefinedError => {
-            let name = source.unwrap_or("a name in this expression");
-            let problem = Problem::error("", format!("jinja: `{name}` has no value on this machine"));
-            problem.cure(match nearest(name, &variables.names()) {
-                Some(near) => format!("did you mean `{near}`? Or give it one: `{{{{ {name} | default('…') }}}}`"),
-                None => format!(
-                    "use a name that this platform has, such as ds.meta_data.local_hostname, or `{{{{ {name} | default('…') }}}}`"
-                ),
-            })
+            Problem::error("", format!("jinja: a name has no value on this machine{at}"))
+                .cure("give it a value of its own with the filter `default`")
         }
         ErrorKind::SyntaxError => {
             let what = error.detail().unwrap_or("it can't be parsed");
             Problem::error("", format!("jinja syntax: {what}"))
-                .cure("text that is no template goes between `{% raw %}` and `{% endraw %}`, or is written base64-encoded")
+                .cure("put text that is not a template between `{% raw %}` and `{% endraw %}`, or write it base64-encoded")
+        }
+        ErrorKind::UnknownFilter
+        | ErrorKind::UnknownTest
+        | ErrorKind::UnknownFunction
+        | ErrorKind::UnknownMethod => {
+            Problem::error("", format!("jinja: {}", error.detail().unwrap_or("unknown name")))
         }
         ErrorKind::OutOfFuel => Problem::error("", "jinja: the template runs too long"),
         ErrorKind::WriteFailure => {
             Problem::error("", format!("jinja: the document renders to more than {} MiB", MAX_DECODED >> 20))
         }
-        _ => {
-            let at = source.map(|s| format!(" in `{s}`")).unwrap_or_default();
-            Problem::error("", format!("jinja: {}{at}", error.kind()))
-        }
-    };
-    match pos {
-        Some(pos) => problem.at(Pos { line: pos.line + lines_before, ..pos }),
-        None => problem,
+        kind => Problem::error("", format!("jinja: {kind}{at}")),
     }
 }
 

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The names that a template can use, as cloud-init's instance data has them.
 
+use std::sync::Arc;
+
+use minijinja::Value;
 use serde_json::{Map, Value as Json};
 
+use super::values::{self, Names};
 use crate::model::facts::Os;
 use crate::model::instance::{Instance, short};
 
@@ -20,7 +24,7 @@ impl Variables {
         let meta_data = instance.meta_data();
         let text = |s: Option<&str>| s.map_or(Json::Null, Json::from);
         let entries = [
-            ("availability_zone", text(instance.availability_zone.as_deref())),
+            ("availability_zone", text(zone(instance))),
             ("cloud_id", Json::from(instance.platform)),
             ("cloud_name", Json::from(instance.platform)),
             ("distro", Json::from(os.id.as_str())),
@@ -32,7 +36,7 @@ impl Variables {
             ("machine", Json::from(std::env::consts::ARCH)),
             ("platform", Json::from(instance.platform)),
             ("public_ssh_keys", Json::from(instance.ssh_keys.clone())),
-            ("region", text(instance.region.as_deref())),
+            ("region", text(region(instance))),
             ("subplatform", Json::from("")),
             ("system_platform", Json::from("linux")),
             ("variant", Json::from(os.id.as_str())),
@@ -59,27 +63,15 @@ impl Variables {
             hostname: name(),
             availability_zone: Some("zone-1".to_owned()),
             region: Some("region-1".to_owned()),
+            ssh_keys: vec!["ssh-ed25519 AAAA".to_owned()],
             ..Instance::default()
         };
         Self { assume: true, ..Self::of(&instance, &Os { id: "flatcar".to_owned(), ..Os::default() }) }
     }
 
-    /// Gives a name below `ds.meta_data` a value; whether it is such a name and had none.
-    pub(super) fn assume(&mut self, name: &str) -> bool {
-        let plain = |p: &str| !p.is_empty() && p.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        let parts: Vec<&str> = name.split('.').collect();
-        let ["ds", "meta_data", path @ ..] = parts.as_slice() else { return false };
-        let (Some((last, above)), true) = (path.split_last(), path.iter().all(|p| plain(p))) else {
-            return false;
-        };
-        let mut at = self.values.get_mut("ds").and_then(|ds| ds.get_mut("meta_data"));
-        for part in above {
-            at = at
-                .and_then(Json::as_object_mut)
-                .map(|m| m.entry(*part).or_insert_with(|| Json::Object(Map::new())));
-        }
-        let map = at.and_then(Json::as_object_mut);
-        map.is_some_and(|m| m.insert((*last).to_owned(), Json::from("assumed")).is_none())
+    /// The names with their values as a template takes them.
+    pub(super) fn value(&self, names: &Arc<Names>) -> Value {
+        values::from_json(&Json::Object(self.values.clone()), "", names)
     }
 
     /// The names that exist, `ds.meta_data.hostname`, for hints.
@@ -101,6 +93,26 @@ impl Variables {
         names.retain(|n| n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.'));
         names
     }
+}
+
+/// The region: the platform's own, or the one that metadata names.
+fn region(instance: &Instance) -> Option<&str> {
+    let told = || instance.metadata.get("region").and_then(Json::as_str);
+    instance.region.as_deref().or_else(told)
+}
+
+/// The zone: the platform's own, or the one that metadata names, at the places where cloud-init looks.
+fn zone(instance: &Instance) -> Option<&str> {
+    let metadata = &instance.metadata;
+    let placement = metadata.get("placement");
+    let places = [
+        metadata.get("availability-zone"),
+        metadata.get("availability_zone"),
+        placement.and_then(|p| p.get("availability-zone")),
+        placement.and_then(|p| p.get("availability_zone")),
+    ];
+    let told = || places.into_iter().flatten().filter_map(Json::as_str).find(|zone| !zone.is_empty());
+    instance.availability_zone.as_deref().or_else(told)
 }
 
 /// Gives every key that no template can write (`local-hostname` reads as a subtraction) a second spelling with `_`.

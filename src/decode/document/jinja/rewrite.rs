@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What minijinja means otherwise than Jinja2, written in a form that both mean alike.
+//!
+//! minijinja has no hook for operators, slices and literals. They are found by its own parser and become calls of
+//! filters and functions of this module's neighbours; every position of the new text leads back to the author's.
+
+use minijinja::machinery::ast::{BinOpKind, Call, CallArg, Expr, Stmt};
+use minijinja::machinery::{Span, parse};
+use minijinja::syntax::SyntaxConfig;
+
+use super::error::{Chain, Segment};
+
+/// The filter that stands for `%`: a remainder of numbers, and a format of strings.
+pub const REMAINDER: &str = "_remainder";
+/// The filter in front of a slice: a name without a value has no parts.
+pub const SLICED: &str = "_sliced";
+/// The function around a list that the template may change.
+pub const LIST: &str = "_list";
+/// The function around a mapping that the template may change.
+pub const DICT: &str = "_dict";
+
+/// Methods that change the list or the mapping that they are called on.
+pub const CHANGING: &[&str] = &[
+    "append",
+    "clear",
+    "extend",
+    "insert",
+    "pop",
+    "popitem",
+    "remove",
+    "reverse",
+    "setdefault",
+    "sort",
+    "update",
+];
+
+/// A template as minijinja shall read it.
+#[derive(Debug)]
+pub struct Rewritten {
+    /// Its text.
+    pub text: String,
+    /// The names in the author's text, whole: `ds.meta_data.tags.zone`.
+    pub chains: Vec<Chain>,
+    edits: Vec<Edit>,
+}
+
+/// A change of the text: at this place of the author's, so many bytes go and these come.
+#[derive(Clone, Copy, Debug)]
+struct Edit {
+    at: usize,
+    gone: usize,
+    new: &'static str,
+}
+
+impl Rewritten {
+    /// Reads a template. One that can't be parsed stays as it is: rendering it says why.
+    pub fn of(template: &str, syntax: &SyntaxConfig) -> Self {
+        let mut found = Found { template, edits: Vec::new(), chains: Vec::new(), changing: false };
+        if let Ok(parsed) = parse(template, "<string>", syntax.clone()) {
+            found.changing = changes(&parsed);
+            found.statement(&parsed);
+        }
+        let Found { mut edits, chains, .. } = found;
+        // A stable order: what is opened first at a place stays the outer one.
+        edits.sort_by_key(|edit| edit.at);
+        let (mut text, mut done) = (String::with_capacity(template.len()), 0);
+        for edit in &edits {
+            text.push_str(&template[done..edit.at]);
+            text.push_str(edit.new);
+            done = edit.at + edit.gone;
+        }
+        text.push_str(&template[done..]);
+        Self { text, chains, edits }
+    }
+
+    /// The place in the author's text of one in the new text.
+    pub fn original(&self, offset: usize) -> usize {
+        let mut shift = 0isize;
+        for edit in &self.edits {
+            let start = edit.at.saturating_add_signed(shift);
+            if offset < start {
+                break;
+            }
+            if offset < start + edit.new.len() {
+                return edit.at;
+            }
+            shift += edit.new.len() as isize - edit.gone as isize;
+        }
+        offset.saturating_add_signed(-shift)
+    }
+}
+
+/// Whether the template calls a method that changes what it is called on.
+fn changes(statement: &Stmt<'_>) -> bool {
+    let mut found = Found { template: "", edits: Vec::new(), chains: Vec::new(), changing: false };
+    found.statement(statement);
+    found.changing
+}
+
+struct Found<'t> {
+    template: &'t str,
+    edits: Vec<Edit>,
+    chains: Vec<Chain>,
+    changing: bool,
+}
+
+fn start(span: Span) -> usize {
+    span.start_offset as usize
+}
+
+fn end(span: Span) -> usize {
+    span.end_offset as usize
+}
+
+/// Where an expression begins. The parser's span of a chain begins at its last operator but one.
+fn begin(expr: &Expr<'_>) -> usize {
+    let inner = match expr {
+        Expr::GetAttr(e) => &e.expr,
+        Expr::GetItem(e) => &e.expr,
+        Expr::Slice(e) => &e.expr,
+        Expr::Call(e) => &e.expr,
+        _ => return start(expr.span()),
+    };
+    match inner {
+        Expr::GetAttr(_) | Expr::GetItem(_) | Expr::Slice(_) | Expr::Call(_) => begin(inner),
+        _ => start(expr.span()),
+    }
+}
+
+/// The name that an expression is, if it is one.
+fn path(expr: &Expr<'_>) -> Option<Vec<Segment>> {
+    match expr {
+        Expr::Var(var) => Some(vec![Segment::Name(var.id.to_owned())]),
+        Expr::GetAttr(e) => {
+            let mut above = path(&e.expr)?;
+            above.push(Segment::Name(e.name.to_owned()));
+            Some(above)
+        }
+        Expr::GetItem(e) => {
+            let mut above = path(&e.expr)?;
+            let Expr::Const(key) = &e.subscript_expr else { return None };
+            above.push(match (key.value.as_str(), key.value.as_i64()) {
+                (Some(name), _) => Segment::Name(name.to_owned()),
+                (None, Some(index)) => Segment::Index(index),
+                _ => return None,
+            });
+            Some(above)
+        }
+        _ => None,
+    }
+}
+
+impl Found<'_> {
+    fn edit(&mut self, at: usize, gone: usize, new: &'static str) {
+        self.edits.push(Edit { at, gone, new });
+    }
+
+    /// The place of a character behind an expression, with nothing but parentheses and blanks between.
+    fn behind(&self, expr: &Expr<'_>, wanted: char) -> Option<usize> {
+        let from = end(expr.span());
+        self.template.get(from..)?.find(wanted).map(|i| from + i)
+    }
+
+    fn statements(&mut self, statements: &[Stmt<'_>]) {
+        statements.iter().for_each(|s| self.statement(s));
+    }
+
+    fn statement(&mut self, statement: &Stmt<'_>) {
+        match statement {
+            Stmt::Template(s) => self.statements(&s.children),
+            Stmt::EmitExpr(s) => self.expr(&s.expr),
+            Stmt::EmitRaw(_) => {}
+            Stmt::ForLoop(s) => {
+                self.expr(&s.iter);
+                self.option(s.filter_expr.as_ref());
+                self.statements(&s.body);
+                self.statements(&s.else_body);
+            }
+            Stmt::IfCond(s) => {
+                self.expr(&s.expr);
+                self.statements(&s.true_body);
+                self.statements(&s.false_body);
+            }
+            Stmt::WithBlock(s) => {
+                s.assignments.iter().for_each(|(_, value)| self.expr(value));
+                self.statements(&s.body);
+            }
+            Stmt::Set(s) => self.expr(&s.expr),
+            Stmt::SetBlock(s) => {
+                self.option(s.filter.as_ref());
+                self.statements(&s.body);
+            }
+            Stmt::AutoEscape(s) => {
+                self.expr(&s.enabled);
+                self.statements(&s.body);
+            }
+            Stmt::FilterBlock(s) => {
+                self.expr(&s.filter);
+                self.statements(&s.body);
+            }
+            Stmt::Macro(s) => {
+                s.defaults.iter().for_each(|e| self.expr(e));
+                self.statements(&s.body);
+            }
+            Stmt::CallBlock(s) => {
+                self.call(&s.call);
+                s.macro_decl.defaults.iter().for_each(|e| self.expr(e));
+                self.statements(&s.macro_decl.body);
+            }
+            Stmt::Do(s) => self.call(&s.call),
+        }
+    }
+
+    fn option(&mut self, expr: Option<&Expr<'_>>) {
+        if let Some(expr) = expr {
+            self.expr(expr);
+        }
+    }
+
+    fn call(&mut self, call: &Call<'_>) {
+        if let Expr::GetAttr(method) = &call.expr {
+            self.changing |= CHANGING.contains(&method.name);
+            // The method's name is not part of the name that it is called on.
+            self.expr(&method.expr);
+        } else {
+            self.expr(&call.expr);
+        }
+        self.args(&call.args);
+    }
+
+    fn args(&mut self, args: &[CallArg<'_>]) {
+        for arg in args {
+            match arg {
+                CallArg::Pos(e) | CallArg::Kwarg(_, e) | CallArg::PosSplat(e) | CallArg::KwargSplat(e) => {
+                    self.expr(e);
+                }
+            }
+        }
+    }
+
+    fn expr(&mut self, expr: &Expr<'_>) {
+        if let Some(path) = path(expr) {
+            self.chains.push(Chain { start: begin(expr), path });
+            return;
+        }
+        match expr {
+            Expr::Var(_) | Expr::Const(_) => {}
+            Expr::Slice(e) => {
+                let bracket = self.behind(&e.expr, '[');
+                if let Some(bracket) = bracket {
+                    self.edit(begin(expr), 0, "((");
+                    self.expr(&e.expr);
+                    self.edit(bracket, 0, ")|_sliced)");
+                } else {
+                    self.expr(&e.expr);
+                }
+                self.option(e.start.as_ref());
+                self.option(e.stop.as_ref());
+                self.option(e.step.as_ref());
+            }
+            Expr::UnaryOp(e) => self.expr(&e.expr),
+            Expr::BinOp(e) => {
+                let operator = self.behind(&e.left, '%').filter(|_| matches!(e.op, BinOpKind::Rem));
+                if let Some(operator) = operator {
+                    self.edit(start(expr.span()), 0, "((");
+                    self.expr(&e.left);
+                    self.edit(operator, 1, ")|_remainder((");
+                    self.expr(&e.right);
+                    self.edit(end(expr.span()), 0, ")))");
+                } else {
+                    self.expr(&e.left);
+                    self.expr(&e.right);
+                }
+            }
+            Expr::Compare(e) => {
+                self.expr(&e.expr);
+                e.ops.iter().for_each(|op| self.expr(&op.expr));
+            }
+            Expr::IfExpr(e) => {
+                self.expr(&e.true_expr);
+                self.expr(&e.test_expr);
+                self.option(e.false_expr.as_ref());
+            }
+            Expr::Filter(e) => {
+                self.option(e.expr.as_ref());
+                self.args(&e.args);
+            }
+            Expr::Test(e) => {
+                self.expr(&e.expr);
+                self.args(&e.args);
+            }
+            Expr::GetAttr(e) => self.expr(&e.expr),
+            Expr::GetItem(e) => {
+                self.expr(&e.expr);
+                self.expr(&e.subscript_expr);
+            }
+            Expr::Call(e) => self.call(e),
+            Expr::List(e) => self.literal(expr.span(), "_list(", |found| {
+                e.items.iter().for_each(|item| found.expr(item));
+            }),
+            Expr::Tuple(e) => e.items.iter().for_each(|item| self.expr(item)),
+            Expr::Map(e) => self.literal(expr.span(), "_dict(", |found| {
+                for (key, value) in e.keys.iter().zip(&e.values) {
+                    found.expr(key);
+                    found.expr(value);
+                }
+            }),
+        }
+    }
+
+    /// A list or a mapping: one that can be changed, where the template changes any.
+    fn literal(&mut self, span: Span, open: &'static str, inside: impl FnOnce(&mut Self)) {
+        if self.changing {
+            self.edit(start(span), 0, open);
+        }
+        inside(self);
+        if self.changing {
+            self.edit(end(span), 0, ")");
+        }
+    }
+}
