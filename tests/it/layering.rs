@@ -196,7 +196,6 @@ const LONG_FILES: &[(&str, &str)] = &[
         "io/root/mod.rs",
         "every path of a root goes through here: what is beside `openat2` uses its private parts",
     ),
-    ("run.rs", "the commands and the order of a boot, which are not yet apart"),
 ];
 
 /// Functions that are longer, each with the reason.
