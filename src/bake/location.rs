@@ -2,7 +2,6 @@
 //! Where files that an image is made of come from: this machine, or a server.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -103,7 +102,7 @@ impl fmt::Display for Location {
 
 fn copy(path: &Path, limit: usize, sink: &mut dyn Sink) -> Result<(), Broken> {
     let broken = |e: std::io::Error| Broken::Source(anyhow!(e).context(path.display().to_string()));
-    let mut file = File::open(path).map_err(|e| match e.kind() {
+    let mut file = crate::io::open(path).map_err(|e| match e.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Broken::Absent,
         _ => broken(e),
     })?;

@@ -154,7 +154,7 @@ fn own_artifact(lock: &Lock) -> Result<Option<Artifact>> {
         return Err(anyhow!(what))
             .cure("name a footplate for that architecture in the lock, to /opt/bin/footplate");
     }
-    let own = std::fs::File::open(exec::OWN_PROGRAM).context(exec::OWN_PROGRAM)?;
+    let own = crate::io::open(exec::OWN_PROGRAM.as_ref()).context(exec::OWN_PROGRAM)?;
     Ok(Some(Artifact {
         name: OWN_NAME.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

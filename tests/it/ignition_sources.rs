@@ -394,7 +394,7 @@ fn a_bundle_of_the_configs_is_trusted_and_nobody_elses() {
     assert!(said(&decoded).contains("its certificate has expired"), "{}", said(&decoded));
     let broken = trusting("data:,-----BEGIN%20CERTIFICATE-----%0A-----END%20CERTIFICATE-----%0A");
     let decoded = read(&config_of(&url(&server), "", &broken), patience);
-    assert!(said(&decoded).contains("holds none that can be read"), "{}", said(&decoded));
+    assert!(said(&decoded).contains("holds no certificate that can be read"), "{}", said(&decoded));
 
     // The bundle itself may come over HTTP, and holds for the configs that are named, and for what those name.
     let plain = Server::start("127.0.0.1:0", move |_| Reply::ok(&bundle));

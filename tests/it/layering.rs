@@ -202,7 +202,6 @@ const LONG_FILES: &[(&str, &str)] = &[
 const LONG_FUNCTIONS: &[(&str, &str)] = &[
     ("bake/published.rs: published", "a table of what upstream publishes, one entry after the other"),
     ("plan/kubeadm.rs: bootstrap", "the text of one script"),
-    ("report.rs: settle", "the order in which a result is settled"),
 ];
 
 /// The functions of a file as rustfmt writes them: name and number of lines.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! An artifact's bytes on their way into the store: verified while they come, resumed where an earlier run stopped.
 
-use std::fs::File;
+use crate::io::File;
 use std::io::{Read as _, Write as _};
 
 use anyhow::{Result, anyhow, bail};

@@ -323,6 +323,7 @@ fn proxy(dir: std::path::PathBuf) -> (String, Arc<Mutex<Vec<String>>>) {
 
 #[test]
 fn builds_go_through_the_proxies_of_their_environment() {
+    needs!(root("files have owners"));
     for (variable, spared) in [("HTTP_PROXY", ""), ("http_proxy", "other.invalid"), ("ALL_PROXY", "")] {
         let image = image(&format!("https-proxy-{variable}"), 1000);
         let (address, asked) = proxy(image.from.clone());
