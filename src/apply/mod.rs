@@ -14,6 +14,7 @@ mod mount;
 mod partitions;
 mod paths;
 mod run;
+mod unit_files;
 mod units;
 mod users;
 
@@ -97,6 +98,8 @@ struct Machine<'a> {
     bootstrap: Option<&'a str>,
     /// Units that read files that changed.
     restarts: Vec<&'static str>,
+    /// The files of units, on the root and in the plan.
+    files: unit_files::UnitFiles<'a>,
     /// Units of the plan that changed.
     units: Vec<(UnitSpec, units::Changes)>,
 }
@@ -104,7 +107,8 @@ struct Machine<'a> {
 impl<'a> Machine<'a> {
     fn of(plan: &'a Plan, root: &'a Root) -> Result<Self> {
         let (accounts, bootstrap) = (Accounts::read(root)?, plan.bootstrap.as_ref().map(|b| b.unit.as_str()));
-        Ok(Self { root, accounts, bootstrap, restarts: Vec::new(), units: Vec::new() })
+        let files = unit_files::UnitFiles::of(plan, root);
+        Ok(Self { root, accounts, bootstrap, restarts: Vec::new(), files, units: Vec::new() })
     }
 }
 

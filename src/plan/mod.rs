@@ -59,22 +59,6 @@ pub fn boothooks(config: &NodeConfig, instance: &Instance) -> Plan {
     plan
 }
 
-/// The unit that systemd knows a path by
-/// ([systemd.unit(5)](https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html#String%20Escaping%20for%20Inclusion%20in%20Unit%20Names)).
-pub fn unit_name(path: &str, suffix: &str) -> String {
-    let mut name = String::new();
-    for (i, byte) in path.trim_matches('/').bytes().enumerate() {
-        match byte {
-            b'/' => name.push('-'),
-            b'.' if i == 0 => name.push_str("\\x2e"),
-            b if b.is_ascii_alphanumeric() || b":_.".contains(&b) => name.push(char::from(b)),
-            b => name.push_str(&format!("\\x{b:02x}")),
-        }
-    }
-    let name = if name.is_empty() { "-" } else { &name };
-    format!("{name}.{suffix}")
-}
-
 /// Links, hard ones last: their files may be links' too.
 fn links(config: &NodeConfig, plan: &mut Plan) {
     let (hard, symbolic): (Vec<_>, Vec<_>) = config.links.iter().partition(|l| l.hard);

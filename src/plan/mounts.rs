@@ -3,11 +3,12 @@
 //! [systemd-fstab-generator](https://www.freedesktop.org/software/systemd/man/latest/systemd-fstab-generator.html) makes
 //! them of the same entries of an fstab.
 
-use super::{UNIT_DIR, unit_name};
+use super::UNIT_DIR;
 use crate::model::config::NodeConfig;
 use crate::model::plan::{Item, Mount, MountUnits, Mounted, Plan};
 use crate::model::secret::Secret;
 use crate::model::storage::{File, Link, MountSpec, partition_path};
+use crate::model::unit::of_path;
 
 /// Filesystems that come over the network.
 const NETWORK_TYPES: &[&str] = &[
@@ -68,8 +69,8 @@ fn own_unit(mount: &MountSpec, text: &Secret) -> MountUnits {
 /// The unit's name.
 fn unit_of(mount: &MountSpec) -> String {
     match &mount.path {
-        Some(path) => unit_name(path, "mount"),
-        None => unit_name(&mount.what, "swap"),
+        Some(path) => of_path(path, "mount"),
+        None => of_path(&mount.what, "swap"),
     }
 }
 
@@ -95,7 +96,7 @@ fn units(mount: &MountSpec) -> MountUnits {
         ..File::ours(format!("{UNIT_DIR}/{name}"), head.clone() + &text)
     };
     let automount = mount.path.as_ref().filter(|_| mount.has("x-systemd.automount"));
-    let pulled = automount.map_or_else(|| name.clone(), |path| unit_name(path, "automount"));
+    let pulled = automount.map_or_else(|| name.clone(), |path| of_path(path, "automount"));
     let (pulls, install) = pulls(mount, &pulled, target);
     let own = unit(mount, target) + if automount.is_none() { &install } else { "" };
     let mut units = MountUnits {
@@ -109,13 +110,13 @@ fn units(mount: &MountSpec) -> MountUnits {
     }
     let device = mount.what.starts_with("/dev/");
     if let (Some(path), true) = (&mount.path, mount.has("x-systemd.growfs")) {
-        let grow = format!("systemd-growfs@{}", unit_name(path, "service"));
+        let grow = format!("systemd-growfs@{}", of_path(path, "service"));
         units.files.push(file(&grow, growfs_unit(path, &name, target)));
         let link = Link::ours(format!("{UNIT_DIR}/{name}.wants/{grow}"), format!("{UNIT_DIR}/{grow}"));
         units.links.push(link);
     }
     if let (Some(limit), true) = (mount.value("x-systemd.device-timeout"), device) {
-        let dropin = format!("{}.d/50-footplate-{name}.conf", unit_name(&mount.what, "device"));
+        let dropin = format!("{}.d/50-footplate-{name}.conf", of_path(&mount.what, "device"));
         units.files.push(file(&dropin, format!("[Unit]\nJobRunningTimeoutSec={limit}\n")));
     }
     units
@@ -173,10 +174,10 @@ fn dependency(name: &str) -> String {
         "timer",
     ];
     if name.starts_with("/dev/") {
-        return unit_name(name, "device");
+        return of_path(name, "device");
     }
     if name.starts_with('/') {
-        return unit_name(name, "mount");
+        return of_path(name, "mount");
     }
     let known = name.rsplit_once('.').is_some_and(|(_, kind)| KINDS.contains(&kind));
     if known { name.to_owned() } else { format!("{name}.mount") }
@@ -207,12 +208,12 @@ fn unit(mount: &MountSpec, target: &str) -> String {
     }
     let device = mount.what.starts_with("/dev/");
     if mount.fsck && device && mount.path.is_some() {
-        let check = escaped(&format!("systemd-fsck@{}", unit_name(&mount.what, "service")));
+        let check = escaped(&format!("systemd-fsck@{}", of_path(&mount.what, "service")));
         unit += &format!("Requires={check}\nAfter={check}\n");
     }
     if device {
         // An encrypted device is there before it can be read.
-        unit += &format!("After={}\n", escaped(&format!("blockdev@{}", unit_name(&mount.what, "target"))));
+        unit += &format!("After={}\n", escaped(&format!("blockdev@{}", of_path(&mount.what, "target"))));
     } else if mount.what.starts_with('/') && !mount.what.starts_with("//") {
         // A bind mount of a directory that may be on another mount.
         unit += &format!("RequiresMountsFor={}\n", quoted(&mount.what));
@@ -294,7 +295,7 @@ mod tests {
             ("/.hidden", "\\x2ehidden.mount"),
             ("/dev/disk/by-label/etcd_disk", "dev-disk-by\\x2dlabel-etcd_disk.mount"),
         ] {
-            assert_eq!(unit_name(path, "mount"), name);
+            assert_eq!(of_path(path, "mount"), name);
         }
     }
 

@@ -6,6 +6,7 @@ use crate::model::config::{EtcHosts, NodeConfig, PhoneHome, PowerMode, PowerStat
 use crate::model::instance::Instance;
 use crate::model::plan::{Item, Plan, Run};
 use crate::model::storage::{Directory, File, Link};
+use crate::model::unit::of_path;
 
 /// The unit that adds certificates to the machine's store. Flatcar's own runs only where the store was added to before.
 const CERTIFICATES_UNIT: &str = "footplate-certificates.service";
@@ -107,7 +108,7 @@ fn certificates(certificates: &[String], plan: &mut Plan) {
 
 fn swap_file(swap: &Swap, plan: &mut Plan) {
     let Swap { path, bytes } = swap;
-    let name = super::unit_name(path, "swap");
+    let name = of_path(path, "swap");
     let path = path.replace('%', "%%");
     let make = format!(
         "{WRITTEN}\

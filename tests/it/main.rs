@@ -43,6 +43,7 @@ mod s3;
 mod sources;
 mod static_binary;
 mod systemd;
+mod units;
 mod userdata;
 mod userdata_property;
 mod users;

@@ -7,6 +7,7 @@ use super::{Reader, flag, text};
 use crate::decode::syntax::unit;
 use crate::decode::syntax::yaml::Node;
 use crate::model::config::UnitSpec;
+use crate::model::problem::Pos;
 use crate::model::secret::Secret;
 
 /// Where unit files override those of `/usr`.
@@ -39,6 +40,9 @@ impl Reader<'_, '_, '_> {
                 continue;
             }
             let unit = self.unit(&place, name, node);
+            if !networkd {
+                self.unit_names(&place, pos, &unit);
+            }
             if networkd {
                 self.config.files.extend(unit::network_files(unit));
             } else {
@@ -90,7 +94,32 @@ impl Reader<'_, '_, '_> {
         unit
     }
 
-    fn unit_text(&mut self, place: &str, pos: crate::model::problem::Pos, contents: &str) {
+    /// Refuses a mount whose name is not that of its path, and warns of `[Install]` without effect.
+    fn unit_names(&mut self, place: &str, pos: Pos, unit: &UnitSpec) {
+        let contents = unit.contents.as_ref().map(|text| String::from_utf8_lossy(text.expose()));
+        let Some(contents) = contents else { return };
+        if let Some((key, wanted)) = unit::wanted_name(&unit.name, &contents) {
+            self.error(
+                &format!("{place}.name"),
+                pos,
+                format!("systemd refuses a unit whose name is not that of its {key}="),
+            )
+            .cure(format!("name it {wanted}"));
+        }
+        if unit.enabled != Some(true) {
+            return;
+        }
+        let dropins = unit.dropins.iter().map(|(_, text)| String::from_utf8_lossy(text.expose()));
+        let texts: Vec<_> = std::iter::once(contents).chain(dropins).collect();
+        for (text, what) in unit::without_effect(&unit.name, &texts.iter().map(|t| &**t).collect::<Vec<_>>())
+        {
+            let part =
+                text.checked_sub(1).map_or("contents".to_owned(), |i| format!("dropins[{i}].contents"));
+            self.warn(&format!("{place}.{part}"), pos, what);
+        }
+    }
+
+    fn unit_text(&mut self, place: &str, pos: Pos, contents: &str) {
         if let Some(what) = unit::problem(contents) {
             self.error(place, pos, what);
         }

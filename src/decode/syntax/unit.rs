@@ -4,8 +4,9 @@
 
 use crate::model::config::UnitSpec;
 use crate::model::storage::{Existing, File, Owner};
+use crate::model::unit::{Line, install, kind as kind_of, lines, of_path, settings};
 
-/// Kinds of units.
+/// Kinds of units. Ignition accepts snapshots, which systemd no longer has.
 pub const KINDS: &[&str] = &[
     "automount",
     "device",
@@ -68,32 +69,50 @@ pub fn is_dropin(name: &str) -> bool {
 
 /// Whether a text says how the unit is enabled.
 pub fn installs(text: &str) -> bool {
-    text.lines().any(|l| l.trim() == "[Install]")
+    lines(text).iter().any(|line| line.text == "[Install]")
 }
 
 /// What is wrong with a unit's text. systemd skips a line that it can't read; a unit with such a line is not the one
 /// that was meant.
 pub fn problem(contents: &str) -> Option<String> {
-    let (mut section, mut continued) = (false, false);
-    for (n, line) in contents.lines().enumerate() {
-        let line = line.trim();
-        let comment = line.is_empty() || line.starts_with(['#', ';']);
-        let what = match line {
-            _ if comment => continue,
-            _ if continued => None,
-            _ if line.starts_with('[') && line.ends_with(']') => {
+    let mut section = false;
+    for Line { number, text } in lines(contents) {
+        let what = match text.as_str() {
+            line if line.starts_with('[') && line.ends_with(']') => {
                 section = true;
-                None
+                continue;
             }
-            _ if line.starts_with('[') => Some("a section's name has no closing bracket"),
-            _ if !section => Some("stands above the first [Section]"),
-            _ if !line.contains('=') => Some("is neither Key=Value nor a comment"),
-            _ => None,
+            line if line.starts_with('[') => "has a section's name without a closing bracket",
+            _ if !section => "is before the first [Section]",
+            line if !line.contains('=') => "is neither Key=Value nor a comment",
+            _ => continue,
         };
-        continued = line.ends_with('\\');
-        if let Some(what) = what {
-            return Some(format!("line {} of the unit {what}", n + 1));
-        }
+        return Some(format!("line {number} of the unit {what}"));
     }
     contents.contains('\0').then(|| "holds a zero byte".to_owned())
+}
+
+/// The settings whose path must be the unit's name, by kind.
+const NAMED: &[(&str, &str, &str)] =
+    &[("automount", "Automount", "Where"), ("mount", "Mount", "Where"), ("swap", "Swap", "What")];
+
+/// The name that systemd wants for a mount, an automount or a swap, where it is another: it refuses the unit otherwise. Also the
+/// setting that says so.
+pub fn wanted_name(name: &str, contents: &str) -> Option<(&'static str, String)> {
+    let (kind, section, key) = NAMED.iter().find(|(kind, _, _)| kind_of(name) == *kind)?;
+    let settings = settings(contents).ok()?;
+    let path = settings.iter().rev().find(|s| s.section == *section && s.key == *key)?;
+    // Without a path systemd takes it from the name; specifiers are the node's to answer.
+    if !path.value.starts_with('/') || path.value.contains('%') {
+        return None;
+    }
+    let wanted = of_path(&path.value, kind);
+    (wanted != name).then_some((key, wanted))
+}
+
+/// The settings of `[Install]` without effect in a unit that is enabled: which of the texts, and what. The texts are its file and
+/// its drop-ins.
+pub fn without_effect(name: &str, texts: &[&str]) -> Vec<(usize, String)> {
+    let problems = install::read(name, texts).problems;
+    problems.into_iter().map(|p| (p.text, format!("line {} of the unit: {}", p.line, p.what))).collect()
 }

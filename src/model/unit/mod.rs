@@ -196,7 +196,8 @@ mod tests {
             ("/", "-.mount"),
             ("/var/lib", "var-lib.mount"),
             ("//var/./lib/", "var-lib.mount"),
-            ("/a-b/.c", "a\\x2db-.c.mount"),
+            ("/a-b/.c d", "a\\x2db-.c\\x20d.mount"),
+            ("/dev/disk/by-label/etcd_disk", "dev-disk-by\\x2dlabel-etcd_disk.mount"),
             ("/.a", "\\x2ea.mount"),
             ("/\u{fc}", "\\xc3\\xbc.mount"),
         ] {
