@@ -15,6 +15,7 @@ pub fn run(args: &cli::Platforms) -> Result<u8, Failure> {
     let found = platform::detect(PLATFORMS, &facts, source.wanted());
     let seen = platform::seen(&facts);
     let candidates = found.as_ref().map(|d| d.candidates.as_slice()).unwrap_or_default();
+    let passed_over = found.as_ref().map(|d| d.passed_over.as_slice()).unwrap_or_default();
     match args.format {
         Format::Json => output::json(&json(candidates, &seen)),
         Format::Text => {
@@ -25,7 +26,7 @@ pub fn run(args: &cli::Platforms) -> Result<u8, Failure> {
                 }
                 Err(error) => format!("this machine: not known: {error}\n"),
             };
-            output::text(&(text(candidates, &seen) + &verdict));
+            output::text(&(text(candidates, passed_over, &seen) + &verdict));
         }
     }
     Ok(0)
@@ -53,13 +54,16 @@ fn json(candidates: &[Candidate<'_>], seen: &str) -> serde_json::Value {
     PLATFORMS.iter().map(row).collect()
 }
 
-fn text(candidates: &[Candidate<'_>], seen: &str) -> String {
+fn text(candidates: &[Candidate<'_>], passed_over: &[Candidate<'_>], seen: &str) -> String {
     let mut text = format!("seen: {seen}\n");
     for p in PLATFORMS {
         let (mark, because) = match rank(candidates, p.id) {
             Some((0, because)) => ("*", because),
             Some((_, because)) => ("+", because),
-            None => (" ", "-".to_owned()),
+            None => match passed_over.iter().find(|c| c.platform.id == p.id) {
+                Some(candidate) => (" ", format!("{} is not enough", candidate.because)),
+                None => (" ", "-".to_owned()),
+            },
         };
         text += &format!("{mark} {:10} {:48} {because}\n", p.id, p.name);
     }

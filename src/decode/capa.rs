@@ -53,7 +53,7 @@ impl Transport {
     }
 }
 
-/// Reads a boothook; `None` where it is none of CAPA's.
+/// Reads a boothook; `None` where it is not one of CAPA's.
 ///
 /// # Errors
 /// It is one of CAPA's, and what it knows is not found in it.

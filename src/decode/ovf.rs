@@ -10,7 +10,7 @@ const NAMESPACE: &str = "http://schemas.dmtf.org/ovf/environment/1";
 /// The properties of the document, keys with their values.
 ///
 /// # Errors
-/// It is no well-formed XML. A document type declaration is refused, and with it entities that expand without end.
+/// It is not well-formed XML. A document type declaration is refused, and with it entities that expand without end.
 pub fn properties(xml: &str) -> Result<Vec<(String, String)>, Problem> {
     let document = roxmltree::Document::parse(xml).map_err(|e| {
         let pos = e.pos();

@@ -37,7 +37,7 @@ const HAS_HIGH_BANDWIDTH: u16 = 0x80;
 /// The longest message that VMware takes from a guest (`GUESTMSG_MAX_IN_SIZE`).
 const MAX_REQUEST: usize = 64 * 1024;
 /// The longest reply that is believed. vSphere limits values to 64 KiB, an administrator may raise that to 1 MiB for a
-/// machine: twice that is no value but a mistake, and must not become an allocation.
+/// machine: twice that is a mistake, and must not become an allocation.
 const MAX_REPLY: usize = 2 * 1024 * 1024;
 /// A machine that is snapshotted or moved in the middle of an exchange loses it, and at most eight channels are open at
 /// once in the whole machine: neither lasts, so an exchange that was refused is tried again, for a quarter of a second.
@@ -157,7 +157,7 @@ fn check_key(key: &str) -> Result<()> {
     let name = key.strip_prefix("guestinfo.");
     ensure!(
         name.is_some_and(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic())),
-        "{key:?} is no guestinfo key: it must be 'guestinfo.' and a name of visible ASCII characters"
+        "{key:?} is not a guestinfo key: it must be 'guestinfo.' and a name of visible ASCII characters"
     );
     Ok(())
 }

@@ -166,7 +166,7 @@ pub trait World {
     /// It does not take it, or there is nothing that could.
     fn tell(&self, tell: Tell<'_>) -> Result<(), Error>;
 
-    /// Sends independent requests over HTTP, at once as far as that is polite, and gives the answers in their order.
+    /// Sends independent requests over HTTP, several at once, and gives the answers in their order.
     fn http(&self, requests: &[http::Request], deadline: Instant)
     -> Vec<Result<http::Response, http::Error>>;
 

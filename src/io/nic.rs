@@ -76,7 +76,7 @@ pub fn change_over(names: &[(&str, &str)]) -> Result<()> {
         let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFNAME, &raw const request) };
         Errno::result(done).map(drop).with_context(|| format!("renaming {from} to {to}"))
     };
-    // By way of names that nobody has.
+    // By way of names that no link has.
     let between: Vec<String> = (0..names.len()).map(|n| format!("footplate{n}")).collect();
     let there = names.iter().zip(&between).map(|((from, _), between)| (*from, between.as_str()));
     let onward = names.iter().zip(&between).map(|((_, to), between)| (between.as_str(), *to));

@@ -3,7 +3,7 @@
 //!
 //! Each answer is a file named by [`Ask::name`]. A question without a file has no answer; one with a file of its name
 //! and `.error` fails with that file's text. An HTTP request that has no file is answered with 404. What the platform is
-//! told is kept in the same way, named by [`Tell::name`]. A replay has nobody to tell: it says what it would have told.
+//! told is kept in the same way, named by [`Tell::name`]. A replay only logs what it would have told.
 
 use std::cell::RefCell;
 use std::fs::{self, File};
@@ -67,7 +67,7 @@ impl World for Replay {
     ) -> Vec<Result<http::Response, http::Error>> {
         let answer = |request: &http::Request| match self.answer(&request.name()) {
             Ok(Some(body)) => Ok(http::Response::of(200, body)),
-            // It was never captured; whoever asked for it sends it on and looks at it no further.
+            // A credential is never captured; what asked for it only sends it on.
             Ok(None) if request.secret => Ok(http::Response::of(200, "replayed")),
             Ok(None) => Ok(http::Response::of(404, Vec::new())),
             Err(e) => Err(http::Error::of(request, e.to_string())),

@@ -38,7 +38,9 @@ impl Request {
         };
         let blank = rest.contains(|c: char| c.is_whitespace() || c.is_control());
         match scheme.as_str() {
-            "http" | "https" | "s3" if blank || rest.is_empty() || rest.starts_with('/') => Some("is no URL"),
+            "http" | "https" | "s3" if blank || rest.is_empty() || rest.starts_with('/') => {
+                Some("is not a URL")
+            }
             "file" if !rest.starts_with('/') => Some("a file's URL has three slashes: file:///PATH"),
             "http" | "https" | "s3" | "oem" | "file" => None,
             _ => Some(SCHEMES),
@@ -81,12 +83,12 @@ impl<T: Into<String>> From<T> for Unfetched {
 /// ([RFC 9110](https://www.rfc-editor.org/rfc/rfc9110#section-5.1)).
 ///
 /// # Errors
-/// Says which of them is none.
+/// Says which of them is wrong.
 pub fn check_header(name: &str, value: &str) -> Result<(), &'static str> {
     let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     match () {
         () if name.is_empty() => Err("missing: a header needs a name"),
-        () if !name.chars().all(token) => Err("is no name of a header"),
+        () if !name.chars().all(token) => Err("is not the name of a header"),
         () if value.contains(['\r', '\n', '\0']) => Err("a header's value holds a line break"),
         () => Ok(()),
     }
@@ -117,7 +119,7 @@ impl FetchOptions {
         let proxy = if https { self.https_proxy.as_ref() } else { self.http_proxy.as_ref() }?;
         let host = host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
         let address: Option<IpAddr> = host.parse().ok();
-        // The machine itself is no business of a proxy's.
+        // A proxy is not for the machine itself.
         let local = host == "localhost" || address.is_some_and(|a| a.is_loopback());
         let spared = local || self.no_proxy.iter().any(|rule| spares(rule, &host, address, port));
         (!spared).then_some(proxy)

@@ -30,7 +30,7 @@ pub(super) fn text_of<'a>(map: &'a Node, names: &[&str]) -> Option<&'a str> {
     names.iter().find_map(|n| map.get(n)?.text()).filter(|t| !t.is_empty())
 }
 
-/// What a metadata document of cloud-init's shape says of the machine itself: names, keys, addresses. `name` is what
+/// What a metadata document of cloud-init's shape says of the machine itself: names, keys, place, addresses. `name` is what
 /// messages call the document.
 pub(super) fn read_machine(name: &str, node: &Node, instance: &mut Instance) -> Result<(), Error> {
     let text = |names: &[&str]| text_of(node, names).map(str::to_owned);
@@ -40,6 +40,11 @@ pub(super) fn read_machine(name: &str, node: &Node, instance: &mut Instance) -> 
     }
     instance.node_name = text(&["node-name", "node_name"]);
     instance.provider_id = text(&["provider-id", "provider_id"]);
+    // A placement is EC2's shape of it, which others send too.
+    let placed = |name: &str| node.get("placement").and_then(|p| text_of(p, &[name])).map(str::to_owned);
+    let zone = text(&["availability-zone", "availability_zone"]);
+    instance.availability_zone = zone.or_else(|| placed("availability-zone"));
+    instance.region = text(&["region"]).or_else(|| placed("region"));
     let addresses = &mut instance.addresses;
     addresses.local_v4 = text(&["local-ipv4", "local_ipv4"]).and_then(|a| a.parse().ok());
     addresses.local_v6 = text(&["local-ipv6", "local_ipv6"]).and_then(|a| a.parse().ok());

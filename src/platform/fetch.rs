@@ -35,7 +35,8 @@ pub fn fetch<'t>(
 ) -> Result<Option<(Candidate<'t>, Instance)>, Failure> {
     let mut asked = Vec::new();
     for candidate in &detected.candidates {
-        if reach == Reach::Local && candidate.platform.local.is_none() && wanted.seed.is_none() {
+        let Platform { local, drives, .. } = candidate.platform;
+        if reach == Reach::Local && local.is_none() && drives.is_empty() && wanted.seed.is_none() {
             continue;
         }
         let answer = ask(world, facts, candidate.platform, wanted, reach);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The platforms that a machine may be on: one file each, which makes one value of [`Platform`], and one table.
 //!
-//! A platform is never guessed by asking an address who it is: whoever answers there would own the node
+//! A platform is never guessed by asking an address which one it is: whatever answers there would own the node
 //! ([CVE-2024-6174](https://www.cve.org/CVERecord?id=CVE-2024-6174)).
 
 mod aws;

@@ -342,7 +342,7 @@ const BROKEN: &[Broken] = &[
     (
         "page",
         |s| if body_of(s).contains("4711-0") { Reply::ok("<html>") } else { moto::pass(s) },
-        "the answer is no JSON",
+        "the answer is not JSON",
     ),
     (
         "empty",

@@ -125,8 +125,8 @@ fn bad_keys_do_not_reach_the_hypervisor() {
     for key in
         ["", "metadata", "guestinfo.", "guestinfo.a b", "guestinfo.a\tb", "guestinfo.é", "config.guestinfo.a"]
     {
-        fails(&get(&machine, "", key), "is no guestinfo key");
-        fails(&machine.run("", &[&GUESTINFO, "set", key, "value"]), "is no guestinfo key");
+        fails(&get(&machine, "", key), "is not a guestinfo key");
+        fails(&machine.run("", &[&GUESTINFO, "set", key, "value"]), "is not a guestinfo key");
     }
     assert!(!machine.log().contains("rpc"), "{}", machine.log());
 }

@@ -92,6 +92,15 @@ fn a_drive_belongs_to_the_platform_that_owns_it() {
         assert_eq!(text(&root, "/etc/made-by"), made_by, "{what}: {}", ran.err);
         assert_eq!(text(&root, "/etc/hostname").trim(), hostname, "{what}: {}", ran.err);
         let replay = machine(answers);
+        let listed = footplate(&["platforms", "--replay", replay.arg()]);
+        assert!(
+            listed.out.contains(&format!("\nthis machine: {platform}, because ")),
+            "{what}: {}",
+            listed.out
+        );
+        let by_drive =
+            if platform == "nocloud" { "CIDATA\n" } else { "a drive labelled CIDATA is not enough\n" };
+        assert!(listed.out.contains(by_drive), "{what}: {}", listed.out);
         let root = own("root");
         let ran = footplate(&["network", "--replay", replay.arg(), "--root", root.arg()]);
         ran.ended(0, &[]);
@@ -213,6 +222,32 @@ fn names_and_keys_are_read_in_all_their_shapes() {
             ran.ended(0, &[]);
             assert_eq!(text(&root, "/etc/made-by"), *want, "{key}");
             assert_eq!(text(&root, "/etc/hostname").trim(), hostname, "{name}");
+        }
+    }
+}
+
+#[test]
+fn region_and_zone_are_read_in_all_their_shapes() {
+    let data = "## template: jinja\n#cloud-config\nwrite_files:\n- path: /etc/made-by\n  \
+                content: '{{ v1.region }} {{ v1.availability_zone }}'\n";
+    for place in [
+        "region: r2\navailability-zone: r2b\n",
+        "region: r2\navailability_zone: r2b\n",
+        "region: r2\nplacement: {availability-zone: r2b}\n",
+        "placement: {region: r2, availability-zone: r2b}\n",
+    ] {
+        let metadata = format!("instance-id: i\n{place}");
+        let drive: Answers<'_> = &[
+            ("/labels", "cidata\n"),
+            ("/drive/cidata/meta-data", &metadata),
+            ("/drive/cidata/user-data", data),
+        ];
+        let guestinfo: Answers<'_> =
+            &[("/guestinfo/guestinfo.metadata", &metadata), ("/guestinfo/guestinfo.userdata", data)];
+        for answers in [&[drive][..], &[VMWARE, guestinfo]] {
+            let (ran, root) = provision(answers);
+            ran.ended(0, &[]);
+            assert_eq!(text(&root, "/etc/made-by"), "r2 r2b", "{place}");
         }
     }
 }

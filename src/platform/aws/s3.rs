@@ -16,7 +16,7 @@ use crate::model::problem::Problem;
 use crate::model::secret::Secret;
 use crate::platform::Error;
 
-/// Which region is asked where a bucket is, by who is in none.
+/// The region that is asked where a bucket is, by a machine that is in none.
 const ANY_REGION: &str = "us-east-1";
 
 /// What names a bucket's region in any answer about it, refusals too
@@ -93,7 +93,7 @@ fn fetch(world: &dyn World, request: &Request, on_ec2: bool, deadline: Instant) 
             // It is not public. A role may be on its way: it is attached to an instance after its start.
             (_, Some(imds), None) if answer.status == 403 => credentials = Some(role::credentials(imds)?),
             _ => {
-                let name = element(&answer, "Code").unwrap_or_else(|| "no error of S3's".to_owned());
+                let name = element(&answer, "Code").unwrap_or_else(|| "not an answer of S3".to_owned());
                 let what = format!("HTTP status {}: {name}", answer.status);
                 let problem = Problem::error(request.place(), what);
                 return Err(match answer.status {
@@ -126,31 +126,31 @@ struct Object {
 
 impl Object {
     fn parse(url: &str) -> Result<Self, &'static str> {
-        let (_, rest) = url.split_once("://").ok_or("is no s3: URL")?;
+        let (_, rest) = url.split_once("://").ok_or("is not an s3: URL")?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         let is_bucket = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
         if bucket.is_empty() || !bucket.bytes().all(is_bucket) {
-            return Err("names no bucket");
+            return Err("does not name a bucket");
         }
         let key = decoded(key).ok_or("has a % that two hexadecimal digits do not follow")?;
         // Nobody can ask for these by a URL: they are taken for directories on the way.
         if key.is_empty() || key.split(|b| *b == b'/').any(|part| part == b"." || part == b"..") {
-            return Err("names no object");
+            return Err("does not name an object");
         }
         let mut version = None;
         for (name, value) in
             query.split('&').filter(|q| !q.is_empty()).filter_map(|q| q.split_once('=').or(Some((q, ""))))
         {
             if name != "versionId" || value.is_empty() {
-                return Err("has a query that is no versionId");
+                return Err("has a query other than versionId");
             }
             version = Some(sigv4::encode(&decoded(value).ok_or("has a broken versionId")?, false));
         }
         Ok(Self { bucket: bucket.to_owned(), path: sigv4::encode(&key, true), version })
     }
 
-    /// Its address. A bucket whose name has a dot is covered by no certificate, and one with capitals is no name of a
+    /// Its address. A bucket whose name has a dot is covered by no certificate, and one with capitals is not the name of a
     /// host: these are named in the path
     /// ([virtual hosting](https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html)).
     fn url(&self, place: &Place) -> Result<String, Problem> {
@@ -231,13 +231,13 @@ mod tests {
             Ok("https://b.s3.dualstack.eu-west-1.amazonaws.com/k")
         );
         for (text, want) in [
-            ("s3://", "no bucket"),
-            ("s3:///k", "no bucket"),
-            ("s3://b@c/k", "no bucket"),
-            ("s3://b", "no object"),
-            ("s3://b/", "no object"),
-            ("s3://b/a/../k", "no object"),
-            ("s3://b/%2E", "no object"),
+            ("s3://", "not name a bucket"),
+            ("s3:///k", "not name a bucket"),
+            ("s3://b@c/k", "a bucket"),
+            ("s3://b", "not name an object"),
+            ("s3://b/", "not name an object"),
+            ("s3://b/a/../k", "not name an object"),
+            ("s3://b/%2E", "not name an object"),
             ("s3://b/%2", "%"),
             ("s3://b/k?acl", "versionId"),
         ] {

@@ -163,7 +163,7 @@ fn request(transport: &Transport, chunk: usize, call: Call, credentials: &Creden
 fn answer(response: &Response) -> Result<Json, String> {
     let json: Option<Json> = serde_json::from_slice(response.body.expose()).ok();
     if response.status == 200 {
-        return json.ok_or_else(|| "the answer is no JSON".to_owned());
+        return json.ok_or_else(|| "the answer is not JSON".to_owned());
     }
     let kind = json.as_ref().and_then(|j| j.get("__type")?.as_str()).unwrap_or_default();
     let kind = kind.rsplit('#').next().unwrap_or_default();
@@ -198,6 +198,6 @@ mod tests {
         );
         assert_eq!(error(400, r#"{"__type":"a b","Message":"x"}"#), "HTTP status 400");
         assert_eq!(error(403, "<html>"), "HTTP status 403");
-        assert_eq!(error(200, "<html>"), "the answer is no JSON");
+        assert_eq!(error(200, "<html>"), "the answer is not JSON");
     }
 }
