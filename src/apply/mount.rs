@@ -14,17 +14,15 @@ impl Mount {
     /// unmounted and the data would go to the root disk.
     fn units(&self, live: bool) -> Result<&MountUnits> {
         let Some(first) = self.first_partition.as_ref().filter(|_| live) else { return Ok(&self.as_named) };
-        if disk::find(&first.what).is_some() {
+        let whole = &self.as_named.what;
+        let Some(real) = disk::find(whole).and_then(|disk| disk::partitions(&disk).remove(&1)) else {
+            return Ok(&self.as_named);
+        };
+        if disk::find(&first.what) == Some(real) {
             return Ok(first);
         }
-        let whole = &self.as_named.what;
-        match disk::find(whole) {
-            Some(real) if disk::partitions(&real).contains_key(&1) => {
-                Err(anyhow!("{}: {whole} has partitions, and {} does not exist", self.place, first.what))
-                    .cure("name the partition itself")
-            }
-            _ => Ok(&self.as_named),
-        }
+        Err(anyhow!("{}: {whole} has partitions, and {} is not its first one", self.place, first.what))
+            .cure("name the partition itself")
     }
 
     fn parts(units: &MountUnits) -> impl Iterator<Item = &dyn Kind> {

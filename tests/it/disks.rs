@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use crate::common::scratch::Scratch;
 use common_disk::{Disk, run};
 use footplate::apply::{self, Done};
 use footplate::decode::document::jinja::Variables;
@@ -27,8 +28,8 @@ fn plan_of(disk: &Disk, instance_id: &str, text: &str) -> Plan {
         decode::user_data(Some(text.as_bytes()), None, &Variables::assumed(), &mut document::no_fetch);
     assert!(!decoded.failed(), "{:?}", decoded.problems);
     let mut plan = plan::node(&decoded.config, &instance);
-    // Mounting is systemd's.
-    plan.items.retain(|i| matches!(i, Item::Disk(_) | Item::Filesystem(_)));
+    // Mounting is left to systemd, and seen in its own tests.
+    plan.items.retain(|i| matches!(i, Item::Disk(_) | Item::Filesystem(_) | Item::MountUnits(_)));
     plan
 }
 
@@ -228,4 +229,47 @@ fn disk_in_use_is_not_written_to() {
     assert!(!disk::in_use(point.to_str(), &disk.part(1)));
     fs::remove_dir(&point).unwrap();
     assert_eq!(found(&disk.part(1)).0, "ext4");
+}
+
+/// A disk with partitions is mounted by its first one, whether or not the data speaks of them: mounted as a whole it would
+/// stay unmounted, and what is written below the mount point would be on the root disk.
+#[test]
+fn disk_with_partitions_is_mounted_by_its_first_one() {
+    needs!(root("loop devices"));
+    let scratch = Scratch::new("mounted-disk");
+    let root = Root::open(&scratch.dir, true).unwrap();
+    let units = |disk: &Disk, text: &str| {
+        let mut plan = plan_of(disk, "i-1", text);
+        plan.items.retain(|i| matches!(i, Item::MountUnits(_)));
+        let made = apply::apply(&plan, &root, |_| {}).map_err(|e| format!("{e:#}"))?;
+        let again = apply::apply(&plan, &root, |_| {}).map_err(|e| format!("{e:#}"))?;
+        assert!(again.iter().all(|o| o.done == Done::Unchanged), "{again:?}");
+        Ok::<Vec<String>, String>(made.into_iter().map(|o| o.detail).collect())
+    };
+    let (whole, divided) = (Disk::new("whole", 64), Disk::new("divided", 64));
+    run("mkfs.ext4", &["-q", &whole.device]);
+    apply(&plan_of(&divided, "i-0", "disk_setup: {DISK: {table_type: gpt, layout: [50, 50]}}\n")).unwrap();
+    assert_eq!(units(&whole, "mounts: [[DISK, /data]]\n"), Ok(vec![whole.device.clone()]));
+    let (first, second) = (divided.part(1), divided.part(2));
+    for (text, what) in [
+        ("mounts: [[DISK, /data]]\n", &first),
+        ("mounts: [[DISK, /data, ext4, 'defaults,nofail', 0, 2]]\n", &first),
+        ("fs_setup: [{device: DISK, partition: any, filesystem: ext4}]\nmounts: [[DISK, /data]]\n", &first),
+        ("fs_setup: [{device: DISK, partition: 1, filesystem: ext4}]\nmounts: [[DISK, /data]]\n", &first),
+        ("device_aliases: {data: DISK}\nmounts: [[data, /data]]\n", &first),
+        ("mounts: [[DISK.2, /data]]\n", &second),
+        ("mounts: [[DISKp2, /data]]\n", &second),
+        ("mounts: [[DISK, none, swap, sw]]\n", &first),
+        ("mounts: [[DISK, /data, auto, noauto]]\n", &first),
+    ] {
+        assert_eq!(units(&divided, text), Ok(vec![what.clone()]), "{text}");
+    }
+    let unit = scratch.text("/etc/systemd/system/data.mount");
+    assert!(unit.contains(&format!("\nWhat={first}\n")), "{unit}");
+    // Under a name beside which the partition has none, nothing is guessed.
+    let link = Late(Late::path("divided"));
+    symlink(&divided.device, &link.0).unwrap();
+    let text = format!("mounts: [[{}, /data]]\n", link.0.display());
+    let error = units(&divided, &text).unwrap_err();
+    assert!(error.contains("has partitions, and"), "{error}");
 }
