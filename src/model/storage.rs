@@ -287,7 +287,29 @@ pub struct MountSpec {
     pub disk: bool,
 }
 
+/// The kernel's filesystems that systemd mounts by itself. It refuses mount units for them.
+const SYSTEMDS_MOUNTS: &[&str] = &[
+    "/dev",
+    "/dev/pts",
+    "/dev/shm",
+    "/proc",
+    "/run",
+    "/sys",
+    "/sys/firmware/efi/efivars",
+    "/sys/fs/bpf",
+    "/sys/fs/cgroup",
+    "/sys/fs/pstore",
+    "/sys/fs/smackfs",
+    "/sys/kernel/security",
+];
+
 impl MountSpec {
+    /// Whether systemd mounts it by itself.
+    pub fn by_systemd(&self) -> bool {
+        let path = self.path.as_deref().unwrap_or_default();
+        SYSTEMDS_MOUNTS.contains(&path) || path.starts_with("/sys/fs/cgroup/")
+    }
+
     /// Its options, one by one.
     pub fn options(&self) -> impl Iterator<Item = &str> {
         self.options.split(',').filter(|o| !o.is_empty())

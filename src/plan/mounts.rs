@@ -31,9 +31,6 @@ const NETWORK_TYPES: &[&str] = &[
     "sshfs",
 ];
 
-/// Where systemd mounts kernel filesystems by itself. It refuses a unit for them, so that none may be required.
-const KERNEL_MOUNTS: &[&str] = &["/dev", "/proc", "/run", "/sys"];
-
 /// All units first and then what they mount: a mount may require another one that comes later.
 pub(super) fn items(config: &NodeConfig, plan: &mut Plan) {
     // The shorter path first: what is mounted below another mount comes after it.
@@ -54,7 +51,7 @@ fn mount(spec: &MountSpec, config: &NodeConfig) -> Mount {
         path: spec.path.clone(),
         as_named: units(spec),
         first_partition: first.as_ref().map(units),
-        used: !spec.has("noauto"),
+        used: !spec.has("noauto") && !spec.by_systemd(),
     }
 }
 
@@ -133,11 +130,8 @@ fn pulls(mount: &MountSpec, unit: &str, target: &str) -> (Vec<Link>, String) {
         by.extend(units.map(|unit| (key, how, dependency(unit))));
     }
     // An automount waits for its use in any case.
-    if by.is_empty() && (automount || !mount.has("noauto")) {
-        let kernels =
-            |path: &str| KERNEL_MOUNTS.iter().any(|k| path == *k || path.starts_with(&format!("{k}/")));
-        let optional = mount.has("nofail") || mount.path.as_deref().is_some_and(kernels);
-        let (key, how) = if optional { ("WantedBy", "wants") } else { ("RequiredBy", "requires") };
+    if by.is_empty() && (automount || !mount.has("noauto")) && !mount.by_systemd() {
+        let (key, how) = if mount.has("nofail") { ("WantedBy", "wants") } else { ("RequiredBy", "requires") };
         by.push((key, how, target.to_owned()));
     }
     let link = |(_, how, by): &(&str, &str, String)| {

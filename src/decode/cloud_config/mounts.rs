@@ -119,7 +119,11 @@ impl Reader<'_> {
         }
         let options = self.mount_options(&format!("{place}[3]"), pos, &options);
         let fsck = field(5).unwrap_or_else(|| "2".to_owned()) != "0";
-        Some(MountSpec { place: place.to_owned(), what, path, kind, options, fsck, disk })
+        let mount = MountSpec { place: place.to_owned(), what, path, kind, options, fsck, disk };
+        if mount.by_systemd() {
+            self.note(&format!("{place}[1]"), pos, "systemd mounts this itself, and starts no unit for it");
+        }
+        Some(mount)
     }
 
     /// The options without those that wait for cloud-init's units; an option for systemd that has no effect is named.
@@ -231,7 +235,7 @@ fn named(takes: Value) -> &'static str {
     match takes {
         Value::None | Value::Any => "empty",
         Value::Path => "an absolute path",
-        Value::Time => "a time such as 90, 5min or 1h 30min",
+        Value::Time => "a time such as 90, 5min or 1h30min",
         Value::Unit => "a unit's name or an absolute path",
     }
 }

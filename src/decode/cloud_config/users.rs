@@ -380,7 +380,11 @@ impl Reader<'_> {
         }
         let digits = name.bytes().all(|b| b.is_ascii_digit());
         if digits {
-            self.error(at, pos, "a group's name of digits only would be taken for a group's number");
+            self.error(
+                at,
+                pos,
+                format!("`{name}`: a group's name of digits only would be taken for a group's number"),
+            );
             self.cure("name the group with at least one letter");
         }
         !digits
