@@ -66,6 +66,7 @@ pub fn decode(mut user: Documents, mut vendor: Documents, fetch: &mut Fetch<'_>)
     programs(&user.list, Source::User, &mut decoded.config, &mut problems);
     mixed::add(vendor, &mut decoded.config, &mut problems, fetch);
     mixed::add(&user.list, &mut decoded.config, &mut problems, fetch);
+    cloud_config::name_from_file(&mut decoded.config, &mut problems);
     Decoded { config: decoded.config, problems }
 }
 

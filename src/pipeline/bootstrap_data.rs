@@ -19,6 +19,7 @@ use crate::decode::kubeadm::prepare;
 use crate::decode::{self, Decoded};
 use crate::io::World;
 use crate::io::root::Root;
+use crate::model::config::NodeConfig;
 use crate::model::fetch::Request;
 use crate::model::instance::Instance;
 use crate::model::problem::{Failure, In as _, Problem, Stage, UNREACHED};
@@ -95,6 +96,11 @@ pub fn preview(context: &Context, found: &Found) -> Result<Decoded, Failure> {
     Ok(decoded)
 }
 
+/// What the data describes without anything from elsewhere, whether it can be used or not.
+pub fn first_glance(found: &Found) -> NodeConfig {
+    First::read(found).decoded.config
+}
+
 /// What the data describes as far as it can be read, for a picture of it.
 pub fn glance(found: &Found, world: &dyn World) -> Decoded {
     First::read(found).whole(found, world, None, None)
@@ -114,7 +120,11 @@ fn already_applied(found: &Found, root: &Root) -> Result<Option<BootstrapData>, 
         return Ok(None);
     }
     let note = Problem::note("", "Ignition applied this config before the system started: it stays as it is");
-    let decoded = Decoded { problems: vec![note], ..Decoded::default() };
+    // Its name goes before the metadata's all the same.
+    let read = first_glance(found);
+    let mut config = NodeConfig { hostname: read.hostname, ..NodeConfig::default() };
+    config.system.keep_hostname = read.system.keep_hostname;
+    let decoded = Decoded { config, problems: vec![note] };
     Ok(Some(BootstrapData { decoded, hidden: None }))
 }
 

@@ -6,6 +6,9 @@ use anyhow::Context as _;
 use super::context::Context;
 use super::recorder::Recorder;
 use super::{detect, network, online};
+use crate::decode::cloud_config::check_hostname;
+use crate::decode::network::parse_kargs;
+use crate::io::Ask;
 use crate::model::facts::Facts;
 use crate::model::instance::Instance;
 use crate::model::problem::{Failure, In as _, Stage};
@@ -54,6 +57,7 @@ pub fn find(recorder: &mut Recorder<'_>, context: &Context, wait: bool) -> Resul
                 // The addresses are metadata too.
                 platform::complete(world, &facts, candidate.platform, &mut instance)?;
             }
+            name_if_nameless(context, &mut instance)?;
             status.platform = Some(candidate.platform.id.to_owned());
             status.because = Some(candidate.because.to_string());
             status.instance_id = Some(instance.instance_id.clone());
@@ -63,6 +67,29 @@ pub fn find(recorder: &mut Recorder<'_>, context: &Context, wait: bool) -> Resul
         |(candidate, instance)| summary(candidate, instance),
     )?;
     Ok(Found { candidate, instance, facts })
+}
+
+/// The name that the kernel's `ip=` gives to this machine.
+///
+/// # Errors
+/// The machine can't be asked.
+pub fn name_of_arguments(context: &Context) -> Result<Option<String>, Failure> {
+    if !context.is_the_machine() {
+        return Ok(None);
+    }
+    let cmdline = context.world().text(Ask::File("/proc/cmdline"))?;
+    Ok(parse_kargs(&cmdline).0.hostname.filter(|name| check_hostname(name).is_ok()))
+}
+
+/// Gives an instance that has no name the one of the kernel's `ip=`.
+///
+/// # Errors
+/// The machine can't be asked.
+pub fn name_if_nameless(context: &Context, instance: &mut Instance) -> Result<(), Failure> {
+    if instance.hostname.is_none() {
+        instance.hostname = name_of_arguments(context)?;
+    }
+    Ok(())
 }
 
 fn summary(candidate: &Candidate<'_>, instance: &Instance) -> String {

@@ -5,7 +5,8 @@
 use anyhow::Result;
 
 use super::context::Context;
-use super::{changes, detect, note, online, settle};
+use super::fetch::{self, Found};
+use super::{bootstrap_data, changes, detect, note, online, settle};
 use crate::apply::{self, Done, Outcome};
 use crate::decode::network::{ask_instead, parse_kargs};
 use crate::io::root::Root;
@@ -14,7 +15,7 @@ use crate::model::instance::Instance;
 use crate::model::plan::Plan;
 use crate::model::problem::{Failure, In as _, Problem, Severity, Stage, any_error};
 use crate::plan::network::{self, DIR, PREFIX, RUN_DIR, Rendered, Theirs, naming};
-use crate::plan::network_items;
+use crate::plan::{name, network_items};
 use crate::platform::{self, Reach};
 
 /// Writes the network's files and the hostname of what can be known before the network is up: local metadata and the
@@ -24,7 +25,9 @@ use crate::platform::{self, Reach};
 /// The platform can't be asked, the files can't be written, or part of the configuration is broken: the rest is in place
 /// then.
 pub fn set_up(context: &Context, out: Option<&str>) -> Result<(), Failure> {
-    let (platform, mut instance) = local_instance(context)?;
+    let (platform, found) = local(context)?;
+    let hostname = if out.is_some() { None } else { name(context, &found)? };
+    let mut instance = found.map(|found| found.instance).unwrap_or_default();
     if let (Some(_), Some(network)) = (out, &mut instance.network) {
         naming::without_names(network);
     }
@@ -39,12 +42,10 @@ pub fn set_up(context: &Context, out: Option<&str>) -> Result<(), Failure> {
     for matched in &rendered.matches {
         log::info!("network: {matched}");
     }
-    let member = settle::is_member(root).stage(Stage::Apply)?;
-    let hostname = instance.short_hostname().filter(|_| !member && out.is_none());
     // Without metadata and without arguments there is no reason to remove what an earlier boot wrote.
     let known = !instance.instance_id.is_empty() || !rendered.files.is_empty();
     let present = if known { files(root, dir)? } else { Vec::new() };
-    let plan = Plan { items: network_items(&rendered, &present, hostname), bootstrap: None };
+    let plan = Plan { items: network_items(&rendered, &present, hostname.as_deref()), bootstrap: None };
     let outcomes = apply::apply(&plan, root, note).stage(Stage::Apply)?;
     if root.live() {
         change_names_over(context, &rendered)?;
@@ -54,18 +55,36 @@ pub fn set_up(context: &Context, out: Option<&str>) -> Result<(), Failure> {
     if any_error(&problems) { Err(Failure::of(Stage::Decode, &problems)) } else { Ok(()) }
 }
 
+/// The name that the machine gets before anything reads it; `None` where it keeps the one that it has. The bootstrap data is
+/// asked as far as it can be read without a network: it is the same name that provision gives later.
+fn name(context: &Context, found: &Option<Found>) -> Result<Option<String>, Failure> {
+    let root = &context.root;
+    if settle::is_member(root).stage(Stage::Apply)? {
+        return Ok(None);
+    }
+    let Some(found) = found else { return fetch::name_of_arguments(context) };
+    let written = root.read(name::WRITTEN, MAX_ANSWER).stage(Stage::Apply)?.unwrap_or_default();
+    let data = name::of_earlier_run(&written, &found.instance)
+        .or_else(|| name::of_data(&bootstrap_data::first_glance(found)));
+    Ok(name::choose(data, &found.instance))
+}
+
 /// What a platform says without the network, and the platform's id in the log. Without such a platform the kernel's command
 /// line is all there is; without either, the image's default stays, and provision will say what is missing.
-fn local_instance(context: &Context) -> Result<(&'static str, Instance), Failure> {
+fn local(context: &Context) -> Result<(&'static str, Option<Found>), Failure> {
     let asked = detect::detect(context).and_then(|(facts, detected)| {
-        platform::fetch(context.world(), &facts, &detected, context.source.wanted(), Reach::Local)
+        let (world, wanted) = (context.world(), context.source.wanted());
+        Ok((platform::fetch(world, &facts, &detected, wanted, Reach::Local)?, facts))
     });
     match asked {
-        Ok(Some((candidate, instance))) => Ok((candidate.platform.id, instance)),
-        Ok(None) => Ok(("asked-over-the-network", Instance::default())),
+        Ok((Some((candidate, mut instance)), facts)) => {
+            fetch::name_if_nameless(context, &mut instance)?;
+            Ok((candidate.platform.id, Some(Found { candidate, instance, facts })))
+        }
+        Ok((None, _)) => Ok(("asked-over-the-network", None)),
         Err(failure) if failure.stage == Stage::Detect => {
             failure.problems.iter().for_each(|problem| log::info!("network: {problem}"));
-            Ok(("none", Instance::default()))
+            Ok(("none", None))
         }
         Err(failure) => Err(failure),
     }

@@ -13,6 +13,7 @@ use crate::model::instance::Instance;
 use crate::model::plan::{Bootstrap, Item, Plan};
 use crate::model::problem::{Failure, In as _, Problem, Stage};
 use crate::plan;
+use crate::plan::name;
 use crate::plan::network::{DIR, Rendered};
 
 /// Most that a file of metadata holds.
@@ -34,12 +35,9 @@ pub fn picture(
     let known = rendered.problems.len();
     plan::network::step_back(&mut rendered, &plan::network::theirs_in(&plan));
     let mut problems = rendered.problems.split_off(known);
-    // The bootstrap data's name wins over the metadata's, and a member of a cluster keeps the one it has.
-    let member = settle::is_member(root).stage(Stage::Apply)?;
-    let hostname = found
-        .instance
-        .short_hostname()
-        .filter(|_| decoded.config.hostname.is_none() && !decoded.config.system.keep_hostname && !member);
+    // A member of a cluster keeps the name that it has. The bootstrap data's own is in its plan already.
+    let settled = settle::is_member(root).stage(Stage::Apply)? || name::of_data(&decoded.config).is_some();
+    let hostname = found.instance.short_hostname().filter(|_| !settled);
     let present = network::files(root, DIR)?;
     let mut items = plan::network_items(&rendered, &present, hostname);
     items.extend(metadata(&found.instance, root)?);

@@ -5,6 +5,7 @@ mod disks;
 pub mod kubeadm;
 pub mod metadata;
 mod mounts;
+pub mod name;
 pub mod network;
 mod system;
 pub mod units;
@@ -33,7 +34,7 @@ const UNIT_DIR: &str = "/etc/systemd/system";
 /// they own, and the bootstrap's script comes last, since its presence is what lets the bootstrap start.
 pub fn node(config: &NodeConfig, instance: &Instance) -> Plan {
     let mut plan = Plan::default();
-    plan.items.extend(config.hostname.clone().map(|name| Item::Hostname(Hostname { name })));
+    plan.items.extend(name::items(config, instance));
     kubeadm::boothooks(config, instance, &mut plan);
     kubeadm::bootcmd(config, instance, &mut plan);
     // What is written comes after what it is written to.

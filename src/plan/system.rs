@@ -3,7 +3,7 @@
 
 use super::{STATE_DIR, UNIT_DIR};
 use crate::model::config::{EtcHosts, NodeConfig, PhoneHome, PowerMode, PowerState, Swap};
-use crate::model::instance::Instance;
+use crate::model::instance::{Instance, short};
 use crate::model::plan::{Item, Plan, Run};
 use crate::model::storage::{Directory, File, Link};
 use crate::model::unit::of_path;
@@ -152,8 +152,8 @@ fn swap_file(swap: &Swap, plan: &mut Plan) {
 /// `/etc/hosts` as `manage_etc_hosts` wants it: before the data's own files, which may add to it.
 pub(super) fn hosts(config: &NodeConfig, instance: &Instance) -> Option<File> {
     let kind = config.system.etc_hosts?;
-    let short = config.hostname.as_deref().or(instance.short_hostname())?;
-    let dotted = instance.hostname.as_deref().filter(|h| h.contains('.') && config.hostname.is_none());
+    let name = config.hostname.as_deref().or(instance.hostname.as_deref())?;
+    let (short, dotted) = (short(name), Some(name).filter(|name| name.contains('.')));
     let names = match config.system.fqdn.as_deref().or(dotted).filter(|f| *f != short) {
         Some(fqdn) => format!("{fqdn} {short}"),
         None => short.to_owned(),

@@ -30,6 +30,7 @@ mod ignition_sources;
 mod jinja_oracle;
 mod kubeadm_prepare;
 mod layering;
+mod names;
 mod network;
 mod network_cli;
 mod network_oracle;

@@ -18,6 +18,7 @@ mod users;
 
 pub use files::{check_path, in_usr};
 pub use names::check_hostname;
+pub(super) use names::from_file as name_from_file;
 
 use std::collections::BTreeMap;
 

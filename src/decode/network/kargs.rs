@@ -147,7 +147,11 @@ impl Args {
         if let Some(text) = get(0) {
             self.address(name, text, get(3), get(2), place);
         }
-        if let Some(host) = get(4).filter(|h| is_domain(h))
+        let host = get(4).filter(|h| is_domain(h));
+        if self.config.hostname.is_none() {
+            self.config.hostname = host.map(str::to_owned);
+        }
+        if let Some(host) = host
             && let Some(interface) = self.interface(name, place)
         {
             set(&mut interface.dhcp4_overrides, DHCP4_OVERRIDES, "hostname", host);

@@ -32,6 +32,8 @@ pub struct NetworkConfig {
     pub unusable: Vec<String>,
     /// Name servers for whatever else sets the network up: `nameserver=` on a kernel command line without an interface.
     pub dns: Vec<std::net::IpAddr>,
+    /// The name of the machine that `ip=` on a kernel command line gives.
+    pub hostname: Option<String>,
 }
 
 impl NetworkConfig {

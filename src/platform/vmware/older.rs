@@ -9,7 +9,7 @@ use crate::decode::network;
 use crate::model::instance::Instance;
 use crate::model::problem::Problem;
 use crate::model::secret::Secret;
-use crate::platform::Error;
+use crate::platform::{Error, document};
 
 /// Keys that name a URL from where the user-data comes, the one that goes before the other first.
 const URLS: [&str; 2] = ["guestinfo.ignition.config.url", "guestinfo.coreos.config.url"];
@@ -57,6 +57,9 @@ pub(super) fn read_network(guest: &Guest<'_>, instance: &mut Instance) -> Result
         return Err(error);
     }
     instance.problems.extend(problems);
+    if let (None, Some(name)) = (&instance.hostname, &config.hostname) {
+        instance.hostname = Some(document::hostname("guestinfo.afterburn.initrd.network-kargs: ip", name)?);
+    }
     instance.network = (!config.interfaces.is_empty()).then_some(config);
     Ok(())
 }
