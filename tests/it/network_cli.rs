@@ -225,6 +225,39 @@ fn a_file_of_somebody_else_keeps_its_nic() {
     run(&machine, "provision").ended(0, &["network.ethernets.c.match.macaddress", "takes this NIC"]);
 }
 
+/// The file that keeps wait-online from running is there exactly where no link of the machine is required.
+#[test]
+fn nothing_required_is_told_to_the_units() {
+    let nics = "    a: {match: {macaddress: '00:50:56:aa:bb:70'}, dhcp4: true, optional: true}\n";
+    let both =
+        format!("{nics}    b: {{match: {{macaddress: '00:50:56:aa:bb:08'}}, dhcp4: true, optional: true}}\n");
+    let cases = [
+        ("both", both.clone(), "", true),
+        // The image's default configures the other NIC, and waits for it.
+        ("one", nics.to_owned(), "", false),
+        ("required", both.replacen("optional: true", "optional: false", 1), "", false),
+        ("off", both.replacen("optional: true", "activation-mode: 'off'", 1), "", true),
+        (
+            "bond",
+            format!("{both}  bonds: {{c: {{interfaces: [b], addresses: [192.0.2.1/24]}}}}\n"),
+            "",
+            false,
+        ),
+        // Whether a file of somebody else is waited for is not known.
+        ("theirs", both.clone(), "[Match]\nName=ens192\n", false),
+    ];
+    for (name, ethernets, theirs, want) in cases {
+        let metadata = format!("instance-id: i\nnetwork:\n  version: 2\n  ethernets:\n{ethernets}");
+        let machine = machine(&format!("required-{name}"), &[("guestinfo/guestinfo.metadata", &metadata)]);
+        if !theirs.is_empty() {
+            machine.1.put("/etc/systemd/network/20-theirs.network", theirs);
+        }
+        run(&machine, "network").ended(0, &[]);
+        let is = machine.1.path("/run/footplate/no-link-required").exists();
+        assert_eq!(is, want, "{name}");
+    }
+}
+
 /// What the bootstrap data brings for a NIC counts in the same run as a file that was there before.
 #[test]
 fn a_file_of_the_bootstrap_data_keeps_its_nic() {

@@ -728,6 +728,29 @@ fn a_change_on_a_node_that_runs_touches_what_it_is_about() {
     assert!(anew("nic1") && !anew("nic0"), "{told}");
 }
 
+/// networkd's wait-online returns when a required link is online, and so never where none is required.
+#[test]
+fn nothing_is_waited_for_where_all_links_are_optional() {
+    needs!(root("containers"));
+    let node = Node::new("optional", JOIN, SUCCESS);
+    node.systemctl(&["enable", "systemd-networkd.service", "systemd-networkd-wait-online.service"]);
+    node.root.put("/seed/network-config", "version: 2\nbridges:\n  br7: {dhcp4: true, optional: true}\n");
+    let more = "#!/bin/bash
+        systemctl show -P ConditionResult systemd-networkd-wait-online.service
+        systemctl show -P ActiveState network-online.target
+        until ip link show br7 | grep -q br7; do sleep 0.1; done
+        for any in '' --any; do /lib/systemd/systemd-networkd-wait-online $any --timeout=2; echo \"alone: $?\"; done";
+    node.program("/opt/test/more", more);
+    let begun = Instant::now();
+    node.boot();
+    node.stands(0, "done");
+    let said = node.out("more");
+    assert!(said.starts_with("no\nactive\n"), "{said}{}", node.out("journal"));
+    // What would have been waited for, had it run.
+    assert_eq!(said.matches("alone: 1").count(), 2, "{said}");
+    assert!(begun.elapsed() < Duration::from_secs(60), "{}", node.out("journal"));
+}
+
 // Cluster API's Ignition data
 
 /// As the real one does, and what it was given: the machine's name, the node's, and the provider's.
