@@ -33,6 +33,7 @@ mod layering;
 mod names;
 mod network;
 mod network_cli;
+mod network_cloud_init;
 mod network_oracle;
 mod network_property;
 mod networkd;
