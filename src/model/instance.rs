@@ -36,6 +36,9 @@ pub struct Instance {
     pub ssh_keys: Vec<String>,
     /// The user-data as sent, envelopes included.
     pub user_data: Option<Secret>,
+    /// Whether there was user-data that has been taken away after its use. No other place is searched for more then: what
+    /// came from there would be another machine's.
+    pub user_data_used: bool,
     /// The vendor-data as sent.
     pub vendor_data: Option<Secret>,
     /// The region, where there is one.
@@ -123,6 +126,7 @@ impl Instance {
             wait_for,
             ssh_keys,
             user_data,
+            user_data_used,
             vendor_data,
             region,
             availability_zone,
@@ -142,6 +146,7 @@ impl Instance {
         self.provider_id = self.provider_id.take().or(provider_id);
         self.network = self.network.take().or(network);
         self.user_data = self.user_data.take().or(user_data);
+        self.user_data_used |= user_data_used;
         self.vendor_data = self.vendor_data.take().or(vendor_data);
         self.region = self.region.take().or(region);
         self.availability_zone = self.availability_zone.take().or(availability_zone);

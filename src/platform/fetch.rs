@@ -103,11 +103,12 @@ fn ask(
         answer = ask(world, facts, answer)?;
     }
     for drive in platform.drives {
-        let has_data = answer.as_ref().is_some_and(|i| i.user_data.is_some());
+        let has_data = answer.as_ref().is_some_and(|i| i.user_data.is_some() || i.user_data_used);
         let Some(found) = facts.drive(drive.label) else { continue };
         let label = &found.label;
         let told = if has_data {
-            let what = format!("the drive labelled {label} is left out: there is user-data elsewhere");
+            let what =
+                format!("the drive labelled {label} is left out: there is user-data elsewhere, or there was");
             Some(Problem::warning("", what).cure("set the user-data in one place"))
         } else if let Some(mut more) = (drive.read)(world)? {
             match answer.as_mut() {

@@ -72,10 +72,14 @@ fn a_drive_belongs_to_the_platform_that_owns_it() {
     ];
     let vendor: Answers<'_> = &[("/guestinfo/guestinfo.vendordata", "#cloud-config\ntimezone: Etc/UTC\n")];
     let kargs: Answers<'_> = &[("/guestinfo/guestinfo.afterburn.initrd.network-kargs", "ip=dhcp")];
-    let left_out = "the drive labelled CIDATA is left out: there is user-data elsewhere";
+    let left_out = "the drive labelled CIDATA is left out: there is user-data elsewhere, or there was";
+    // As footplate and Ignition leave the key behind once its value was used.
+    let used: Answers<'_> =
+        &[("/guestinfo/guestinfo.userdata", "---"), ("/guestinfo/guestinfo.hostname", "flat-name")];
+    let ignited: Answers<'_> = &[("/guestinfo/guestinfo.ignition.config.data", "e30K")];
     let foreign = "a drive labelled CIDATA is not looked at: Amazon EC2 has no such drive";
     let completed = "completed by the drive labelled CIDATA";
-    let cases: [Case<'_>; 9] = [
+    let cases: [Case<'_>; 11] = [
         ("nothing else", &[DRIVE], "nocloud", "drive", "drive-name", ""),
         ("vSphere, no guestinfo", &[VMWARE, DRIVE], "vmware", "drive", "drive-name", ""),
         ("metadata", &[VMWARE, DRIVE, metadata], "vmware", "drive", "meta-name", completed),
@@ -84,6 +88,8 @@ fn a_drive_belongs_to_the_platform_that_owns_it() {
         ("vendor-data", &[VMWARE, DRIVE, vendor], "vmware", "drive", "drive-name", completed),
         ("kernel arguments", &[VMWARE, DRIVE, kargs], "vmware", "drive", "drive-name", completed),
         ("user-data", &[VMWARE, DRIVE, GUESTINFO], "vmware", "key", "", left_out),
+        ("used", &[VMWARE, DRIVE, used], "vmware", "", "flat-name", left_out),
+        ("used by Ignition", &[VMWARE, DRIVE, ignited], "vmware", "", "", left_out),
         ("EC2", &[EC2, DRIVE], "aws", "", "ip-10-1-2-3", foreign),
     ];
     for (what, answers, platform, made_by, hostname, said) in cases {

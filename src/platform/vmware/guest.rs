@@ -62,6 +62,17 @@ impl<'a> Guest<'a> {
         Ok(self.property(key)?.map(|v| v.as_bytes().to_vec()))
     }
 
+    /// Whether a key of user-data has been emptied, by footplate or by Ignition, after its value was used.
+    pub(super) fn was_emptied(&self) -> Result<bool, Error> {
+        for key in &KEYS[FIRST_USER_DATA..] {
+            let value = self.world.ask(Ask::Guestinfo(key))?;
+            if value.is_some_and(|v| !v.trim_ascii().is_empty() && is_empty(&v)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// A key's value as text.
     pub(super) fn text(&self, key: &str) -> Result<Option<String>, Error> {
         Ok(self.get(key)?.map(|v| String::from_utf8_lossy(&v).trim().to_owned()))

@@ -50,11 +50,13 @@ fn fetch(world: &dyn World, facts: &Facts) -> Result<Option<Instance>, Error> {
     let values = guest.read()?;
     let mut instance = metadata::parse(&values)?;
     ovf::complete(&guest, &mut instance)?;
+    instance.user_data_used = guest.was_emptied()?;
     older::read_url(&guest, &mut instance)?;
     if instance.network.is_none() {
         older::read_network(&guest, &mut instance)?;
     }
     let told = !values.is_empty()
+        || instance.user_data_used
         || !instance.instance_id.is_empty()
         || instance.hostname.is_some()
         || instance.user_data.is_some()
