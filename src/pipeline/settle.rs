@@ -83,7 +83,7 @@ impl Ended {
     }
 
     /// How the unit ended, in words, and what to do.
-    fn sentence(&self) -> (String, String) {
+    pub fn sentence(&self) -> (String, String) {
         let known = RESULTS.iter().find(|(result, ..)| *result == self.result);
         let end = match known {
             // The status is that of the script, which did not run.

@@ -15,6 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use footplate::pipeline::settle::Ended;
 use scratch::{CANARY, FOOTPLATE, Ran, Scratch, fresh};
 
 /// A tree of Debian's packages. Its name changes with what is in it.
@@ -331,7 +332,7 @@ fn a_bootstrap_that_succeeds_runs_once() {
     assert!(node.has_sentinel(), "/run is new, and what looks for the sentinel looks again");
     assert_eq!((node.lines("/var/lib/kubeadm-runs"), node.lines("/var/lib/bootcmd-runs")), (1, 2));
     assert!(
-        node.out("journal").contains("was bootstrapped before, nothing to do"),
+        node.out("journal").contains("was bootstrapped before: nothing to do"),
         "{}",
         node.out("journal")
     );
@@ -437,6 +438,79 @@ fn a_bootstrap_that_fails_is_told_with_its_cause_and_not_tried_again() {
 }
 
 /// An update may end in a reboot: Flatcar's own units for that begin when the bootstrap has ended. Here they only say when.
+/// A service, how it ends, what systemd says of that to its `ExecStopPost=`, and the beginning of footplate's sentence.
+const ENDS: &[(&str, &str, &[&str], &str)] = &[
+    ("well", "ExecStart=/bin/true", &["success|0"], "the bootstrap's commands ended well"),
+    (
+        "code",
+        "ExecStart=/bin/sh -c 'exit 7'",
+        &["exit-code|7"],
+        "the bootstrap's commands ended with exit status 7",
+    ),
+    (
+        "before",
+        "ExecStartPre=/bin/false\nExecStart=/bin/true",
+        &["exit-code|"],
+        "a command before the bootstrap's script failed",
+    ),
+    ("killed", "ExecStart=/bin/sh -c 'kill -KILL $$$$'", &["signal|KILL"], "signal KILL ended"),
+    // Whether a core is left is the kernel's setting.
+    ("crashed", "ExecStart=/bin/sh -c 'kill -SEGV $$$$'", &["core-dump|SEGV", "signal|SEGV"], ""),
+    (
+        "slow",
+        "TimeoutStartSec=1\nExecStart=/bin/sleep 60",
+        &["timeout|TERM"],
+        "the bootstrap did not end in the time",
+    ),
+    (
+        "skipped",
+        "ExecCondition=/bin/false\nExecStart=/bin/true",
+        &["exec-condition|"],
+        "kubeadm.service was skipped",
+    ),
+    (
+        "silent",
+        "Type=notify\nExecStart=/bin/true",
+        &["protocol|0"],
+        "the bootstrap did not start as the Type=",
+    ),
+    (
+        "hangs",
+        "Type=exec\nWatchdogSec=1\nExecStart=/bin/sleep 60",
+        &["watchdog|ABRT"],
+        "the bootstrap did not answer the watchdog",
+    ),
+];
+
+#[test]
+fn each_result_that_systemd_gives_has_its_sentence() {
+    needs!(root("containers"));
+    let node = Node::new("results", "  - echo hello\n", SUCCESS);
+    let mut units = Vec::new();
+    for (name, end, _, _) in ENDS {
+        let unit = format!("result-{name}.service");
+        let told = format!("ExecStopPost=/bin/sh -c 'echo \"$SERVICE_RESULT|$EXIT_STATUS\" > /out/{name}'");
+        let service = if end.starts_with("Type=") { "" } else { "Type=oneshot\n" };
+        node.root.put(
+            &format!("/etc/systemd/system/{unit}"),
+            format!("[Unit]\nDefaultDependencies=no\n[Service]\n{service}{end}\n{told}\n"),
+        );
+        node.systemctl(&["add-wants", "multi-user.target", &unit]);
+        units.push(unit);
+    }
+    // A service that runs on, for its watchdog to miss it, has started long before it ends.
+    let after = format!("[Unit]\nAfter={}\n[Service]\nExecStartPre=/bin/sleep 3\n", units.join(" "));
+    node.root.put("/etc/systemd/system/check.service.d/after.conf", after);
+    node.boot();
+    for (name, _, ends, sentence) in ENDS {
+        let told = node.out(name);
+        assert!(ends.contains(&told.trim_end()), "{name}: systemd says {told:?}");
+        let (result, status) = told.trim_end().split_once('|').unwrap();
+        let ended = Ended { result: result.to_owned(), status: status.to_owned(), invocation: None };
+        assert!(ended.sentence().0.starts_with(sentence), "{name}: {:?}", ended.sentence());
+    }
+}
+
 #[test]
 fn updates_wait_for_the_bootstrap() {
     needs!(root("containers"));
