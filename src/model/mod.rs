@@ -8,6 +8,7 @@ pub mod facts;
 pub mod fetch;
 pub mod instance;
 pub mod network;
+pub mod paths;
 pub mod plan;
 pub mod problem;
 pub mod secret;

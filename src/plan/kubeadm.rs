@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The user's commands as scripts and units: footplate runs none of them, systemd does.
 
-use super::{BINARY, RUN_DIR, STATE_DIR, UNIT_DIR};
+use super::{BINARY, RUN_DIR, STATE_DIR, UNIT_DIR, trust};
 use crate::model::config::{NodeConfig, Script};
 use crate::model::instance::Instance;
 use crate::model::plan::{Bootstrap, Item, Plan, Run};
@@ -158,12 +158,13 @@ struct EveryBoot<'a> {
 }
 
 impl EveryBoot<'_> {
-    fn items(&self, instance: &Instance, plan: &mut Plan) {
+    fn items(&self, config: &NodeConfig, instance: &Instance, plan: &mut Plan) {
         let Self { unit, description, key, reason, order, dir, programs, lines } = self;
         if programs.is_empty() && lines.is_empty() {
             return;
         }
         helper(lines, programs, plan);
+        let (first, begin) = trust::tools(config, plan);
         let mut commands = String::new();
         for program in *programs {
             let path = format!("{STATE_DIR}/{dir}/{}", program.name);
@@ -175,8 +176,10 @@ impl EveryBoot<'_> {
         }
         if !lines.is_empty() {
             commands += &format!("ExecStart=/bin/sh {STATE_DIR}/bootcmd\n");
-            let script =
-                script("#!/bin/sh\n# Written by footplate from the bootstrap data's bootcmd.\n", lines);
+            let script = script(
+                &format!("#!/bin/sh\n# Written by footplate from the bootstrap data's bootcmd.\n{begin}"),
+                lines,
+            );
             plan.items.push(file("bootcmd", format!("{STATE_DIR}/bootcmd"), script, 0o700));
         }
         let text = format!(
@@ -188,7 +191,7 @@ impl EveryBoot<'_> {
              [Service]\n\
              Type=oneshot\n\
              RemainAfterExit=yes\n\
-             Environment=PATH={PATH} {}\n\
+             Environment=PATH={first}{PATH} {}\n\
              {commands}\
              # Commands that hang must not hold the boot for ever.\n\
              TimeoutStartSec=15min\n\
@@ -216,7 +219,7 @@ pub(super) fn boothooks(config: &NodeConfig, instance: &Instance, plan: &mut Pla
         programs: &config.boothooks,
         lines: &[],
     };
-    unit.items(instance, plan);
+    unit.items(config, instance, plan);
 }
 
 /// `bootcmd`, and the boothooks that were not known before include lists were read.
@@ -232,7 +235,7 @@ pub(super) fn bootcmd(config: &NodeConfig, instance: &Instance, plan: &mut Plan)
         programs: &config.included_hooks,
         lines: &config.bootcmd,
     };
-    unit.items(instance, plan);
+    unit.items(config, instance, plan);
 }
 
 /// Scripts for every boot, when the rest of the node is as it shall be.
@@ -250,7 +253,7 @@ pub(super) fn boot_scripts(config: &NodeConfig, instance: &Instance, plan: &mut 
         programs: &config.boot_scripts,
         lines: &[],
     };
-    unit.items(instance, plan);
+    unit.items(config, instance, plan);
 }
 
 /// `runcmd` and scripts: the bootstrap. Each script is a file of its own, so that its interpreter's line holds.
@@ -273,6 +276,8 @@ pub(super) fn bootstrap(config: &NodeConfig, instance: &Instance, plan: &mut Pla
             "# Scripts run by name, `runcmd` is one. One that fails ends the bootstrap: kubeadm must not run on half a node.\n",
         );
     }
+    helper(lines, &config.scripts, plan);
+    let (first, begin) = trust::tools(config, plan);
     let unit = format!(
         "# Written by footplate from the bootstrap data's runcmd.\n\
          [Unit]\n\
@@ -299,7 +304,7 @@ pub(super) fn bootstrap(config: &NodeConfig, instance: &Instance, plan: &mut Pla
          \n\
          [Service]\n\
          Type=oneshot\n\
-         Environment=PATH={PATH} HOME=/root {}\n\
+         Environment=PATH={first}{PATH} HOME=/root {}\n\
          {before}\
          ExecStart=/bin/sh {SCRIPT}\n\
          {after}\
@@ -313,7 +318,6 @@ pub(super) fn bootstrap(config: &NodeConfig, instance: &Instance, plan: &mut Pla
          WantedBy=multi-user.target\n",
         instance_id(instance),
     );
-    helper(lines, &config.scripts, plan);
     plan.items.push(file("runcmd", format!("{UNIT_DIR}/{UNIT}"), unit, 0o644));
     plan.items.push(enabled(UNIT));
     plan.items.push(Item::Directory(Directory::ours(RUN_DIR, 0o700)));
@@ -324,7 +328,7 @@ pub(super) fn bootstrap(config: &NodeConfig, instance: &Instance, plan: &mut Pla
         let path = format!("{SCRIPTS}/{}", script.name);
         plan.items.push(file(&script.place, path, script.content.expose(), 0o700));
     }
-    plan.items.push(file("runcmd", SCRIPT.to_owned(), script(PRELUDE, lines), 0o700));
+    plan.items.push(file("runcmd", SCRIPT.to_owned(), script(&format!("{PRELUDE}{begin}"), lines), 0o700));
     plan.bootstrap = Some(Bootstrap { unit: UNIT.to_owned(), permit: SCRIPT.to_owned() });
 }
 

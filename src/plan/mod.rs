@@ -8,6 +8,7 @@ mod mounts;
 pub mod name;
 pub mod network;
 mod system;
+mod trust;
 pub mod units;
 pub mod users;
 
@@ -26,6 +27,9 @@ pub const STATE_DIR: &str = "/var/lib/footplate";
 
 /// State of this boot, `0700`.
 pub const RUN_DIR: &str = "/run/footplate";
+
+/// The first line of what is made of the bootstrap data's settings.
+const WRITTEN: &str = "# Written by footplate from the bootstrap data.\n";
 
 /// Where unit files go that win over those of `/usr`.
 const UNIT_DIR: &str = "/etc/systemd/system";

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the machine has once, as the files and units that Flatcar's programs read.
 
-use super::{STATE_DIR, UNIT_DIR};
+use super::{STATE_DIR, UNIT_DIR, WRITTEN};
 use crate::model::config::{EtcHosts, NodeConfig, PhoneHome, PowerMode, PowerState, Swap};
 use crate::model::instance::{Instance, short};
 use crate::model::plan::{Item, Plan, Run};
 use crate::model::storage::{Directory, File, Link};
 use crate::model::unit::of_path;
-
-/// The unit that adds certificates to the machine's store. Flatcar's own runs only where the store was added to before.
-const CERTIFICATES_UNIT: &str = "footplate-certificates.service";
 
 /// The unit that tells somebody of the machine.
 const PHONE_HOME_UNIT: &str = "footplate-phone-home.service";
@@ -26,14 +23,12 @@ const PHONE_HOME_CONFIG: &str = "/var/lib/footplate/phone-home.curl";
 /// What is written to the console once the bootstrap succeeded.
 pub const FINAL_MESSAGE: &str = "/run/footplate/final-message";
 
-const WRITTEN: &str = "# Written by footplate from the bootstrap data.\n";
-
-fn file(place: &str, path: impl Into<String>, content: impl Into<Vec<u8>>) -> File {
+pub(super) fn file(place: &str, path: impl Into<String>, content: impl Into<Vec<u8>>) -> File {
     File { place: place.to_owned(), ..File::ours(path, content) }
 }
 
 /// A unit of ours that starts with `target`.
-fn unit(place: &str, name: &str, text: String, target: Option<&str>) -> Vec<Item> {
+pub(super) fn unit(place: &str, name: &str, text: String, target: Option<&str>) -> Vec<Item> {
     let path = format!("{UNIT_DIR}/{name}");
     let link =
         target.map(|target| Item::Link(Link::ours(format!("{UNIT_DIR}/{target}.wants/{name}"), &path)));
@@ -49,7 +44,7 @@ fn quoted(text: &str) -> String {
 /// The machine's settings, in the order of their keys.
 pub(super) fn items(config: &NodeConfig, plan: &mut Plan) {
     let system = &config.system;
-    certificates(&system.certificates, plan);
+    super::trust::items(config, plan);
     if let Some(locale) = &system.locale {
         plan.items.push(Item::File(file("locale", "/etc/locale.conf", format!("LANG={locale}\n"))));
     }
@@ -75,34 +70,6 @@ pub(super) fn items(config: &NodeConfig, plan: &mut Plan) {
     if let Some(zone) = &system.timezone {
         let target = format!("../usr/share/zoneinfo/{zone}");
         plan.items.push(Item::Link(Link::ours("/etc/localtime", target)));
-    }
-}
-
-fn certificates(certificates: &[String], plan: &mut Plan) {
-    if certificates.is_empty() {
-        return;
-    }
-    let text = format!(
-        "{WRITTEN}\
-         [Unit]\n\
-         Description=Certificates of the bootstrap data into the machine's store\n\
-         # Programs read the store when they start.\n\
-         Before=containerd.service docker.service kubelet.service kubeadm.service\n\
-         \n\
-         [Service]\n\
-         Type=oneshot\n\
-         # /etc/ssl/certs/*.pem and the image's own, which a new image may have more of, become one bundle.\n\
-         ExecStart=/usr/sbin/update-ca-certificates\n\
-         \n\
-         [Install]\n\
-         WantedBy=multi-user.target\n"
-    );
-    plan.items.extend(unit("ca_certs", CERTIFICATES_UNIT, text, Some("multi-user.target")));
-    for (i, certificate) in certificates.iter().enumerate() {
-        let path = format!("/etc/ssl/certs/footplate-{}.pem", i + 1);
-        let mut file = file("ca_certs", path, certificate.as_bytes());
-        file.restart = Some(CERTIFICATES_UNIT);
-        plan.items.push(Item::File(file));
     }
 }
 

@@ -45,6 +45,7 @@ mod s3;
 mod sources;
 mod static_binary;
 mod systemd;
+mod trust;
 mod units;
 mod userdata;
 mod userdata_property;

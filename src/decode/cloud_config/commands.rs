@@ -15,13 +15,19 @@ impl Reader<'_> {
             match &item.value {
                 Value::Scalar(s) => match s.kind {
                     Kind::Null => {}
-                    Kind::Str => lines.push(Secret::from(s.text.as_str())),
+                    Kind::Str => {
+                        self.foreign_line(&place, item.pos, &s.text);
+                        lines.push(Secret::from(s.text.as_str()));
+                    }
                     _ => {
                         self.takes(&place, item, "a command");
                         self.cure("quote it");
                     }
                 },
-                Value::List(words) => lines.push(self.command_of_words(&place, words)),
+                Value::List(words) => {
+                    self.foreign_words(&place, item.pos, words);
+                    lines.push(self.command_of_words(&place, words));
+                }
                 Value::Map(_) => {
                     self.takes(&place, item, "a command");
                     self.cure("a colon followed by a blank makes a mapping: quote the whole line");

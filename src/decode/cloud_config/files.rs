@@ -25,6 +25,7 @@ enum Source {
 /// An entry of `write_files` while its fields are read.
 struct Entry {
     path: Option<String>,
+    path_pos: Pos,
     content: Vec<u8>,
     content_pos: Pos,
     /// Whether the entry has content of its own.
@@ -55,6 +56,7 @@ impl Reader<'_> {
     fn file(&mut self, place: &str, item: &Node) -> Option<(File, bool)> {
         let mut entry = Entry {
             path: None,
+            path_pos: item.pos,
             content: Vec::new(),
             content_pos: item.pos,
             given: false,
@@ -79,9 +81,11 @@ impl Reader<'_> {
         };
         let content =
             content.map_err(|what| self.error(&format!("{place}.content"), entry.content_pos, what)).ok()?;
+        let path = entry.path?;
+        self.foreign_file(place, entry.path_pos, &path, &content);
         let file = File {
             place: place.to_owned(),
-            path: entry.path?,
+            path,
             content: Secret::new(content),
             owner: entry.owner,
             mode: entry.mode,
@@ -96,7 +100,7 @@ impl Reader<'_> {
         let Field { name, at, value, .. } = field;
         match name.as_str() {
             "path" => {
-                entry.path = self.path(at, value);
+                (entry.path, entry.path_pos) = (self.path(at, value), value.pos);
                 if entry.path.as_ref().is_some_and(|p| in_usr(p) && !p.starts_with(LOCAL)) {
                     self.warn(
                         at,

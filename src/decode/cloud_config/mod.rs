@@ -9,6 +9,7 @@ mod coreos;
 mod disks;
 mod ending;
 mod files;
+mod foreign;
 mod keys;
 mod logins;
 mod mounts;

@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Files and commands of other distributions that a template may bring along, and what Flatcar has instead. They stop
+//! nothing: each is told once, by its name in these tables.
+
+use super::Reader;
+use crate::decode::syntax::yaml::Node;
+use crate::model::paths::{FOREIGN_TRUST, FOREIGN_TRUST_TOOLS};
+use crate::model::problem::{Pos, Problem};
+
+const PACKAGES: &str =
+    "Flatcar has no package manager: put programs into the image, or bring them as a system extension";
+const NETWORK: &str =
+    "give the network in the platform's metadata, or write systemd-networkd's files to /etc/systemd/network";
+const TIME: &str = "use the key `ntp`, or write to /etc/systemd/timesyncd.conf.d";
+const FIREWALL: &str = "use nft or iptables-restore, in a systemd unit that runs at each boot";
+const TIMER: &str =
+    "write a service and a .timer to /etc/systemd/system, by the key `coreos.units` for instance";
+const KERNEL: &str = "kernel arguments are in /oem/grub.cfg, and the initramfs is a part of the image";
+const CLOUD_INIT: &str = "footplate applies this data itself, and before the commands run: leave it out";
+const SERVICES: &str = "use systemctl, with a unit in /etc/systemd/system";
+const SELINUX: &str = "SELinux is permissive on Flatcar unless the image says otherwise: leave it out";
+
+/// Paths, directories with a slash at their end, and what to do instead.
+const FILES: &[(&str, &str)] = &[
+    ("/etc/netplan/", NETWORK),
+    ("/etc/network/interfaces", NETWORK),
+    ("/etc/network/interfaces.d/", NETWORK),
+    ("/etc/sysconfig/network", NETWORK),
+    ("/etc/sysconfig/network-scripts/", NETWORK),
+    ("/etc/NetworkManager/", NETWORK),
+    ("/etc/dhcp/", NETWORK),
+    ("/etc/apt/", PACKAGES),
+    ("/etc/yum.conf", PACKAGES),
+    ("/etc/yum.repos.d/", PACKAGES),
+    ("/etc/yum/", PACKAGES),
+    ("/etc/dnf/", PACKAGES),
+    ("/etc/zypp/", PACKAGES),
+    ("/etc/tdnf/", PACKAGES),
+    ("/etc/apk/", PACKAGES),
+    ("/etc/pip.conf", PACKAGES),
+    ("/etc/chrony/", TIME),
+    ("/etc/chrony.conf", TIME),
+    ("/etc/chrony.d/", TIME),
+    ("/etc/ntp.conf", TIME),
+    ("/etc/ntpsec/", TIME),
+    ("/etc/cloud/", CLOUD_INIT),
+    ("/etc/ufw/", FIREWALL),
+    ("/etc/firewalld/", FIREWALL),
+    ("/etc/default/ufw", FIREWALL),
+    ("/etc/crontab", TIMER),
+    ("/etc/cron.d/", TIMER),
+    ("/etc/cron.hourly/", TIMER),
+    ("/etc/cron.daily/", TIMER),
+    ("/etc/cron.weekly/", TIMER),
+    ("/etc/cron.monthly/", TIMER),
+    ("/var/spool/cron/", TIMER),
+    ("/etc/default/grub", KERNEL),
+    ("/etc/default/grub.d/", KERNEL),
+    ("/etc/grub.d/", KERNEL),
+    ("/boot/grub/", KERNEL),
+    ("/boot/grub2/", KERNEL),
+    ("/etc/initramfs-tools/", KERNEL),
+    ("/etc/dracut.conf.d/", KERNEL),
+    ("/etc/init.d/", SERVICES),
+    ("/etc/init/", SERVICES),
+    ("/etc/rc.local", SERVICES),
+    ("/etc/apparmor.d/", "Flatcar has no AppArmor: leave it out"),
+    (
+        "/etc/rsyslog.conf",
+        "logs are in the journal: systemd-journal-upload or an agent in a pod forwards them",
+    ),
+    ("/etc/rsyslog.d/", "logs are in the journal: systemd-journal-upload or an agent in a pod forwards them"),
+];
+
+/// Commands by their names, and what to do instead.
+const COMMANDS: &[(&[&str], &str)] = &[
+    (
+        &[
+            "apt",
+            "apt-get",
+            "apt-key",
+            "apt-mark",
+            "apt-cache",
+            "aptitude",
+            "add-apt-repository",
+            "dpkg",
+            "dpkg-reconfigure",
+            "debconf-set-selections",
+            "yum",
+            "yum-config-manager",
+            "dnf",
+            "tdnf",
+            "microdnf",
+            "zypper",
+            "rpm",
+            "apk",
+            "pacman",
+            "snap",
+            "pip",
+            "pip3",
+            "subscription-manager",
+            "unattended-upgrade",
+        ],
+        PACKAGES,
+    ),
+    (&["netplan", "nmcli", "ifup", "ifdown", "dhclient", "resolvconf"], NETWORK),
+    (&["chronyc", "chronyd", "ntpdate", "ntpd", "ntpq"], TIME),
+    (&["ufw", "firewall-cmd"], FIREWALL),
+    (&["setenforce", "setsebool", "semanage", "restorecon"], SELINUX),
+    (
+        &["apparmor_parser", "aa-disable", "aa-teardown", "aa-complain"],
+        "Flatcar has no AppArmor: leave it out",
+    ),
+    (&["service", "chkconfig", "update-rc.d", "initctl", "invoke-rc.d", "rc-service", "rc-update"], SERVICES),
+    (&["crontab", "at"], TIMER),
+    (&["update-grub", "grub-mkconfig", "grub2-mkconfig", "grubby", "update-initramfs", "mkinitcpio"], KERNEL),
+    (&["growpart"], "Flatcar grows its root file system itself: leave it out"),
+    (
+        &["adduser", "addgroup", "deluser", "delgroup"],
+        "use the keys `users` and `groups`, or useradd and groupadd",
+    ),
+    (&["locale-gen", "update-locale"], "use the key `locale`"),
+    (&["update-alternatives", "alternatives"], "write a link below /opt/bin"),
+];
+
+/// Units that Flatcar does not have, by the names that `systemctl` is given.
+const UNITS: &[(&[&str], &str)] = &[
+    (&["chrony", "chronyd", "ntp", "ntpd", "ntpsec"], TIME),
+    (&["networking", "NetworkManager", "network", "network-manager", "resolvconf"], NETWORK),
+    (&["ufw", "firewalld"], FIREWALL),
+    (&["cloud-init", "cloud-config", "cloud-final", "cloud-init-local"], CLOUD_INIT),
+    (
+        &["apt-daily.timer", "apt-daily-upgrade.timer", "unattended-upgrades", "snapd", "snapd.socket"],
+        PACKAGES,
+    ),
+    (&["cron", "crond"], TIMER),
+    (&["apparmor"], "Flatcar has no AppArmor: leave it out"),
+];
+
+/// Something of another distribution: what it is called, and what to do instead.
+type Foreign = (&'static str, &'static str);
+
+fn of_file(path: &str) -> Option<Foreign> {
+    let is = |name: &str| if name.ends_with('/') { path.starts_with(name) } else { path == name };
+    FILES.iter().find(|(name, _)| is(name)).copied()
+}
+
+/// The foreign commands of a simple command, whose first word is its name.
+fn of_words(words: &[String]) -> Vec<Foreign> {
+    let Some((command, arguments)) = words.split_first() else { return Vec::new() };
+    let command = base(command);
+    let find = |table: &'static [(&[&'static str], &'static str)], name: &str| -> Option<Foreign> {
+        table.iter().find_map(|(names, cure)| Some((*names.iter().find(|n| **n == name)?, *cure)))
+    };
+    if command == "cloud-init" {
+        let waits = arguments.iter().any(|a| a == "status");
+        let cure = if waits { "`footplate status --wait` waits for footplate" } else { CLOUD_INIT };
+        return vec![("cloud-init", cure)];
+    }
+    if command == "systemctl" {
+        let units = arguments.iter().map(|unit| unit.strip_suffix(".service").unwrap_or(unit));
+        return units.filter_map(|unit| find(UNITS, unit)).collect();
+    }
+    if let Some(tool) = FOREIGN_TRUST_TOOLS.iter().find(|tool| **tool == command) {
+        return vec![(tool, "")];
+    }
+    find(COMMANDS, command).into_iter().collect()
+}
+
+fn base(word: &str) -> &str {
+    word.rsplit('/').next().unwrap_or_default()
+}
+
+/// Words that stand before a command and are none.
+const BEFORE: &[&str] = &[
+    "!", "{", "if", "then", "elif", "else", "do", "while", "until", "time", "exec", "sudo", "env", "nohup",
+    "eval", "nice", "ionice", "setsid",
+];
+
+/// The simple commands of a shell line, each as its words. A line that is not shell gives words all the same: they are
+/// compared, and never run.
+fn simple_commands(line: &str) -> Vec<Vec<String>> {
+    let mut commands = vec![Vec::new()];
+    let (mut word, mut quote, mut begun) = (String::new(), None, false);
+    let end_word = |word: &mut String, begun: &mut bool, commands: &mut Vec<Vec<String>>| {
+        if std::mem::take(begun) {
+            let word = std::mem::take(word);
+            if let Some(command) = commands.last_mut() {
+                command.push(word);
+            }
+        }
+    };
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            (Some(q), c) if q == c => quote = None,
+            (Some('"') | None, '\\') => word.extend(chars.next()),
+            (Some(_), c) => word.push(c),
+            (None, '\'' | '"') => (quote, begun) = (Some(c), true),
+            (None, '#') if !begun => {
+                // A comment ends with its line.
+                chars.by_ref().take_while(|c| *c != '\n').for_each(drop);
+                commands.push(Vec::new());
+            }
+            (None, ';' | '&' | '|' | '\n' | '(' | ')' | '`') => {
+                end_word(&mut word, &mut begun, &mut commands);
+                commands.push(Vec::new());
+            }
+            (None, c) if c.is_whitespace() => end_word(&mut word, &mut begun, &mut commands),
+            (None, c) => {
+                begun = true;
+                word.push(c);
+            }
+        }
+    }
+    end_word(&mut word, &mut begun, &mut commands);
+    commands.iter().map(|words| without_prefix(words).to_vec()).filter(|words| !words.is_empty()).collect()
+}
+
+/// A simple command without what stands before its name: keywords, assignments, `sudo` and its like with their options.
+fn without_prefix(words: &[String]) -> &[String] {
+    let assigns = |word: &str| {
+        word.split_once('=')
+            .is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+    };
+    let mut prefixed = false;
+    let before = |word: &&String| {
+        let is = BEFORE.contains(&base(word)) || assigns(word) || (prefixed && word.starts_with('-'));
+        prefixed |= is;
+        is
+    };
+    &words[words.iter().take_while(before).count()..]
+}
+
+/// What a shell line has of other distributions. Where it asks whether a program is there, it can do without that one.
+fn of_line(line: &str) -> Vec<Foreign> {
+    let commands = simple_commands(line);
+    let asks = |words: &&Vec<String>| {
+        let (first, second) = (base(&words[0]), words.get(1).map(String::as_str));
+        matches!(first, "which" | "type" | "hash" | "test" | "[" | "[[")
+            || (first == "command" && matches!(second, Some("-v" | "-V")))
+    };
+    let asked: Vec<&str> = commands.iter().filter(asks).flatten().map(|word| base(word)).collect();
+    let mut found: Vec<Foreign> = Vec::new();
+    for words in &commands {
+        let inner = match words.as_slice() {
+            [shell, flags, script, ..]
+                if ["sh", "bash", "dash"].contains(&base(shell)) && flags.contains('c') =>
+            {
+                of_line(script)
+            }
+            words => of_words(words),
+        };
+        for foreign in inner {
+            if !found.contains(&foreign) && (foreign.1.is_empty() || !asked.contains(&foreign.0)) {
+                found.push(foreign);
+            }
+        }
+    }
+    found
+}
+
+impl Reader<'_> {
+    /// Tells what a command of `bootcmd` or `runcmd` has of other distributions.
+    pub(super) fn foreign_line(&mut self, place: &str, pos: Pos, line: &str) {
+        self.tell(place, pos, of_line(line));
+    }
+
+    /// The same of a command that is a list of words.
+    pub(super) fn foreign_words(&mut self, place: &str, pos: Pos, words: &[Node]) {
+        let words: Vec<String> = words.iter().filter_map(|w| w.text()).map(str::to_owned).collect();
+        let found = match without_prefix(&words) {
+            [shell, flags, script, ..]
+                if ["sh", "bash", "dash"].contains(&base(shell)) && flags.contains('c') =>
+            {
+                of_line(script)
+            }
+            words => of_words(words),
+        };
+        self.tell(place, pos, found);
+    }
+
+    /// The same of a file: its path, and where it is a script the command at the beginning of each line.
+    pub(super) fn foreign_file(&mut self, place: &str, pos: Pos, path: &str, content: &[u8]) {
+        if let Some((name, cure)) = of_file(path) {
+            self.warn(&format!("{place}.path"), pos, format!("Flatcar has no program that reads {name}"));
+            self.cure(cure);
+        }
+        let below = |dir: &str| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
+        if let Some((dir, _)) =
+            FOREIGN_TRUST.iter().find(|(dir, ending)| below(dir) && path.ends_with(ending))
+        {
+            let begins = b"-----BEGIN CERTIFICATE-----";
+            if content.windows(begins.len()).any(|w| w == begins) {
+                let what =
+                    format!("Flatcar does not read {dir}: the certificate gets a link in /etc/ssl/certs");
+                self.problems.push(Problem::note(format!("{place}.path"), what).at(pos));
+            } else if !content.is_empty() {
+                self.warn(
+                    &format!("{place}.content"),
+                    pos,
+                    "not a certificate in PEM: it is not trusted here",
+                );
+                self.cure("`openssl x509 -inform DER -in FILE` prints a certificate as PEM");
+            }
+        }
+        if content.starts_with(b"#!") {
+            let text = String::from_utf8_lossy(content);
+            let mut found: Vec<Foreign> = Vec::new();
+            for line in text.lines() {
+                let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+                for foreign in of_words(without_prefix(&words)) {
+                    if !found.contains(&foreign) {
+                        found.push(foreign);
+                    }
+                }
+            }
+            self.tell(&format!("{place}.content"), pos, found);
+        }
+    }
+
+    fn tell(&mut self, place: &str, pos: Pos, found: Vec<Foreign>) {
+        for (name, cure) in found {
+            // Those without a cure need none: they are stood in for.
+            if cure.is_empty() {
+                let what = format!(
+                    "{name}: Flatcar reads /etc/ssl/certs only; a stand-in links there what is in {}",
+                    FOREIGN_TRUST[0].0
+                );
+                self.problems.push(Problem::note(place, what).at(pos));
+            } else {
+                self.warn(place, pos, format!("{name} is not a part of Flatcar"));
+                self.cure(cure);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_found_by_their_names_alone() {
+        let cases: &[(&str, &[&str])] = &[
+            ("apt-get update && apt-get install -y socat", &["apt-get"]),
+            ("/usr/bin/apt-get -y install x", &["apt-get"]),
+            ("DEBIAN_FRONTEND=noninteractive sudo -E apt-get install x; ufw disable", &["apt-get", "ufw"]),
+            ("if true; then yum install -y x; fi", &["yum"]),
+            ("sh -c 'netplan apply'", &["netplan"]),
+            ("bash -xc \"setenforce 0 || true\"", &["setenforce"]),
+            ("(cd /tmp && dpkg -i x.deb)", &["dpkg"]),
+            ("cloud-init status --wait", &["cloud-init"]),
+            ("x=$(rpm -q kernel)", &["rpm"]),
+            ("systemctl restart chronyd.service containerd", &["chronyd"]),
+            ("systemctl disable --now ufw", &["ufw"]),
+            ("update-ca-certificates", &["update-ca-certificates"]),
+            ("! which update-ca-trust || (mv a b && update-ca-trust extract)", &["update-ca-trust"]),
+            // Nothing of these is run.
+            ("echo apt-get install 'netplan apply; yum' # ; ufw", &[]),
+            ("grep -q \"x; yum\" /etc/apt/sources.list", &[]),
+            ("systemctl restart containerd kubelet", &[]),
+            ("cloud-init-per once x true", &[]),
+            // These ask first.
+            ("command -v apt-get && apt-get install -y x", &[]),
+            ("which ufw >/dev/null 2>&1 && ufw disable", &[]),
+            ("[ -x /usr/sbin/netplan ] && /usr/sbin/netplan apply", &[]),
+            ("'", &[]),
+            ("\\", &[]),
+            ("", &[]),
+        ];
+        for (line, want) in cases {
+            let found: Vec<&str> = of_line(line).into_iter().map(|(name, _)| name).collect();
+            assert_eq!(&found, want, "{line}");
+        }
+    }
+
+    #[test]
+    fn files_are_found_by_their_paths() {
+        for path in
+            ["/etc/netplan/50-x.yaml", "/etc/apt/sources.list.d/k.list", "/etc/chrony.conf", "/etc/cron.d/x"]
+        {
+            assert!(of_file(path).is_some(), "{path}");
+        }
+        for path in ["/etc/netplan.yaml", "/etc/chrony.confx", "/etc/systemd/network/x", "/opt/etc/apt/x"] {
+            assert!(of_file(path).is_none(), "{path}");
+        }
+        let mut names: Vec<&str> = COMMANDS.iter().flat_map(|(names, _)| names.iter().copied()).collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|w| w[0] != w[1]), "a command is there twice");
+    }
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Paths and names that several parts must spell alike.
+
+/// Where other distributions' certificate tools look for an operator's authorities: Debian, Fedora, SUSE, Arch. Each with
+/// the end that a file's name must have.
+pub const FOREIGN_TRUST: &[(&str, &str)] = &[
+    ("/usr/local/share/ca-certificates", ".crt"),
+    ("/etc/pki/ca-trust/source/anchors", ""),
+    ("/etc/pki/trust/anchors", ""),
+    ("/etc/ca-certificates/trust-source/anchors", ""),
+];
+
+/// These tools' names: Debian and SUSE, Fedora and Arch, Photon.
+pub const FOREIGN_TRUST_TOOLS: &[&str] =
+    &["update-ca-certificates", "update-ca-trust", "rehash_ca_certificates.sh"];

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Certificate authorities in the machine's store. On Flatcar `/etc/ssl/certs/*.pem` and the image's own become one bundle;
+//! what bootstrap data puts where other distributions look for it gets a link there, and the programs by which its commands
+//! would take it up are stood in for.
+
+use super::system::{file, unit};
+use super::{STATE_DIR, WRITTEN};
+use crate::model::config::NodeConfig;
+use crate::model::paths::{FOREIGN_TRUST, FOREIGN_TRUST_TOOLS};
+use crate::model::plan::{Item, Plan};
+use crate::model::storage::{File, Link};
+
+/// The unit that adds certificates to the machine's store. Flatcar's own runs only where the store was added to before.
+const UNIT: &str = "footplate-certificates.service";
+
+/// The directory of the stand-ins; it comes first in the path of the data's commands.
+const TOOLS: &str = "/var/lib/footplate/trust";
+
+/// What stands in for other distributions' tools: it links what is where they look, as the plan does, and has Flatcar's make
+/// the bundle.
+const TOOL: &str = r#"#!/bin/sh
+# Written by footplate: stands in for another distribution's program.
+# Flatcar reads /etc/ssl/certs only: link there what stands where others have it.
+certs=/etc/ssl/certs
+for link in "$certs"/footplate-from-*; do
+    [ -L "$link" ] && [ ! -e "$link" ] && rm -f "$link"
+done
+for dir in /usr/local/share/ca-certificates /etc/pki/ca-trust/source/anchors /etc/pki/trust/anchors \
+    /etc/ca-certificates/trust-source/anchors; do
+    [ -d "$dir" ] && find "$dir" -type f | while IFS= read -r file; do
+        case "$file" in
+            /usr/local/*.crt) ;;
+            /usr/local/*) continue ;;
+        esac
+        if grep -q -e '-----BEGIN CERTIFICATE-----' -e '-----BEGIN TRUSTED CERTIFICATE-----' "$file"; then
+            ln -sfn "$file" "$certs/footplate-from-$(printf '%s' "${file#/}" | tr -c 'A-Za-z0-9._-' '-').pem"
+        else
+            echo "footplate: $file is not a certificate in PEM and is not trusted" >&2
+        fi
+    done
+done
+exec /usr/sbin/update-ca-certificates
+"#;
+
+/// What the script of commands begins with where they use these tools. Other distributions have the directory, and commands
+/// move certificates there; where it can not be made, they say so.
+const PRELUDE: &str = "mkdir -p /usr/local/share/ca-certificates 2>/dev/null || :\n\
+                       PATH=/var/lib/footplate/trust:$PATH\n";
+
+/// The certificates of `ca_certs`, and what was written to other distributions' directories.
+pub(super) fn items(config: &NodeConfig, plan: &mut Plan) {
+    let mut links = Vec::new();
+    for item in &mut plan.items {
+        if let Item::File(file) = item
+            && let Some(link) = link_of(file)
+        {
+            file.restart = Some(UNIT);
+            links.push(Item::Link(link));
+        }
+    }
+    let certificates = &config.system.certificates;
+    if certificates.is_empty() && links.is_empty() {
+        return;
+    }
+    let text = format!(
+        "{WRITTEN}\
+         [Unit]\n\
+         Description=Certificates of the bootstrap data into the machine's store\n\
+         # Programs read the store when they start.\n\
+         Before=containerd.service docker.service kubelet.service kubeadm.service\n\
+         \n\
+         [Service]\n\
+         Type=oneshot\n\
+         # /etc/ssl/certs/*.pem and the image's own, which a new image may have more of, become one bundle.\n\
+         ExecStart=/usr/sbin/update-ca-certificates\n\
+         \n\
+         [Install]\n\
+         WantedBy=multi-user.target\n"
+    );
+    plan.items.extend(unit("ca_certs", UNIT, text, Some("multi-user.target")));
+    for (i, certificate) in certificates.iter().enumerate() {
+        let path = format!("/etc/ssl/certs/footplate-{}.pem", i + 1);
+        let mut file = file("ca_certs", path, certificate.as_bytes());
+        file.restart = Some(UNIT);
+        plan.items.push(Item::File(file));
+    }
+    plan.items.extend(links);
+}
+
+/// The link by which Flatcar finds a certificate that was written for another distribution.
+fn link_of(file: &File) -> Option<Link> {
+    let there = |(dir, ending): &(&str, &str)| {
+        let below = file.path.strip_prefix(dir).and_then(|below| below.strip_prefix('/'));
+        below.is_some_and(|below| below.ends_with(ending))
+    };
+    let begins = b"-----BEGIN CERTIFICATE-----";
+    let is_certificate = file.content.expose().windows(begins.len()).any(|w| w == begins);
+    if !is_certificate || !FOREIGN_TRUST.iter().any(there) {
+        return None;
+    }
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    let name: String = file.path.trim_start_matches('/').chars().map(plain).collect();
+    Some(Link::ours(format!("/etc/ssl/certs/footplate-from-{name}.pem"), &file.path))
+}
+
+/// The directory that goes first in the path of commands which use these tools, and the beginning of their script: both
+/// empty where none is used. The stand-ins join the plan.
+pub(super) fn tools(config: &NodeConfig, plan: &mut Plan) -> (String, &'static str) {
+    let scripts = [&config.scripts, &config.boot_scripts, &config.boothooks, &config.included_hooks];
+    let scripts = scripts.into_iter().flatten().map(|script| &script.content);
+    let files = config.files.iter().map(|file| &file.content).filter(|c| c.expose().starts_with(b"#!"));
+    let mut texts = config.runcmd.iter().chain(&config.bootcmd).chain(scripts).chain(files);
+    let uses = |text: &[u8]| {
+        FOREIGN_TRUST_TOOLS.iter().any(|tool| text.windows(tool.len()).any(|w| w == tool.as_bytes()))
+    };
+    if !texts.any(|text| uses(text.expose())) {
+        return (String::new(), "");
+    }
+    for tool in FOREIGN_TRUST_TOOLS {
+        let item = Item::File(File::ours(format!("{STATE_DIR}/trust/{tool}"), TOOL).mode(0o755));
+        if !plan.items.contains(&item) {
+            plan.items.push(item);
+        }
+    }
+    (format!("{TOOLS}:"), PRELUDE)
+}
