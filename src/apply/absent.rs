@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 
+use super::manifest::Manifest;
 use super::{Done, Kind, Machine, Outcome, Step};
 use crate::model::plan::Absent;
 
@@ -20,6 +21,11 @@ impl Kind for Absent {
     fn compare(&self, on: &mut Machine<'_>) -> Result<Outcome> {
         let stands = on.root.meta(&self.path)?.is_some();
         Ok(self.outcome(Done::would(stands, false), DETAIL.to_owned()))
+    }
+
+    fn record(&self, _: &mut Machine<'_>, _: &mut Manifest) -> Result<()> {
+        // It is listed already.
+        Ok(())
     }
 
     fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {

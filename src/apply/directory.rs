@@ -3,7 +3,8 @@
 
 use anyhow::{Result, bail};
 
-use super::{Done, Kind, Machine, OURS, Outcome, Step, above, settable};
+use super::manifest::Manifest;
+use super::{Done, Kind, Machine, OURS, Outcome, Step, above, differs, settable};
 use crate::io::root::{Ids, Meta, Root, SFlag};
 use crate::model::storage::{Directory, Existing};
 
@@ -28,6 +29,13 @@ impl Kind for Directory {
         let (mode, ids) = self.bits(meta, on.accounts.ids(&self.owner)?);
         let same = meta.is_some_and(|m| m.kind == SFlag::S_IFDIR && m.is(mode, settable(on.root, ids)));
         Ok(self.outcome(Done::would(!same, meta.is_none()), self.outline()))
+    }
+
+    fn record(&self, on: &mut Machine<'_>, manifest: &mut Manifest) -> Result<()> {
+        match self.existing {
+            Existing::Written => manifest.path(on.root, &self.path, || differs(self, on)),
+            _ => manifest.name(on.root, &self.path, || differs(self, on)),
+        }
     }
 
     fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {

@@ -4,6 +4,7 @@
 
 use anyhow::{Result, anyhow, bail};
 
+use super::manifest::Manifest;
 use super::{Done, Kind, Machine, Outcome, Step, on_live, partitions};
 use crate::io::disk::{self, Table};
 use crate::model::problem::WithCure as _;
@@ -42,6 +43,11 @@ impl Kind for DiskSpec {
 
     fn compare(&self, on: &mut Machine<'_>) -> Result<Outcome> {
         on_live(self, on.root, || todo(self).map(Todo::told))
+    }
+
+    fn record(&self, _: &mut Machine<'_>, _: &mut Manifest) -> Result<()> {
+        // Disks are no part of an image.
+        Ok(())
     }
 
     fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {

@@ -4,7 +4,8 @@
 use anyhow::{Context as _, Result, anyhow};
 
 use super::accounts::Accounts;
-use super::{Done, Kind, MAX_FILE, Machine, OURS, Outcome, Step, above, settable};
+use super::manifest::Manifest;
+use super::{Done, Kind, MAX_FILE, Machine, OURS, Outcome, Step, above, differs, settable};
 use crate::io::root::{Change, Ids, Meta, Root, SFlag};
 use crate::model::storage::{Existing, File};
 
@@ -36,6 +37,14 @@ impl Kind for File {
             have.as_ref().is_some_and(|h| *h == wanted(self, Some(h.clone())))
         };
         Ok(self.outcome(Done::would(!same, meta.is_none()), self.outline()))
+    }
+
+    fn record(&self, on: &mut Machine<'_>, manifest: &mut Manifest) -> Result<()> {
+        let (root, path) = (on.root, &self.path);
+        match self.existing {
+            Existing::Written => manifest.path(root, path, || differs(self, on)),
+            _ => manifest.name(root, path, || differs(self, on)),
+        }
     }
 
     fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {

@@ -4,6 +4,7 @@
 use anyhow::{Result, anyhow};
 
 use super::disk::{HINT, Todo};
+use super::manifest::Manifest;
 use super::{Done, Kind, Machine, Outcome, Step, on_live};
 use crate::io::disk::{self, Found};
 use crate::model::problem::WithCure as _;
@@ -23,6 +24,11 @@ impl Kind for FilesystemSpec {
 
     fn compare(&self, on: &mut Machine<'_>) -> Result<Outcome> {
         on_live(self, on.root, || todo(self).map(Todo::told))
+    }
+
+    fn record(&self, _: &mut Machine<'_>, _: &mut Manifest) -> Result<()> {
+        // Disks are no part of an image.
+        Ok(())
     }
 
     fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {

@@ -3,7 +3,8 @@
 
 use anyhow::Result;
 
-use super::{Done, Kind, MAX_FILE, Machine, OURS, Outcome, Step};
+use super::manifest::Manifest;
+use super::{Done, Kind, MAX_FILE, Machine, OURS, Outcome, Step, differs};
 use crate::io::live;
 use crate::io::root::Change;
 use crate::model::plan::Hostname;
@@ -30,6 +31,10 @@ impl Kind for Hostname {
         let have = on.root.read(PATH, MAX_FILE)?.unwrap_or_default();
         let done = Done::would(have != self.text().as_bytes(), on.root.meta(PATH)?.is_none());
         Ok(self.outcome(done, self.name.clone()))
+    }
+
+    fn record(&self, on: &mut Machine<'_>, manifest: &mut Manifest) -> Result<()> {
+        manifest.path(on.root, PATH, || differs(self, on))
     }
 
     fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {

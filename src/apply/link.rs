@@ -3,7 +3,8 @@
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Done, Kind, Machine, OURS, Outcome, Step, settable};
+use super::manifest::Manifest;
+use super::{Done, Kind, Machine, OURS, Outcome, Step, differs, settable};
 use crate::io::root::{Change, Ids, Root, SFlag};
 use crate::model::storage::{Existing, Link};
 
@@ -51,6 +52,10 @@ impl Kind for Link {
         }
         let owned = self.hard || meta.is_some_and(|m| m.is(m.mode, ids));
         Ok(self.outcome(Done::would(differs || !owned, meta.is_none()), self.detail()))
+    }
+
+    fn record(&self, on: &mut Machine<'_>, manifest: &mut Manifest) -> Result<()> {
+        manifest.name(on.root, &self.path, || differs(self, on))
     }
 
     fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {

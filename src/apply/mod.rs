@@ -10,6 +10,7 @@ mod file;
 mod filesystem;
 mod hostname;
 mod link;
+pub mod manifest;
 mod mount;
 mod partitions;
 mod paths;
@@ -27,6 +28,7 @@ use crate::model::config::UnitSpec;
 use crate::model::plan::{Item, Plan};
 use crate::model::problem::{Problem, Problems, WithCure as _};
 use accounts::Accounts;
+use manifest::Manifest;
 
 /// The largest file that is compared or added to.
 const MAX_FILE: usize = 64 << 20;
@@ -128,6 +130,9 @@ trait Kind {
     /// What [`Kind::apply`] would do.
     fn compare(&self, on: &mut Machine<'_>) -> Result<Outcome>;
 
+    /// Lists the paths that [`Kind::apply`] would make or change.
+    fn record(&self, on: &mut Machine<'_>, manifest: &mut Manifest) -> Result<()>;
+
     /// Makes it so.
     fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome>;
 
@@ -195,13 +200,61 @@ fn problem(error: anyhow::Error) -> Problem {
     Problem { cure: Problem::from(error).cure, ..Problem::error("", what) }
 }
 
-/// Applies a plan that [`compare`] found sound. On a live root units are restarted where their files changed. After a
-/// failure the rest of its step is still done, so that all failures are told at once; later steps, which may build on
-/// it, are not begun, and nothing then lets the bootstrap start.
+/// Whether an item is not yet as the plan says, or can't be compared.
+fn differs(kind: &dyn Kind, on: &mut Machine<'_>) -> bool {
+    kind.compare(on).map_or(true, |outcome| outcome.done != Done::Unchanged)
+}
+
+/// Lists all that the plan makes, as far as it can be told now, on the disk before any of it is made.
+fn record(plan: &Plan, root: &Root) -> Result<Manifest> {
+    let (mut on, listed) = (Machine::of(plan, root)?, Manifest::read(root)?);
+    let (mut manifest, before) = (listed.clone(), on.accounts.clone());
+    for item in &plan.items {
+        // What fails here fails again, and is told, when the item's turn comes.
+        let _ = kind(item).record(&mut on, &mut manifest);
+    }
+    manifest.accounts(root, &before, &on.accounts)?;
+    if manifest != listed {
+        manifest.write(root)?;
+    }
+    Ok(manifest)
+}
+
+/// Lists what became known of an item since [`record`]: what it makes may depend on the items before it.
+fn record_rest(kind: &dyn Kind, on: &mut Machine<'_>, manifest: &mut Manifest) -> Result<()> {
+    let listed = manifest.paths.len();
+    kind.record(on, manifest)?;
+    if manifest.paths.len() != listed {
+        manifest.write(on.root)?;
+    }
+    Ok(())
+}
+
+/// Applies a plan that [`compare`] found sound, and lists in the [`Manifest`] what it makes. On a live root units are
+/// restarted where their files changed. After a failure the rest of its step is still done, so that all failures are
+/// told at once; later steps, which may build on it, are not begun, and nothing then lets the bootstrap start.
 ///
 /// # Errors
 /// [`Problems`]: all that could not be done.
-pub fn apply(plan: &Plan, root: &Root, mut seen: impl FnMut(&Outcome)) -> Result<Vec<Outcome>> {
+pub fn apply(plan: &Plan, root: &Root, seen: impl FnMut(&Outcome)) -> Result<Vec<Outcome>> {
+    let manifest = record(plan, root)?;
+    make(plan, root, Some(manifest), seen)
+}
+
+/// Applies a plan that belongs to an image: the image's own record lists what it makes.
+///
+/// # Errors
+/// As [`apply`].
+pub fn apply_to_image(plan: &Plan, root: &Root) -> Result<Vec<Outcome>> {
+    make(plan, root, None, |_| {})
+}
+
+fn make(
+    plan: &Plan,
+    root: &Root,
+    mut manifest: Option<Manifest>,
+    mut seen: impl FnMut(&Outcome),
+) -> Result<Vec<Outcome>> {
     let mut on = Machine::of(plan, root)?;
     let (mut outcomes, mut problems): (Vec<Outcome>, Vec<anyhow::Error>) = (Vec::new(), Vec::new());
     let mut failed = None;
@@ -212,7 +265,8 @@ pub fn apply(plan: &Plan, root: &Root, mut seen: impl FnMut(&Outcome)) -> Result
         if failed.is_some_and(|step| step != kind.step() || permits) {
             break;
         }
-        match kind.apply(&mut on) {
+        let listed = manifest.as_mut().map_or(Ok(()), |m| record_rest(kind, &mut on, m));
+        match listed.and_then(|()| kind.apply(&mut on)) {
             Ok(outcome) => {
                 seen(&outcome);
                 outcomes.push(outcome);

@@ -3,6 +3,7 @@
 
 use anyhow::{Result, anyhow};
 
+use super::manifest::Manifest;
 use super::{Done, Kind, Machine, Outcome, RUN_LIMIT, Step, on_live};
 use crate::io::disk;
 use crate::io::systemd::Systemd;
@@ -69,6 +70,13 @@ impl Kind for Mount {
         self.all(units, |part| part.compare(on))
     }
 
+    fn record(&self, on: &mut Machine<'_>, manifest: &mut Manifest) -> Result<()> {
+        // Only a disk that is there shows which of the units it takes: both are listed.
+        let both = self.first_partition.iter().chain([&self.as_named]);
+        let mut parts = both.flat_map(Self::parts);
+        parts.try_for_each(|part| part.record(on, manifest))
+    }
+
     fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {
         if on.root.live() && self.used && self.first_partition.is_some() {
             // Only a disk that is there shows whether it has partitions. One that does not come is told of when it is
@@ -109,6 +117,12 @@ impl Kind for Mounted {
             let units = self.0.units(true)?;
             Ok((self.state(units), units.what.clone()))
         })
+    }
+
+    fn record(&self, on: &mut Machine<'_>, manifest: &mut Manifest) -> Result<()> {
+        // systemd makes the mount point.
+        let mut path = self.0.path.iter().filter(|_| on.root.live());
+        path.try_for_each(|path| manifest.path(on.root, path, || false))
     }
 
     fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {

@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 
+use super::manifest::Manifest;
 use super::{Done, Kind, Machine, Outcome, RUN_LIMIT, Step};
 use crate::io::systemd::Systemd;
 use crate::model::plan::Run;
@@ -22,6 +23,10 @@ impl Kind for Run {
 
     fn compare(&self, on: &mut Machine<'_>) -> Result<Outcome> {
         Ok(self.outcome(Done::would(on.root.live(), false), self.outline()))
+    }
+
+    fn record(&self, on: &mut Machine<'_>, manifest: &mut Manifest) -> Result<()> {
+        self.makes.iter().try_for_each(|path| manifest.path(on.root, path, || false))
     }
 
     fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {

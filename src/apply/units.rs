@@ -3,6 +3,7 @@
 
 use anyhow::{Result, bail};
 
+use super::manifest::Manifest;
 use super::unit_files::{NOWHERE, UNIT_DIR, UnitFiles};
 use super::{Done, Kind, MAX_FILE, Machine, OURS, Outcome, Step};
 use crate::io::root::{Change, Root};
@@ -50,6 +51,23 @@ impl Kind for UnitSpec {
         Ok(self.outcome(Done::would(differs, absent), self.outline()))
     }
 
+    fn record(&self, on: &mut Machine<'_>, manifest: &mut Manifest) -> Result<()> {
+        for wish in wishes(self, on.root, &on.files)? {
+            match wish {
+                Wish::File(path, text) => {
+                    let same = || same_file(on.root, &path, &text).unwrap_or(false);
+                    manifest.name(on.root, &path, || !same())?;
+                }
+                Wish::Link(path, target) => {
+                    let same = on.root.link_target(&path)?.as_deref() == Some(&target);
+                    manifest.name(on.root, &path, || !same)?;
+                }
+                Wish::Nothing(path) => manifest.removed(on.root, &path)?,
+            }
+        }
+        Ok(())
+    }
+
     fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {
         let changes = put(self, on.root, &on.files)?;
         if changes.any() && on.bootstrap != Some(&self.name) {
@@ -90,15 +108,18 @@ fn wishes(unit: &UnitSpec, root: &Root, files: &UnitFiles<'_>) -> Result<Vec<Wis
     Ok(wishes)
 }
 
+fn same_file(root: &Root, path: &str, text: &[u8]) -> Result<bool> {
+    let link = root.link_target(path)?.is_some();
+    Ok(!link && root.read(path, MAX_FILE)?.is_some_and(|have| have == text))
+}
+
 /// What would change.
 fn changes(unit: &UnitSpec, root: &Root, files: &UnitFiles<'_>) -> Result<Changes> {
     let mut changes = Changes::default();
     for wish in wishes(unit, root, files)? {
         match wish {
             Wish::File(path, text) => {
-                let link = root.link_target(&path)?.is_some();
-                let same = !link && root.read(&path, MAX_FILE)?.is_some_and(|have| have == text);
-                changes.files |= !same;
+                changes.files |= !same_file(root, &path, &text)?;
             }
             Wish::Link(path, target) => {
                 changes.links |= root.link_target(&path)?.as_deref() != Some(&target);

@@ -3,6 +3,7 @@
 
 use anyhow::{Result, bail};
 
+use super::manifest::Manifest;
 use super::{Done, Kind, MAX_FILE, Machine, OURS, Outcome, Step, above};
 use crate::io::root::{Change, Ids, Root, SFlag};
 use crate::model::config::{GroupSpec, UserSpec};
@@ -24,6 +25,10 @@ impl Kind for GroupSpec {
         Ok(self.outcome(Done::would(differs, absent), without(&on.accounts.missing_members(self))))
     }
 
+    fn record(&self, on: &mut Machine<'_>, _: &mut Manifest) -> Result<()> {
+        on.accounts.put_spec(self)
+    }
+
     fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {
         on.accounts.put_spec(self)?;
         let missing = without(&on.accounts.missing_members(self));
@@ -42,6 +47,10 @@ fn without(missing: &[&str]) -> String {
 impl UserSpec {
     fn detail(&self) -> String {
         format!("{} groups, {} keys", self.groups.len(), self.ssh_keys.len())
+    }
+
+    fn makes_home(&self, root: &Root, home: &str) -> Result<bool> {
+        Ok(self.create_home && !self.system && root.meta(home)?.is_none())
     }
 }
 
@@ -66,6 +75,28 @@ impl Kind for UserSpec {
         Ok(self.outcome(Done::would(differs, absent), self.detail()))
     }
 
+    fn record(&self, on: &mut Machine<'_>, manifest: &mut Manifest) -> Result<()> {
+        on.accounts.put(self)?;
+        if self.absent {
+            return Ok(());
+        }
+        let (root, home) = (on.root, on.accounts.home(&self.name).unwrap_or_default());
+        if self.makes_home(root, &home)? {
+            return manifest.home(root, &home);
+        }
+        if self.ssh_keys.is_empty() {
+            return Ok(());
+        }
+        let missing = missing_keys(root, &home, &self.ssh_keys)?;
+        manifest.name(root, &format!("{home}/.ssh"), || false)?;
+        manifest.name(root, &format!("{home}/.ssh/authorized_keys"), || !missing.is_empty())?;
+        let parts = format!("{home}/.ssh/authorized_keys.d");
+        if root.meta(&parts)?.is_some() {
+            manifest.name(root, &format!("{parts}/footplate"), || true)?;
+        }
+        Ok(())
+    }
+
     fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {
         on.accounts.put(self)?;
         let root = on.root;
@@ -76,7 +107,7 @@ impl Kind for UserSpec {
         let home = on.accounts.home(&self.name).unwrap_or_default();
         let uid = on.accounts.ids(&Owner { user: Some(self.name.clone()), group: None })?.uid;
         let ids = Ids { uid, gid: on.accounts.primary_group(&self.name) };
-        if self.create_home && !self.system && root.meta(&home)?.is_none() {
+        if self.makes_home(root, &home)? {
             make_home(root, &home, ids)?;
             change = Change::Changed;
         }

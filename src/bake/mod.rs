@@ -17,6 +17,7 @@ pub mod seal;
 pub mod store;
 pub mod sysext;
 pub mod tar;
+mod undo;
 pub mod verify;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,9 @@ use lock::{Artifact, CURRENT, Install, LOCK, Lock, OWN_ARCHITECTURE};
 use node::{Choices, Userdata};
 use progress::Progress;
 use store::{Link, Origin, ROOT, Stocked};
+
+/// The directory of the lock, the record, the store and the list of what footplate made.
+const OWN_DIRECTORY: &str = "/opt/footplate";
 
 /// What was baked, for `verify`.
 const RECORD: &str = "/opt/footplate/baked.json";
@@ -283,7 +287,7 @@ fn install(root: &Root, order: &Order<'_>, new: New<'_>, baked: &mut Baked) -> R
     for link in new.links {
         note(&link.path, store::put(root, link)?);
     }
-    for outcome in apply::apply(new.plan, root, |_| {})? {
+    for outcome in apply::apply_to_image(new.plan, root)? {
         let change = if outcome.done == Done::Unchanged { Change::Unchanged } else { Change::Changed };
         note(outcome.what.split_once(' ').map_or("", |(_, path)| path), change);
     }

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::node::{CONFIG_IGN, Userdata};
 use super::store::ROOT;
-use super::{oem_dir, record};
+use super::{oem_dir, record, undo};
+use crate::apply::manifest::Manifest;
 use crate::io::root::{Change, Root, SFlag};
 use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
 use crate::plan::kubeadm::KUBELET_CONF;
@@ -51,15 +52,6 @@ const NAMED: &[(&str, &str)] =
 /// What tells that a machine has keys of a cluster, one that it never came to be a member of included.
 const OF_A_CLUSTER: &[&str] = &[KUBELET_CONF, "/etc/kubernetes/admin.conf", "/etc/kubernetes/pki/ca.key"];
 
-/// Units that bootstrap data made.
-const BOOTSTRAP_UNITS: &[&str] = &[
-    "/etc/systemd/system/kubeadm.service",
-    "/etc/systemd/system/multi-user.target.wants/kubeadm.service",
-    "/etc/systemd/system/footplate-bootcmd.service",
-    "/etc/systemd/system/multi-user.target.wants/footplate-bootcmd.service",
-    "/etc/systemd/timesyncd.conf.d/50-footplate.conf",
-];
-
 /// The file by which Flatcar's boot loader knows a first boot, on the EFI system partition.
 const FIRST_BOOT: &str = "/boot/flatcar/first_boot";
 
@@ -79,11 +71,12 @@ pub struct Sealed {
 /// # Errors
 /// Somebody could log in to every machine made from the image, the root is a member of a cluster, or the disk refuses.
 pub fn seal(root: &Root) -> Result<Sealed, Failure> {
-    check(root).stage(Stage::Verify)?;
-    remove_all(root).stage(Stage::Install)
+    let manifest = Manifest::read(root).stage(Stage::Verify)?;
+    check(root, &manifest).stage(Stage::Verify)?;
+    remove_all(root, &manifest).stage(Stage::Install)
 }
 
-fn check(root: &Root) -> Result<()> {
+fn check(root: &Root, manifest: &Manifest) -> Result<()> {
     for path in OF_A_CLUSTER {
         if root.meta(path)?.is_some() {
             return Err(anyhow!("{path}: this machine is a member of a cluster, or tried to be one")).cure(
@@ -91,7 +84,9 @@ fn check(root: &Root) -> Result<()> {
             );
         }
     }
-    let open = with_password(root)?;
+    let mut open = with_password(root)?;
+    // Accounts that are removed.
+    open.retain(|name| !manifest.users.contains(name));
     if !open.is_empty() {
         let names = open.join(", ");
         return Err(anyhow!(
@@ -132,19 +127,11 @@ fn with_password(root: &Root) -> Result<Vec<String>> {
     Ok(open)
 }
 
-fn remove_all(root: &Root) -> Result<Sealed> {
+fn remove_all(root: &Root, manifest: &Manifest) -> Result<Sealed> {
     let mut sealed = Sealed::default();
     let mut paths: Vec<String> = OF_ONE_MACHINE.iter().map(|p| (*p).to_owned()).collect();
     for (dir, begins) in NAMED {
         paths.extend(root.list(dir)?.iter().filter(|n| n.starts_with(begins)).map(|n| format!("{dir}/{n}")));
-    }
-    for path in BOOTSTRAP_UNITS {
-        // Those of an image's own keep; a link goes with its unit.
-        let text = root.read(path, MAX_FILE)?.unwrap_or_default();
-        let ours = text.starts_with(b"# Written by footplate");
-        if ours || (text.is_empty() && root.link_target(path)?.is_some()) {
-            paths.push((*path).to_owned());
-        }
     }
     for home in homes(root)? {
         paths.push(format!("{home}/.ssh/authorized_keys"));
@@ -160,6 +147,7 @@ fn remove_all(root: &Root) -> Result<Sealed> {
             sealed.removed.push(path);
         }
     }
+    undo::undo(root, manifest, &mut sealed)?;
     first_boot(root, &mut sealed)?;
     oem_config(root, &mut sealed)?;
     Ok(sealed)

@@ -99,6 +99,8 @@ pub struct Run {
     pub unit: String,
     /// Why it runs.
     pub reason: &'static str,
+    /// The paths that it makes by itself, as far as they are known.
+    pub makes: Vec<String>,
 }
 
 /// The bootstrap that systemd runs.

@@ -202,7 +202,7 @@ impl EveryBoot<'_> {
         );
         plan.items.push(file(key, format!("{UNIT_DIR}/{unit}"), text, 0o644));
         plan.items.push(enabled(unit));
-        plan.items.push(Item::Run(Run { unit: (*unit).to_owned(), reason }));
+        plan.items.push(Item::Run(Run { unit: (*unit).to_owned(), reason, makes: Vec::new() }));
     }
 }
 

@@ -113,7 +113,11 @@ fn swap_file(swap: &Swap, plan: &mut Plan) {
     );
     plan.items.extend(unit("swap", SWAP_UNIT, make, None));
     plan.items.extend(unit("swap", &name, on, Some("swap.target")));
-    plan.items.push(Item::Run(Run { unit: name, reason: "the bootstrap data's swap" }));
+    plan.items.push(Item::Run(Run {
+        unit: name,
+        reason: "the bootstrap data's swap",
+        makes: vec![swap.path.clone()],
+    }));
 }
 
 /// `/etc/hosts` as `manage_etc_hosts` wants it: before the data's own files, which may add to it.

@@ -20,6 +20,9 @@ use footplate::model::plan::Plan;
 use footplate::model::problem::{Problem, Severity};
 use footplate::plan;
 
+use crate::common::scratch::is_list;
+use crate::sealed;
+
 fn read(text: &[u8]) -> Decoded {
     decode::user_data(Some(text), None, &Variables::assumed(), &mut decode::document::no_fetch)
 }
@@ -84,6 +87,9 @@ fn walk(root: &Path, dir: &Path, lines: &mut BTreeMap<String, String>, names: &m
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let (path, meta) = (entry.path(), entry.path().symlink_metadata().unwrap());
+        if is_list(root, &path) {
+            continue;
+        }
         let name = format!("/{}", path.strip_prefix(root).unwrap().display());
         let owner = format!("{}:{}", meta.uid(), meta.gid());
         let head = format!("{:04o} {owner} {name}", meta.permissions().mode() & 0o7777);
@@ -124,6 +130,7 @@ fn outcome(dir: &Path) -> BTreeMap<&'static str, String> {
     let plan =
         plan::node(&decoded.config, &Instance { instance_id: "i-1".to_owned(), ..Instance::default() });
     let scratch = make_root(dir);
+    let image = sealed::copied(&scratch);
     let root = Root::open(&scratch, false).unwrap();
     let run = compared(&plan, &root).and_then(|()| apply::apply(&plan, &root, |_| {}));
     match run {
@@ -135,6 +142,7 @@ fn outcome(dir: &Path) -> BTreeMap<&'static str, String> {
                 let done = matches!(outcome.done, apply::Done::Unchanged | apply::Done::LeftOut);
                 assert!(done, "{}: {}", dir.display(), outcome.what);
             }
+            sealed::nothing_is_left(&dir.display().to_string(), &image, &scratch);
         }
         Err(error) => {
             out.insert("refused", format!("{error:#}\n"));

@@ -25,6 +25,9 @@ use footplate::model::plan::Plan;
 use footplate::model::problem::Problem;
 use footplate::plan;
 
+use crate::common::scratch::is_list;
+use crate::sealed;
+
 fn instance() -> Instance {
     let metadata = serde_json::json!({ "instance-id": "i-1", "local-hostname": "node-1.example.com" });
     let serde_json::Value::Object(metadata) = metadata else { unreachable!() };
@@ -79,6 +82,9 @@ fn tree(dir: &Path) -> BTreeMap<String, String> {
     fn walk(root: &Path, dir: &Path, lines: &mut BTreeMap<String, String>) {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
+            if is_list(root, &path) {
+                continue;
+            }
             let meta = fs::symlink_metadata(&path).unwrap();
             let name = format!("/{}", path.strip_prefix(root).unwrap().display());
             let owner = if (meta.uid(), meta.gid()) == (0, 0) {
@@ -121,7 +127,7 @@ fn compared(plan: &Plan, root: &Root) -> anyhow::Result<()> {
 /// Makes the tree of a config; a second time must change nothing.
 fn apply(name: &str, decoded: &Decoded) -> String {
     let dir = empty_root(name);
-    let before = tree(&dir);
+    let (before, image) = (tree(&dir), sealed::copied(&dir));
     let root = Root::open(&dir, false).unwrap();
     let plan = plan::node(&decoded.config, &instance());
     let result = compared(&plan, &root).and_then(|()| apply::apply(&plan, &root, |_| {}));
@@ -137,12 +143,14 @@ fn apply(name: &str, decoded: &Decoded) -> String {
                 );
             }
             let mut after = tree(&dir);
+            sealed::nothing_is_left(name, &image, &dir);
             after.retain(|name, what| before.get(name) != Some(what));
             after.into_iter().map(|(name, what)| format!("{name} {what}")).collect()
         }
         Err(error) => format!("{error:#}\n"),
     };
     fs::remove_dir_all(&dir).unwrap();
+    fs::remove_dir_all(&image).unwrap();
     made
 }
 

@@ -18,10 +18,10 @@ use crate::model::config::{Inactive, UserSpec};
 use crate::model::storage::Owner;
 use table::Table;
 
-const PASSWD: &str = "/etc/passwd";
-const GROUP: &str = "/etc/group";
-const SHADOW: &str = "/etc/shadow";
-const GSHADOW: &str = "/etc/gshadow";
+pub(super) const PASSWD: &str = "/etc/passwd";
+pub(super) const GROUP: &str = "/etc/group";
+pub(super) const SHADOW: &str = "/etc/shadow";
+pub(super) const GSHADOW: &str = "/etc/gshadow";
 
 /// Where Flatcar keeps the accounts of its read-only part; its NSS module `usrfiles` looks there after `/etc`.
 const VENDOR_PASSWD: &str = "/usr/share/baselayout/passwd";
@@ -36,6 +36,7 @@ const SYSTEM_NUMBERS: std::ops::RangeInclusive<u32> = 201..=999;
 const USERS: u32 = 100;
 
 /// The accounts of a root: lines of fields.
+#[derive(Clone)]
 pub struct Accounts {
     passwd: Table,
     group: Table,
@@ -90,6 +91,31 @@ impl Accounts {
 
     pub(super) fn gid(&self, name: &str) -> Option<u32> {
         self.group_named(name).or_else(|| name.parse().ok()).or((name == "root").then_some(0))
+    }
+
+    /// The names of users and of groups that are not in `before`.
+    pub(super) fn new_names(&self, before: &Self) -> (Vec<String>, Vec<String>) {
+        let new = |table: &Table, before: &Table| {
+            let names = table.lines.iter().filter(|l| l.len() > 1).map(|l| l[0].clone());
+            names.filter(|name| before.find(name).is_none()).collect()
+        };
+        (new(&self.passwd, &before.passwd), new(&self.group, &before.group))
+    }
+
+    /// The lines of an account file.
+    pub(super) fn lines(&self, path: &str) -> &[Vec<String>] {
+        match path {
+            PASSWD => &self.passwd.lines,
+            GROUP => &self.group.lines,
+            GSHADOW => &self.gshadow.lines,
+            _ => &self.shadow.lines,
+        }
+    }
+
+    /// Takes users and groups out of all tables.
+    pub(super) fn forget(&mut self, users: &BTreeSet<String>, groups: &BTreeSet<String>) {
+        users.iter().for_each(|name| self.remove(name));
+        groups.iter().for_each(|name| self.remove_group(name));
     }
 
     /// A digest of all tables, to see whether anything changed.

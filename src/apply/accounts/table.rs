@@ -9,6 +9,7 @@ use crate::io::root::{Change, Ids, Root};
 const MAX_FILE: usize = 4 << 20;
 
 /// A file of lines whose fields are divided by colons.
+#[derive(Clone)]
 pub(super) struct Table {
     pub lines: Vec<Vec<String>>,
     /// Whether the file is there.

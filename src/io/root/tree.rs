@@ -8,10 +8,11 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, RenameFlags, openat, renameat2};
 use nix::sys::stat::{Mode, UtimensatFlags, fchmod, fstatat, utimensat};
+use nix::sys::statvfs::{FsFlags, fstatvfs};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::{Ids, Meta, Root, dir_path, split, sync};
+use super::{Ids, MAX_LINKS, Meta, Root, dir_path, split, sync};
 
 /// How deep a tree may be that is walked: deeper than any that an image has.
 const MAX_DEPTH: usize = 64;
@@ -89,6 +90,61 @@ impl Root {
         match self.resolve(path, OFlag::O_PATH) {
             Ok(fd) => self.real_path(&fd).map(Some),
             Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+            Err(e) => bail!("{path}: {}", e.desc()),
+        }
+    }
+
+    /// The path without symbolic links, the last part of it as it is. What is missing on the way stays as it is named.
+    ///
+    /// # Errors
+    /// The path can't be followed, or names no file.
+    pub fn place(&self, path: &str) -> Result<String> {
+        let (dir, name) = split(path)?;
+        let (mut dir, mut rest) = (dir, name.to_owned());
+        loop {
+            if let Some(real) = self.real(&dir_path(dir))? {
+                return Ok(format!("{}/{rest}", real.trim_end_matches('/')));
+            }
+            let (above, name) = split(dir)?;
+            rest = format!("{name}/{rest}");
+            dir = above;
+        }
+    }
+
+    /// The path at which [`Root::put`] would write, without symbolic links.
+    ///
+    /// # Errors
+    /// The path can't be followed, or names no file.
+    pub fn destination(&self, path: &str) -> Result<String> {
+        let (mut path, mut link) = (self.place(path)?, None);
+        for _ in 0..MAX_LINKS {
+            let above = split(&path)?.0.to_owned();
+            let writable = match self.open_dir(&above) {
+                Ok(dir) => !fstatvfs(&dir).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_RDONLY)),
+                Err(_) => return Ok(path),
+            };
+            let Some(target) = self.link_target(&path)? else {
+                return Ok(link.filter(|_| !writable).unwrap_or(path));
+            };
+            let target = if target.starts_with('/') { target } else { format!("{above}/{target}") };
+            if writable {
+                link = Some(path);
+            }
+            path = self.place(&target)?;
+        }
+        bail!("{path}: too many symbolic links")
+    }
+
+    /// Removes a directory that is empty. Answers whether it is gone.
+    ///
+    /// # Errors
+    /// It can't be removed for another reason than that it holds something.
+    pub fn remove_dir(&self, path: &str) -> Result<bool> {
+        let (above, name) = split(path)?;
+        let parent = self.open_dir(above)?;
+        match unlinkat(&parent, name, UnlinkatFlags::RemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => sync(&parent).map(|()| true),
+            Err(Errno::ENOTEMPTY | Errno::EEXIST | Errno::EBUSY) => Ok(false),
             Err(e) => bail!("{path}: {}", e.desc()),
         }
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::image::Image;
-use crate::common::scratch::{Ran, footplate};
+use crate::common::scratch::{Ran, footplate, fresh};
 
 fn seal(image: &Image) -> Ran {
     footplate(&["seal", "--root", image.root.to_str().unwrap()])
@@ -58,12 +58,13 @@ fn used(name: &str) -> Image {
     for path in &KEPT[..3] {
         image.put(path, "x");
     }
-    image.put(
-        "/etc/systemd/system/kubeadm.service",
-        "# Written by footplate from the bootstrap data's runcmd.\n",
-    );
-    let enabled = "/etc/systemd/system/multi-user.target.wants/kubeadm.service";
-    symlink("/etc/systemd/system/kubeadm.service", image.path(enabled)).unwrap();
+    let seed = fresh(&format!("{name}.seed"));
+    fs::write(seed.join("meta-data"), "instance-id: builder\n").unwrap();
+    let data = "#cloud-config\nruncmd: [kubeadm init]\nwrite_files: [{path: /opt/bin/tool, content: x}]\n";
+    fs::write(seed.join("user-data"), data).unwrap();
+    let (seed, root) = (seed.to_str().unwrap(), image.root.to_str().unwrap());
+    footplate(&["provision", "--seed", seed, "--root", root]).ended(0, &[]);
+    assert!(image.path("/etc/systemd/system/multi-user.target.wants/kubeadm.service").is_symlink());
     image
 }
 
@@ -76,7 +77,7 @@ fn a_sealed_image_has_not_booted() {
     fs::remove_file(image.path("/oem/config.ign")).unwrap();
     let said = seal(&image).ended(0, &[]).out.clone();
     let enabled = "/etc/systemd/system/multi-user.target.wants/kubeadm.service";
-    for path in LEFT.iter().chain(&["/etc/systemd/system/kubeadm.service", enabled]) {
+    for path in LEFT.iter().chain(&["/etc/systemd/system/kubeadm.service", enabled, "/opt/bin/tool"]) {
         assert!(fs::symlink_metadata(image.path(path)).is_err(), "{path} is left");
     }
     for path in KEPT.iter().chain(&["/boot/flatcar/first_boot", "/oem/config.ign", "/var/log/containers"]) {

@@ -78,7 +78,7 @@ impl Scratch {
     /// All that stands there: kind, bits, owner, path, then a link's target or a file's lines.
     pub fn tree(&self) -> String {
         let mut text = String::new();
-        for path in walk(&self.dir) {
+        for path in walk(&self.dir).into_iter().filter(|p| !is_list(&self.dir, p)) {
             let meta = fs::symlink_metadata(&path).unwrap();
             let (kind, rest) = if meta.is_dir() {
                 ("dir ", String::new())
@@ -109,6 +109,14 @@ impl Scratch {
         };
         walk(&self.dir).into_iter().map(identity).filter(|(path, ..)| !own(path)).collect()
     }
+}
+
+/// Whether a path is the list of what was made, or a directory that holds nothing else. `sealed` tells what is in it;
+/// beside all that it lists it would only stand twice.
+pub fn is_list(root: &Path, path: &Path) -> bool {
+    let list = root.join(footplate::apply::manifest::MANIFEST.trim_start_matches('/'));
+    let others = |dir: &Path| fs::read_dir(dir).unwrap().any(|e| !is_list(root, &e.unwrap().path()));
+    path == list || (path != root && list.starts_with(path) && path.is_dir() && !others(path))
 }
 
 /// Everything below a directory, sorted.

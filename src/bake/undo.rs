@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Undoes what footplate made of bootstrap data and metadata, by the list that `apply` keeps. What the image itself
+//! consists of stays.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+
+use super::seal::Sealed;
+use super::{OWN_DIRECTORY, baked_lock, links, record, with_own};
+use crate::apply::accounts::Accounts;
+use crate::apply::manifest::{CHANGED, HOME, MADE, MANIFEST, Manifest, REMOVED};
+use crate::io::root::{Change, Root, SFlag};
+
+/// Removes the accounts and paths that were made, and names what can't be undone.
+pub(super) fn undo(root: &Root, manifest: &Manifest, sealed: &mut Sealed) -> Result<()> {
+    let accounts = Accounts::read(root)?;
+    if manifest.without(&accounts).write(root)? == Change::Changed {
+        let words = |kind: &str, names: &BTreeSet<String>| {
+            names.iter().map(|n| format!("{kind} {n}")).collect::<Vec<_>>()
+        };
+        sealed.removed.extend(words("user", &manifest.users));
+        sealed.removed.extend(words("group", &manifest.groups));
+    }
+    let baked = baked(root)?;
+    let leads_to_list = |path: &str| MANIFEST == path || MANIFEST.starts_with(&format!("{path}/"));
+    // What is in a directory goes before the directory, and the list last: a seal that is cut off can be run again.
+    let (last, first): (Vec<_>, Vec<_>) =
+        manifest.paths.iter().rev().partition(|(path, _)| leads_to_list(path));
+    for (path, what) in first.into_iter().chain(last) {
+        undo_path(root, path, what, &baked, sealed)?;
+    }
+    if root.remove(MANIFEST)? == Change::Changed {
+        sealed.removed.push(MANIFEST.to_owned());
+    }
+    Ok(())
+}
+
+/// The paths of the image itself.
+fn baked(root: &Root) -> Result<BTreeSet<String>> {
+    let Some(record) = record(root)? else { return Ok(BTreeSet::new()) };
+    let own = record.footplate.as_ref();
+    let lock = baked_lock(root)?.map(|lock| with_own(&lock, own));
+    let programs = lock.and_then(|lock| links(root, &lock).ok()).unwrap_or_default();
+    let files = record.files.into_iter().map(|f| f.path).chain(record.links.into_iter().map(|l| l.path));
+    Ok(files.chain(programs.into_iter().map(|l| l.path)).collect())
+}
+
+fn undo_path(
+    root: &Root,
+    path: &str,
+    what: &str,
+    baked: &BTreeSet<String>,
+    sealed: &mut Sealed,
+) -> Result<()> {
+    let stands = root.meta_of_link(path)?;
+    let note = match (what, stands) {
+        (MADE | HOME, None) | (CHANGED, None) | (REMOVED, Some(_)) => return Ok(()),
+        (MADE | HOME, Some(_)) if baked.contains(path) || in_store(root, path)? => return Ok(()),
+        (MADE, Some(meta)) if meta.kind == SFlag::S_IFDIR => {
+            if !root.remove_dir(path)? {
+                return not_empty(root, path, baked, sealed);
+            }
+            None
+        }
+        (MADE | HOME, Some(_)) => {
+            root.remove_tree(path)?;
+            None
+        }
+        (CHANGED, Some(_)) => Some("bootstrap data changed it, and what stood there before is not known"),
+        (REMOVED, None) => Some("bootstrap data removed it, and what stood there before is not known"),
+        // A newer footplate's word.
+        _ => Some("footplate changed it in a way that this version does not know"),
+    };
+    match note {
+        None => sealed.removed.push(path.to_owned()),
+        Some(note) => sealed.notes.push(format!("{path} stays as it is: {note}")),
+    }
+    Ok(())
+}
+
+fn in_store(root: &Root, path: &str) -> Result<bool> {
+    Ok(root.link_target(path)?.is_some_and(|target| target.contains("footplate/store/")))
+}
+
+/// Names what others put into a directory that was made.
+fn not_empty(root: &Root, path: &str, baked: &BTreeSet<String>, sealed: &mut Sealed) -> Result<()> {
+    let mut others = Vec::new();
+    for name in root.list(path)? {
+        let inside = format!("{path}/{name}");
+        let leads_to = |path: &str| path == inside || path.starts_with(&format!("{inside}/"));
+        let of_image = inside.starts_with(OWN_DIRECTORY) || leads_to(OWN_DIRECTORY);
+        if !of_image && !baked.iter().any(|path| leads_to(path)) && !in_store(root, &inside)? {
+            others.push(name);
+        }
+    }
+    if !others.is_empty() {
+        let names = others.join(", ");
+        sealed
+            .notes
+            .push(format!("{path} stays: footplate made the directory, and others put {names} there"));
+    }
+    Ok(())
+}
