@@ -30,6 +30,7 @@ pub(super) fn check(plan: &Plan, root: &Root) -> Vec<anyhow::Error> {
             _ => {}
         }
     }
+    problems.extend(below_files(plan));
     let links = plan.items.iter().filter_map(|item| match item {
         Item::Link(link) if link.hard => Some(link),
         _ => None,
@@ -37,6 +38,30 @@ pub(super) fn check(plan: &Plan, root: &Root) -> Vec<anyhow::Error> {
     let made: HashSet<&str> = plan.items.iter().filter_map(node).map(|(path, _)| path).collect();
     problems.extend(links.filter_map(|link| hard(link, &made, root).err()));
     problems
+}
+
+/// What stands below a file of the plan can't be made.
+fn below_files(plan: &Plan) -> Vec<anyhow::Error> {
+    let files: HashMap<&str, &str> = plan
+        .items
+        .iter()
+        .filter_map(|item| match item {
+            Item::File(file) => Some((file.path.as_str(), file.place.as_str())),
+            _ => None,
+        })
+        .collect();
+    let below = |path: &str, place: &str| {
+        let parents = std::iter::successors(Some(above(path)), |dir| (!dir.is_empty()).then(|| above(dir)));
+        let (file, by) = parents.filter_map(|dir| files.get_key_value(dir)).next()?;
+        Some(anyhow!("{place}: {path}: {file} of {by} is a file, and nothing can stand below it"))
+    };
+    let items = plan.items.iter().filter_map(|item| match item {
+        Item::Directory(d) => below(&d.path, &d.place),
+        Item::File(f) => below(&f.path, &f.place),
+        Item::Link(l) => below(&l.path, &l.place),
+        _ => None,
+    });
+    items.collect()
 }
 
 /// The path and the place of what Ignition's data makes.

@@ -29,6 +29,9 @@ pub enum Severity {
     Error,
 }
 
+/// The code of a problem about a path in the part of Flatcar that nothing can write.
+pub const READ_ONLY: &str = "path/read-only";
+
 /// The code of a problem about data that did not arrive in time. The text that names the data is not to blame.
 pub const UNREACHED: &str = "fetch/unreached";
 

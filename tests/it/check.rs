@@ -44,12 +44,42 @@ fn paths_that_flatcar_has_read_only_are_told() {
     let files: String =
         ["/usr/bin/a", "/usr/local/bin/a", "/bin/a", "/opt/bin/a", "/usrlocal/a"].map(file).concat();
     let ran = check(format!("#cloud-config\nwrite_files:\n{files}"), false);
-    ran.ended(0, &[]);
+    ran.ended(65, &[]);
     for told in ["write_files[0].path", "read-only", "/opt/bin or /usr/local/bin", "write_files[2].path"] {
         assert!(ran.out.contains(told), "{told}: {}", ran.out);
     }
     for other in ["write_files[1]", "write_files[3]", "write_files[4]"] {
         assert!(!ran.out.contains(other), "{other}: {}", ran.out);
+    }
+}
+
+/// What would stop the node is one verdict: the rules are those of the plan and of what it is compared with.
+#[test]
+fn what_would_stop_the_node_is_not_good() {
+    let files = "write_files:\n- {path: /srv/data, content: a}\n- {path: /srv/data/below, content: a}\n";
+    let ignition = |path: &str| {
+        format!(
+            "{{\"ignition\": {{\"version\": \"3.4.0\"}}, \"storage\": {{\"files\": [{{\"path\": \"{path}\"}}]}}}}"
+        )
+    };
+    let cases = [
+        (format!("#cloud-config\n{files}"), 65, "/srv/data"),
+        ("#cloud-config\nwrite_files:\n- {path: /a, owner: 'nosuch:wheel'}\n".to_owned(), 65, "no user"),
+        ("#cloud-config\nwrite_files:\n- {path: /a, owner: 'root:nosuch'}\n".to_owned(), 65, "no group"),
+        ("#cloud-config\nwrite_files:\n- {path: /a, owner: 'core:docker'}\n".to_owned(), 0, "good"),
+        (
+            "#cloud-config\nusers:\n- name: albus\nwrite_files:\n- {path: /a, owner: albus}\n".to_owned(),
+            0,
+            "good",
+        ),
+        ("#cloud-config\ndisk_setup: {/dev/sdz: {layout: true}}\n".to_owned(), 0, "good"),
+        (ignition("/usr/lib/a"), 65, "read-only"),
+        (ignition("/opt/a"), 0, "good"),
+    ];
+    for (data, code, said) in cases {
+        let ran = check(&data, false);
+        assert!(ran.code == code && ran.out.contains(said), "{data}\n{}{}", ran.out, ran.err);
+        assert_eq!(ran.out.contains("not good"), code != 0, "{data}\n{}", ran.out);
     }
 }
 

@@ -6,7 +6,7 @@ use crate::decode::document::display_url;
 use crate::decode::document::envelope::{Encoding, MAX_DECODED};
 use crate::decode::syntax::yaml::{Kind, Node, Value};
 use crate::model::fetch::{Request, check_header};
-use crate::model::problem::{Pos, Problem, any_error};
+use crate::model::problem::{Pos, Problem, READ_ONLY, any_error};
 use crate::model::secret::Secret;
 use crate::model::storage::{Existing, File, Owner};
 
@@ -108,6 +108,9 @@ impl Reader<'_> {
                         "is in /usr, which is read-only on Flatcar: the node would stop here",
                     );
                     self.cure("write programs to /opt/bin or /usr/local/bin, units to /etc/systemd/system");
+                    if let Some(last) = self.problems.last_mut() {
+                        last.code = READ_ONLY.into();
+                    }
                 }
             }
             "content" => {

@@ -176,6 +176,13 @@ impl<'r, 'a, 'f> Reader<'r, 'a, 'f> {
 struct Hint<'a>(Option<&'a mut Problem>);
 
 impl Hint<'_> {
+    fn code(mut self, code: &'static str) -> Self {
+        if let Some(problem) = &mut self.0 {
+            problem.code = code.into();
+        }
+        self
+    }
+
     fn cure(self, cure: impl Into<String>) {
         if let Some(problem) = self.0 {
             problem.cure = Some(cure.into());

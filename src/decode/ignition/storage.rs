@@ -7,6 +7,7 @@ use super::schema::VERSIONS;
 use super::{INITRAMFS, Reader, flag, is_empty, text};
 use crate::decode::cloud_config::{check_path, in_usr};
 use crate::decode::syntax::yaml::Node;
+use crate::model::problem::READ_ONLY;
 use crate::model::secret::Secret;
 use crate::model::storage::{Directory, Existing, File, Link, Owner};
 
@@ -88,6 +89,7 @@ impl Reader<'_, '_, '_> {
         };
         if in_usr(&clean) {
             self.warn(&at, pos, "is in /usr, which is read-only on Flatcar: Ignition itself would fail to write it and stop the boot")
+                .code(READ_ONLY)
                 .cure("put programs into /opt/bin and units into systemd.units");
         }
         self.places.insert(place.to_owned(), pos);

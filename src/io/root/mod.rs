@@ -17,7 +17,10 @@ use nix::sys::stat::{FileStat, Mode, fchmod, fstatat, mkdirat};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, geteuid, linkat, symlinkat, unlinkat};
 
+mod scratch;
 mod tree;
+
+pub use scratch::Scratch;
 
 /// Symbolic links that a path may go through at its end, as the kernel allows.
 const MAX_LINKS: usize = 40;
