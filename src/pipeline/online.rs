@@ -134,7 +134,7 @@ fn lacking_of(rendered: &Rendered, links: &[Link]) -> Vec<String> {
     lacking
 }
 
-/// Whether it speaks of whatever NICs there are by a glob or a driver, and of none in particular.
+/// Whether it matches any NICs by a glob or a driver, and does not name one.
 fn is_rule(interface: &Interface) -> bool {
     let Device::Ethernet(ethernet) = &interface.device else { return false };
     let matching = &ethernet.matching;

@@ -9,10 +9,11 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use footplate::decode::{network, syntax::yaml};
 use footplate::model::network::Cidr;
+use footplate::model::problem::Severity;
 use footplate::plan::network::render;
 
 /// Configurations to compare. Each has a dozen interfaces.
@@ -406,14 +407,19 @@ fn meaning(file: &[Section]) -> BTreeSet<String> {
     out
 }
 
-fn theirs(dir: &Path, text: &str) -> Files {
+/// Runs netplan over a text; its files are below `dir` then.
+fn generate(dir: &Path, text: &str) -> Output {
     let _ = fs::remove_dir_all(dir);
     let netplan = dir.join("etc/netplan");
     fs::create_dir_all(&netplan).unwrap();
     fs::write(netplan.join("a.yaml"), text).unwrap();
     fs::set_permissions(netplan.join("a.yaml"), fs::Permissions::from_mode(0o600)).unwrap();
     // The program behind `netplan generate`, without the Python in front of it that takes most of the time.
-    let run = Command::new("/usr/libexec/netplan/generate").arg("--root-dir").arg(dir).output().unwrap();
+    Command::new("/usr/libexec/netplan/generate").arg("--root-dir").arg(dir).output().unwrap()
+}
+
+fn theirs(dir: &Path, text: &str) -> Files {
+    let run = generate(dir, text);
     let said = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success(), "netplan refuses:\n{said}\n{text}");
     let mut files = Files::new();
@@ -475,6 +481,47 @@ fn means_what_netplan_means() {
         assert!(used > 0, "this difference never came up: {}", difference.why);
     }
     assert!(ordered > 0, "no two default routes had one metric");
+    fs::remove_dir_all(dir).unwrap();
+}
+
+/// Overrides that netplan refuses, since networkd once had one section for both families, are taken here with a note.
+#[test]
+fn overrides_that_netplan_refuses_are_noted() {
+    needs!(program("/usr/libexec/netplan/generate", "netplan.io"));
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("netplan-overrides");
+    let keys: [(&str, &[&str]); 9] = [
+        ("hostname", &["a", "b"]),
+        ("route-metric", &["0", "7"]),
+        ("send-hostname", &["true", "false"]),
+        ("use-dns", &["true", "false"]),
+        ("use-domains", &["true", "route"]),
+        ("use-hostname", &["true", "false"]),
+        ("use-mtu", &["true", "false"]),
+        ("use-ntp", &["true", "false"]),
+        ("use-routes", &["true", "false"]),
+    ];
+    let mut noted = 0;
+    let mut cases = Vec::new();
+    for (key, values) in keys {
+        let written = || std::iter::once(String::new()).chain(values.iter().map(|v| format!("{key}: {v}")));
+        for four in written() {
+            cases.extend(written().map(|six| (four.clone(), six)));
+        }
+    }
+    for (four, six) in &cases {
+        for leases in ["dhcp4: true, dhcp6: true", "dhcp4: true, dhcp6: false"] {
+            let text = format!(
+                "network: {{version: 2, ethernets: {{a: {{{leases}, dhcp4-overrides: {{{four}}}, dhcp6-overrides: {{{six}}}}}}}}}\n"
+            );
+            let (config, problems) = network::parse(&yaml::parse(&text).unwrap());
+            assert_eq!(config.interfaces.len(), 1, "{text}");
+            let is = problems.iter().any(|p| p.what.contains("netplan would refuse"));
+            assert!(problems.iter().all(|p| p.severity == Severity::Note), "{problems:?}");
+            assert_eq!(is, !generate(&dir, &text).status.success(), "{text}");
+            noted += usize::from(is);
+        }
+    }
+    assert!(noted > 0 && noted < cases.len());
     fs::remove_dir_all(dir).unwrap();
 }
 

@@ -120,12 +120,12 @@ fn bond(r: &mut Reader, to: &mut Interface, key: &str, at: &At) -> bool {
     true
 }
 
-/// A bond's parameter in netplan's words, from whatever language.
+/// A bond's parameter by netplan's name; the other languages translate theirs.
 pub(super) fn bond_parameter(r: &mut Reader, b: &mut Bond, key: &str, at: &At) {
     let key = match key {
         "all-slaves-active" => "all-members-active",
         "packets-per-slave" => "packets-per-member",
-        // netplan's own slip of the pen, which it still takes.
+        // An old misspelling that netplan still accepts.
         "gratuitious-arp" => "gratuitous-arp",
         _ => key,
     };
@@ -169,7 +169,7 @@ fn bridge(r: &mut Reader, to: &mut Interface, key: &str, at: &At) -> bool {
     true
 }
 
-/// A bridge's parameter in netplan's words, from whatever language.
+/// A bridge's parameter by netplan's name; the other languages translate theirs.
 pub(super) fn bridge_parameter(r: &mut Reader, b: &mut Bridge, key: &str, at: &At) {
     let key = if key == "aging-time" { "ageing-time" } else { key };
     if BRIDGE_PORT.iter().any(|p| p.name == key) {
@@ -211,7 +211,7 @@ pub(super) fn vlan_whole(r: &mut Reader, to: &mut Interface, at: &At) {
         r.lose(at, "is a VLAN without a usable `id`", "give it one from 0 to 4094");
     }
     if v.link.is_empty() {
-        r.lose(at, "is a VLAN without `link`", "name the interface that it lies on");
+        r.lose(at, "is a VLAN without `link`", "name the interface below it");
     }
 }
 

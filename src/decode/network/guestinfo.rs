@@ -7,7 +7,7 @@ use super::read::{At, Reader, is_domain};
 use crate::model::network::{Address, Cidr, Device, Ethernet, Interface, NetworkConfig};
 use crate::model::problem::any_error;
 
-/// NICs of a machine, addresses of a NIC and so on: a virtual machine has 10 NICs at the most, the rest is patience.
+/// NICs of a machine, addresses of a NIC and so on: a virtual machine has at most 10 NICs.
 const MAX: usize = 64;
 
 pub(super) fn read(r: &mut Reader, get: &dyn Fn(&str) -> Option<String>) -> NetworkConfig {

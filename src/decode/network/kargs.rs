@@ -100,7 +100,7 @@ impl Args {
         let i =
             self.config.interfaces.iter().position(|i| i.id == name).unwrap_or(self.config.interfaces.len());
         if i >= MAX_INTERFACES {
-            self.error(place, &format!("is for one interface too many; {MAX_INTERFACES} is the most"), "");
+            self.error(place, &format!("is one interface too many; {MAX_INTERFACES} is the most"), "");
             return None;
         }
         if i == self.config.interfaces.len() {
@@ -216,7 +216,7 @@ impl Args {
         };
         let via = gateway.map(addr);
         if via.is_some_and(|via| via.is_none_or(|via| via.is_ipv6() != address.is_ipv6())) {
-            self.error(place, "has a gateway that is no address of the same family", "");
+            self.error(place, "has a gateway that is not an address of the same family", "");
         }
         let Some(to) = self.interface(name, place) else { return };
         to.addresses.push(Address::from(Cidr { addr: address, prefix: bits }));

@@ -40,7 +40,7 @@ pub fn parse(node: &Node) -> (NetworkConfig, Vec<Problem>) {
     (config, r.problems)
 }
 
-/// Whether a mapping called `network` is a configuration, and not a word of its author's own for something else.
+/// Whether a mapping called `network` is a configuration, and not a key that its author uses for something else.
 pub fn is_config(node: &Node) -> bool {
     let inner = node.get("network").unwrap_or(node);
     ["version", "config"].iter().any(|key| inner.get(key).is_some()) || netplan::is(inner)

@@ -92,7 +92,7 @@ fn read_interface(r: &mut Reader, to: &mut Interface, group: &Group, at: &At) {
     if !at.node.is_map() && !at.node.is_null() {
         return r.lose(at, format!("must be a mapping, this is {}", at.node.kind_name()), "");
     }
-    // An id that is a name must be one; behind a match it is a word of its author's choice.
+    // An id that is a name must be one; with a `match` its author is free to choose it.
     if to.id.is_empty() || to.id.len() > 127 || to.id.chars().any(char::is_control) {
         return r.lose(
             at,
@@ -133,7 +133,7 @@ fn read_interface(r: &mut Reader, to: &mut Interface, group: &Group, at: &At) {
     }
 }
 
-/// Keys about addresses, leases and routes of whatever device. Says whether it was one.
+/// Keys about addresses, leases and routes of every kind of device. Says whether it was one.
 fn addressing(r: &mut Reader, to: &mut Interface, key: &str, at: &At) -> bool {
     match key {
         "dhcp4" => to.dhcp4 = r.bool(at).unwrap_or(to.dhcp4),
@@ -159,7 +159,7 @@ fn addressing(r: &mut Reader, to: &mut Interface, key: &str, at: &At) -> bool {
     true
 }
 
-/// All other keys of whatever device, the unknown among them.
+/// All other keys of every kind of device, and unknown ones.
 fn other_key(r: &mut Reader, to: &mut Interface, key: &str, at: &At) {
     match key {
         "macaddress" => to.mac = r.mac(at).or(to.mac.take()),

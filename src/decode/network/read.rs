@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Reading a YAML tree key by key, with a problem for whatever does not fit.
+//! Reading a YAML tree key by key, with a problem for each value that does not fit.
 //!
 //! A value that can't be used is left out, with an error that names its place, and the rest of its interface stays: a
 //! node that lost one route can be reached, one that lost its interface can't. What an interface can't do without (which

@@ -31,7 +31,7 @@ pub(super) fn own(r: &mut Reader, to: &mut Interface, key: &str, at: &At) -> boo
                 let modes: Vec<&str> = TUNNELS.iter().map(|kind| kind.mode).collect();
                 r.lose(
                     at,
-                    "is a mode of tunnels that networkd has not",
+                    "is a tunnel mode that networkd does not know",
                     &format!("one of {}", modes.join(", ")),
                 );
             }

@@ -12,7 +12,7 @@ use crate::model::secret::Secret;
 pub enum Device {
     /// A NIC that the machine has.
     Ethernet(Ethernet),
-    /// Links that act as one.
+    /// Several links that act as one.
     Bond(Bond),
     /// A switch in the kernel.
     Bridge(Bridge),
@@ -47,7 +47,7 @@ impl Device {
         }
     }
 
-    /// Id of the interface that it lies on.
+    /// Id of the interface below it.
     pub fn link(&self) -> Option<&str> {
         match self {
             Self::Vlan(v) => Some(&v.link),
@@ -57,7 +57,7 @@ impl Device {
     }
 }
 
-/// Links that act as one.
+/// Several links that act as one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Bond {
     /// Ids of its ports.
@@ -86,7 +86,7 @@ pub struct Bridge {
 pub struct Vlan {
     /// The tag, 0 to 4094.
     pub id: u16,
-    /// Id of the interface that it lies on.
+    /// Id of the interface below it.
     pub link: String,
 }
 
@@ -108,7 +108,7 @@ pub struct Tunnel {
     pub local: Option<IpAddr>,
     /// The other end's address; a VXLAN's may be a multicast group.
     pub remote: Option<IpAddr>,
-    /// Id of the interface that a VXLAN lies on.
+    /// Id of the interface below a VXLAN.
     pub link: Option<String>,
     /// The key of what comes in and of what goes out, in networkd's spelling.
     pub keys: (Option<String>, Option<String>),
@@ -172,7 +172,7 @@ pub struct Ethernet {
     pub wakeonlan: Option<bool>,
     /// Id of the NIC of which it is a virtual function (SR-IOV).
     pub function_of: Option<String>,
-    /// Offloads and other things a `.link` file takes as they stand; rows of [`super::settings::ETHERNET`].
+    /// Offloads and other settings that a `.link` file takes unchanged; rows of [`super::settings::ETHERNET`].
     pub settings: Settings,
 }
 
@@ -204,7 +204,7 @@ const fn tunnel(
     TunnelKind { mode, kind, submode, ipv6, settings }
 }
 
-/// Sorts of tunnels. netplan also has `isatap`, which networkd has not.
+/// Sorts of tunnels. netplan also has `isatap`, which networkd does not know.
 pub const TUNNELS: &[TunnelKind] = &[
     tunnel("sit", "sit", None, Some(false), TUNNEL),
     tunnel("gre", "gre", None, Some(false), TUNNEL),

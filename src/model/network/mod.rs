@@ -30,7 +30,7 @@ pub struct NetworkConfig {
     pub interfaces: Vec<Interface>,
     /// Ids of the interfaces that the text names and that can't be used; a problem says why.
     pub unusable: Vec<String>,
-    /// Name servers for whatever else sets the network up: `nameserver=` on a kernel command line without an interface.
+    /// Name servers for a network that is set up by other means: `nameserver=` on a kernel command line without an interface.
     pub dns: Vec<std::net::IpAddr>,
     /// The name of the machine that `ip=` on a kernel command line gives.
     pub hostname: Option<String>,
@@ -90,7 +90,7 @@ pub struct Interface {
     pub optional: bool,
     /// Its configuration stays when networkd stops.
     pub critical: bool,
-    /// What networkd takes as it stands; rows of [`COMMON`].
+    /// What networkd takes unchanged; rows of [`COMMON`].
     pub settings: Settings,
 }
 

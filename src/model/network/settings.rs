@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Settings that networkd and udev take unchanged: netplan's key, networkd's section and key, and the allowed values.
 
-/// A setting that networkd takes as it stands: one row, one key.
+/// A setting that networkd takes unchanged: one row, one key.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Param {
     /// Its key in netplan.
@@ -50,7 +50,7 @@ const fn param(name: &'static str, section: &'static str, key: &'static str, for
 const U32: Form = Form::Number(0, u32::MAX as i64);
 const POSITIVE: Form = Form::Number(1, u32::MAX as i64);
 
-/// What every interface's `.network` file takes as it stands.
+/// What every interface's `.network` file takes unchanged.
 pub const COMMON: &[Param] = &[
     param(
         "activation-mode",
@@ -77,7 +77,7 @@ pub const COMMON: &[Param] = &[
     param("port-mac-learning", "Bridge", "Learning", Form::Bool),
 ];
 
-/// What a NIC's `.link` file takes as it stands.
+/// What a NIC's `.link` file takes unchanged.
 pub const ETHERNET: &[Param] = &[
     param("receive-checksum-offload", "Link", "ReceiveChecksumOffload", Form::Bool),
     param("transmit-checksum-offload", "Link", "TransmitChecksumOffload", Form::Bool),
@@ -274,7 +274,7 @@ const USE_DOMAINS: Form = Form::BoolOr(&["route"]);
 pub const DHCP4_OVERRIDES: &[Param] = &[
     param("hostname", "DHCPv4", "Hostname", Form::Hostname),
     param("route-metric", "DHCPv4", "RouteMetric", U32),
-    // netplan has no word for it: EC2's further cards need their lease's routes in a table of their own.
+    // netplan has no such key: the further NICs of EC2 need their lease's routes in a table of their own.
     param("route-table", "DHCPv4", "RouteTable", POSITIVE),
     param("send-hostname", "DHCPv4", "SendHostname", Form::Bool),
     param("use-dns", "DHCPv4", "UseDNS", Form::Bool),

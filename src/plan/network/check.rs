@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What can be wrong with a configuration as a whole, whatever language it came in.
+//! What can be wrong with a configuration as a whole, in whichever language it was written.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -26,8 +26,7 @@ pub(super) fn check(interfaces: &mut Vec<Interface>, problems: &mut Vec<Problem>
     ordered_defaults(interfaces, problems);
     for interface in interfaces.iter_mut() {
         if interface.accept_ra == Some(true) && interface.link_local.is_some_and(|families| !families.ipv6) {
-            let what =
-                "router advertisements are heeded by a link-local IPv6 address, and it is to have none";
+            let what = "`accept-ra` needs a link-local IPv6 address, which `link-local` leaves out";
             let problem = located(Problem::warning(&interface.place, what), interface);
             problems.push(problem.cure("add ipv6 to `link-local`, or leave it out"));
         }
@@ -71,7 +70,7 @@ fn clash(
     None
 }
 
-/// Takes out of `interfaces` what lies on something that isn't there, and out of bonds and bridges such ports.
+/// Removes interfaces whose `link` is missing, and from bonds and bridges ports that are missing.
 fn references(interfaces: &mut Vec<Interface>, problems: &mut Vec<Problem>) -> Vec<String> {
     let mut lost = Vec::new();
     one_master(interfaces, problems);
@@ -100,10 +99,7 @@ fn references(interfaces: &mut Vec<Interface>, problems: &mut Vec<Problem>) -> V
             let bare = had_ports && interface.device.ports().is_empty();
             let unlinked = interface.device.link().filter(|link| !known.contains(*link));
             if let Some(link) = unlinked {
-                tell(
-                    format!("lies on an interface that is not defined or not usable: {link:?}"),
-                    "define it",
-                );
+                tell(format!("has a `link` that is not defined or not usable: {link:?}"), "define it");
             } else if bare && matches!(interface.device, Device::Bond(_)) {
                 tell("is a bond without a usable port".to_owned(), "");
             } else {
@@ -141,7 +137,7 @@ fn one_master(interfaces: &mut [Interface], problems: &mut Vec<Problem>) {
     }
 }
 
-/// Takes out what lies on itself by way of others: a VLAN on the bond that it is a port of.
+/// Removes interfaces that depend on themselves: a VLAN on the bond that it is a port of.
 fn loops(interfaces: &mut Vec<Interface>, problems: &mut Vec<Problem>) -> Vec<String> {
     // What each needs below it; removed from the bottom up, a loop is what remains.
     let mut needs: HashMap<String, HashSet<String>> = HashMap::new();
@@ -164,7 +160,7 @@ fn loops(interfaces: &mut Vec<Interface>, problems: &mut Vec<Problem>) -> Vec<St
         if looped {
             let problem = Problem::error(
                 &interface.place,
-                "lies on itself, or on what does, by way of its ports or its link",
+                "depends on itself through its ports or its `link`, or on an interface that does",
             );
             problems.push(located(problem, interface));
             lost.push(interface.id.clone());

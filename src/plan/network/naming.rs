@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Names that NICs hold and give up to each other.
 //!
-//! udev renames a NIC with one call, and a name that another NIC still holds is refused: two NICs that shall have each
-//! other's names keep both. Worse, udev then gives the NIC up ("Failed to process device, ignoring: File exists"), and
+//! udev renames a NIC with one call, and a name that another NIC still holds is refused: two NICs that are to swap
+//! their names keep both. Worse, udev then gives the NIC up ("Failed to process device, ignoring: File exists"), and
 //! networkd waits for it forever. So names are changed over before udev starts; where none is in the way, udev does it.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::files::Rendered;
 use crate::model::network::{Device, NetworkConfig, Nic};
 
-/// A NIC's name and the one it shall have.
+/// A NIC's name and the one that it is to get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rename {
     /// The name now.

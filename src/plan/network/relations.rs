@@ -5,11 +5,11 @@ use std::collections::HashMap;
 
 use crate::model::network::{Device, Ethernet, Interface};
 
-/// How interfaces stand to each other.
+/// Ports, stacked links and virtual functions by the id of the other side.
 pub(super) struct Relations<'a> {
     /// From a port to what it is a port of.
     pub masters: HashMap<&'a str, &'a Interface>,
-    /// From a link to what lies on it.
+    /// From a link to the VLANs and VXLANs on top of it.
     pub above: HashMap<&'a str, Vec<&'a Interface>>,
     /// From a NIC to the number of its virtual functions that are named.
     pub functions: HashMap<&'a str, usize>,

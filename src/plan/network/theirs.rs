@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Files of networkd that are not ours: a person's, Ignition's, another program's. Where one of them takes a NIC, ours
-//! steps back, wherever it sorts: who writes a file for a NIC by hand means it.
+//! is left out, wherever the other sorts: a file that was written for a NIC by hand is meant for it.
 
 use super::files::{DIR, PREFIX, Rendered};
 use super::matching::glob;
@@ -19,15 +19,15 @@ pub struct Theirs {
 
 impl Theirs {
     /// Whether the file takes that NIC: all keys of its `[Match]` that are known here agree, and one of them names it, or
-    /// the file sorts before ours, so that networkd never comes to ours. A file that does neither is a default for whatever
-    /// is left, and takes nothing from anybody.
+    /// the file sorts before ours, so that networkd never comes to ours. A file that does neither is a default for the
+    /// NICs that no other file takes.
     fn takes(&self, nic: &Nic) -> bool {
         let name = self.path.rsplit('/').next().unwrap_or_default();
         // Sections of one name are one, and a file without any takes nothing: systemd.network(5).
         let (mut named, mut any, mut unknown) = (false, false, false);
         for (key, value) in self.matching() {
             any = true;
-            // A list that begins with a `!` is of what shall not match.
+            // A list that begins with `!` names what must not match.
             let (value, inverted) = value.strip_prefix('!').map_or((value, false), |rest| (rest, true));
             let words: Vec<&str> = value.split_whitespace().collect();
             let mac = |mac: &Option<crate::model::network::Mac>| {
@@ -137,7 +137,7 @@ mod tests {
         for (text, want) in cases {
             assert_eq!(takes("20", text), want, "{text}");
         }
-        // One that sorts before ours has what it fits, be it by a default's words.
+        // A file that sorts before ours takes each NIC that it matches, also as a default would match it.
         let before = [
             ("[Match]\nName=*\n", true),
             ("[Match]\nType=ether\nKind=!*\n", true),

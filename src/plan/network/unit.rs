@@ -2,7 +2,7 @@
 //! The one writer of unit syntax, `systemd.syntax(7)`.
 //!
 //! A value that could end its line would let metadata write sections of its own, so nothing that could is ever written:
-//! every value passes here, whatever checked it before.
+//! every value is checked here, even one that was checked before.
 
 use std::fmt::Write as _;
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 
-/// What is asked of each card, below its link-layer address.
+/// What is asked of each NIC, below its link-layer address.
 pub(super) const KEYS: &[&str] = &[
     "device-number",
     "ipv4-prefix",
@@ -21,10 +21,10 @@ pub(super) const KEYS: &[&str] = &[
     "subnet-ipv4-cidr-block",
 ];
 
-/// Cards get metrics of this step, so that the first is preferred; cloud-init's numbers.
+/// NICs get metrics of this step, so that the first is preferred; cloud-init's numbers.
 const METRIC: usize = 100;
 
-/// The second card's table is this one and 1. Tables 253 to 255 are the kernel's.
+/// The second NIC's table is this number plus 1. Tables 253 to 255 are the kernel's.
 const TABLE: usize = 100;
 
 /// A netplan document for the NICs of the metadata; `None` where the image's default serves: no NIC is known, or one that has
@@ -48,7 +48,7 @@ pub(super) fn document<'a>(found: impl Iterator<Item = (&'a str, &'a str)>, belo
         card.get(key).and_then(|v| v.trim().parse().ok()).unwrap_or(0)
     };
     let mut ordered: Vec<_> = cards.into_iter().collect();
-    // The primary one is number 0 of card 0; the numbers count within a physical card.
+    // The primary NIC is number 0 of network card 0; the numbers count within a network card.
     ordered.sort_by_key(|(_, card)| -> (u32, u32) {
         (number(card, "network-card"), number(card, "device-number"))
     });
@@ -64,12 +64,12 @@ fn ethernet(n: usize, mac: &str, card: &BTreeMap<&str, &str>) -> Json {
     let lines =
         |key: &str| card.get(key).map(|v| v.split_whitespace().collect::<Vec<_>>()).unwrap_or_default();
     let ipv6 = !lines("ipv6s").is_empty() || !lines("ipv6-prefix").is_empty();
-    // A card in a subnet of IPv6 alone is offered no lease of IPv4, ever.
+    // A NIC in a subnet of IPv6 alone never gets a lease of IPv4.
     let ipv4 = !ipv6 || !lines("local-ipv4s").is_empty();
     let mut overrides = Map::from_iter([("route-metric".to_owned(), json!(METRIC * (n + 1)))]);
     let mut document = json!({ "match": { "macaddress": mac }, "dhcp4": ipv4, "dhcp6": ipv6 });
     // Addresses beyond the first are not in the lease. Alone, without their subnet: its route would be preferred to the
-    // first card's where both are in one.
+    // first NIC's where both are in one subnet.
     let alone = |key: &str, bits: u8| lines(key).into_iter().skip(1).map(move |a| format!("{a}/{bits}"));
     let further: Vec<String> = alone("local-ipv4s", 32).chain(alone("ipv6s", 128)).collect();
     if !further.is_empty() {
@@ -85,7 +85,7 @@ fn ethernet(n: usize, mac: &str, card: &BTreeMap<&str, &str>) -> Json {
             .map(|from| json!({ "from": from, "table": table }))
             .collect();
         document["routing-policy"] = json!(rules);
-        // A node is up with its first card.
+        // A node is up with its first NIC.
         document["optional"] = json!(true);
     }
     if ipv4 {
