@@ -96,7 +96,7 @@ mod tests {
             ("a: [", "", "guestinfo.metadata: not YAML"),
             ("- a", "", "guestinfo.metadata: takes a YAML or JSON mapping, this is a list"),
             ("a*b", "base64", "guestinfo.metadata: not base64"),
-            ("instance-id: n\nlocal-hostname: a b\n", "", "no name for a machine"),
+            ("instance-id: n\nlocal-hostname: a b\n", "", "not a name for a machine"),
         ];
         for (text, encoding, want) in cases {
             let error = parse(&values(text, encoding)).unwrap_err();
