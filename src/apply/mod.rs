@@ -37,7 +37,7 @@ const MAX_FILE: usize = 64 << 20;
 const RUN_LIMIT: std::time::Duration = std::time::Duration::from_secs(1800);
 
 /// The owner of footplate's own files.
-const OURS: Ids = Ids { uid: Some(0), gid: Some(0) };
+const OURS: Ids = Ids::ROOT;
 
 /// What became of one item of the plan.
 #[derive(Clone, Debug, PartialEq, Eq)]

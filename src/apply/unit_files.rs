@@ -2,6 +2,7 @@
 //! The files of systemd's units as they are once the plan is applied: where systemd finds a unit, and what enabling and
 //! disabling it does to links, as `systemctl --root` does it.
 
+pub(super) use crate::model::paths::UNIT_DIR;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
@@ -11,9 +12,6 @@ use crate::io::root::Root;
 use crate::model::plan::{Item, Plan};
 use crate::model::unit::install::{self, Install};
 use crate::model::unit::{instance, of_template};
-
-/// The directory of the units of the machine's owner.
-pub(super) const UNIT_DIR: &str = "/etc/systemd/system";
 
 /// Where systemd looks for units; the first one that it finds counts
 /// ([systemd.unit(5)](https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html#Unit%20File%20Load%20Path)).

@@ -2,14 +2,12 @@
 //! What a node consists of beside its programs, as a [`Plan`]: units, drop-ins, kernel settings, and what keeps Flatcar's own
 //! first-boot programs from reading what is not meant for them.
 
+pub use crate::model::paths::UNIT_DIR;
 use serde::{Deserialize, Serialize};
 
 use super::lock::Lock;
 use crate::model::plan::{Item, Plan};
 use crate::model::storage::{Directory, File, Link};
-
-/// Where units go that win over those of `/usr`.
-pub const UNIT_DIR: &str = "/etc/systemd/system";
 
 /// The socket of containerd on Flatcar, which kubeadm finds by itself.
 pub const SOCKET: &str = "unix:///run/containerd/containerd.sock";

@@ -15,8 +15,7 @@ use crate::io::exec::{self, Unanswered};
 use crate::io::root::{Meta, Root};
 
 /// Directories whose content root alone may change: what is put there is run by root.
-const GUARDED: &[&str] =
-    &["/opt", "/opt/bin", "/opt/cni", "/opt/cni/bin", "/opt/footplate", STORE, "/etc/systemd/system"];
+const GUARDED: &[&str] = &["/opt", "/opt/bin", "/opt/cni", "/opt/cni/bin", "/opt/footplate", STORE, UNIT_DIR];
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -267,11 +267,6 @@ pub fn uptime_ms() -> u64 {
         .map_or(0, |t| t.tv_sec() as u64 * 1000 + t.tv_nsec() as u64 / 1_000_000)
 }
 
-/// Seconds since 1970, by a clock that may be wrong.
-pub fn unix_seconds() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())
-}
-
 /// An open file, for those who read one piece by piece or hand one on.
 pub use std::fs::File;
 

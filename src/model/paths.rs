@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Paths and names that several parts must spell alike.
 
+/// Where unit files are that win over those of the image.
+pub const UNIT_DIR: &str = "/etc/systemd/system";
+
+/// The unit of the bootstrap, the name that Cluster API's own Ignition data uses.
+pub const KUBEADM_UNIT: &str = "kubeadm.service";
+
 /// Where other distributions' certificate tools look for an operator's authorities: Debian, Fedora, SUSE, Arch. Each with
 /// the end that a file's name must have.
 pub const FOREIGN_TRUST: &[(&str, &str)] = &[

@@ -26,7 +26,7 @@ pub fn prepare(file: &str, root: &Root) -> Result<(), Failure> {
         log::info!("kubeadm-prepare: the bootstrap is footplate's own, there is nothing to prepare");
         return Ok(());
     }
-    let ours = Ids { uid: Some(0), gid: Some(0) };
+    let ours = Ids::ROOT;
     root.put_dir(RUN_DIR, 0o700, ours).stage(Stage::Apply)?;
     root.put(PREPARED, b"", 0o600, ours).stage(Stage::Apply)?;
     let result = fill_in(file, root);

@@ -14,7 +14,7 @@ use crate::plan::kubeadm::{
     IGNITION_LEFTOVER, KUBEADM_STATUS, KUBELET_CONF, PREPARED, SCRIPT, SCRIPTS, SENTINEL, UNIT, bootstraps,
 };
 
-const OURS: Ids = Ids { uid: Some(0), gid: Some(0) };
+const OURS: Ids = Ids::ROOT;
 
 /// Most that a status file or the script holds.
 const MAX_FILE: usize = 64 << 20;

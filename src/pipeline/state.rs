@@ -15,7 +15,7 @@ const MAX_FILE: usize = 1 << 20;
 /// Most that bootstrap data has once it is unpacked; the decoders take no more.
 const MAX_BOOTSTRAP: usize = 32 << 20;
 
-const OURS: Ids = Ids { uid: Some(0), gid: Some(0) };
+const OURS: Ids = Ids::ROOT;
 
 fn status_path() -> String {
     format!("{RUN_DIR}/status.json")

@@ -8,8 +8,7 @@ use crate::model::plan::{Bootstrap, Item, Plan, Run};
 use crate::model::secret::Secret;
 use crate::model::storage::{Directory, File, Link};
 
-/// The unit of the bootstrap, the name that Cluster API's own Ignition data uses.
-pub const UNIT: &str = "kubeadm.service";
+pub use crate::model::paths::KUBEADM_UNIT as UNIT;
 
 /// The bootstrap's script. It stands in memory only, and its presence is the bootstrap's permission to run: it is made
 /// when everything before it succeeded in this boot, and removed when the bootstrap ended.

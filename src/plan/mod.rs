@@ -16,6 +16,7 @@ pub use system::FINAL_MESSAGE;
 
 use crate::model::config::{NodeConfig, Ntp};
 use crate::model::instance::Instance;
+use crate::model::paths::UNIT_DIR;
 use crate::model::plan::{Absent, Hostname, Item, Plan};
 use crate::model::storage::{Directory, File, Owner};
 
@@ -30,9 +31,6 @@ pub const RUN_DIR: &str = "/run/footplate";
 
 /// The first line of what is made of the bootstrap data's settings.
 const WRITTEN: &str = "# Written by footplate from the bootstrap data.\n";
-
-/// Where unit files go that win over those of `/usr`.
-const UNIT_DIR: &str = "/etc/systemd/system";
 
 /// The node as its bootstrap data wants it. The order is on purpose not cloud-init's: users come before the files that
 /// they own, and the bootstrap's script comes last, since its presence is what lets the bootstrap start.

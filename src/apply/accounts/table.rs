@@ -24,8 +24,7 @@ impl Table {
         let text = String::from_utf8(bytes).with_context(|| format!("{path}: not UTF-8 text"))?;
         let lines = text.lines().map(|l| l.split(':').map(str::to_owned).collect()).collect();
         let meta = root.meta(path)?;
-        let ids =
-            meta.map_or(Ids { uid: Some(0), gid: Some(0) }, |m| Ids { uid: Some(m.uid), gid: Some(m.gid) });
+        let ids = meta.map_or(Ids::ROOT, |m| Ids { uid: Some(m.uid), gid: Some(m.gid) });
         Ok(Self { lines, stands: meta.is_some(), mode: meta.map_or(mode, |m| m.mode), ids })
     }
 

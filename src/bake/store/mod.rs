@@ -43,7 +43,7 @@ const MAX_ARTIFACT: usize = 2 << 30;
 const MAX_MANIFEST: usize = 4 << 20;
 
 /// All that is put in the store belongs to root.
-pub const ROOT: Ids = Ids { uid: Some(0), gid: Some(0) };
+pub const ROOT: Ids = Ids::ROOT;
 
 /// The time of what stands in the store: the same for every bake. Not 0, which some programs take for "none".
 pub const MTIME: i64 = 1;

@@ -10,15 +10,13 @@ use super::Reader;
 use crate::decode::syntax::unit;
 use crate::decode::syntax::yaml::Node;
 use crate::model::config::UnitSpec;
+use crate::model::paths::KUBEADM_UNIT as KUBEADM;
 use crate::model::problem::Pos;
 use crate::model::secret::Secret;
 use crate::model::storage::{File, Link};
 
 /// What enables a unit that is to be started and has no `[Install]` section.
 const STARTED: (&str, &str) = ("10-footplate-start.conf", "[Install]\nWantedBy=multi-user.target\n");
-
-/// The unit that the bootstrap's commands become.
-const KUBEADM: &str = "kubeadm.service";
 
 /// Where files of networkd and udev are.
 const NETWORK_DIR: &str = "/etc/systemd/network";

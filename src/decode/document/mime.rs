@@ -6,6 +6,7 @@
 //! and the crates hand out a part's bytes without the place where they stood.
 
 use super::transfer::{self, Lines};
+use crate::model::encoding::percent_decoded;
 
 /// Header lines that one entity may have: mail has dozens.
 const MAX_HEADERS: usize = 200;
@@ -98,7 +99,8 @@ impl<'a> Entity<'a> {
     pub fn parameter(&self, header: &str, name: &str) -> Option<String> {
         self.plain_parameter(header, name).or_else(|| {
             let value = self.plain_parameter(header, &format!("{name}*"))?;
-            Some(percent_decoded(value.splitn(3, '\'').last().unwrap_or_default()))
+            let bytes = percent_decoded(value.splitn(3, '\'').last().unwrap_or_default());
+            Some(String::from_utf8_lossy(&bytes).into_owned())
         })
     }
 
@@ -167,25 +169,6 @@ impl<'a> Entity<'a> {
     pub fn decoded(&self) -> Result<(Vec<u8>, Lines), String> {
         transfer::decoded(self.header("content-transfer-encoding").unwrap_or_default(), self.body)
     }
-}
-
-/// `a%20b` as `a b`.
-fn percent_decoded(text: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
-    while let Some((first, below)) = rest.split_first() {
-        let hex = below.get(..2).and_then(|h| std::str::from_utf8(h).ok());
-        match hex.filter(|_| *first == b'%').and_then(|h| u8::from_str_radix(h, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &below[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = below;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// A quoted string without its backslashes, and what follows its end.

@@ -5,13 +5,9 @@
 use crate::decode::document::{Document, Fetch, Kind};
 use crate::decode::ignition;
 use crate::model::config::NodeConfig;
+use crate::model::paths::KUBEADM_UNIT as KUBEADM;
+use crate::model::paths::UNIT_DIR;
 use crate::model::problem::Problem;
-
-/// The directory of unit files.
-const UNIT_DIR: &str = "/etc/systemd/system";
-
-/// The unit that runs the bootstrap, also the commands of a cloud-config.
-const KUBEADM: &str = "kubeadm.service";
 
 /// Adds the Ignition configs among the documents to `config`.
 pub(in crate::decode) fn add(

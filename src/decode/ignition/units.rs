@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `systemd.units`, and `networkd.units` of 2.x.
 
+use crate::model::paths::UNIT_DIR;
 use std::collections::{HashMap, HashSet};
 
 use super::{Reader, flag, text};
@@ -9,9 +10,6 @@ use crate::decode::syntax::yaml::Node;
 use crate::model::config::UnitSpec;
 use crate::model::problem::Pos;
 use crate::model::secret::Secret;
-
-/// Where unit files override those of `/usr`.
-const UNIT_DIR: &str = "/etc/systemd/system";
 
 /// What a drop-in holds. In 3.x an empty string makes an empty file, which hides a drop-in of the same name in `/usr`.
 fn contents(dropin: &Node, empty: bool) -> Option<&str> {

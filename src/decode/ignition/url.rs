@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! URLs as Ignition reads them. What its parsers refuse is refused here, since a boot in the initramfs would fail on it.
 
+use crate::model::encoding::percent_decoded;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -105,26 +106,20 @@ fn is_token(text: &str) -> bool {
 const PLAIN: &[u8] = b"-_.!~*'();/?:@&=+$,";
 
 fn percent(text: &str) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes().enumerate();
-    while let Some((at, byte)) = rest.next() {
-        if byte.is_ascii_alphanumeric() || PLAIN.contains(&byte) {
-            bytes.push(byte);
-            continue;
+    let escaped =
+        |at: usize| text.as_bytes().get(at + 1..at + 3).is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit));
+    for (at, byte) in text.bytes().enumerate() {
+        if byte == b'%' && !escaped(at) {
+            return Err("the data: URL has a % without two hexadecimal digits after it".to_owned());
         }
-        if byte != b'%' {
+        if byte != b'%' && !byte.is_ascii_alphanumeric() && !PLAIN.contains(&byte) {
             let at = at + 1;
             return Err(format!(
                 "the data: URL has a character, number {at} after its comma, that must be written with %"
             ));
         }
-        let mut digit = || rest.next().and_then(|(_, b)| char::from(b).to_digit(16));
-        match (digit(), digit()) {
-            (Some(high), Some(low)) => bytes.push((high * 16 + low) as u8),
-            _ => return Err("the data: URL has a % without two hexadecimal digits after it".to_owned()),
-        }
     }
-    Ok(bytes)
+    Ok(percent_decoded(text))
 }
 
 #[cfg(test)]

@@ -47,6 +47,11 @@ pub struct Ids {
 }
 
 impl Ids {
+    /// Root's.
+    pub const ROOT: Self = Self { uid: Some(0), gid: Some(0) };
+}
+
+impl Ids {
     /// These numbers, and `other`'s where there is none.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
@@ -414,7 +419,7 @@ impl Root {
     /// Makes a link under another name and moves it into its place.
     fn link_anew(&self, path: &str, make: impl FnOnce(&OwnedFd, &str) -> nix::Result<()>) -> Result<Change> {
         let (above, name) = split(path)?;
-        self.make_dirs(above, Ids { uid: Some(0), gid: Some(0) })?;
+        self.make_dirs(above, Ids::ROOT)?;
         let parent = self.open_dir(above)?;
         let temporary = temporary_name(name);
         let _ = unlinkat(&parent, temporary.as_str(), UnlinkatFlags::NoRemoveDir);

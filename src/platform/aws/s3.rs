@@ -11,7 +11,7 @@ use super::role::{self, ROLE, domain};
 use super::sigv4::{self, Scope};
 use super::{LOCAL_IPV4, REGION};
 use crate::io::http::{Request, Response};
-use crate::io::{World, unix_seconds};
+use crate::io::{World, now};
 use crate::model::problem::Problem;
 use crate::model::secret::Secret;
 use crate::platform::Error;
@@ -70,11 +70,7 @@ fn fetch(world: &dyn World, request: &Request, on_ec2: bool, deadline: Instant) 
         // Where S3 redirects to is told in another way, and a signature holds for one host.
         let mut sent = Request { url: object.url(&place)?, redirects: 0, ..request.clone() };
         if let Some(credentials) = &credentials {
-            sent = sigv4::sign(
-                sent,
-                credentials,
-                Scope { region: &place.region, service: "s3", now: unix_seconds() },
-            );
+            sent = sigv4::sign(sent, credentials, Scope { region: &place.region, service: "s3", now: now() });
         }
         let Some(answer) = world.http(&[sent], deadline).pop() else {
             return Err(anyhow!("{}", request.place()).into());

@@ -15,7 +15,7 @@ use super::sigv4::{self, Credentials, Scope};
 use crate::decode::capa::{Service, Transport};
 use crate::decode::document::envelope;
 use crate::io::http::{Request, Response};
-use crate::io::{World, unix_seconds};
+use crate::io::{World, now};
 use crate::model::problem::WithCure as _;
 use crate::model::secret::Secret;
 
@@ -156,7 +156,7 @@ fn request(transport: &Transport, chunk: usize, call: Call, credentials: &Creden
     request.limit = MAX_ANSWER;
     request.secret = true;
     request.label = format!("{target} {name}");
-    sigv4::sign(request, credentials, Scope { region, service, now: unix_seconds() })
+    sigv4::sign(request, credentials, Scope { region, service, now: now() })
 }
 
 /// The answer, or the name of the error in it: `__type` is a name, with its space of names before a `#` or without.
