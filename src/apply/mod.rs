@@ -6,6 +6,7 @@ mod absent;
 pub mod accounts;
 mod directory;
 mod disk;
+mod effects;
 mod file;
 mod filesystem;
 mod hostname;
@@ -102,6 +103,8 @@ struct Machine<'a> {
     restarts: Vec<&'static str>,
     /// The files of units, on the root and in the plan.
     files: unit_files::UnitFiles<'a>,
+    /// Paths of bootstrap data that changed.
+    changed: Vec<String>,
     /// Units of the plan that changed.
     units: Vec<(UnitSpec, units::Changes)>,
 }
@@ -110,7 +113,15 @@ impl<'a> Machine<'a> {
     fn of(plan: &'a Plan, root: &'a Root) -> Result<Self> {
         let (accounts, bootstrap) = (Accounts::read(root)?, plan.bootstrap.as_ref().map(|b| b.unit.as_str()));
         let files = unit_files::UnitFiles::of(plan, root);
-        Ok(Self { root, accounts, bootstrap, restarts: Vec::new(), files, units: Vec::new() })
+        Ok(Self {
+            root,
+            accounts,
+            bootstrap,
+            restarts: Vec::new(),
+            files,
+            changed: Vec::new(),
+            units: Vec::new(),
+        })
     }
 }
 
@@ -269,6 +280,8 @@ fn make(
         match listed.and_then(|()| kind.apply(&mut on)) {
             Ok(outcome) => {
                 seen(&outcome);
+                on.changed
+                    .extend(effects::path(item).filter(|_| outcome.done == Done::Changed).map(str::to_owned));
                 outcomes.push(outcome);
             }
             Err(error) => {
@@ -297,8 +310,9 @@ fn with_cure(error: anyhow::Error) -> anyhow::Error {
     failed.err().unwrap_or_else(|| anyhow!(cure))
 }
 
-/// Restarts and starts what the changes ask for, on a live root.
+/// Makes the changes count on a live root: what reads them reads them again, and units start.
 fn finish(on: &Machine<'_>) -> Result<()> {
+    effects::apply(&on.changed, &on.restarts)?;
     if !on.restarts.is_empty() {
         let systemd = Systemd::reloaded()?;
         let restart = |unit: &str| {

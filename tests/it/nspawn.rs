@@ -904,3 +904,92 @@ fn what_ignition_made_is_left_so_and_kubeadm_runs_as_the_node() {
     assert_eq!(node.lines("/var/lib/kubeadm-runs"), 1, "once, however often it starts");
     assert_eq!(node.out("failed"), "");
 }
+
+// Files that early services have read already
+
+/// What the machine does with each family of files, and what a second run with nothing to change does.
+const IN_FORCE: &str = r#"#!/bin/bash
+sysctl() { cat /proc/sys/${1//./\/}; }
+check() { printf '%s=%s\n' "$1" "$(eval "$2" 2>&1 | tr '\n' ' ' | sed 's/ $//')"; }
+for _ in $(seq 100); do systemctl -q is-active linked.service && break; sleep 0.1; done
+check kernel 'sysctl net.core.somaxconn'
+check directory 'stat -c %a:%U /var/lib/of-tmpfiles'
+check account 'id -u of-sysusers'
+check limit 'systemctl show -P DefaultLimitNOFILE'
+check journal 'journalctl --unit systemd-journald --output cat | grep -o "max [0-9.]*M" | tail -n 1'
+check program 'of-extension'
+check linked 'systemctl is-active linked.service'
+check dropin 'systemctl show -P Environment later.service'
+check hosts 'getent hosts registry.invalid'
+rm -rf /var/lib/footplate/instances
+/opt/bin/footplate provision --seed /seed > /out/again 2>&1
+echo "exit $?" >> /out/again
+"#;
+
+/// Every family at once: accounts before the directories that they own, an extension's program, plain files of units.
+fn early_files() -> String {
+    let files = [
+        ("/etc/sysctl.d/90-a.conf", "net.core.somaxconn=8191\n"),
+        ("/etc/sysusers.d/a.conf", "u of-sysusers 787\n"),
+        ("/etc/tmpfiles.d/a.conf", "d /var/lib/of-tmpfiles 0750 of-sysusers - -\n"),
+        ("/etc/modules-load.d/a.conf", "# nothing\n"),
+        ("/etc/systemd/system.conf.d/a.conf", "[Manager]\nDefaultLimitNOFILE=123457\n"),
+        ("/etc/systemd/journald.conf.d/a.conf", "[Journal]\nRuntimeMaxUse=11M\nSystemMaxUse=11M\n"),
+        ("/etc/systemd/logind.conf.d/a.conf", "[Login]\nInhibitDelayMaxSec=45s\n"),
+        (
+            "/etc/systemd/system/linked.service",
+            "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n",
+        ),
+        ("/etc/systemd/system/later.service.d/a.conf", "[Service]\nEnvironment=OF=data\n"),
+        ("/etc/hosts", "192.0.2.44 registry.invalid\n"),
+        ("/opt/extensions/tool/usr/lib/extension-release.d/extension-release.tool", "ID=_any\n"),
+        ("/opt/extensions/tool/usr/bin/of-extension", "#!/bin/sh\necho merged\n"),
+    ];
+    let encoded = |text: &str| text.bytes().map(|b| format!("%{b:02x}")).collect::<String>();
+    let files: Vec<serde_json::Value> = files
+        .iter()
+        .map(|(path, text)| {
+            let source = format!("data:,{}", encoded(text));
+            let mode = if path.contains("/bin/") { 0o755 } else { 0o644 };
+            serde_json::json!({"path": path, "mode": mode, "overwrite": true, "contents": {"source": source}})
+        })
+        .collect();
+    let links = serde_json::json!([
+        {"path": "/etc/extensions/tool", "target": "/opt/extensions/tool"},
+        {"path": "/etc/systemd/system/multi-user.target.wants/linked.service", "target": "/etc/systemd/system/linked.service"},
+    ]);
+    serde_json::json!({"ignition": {"version": "3.3.0"}, "storage": {"files": files, "links": links}})
+        .to_string()
+}
+
+#[test]
+fn files_that_early_services_have_read_count_in_this_boot() {
+    needs!(root("containers"));
+    let mut node = Node::new("early-files", JOIN, SUCCESS);
+    node.root.put("/seed/user-data", early_files());
+    node.program("/opt/test/more", IN_FORCE);
+    let later = "[Unit]\nAfter=footplate.service\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n\
+                 [Install]\nWantedBy=multi-user.target\n";
+    node.root.put("/etc/systemd/system/later.service", later);
+    node.root.put("/etc/systemd/system/check.service.d/order.conf", "[Unit]\nAfter=later.service\n");
+    node.systemctl(&["enable", "later.service", "systemd-sysext.service"]);
+    // There is an end to what can be laid over an overlay: what an extension takes part in stands on plain file systems.
+    for at in ["/opt/extensions", "/usr"] {
+        fs::create_dir_all(node.root.path(at)).unwrap();
+    }
+    let (usr, extensions) = (node.root.path("/usr"), node.root.path("/opt/extensions"));
+    node.mount(&["-o", "bind,ro", &BASE.join("usr").display().to_string()], &usr);
+    node.mount(&["-t", "tmpfs", "extensions"], &extensions);
+    node.boot();
+    let (journal, said) = (node.out("journal"), node.out("more"));
+    node.stands(0, "done");
+    let want = "kernel=8191\ndirectory=750:of-sysusers\naccount=787\nlimit=123457\njournal=max 11.0M\nprogram=merged\n\
+                linked=active\ndropin=OF=data\nhosts=192.0.2.44      registry.invalid\n";
+    assert_eq!(said, want, "{journal}");
+    assert_eq!(node.out("failed"), "", "{journal}");
+    // Nothing changes the second time, and nothing runs.
+    let again = node.out("again");
+    assert!(again.contains("changed=0") && again.ends_with("exit 0\n"), "{again}");
+    assert!(!again.contains("read its"), "{again}");
+    assert!(journal.contains("systemd-sysctl.service has read its files"), "{journal}");
+}

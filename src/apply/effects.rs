@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a running system does about files that changed under it.
+//!
+//! Ignition writes its files before the system starts, so every service reads them when it starts. footplate writes them on the
+//! running system, when early services have read theirs: kernel settings, modules, temporary files, accounts, device rules, the
+//! journal, name resolution. A row of [`FAMILIES`] says what makes such a file count in this boot. It holds for a
+//! cloud-config's `write_files` too. On Ubuntu, cloud-init writes those after the same early services and before
+//! `basic.target`, so there a file in `sysctl.d` waits for the next boot or a command; here it does not.
+//!
+//! Only changes have effects: a run that changes nothing runs nothing. Under another root nothing is run.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::unit_files::UNIT_DIR;
+use crate::io::exec;
+use crate::io::systemd::{Systemd, reload_network};
+use crate::model::plan::Item;
+use crate::model::unit::{Form, form, kind};
+
+/// How long a program or a service may take. The slowest is to merge extensions, which takes seconds.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// What is done, in this order: extensions may bring accounts, files and units; files may belong to the accounts; settings of the
+/// kernel and rules of devices may be those of the modules; services come last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Effect {
+    /// Extensions are merged into `/usr`.
+    Extensions,
+    /// Accounts are made.
+    Accounts,
+    /// Files and directories are made.
+    TemporaryFiles,
+    /// A unit of systemd's own that ends by itself runs again.
+    Again(&'static str),
+    /// The rules of devices are read and applied.
+    Devices,
+    /// systemd reads its settings and its units.
+    Reload,
+    /// networkd reads its files.
+    Network,
+    /// A service restarts, if it runs.
+    Service(&'static str),
+    /// Services that run restart where their units changed, and what has become wanted starts.
+    Start,
+    /// Nothing can be done in this boot, and why.
+    Later(&'static str),
+}
+
+use Effect::{Accounts, Again, Devices, Extensions, Later, Network, Reload, Service, Start, TemporaryFiles};
+
+const MODULES: Effect = Again("systemd-modules-load.service");
+const KERNEL: Effect = Again("systemd-sysctl.service");
+
+/// An extension may bring files of most families in `/usr`, and units.
+const EXTENSION: &[Effect] = &[Extensions, Accounts, TemporaryFiles, MODULES, KERNEL, Reload, Start];
+
+/// A family of files: the directory or the file, the ending of names, what is done. Files that are read whenever they are used, such
+/// as `/etc/hosts`, `environment.d`, `modprobe.d` and what a user's own systemd reads at its start, have a row without an effect.
+const FAMILIES: &[(&str, &str, &[Effect])] = &[
+    ("/etc/extensions/", "", EXTENSION),
+    ("/var/lib/extensions/", "", EXTENSION),
+    ("/var/lib/confexts/", "", &[Later("a configuration extension is merged at the next boot")]),
+    ("/etc/sysusers.d/", ".conf", &[Accounts]),
+    ("/etc/tmpfiles.d/", ".conf", &[TemporaryFiles]),
+    ("/etc/modules-load.d/", ".conf", &[MODULES]),
+    ("/etc/modprobe.d/", ".conf", &[]),
+    ("/etc/sysctl.conf", "", &[KERNEL]),
+    ("/etc/sysctl.d/", ".conf", &[KERNEL]),
+    ("/etc/binfmt.d/", ".conf", &[Again("systemd-binfmt.service")]),
+    ("/etc/udev/rules.d/", ".rules", &[Devices]),
+    ("/etc/udev/hwdb.d/", ".hwdb", &[Later("systemd-hwdb-update.service reads it at the next boot")]),
+    ("/etc/systemd/system.conf", "", &[Reload]),
+    ("/etc/systemd/system.conf.d/", ".conf", &[Reload]),
+    ("/etc/systemd/system/", "", &[Reload, Start]),
+    ("/etc/systemd/system-generators/", "", &[Reload, Start]),
+    (
+        "/etc/systemd/network/",
+        ".link",
+        &[Later("udev sets it when the network card appears, at the next boot")],
+    ),
+    ("/etc/systemd/network/", ".network", &[Network]),
+    ("/etc/systemd/network/", ".netdev", &[Network]),
+    ("/etc/systemd/network/", ".conf", &[Network]),
+    ("/etc/systemd/networkd.conf", "", &[Service("systemd-networkd.service")]),
+    ("/etc/systemd/networkd.conf.d/", ".conf", &[Service("systemd-networkd.service")]),
+    ("/etc/systemd/resolved.conf", "", &[Service("systemd-resolved.service")]),
+    ("/etc/systemd/resolved.conf.d/", ".conf", &[Service("systemd-resolved.service")]),
+    ("/etc/systemd/timesyncd.conf", "", &[Service("systemd-timesyncd.service")]),
+    ("/etc/systemd/timesyncd.conf.d/", ".conf", &[Service("systemd-timesyncd.service")]),
+    ("/etc/systemd/journald.conf", "", &[Service("systemd-journald.service")]),
+    ("/etc/systemd/journald.conf.d/", ".conf", &[Service("systemd-journald.service")]),
+    ("/etc/systemd/logind.conf", "", &[Service("systemd-logind.service")]),
+    ("/etc/systemd/logind.conf.d/", ".conf", &[Service("systemd-logind.service")]),
+    ("/etc/systemd/oomd.conf", "", &[Service("systemd-oomd.service")]),
+    ("/etc/systemd/oomd.conf.d/", ".conf", &[Service("systemd-oomd.service")]),
+    ("/etc/systemd/user/", "", &[]),
+    ("/etc/systemd/user.conf.d/", ".conf", &[]),
+    ("/etc/environment.d/", ".conf", &[]),
+    ("/etc/hosts", "", &[]),
+];
+
+/// Services that are not restarted because their unit changed: the bus carries footplate's own requests, and the bootstrap is
+/// started by footplate once all is done.
+const LEFT_ALONE: &[&str] = &["dbus.service", "dbus-broker.service", "kubeadm.service"];
+
+/// The path of an item that bootstrap data asks for and whose change may need an effect. Units that the data describes as units
+/// are seen to by their own kind, and so are footplate's own files.
+pub(super) fn path(item: &Item) -> Option<&str> {
+    let (path, place) = match item {
+        Item::File(file) => (&file.path, &file.place),
+        Item::Link(link) => (&link.path, &link.place),
+        Item::Directory(directory) => (&directory.path, &directory.place),
+        _ => return None,
+    };
+    (place != "footplate").then_some(path.as_str())
+}
+
+/// What the changed paths ask for, in order.
+fn effects(changed: &[String]) -> BTreeSet<Effect> {
+    let rows = changed.iter().flat_map(|path| {
+        FAMILIES.iter().filter(move |(at, ending, _)| match at.ends_with('/') {
+            true => path.starts_with(at) && path.ends_with(ending),
+            false => path == at,
+        })
+    });
+    rows.flat_map(|(_, _, effects)| effects.iter().copied()).collect()
+}
+
+/// Makes the changed paths count. What can't be done for a setting of a service is told and keeps nothing else from being done, as at
+/// a boot with that file; without its extensions, its accounts or its units a node is not the one that was asked for.
+///
+/// # Errors
+/// Extensions can't be merged, accounts can't be made, or systemd does not answer.
+pub(super) fn apply(changed: &[String], restarted: &[&str]) -> Result<()> {
+    let effects = effects(changed);
+    if effects.is_empty() {
+        return Ok(());
+    }
+    let systemd = Systemd::connect()?;
+    for effect in &effects {
+        match *effect {
+            Service(unit) if restarted.contains(&unit) => {}
+            Extensions => program("systemd-sysext", &["refresh"])?,
+            Accounts => program("systemd-sysusers", &[])?,
+            TemporaryFiles => {
+                // Only the files that changed: others may have lines that were meant for the start of the boot.
+                let mut args = vec!["--create", "--boot"];
+                if !effects.contains(&Extensions) {
+                    args.extend(
+                        changed.iter().map(String::as_str).filter(|p| p.starts_with("/etc/tmpfiles.d/")),
+                    );
+                }
+                warned(program("systemd-tmpfiles", &args));
+            }
+            Again(unit) => warned(job(&systemd, "RestartUnit", unit)),
+            Devices => warned(devices()),
+            Reload => {
+                systemd.reload()?;
+                log::info!("apply: systemd has read its units and its settings again");
+            }
+            Network => warned(reload_network().map(|runs| {
+                if runs {
+                    log::info!("apply: networkd has read its files again");
+                }
+            })),
+            Service(unit) => warned(job(&systemd, "TryRestartUnit", unit)),
+            Start => start(&systemd, changed),
+            Later(why) => log::warn!("apply: a file has no effect in this boot: {why}"),
+        }
+    }
+    Ok(())
+}
+
+fn warned(done: Result<()>) {
+    if let Err(error) = done {
+        log::warn!("apply: {error:#}");
+    }
+}
+
+/// Runs one of systemd's own programs.
+fn program(name: &str, args: &[&str]) -> Result<()> {
+    let ended =
+        exec::run(name, args, b"", LIMIT)?.with_context(|| format!("{name} is not on this machine"))?;
+    if ended.status != Some(0) {
+        bail!("{name}: {}", ended.complaint());
+    }
+    log::info!("apply: {name} has read its files");
+    Ok(())
+}
+
+/// Asks systemd for a job and waits for its end.
+fn job(systemd: &Systemd, verb: &str, unit: &str) -> Result<()> {
+    match systemd.start_and_wait(verb, unit, LIMIT)?.as_str() {
+        "done" => {
+            log::info!("apply: {unit} has read its files");
+            Ok(())
+        }
+        result => bail!("{verb} of {unit} ended as {result}"),
+    }
+}
+
+/// Has udev read its rules, and apply them as at the start of the boot. Network cards are in use and keep their names, so their rules
+/// are applied as to a change.
+fn devices() -> Result<()> {
+    program("udevadm", &["control", "--reload"])?;
+    program("udevadm", &["trigger", "--action=add", "--subsystem-nomatch=net"])?;
+    program("udevadm", &["trigger", "--action=change", "--subsystem-match=net"])
+}
+
+/// Restarts services that run and whose units changed, and starts what multi-user.target has come to want. Nothing is waited for,
+/// since a unit may be ordered after footplate itself.
+fn start(systemd: &Systemd, changed: &[String]) {
+    let mut asked: BTreeSet<(&str, &str)> = BTreeSet::new();
+    for path in changed.iter().filter_map(|path| path.strip_prefix(UNIT_DIR)?.strip_prefix('/')) {
+        let name = path.split_once('/').map_or(path, |(dir, _)| dir.strip_suffix(".d").unwrap_or_default());
+        let own = name.starts_with("footplate") || LEFT_ALONE.contains(&name);
+        if kind(name) == "service" && matches!(form(name), Some(Form::Plain | Form::Instance)) && !own {
+            asked.insert(("TryRestartUnit", name));
+        }
+    }
+    for (verb, unit) in asked.into_iter().chain([("StartUnit", "multi-user.target")]) {
+        if let Err(error) = systemd.start(verb, unit) {
+            log::info!("{unit}: {verb}: {error:#}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn effects_come_once_and_in_order() {
+        let of = |paths: &[&str]| -> Vec<Effect> {
+            effects(&paths.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>()).into_iter().collect()
+        };
+        let paths = [
+            "/etc/systemd/resolved.conf.d/a.conf",
+            "/etc/systemd/system/a.service.d/b.conf",
+            "/etc/sysctl.d/a.conf",
+            "/etc/sysctl.d/b.conf",
+            "/etc/modules-load.d/a.conf",
+            "/etc/extensions/a.raw",
+        ];
+        let resolved = Service("systemd-resolved.service");
+        assert_eq!(
+            of(&paths),
+            [Extensions, Accounts, TemporaryFiles, MODULES, KERNEL, Reload, resolved, Start]
+        );
+        assert_eq!(
+            of(&["/etc/hosts", "/etc/sysctl.d/README", "/etc/sysctl.d", "/srv/etc/sysctl.d/a.conf"]),
+            []
+        );
+    }
+}
