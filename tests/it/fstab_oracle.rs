@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //! systemd-fstab-generator as oracle: it makes units of an fstab with the entries of a cloud-config's `mounts`, and they
-//! are compared with ours, key by key.
+//! are compared with ours, key by key. Which device a name means is cloud-init's own to say.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use footplate::decode::document::jinja::Variables;
 use footplate::decode::{self, document};
 use footplate::model::instance::Instance;
 use footplate::model::plan::Item;
 use footplate::model::problem::Severity;
+use footplate::model::storage::partition_path;
 use footplate::plan;
 
+use crate::cloud_init_oracle::PACKAGES;
+use crate::common::debian;
 use crate::common::random::Rng;
 use crate::common::scratch::{Ran, fresh};
 
@@ -275,5 +278,109 @@ fn mounts_become_the_units_that_the_generator_makes() {
     }
     println!("{} entries, {} units, {} links", entries.len(), names.len(), ours.links.len());
     assert!(names.len() > entries.len(), "the generator made few units");
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// The disks of the machine on which names are looked up, with their partitions.
+const DISKS: &[(&str, &[&str])] = &[
+    ("/dev/sda", &["/dev/sda1", "/dev/sda2"]),
+    ("/dev/sdb", &[]),
+    ("/dev/vdc", &["/dev/vdc1"]),
+    ("/dev/xvdd", &["/dev/xvdd1"]),
+    ("/dev/nvme0n1", &["/dev/nvme0n1p1", "/dev/nvme0n1p2"]),
+    ("/dev/nvme1n1", &[]),
+    ("/dev/mmcblk0", &["/dev/mmcblk0p1"]),
+];
+
+/// Names that mean something else here on purpose, and why.
+const OTHER_NAMES: &[(&str, &str, &str)] = &[
+    (
+        "nvme0n1",
+        "/dev/nvme0n1p1",
+        "a kernel's name like the others; Debian's version knows it as a path only",
+    ),
+    ("nvme0n1.2", "/dev/nvme0n1p2", "the same"),
+    ("mmcblk0", "/dev/mmcblk0p1", "the same"),
+    ("sda.2", "/dev/sda2", "Debian's version knows a partition so behind a path only"),
+    ("/dev/sdb.1", "/dev/sdb1", "the partition may come later; cloud-init leaves a name that is no device"),
+    ("/dev/sda.7", "/dev/sda7", "the same"),
+    (
+        "sda1",
+        "/dev/sda1",
+        "Debian's version looks for a partition among the disks, and leaves the name as it is",
+    ),
+    ("sda2", "/dev/sda2", "the same"),
+    ("LABEL=data", "/dev/disk/by-label/data", "as systemd writes it"),
+    ("UUID=0-1", "/dev/disk/by-uuid/0-1", "the same"),
+];
+
+#[test]
+fn names_of_devices_are_those_of_cloud_init() {
+    let packages = needs!(debian::unpacked(PACKAGES)).join("usr/lib/python3/dist-packages");
+    let disks: BTreeMap<&str, &[&str]> = DISKS.iter().copied().collect();
+    let aliases = BTreeMap::from([("data", "/dev/vdc"), ("more", "/dev/sda"), ("empty", "/dev/sdb")]);
+    let names = [
+        "sda",
+        "sdb",
+        "vdc",
+        "xvdd",
+        "sda1",
+        "sda2",
+        "/dev/sda",
+        "/dev/sda2",
+        "/dev/sda.2",
+        "/dev/sda.7",
+        "sda.2",
+        "/dev/sdb",
+        "/dev/sdb.1",
+        "/dev/vdc.1",
+        "nvme0n1",
+        "nvme0n1.2",
+        "/dev/nvme0n1",
+        "/dev/nvme0n1.2",
+        "/dev/nvme0n1p2",
+        "/dev/nvme1n1",
+        "mmcblk0",
+        "/dev/mmcblk0",
+        "data",
+        "data.1",
+        "more.2",
+        "empty",
+        "/dev/sdz",
+        "/dev/disk/by-id/virtio-x",
+        "LABEL=data",
+        "UUID=0-1",
+        "host:/export",
+        "host:volume",
+        "//host/share",
+    ];
+    let cases: Vec<_> = names.iter().map(|name| serde_json::json!([name, aliases, disks])).collect();
+    let file = fresh("names").join("cases");
+    fs::write(&file, serde_json::Value::from(cases).to_string()).unwrap();
+    let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cloud-init/devices.py");
+    let mut command = Command::new("timeout");
+    command.args(["60", "/usr/bin/python3", "-S"]).arg(driver).arg(packages);
+    let said = command.stdin(fs::File::open(&file).unwrap()).stderr(Stdio::inherit()).output().unwrap();
+    let theirs: Vec<String> = serde_json::from_slice(&said.stdout).unwrap();
+    let there: BTreeSet<&str> = disks.iter().flat_map(|(disk, parts)| [&[*disk], *parts].concat()).collect();
+    let (mut wrong, mut used) = (String::new(), BTreeSet::new());
+    for (name, theirs) in names.iter().zip(&theirs) {
+        let data = serde_json::json!({ "device_aliases": aliases, "mounts": [[name, "/m"]] });
+        let data = format!("#cloud-config\n{data}\n");
+        let decoded =
+            decode::user_data(Some(data.as_bytes()), None, &Variables::assumed(), &mut document::no_fetch);
+        assert!(decoded.problems.is_empty(), "{name}: {:?}", decoded.problems);
+        let mount = &decoded.config.mounts[0];
+        let first = Some(partition_path(&mount.what, 1)).filter(|p| mount.disk && there.contains(p.as_str()));
+        let ours = first.unwrap_or_else(|| mount.what.clone());
+        match OTHER_NAMES.iter().position(|(other, is, _)| other == name && *is == ours) {
+            _ if ours == *theirs => {}
+            Some(row) => drop(used.insert(row)),
+            None => drop(writeln!(wrong, "{name}: {theirs} there, {ours} here")),
+        }
+    }
+    for (_, (name, ..)) in OTHER_NAMES.iter().enumerate().filter(|(row, _)| !used.contains(row)) {
+        let _ = writeln!(wrong, "{name} means the same on both sides now");
+    }
     assert!(wrong.is_empty(), "{wrong}");
 }
