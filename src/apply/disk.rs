@@ -141,7 +141,7 @@ fn script(table: TableKind, parts: &[PartitionSpec], bytes: u64) -> String {
     script
 }
 
-/// Makes a disk as it shall be.
+/// Partitions a disk as the plan says.
 fn put(spec: &DiskSpec) -> Result<Todo> {
     disk::wait(&spec.device).map_err(|e| anyhow!("{}: {e}", spec.place))?;
     let todo = todo(spec)?;

@@ -58,7 +58,7 @@ fn same_kind(spec: &FilesystemSpec, found: &Found) -> bool {
     found.kind.as_deref() == Some(wanted)
 }
 
-/// What there is to do about a device that shall hold nothing.
+/// What there is to do about a device that must be empty.
 fn nothing(spec: &FilesystemSpec, real: &str, found: &Found) -> Result<Todo> {
     match () {
         () if found.empty() => Ok(Todo::new(Done::Unchanged, format!("nothing on {real}"), real)),
@@ -99,7 +99,7 @@ fn todo(spec: &FilesystemSpec) -> Result<Todo> {
         let named = spec.partition == Partition::None;
         (named || (found.table.is_none() && !found.unclear)) && (spec.overwrite || replaced)
     };
-    // An empty place first. A disk with partitions is none: it has their table.
+    // An empty device first. A disk with partitions is not empty: it has their table.
     if let Some((real, _)) = nodes.iter().find(|(_, found)| found.empty()) {
         return Ok(Todo::new(Done::Absent, format!("{wanted} on {real}"), real));
     }
@@ -115,7 +115,7 @@ fn todo(spec: &FilesystemSpec) -> Result<Todo> {
     }
 }
 
-/// Makes a filesystem as it shall be.
+/// Makes a filesystem as the plan says.
 fn put(spec: &FilesystemSpec) -> Result<Todo> {
     let at = |e: anyhow::Error| anyhow!("{}: {e:#}", spec.place);
     let real = disk::wait(&spec.device).map_err(at)?;

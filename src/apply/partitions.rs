@@ -56,8 +56,11 @@ pub(super) fn todo(wanted: &[EntrySpec], table: &Table) -> Result<Todo> {
         let Some(placed) = spec.exists.then(|| place(spec, number, found, &used, table)).transpose()? else {
             match found {
                 Some(_) if !spec.replace => {
-                    return Err(anyhow!("{}: partition {number} is there, and shall not be", spec.place))
-                        .cure("if what is on it may be lost, set wipePartitionEntry");
+                    return Err(anyhow!(
+                        "{}: partition {number} exists, and the data says that it must not",
+                        spec.place
+                    ))
+                    .cure("if what is on it may be lost, set wipePartitionEntry");
                 }
                 Some(_) => todo.delete.push(number),
                 None => {}
@@ -168,7 +171,7 @@ fn place(
     })
 }
 
-/// In what a partition that is there is not as it shall be, by what is said of it.
+/// The properties in which an existing partition differs from what the data says.
 fn differences(spec: &EntrySpec, found: &Entry, placed: &Entry, table: &Table) -> Vec<&'static str> {
     let grain = ALIGNMENT / table.sector;
     // What takes all that there is may end at the last sector, or at the last whole mebibyte.
@@ -268,7 +271,10 @@ mod tests {
             (spec(1, None, Some(8), "x"), "another label and another size"),
             (EntrySpec { kind: Some("x".to_owned()), ..spec(1, None, None, "") }, "another typeGuid"),
             (EntrySpec { guid: Some("x".to_owned()), ..spec(1, None, None, "") }, "another guid"),
-            (EntrySpec { exists: false, ..spec(1, None, None, "") }, "is there, and shall not be"),
+            (
+                EntrySpec { exists: false, ..spec(1, None, None, "") },
+                "exists, and the data says that it must not",
+            ),
         ] {
             let error = todo(std::slice::from_ref(&wanted), &some).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");

@@ -119,7 +119,7 @@ impl Kind for UserSpec {
     }
 }
 
-/// A home as useradd makes it: nobody else's, with what the skeleton holds at its top.
+/// A home as useradd makes it: private, with the files at the top of the skeleton.
 fn make_home(root: &Root, home: &str, ids: Ids) -> Result<()> {
     root.make_dirs(above(home), OURS)?;
     root.put_dir(home, 0o700, ids)?;

@@ -8,7 +8,7 @@ use crate::model::plan::{Item, Plan, Run};
 use crate::model::storage::{Directory, File, Link};
 use crate::model::unit::of_path;
 
-/// The unit that tells somebody of the machine.
+/// The unit of `phone_home`.
 const PHONE_HOME_UNIT: &str = "footplate-phone-home.service";
 
 /// The unit that reboots the machine or switches it off.
@@ -88,7 +88,7 @@ fn swap_file(swap: &Swap, plan: &mut Plan) {
          \n\
          [Service]\n\
          Type=oneshot\n\
-         # Memory is nobody else's to read.\n\
+         # Swapped memory may hold secrets: only root reads it.\n\
          UMask=0077\n\
          ExecStart=/usr/bin/truncate --size=0 {path}.new\n\
          # btrfs swaps only to files that it does not copy; other filesystems refuse the flag.\n\

@@ -158,7 +158,7 @@ fn what_holds_data_is_left_alone_unless_it_may_go() {
     for (part, says) in [
         (r#"{"number": 1, "sizeMiB": 32}"#, "partition 1 is there with another size"),
         (r#"{"number": 1, "label": "x"}"#, "partition 1 is there with another label"),
-        (r#"{"number": 1, "shouldExist": false}"#, "partition 1 is there, and shall not be"),
+        (r#"{"number": 1, "shouldExist": false}"#, "partition 1 exists, and the data says that it must not"),
         (r#"{"number": 2, "sizeMiB": 1600}"#, "there is no room for partition 2"),
     ] {
         let storage = format!(r#""disks": [{{"device": "DISK", "partitions": [{part}]}}]"#);

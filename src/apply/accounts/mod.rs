@@ -174,7 +174,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Takes a user out of all tables, and the group of its name where nobody else is in it, as `userdel` does.
+    /// Removes a user from all tables, and the group of its name if it has no other members, as `userdel` does.
     fn remove(&mut self, name: &str) {
         let own = self.primary_group(name).map(|gid| gid.to_string());
         self.passwd.lines.retain(|l| l[0] != name);

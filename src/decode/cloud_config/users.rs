@@ -180,7 +180,7 @@ impl Reader<'_> {
         user
     }
 
-    /// A field of a user's account; `false` where it is none.
+    /// Reads a field of a user's account; `false` where the key belongs elsewhere.
     fn account_field(&mut self, field: &Field<'_>, user: &mut UserSpec) -> bool {
         let Field { name, at, value, .. } = field;
         match name.as_str() {
@@ -264,8 +264,8 @@ impl Reader<'_> {
             "ssh_redirect_user" if value.is_null() || value.bool() == Some(false) => {}
             "ssh_redirect_user" => self.no_effect(
                 field,
-                "the user gets no key that only tells who to log in as",
-                "name no keys: the user cannot log in by SSH then",
+                "the platform's keys are not given to this user",
+                "leave it out: without keys the user cannot log in by SSH",
             ),
             "plain_text_passwd" | "doas" => {}
             _ => self.unknown(at, field.key),
