@@ -10,6 +10,7 @@ pub mod conflicts;
 pub mod cosign;
 pub mod location;
 pub mod lock;
+mod network;
 pub mod node;
 pub mod progress;
 pub mod published;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::node::{CONFIG_IGN, Userdata};
 use super::store::ROOT;
-use super::{oem_dir, record, undo};
+use super::{network, oem_dir, record, undo};
 use crate::apply::manifest::Manifest;
 use crate::io::root::{Change, Root, SFlag};
 use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
@@ -46,8 +46,7 @@ const OF_ONE_MACHINE: &[&str] = &[
 ];
 
 /// Directories, and the beginning of the names in them that belong to one machine.
-const NAMED: &[(&str, &str)] =
-    &[("/etc/ssh", "ssh_host_"), ("/etc/systemd/network", "15-footplate-"), ("/root", ".bash_history")];
+const NAMED: &[(&str, &str)] = &[("/etc/ssh", "ssh_host_"), ("/root", ".bash_history")];
 
 /// What tells that a machine has keys of a cluster, one that it never came to be a member of included.
 const OF_A_CLUSTER: &[&str] = &[KUBELET_CONF, "/etc/kubernetes/admin.conf", "/etc/kubernetes/pki/ca.key"];
@@ -133,6 +132,7 @@ fn remove_all(root: &Root, manifest: &Manifest) -> Result<Sealed> {
     for (dir, begins) in NAMED {
         paths.extend(root.list(dir)?.iter().filter(|n| n.starts_with(begins)).map(|n| format!("{dir}/{n}")));
     }
+    paths.extend(network::of_builder(root, &undo::baked(root)?)?);
     for home in homes(root)? {
         paths.push(format!("{home}/.ssh/authorized_keys"));
         // sshd looks there too, unless it is told otherwise.

@@ -37,7 +37,7 @@ pub(super) fn undo(root: &Root, manifest: &Manifest, sealed: &mut Sealed) -> Res
 }
 
 /// The paths of the image itself.
-fn baked(root: &Root) -> Result<BTreeSet<String>> {
+pub(super) fn baked(root: &Root) -> Result<BTreeSet<String>> {
     let Some(record) = record(root)? else { return Ok(BTreeSet::new()) };
     let own = record.footplate.as_ref();
     let lock = baked_lock(root)?.map(|lock| with_own(&lock, own));

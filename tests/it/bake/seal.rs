@@ -159,3 +159,39 @@ fn a_link_does_not_lead_a_seal_out_of_its_root() {
     assert!(outside.join("deeper/file").exists() && outside.join("random-seed").exists());
     assert!(fs::symlink_metadata(image.path("/root/.ssh/authorized_keys.d")).is_err());
 }
+
+#[test]
+fn the_builders_network_goes_and_the_images_stays() {
+    needs!(root("files have owners"));
+    let image = Image::new("network");
+    let dir = "/etc/systemd/network";
+    let gone = [
+        ("10-ens3.network", "[Match]\nName=ens3\n[Network]\nAddress=198.51.100.7/24\nGateway=198.51.100.1\n"),
+        ("11-lan.network", "[Match]\nPermanentMACAddress=02:00:00:00:00:07\n[Network]\nDHCP=yes\n"),
+        ("12-lan0.link", "[Match]\nMACAddress = 02:00:00:00:00:07\n[Link]\nName=lan0\n"),
+        ("13-wg0.netdev", "[NetDev]\nName=wg0\nKind=wireguard\n[WireGuard]\nPrivateKey=abc=\n"),
+        ("zz-default.network.d/builder.conf", "[Network]\nAddress=2001:db8::7/64\n"),
+        ("15-footplate-ens3.network", "[Match]\nName=ens3\n"),
+    ];
+    let kept = [
+        ("zz-default.network", "[Match]\nName=*\n[Network]\nDHCP=yes\n"),
+        (
+            "zz-default.network.d/mtu.conf",
+            "# Address=192.0.2.1/24\n[Network]\nAddress=\n[Link]\nMTUBytes=9000\n",
+        ),
+        ("20-br0.netdev", "[NetDev]\nName=br0\nKind=bridge\n"),
+        ("README", "Address=192.0.2.1/24\n"),
+    ];
+    for (name, text) in gone.iter().chain(&kept) {
+        image.put(&format!("{dir}/{name}"), text);
+    }
+    symlink("/dev/null", image.path(&format!("{dir}/99-default.link"))).unwrap();
+    let said = seal(&image).ended(0, &[]).out.clone();
+    for (name, _) in gone {
+        assert!(said.contains(&format!("removed: {dir}/{name}\n")), "{name}: {said}");
+        assert!(!image.path(&format!("{dir}/{name}")).exists(), "{name} is left");
+    }
+    for name in kept.iter().map(|(name, _)| *name).chain(["99-default.link"]) {
+        assert!(image.path(&format!("{dir}/{name}")).symlink_metadata().is_ok(), "{name} is gone");
+    }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//! networkd's and udev's files of the machine that built an image: with its address in the image, every machine made from
+//! it takes that address.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+
+use crate::io::root::{Root, SFlag};
+use crate::plan::network::{DIR, PREFIX, RUN_DIR};
+
+/// The largest file that is looked at.
+const MAX_FILE: usize = 1 << 20;
+
+/// The files that configure a NIC. Each has drop-ins in a directory of its name and `.d`.
+const ENDINGS: &[&str] = &[".link", ".netdev", ".network"];
+
+/// Settings that belong to one machine
+/// ([systemd.network(5)](https://www.freedesktop.org/software/systemd/man/latest/systemd.network.html)). A file without
+/// any of them, such as one for DHCP on all NICs, is as good on another machine.
+const OF_ONE_MACHINE: &[&str] = &[
+    "Address",
+    "DUIDRawData",
+    "Gateway",
+    "Hostname",
+    "Local",
+    "MACAddress",
+    "Peer",
+    "PermanentMACAddress",
+    "PresharedKey",
+    "PrivateKey",
+    "RequestAddress",
+];
+
+/// The files to remove: footplate's own, and all that name one machine and are not the image's.
+pub(super) fn of_builder(root: &Root, baked: &BTreeSet<String>) -> Result<Vec<String>> {
+    let mut paths = Vec::new();
+    for dir in [DIR, RUN_DIR] {
+        for name in root.list(dir)? {
+            let path = format!("{dir}/{name}");
+            let main = name.strip_suffix(".d").unwrap_or(&name);
+            if name.starts_with(PREFIX) {
+                paths.push(path);
+            } else if !ENDINGS.iter().any(|ending| main.ends_with(ending)) {
+                continue;
+            } else if root.meta_of_link(&path)?.is_some_and(|m| m.kind == SFlag::S_IFDIR) {
+                let inside = root.list(&path)?.into_iter().map(|name| format!("{path}/{name}"));
+                paths.extend(inside.filter(|p| p.ends_with(".conf") && names_one_machine(root, p)));
+            } else if names_one_machine(root, &path) {
+                paths.push(path);
+            }
+        }
+    }
+    paths.retain(|path| !baked.contains(path));
+    Ok(paths)
+}
+
+/// Whether a file has a setting of one machine. What can't be read, such as a link to /dev/null, has none.
+fn names_one_machine(root: &Root, path: &str) -> bool {
+    let text = root.read(path, MAX_FILE).ok().flatten().unwrap_or_default();
+    String::from_utf8_lossy(&text)
+        .lines()
+        .filter_map(|line| line.trim().split_once('='))
+        .any(|(key, value)| !value.trim().is_empty() && OF_ONE_MACHINE.contains(&key.trim_end()))
+}
