@@ -13,6 +13,7 @@ pub mod syntax;
 use crate::model::config::{NodeConfig, Script};
 use crate::model::problem::{Problem, any_error};
 use crate::model::secret::Secret;
+use document::coreos;
 use document::envelope;
 use document::jinja::Variables;
 use document::merge::Mergers;
@@ -58,9 +59,12 @@ pub fn user_data(
 /// The node that documents describe. The vendor's give way to the user's, and the user may refuse them.
 pub fn decode(mut user: Documents, mut vendor: Documents, fetch: &mut Fetch<'_>) -> Decoded {
     let mut trees = Trees { problems: std::mem::take(&mut user.problems), ..Trees::default() };
-    let (tree, vendor) = trees.of_both(&user.list, &mut vendor);
+    let words = if user.list.is_empty() { vendor.words } else { user.words };
+    let (mut tree, vendor) = trees.of_both(&user.list, &mut vendor);
+    let unknown = coreos::replace(&mut tree, &words);
     let mut decoded = cloud_config::decode(&tree, fetch);
     let mut problems = std::mem::take(&mut trees.problems);
+    problems.extend(unknown.into_iter().map(|problem| trees.locate(problem)));
     problems.extend(decoded.problems.drain(..).map(|problem| trees.locate(problem)));
     programs(vendor, Source::Vendor, &mut decoded.config, &mut problems);
     programs(&user.list, Source::User, &mut decoded.config, &mut problems);

@@ -3,6 +3,7 @@
 //! ([formats](https://docs.cloud-init.io/en/latest/explanation/format.html)).
 
 mod archive;
+pub mod coreos;
 pub mod envelope;
 mod include;
 pub mod jinja;
@@ -181,6 +182,8 @@ pub struct Documents {
     pub list: Vec<Document>,
     /// What was found while they were taken apart.
     pub problems: Vec<Problem>,
+    /// What coreos-cloudinit's words stand for on this machine.
+    pub words: coreos::Words,
 }
 
 /// Takes data apart. What can't be opened is a problem, and the rest is opened all the same.
@@ -193,6 +196,7 @@ pub fn read(source: Source, data: &[u8], variables: &Variables, fetch: &mut Fetc
         reader.documents.problems.push(*problem);
     }
     let mut documents = reader.documents;
+    documents.words = variables.words();
     if source == Source::User && documents.list.is_empty() && documents.problems.is_empty() {
         documents.problems.push(Problem::error("", "the user-data is empty"));
     }

@@ -7,8 +7,9 @@ use minijinja::Value;
 use serde_json::{Map, Value as Json};
 
 use super::values::{self, Names};
+use crate::decode::document::coreos::Words;
 use crate::model::facts::Os;
-use crate::model::instance::{Instance, short};
+use crate::model::instance::{Addresses, Instance, short};
 
 /// The names that a template can use, with their values.
 #[derive(Clone, Debug)]
@@ -16,6 +17,7 @@ pub struct Variables {
     pub(super) values: Map<String, Json>,
     /// Whether metadata's names are taken to exist: away from the machine nobody can know them.
     pub(super) assume: bool,
+    addresses: Addresses,
 }
 
 impl Variables {
@@ -24,7 +26,7 @@ impl Variables {
         let meta_data = instance.meta_data();
         let text = |s: Option<&str>| s.map_or(Json::Null, Json::from);
         let entries = [
-            ("availability_zone", text(zone(instance))),
+            ("availability_zone", text(instance.availability_zone.as_deref())),
             ("cloud_id", Json::from(instance.platform)),
             ("cloud_name", Json::from(instance.platform)),
             ("distro", Json::from(os.id.as_str())),
@@ -36,7 +38,7 @@ impl Variables {
             ("machine", Json::from(std::env::consts::ARCH)),
             ("platform", Json::from(instance.platform)),
             ("public_ssh_keys", Json::from(instance.ssh_keys.clone())),
-            ("region", text(region(instance))),
+            ("region", text(instance.region.as_deref())),
             ("subplatform", Json::from("")),
             ("system_platform", Json::from("linux")),
             ("variant", Json::from(os.id.as_str())),
@@ -51,7 +53,7 @@ impl Variables {
         let mut top = Json::Object(top);
         alias(&mut top);
         let values = if let Json::Object(top) = top { top } else { Map::new() };
-        Self { values, assume: false }
+        Self { values, assume: false, addresses: instance.addresses }
     }
 
     /// Names as every platform has them, with made-up values; any other name below `ds.meta_data` is taken to exist.
@@ -67,6 +69,11 @@ impl Variables {
             ..Instance::default()
         };
         Self { assume: true, ..Self::of(&instance, &Os { id: "flatcar".to_owned(), ..Os::default() }) }
+    }
+
+    /// What the words of coreos-cloudinit stand for.
+    pub fn words(&self) -> Words {
+        Words { addresses: self.addresses, assume: self.assume }
     }
 
     /// The names with their values as a template takes them.
@@ -93,26 +100,6 @@ impl Variables {
         names.retain(|n| n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.'));
         names
     }
-}
-
-/// The region: the platform's own, or the one that metadata names.
-fn region(instance: &Instance) -> Option<&str> {
-    let told = || instance.metadata.get("region").and_then(Json::as_str);
-    instance.region.as_deref().or_else(told)
-}
-
-/// The zone: the platform's own, or the one that metadata names, at the places where cloud-init looks.
-fn zone(instance: &Instance) -> Option<&str> {
-    let metadata = &instance.metadata;
-    let placement = metadata.get("placement");
-    let places = [
-        metadata.get("availability-zone"),
-        metadata.get("availability_zone"),
-        placement.and_then(|p| p.get("availability-zone")),
-        placement.and_then(|p| p.get("availability_zone")),
-    ];
-    let told = || places.into_iter().flatten().filter_map(Json::as_str).find(|zone| !zone.is_empty());
-    instance.availability_zone.as_deref().or_else(told)
 }
 
 /// Gives every key that no template can write (`local-hostname` reads as a subtraction) a second spelling with `_`.
