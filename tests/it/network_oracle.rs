@@ -513,8 +513,10 @@ fn overrides_that_netplan_refuses_are_noted() {
             let text = format!(
                 "network: {{version: 2, ethernets: {{a: {{{leases}, dhcp4-overrides: {{{four}}}, dhcp6-overrides: {{{six}}}}}}}}}\n"
             );
-            let (config, problems) = network::parse(&yaml::parse(&text).unwrap());
-            assert_eq!(config.interfaces.len(), 1, "{text}");
+            let (config, mut problems) = network::parse(&yaml::parse(&text).unwrap());
+            let rendered = render(&config, &[]);
+            assert_eq!(rendered.interfaces.len(), 1, "{text}");
+            problems.extend(rendered.problems);
             let is = problems.iter().any(|p| p.what.contains("netplan would refuse"));
             assert!(problems.iter().all(|p| p.severity == Severity::Note), "{problems:?}");
             assert_eq!(is, !generate(&dir, &text).status.success(), "{text}");

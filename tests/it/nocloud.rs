@@ -53,7 +53,13 @@ fn is_the_node(root: &Scratch, network: bool) {
 fn a_seed_directory() {
     let wrapped = format!("network:\n{}", NETWORK.lines().map(|l| format!("  {l}\n")).collect::<String>());
     let inline = format!("{META_DATA}{wrapped}");
-    let cases: [(&str, Contents<'_>, bool); 5] = [
+    let interfaces = format!(
+        "{META_DATA}network-interfaces: |\n  auto eth0\n  iface eth0 inet static\n    address 192.0.2.5/24\n    hwaddress 52:54:00:12:34:56\n"
+    );
+    let own = format!("{META_DATA}network: {{zone: blue}}\n");
+    let cases: [(&str, Contents<'_>, bool); 7] = [
+        ("in ifupdown's form", &[("user-data", USER_DATA), ("meta-data", &interfaces)], true),
+        ("a word of its author's", &[("user-data", USER_DATA), ("meta-data", &own)], false),
         ("two files", &[("user-data", USER_DATA), ("meta-data", META_DATA)], false),
         (
             "with a network",

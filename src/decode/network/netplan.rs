@@ -9,7 +9,7 @@ use super::subnet::place_route;
 use crate::decode::syntax::yaml::Node;
 use crate::model::network::{
     Address, COMMON, Cidr, DHCP4_OVERRIDES, DHCP6_OVERRIDES, Device, Families, Interface, NetworkConfig,
-    Param, RA_OVERRIDES, ROUTE, ROUTE_SCOPES, ROUTE_TYPES, RULE, Route, Rule, Settings, setting,
+    Param, RA_OVERRIDES, ROUTE, ROUTE_SCOPES, ROUTE_TYPES, RULE, Route, Rule, Settings,
 };
 use crate::model::problem::any_error;
 
@@ -115,7 +115,6 @@ fn read_interface(r: &mut Reader, to: &mut Interface, group: &Group, at: &At) {
         }
         broken |= matches!(key, "addresses" | "dhcp4" | "dhcp6") && any_error(&r.problems[before..]);
     }
-    differing_overrides(r, to, at);
     (group.finish)(r, to, at);
     match &to.device {
         Device::Ethernet(e) if e.matching.is_empty() && bad_glob(&to.id) => {
@@ -181,36 +180,6 @@ fn overrides(r: &mut Reader, table: &'static [Param], to: &mut Settings, at: &At
         if !r.setting(table, to, key, &at) {
             r.unknown(&at);
         }
-    }
-}
-
-/// Settings of the two families' leases that netplan wants alike, since it writes them once for both; and what it takes for
-/// one that is not written.
-const ALIKE: &[(&str, &str)] = &[
-    ("hostname", ""),
-    ("route-metric", ""),
-    ("send-hostname", "yes"),
-    ("use-dns", "yes"),
-    ("use-domains", ""),
-    ("use-hostname", "yes"),
-    ("use-mtu", "yes"),
-    ("use-ntp", "yes"),
-    ("use-routes", "yes"),
-];
-
-/// Notes that netplan would refuse what is taken here.
-fn differing_overrides(r: &mut Reader, interface: &Interface, at: &At) {
-    let (four, six) = (&interface.dhcp4_overrides, &interface.dhcp6_overrides);
-    let differ = |(key, default): &&(&str, &str)| {
-        setting(four, key).unwrap_or(default) != setting(six, key).unwrap_or(default)
-    };
-    let keys: Vec<&str> = ALIKE.iter().filter(differ).map(|(key, _)| *key).collect();
-    if interface.dhcp4 && interface.dhcp6 && !keys.is_empty() {
-        let what = format!(
-            "dhcp4-overrides and dhcp6-overrides differ in {}: each family is set up as written, netplan would refuse it",
-            keys.join(", ")
-        );
-        r.note(at, what, "write the same in both if netplan is to read this too");
     }
 }
 

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use crate::decode::syntax::yaml::Node;
 use crate::model::network::{Cidr, Form, Mac, Param, Settings};
-use crate::model::problem::{Problem, Severity};
+use crate::model::problem::Problem;
 
 /// Entries of one list: addresses, routes, rules, name servers, ports. networkd sets up a few thousand routes in a
 /// second or two; a full routing table belongs to a routing daemon.
@@ -90,11 +90,6 @@ impl Reader {
 
     pub fn warn(&mut self, at: &At, what: impl Into<String>, cure: &str) {
         self.push(Problem::warning(&at.place, what), at, cure);
-    }
-
-    /// Something to know, which needs no change.
-    pub fn note(&mut self, at: &At, what: impl Into<String>, cure: &str) {
-        self.push(Problem { severity: Severity::Note, ..Problem::warning(&at.place, what) }, at, cure);
     }
 
     /// A key that means nothing here.

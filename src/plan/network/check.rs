@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use crate::model::network::{Device, Interface, ROUTE, Route};
+use crate::model::network::{Device, Interface, ROUTE, Route, setting};
 use crate::model::problem::Problem;
 
 /// Takes out of `interfaces` what can't be set up, and says why; returns the ids.
@@ -30,6 +30,7 @@ pub(super) fn check(interfaces: &mut Vec<Interface>, problems: &mut Vec<Problem>
             let problem = located(Problem::warning(&interface.place, what), interface);
             problems.push(problem.cure("add ipv6 to `link-local`, or leave it out"));
         }
+        differing_overrides(interface, problems);
         gateways_on_link(interface, problems);
     }
     lost
@@ -265,6 +266,37 @@ fn metric(route: &Route) -> u32 {
 fn set_metric(route: &mut Route, metric: u32) {
     route.settings.retain(|(p, _)| p.name != "metric");
     route.settings.extend(ROUTE.iter().find(|p| p.name == "metric").map(|p| (p, metric.to_string())));
+}
+
+/// Settings of the two families' leases that netplan wants alike, since it writes them once for both; and what it takes for
+/// one that is not written.
+const ALIKE: &[(&str, &str)] = &[
+    ("hostname", ""),
+    ("route-metric", ""),
+    ("send-hostname", "yes"),
+    ("use-dns", "yes"),
+    ("use-domains", ""),
+    ("use-hostname", "yes"),
+    ("use-mtu", "yes"),
+    ("use-ntp", "yes"),
+    ("use-routes", "yes"),
+];
+
+/// Notes that netplan would refuse what is set up here.
+fn differing_overrides(interface: &Interface, problems: &mut Vec<Problem>) {
+    let (four, six) = (&interface.dhcp4_overrides, &interface.dhcp6_overrides);
+    let differ = |(key, default): &&(&str, &str)| {
+        setting(four, key).unwrap_or(default) != setting(six, key).unwrap_or(default)
+    };
+    let keys: Vec<&str> = ALIKE.iter().filter(differ).map(|(key, _)| *key).collect();
+    if interface.dhcp4 && interface.dhcp6 && !keys.is_empty() {
+        let what = format!(
+            "dhcp4-overrides and dhcp6-overrides differ in {}: each family is set up as written, netplan would refuse it",
+            keys.join(", ")
+        );
+        let note = located(Problem::note(&interface.place, what), interface);
+        problems.push(note.cure("write the same in both if netplan is to read this too"));
+    }
 }
 
 /// A gateway that no subnet of the interface holds is refused by the kernel unless the route says that it is there.
