@@ -2,23 +2,24 @@
 //! A directory under which paths cannot escape, and files that are whole or absent.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat, renameat};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::mount::{MsFlags, mount};
 pub use nix::sys::stat::SFlag;
-use nix::sys::stat::{FileStat, Mode, fchmod, fstatat, mkdirat};
+use nix::sys::stat::{FileStat, Mode, fstatat};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, geteuid, linkat, symlinkat, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, geteuid, unlinkat};
 
+mod links;
 mod scratch;
 mod tree;
+mod write;
 
 pub use scratch::Scratch;
 
@@ -49,9 +50,7 @@ pub struct Ids {
 impl Ids {
     /// Root's.
     pub const ROOT: Self = Self { uid: Some(0), gid: Some(0) };
-}
 
-impl Ids {
     /// These numbers, and `other`'s where there is none.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
@@ -229,222 +228,6 @@ impl Root {
         }
     }
 
-    /// Makes a directory and what is missing above it; what is missing becomes `ids`' and `0755`.
-    ///
-    /// # Errors
-    /// Something on the way is no directory, or a symbolic link that leads nowhere below the root.
-    pub fn make_dirs(&self, path: &str, ids: Ids) -> Result<Change> {
-        if path.is_empty() || path == "/" || self.resolve(path, OFlag::O_PATH | OFlag::O_DIRECTORY).is_ok() {
-            return Ok(Change::Unchanged);
-        }
-        let (above, name) = path.trim_end_matches('/').rsplit_once('/').unwrap_or(("", path));
-        self.make_dirs(above, ids)?;
-        let parent = self.open_dir(above)?;
-        match mkdirat(&parent, name, Mode::from_bits_truncate(0o755)) {
-            Ok(()) => {
-                let made = openat(
-                    &parent,
-                    name,
-                    OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW,
-                    Mode::empty(),
-                )?;
-                self.own(made.as_fd(), ids)?;
-                sync(&parent)?;
-                Ok(Change::Changed)
-            }
-            Err(Errno::EEXIST) => self.not_a_directory(path, &parent, name),
-            Err(e) => bail!("{path}: {}", e.desc()),
-        }
-    }
-
-    /// Makes a directory with these bits and owner.
-    ///
-    /// # Errors
-    /// As [`Root::make_dirs`].
-    pub fn put_dir(&self, path: &str, mode: u32, ids: Ids) -> Result<Change> {
-        let made = self.make_dirs(path, ids)?;
-        let fd = self.open_dir(path)?;
-        if Meta::of(&nix::sys::stat::fstat(&fd)?).is(mode, self.settable(ids)) {
-            return Ok(made);
-        }
-        self.own(fd.as_fd(), ids).with_context(|| path.to_owned())?;
-        fchmod(&fd, Mode::from_bits_truncate(mode)).map_err(|e| anyhow!("{path}: {}", e.desc()))?;
-        Ok(Change::Changed)
-    }
-
-    /// Makes a file hold these bytes with these bits and this owner, all or nothing: what stood there stays whole until
-    /// the new content is on the disk. A symbolic link at the path is followed, or gives way where it leads to a file system that
-    /// can't be written: Flatcar has such links from `/etc` into `/usr`.
-    ///
-    /// # Errors
-    /// The path can't be followed, is a directory, or the disk refuses; what stood there is untouched then.
-    pub fn put(&self, path: &str, bytes: &[u8], mode: u32, ids: Ids) -> Result<Change> {
-        let ((parent, name), link) = self.locate(path, ids)?;
-        match fstatat(&parent, name.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
-            Ok(stat) if Meta::of(&stat).kind == SFlag::S_IFDIR => bail!("{path}: is a directory"),
-            // Replacing a device node or a FIFO by a file is never what was meant.
-            Ok(stat) if Meta::of(&stat).kind != SFlag::S_IFREG => bail!("{path}: is no regular file"),
-            Ok(stat)
-                if Meta::of(&stat).is(mode, self.settable(ids)) && stat.st_size == bytes.len() as i64 =>
-            {
-                let fd = openat(&parent, name.as_str(), OFlag::O_RDONLY | OFlag::O_NOFOLLOW, Mode::empty());
-                let mut have = Vec::with_capacity(bytes.len());
-                if let Ok(fd) = fd {
-                    File::from(fd)
-                        .take(bytes.len() as u64 + 1)
-                        .read_to_end(&mut have)
-                        .with_context(|| path.to_owned())?;
-                    if have == bytes {
-                        return Ok(Change::Unchanged);
-                    }
-                }
-            }
-            Ok(_) | Err(Errno::ENOENT) => {}
-            Err(e) => bail!("{path}: {}", e.desc()),
-        }
-        self.write_at(&link.unwrap_or((parent, name)), bytes, mode, ids).with_context(|| path.to_owned())?;
-        Ok(Change::Changed)
-    }
-
-    /// Makes a file that can be written of a symbolic link that leads to one which can't, with the same bytes, bits and owner.
-    ///
-    /// # Errors
-    /// As [`Root::put`]; it is larger than `limit` bytes.
-    pub fn put_own(&self, path: &str, limit: usize) -> Result<Change> {
-        let (Some(meta), Some(bytes)) = (self.meta(path)?, self.read(path, limit)?) else {
-            return Ok(Change::Unchanged);
-        };
-        let ids = Ids { uid: Some(meta.uid), gid: Some(meta.gid) };
-        let (_, Some(link)) = self.locate(path, ids)? else { return Ok(Change::Unchanged) };
-        self.write_at(&link, &bytes, meta.mode, ids).with_context(|| path.to_owned())?;
-        Ok(Change::Changed)
-    }
-
-    fn write_at(&self, (parent, name): &Place, bytes: &[u8], mode: u32, ids: Ids) -> Result<()> {
-        // One name per target, so that the leftover of a power cut is replaced and not collected.
-        let temporary = temporary_name(name);
-        let written = self.write_new(parent, &temporary, bytes, mode, ids).and_then(|()| {
-            renameat(parent, temporary.as_str(), parent, name.as_str())?;
-            Ok(())
-        });
-        if written.is_err() {
-            let _ = unlinkat(parent, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
-            return written;
-        }
-        sync(parent)
-    }
-
-    fn write_new(&self, parent: &OwnedFd, name: &str, bytes: &[u8], mode: u32, ids: Ids) -> Result<()> {
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let _ = unlinkat(parent, name, UnlinkatFlags::NoRemoveDir);
-        // Nobody else reads it before owner and bits are right.
-        let mut file = File::from(openat(parent, name, flags, Mode::from_bits_truncate(0o600))?);
-        file.write_all(bytes)?;
-        self.own(file.as_fd(), ids)?;
-        // After the owner: chown takes set-id bits away.
-        fchmod(&file, Mode::from_bits_truncate(mode))?;
-        file.sync_all()?;
-        Ok(())
-    }
-
-    /// Makes a symbolic link say `target`.
-    ///
-    /// # Errors
-    /// Something that is no symbolic link stands there, or the disk refuses.
-    pub fn put_link(&self, path: &str, target: &str) -> Result<Change> {
-        if self.link_target(path)?.is_none() && self.stands(path)? {
-            bail!("{path}: stands there and is no symbolic link")
-        }
-        self.replace_link(path, target)
-    }
-
-    /// The same, and a file that stands there gives way.
-    ///
-    /// # Errors
-    /// A directory stands there, or the disk refuses.
-    pub fn replace_link(&self, path: &str, target: &str) -> Result<Change> {
-        if self.link_target(path)?.as_deref() == Some(target) {
-            return Ok(Change::Unchanged);
-        }
-        self.link_anew(path, |parent, temporary| symlinkat(target, parent, temporary))
-    }
-
-    /// Makes a path another name of the file at `target`; a file or a symbolic link that stands there gives way.
-    ///
-    /// # Errors
-    /// There is no such file, a directory stands there, or the disk refuses.
-    pub fn put_hard_link(&self, path: &str, target: &str) -> Result<Change> {
-        let file = self
-            .resolve(target, OFlag::O_PATH | OFlag::O_NOFOLLOW)
-            .map_err(|e| anyhow!("{path}: {target}: {}", e.desc()))?;
-        if self.same_file(path, target)? {
-            return Ok(Change::Unchanged);
-        }
-        // The descriptor and not the path: nobody can put another file there meanwhile.
-        let file = format!("/proc/self/fd/{}", file.as_raw_fd());
-        self.link_anew(path, |parent, temporary| {
-            linkat(nix::fcntl::AT_FDCWD, file.as_str(), parent, temporary, AtFlags::AT_SYMLINK_FOLLOW)
-        })
-    }
-
-    /// Whether two paths are names of one file.
-    ///
-    /// # Errors
-    /// A path can't be followed.
-    pub fn same_file(&self, one: &str, other: &str) -> Result<bool> {
-        let stat = |path: &str| -> Result<Option<FileStat>> {
-            match self.resolve(path, OFlag::O_PATH | OFlag::O_NOFOLLOW) {
-                Ok(fd) => Ok(Some(nix::sys::stat::fstat(&fd)?)),
-                Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
-                Err(e) => bail!("{path}: {}", e.desc()),
-            }
-        };
-        let ids = |stat: Option<FileStat>| stat.map(|s| (s.st_dev, s.st_ino));
-        let one = ids(stat(one)?);
-        Ok(one.is_some() && one == ids(stat(other)?))
-    }
-
-    /// Whether anything stands at a path, a symbolic link that leads nowhere too.
-    ///
-    /// # Errors
-    /// The way to it can't be followed.
-    pub fn stands(&self, path: &str) -> Result<bool> {
-        match self.resolve(path, OFlag::O_PATH | OFlag::O_NOFOLLOW) {
-            Ok(_) => Ok(true),
-            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(false),
-            Err(e) => bail!("{path}: {}", e.desc()),
-        }
-    }
-
-    /// Makes a link under another name and moves it into its place.
-    fn link_anew(&self, path: &str, make: impl FnOnce(&OwnedFd, &str) -> nix::Result<()>) -> Result<Change> {
-        let (above, name) = split(path)?;
-        self.make_dirs(above, Ids::ROOT)?;
-        let parent = self.open_dir(above)?;
-        let temporary = temporary_name(name);
-        let _ = unlinkat(&parent, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
-        let made =
-            make(&parent, &temporary).and_then(|()| renameat(&parent, temporary.as_str(), &parent, name));
-        if let Err(e) = made {
-            let _ = unlinkat(&parent, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
-            bail!("{path}: {}", e.desc());
-        }
-        sync(&parent)?;
-        Ok(Change::Changed)
-    }
-
-    /// What a symbolic link says; `None` where none stands.
-    ///
-    /// # Errors
-    /// The way to it can't be followed.
-    pub fn link_target(&self, path: &str) -> Result<Option<String>> {
-        let (above, name) = split(path)?;
-        match self.resolve(&dir_path(above), OFlag::O_PATH | OFlag::O_DIRECTORY) {
-            Ok(parent) => self.link_at(&parent, name),
-            Err(_) => Ok(None),
-        }
-    }
-
     /// Removes a file; absent is well.
     ///
     /// # Errors
@@ -548,14 +331,6 @@ impl Root {
         let (root, dir) = (of(self.dir.as_fd())?, of(dir.as_fd())?);
         let below = dir.strip_prefix(&root).with_context(|| format!("{}: left the root", dir.display()))?;
         Ok(format!("/{}", below.display()))
-    }
-
-    fn link_at(&self, parent: &OwnedFd, name: &str) -> Result<Option<String>> {
-        match readlinkat(parent, name) {
-            Ok(target) => Ok(Some(String::from_utf8_lossy(&target.into_vec()).into_owned())),
-            Err(Errno::EINVAL | Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
-            Err(e) => Err(anyhow!("{name}: {}", e.desc())),
-        }
     }
 
     /// What of the owner can be set: all of it for root, nothing for anybody else.

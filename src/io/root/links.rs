@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Links below a root, symbolic and hard ones.
+
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
+
+use anyhow::{Result, anyhow, bail};
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, readlinkat, renameat};
+use nix::sys::stat::FileStat;
+use nix::unistd::{UnlinkatFlags, linkat, symlinkat, unlinkat};
+
+use super::{Change, Ids, Root, dir_path, split, sync, temporary_name};
+
+impl Root {
+    /// Makes a symbolic link say `target`.
+    ///
+    /// # Errors
+    /// Something that is no symbolic link stands there, or the disk refuses.
+    pub fn put_link(&self, path: &str, target: &str) -> Result<Change> {
+        if self.link_target(path)?.is_none() && self.stands(path)? {
+            bail!("{path}: stands there and is no symbolic link")
+        }
+        self.replace_link(path, target)
+    }
+
+    /// The same, and a file that stands there gives way.
+    ///
+    /// # Errors
+    /// A directory stands there, or the disk refuses.
+    pub fn replace_link(&self, path: &str, target: &str) -> Result<Change> {
+        if self.link_target(path)?.as_deref() == Some(target) {
+            return Ok(Change::Unchanged);
+        }
+        self.link_anew(path, |parent, temporary| symlinkat(target, parent, temporary))
+    }
+
+    /// Makes a path another name of the file at `target`; a file or a symbolic link that stands there gives way.
+    ///
+    /// # Errors
+    /// There is no such file, a directory stands there, or the disk refuses.
+    pub fn put_hard_link(&self, path: &str, target: &str) -> Result<Change> {
+        let file = self
+            .resolve(target, OFlag::O_PATH | OFlag::O_NOFOLLOW)
+            .map_err(|e| anyhow!("{path}: {target}: {}", e.desc()))?;
+        if self.same_file(path, target)? {
+            return Ok(Change::Unchanged);
+        }
+        // The descriptor and not the path: nobody can put another file there meanwhile.
+        let file = format!("/proc/self/fd/{}", file.as_raw_fd());
+        self.link_anew(path, |parent, temporary| {
+            linkat(nix::fcntl::AT_FDCWD, file.as_str(), parent, temporary, AtFlags::AT_SYMLINK_FOLLOW)
+        })
+    }
+
+    /// Whether two paths are names of one file.
+    ///
+    /// # Errors
+    /// A path can't be followed.
+    pub fn same_file(&self, one: &str, other: &str) -> Result<bool> {
+        let stat = |path: &str| -> Result<Option<FileStat>> {
+            match self.resolve(path, OFlag::O_PATH | OFlag::O_NOFOLLOW) {
+                Ok(fd) => Ok(Some(nix::sys::stat::fstat(&fd)?)),
+                Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+                Err(e) => bail!("{path}: {}", e.desc()),
+            }
+        };
+        let ids = |stat: Option<FileStat>| stat.map(|s| (s.st_dev, s.st_ino));
+        let one = ids(stat(one)?);
+        Ok(one.is_some() && one == ids(stat(other)?))
+    }
+
+    /// Whether anything stands at a path, a symbolic link that leads nowhere too.
+    ///
+    /// # Errors
+    /// The way to it can't be followed.
+    pub fn stands(&self, path: &str) -> Result<bool> {
+        match self.resolve(path, OFlag::O_PATH | OFlag::O_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(false),
+            Err(e) => bail!("{path}: {}", e.desc()),
+        }
+    }
+
+    /// Makes a link under another name and moves it into its place.
+    fn link_anew(&self, path: &str, make: impl FnOnce(&OwnedFd, &str) -> nix::Result<()>) -> Result<Change> {
+        let (above, name) = split(path)?;
+        self.make_dirs(above, Ids::ROOT)?;
+        let parent = self.open_dir(above)?;
+        let temporary = temporary_name(name);
+        let _ = unlinkat(&parent, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
+        let made =
+            make(&parent, &temporary).and_then(|()| renameat(&parent, temporary.as_str(), &parent, name));
+        if let Err(e) = made {
+            let _ = unlinkat(&parent, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
+            bail!("{path}: {}", e.desc());
+        }
+        sync(&parent)?;
+        Ok(Change::Changed)
+    }
+
+    /// What a symbolic link says; `None` where none stands.
+    ///
+    /// # Errors
+    /// The way to it can't be followed.
+    pub fn link_target(&self, path: &str) -> Result<Option<String>> {
+        let (above, name) = split(path)?;
+        match self.resolve(&dir_path(above), OFlag::O_PATH | OFlag::O_DIRECTORY) {
+            Ok(parent) => self.link_at(&parent, name),
+            Err(_) => Ok(None),
+        }
+    }
+
+    pub(super) fn link_at(&self, parent: &OwnedFd, name: &str) -> Result<Option<String>> {
+        match readlinkat(parent, name) {
+            Ok(target) => Ok(Some(String::from_utf8_lossy(&target.into_vec()).into_owned())),
+            Err(Errno::EINVAL | Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+            Err(e) => Err(anyhow!("{name}: {}", e.desc())),
+        }
+    }
+}
