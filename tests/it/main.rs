@@ -42,6 +42,7 @@ mod nocloud;
 mod nspawn;
 mod platforms;
 mod s3;
+mod schema;
 mod sealed;
 mod sources;
 mod static_binary;

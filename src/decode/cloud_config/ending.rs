@@ -93,6 +93,7 @@ impl Reader<'_> {
                 },
                 "timeout" => {
                     self.note(&at, key.pos, "no effect: the machine goes down when the bootstrap has ended");
+                    self.cure("remove it: kubeadm.service has a time-out of its own");
                 }
                 _ => self.unknown(&at, key),
             }

@@ -143,7 +143,8 @@ impl Reader<'_> {
         let managed = self.flag(root, "manage_resolv_conf");
         let Some(node) = self.given(root, "resolv_conf") else { return };
         if managed != Some(true) {
-            return self.warn("resolv_conf", node.pos, "no effect without `manage_resolv_conf: true`");
+            self.warn("resolv_conf", node.pos, "no effect without `manage_resolv_conf: true`");
+            return self.cure("add `manage_resolv_conf: true`, or remove `resolv_conf`");
         }
         let mut resolver = Resolver::default();
         for field in self.fields("resolv_conf", node) {
