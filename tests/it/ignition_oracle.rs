@@ -41,6 +41,7 @@ const STRICTER: &[(&str, &str)] = &[
     ("bad-merge-conflict", "sources are not read"),
     ("bad-merge-of-other-major", "sources are not read"),
     ("bad-merge-too-deep", "sources are not read"),
+    ("bad-mount-name", "units are not looked at"),
     ("bad-owner-id-negative", "numbers are not looked at"),
     ("bad-partition-number", "numbers are not looked at"),
     ("bad-path-is-a-unit", "came with 3.4"),

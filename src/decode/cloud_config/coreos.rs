@@ -102,10 +102,9 @@ impl Reader<'_> {
             return self.cure("say it in runcmd, or as a drop-in of the unit");
         }
         let contents = unit.contents.as_ref().map(|text| String::from_utf8_lossy(text.expose()).into_owned());
-        if let Some((key, wanted)) = contents.and_then(|text| unit::wanted_name(&unit.name, &text)) {
-            let what = format!("systemd refuses a unit whose name is not that of its {key}=");
+        if let Some((what, cure)) = contents.and_then(|text| unit::misnamed(&unit.name, &text)) {
             self.error(&format!("{place}.name"), pos, what);
-            return self.cure(format!("name it {wanted}"));
+            return self.cure(cure);
         }
         let install = |unit: &UnitSpec| {
             let texts = unit.contents.iter().chain(unit.dropins.iter().map(|(_, text)| text));

@@ -4,6 +4,7 @@
 use super::{Field, Reader};
 use crate::decode::document::display_url;
 use crate::decode::document::envelope::{Encoding, MAX_DECODED};
+use crate::decode::syntax::unit;
 use crate::decode::syntax::yaml::{Kind, Node, Value};
 use crate::model::fetch::{Request, check_header};
 use crate::model::problem::{Pos, Problem, READ_ONLY, any_error};
@@ -83,6 +84,10 @@ impl Reader<'_> {
             content.map_err(|what| self.error(&format!("{place}.content"), entry.content_pos, what)).ok()?;
         let path = entry.path?;
         self.foreign_file(place, entry.path_pos, &path, &content);
+        if let Some((what, cure)) = unit::misnamed_file(&path, &content) {
+            self.error(&format!("{place}.path"), entry.path_pos, what);
+            self.cure(cure);
+        }
         let file = File {
             place: place.to_owned(),
             path,

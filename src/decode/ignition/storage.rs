@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::schema::VERSIONS;
 use super::{INITRAMFS, Reader, flag, is_empty, text};
 use crate::decode::cloud_config::{check_path, in_usr};
+use crate::decode::syntax::unit;
 use crate::decode::syntax::yaml::Node;
 use crate::model::problem::READ_ONLY;
 use crate::model::secret::Secret;
@@ -190,6 +191,10 @@ impl Reader<'_, '_, '_> {
             (content.unwrap_or_default(), append, existing)
         };
         let Some(path) = path else { return };
+        if let Some((what, cure)) = unit::misnamed_file(&path, &content) {
+            let pos = node.get("path").map_or(node.pos, |n| n.pos);
+            self.error(&format!("{place}.path"), pos, what).cure(cure);
+        }
         self.config.files.push(File {
             place: place.to_owned(),
             path,

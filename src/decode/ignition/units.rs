@@ -96,13 +96,8 @@ impl Reader<'_, '_, '_> {
     fn unit_names(&mut self, place: &str, pos: Pos, unit: &UnitSpec) {
         let contents = unit.contents.as_ref().map(|text| String::from_utf8_lossy(text.expose()));
         let Some(contents) = contents else { return };
-        if let Some((key, wanted)) = unit::wanted_name(&unit.name, &contents) {
-            self.error(
-                &format!("{place}.name"),
-                pos,
-                format!("systemd refuses a unit whose name is not that of its {key}="),
-            )
-            .cure(format!("name it {wanted}"));
+        if let Some((what, cure)) = unit::misnamed(&unit.name, &contents) {
+            self.error(&format!("{place}.name"), pos, what).cure(cure);
         }
         if unit.enabled != Some(true) {
             return;

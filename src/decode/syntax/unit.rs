@@ -98,7 +98,7 @@ const NAMED: &[(&str, &str, &str)] =
 
 /// The name that systemd wants for a mount, an automount or a swap, where it is another: it refuses the unit otherwise. Also the
 /// setting that says so.
-pub fn wanted_name(name: &str, contents: &str) -> Option<(&'static str, String)> {
+fn wanted_name(name: &str, contents: &str) -> Option<(&'static str, String)> {
     let (kind, section, key) = NAMED.iter().find(|(kind, _, _)| kind_of(name) == *kind)?;
     let settings = settings(contents).ok()?;
     let path = settings.iter().rev().find(|s| s.section == *section && s.key == *key)?;
@@ -108,6 +108,19 @@ pub fn wanted_name(name: &str, contents: &str) -> Option<(&'static str, String)>
     }
     let wanted = of_path(&path.value, kind);
     (wanted != name).then_some((key, wanted))
+}
+
+/// What is wrong with a file at a path, and the cure, if it is a unit for which [`wanted_name`] has another name.
+pub fn misnamed_file(path: &str, content: &[u8]) -> Option<(String, String)> {
+    let name = path.strip_prefix("/etc/systemd/system/").filter(|name| !name.contains('/'))?;
+    misnamed(name, &String::from_utf8_lossy(content))
+}
+
+/// The same for a unit by its name.
+pub fn misnamed(name: &str, contents: &str) -> Option<(String, String)> {
+    let (key, wanted) = wanted_name(name, contents)?;
+    let what = format!("systemd refuses a unit whose name is not that of its {key}=");
+    Some((what, format!("name it {wanted}")))
 }
 
 /// The settings of `[Install]` without effect in a unit that is enabled: which of the texts, and what. The texts are its file and
