@@ -8,8 +8,9 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::Record;
+use super::containerd;
 use super::lock::Lock;
-use super::node::{CONTAINERD_CONFIG, SOCKET, UNIT_DIR};
+use super::node::{SOCKET, UNIT_DIR};
 use super::store::{self, Link};
 use crate::io::root::{Root, SFlag};
 use crate::model::plan::{Item, Plan};
@@ -28,9 +29,6 @@ const SYSTEM_UNITS: &[&str] = &["/usr/lib/systemd/system", "/usr/local/lib/syste
 /// Flatcar's own containerd: its program, its unit, and the extension image that both come in.
 const FLATCAR_CONTAINERD: &[&str] = &["/usr/bin/containerd", "/usr/lib/systemd/system/containerd.service"];
 const CONTAINERD_EXTENSION: &str = "/etc/extensions/containerd-flatcar.raw";
-
-/// Configurations of containerd, the first that is there in use.
-const CONTAINERD_CONFIGS: &[&str] = &[CONTAINERD_CONFIG, "/usr/share/containerd/config.toml"];
 
 /// Kinds of conflict, by the names that `--allow` takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -114,7 +112,17 @@ impl<'a> View<'a> {
         Self { planned: plan.items.iter().filter_map(text).collect(), ..Self::of(root, lock, pause_image) }
     }
 
-    fn text(&self, path: &str) -> Result<Option<String>> {
+    /// The names in a directory, sorted.
+    pub(super) fn names(&self, dir: &str) -> Result<Vec<String>> {
+        let planned = self.planned.keys().filter_map(|p| p.strip_prefix(dir)?.strip_prefix('/'));
+        let planned = planned.filter(|name| !name.contains('/')).map(str::to_owned);
+        let mut names: Vec<String> = self.root.list(dir)?.into_iter().chain(planned).collect();
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
+    pub(super) fn text(&self, path: &str) -> Result<Option<String>> {
         if let Some(text) = self.planned.get(path) {
             return Ok(Some(text.clone()));
         }
@@ -241,16 +249,6 @@ fn toml_value(text: &str, section_ends: &str, key: &str) -> Option<String> {
     None
 }
 
-/// containerd's configuration in use, with its path.
-fn containerd_config(view: &View<'_>) -> Result<Option<(&'static str, String)>> {
-    for path in CONTAINERD_CONFIGS {
-        if let Some(text) = view.text(path)? {
-            return Ok(Some((path, text)));
-        }
-    }
-    Ok(None)
-}
-
 /// The path of a socket, whichever way it is written. `/var/run` is `/run`.
 fn socket(text: &str) -> String {
     let path = text.trim().trim_matches(['"', '\'']);
@@ -277,8 +275,9 @@ const KUBELET_FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
 /// Everybody who names containerd's socket names the same.
 fn sockets(view: &View<'_>, found: &mut Vec<Conflict>) -> Result<()> {
     let mut named: Vec<(&str, String)> = Vec::new();
-    if let Some((path, text)) = containerd_config(view)? {
-        named.extend(toml_value(&text, "grpc", "address").map(|a| (path, a)));
+    let files = containerd::files(view)?;
+    for file in &files {
+        named.extend(toml_value(&file.text, "grpc", "address").map(|a| (file.path.as_str(), a)));
     }
     if let Some(text) = view.text("/etc/crictl.yaml")? {
         named.extend(yaml_value(&text, "runtime-endpoint").map(|e| ("/etc/crictl.yaml", e)));
@@ -301,23 +300,36 @@ fn sockets(view: &View<'_>, found: &mut Vec<Conflict>) -> Result<()> {
     Ok(())
 }
 
+/// What follows of a file that containerd 1 imports.
+const REPLACES: &str =
+    " (an import replaces all settings of the CRI plugin in containerd 1: it must have all of them)";
+
 /// containerd, kubeadm and the kubelet agree on the pause image and on who manages cgroups.
 fn containerd_settings(view: &View<'_>, found: &mut Vec<Conflict>) -> Result<()> {
-    let config = containerd_config(view)?;
+    let files = containerd::files(view)?;
+    let merges =
+        view.lock.artifact("containerd").is_some_and(|a| a.version.trim_start_matches('v').starts_with("2."));
+    let config = containerd::cri(&files, merges);
+    // A table that replaces the main file's says all that counts.
+    let replaces = |path: &str| !merges && files.first().is_some_and(|main| main.path != path);
     let driver = match view.text(KUBELET_CONFIG)? {
         Some(text) => yaml_value(&text, "cgroupDriver"),
         None => None,
     };
     // kubeadm's default since Kubernetes 1.22.
     let by_systemd = driver.as_deref().unwrap_or("systemd") == "systemd";
-    if let Some((path, text)) = &config {
+    if let Some(containerd::File { path, text }) = &config {
+        let why = if replaces(path) { REPLACES } else { "" };
         let theirs = toml_value(text, "runc.options", "SystemdCgroup").as_deref() == Some("true");
         // Which one a configuration of another runtime means is not told here.
-        if text.contains("runc") && theirs != by_systemd && view.locked("/opt/bin/kubelet") {
+        if (text.contains("runc") || replaces(path))
+            && theirs != by_systemd
+            && view.locked("/opt/bin/kubelet")
+        {
             found.push(Conflict {
                 kind: Kind::Cgroup,
                 what: format!(
-                    "{path} has SystemdCgroup = {theirs}, the kubelet's cgroupDriver is {}",
+                    "{path} has SystemdCgroup = {theirs}{why}, the kubelet's cgroupDriver is {}",
                     driver.as_deref().unwrap_or("systemd")
                 ),
                 choice: "--containerd-config writes one that agrees with kubeadm".to_owned(),
@@ -325,12 +337,13 @@ fn containerd_settings(view: &View<'_>, found: &mut Vec<Conflict>) -> Result<()>
         }
         let theirs =
             toml_value(text, "", "sandbox_image").or_else(|| toml_value(text, "pinned_images", "sandbox"));
+        let theirs = theirs.or(replaces(path).then(|| "that containerd brings".to_owned()));
         if let (Some(theirs), Some(wanted)) = (theirs, &view.pause_image)
             && theirs != *wanted
         {
             found.push(Conflict {
                 kind: Kind::Pause,
-                what: format!("{path} has the pause image {theirs}, this kubeadm pulls {wanted}"),
+                what: format!("{path} has the pause image {theirs}{why}, this kubeadm pulls {wanted}"),
                 choice: "--containerd-config writes one that agrees with kubeadm".to_owned(),
             });
         }

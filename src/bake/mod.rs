@@ -7,6 +7,7 @@
 
 pub mod attestation;
 pub mod conflicts;
+mod containerd;
 pub mod cosign;
 pub mod location;
 pub mod lock;

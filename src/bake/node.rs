@@ -148,7 +148,8 @@ fn containerd_config(pause: &str) -> String {
     format!(
         "# Written by footplate.\n\
          version = 2\n\
-         # What an operator adds: registries, other runtimes.\n\
+         # What an operator adds. In containerd 1 a file here that has a table of the CRI plugin replaces all of it: it must\n\
+         # repeat what stands below. Registries need no such file: they go to /etc/containerd/certs.d.\n\
          imports = [\"/etc/containerd/conf.d/*.toml\"]\n\
          \n\
          [plugins.\"io.containerd.grpc.v1.cri\"]\n\
@@ -156,6 +157,9 @@ fn containerd_config(pause: &str) -> String {
          sandbox_image = \"{pause}\"\n\
          # As in Flatcar's own configuration.\n\
          enable_selinux = true\n\
+         \n\
+         [plugins.\"io.containerd.grpc.v1.cri\".registry]\n\
+         config_path = \"/etc/containerd/certs.d\"\n\
          \n\
          [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc]\n\
          runtime_type = \"io.containerd.runc.v2\"\n\

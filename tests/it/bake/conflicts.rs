@@ -7,6 +7,8 @@ use std::os::unix::fs::symlink;
 use serde_json::json;
 
 use super::image::Image;
+use crate::common::debian::unpacked;
+use crate::common::scratch::Ran;
 
 const PROGRAM: &[u8] = b"#!/bin/sh\n";
 
@@ -211,4 +213,55 @@ fn an_own_containerd_comes_with_its_unit() {
     assert!(unit.contains("ExecStart=/opt/bin/containerd "), "{unit}");
     assert!(!image.path("/etc/systemd/system/containerd.service.d").exists());
     image.verify().ended(0, &[]);
+}
+
+/// Files that an operator imports beside footplate's own configuration, and how many conflicts each makes with containerd 1.
+const IMPORTED: &[(&str, &str)] = &[
+    (
+        "registry",
+        "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\nconfig_path = \"/etc/mirrors\"\n",
+    ),
+    (
+        "runtime",
+        "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.kata]\nruntime_type = \"io.containerd.kata.v2\"\n",
+    ),
+    ("limits", "version = 2\n[grpc]\nmax_recv_message_size = 33554432\n"),
+    (
+        "whole",
+        "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\nsandbox_image = \"registry.example/pause:1.34.1\"\n\
+         [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\n\
+         [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc.options]\nSystemdCgroup = true\n",
+    ),
+];
+
+#[test]
+fn imports_are_seen_as_containerd_takes_them() {
+    needs!(root("files have owners"));
+    let containerd = unpacked(&["containerd"]).unwrap().join("usr/bin/containerd");
+    for (name, text) in IMPORTED {
+        let image = Image::new(&format!("imports-{name}"));
+        image.publish_node("v1.34.1");
+        image.bake(&["--containerd-config"]).ended(0, &[]);
+        image.put("/etc/containerd/conf.d/50-site.toml", text);
+        let faults = image.faults();
+        // The real one, told where this root is.
+        let main = fs::read_to_string(image.path("/etc/containerd/config.toml")).unwrap();
+        let conf_d = image.path("/etc/containerd/conf.d");
+        let there = image.root.parent().unwrap().join("main.toml");
+        fs::write(&there, main.replace("/etc/containerd/conf.d", conf_d.to_str().unwrap())).unwrap();
+        let mut dump = std::process::Command::new(&containerd);
+        let dump =
+            Ran::of(dump.arg("--config").arg(&there).args(["config", "dump"])).ended(0, &[]).out.clone();
+        for (setting, kind) in [
+            ("SystemdCgroup = true", "conflict cgroup: "),
+            ("sandbox_image = \"registry.example/pause:1.34.1\"", "conflict pause: "),
+        ] {
+            let told = faults.iter().find(|fault| fault.starts_with(kind));
+            assert_eq!(told.is_none(), dump.contains(setting), "{name}: {setting}: {faults:?}");
+            if let Some(told) = told {
+                assert!(told.contains("/etc/containerd/conf.d/50-site.toml has "), "{told}");
+                assert!(told.contains("an import replaces all settings"), "{told}");
+            }
+        }
+    }
 }

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//! containerd's configuration as it takes it: the main file and all that it imports. In containerd 1 a file that has a
+//! plugin's table replaces that table whole, whatever the files before it say; containerd 2 merges the tables.
+
+use anyhow::{Result, bail};
+
+use super::conflicts::View;
+use super::node::CONTAINERD_CONFIG;
+
+/// Main files, the first that is there in use.
+const MAIN: &[&str] = &[CONTAINERD_CONFIG, "/usr/share/containerd/config.toml"];
+
+/// The most files that are looked at, those that import each other included.
+const MAX_FILES: usize = 256;
+
+/// Parts of a section's name by which it is one of the CRI plugin's.
+const CRI: &[&str] = &["io.containerd.grpc.v1.cri", "io.containerd.cri.v1."];
+
+/// A file of the configuration.
+pub(super) struct File {
+    pub path: String,
+    pub text: String,
+}
+
+/// The files of the configuration, each before those that it imports; none where there is no main file.
+pub(super) fn files(view: &View<'_>) -> Result<Vec<File>> {
+    let mut files: Vec<File> = Vec::new();
+    for path in MAIN {
+        if let Some(text) = view.text(path)? {
+            files.push(File { path: (*path).to_owned(), text });
+            break;
+        }
+    }
+    let mut next = 0;
+    while let Some(file) = files.get(next) {
+        let mut paths = Vec::new();
+        for pattern in imports(&file.text) {
+            paths.extend(matching(view, &file.path, &pattern)?);
+        }
+        for path in paths {
+            if files.iter().any(|f| f.path == path) {
+                continue;
+            }
+            if let Some(text) = view.text(&path)? {
+                files.push(File { path, text });
+            }
+            if files.len() > MAX_FILES {
+                bail!("{}: imports more than {MAX_FILES} files", files[0].path);
+            }
+        }
+        next += 1;
+    }
+    Ok(files)
+}
+
+/// The CRI plugin's settings that count, with the file that they stand in. `merges` is whether this containerd merges.
+pub(super) fn cri(files: &[File], merges: bool) -> Option<File> {
+    let has = |file: &&File| {
+        file.text.lines().any(|l| l.trim_start().starts_with('[') && CRI.iter().any(|c| l.contains(c)))
+    };
+    let last = files.iter().rfind(has).or(files.first())?;
+    let text = match merges {
+        // What stands last wins, and is looked at first.
+        true => files.iter().rev().map(|f| f.text.as_str()).collect::<Vec<_>>().join("\n"),
+        false => last.text.clone(),
+    };
+    Some(File { path: last.path.clone(), text })
+}
+
+/// The patterns of `imports`, on one line or on several.
+fn imports(text: &str) -> Vec<String> {
+    let mut inside = false;
+    let mut patterns = Vec::new();
+    for line in text.lines().map(|l| l.split(" #").next().unwrap_or_default().trim()) {
+        // Keys of the file itself stand before its first section.
+        if !inside && line.starts_with('[') {
+            break;
+        }
+        let list = match line.split_once('=') {
+            Some((key, list)) if key.trim() == "imports" => list,
+            _ if inside => line,
+            _ => continue,
+        };
+        inside = !list.contains(']');
+        patterns.extend(list.split(['"', '\'']).skip(1).step_by(2).map(str::to_owned));
+    }
+    patterns
+}
+
+/// The files that a pattern stands for: a `*` in the name alone, as in `/etc/containerd/conf.d/*.toml`. A path that is not
+/// absolute begins at the file's directory.
+fn matching(view: &View<'_>, file: &str, pattern: &str) -> Result<Vec<String>> {
+    let dir = file.rsplit_once('/').map_or("", |(dir, _)| dir);
+    let pattern = if pattern.starts_with('/') { pattern.to_owned() } else { format!("{dir}/{pattern}") };
+    let (dir, name) = pattern.rsplit_once('/').unwrap_or_default();
+    let Some((begins, ends)) = name.split_once('*') else { return Ok(vec![pattern]) };
+    let fits =
+        |n: &String| n.len() >= begins.len() + ends.len() && n.starts_with(begins) && n.ends_with(ends);
+    Ok(view.names(dir)?.into_iter().filter(fits).map(|name| format!("{dir}/{name}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn imports_are_found_on_any_number_of_lines() {
+        for text in [
+            "imports = [\"/a/*.toml\", '/b']\n[x]\n",
+            "version = 2\nimports = [ # both\n  \"/a/*.toml\",\n  '/b',\n]\n",
+        ] {
+            assert_eq!(imports(text), ["/a/*.toml", "/b"], "{text}");
+        }
+        assert!(imports("[plugins]\nimports = [\"/a\"]\n").is_empty());
+    }
+
+    #[test]
+    fn the_last_table_counts_unless_tables_are_merged() {
+        let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.to_owned() };
+        let cri_table = "[plugins.\"io.containerd.grpc.v1.cri\"]\n";
+        let files =
+            [file("main", cri_table), file("a", &format!("{cri_table}a = 1\n")), file("b", "[grpc]\n")];
+        assert_eq!(
+            cri(&files, false).map(|f| (f.path, f.text)),
+            Some(("a".to_owned(), files[1].text.clone()))
+        );
+        assert!(cri(&files, true).is_some_and(|f| f.text.contains("[grpc]") && f.text.contains("a = 1")));
+        assert_eq!(cri(&files[2..], false).map(|f| f.path), Some("b".to_owned()));
+        assert!(cri(&[], false).is_none());
+    }
+}
