@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::common::{Dns, prefix, route, set, text_node};
 use super::read::{At, MAX_INTERFACES, Reader, bad_link_name, is_domain};
-use super::subnet::{bond_setting, place_route};
+use super::subnet::{bond_setting, place_route, port_ids};
 use crate::model::network::{
     Address, Bond, Bridge, Cidr, DHCP4_OVERRIDES, DHCP6_OVERRIDES, Device, Ethernet, Families, Interface,
     Mac, Match, NetworkConfig, Route, Vlan,
@@ -329,10 +329,11 @@ impl Args {
                 e.set_name = Some(name);
             }
         }
+        let ids = port_ids(&self.config.interfaces);
         for (route, name, place) in std::mem::take(&mut self.routes) {
             let Some(name) = name else {
                 let node = text_node("");
-                place_route(&mut self.r, &mut self.config.interfaces, route, &At::new(&node, place));
+                place_route(&mut self.r, &mut self.config.interfaces, &ids, route, &At::new(&node, place));
                 continue;
             };
             let known = self.config.interfaces.iter().any(|i| i.id == name);

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::devices::{GROUPS, Group, bad_name};
 use super::read::{At, MAX_INTERFACES, Reader, bad_glob, is_domain, shown};
-use super::subnet::place_route;
+use super::subnet::{place_route, port_ids};
 use crate::decode::syntax::yaml::Node;
 use crate::model::network::{
     Address, COMMON, Cidr, DHCP4_OVERRIDES, DHCP6_OVERRIDES, Device, Families, Interface, NetworkConfig,
@@ -50,8 +50,9 @@ pub(super) fn read(r: &mut Reader, at: &At) -> NetworkConfig {
             r.unknown(&at);
         }
     }
+    let ids = port_ids(&config.interfaces);
     for (route, at) in routes {
-        place_route(r, &mut config.interfaces, route, &at);
+        place_route(r, &mut config.interfaces, &ids, route, &at);
     }
     config
 }

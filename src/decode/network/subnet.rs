@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What version 1, OpenStack and the kernel's arguments have in common: subnets, their routes, and a bond's parameters.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::common::{add, automatic, lease_metric, route, set, text_node, with_mask};
@@ -235,14 +236,24 @@ fn unmasked(r: &mut Reader, at: &At, addr: IpAddr) -> Cidr {
     network
 }
 
+/// Ids of all interfaces that are ports: a port has no lease of its own.
+pub(super) fn port_ids(interfaces: &[Interface]) -> HashSet<String> {
+    interfaces.iter().flat_map(|i| i.device.ports()).cloned().collect()
+}
+
 /// Gives a route of the machine as a whole to the interface that reaches its gateway: the one whose subnet holds it, else
 /// one that asks for a lease, whose subnet is known when the lease is there.
-pub(super) fn place_route(r: &mut Reader, interfaces: &mut [Interface], route: Route, at: &At) {
+pub(super) fn place_route(
+    r: &mut Reader,
+    interfaces: &mut [Interface],
+    ports: &HashSet<String>,
+    route: Route,
+    at: &At,
+) {
     let Some(via) = route.via else {
         return r.error(at, "is a route without a gateway, so its interface is not known", OWN_PLACE);
     };
     let holds = |i: &Interface| i.addresses.iter().any(|a| a.cidr.contains(via));
-    let ports: Vec<String> = interfaces.iter().flat_map(|i| i.device.ports().to_vec()).collect();
     let link_local = matches!(via, IpAddr::V6(a) if a.is_unicast_link_local());
     let leases = |i: &Interface| {
         let v6 = i.dhcp6 || i.accept_ra == Some(true);

@@ -7,7 +7,9 @@
 use super::common::Dns;
 use super::devices::{bridge_parameter, bridge_port, vlan_id, vlan_whole};
 use super::read::{At, MAX_INTERFACES, Reader, bad_link_name, shown};
-use super::subnet::{Words, bond_setting, name_servers, place_route, read_route, search_list, subnet};
+use super::subnet::{
+    Words, bond_setting, name_servers, place_route, port_ids, read_route, search_list, subnet,
+};
 use crate::model::network::{
     BRIDGE_PORT, Bond, Bridge, Device, Ethernet, Interface, NetworkConfig, Route, Vlan,
 };
@@ -59,8 +61,9 @@ pub(super) fn read(r: &mut Reader, at: &At) -> NetworkConfig {
     }
     undefined_ports(&mut config);
     let Whole { dns, routes, named } = whole;
+    let ids = port_ids(&config.interfaces);
     for (route, at) in routes {
-        place_route(r, &mut config.interfaces, route, &at);
+        place_route(r, &mut config.interfaces, &ids, route, &at);
     }
     for (own, at) in named {
         match config.interfaces.iter_mut().find(|i| Some(i.id.as_str()) == at.node.text()) {
