@@ -24,7 +24,7 @@ use syntax::yaml::{self, Node};
 
 pub use document::sniff;
 
-/// What user-data means, and what was found on the way.
+/// What user-data means, and the problems that were found.
 #[derive(Clone, Debug, Default)]
 pub struct Decoded {
     /// The node it describes; incomplete where a problem is an error.
@@ -74,7 +74,7 @@ pub fn decode(mut user: Documents, mut vendor: Documents, fetch: &mut Fetch<'_>)
     Decoded { config: decoded.config, problems }
 }
 
-/// The one cloud-config that all cloud-configs of these documents make, and what was found on the way to it.
+/// The one cloud-config that all cloud-configs of these documents make, and the problems that were found.
 pub fn merged(mut user: Documents, mut vendor: Documents) -> (Node, Vec<Problem>) {
     let mut trees = Trees { problems: std::mem::take(&mut user.problems), ..Trees::default() };
     let (tree, _) = trees.of_both(&user.list, &mut vendor);
@@ -144,7 +144,7 @@ impl<'a> Trees<'a> {
             return Ok(());
         }
         if !tree.is_map() {
-            let what = format!("a cloud-config is a mapping, this is {}", tree.kind_name());
+            let what = format!("a cloud-config must be a mapping, this is {}", tree.kind_name());
             return Err(Problem::error("", what).at(tree.pos));
         }
         let own = Mergers::take(&mut tree)?;
@@ -214,7 +214,7 @@ fn programs(documents: &[Document], source: Source, config: &mut NodeConfig, pro
             _ => continue,
         };
         if document.kind != Kind::Boothook && !text.starts_with("#!") {
-            let problem = Problem::error("", "a script begins with `#!` and its interpreter");
+            let problem = Problem::error("", "a script must begin with `#!` and its interpreter");
             problems.push(document.locate(problem.at(crate::model::problem::Pos { line: 1, column: 1 })));
         }
         let vendor = if source == Source::Vendor { "vendor-" } else { "" };
@@ -226,7 +226,7 @@ fn programs(documents: &[Document], source: Source, config: &mut NodeConfig, pro
         };
         match list.iter().find(|s| s.name == script.name) {
             Some(first) => {
-                let what = format!("has the file name of {}, {:?}", first.place, script.name);
+                let what = format!("has the same file name as {}, {:?}", first.place, script.name);
                 problems.push(
                     document.locate(Problem::error("", what).cure("give each script a name of its own")),
                 );
@@ -258,12 +258,12 @@ pub struct Bootstrap {
 }
 
 /// The bootstrap data in a Secret of Cluster API, as `kubectl get secret -o yaml` (or `-o json`) prints it, alone or in a
-/// list; `None` where the text is no object of Kubernetes.
+/// list; `None` where the text is not an object of Kubernetes.
 ///
 /// # Errors
 /// It is one, and holds no bootstrap data, broken data, or that of several machines.
 pub fn bootstrap_secret(text: &str) -> Result<Option<Bootstrap>, Problem> {
-    // A document's own header comes first, and a message is no mapping with these keys.
+    // A document's own header comes first, and a message is not a mapping with these keys.
     if text.trim_start().starts_with('#') || !text.contains("apiVersion") {
         return Ok(None);
     }
@@ -288,7 +288,7 @@ pub fn bootstrap_secret(text: &str) -> Result<Option<Bootstrap>, Problem> {
     let secrets: Vec<&Node> = match kind.as_str() {
         "Secret" => vec![&node],
         "List" | "SecretList" => node.get("items").and_then(Node::list).unwrap_or_default().iter().collect(),
-        _ => return Err(Problem::error("kind", "this object of Kubernetes is no Secret").cure(HINT)),
+        _ => return Err(Problem::error("kind", "this object of Kubernetes is not a Secret").cure(HINT)),
     };
     let mut found = secrets.into_iter().filter_map(|secret| Some((held(secret, "value")?, secret)));
     let ((data, pos, broken), secret) = match (found.next(), found.next()) {
@@ -309,10 +309,12 @@ pub fn bootstrap_secret(text: &str) -> Result<Option<Bootstrap>, Problem> {
     if let Some((format, pos, None)) = held(secret, "format") {
         let ignition = envelope::open(&data).is_ok_and(|data| sniff(&data) == Some(Kind::Ignition));
         let what = match (format == b"ignition", ignition) {
-            (true, false) => Some("says ignition, and the data is none: providers hand it over by this word"),
-            (false, true) => {
-                Some("does not say ignition, and the data is: providers hand it over by this word")
-            }
+            (true, false) => Some(
+                "says ignition, but the data is not Ignition: providers choose how to hand it over by this word",
+            ),
+            (false, true) => Some(
+                "does not say ignition, but the data is Ignition: providers choose how to hand it over by this word",
+            ),
             _ => None,
         };
         problems.extend(what.map(|what| Problem::warning("data.format", what).at(pos)));

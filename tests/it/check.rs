@@ -139,7 +139,7 @@ fn secrets_are_taken_as_kubectl_prints_them() {
         ),
         (
             "apiVersion: cluster.x-k8s.io/v1beta1\nkind: Machine\n",
-            "kind: this object of Kubernetes is no Secret",
+            "kind: this object of Kubernetes is not a Secret",
         ),
     ];
     for (data, what) in refused {
@@ -150,7 +150,7 @@ fn secrets_are_taken_as_kubectl_prints_them() {
         (
             "ignition",
             "#cloud-config\nruncmd: [date]\n",
-            "warning: data.format: says ignition, and the data is none",
+            "warning: data.format: says ignition, but the data is not Ignition",
         ),
         (
             "cloud-config",

@@ -112,7 +112,7 @@ fn what_can_not_be_had_stops_the_node_in_words() {
         ("/round", "more than 10 redirects"),
         ("/large", "the answer is larger than"),
         ("/elsewhere", "it redirects to something that is not an http or https URL"),
-        ("/page", "nothing says what this is"),
+        ("/page", "the format of this data is not known"),
     ];
     let list: String = cases.iter().map(|(path, _)| format!("{}?{CANARY}\n", server.url(path))).collect();
     let (seed, root) = (

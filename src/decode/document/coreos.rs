@@ -18,7 +18,7 @@ const WORDS: &[&str] = &["$private_ipv4", "$public_ipv4", "$private_ipv6", "$pub
 pub struct Words {
     /// The machine's addresses.
     pub addresses: Addresses,
-    /// Whether an address that is missing is taken to exist: away from the machine nobody can know it.
+    /// Whether an address that is missing is taken to exist: away from the machine it cannot be known.
     pub assume: bool,
 }
 

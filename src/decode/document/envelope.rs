@@ -75,7 +75,7 @@ pub fn is_gzip(data: &[u8]) -> bool {
 /// Unpacks gzip of one or several members, up to [`MAX_DECODED`].
 ///
 /// # Errors
-/// Says whether the data is no gzip, cut off, damaged, or larger than the bound.
+/// Says whether the data is not gzip, is cut off, damaged, or larger than the bound.
 pub fn gunzip(data: &[u8]) -> Result<Vec<u8>, String> {
     if !is_gzip(data) {
         return Err("not gzip data".to_owned());

@@ -26,7 +26,7 @@ impl Reader<'_, '_> {
                     place.stop(Problem::error("", format!("more than {MAX_INCLUDES} includes")).at(at))
                 );
             }
-            // What is no URL and no path is not repeated: nobody knows what it is.
+            // A line that is neither a URL nor a path is not shown: it may be a secret.
             let shown =
                 if url.contains("://") || url.starts_with('/') { display_url(url) } else { String::new() };
             let shown = format!("include {shown}").trim_end().to_owned();

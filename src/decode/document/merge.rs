@@ -137,7 +137,7 @@ impl Mergers {
     /// Takes `merge_how` or `merge_type` out of a cloud-config: a string, or a list of names with their settings.
     ///
     /// # Errors
-    /// The key's value is no way to merge.
+    /// The key's value does not say how to merge.
     pub fn take(config: &mut Node) -> Result<Option<Self>, Problem> {
         let mut found = None;
         for key in ["merge_type", "merge_how"] {
@@ -272,7 +272,7 @@ fn merger(name: &str, options: &[String]) -> Result<Merger, String> {
 }
 
 fn joined(node: &Node, to: &str) -> Problem {
-    Problem::error("", format!("is to be joined to {to}, and is {}", node.kind_name())).at(node.pos)
+    Problem::error("", format!("must be joined to {to}, but is {}", node.kind_name())).at(node.pos)
 }
 
 #[cfg(test)]
@@ -322,7 +322,7 @@ mod tests {
                 "{merge_type: [{name: dict, settings: [recurse_list]}, [list, append]], a: [2]}",
                 r#"{"a":[1,2]}"#,
             ),
-            (Some("dict(recurse_str)+list(append)"), "{a: [1]}", "{a: x}", "is to be joined to a list"),
+            (Some("dict(recurse_str)+list(append)"), "{a: [1]}", "{a: x}", "must be joined to a list"),
             (None, "{}", "{merge_how: list}", "takes names with options in parentheses"),
             (None, "{}", "{merge_how: set()}", "takes dict, list and str"),
         ];

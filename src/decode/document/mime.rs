@@ -123,10 +123,10 @@ impl<'a> Entity<'a> {
         }
     }
 
-    /// The parts of a multipart entity, `None` where it is none.
+    /// The parts of a multipart entity, `None` where it has no parts.
     ///
     /// # Errors
-    /// It names no boundary, or its boundary never comes.
+    /// It names no boundary, or its boundary does not occur in the text.
     pub fn parts(&self) -> Result<Option<Vec<Entity<'a>>>, String> {
         let Some(media_type) = self.media_type() else { return Ok(None) };
         if media_type == "message/rfc822" {
@@ -157,7 +157,7 @@ impl<'a> Entity<'a> {
         // The closing boundary is missing: what there is belongs to the last part.
         match open {
             Some((start, first)) => parts.push(Entity::read_part(&self.body[start..], first)),
-            None => return Err("its boundary never comes".to_owned()),
+            None => return Err("its boundary does not occur in the text".to_owned()),
         }
         Ok(Some(parts))
     }
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(parts(open)[1], ("last\nlines\n".to_owned(), 7));
         for (text, what) in [
             ("Content-Type: multipart/mixed\n\n--b\n", "no boundary"),
-            ("Content-Type: multipart/mixed; boundary=c\n\n--b\n", "never comes"),
+            ("Content-Type: multipart/mixed; boundary=c\n\n--b\n", "does not occur"),
         ] {
             assert!(Entity::read(text, 0).parts().is_err_and(|e| e.contains(what)), "{text}");
         }

@@ -117,7 +117,7 @@ pub fn sniff(data: &[u8]) -> Option<Kind> {
     if let Some((_, kind)) = HEADERS.iter().find(|(header, _)| begins(header)) {
         return Some(*kind);
     }
-    // Headers are short; a text that is no message is not searched to its end.
+    // Headers are short; a text that is not a message is not searched to its end.
     let head = String::from_utf8_lossy(&data[..data.len().min(16 << 10)]);
     is_message(&head).then_some(Kind::Message)
 }
@@ -267,12 +267,12 @@ impl Reader<'_, '_> {
             }
             _ if !vague => {
                 self.parts += 1;
-                let what = "a part of this media type has no meaning here and no effect";
+                let what = "a part of this media type has no effect";
                 self.documents.problems.push(place.problem(Problem::warning("", what)));
                 Ok(())
             }
             _ => Err(place.stop(
-                Problem::error("", "nothing says what this is").at(Pos { line: 1, column: 1 }).cure(
+                Problem::error("", "the format of this data is not known").at(Pos { line: 1, column: 1 }).cure(
                     "the first line must be `#cloud-config`, or `## template: jinja` with `#cloud-config` below it",
                 ),
             )),

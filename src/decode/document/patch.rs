@@ -10,7 +10,7 @@ const MAX_OPERATIONS: usize = 1000;
 /// Applies a JSON patch ([RFC 6902](https://www.rfc-editor.org/rfc/rfc6902)); the tree is as it was where that fails.
 ///
 /// # Errors
-/// The patch is none, or a path of it leads nowhere.
+/// It is not a patch, or one of its paths does not exist.
 pub fn patch(tree: &mut Node, patch: &Node) -> Result<(), Problem> {
     let operations = patch
         .list()
@@ -37,7 +37,7 @@ fn apply(tree: &mut Node, operation: &Node) -> Result<(), String> {
         "add" => add(tree, &path("path")?, value()?),
         "remove" => take(tree, &path("path")?).map(drop),
         "replace" => {
-            let at = find(tree, &path("path")?).ok_or("its path leads nowhere")?;
+            let at = find(tree, &path("path")?).ok_or("its path does not exist")?;
             *at = value()?;
             Ok(())
         }
@@ -50,7 +50,7 @@ fn apply(tree: &mut Node, operation: &Node) -> Result<(), String> {
             add(tree, &to, moved)
         }
         "copy" => {
-            let copied = find(tree, &path("from")?).cloned().ok_or("its `from` leads nowhere")?;
+            let copied = find(tree, &path("from")?).cloned().ok_or("the path in `from` does not exist")?;
             add(tree, &path("path")?, copied)
         }
         "test" => match find(tree, &path("path")?) {
@@ -68,7 +68,7 @@ fn pointer(text: Option<&str>, key: &str) -> Result<Vec<String>, String> {
         Some(text) if text.starts_with('/') => {
             Ok(text[1..].split('/').map(|p| p.replace("~1", "/").replace("~0", "~")).collect())
         }
-        _ => Err(format!("`{key}` is no JSON pointer, such as /runcmd/0")),
+        _ => Err(format!("`{key}` is not a JSON pointer such as /runcmd/0")),
     }
 }
 
@@ -91,7 +91,7 @@ fn add(tree: &mut Node, path: &[String], value: Node) -> Result<(), String> {
         *tree = value;
         return Ok(());
     };
-    let at = find(tree, above).ok_or("its path leads nowhere")?;
+    let at = find(tree, above).ok_or("its path does not exist")?;
     match &mut at.value {
         Value::Map(entries) => match entries.iter_mut().find(|(k, _)| k.text() == Some(last)) {
             Some((_, have)) => *have = value,
@@ -102,10 +102,7 @@ fn add(tree: &mut Node, path: &[String], value: Node) -> Result<(), String> {
         },
         Value::List(items) => {
             let i = if last == "-" { Some(items.len()) } else { index(last) };
-            items.insert(
-                i.filter(|i| *i <= items.len()).ok_or("its path leads behind the list's end")?,
-                value,
-            );
+            items.insert(i.filter(|i| *i <= items.len()).ok_or("its path is behind the list's end")?, value);
         }
         Value::Scalar(_) => return Err("its path leads into a scalar".to_owned()),
     }
@@ -113,7 +110,7 @@ fn add(tree: &mut Node, path: &[String], value: Node) -> Result<(), String> {
 }
 
 fn take(tree: &mut Node, path: &[String]) -> Result<Node, String> {
-    let nowhere = || "its path leads nowhere".to_owned();
+    let nowhere = || "its path does not exist".to_owned();
     let (last, above) = path.split_last().ok_or_else(nowhere)?;
     match &mut find(tree, above).ok_or_else(nowhere)?.value {
         Value::Map(entries) => {
@@ -146,9 +143,9 @@ mod tests {
             (r#"[{"op":"copy","from":"/a/1","path":"/a/0"}]"#, r#"{"a":[2,1,2],"b/c":{"d":1}}"#),
             (r#"[{"op":"test","path":"/a/0","value":1},{"op":"add","path":"","value":{}}]"#, "{}"),
             (r#"[{"op":"remove","path":"/a"},{"op":"test","path":"/x","value":1}]"#, "[1]: the test fails"),
-            (r#"[{"op":"add","path":"/a/4","value":1}]"#, "[0]: its path leads behind"),
+            (r#"[{"op":"add","path":"/a/4","value":1}]"#, "[0]: its path is behind"),
             (r#"[{"op":"move","from":"/b~1c","path":"/b~1c/x"}]"#, "[0]: moves a value into itself"),
-            (r#"[{"op":"add","path":"a","value":1}]"#, "[0]: `path` is no JSON pointer"),
+            (r#"[{"op":"add","path":"a","value":1}]"#, "[0]: `path` is not a JSON pointer"),
             (r#"[{"op":"add","path":"/a"}]"#, "[0]: the operation has no value"),
             (r#"[{"path":"/a"}]"#, "[0]: op takes"),
             ("{}", "a JSON patch is a list"),

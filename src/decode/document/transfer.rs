@@ -16,7 +16,7 @@ pub enum Lines {
 /// A body without its transfer encoding, and how its lines lead back.
 ///
 /// # Errors
-/// The encoding is not known, or the body is none.
+/// The encoding is not known, or the body is damaged.
 pub fn decoded(encoding: &str, body: &str) -> Result<(Vec<u8>, Lines), String> {
     let encoding = encoding.to_ascii_lowercase();
     match encoding.as_str() {
@@ -36,7 +36,7 @@ pub fn decoded(encoding: &str, body: &str) -> Result<(Vec<u8>, Lines), String> {
         _ => Err("the Content-Transfer-Encoding is not known".to_owned()),
     }
 }
-/// [RFC 2045, section 6.7](https://www.rfc-editor.org/rfc/rfc2045#section-6.7). What is no escape stays as it stands.
+/// [RFC 2045, section 6.7](https://www.rfc-editor.org/rfc/rfc2045#section-6.7). Text that is not an escape stays as it is.
 fn quoted_printable(text: &str) -> (Vec<u8>, Vec<usize>) {
     let (mut out, mut lines) = (Vec::new(), vec![0]);
     for (n, line) in text.split_inclusive('\n').enumerate() {
@@ -89,7 +89,7 @@ fn uudecode(text: &str) -> Result<Vec<u8>, String> {
         for four in symbols.chunks(4) {
             let mut bits = 0u32;
             for i in 0..4 {
-                // Blanks at the end of a line are lost on the way; they stand for zero.
+                // Blanks at the end of a line may be lost in transport; they stand for zero.
                 bits = bits << 6 | u32::from(value(*four.get(i).unwrap_or(&b' '))?);
             }
             out.extend_from_slice(&bits.to_be_bytes()[1..]);

@@ -237,7 +237,7 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Result<S
             (Some("float"), Kind::Int(i)) => Kind::Float(i as f64),
             (Some("timestamp"), _) => Kind::Str,
             (Some(name @ ("int" | "bool" | "null" | "float")), _) => {
-                return Err(format!("the value is tagged `!!{name}` but is none"));
+                return Err(format!("the value is tagged `!!{name}` and is of another type"));
             }
             _ => return Err(UNKNOWN_TAG.to_owned()),
         },

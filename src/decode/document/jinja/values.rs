@@ -257,7 +257,7 @@ pub fn complete(value: &Value) -> Result<(), Error> {
     Ok(())
 }
 
-/// A value that nobody knows here: it has every key, and every part of it is one like it.
+/// A value that is not known here: it has every key, and every part of it is one like it.
 struct Any {
     name: String,
     names: Arc<Names>,

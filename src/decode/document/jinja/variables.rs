@@ -15,7 +15,7 @@ use crate::model::instance::{Addresses, Instance, short};
 #[derive(Clone, Debug)]
 pub struct Variables {
     pub(super) values: Map<String, Json>,
-    /// Whether metadata's names are taken to exist: away from the machine nobody can know them.
+    /// Whether metadata's names are taken to exist: away from the machine they cannot be known.
     pub(super) assume: bool,
     addresses: Addresses,
 }
