@@ -122,7 +122,7 @@ fn bomb_of_64_mib() {
 fn bomb_in_a_template() {
     let file = format!(
         "-   path: /a\n    content: \"{{% for i in range(100000) %}}{}{{% endfor %}}\"\n",
-        "x".repeat(500)
+        "x".repeat(5000)
     );
     refused(
         "bomb-in-template",
