@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Leaves the unwind tables out of the released program. It aborts at a panic (`panic = "abort"`), so nothing reads them, and
+//! those of the prebuilt standard library and of glibc are more than a tenth of its size. Other profiles keep them: tests
+//! unwind.
+
+use std::path::PathBuf;
+
+/// For the linker: sections that do not go into the program. `INSERT` keeps the linker's own layout.
+const SCRIPT: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame .eh_frame_hdr) } } INSERT AFTER .rodata;\n";
+
+fn main() -> std::io::Result<()> {
+    println!("cargo::rerun-if-changed=build.rs");
+    let variable = |name: &str| std::env::var_os(name).unwrap_or_default();
+    if variable("PROFILE") == "release" {
+        let script = PathBuf::from(variable("OUT_DIR")).join("no-unwind-tables.ld");
+        std::fs::write(&script, SCRIPT)?;
+        println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr,-T,{}", script.display());
+    }
+    Ok(())
+}
