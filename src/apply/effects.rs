@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::unit_files::UNIT_DIR;
 use crate::io::exec;
-use crate::io::systemd::{Systemd, reload_network};
+use crate::io::systemd::{Systemd, bus_is_there, reload_network};
 use crate::model::plan::Item;
 use crate::model::unit::{Form, form, kind};
 
@@ -136,7 +136,8 @@ fn effects(changed: &[String]) -> BTreeSet<Effect> {
 /// Extensions can't be merged, accounts can't be made, or systemd does not answer.
 pub(super) fn apply(changed: &[String], restarted: &[&str]) -> Result<()> {
     let effects = effects(changed);
-    if effects.is_empty() {
+    // Before there is a bus, at the begin of a boot, no service has read its files yet.
+    if effects.is_empty() || !bus_is_there() {
         return Ok(());
     }
     let systemd = Systemd::connect()?;

@@ -248,8 +248,15 @@ fn record_rest(kind: &dyn Kind, on: &mut Machine<'_>, manifest: &mut Manifest) -
 /// # Errors
 /// [`Problems`]: all that could not be done.
 pub fn apply(plan: &Plan, root: &Root, seen: impl FnMut(&Outcome)) -> Result<Vec<Outcome>> {
-    let manifest = record(plan, root)?;
-    make(plan, root, Some(manifest), seen)
+    let manifest = match record(plan, root) {
+        // The network and the name must come up all the same, and what else can be made is.
+        Err(error) if io::is_read_only(&error) => {
+            log::warn!("apply: what is made is not listed for `footplate seal`: {error:#}");
+            None
+        }
+        listed => Some(listed?),
+    };
+    make(plan, root, manifest, seen)
 }
 
 /// Applies a plan that belongs to an image: the image's own record lists what it makes.

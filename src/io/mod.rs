@@ -35,14 +35,24 @@ pub const MAX_ANSWER: usize = 4 << 20;
 /// machine is, and platforms give a machine up after 20.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 
+/// The kernel's number of an error, where it has one.
+fn errno(error: &anyhow::Error) -> Option<nix::errno::Errno> {
+    use nix::errno::Errno;
+    error.chain().find_map(|cause| {
+        let number = |e: &std::io::Error| e.raw_os_error().map(Errno::from_raw);
+        cause.downcast_ref::<Errno>().copied().or_else(|| cause.downcast_ref().and_then(number))
+    })
+}
+
+/// Whether an error came of a file system that is read-only.
+pub fn is_read_only(error: &anyhow::Error) -> bool {
+    errno(error) == Some(nix::errno::Errno::EROFS)
+}
+
 /// What helps where the kernel's own word for an error says all.
 pub fn cure(error: &anyhow::Error) -> Option<&'static str> {
     use nix::errno::Errno;
-    let errno = |cause: &(dyn std::error::Error + 'static)| {
-        let number = |e: &std::io::Error| e.raw_os_error().map(Errno::from_raw);
-        cause.downcast_ref::<Errno>().copied().or_else(|| cause.downcast_ref().and_then(number))
-    };
-    match error.chain().find_map(errno)? {
+    match errno(error)? {
         Errno::ENOSPC | Errno::EDQUOT => Some("make room: `df` and `df -i` tell which file system is full"),
         Errno::EROFS => Some("choose a path on another file system: `findmnt` tells which one is read-only"),
         _ => None,

@@ -215,6 +215,11 @@ pub fn reload_network() -> Result<bool> {
     Ok(true)
 }
 
+/// Whether the system's bus is there. It comes after the early services of a boot.
+pub fn bus_is_there() -> bool {
+    BUS.strip_prefix("unix:path=").is_none_or(|socket| Path::new(socket).exists())
+}
+
 /// Whether the machine goes down: that target is reached, or to be reached. systemctl asks by systemd's own socket, for the
 /// bus may be gone by then. What systemd says of the system as a whole is `starting` where a boot's end never came.
 pub fn stopping() -> bool {

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use nix::errno::Errno;
@@ -82,12 +83,14 @@ impl Root {
         }
     }
 
-    /// The path below the root that a path leads to, symbolic links followed; `None` where it leads to nothing.
+    /// The path below the root that a path leads to, symbolic links followed; `None` where it leads to nothing. Without
+    /// `/proc`, which says it, the path is taken as it is named.
     ///
     /// # Errors
     /// The path can't be followed.
     pub fn real(&self, path: &str) -> Result<Option<String>> {
         match self.resolve(path, OFlag::O_PATH) {
+            Ok(_) if !Path::new("/proc/self/fd").exists() => Ok(Some(path.to_owned())),
             Ok(fd) => self.real_path(&fd).map(Some),
             Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
             Err(e) => bail!("{path}: {}", e.desc()),
