@@ -26,10 +26,10 @@ const GENERATOR: &str = "/lib/systemd/system-generators/systemd-fstab-generator"
 /// Runs the generator where it does not see that it is in a container, in which it passes over swap.
 const SCRIPT: &str = "set -e
     mkdir root; mount -t tmpfs none root; cd root
-    mkdir etc usr proc run dev tmp work; mount --bind /etc etc; mount --bind /usr usr; mount -t proc none proc
+    mkdir etc usr proc run dev tmp made; mount --bind /etc etc; mount --bind /usr usr; mount -t proc none proc
     for link in bin lib lib64 sbin; do ln -s usr/$link $link; done
-    mount --bind .. work
-    chroot . env SYSTEMD_FSTAB=/work/fstab SYSTEMD_LOG_TARGET=console $1 /work/out /work/out /work/out";
+    mount --bind .. made
+    chroot . env SYSTEMD_FSTAB=/made/fstab SYSTEMD_LOG_TARGET=console $1 /made/out /made/out /made/out";
 
 /// Words that units have here on purpose and that the generator does not write.
 const OURS: &[&str] = &["containerd.service", "docker.service", "kubelet.service", "kubeadm.service"];
