@@ -8,6 +8,7 @@ use footplate::cli::{Cli, Command};
 use footplate::model::problem::Stage;
 
 fn main() -> ExitCode {
+    footplate::io::process::no_backtraces();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -13,6 +13,7 @@ pub mod guestinfo;
 pub mod http;
 pub mod live;
 pub mod nic;
+pub mod process;
 pub mod replay;
 pub mod root;
 pub mod systemd;

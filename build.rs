@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How the released program is linked: without unwind tables, and with its relocations packed (`DT_RELR`, glibc 2.36).
+//!
+//! The program aborts at a panic (`panic = "abort"`), so nothing unwinds, and the tables of the prebuilt standard library and
+//! of glibc are more than a tenth of its size. Backtraces read them too: `io::process::no_backtraces` turns these off.
+//! Other profiles keep the tables, for tests unwind.
+
+use std::path::PathBuf;
+
+/// For the linker: sections that do not go into the program. `INSERT` keeps the linker's own layout.
+const SCRIPT: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame .eh_frame_hdr) } } INSERT AFTER .rodata;\n";
+
+fn main() -> std::io::Result<()> {
+    println!("cargo::rerun-if-changed=build.rs");
+    let variable = |name: &str| std::env::var_os(name).unwrap_or_default();
+    if variable("PROFILE") == "release" {
+        let script = PathBuf::from(variable("OUT_DIR")).join("no-unwind-tables.ld");
+        std::fs::write(&script, SCRIPT)?;
+        let script = script.display();
+        println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr,-z,pack-relative-relocs,-T,{script}");
+    }
+    Ok(())
+}
