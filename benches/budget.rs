@@ -11,9 +11,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use footplate::bake::lock::OWN_ARCHITECTURE;
-use footplate::bake::{self, store};
-use footplate::io::root::Root;
+use footplate::facade::bake::lock::OWN_ARCHITECTURE;
+use footplate::facade::bake::{self, store};
+use footplate::facade::io::root::Root;
 use serde_json::{Value, json};
 
 /// Bytes of the binary.

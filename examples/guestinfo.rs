@@ -7,7 +7,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use footplate::io::guestinfo::{Guestinfo, hypervisor_signature};
+use footplate::facade::io::guestinfo::{Guestinfo, hypervisor_signature};
 
 fn main() -> ExitCode {
     run().unwrap_or_else(|error| {

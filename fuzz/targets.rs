@@ -4,26 +4,26 @@
 
 use std::time::Instant;
 
-use footplate::bake::lock::Lock;
-use footplate::decode::cloud_config::check_hostname;
-use footplate::decode::document::envelope;
-use footplate::decode::document::jinja::{self, Variables};
-use footplate::decode::document::{self, Documents, Source, no_fetch};
-use footplate::decode::kubeadm::{expiry, prepare};
-use footplate::decode::syntax::{json, yaml};
-use footplate::decode::{self, capa, ignition, network, ovf};
-use footplate::io::http::{Error, Method, Request, Response};
-use footplate::io::{self, Ask, Tell, World};
-use footplate::model::config::NodeConfig;
-use footplate::model::facts::Facts;
-use footplate::model::fetch;
-use footplate::model::instance::Instance;
-use footplate::model::network::NetworkConfig;
-use footplate::model::problem::{Pos, Problem};
-use footplate::model::time::Time;
-use footplate::pipeline::sources;
-use footplate::plan;
-use footplate::platform::{PLATFORMS, Platform};
+use footplate::facade::bake::lock::Lock;
+use footplate::facade::decode::cloud_config::check_hostname;
+use footplate::facade::decode::document::envelope;
+use footplate::facade::decode::document::jinja::{self, Variables};
+use footplate::facade::decode::document::{self, Documents, Source, no_fetch};
+use footplate::facade::decode::kubeadm::{expiry, prepare};
+use footplate::facade::decode::syntax::{json, yaml};
+use footplate::facade::decode::{self, capa, ignition, network, ovf};
+use footplate::facade::io::http::{Error, Method, Request, Response};
+use footplate::facade::io::{self, Ask, Tell, World};
+use footplate::facade::model::config::NodeConfig;
+use footplate::facade::model::facts::Facts;
+use footplate::facade::model::fetch;
+use footplate::facade::model::instance::Instance;
+use footplate::facade::model::network::NetworkConfig;
+use footplate::facade::model::problem::{Pos, Problem};
+use footplate::facade::model::time::Time;
+use footplate::facade::pipeline::sources;
+use footplate::facade::plan;
+use footplate::facade::platform::{PLATFORMS, Platform};
 
 /// One: the name of its corpus, and what to do with an input.
 pub type Target = (&'static str, fn(&[u8]));
@@ -68,7 +68,7 @@ fn located(problems: impl Iterator<Item = Problem>) {
 /// All decoders on one input, and the plan of what they make of it.
 fn user_data(data: &[u8]) {
     // An include list leads back to the same input: bounds end that.
-    let mut fetch = |_: &footplate::model::fetch::Request| Ok(Some(data.to_vec()));
+    let mut fetch = |_: &footplate::facade::model::fetch::Request| Ok(Some(data.to_vec()));
     let decoded = decode::user_data(Some(data), Some(data), &Variables::assumed(), &mut fetch);
     let _ = expiry::problems(&decoded.config, Time(0));
     let _ = plan::node(&decoded.config, &Instance::default());

@@ -2,22 +2,29 @@
 //! Sets up a Flatcar node from its platform's metadata and Cluster API's bootstrap data.
 //!
 //! The modules stand in the order of their imports, which point one way. Only `io` touches the machine. `ARCHITECTURE.md`
-//! tells the rest.
+//! tells the rest. The program is [`run()`]; tests, benchmarks and fuzz targets see what [`facade`] lists, so the compiler finds what
+//! nothing uses.
 
-pub mod model;
+mod model;
 
-pub mod decode;
-pub mod plan;
+mod decode;
+mod plan;
 
-pub mod io;
+mod io;
 
-pub mod apply;
-pub mod bake;
-pub mod diagnosis;
-pub mod platform;
+mod apply;
+mod bake;
+mod diagnosis;
+mod platform;
 
-pub mod pipeline;
+mod pipeline;
 
-pub mod cli;
-pub mod commands;
-pub mod log;
+mod cli;
+mod commands;
+mod log;
+
+mod run;
+
+pub mod facade;
+
+pub use self::run::run;

@@ -238,8 +238,3 @@ pub fn notify_ready(status: &str) -> Result<()> {
     UnixDatagram::unbound()?.send_to(message.as_bytes(), socket).context("$NOTIFY_SOCKET")?;
     Ok(())
 }
-
-/// Whether a service manager waits to be told that this service is up.
-pub fn is_notified() -> bool {
-    std::env::var_os("NOTIFY_SOCKET").is_some()
-}

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use footplate::io::live::Live;
-use footplate::model::facts::Facts;
-use footplate::model::instance::Instance;
-use footplate::platform::{PLATFORMS, Platform};
+use footplate::facade::io::live::Live;
+use footplate::facade::model::facts::Facts;
+use footplate::facade::model::instance::Instance;
+use footplate::facade::platform::{PLATFORMS, Platform};
 use imds::{Tree, V4, V6, machine, session};
 use sandbox::Sandbox;
 use server::{End, Reply, Seen, Server};
@@ -133,7 +133,7 @@ fn cards_get_files_with_metrics_tables_and_rules() {
             let far = Duration::from_millis(200);
             let _service = Server::start_at(&[V4], far, move |s| session(s, &tree).after(far));
             let instance = fetch().unwrap();
-            let rendered = footplate::plan::network::render(&instance.network.unwrap(), &[]);
+            let rendered = footplate::facade::plan::network::render(&instance.network.unwrap(), &[]);
             assert!(rendered.problems.is_empty(), "{name}: {:?}", rendered.problems);
             let all: String =
                 rendered.files.iter().map(|f| format!("# {}\n{}\n", f.path, f.contents)).collect();

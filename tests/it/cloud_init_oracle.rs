@@ -14,17 +14,17 @@ use std::path::Path;
 use std::process::Command;
 
 use cases::Case;
-use footplate::apply;
-use footplate::decode::document::{self, Documents, Source};
-use footplate::decode::{self, document::jinja::Variables};
-use footplate::io::root::Root;
-use footplate::model::config::NodeConfig;
-use footplate::model::facts::Os;
-use footplate::model::fetch::Request;
-use footplate::model::instance::Instance;
-use footplate::model::plan::{Item, Plan};
-use footplate::model::problem::{Problem, any_error};
-use footplate::plan;
+use footplate::facade::apply;
+use footplate::facade::decode::document::{self, Documents, Source};
+use footplate::facade::decode::{self, document::jinja::Variables};
+use footplate::facade::io::root::Root;
+use footplate::facade::model::config::NodeConfig;
+use footplate::facade::model::facts::Os;
+use footplate::facade::model::fetch::Request;
+use footplate::facade::model::instance::Instance;
+use footplate::facade::model::plan::{Item, Plan};
+use footplate::facade::model::problem::{Problem, any_error};
+use footplate::facade::plan;
 use scratch::{Ran, Scratch, fresh};
 use serde_json::Value;
 

@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use crate::common::scratch::Scratch;
 use common_disk::{Disk, run};
-use footplate::apply::{self, Done};
-use footplate::decode::document::jinja::Variables;
-use footplate::decode::{self, document};
-use footplate::io::disk;
-use footplate::io::root::Root;
-use footplate::model::instance::Instance;
-use footplate::model::plan::{Item, Plan};
-use footplate::plan;
+use footplate::facade::apply::{self, Done};
+use footplate::facade::decode::document::jinja::Variables;
+use footplate::facade::decode::{self, document};
+use footplate::facade::io::disk;
+use footplate::facade::io::root::Root;
+use footplate::facade::model::instance::Instance;
+use footplate::facade::model::plan::{Item, Plan};
+use footplate::facade::plan;
 
 /// The disk items of a config; `DISK` stands for the device.
 fn plan_of(disk: &Disk, instance_id: &str, text: &str) -> Plan {

@@ -8,13 +8,13 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use footplate::decode::document::jinja::Variables;
-use footplate::decode::{self, document};
-use footplate::model::instance::Instance;
-use footplate::model::plan::Item;
-use footplate::model::problem::Severity;
-use footplate::model::storage::partition_path;
-use footplate::plan;
+use footplate::facade::decode::document::jinja::Variables;
+use footplate::facade::decode::{self, document};
+use footplate::facade::model::instance::Instance;
+use footplate::facade::model::plan::Item;
+use footplate::facade::model::problem::Severity;
+use footplate::facade::model::storage::partition_path;
+use footplate::facade::plan;
 
 use crate::cloud_init_oracle::PACKAGES;
 use crate::common::debian;

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use authority::Authority;
-use footplate::io::http::{Client, Method, Request, Sink, Unfinished};
+use footplate::facade::io::http::{Client, Method, Request, Sink, Unfinished};
 use sandbox::Sandbox;
 use server::{End, Reply, Seen, Server};
 

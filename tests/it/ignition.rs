@@ -12,13 +12,13 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use footplate::apply;
-use footplate::decode::{self, Decoded, document::jinja::Variables};
-use footplate::io::root::Root;
-use footplate::model::instance::Instance;
-use footplate::model::plan::Plan;
-use footplate::model::problem::{Problem, Severity};
-use footplate::plan;
+use footplate::facade::apply;
+use footplate::facade::decode::{self, Decoded, document::jinja::Variables};
+use footplate::facade::io::root::Root;
+use footplate::facade::model::instance::Instance;
+use footplate::facade::model::plan::Plan;
+use footplate::facade::model::problem::{Problem, Severity};
+use footplate::facade::plan;
 
 use crate::common::scratch::is_list;
 use crate::sealed;
@@ -257,7 +257,8 @@ fn contents_are_bounded_in_all() {
     for files in [vec![file(0, 64 << 20)], (0..9).map(|i| file(i, 4 << 20)).collect()] {
         // The data as it travels may be no larger; a decoder that is asked all the same holds its bound.
         let start = std::time::Instant::now();
-        let decoded = footplate::decode::ignition::decode(&config(files), &mut decode::document::no_fetch);
+        let decoded =
+            footplate::facade::decode::ignition::decode(&config(files), &mut decode::document::no_fetch);
         assert!(said(&decoded.problems).contains("more than 32 MiB in all"), "{}", said(&decoded.problems));
         // Wide: other tests run beside it.
         assert!(start.elapsed().as_secs() < 120, "{:?}", start.elapsed());
@@ -407,7 +408,7 @@ fn no_bytes_make_the_decoder_panic_or_linger() {
             // What is accepted can be planned, and no path of it leads up.
             let plan = plan::node(&decoded.config, &Instance::default());
             for item in &plan.items {
-                if let footplate::model::plan::Item::File(file) = item {
+                if let footplate::facade::model::plan::Item::File(file) = item {
                     assert!(
                         file.path.starts_with('/') && !file.path.split('/').any(|p| p == ".."),
                         "{}",

@@ -5,14 +5,14 @@
 use crate::common::disk as common_disk;
 
 use common_disk::{Disk, run};
-use footplate::apply::{self, Done};
-use footplate::decode::document::jinja::Variables;
-use footplate::decode::{self, document};
-use footplate::io::disk::{self, Entry};
-use footplate::io::root::Root;
-use footplate::model::instance::Instance;
-use footplate::model::plan::{Item, Plan};
-use footplate::plan;
+use footplate::facade::apply::{self, Done};
+use footplate::facade::decode::document::jinja::Variables;
+use footplate::facade::decode::{self, document};
+use footplate::facade::io::disk::{self, Entry};
+use footplate::facade::io::root::Root;
+use footplate::facade::model::instance::Instance;
+use footplate::facade::model::plan::{Item, Plan};
+use footplate::facade::plan;
 
 impl Disk {
     /// Its partitions: number, first mebibyte, mebibytes, label.

@@ -9,11 +9,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use footplate::apply;
-use footplate::decode::{self, document::jinja::Variables};
-use footplate::io::root::Root;
-use footplate::model::instance::Instance;
-use footplate::plan;
+use footplate::facade::apply;
+use footplate::facade::decode::{self, document::jinja::Variables};
+use footplate::facade::io::root::Root;
+use footplate::facade::model::instance::Instance;
+use footplate::facade::plan;
 use scratch::{Ran, Scratch, fresh};
 
 const IGNITION: &str = "/usr/lib/dracut/modules.d/30ignition/ignition";

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use authority::Authority;
 use flate2::{Compression, write::GzEncoder};
-use footplate::decode::{self, Decoded, document::jinja::Variables};
-use footplate::io::live::Live;
-use footplate::model::problem::Severity;
-use footplate::pipeline::sources;
-use footplate::platform::Platform;
+use footplate::facade::decode::{self, Decoded, document::jinja::Variables};
+use footplate::facade::io::live::Live;
+use footplate::facade::model::problem::Severity;
+use footplate::facade::pipeline::sources;
+use footplate::facade::platform::Platform;
 use server::{End, Reply, Seen, Server};
 use sha2::{Digest as _, Sha256};
 

@@ -11,9 +11,9 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use footplate::decode::document::jinja::{self, Variables};
-use footplate::model::facts::Os;
-use footplate::model::instance::Instance;
+use footplate::facade::decode::document::jinja::{self, Variables};
+use footplate::facade::model::facts::Os;
+use footplate::facade::model::instance::Instance;
 
 use crate::cloud_init_oracle::PACKAGES;
 use crate::common::debian;

@@ -10,11 +10,11 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use footplate::decode::network;
-use footplate::decode::syntax::yaml;
-use footplate::model::network::{NetworkConfig, Nic};
-use footplate::model::problem::Problem;
-use footplate::plan::network::render;
+use footplate::facade::decode::network;
+use footplate::facade::decode::syntax::yaml;
+use footplate::facade::model::network::{NetworkConfig, Nic};
+use footplate::facade::model::problem::Problem;
+use footplate::facade::plan::network::render;
 
 /// File name to text.
 type Files = BTreeMap<String, String>;

@@ -8,8 +8,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use footplate::decode::{network, syntax::yaml};
-use footplate::plan::network::render;
+use footplate::facade::decode::{network, syntax::yaml};
+use footplate::facade::plan::network::render;
 use serde_json::{Value, json};
 
 use crate::common::debian;

@@ -11,10 +11,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use footplate::decode::{network, syntax::yaml};
-use footplate::model::network::Cidr;
-use footplate::model::problem::Severity;
-use footplate::plan::network::render;
+use footplate::facade::decode::{network, syntax::yaml};
+use footplate::facade::model::network::Cidr;
+use footplate::facade::model::problem::Severity;
+use footplate::facade::plan::network::render;
 
 /// Configurations to compare. Each has a dozen interfaces.
 const CONFIGS: u64 = 250;
@@ -433,8 +433,9 @@ fn theirs(dir: &Path, text: &str) -> Files {
 
 fn ours(text: &str) -> Files {
     let (config, problems) = network::parse(&yaml::parse(text).unwrap());
-    let errors = |problems: &[footplate::model::problem::Problem]| {
-        let errors = problems.iter().filter(|f| f.severity == footplate::model::problem::Severity::Error);
+    let errors = |problems: &[footplate::facade::model::problem::Problem]| {
+        let errors =
+            problems.iter().filter(|f| f.severity == footplate::facade::model::problem::Severity::Error);
         errors.map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(errors(&problems), Vec::<String>::new(), "{text}");

@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-use footplate::decode::{network, syntax::yaml};
-use footplate::model::network::{
+use footplate::facade::decode::{network, syntax::yaml};
+use footplate::facade::model::network::{
     Address, Cidr, DHCP4_OVERRIDES, Device, Ethernet, Families, Interface, Match, NetworkConfig, ROUTE, RULE,
     Route, Rule, Settings, Vlan, setting,
 };
-use footplate::model::problem::Severity;
-use footplate::plan::network::{Rendered, Unit, render};
+use footplate::facade::model::problem::Severity;
+use footplate::facade::plan::network::{Rendered, Unit, render};
 
 /// xorshift64*: the same cases on every machine.
 struct Rng(u64);
@@ -52,7 +52,11 @@ impl Rng {
         Cidr { addr: self.addr(ipv6), prefix: u8::try_from(1 + self.below(most)).unwrap() }
     }
 
-    fn settings(&mut self, rows: &'static [footplate::model::network::Param], names: &[&str]) -> Settings {
+    fn settings(
+        &mut self,
+        rows: &'static [footplate::facade::model::network::Param],
+        names: &[&str],
+    ) -> Settings {
         let mut out = Settings::new();
         for row in rows.iter().filter(|row| names.contains(&row.name)) {
             if self.flip() {
@@ -234,7 +238,7 @@ fn from_units(want: &Interface, rendered: &Rendered) -> Interface {
         Device::Vlan(_) => {
             let netdev = file("netdev");
             let id = one(&netdev, "VLAN", "Id").unwrap().parse().unwrap();
-            let mine = |f: &&footplate::plan::network::NetFile| {
+            let mine = |f: &&footplate::facade::plan::network::NetFile| {
                 all(&read_unit(&f.contents), "Network", "VLAN").contains(&want.id)
             };
             let parent = rendered.files.iter().find(mine).unwrap();
@@ -266,13 +270,14 @@ fn from_units(want: &Interface, rendered: &Rendered) -> Interface {
     got.dns = all(&network, "Network", "DNS").iter().map(|a| a.parse().unwrap()).collect();
     let search = one(&network, "Network", "Domains").unwrap_or_default();
     got.search = search.split_whitespace().map(str::to_owned).collect();
-    let numbers =
-        |rows: &'static [footplate::model::network::Param], entries: &[(String, String)]| -> Settings {
-            let rows = rows
-                .iter()
-                .filter_map(|row| entries.iter().find(|(k, _)| k == row.key).map(|(_, v)| (row, v.clone())));
-            rows.collect()
-        };
+    let numbers = |rows: &'static [footplate::facade::model::network::Param],
+                   entries: &[(String, String)]|
+     -> Settings {
+        let rows = rows
+            .iter()
+            .filter_map(|row| entries.iter().find(|(k, _)| k == row.key).map(|(_, v)| (row, v.clone())));
+        rows.collect()
+    };
     for (name, entries) in &network {
         let get = |key: &str| entries.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone());
         match name.as_str() {
@@ -522,7 +527,7 @@ fn long_texts_take_time_in_proportion() {
 /// A setting's row is found by its name, so a table has each name once.
 #[test]
 fn tables_name_each_setting_once() {
-    use footplate::model::network as m;
+    use footplate::facade::model::network as m;
     let tables: [&[m::Param]; 11] = [
         m::COMMON,
         m::ETHERNET,

@@ -9,9 +9,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use footplate::decode::{network, syntax::yaml};
-use footplate::model::network::Nic;
-use footplate::plan::network::render;
+use footplate::facade::decode::{network, syntax::yaml};
+use footplate::facade::model::network::Nic;
+use footplate::facade::plan::network::render;
 use serde_json::Value;
 
 /// What happens in the namespaces before a test's own part: networkd's directories are empty, `/sys` is read-only, by

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use footplate::io::nic::{change_over, driver, permanent_address};
+use footplate::facade::io::nic::{change_over, driver, permanent_address};
 use nix::sched::{CloneFlags, unshare};
 
 /// Runs in a thread with a network of its own, which has links `a`, `b` and `c` in that order.

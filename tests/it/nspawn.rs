@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use footplate::pipeline::settle::Ended;
+use footplate::facade::pipeline::settle::Ended;
 use scratch::{CANARY, FOOTPLATE, Ran, Scratch, fresh};
 
 /// A tree of Debian's packages. Its name changes with what is in it.

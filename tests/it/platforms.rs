@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use footplate::platform::PLATFORMS;
+use footplate::facade::platform::PLATFORMS;
 
 use crate::common::scratch::{Ran, Scratch, footplate, fresh};
 

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use footplate::decode::document::no_fetch;
-use footplate::decode::{self, document::jinja::Variables};
+use footplate::facade::decode::document::no_fetch;
+use footplate::facade::decode::{self, document::jinja::Variables};
 use serde_json::{Map, Value, json};
 
 use crate::cloud_init_oracle::PACKAGES;

@@ -7,9 +7,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use footplate::apply::manifest::MANIFEST;
-use footplate::bake::seal;
-use footplate::io::root::Root;
+use footplate::facade::apply::manifest::MANIFEST;
+use footplate::facade::bake::seal;
+use footplate::facade::io::root::Root;
 
 use crate::common::scratch::{Ran, Scratch, footplate, provision, seed, walk};
 

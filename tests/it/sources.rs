@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use footplate::decode::{self, document::jinja::Variables};
-use footplate::io::World as _;
-use footplate::io::live::Live;
-use footplate::model::fetch::Request;
-use footplate::model::problem::Severity;
-use footplate::pipeline::sources;
-use footplate::platform::Platform;
+use footplate::facade::decode::{self, document::jinja::Variables};
+use footplate::facade::io::World as _;
+use footplate::facade::io::live::Live;
+use footplate::facade::model::fetch::Request;
+use footplate::facade::model::problem::Severity;
+use footplate::facade::pipeline::sources;
+use footplate::facade::platform::Platform;
 use scratch::{CANARY, Scratch, footplate, plan, provision, seed, stopped_without_a_word};
 use serde_json::{Value, json};
 use server::{End, Reply, Seen, Server};
@@ -186,7 +186,7 @@ fn a_source_out_of_reach_is_no_bad_data() {
                 });
             let errors = decoded.problems.iter().filter(|f| f.severity == Severity::Error);
             assert_eq!(
-                errors.map(|f| f.code == footplate::model::problem::UNREACHED).collect::<Vec<_>>(),
+                errors.map(|f| f.code == footplate::facade::model::problem::UNREACHED).collect::<Vec<_>>(),
                 [unreached],
                 "{data}"
             );

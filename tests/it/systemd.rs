@@ -356,7 +356,7 @@ fn only_init_and_join_themselves_leave_their_status() {
         ("kubeadm config images list --config /init", false),
         ("kubeadm token create --print-join-command", false),
     ] {
-        assert_eq!(footplate::plan::kubeadm::bootstraps(call), bootstraps, "{call}");
+        assert_eq!(footplate::facade::plan::kubeadm::bootstraps(call), bootstraps, "{call}");
         for shell in SHELLS {
             let root = provisioned("calls", &format!("runcmd:\n  - {call}\n"));
             executable(&root.path("/opt/bin/kubeadm"), KUBEADM);

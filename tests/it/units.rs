@@ -7,11 +7,11 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use footplate::apply;
-use footplate::io::root::Root;
-use footplate::model::config::UnitSpec;
-use footplate::model::plan::{Item, Plan};
-use footplate::model::secret::Secret;
+use footplate::facade::apply;
+use footplate::facade::io::root::Root;
+use footplate::facade::model::config::UnitSpec;
+use footplate::facade::model::plan::{Item, Plan};
+use footplate::facade::model::secret::Secret;
 
 use crate::common::random::Rng;
 use crate::common::scratch::{Ran, Scratch, difference};

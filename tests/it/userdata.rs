@@ -15,15 +15,15 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use footplate::apply::{self, Done};
-use footplate::decode::document::jinja::Variables;
-use footplate::decode::{self, Decoded, document};
-use footplate::io::root::Root;
-use footplate::model::facts::Os;
-use footplate::model::instance::Instance;
-use footplate::model::plan::Plan;
-use footplate::model::problem::Problem;
-use footplate::plan;
+use footplate::facade::apply::{self, Done};
+use footplate::facade::decode::document::jinja::Variables;
+use footplate::facade::decode::{self, Decoded, document};
+use footplate::facade::io::root::Root;
+use footplate::facade::model::facts::Os;
+use footplate::facade::model::instance::Instance;
+use footplate::facade::model::plan::Plan;
+use footplate::facade::model::problem::Problem;
+use footplate::facade::plan;
 
 use crate::common::scratch::is_list;
 use crate::sealed;
@@ -156,7 +156,7 @@ fn apply(name: &str, decoded: &Decoded) -> String {
 
 fn outcome(dir: &Path) -> [(&'static str, String); 2] {
     let read = |name: &str| fs::read(dir.join(name)).ok();
-    let mut fetch = |request: &footplate::model::fetch::Request| {
+    let mut fetch = |request: &footplate::facade::model::fetch::Request| {
         let url = std::str::from_utf8(request.url.expose()).unwrap();
         let path = url.split_once("://").map_or(url, |(_, rest)| rest).trim_start_matches('/');
         let path = path.split_once('@').map_or(path, |(_, rest)| rest).split('?').next().unwrap();
@@ -353,7 +353,7 @@ fn a_picture_has_the_same_outline() {
 "##;
     let config = decode(data).config;
     let kept = vec![("guestinfo/guestinfo.userdata".to_owned(), data.to_vec())];
-    let drawn = footplate::pipeline::redact::redact(kept, &config).remove(0).1;
+    let drawn = footplate::facade::pipeline::redact::redact(kept, &config).remove(0).1;
     let text = String::from_utf8_lossy(&drawn).into_owned();
     assert!(!text.contains("canary"), "{text}");
     let again = decode(&drawn);

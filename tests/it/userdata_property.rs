@@ -6,13 +6,13 @@ use crate::common::{cases, random, scratch};
 use std::fmt::Write as _;
 
 use cases::{Case, how, map};
-use footplate::apply::{self, Done};
-use footplate::decode::document::{self, Documents, Source, no_fetch};
-use footplate::decode::{self, document::jinja::Variables};
-use footplate::io::root::Root;
-use footplate::model::instance::Instance;
-use footplate::model::problem::any_error;
-use footplate::plan;
+use footplate::facade::apply::{self, Done};
+use footplate::facade::decode::document::{self, Documents, Source, no_fetch};
+use footplate::facade::decode::{self, document::jinja::Variables};
+use footplate::facade::io::root::Root;
+use footplate::facade::model::instance::Instance;
+use footplate::facade::model::problem::any_error;
+use footplate::facade::plan;
 use random::Rng;
 use scratch::Scratch;
 use serde_json::Value;
@@ -31,7 +31,7 @@ fn a_second_apply_changes_nothing() {
     let instance = Instance { platform: "none", instance_id: "i-1".to_owned(), ..Instance::default() };
     let (mut applied, mut files) = (0, 0);
     for Case { name, user, vendor, include } in cases::all() {
-        let mut fetch = |request: &footplate::model::fetch::Request| {
+        let mut fetch = |request: &footplate::facade::model::fetch::Request| {
             let url = std::str::from_utf8(request.url.expose()).unwrap();
             let path = url.split_once("://").map_or(url, |(_, rest)| rest).trim_start_matches('/');
             include.get(path).map(|data| Some(data.clone())).ok_or("there is no such file".into())

@@ -8,14 +8,14 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use footplate::apply;
-use footplate::decode::document::jinja::Variables;
-use footplate::decode::{self, document};
-use footplate::io::root::Root;
-use footplate::model::instance::Instance;
-use footplate::model::plan::Item;
-use footplate::model::problem::any_error;
-use footplate::plan;
+use footplate::facade::apply;
+use footplate::facade::decode::document::jinja::Variables;
+use footplate::facade::decode::{self, document};
+use footplate::facade::io::root::Root;
+use footplate::facade::model::instance::Instance;
+use footplate::facade::model::plan::Item;
+use footplate::facade::model::problem::any_error;
+use footplate::facade::plan;
 
 use crate::cloud_init_oracle::PACKAGES;
 use crate::common::debian;

@@ -156,12 +156,6 @@ impl Document {
         problem.place = prefixed(&self.label, &problem.place);
         problem
     }
-
-    /// The text below its header's line.
-    pub fn below_header(&self) -> &str {
-        let text = self.text.trim_start();
-        text.split_once('\n').map_or("", |(_, below)| below)
-    }
 }
 
 /// Brings what data names: the bytes, `None` where that is not done here.

@@ -26,7 +26,7 @@ pub use files::{DIR, NOTHING_REQUIRED, NetFile, PREFIX, RUN_DIR, Rendered};
 pub use matching::Matched;
 use relations::Relations;
 pub use theirs::{Theirs, step_back, theirs_in};
-pub use unit::{Section, Unit, Unwritable};
+pub use unit::Unit;
 
 /// Renders `config` for a machine with `nics`; none if they are not known, and hardware is assumed.
 pub fn render(config: &NetworkConfig, nics: &[Nic]) -> Rendered {

@@ -7,10 +7,10 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use footplate::bake::attestation;
-use footplate::bake::cosign::{Authority, Signer, verify};
-use footplate::bake::location::Location;
-use footplate::bake::published::{self, Trust};
+use footplate::facade::bake::attestation;
+use footplate::facade::bake::cosign::{Authority, Signer, verify};
+use footplate::facade::bake::location::Location;
+use footplate::facade::bake::published::{self, Trust};
 use serde_json::{Value, json};
 
 use super::docs::python;

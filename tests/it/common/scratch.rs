@@ -114,7 +114,7 @@ impl Scratch {
 /// Whether a path is the list of what was made, or a directory that holds nothing else. `sealed` tells what is in it;
 /// beside all that it lists it would only stand twice.
 pub fn is_list(root: &Path, path: &Path) -> bool {
-    let list = root.join(footplate::apply::manifest::MANIFEST.trim_start_matches('/'));
+    let list = root.join(footplate::facade::apply::manifest::MANIFEST.trim_start_matches('/'));
     let others = |dir: &Path| fs::read_dir(dir).unwrap().any(|e| !is_list(root, &e.unwrap().path()));
     path == list || (path != root && list.starts_with(path) && path.is_dir() && !others(path))
 }

@@ -45,12 +45,6 @@ const MAX_RECURSION: usize = 100;
 /// each side of `template:`.
 pub const HEADER: &str = "## template: jinja";
 
-/// Whether the text asks to be rendered.
-pub fn is_template(text: &str) -> bool {
-    let first = text.trim_start().lines().next().unwrap_or_default();
-    first.trim_end().eq_ignore_ascii_case(HEADER)
-}
-
 /// A rendered document that can say where in the template a place of it came from.
 pub struct Rendered {
     /// The document.
@@ -88,7 +82,7 @@ fn with_room<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     })
 }
 
-/// Renders a document that [`is_template`].
+/// Renders a document whose first line is [`HEADER`].
 ///
 /// # Errors
 /// A syntax error or a name without a value, with the line and the column in `text`, the name and the cure.

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The program from its arguments to its exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command};
+use crate::model::problem::Stage;
+use crate::{commands, io, log};
+
+/// The program: arguments, log, the command, the error with its cure, exit code.
+pub fn run() -> ExitCode {
+    io::process::no_backtraces();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // `--help` and `--version` come this way too, and are not errors.
+            let code = if error.use_stderr() { Stage::Usage.exit_code() } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    // What the other commands print is their result, and nothing of the log belongs to it.
+    let quiet = !matches!(
+        cli.command,
+        Command::KubeadmPrepare(_) | Command::Network(_) | Command::Provision(_) | Command::Report(_)
+    );
+    log::init(quiet);
+    match commands::run(&cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            ::log::error!(target: "footplate", "{}", failure.to_string().trim_start_matches("error: "));
+            ExitCode::from(failure.stage.exit_code())
+        }
+    }
+}
