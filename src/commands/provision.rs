@@ -15,5 +15,6 @@ pub fn run(args: &cli::Provision) -> Result<u8, Failure> {
     if args.format == Format::Json {
         output::json(&recorder.status);
     }
-    result.map(|()| 0)
+    // The failure is in the log already.
+    Ok(result.map_or_else(|failure| failure.stage.exit_code(), |()| 0))
 }

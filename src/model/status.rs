@@ -86,6 +86,20 @@ impl Status {
             _ => first.to_string(),
         })
     }
+
+    /// The stage that failed, else the last one that began.
+    pub fn phase(&self) -> Option<&str> {
+        self.failed.map(Stage::name).or_else(|| self.stages.last().map(|stage| stage.name.as_str()))
+    }
+
+    /// The stable name of the failure: the problem's own code, or `STAGE/failed` where it has none.
+    pub fn code(&self) -> Option<String> {
+        let first = self.problems.iter().find(|p| p.is_error())?;
+        Some(match (first.code.as_ref(), self.phase()) {
+            ("", Some(phase)) => format!("{phase}/failed"),
+            (code, _) => code.to_owned(),
+        })
+    }
 }
 
 /// A stage.

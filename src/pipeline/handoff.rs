@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 
+use super::context::Context;
 use super::node;
 use super::recorder::Recorder;
 use super::settle::{self, Ended};
-use super::{note, state};
+use super::{note, report, state};
 use crate::apply;
 use crate::io::root::Root;
 use crate::io::systemd::{self, Systemd};
@@ -65,7 +66,12 @@ pub fn already_bootstrapped(instance: &Instance, root: &Root) -> Result<bool, Fa
 ///
 /// # Errors
 /// It can't be started, or it failed.
-pub fn start(recorder: &mut Recorder<'_>, bootstrap: Option<&Bootstrap>, root: &Root) -> Result<(), Failure> {
+pub fn start(
+    recorder: &mut Recorder<'_>,
+    bootstrap: Option<&Bootstrap>,
+    context: &Context,
+) -> Result<(), Failure> {
+    let root = &context.root;
     let Some(Bootstrap { unit, permit: _ }) = bootstrap else {
         log::info!("start: the bootstrap data has no commands: there is nothing to start");
         notify("no bootstrap")?;
@@ -90,6 +96,7 @@ pub fn start(recorder: &mut Recorder<'_>, bootstrap: Option<&Bootstrap>, root: &
     recorder.save()?;
     // The unit comes after this service: systemd runs it only now.
     notify(&format!("following {unit}"))?;
+    report::tell(context, &recorder.status);
     let result = systemd.wait(job, BOOTSTRAP_LIMIT).stage(Stage::Start)?;
     let service = systemd.service(unit).stage(Stage::Start)?;
     log::info!("{unit}: job={result} result={} exit-status={}", service.result, service.exit_status);

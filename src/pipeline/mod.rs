@@ -13,6 +13,7 @@ mod handoff;
 mod hidden;
 pub mod network;
 pub mod node;
+mod notice;
 pub mod online;
 pub mod prepare;
 pub mod recorder;
@@ -30,7 +31,8 @@ use context::Context;
 use fetch::Found;
 use recorder::Recorder;
 
-/// Provisions this node and follows its bootstrap to the end. Begin, failure and end are told to the platform.
+/// Provisions this node and follows its bootstrap to the end. Begin, failure and end are told; a failure is in the log already
+/// when it is returned.
 ///
 /// # Errors
 /// What failed, in which stage.
@@ -39,7 +41,7 @@ pub fn provision(recorder: &mut Recorder<'_>, context: &Context) -> Result<(), F
     if let Err(failure) = &result {
         recorder.fail(failure);
     }
-    report::tell(context, &recorder.status);
+    report::ended(context, &recorder.status, &result);
     result
 }
 
@@ -57,7 +59,7 @@ fn run(recorder: &mut Recorder<'_>, context: &Context) -> Result<(), Failure> {
     let (plan, problems) = node::picture(&found, &data.decoded, &rendered, &context.root)?;
     recorder.warn(&problems);
     node::make(recorder, context, &plan)?;
-    handoff::start(recorder, plan.bootstrap.as_ref(), &context.root)
+    handoff::start(recorder, plan.bootstrap.as_ref(), context)
 }
 
 /// A network of which nothing can be used stops the node. The machine is up by DHCP, for a person to look at; it is not the

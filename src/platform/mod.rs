@@ -129,10 +129,21 @@ pub trait Hidden {
 pub struct Report<'a> {
     /// `running`, `done` or `failed`.
     pub state: &'a str,
+    /// The stage that failed, else the last one that began.
+    pub phase: Option<&'a str>,
+    /// The stable name of the failure, such as `join/ca-hash-mismatch`.
+    pub code: Option<&'a str>,
     /// One line on why it failed: names and paths, no values.
     pub error: Option<&'a str>,
+    /// The whole status as JSON, in gzip and base64, at most [`Report::MOST`] bytes: no values either.
+    pub whole: &'a str,
     /// Whether the bootstrap data is not needed any more: the platform may forget it.
     pub spent: bool,
+}
+
+impl Report<'_> {
+    /// The longest [`Report::whole`]. vSphere takes 64 KiB in a message, the key's name included.
+    pub const MOST: usize = 60 << 10;
 }
 
 impl Platform {

@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(instance.user_data.as_ref().map(|d| d.len()), Some(16));
         assert_eq!(instance.problems.len(), 1, "the cidata drive is not its own: {:?}", instance.problems);
 
-        let report = Report { state: "done", error: None, spent: true };
+        let report = Report { state: "done", phase: None, code: None, error: None, whole: "", spent: true };
         candidate.platform.report.unwrap()(&world, &report).unwrap();
         assert!(too_large_for(TABLE, 1001)[0].what.contains("1001 bytes, and Abacus Cloud takes 1000"));
         let kept = world.take();

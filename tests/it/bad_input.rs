@@ -5,7 +5,7 @@
 use crate::common::{scratch, vmware};
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
@@ -13,6 +13,7 @@ use std::process::Command;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
 use scratch::{
@@ -79,8 +80,18 @@ fn told_on_vsphere(name: &str, data: &[u8], code: i32) {
     };
     assert_eq!(ran.code, code, "{name}: {}", ran.err);
     assert_eq!(told("state").last().map(String::as_str), Some("failed"), "{name}: {}", ran.err);
-    let errors = told("error");
-    assert!(errors.last().is_some_and(|e| e.len() > 1 && !e.contains(CANARY)), "{name}: {errors:?}");
+    for key in ["error", "code", "phase"] {
+        let words = told(key);
+        assert!(words.last().is_some_and(|w| w.len() > 1 && !w.contains(CANARY)), "{name}: {key}: {words:?}");
+    }
+    let report = STANDARD.decode(told("report").pop().unwrap_or_default()).unwrap();
+    let mut text = String::new();
+    GzDecoder::new(&*report).read_to_string(&mut text).unwrap();
+    let status: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(status["error"].as_str(), told("error").last().map(String::as_str), "{name}");
+    let block = root.text("/run/cluster-api/bootstrap-error.log");
+    assert!((4..=10).contains(&block.lines().count()), "{name}: {block}");
+    assert!(!text.contains(CANARY) && !block.contains(CANARY), "{name}: {text} {block}");
 }
 
 // Envelopes

@@ -17,10 +17,7 @@ pub(super) fn complete(world: &dyn World, facts: &Facts, instance: &mut Instance
     if instance.instance_id.is_empty() {
         instance.instance_id = facts.dmi.product_uuid.to_ascii_lowercase();
     }
-    let links: Vec<Link> = match world.ask(Ask::Links)? {
-        Some(json) => serde_json::from_slice(&json).context("links")?,
-        None => Vec::new(),
-    };
+    let links = links(world)?;
     if let Some(name) = &instance.hostname {
         for key in ["hostname", "local-hostname", "local_hostname"] {
             instance.metadata.entry(key).or_insert_with(|| Json::from(name.as_str()));
@@ -28,6 +25,23 @@ pub(super) fn complete(world: &dyn World, facts: &Facts, instance: &mut Instance
     }
     add_addresses(instance, &links);
     Ok(())
+}
+
+fn links(world: &dyn World) -> Result<Vec<Link>, Error> {
+    Ok(match world.ask(Ask::Links)? {
+        Some(json) => serde_json::from_slice(&json).context("links")?,
+        None => Vec::new(),
+    })
+}
+
+/// The addresses that the default routes leave by, IPv4 and IPv6.
+pub(super) fn addresses(world: &dyn World) -> Result<(Option<IpAddr>, Option<IpAddr>), Error> {
+    let links = links(world)?;
+    let first = |is: fn(&Link) -> bool, family: fn(&IpAddr) -> bool| {
+        let all = links.iter().filter(|l| is(l)).flat_map(|l| &l.addresses);
+        all.filter_map(|a| usable(a)).find(family)
+    };
+    Ok((first(|l| l.default_route.0, IpAddr::is_ipv4), first(|l| l.default_route.1, IpAddr::is_ipv6)))
 }
 
 /// An address with or without its prefix length, unless it is of no use to others.

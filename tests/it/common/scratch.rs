@@ -16,7 +16,13 @@ pub const FOOTPLATE: &str = env!("CARGO_BIN_EXE_footplate");
 pub const CANARY: &str = "c4n4ry.f00tp1atec4n4ry0";
 
 /// What may be written when the data is refused: that it was, and why.
-pub const ONLY_STATUS: &[&str] = &["/run", "/run/footplate", "/run/footplate/status.json"];
+pub const ONLY_STATUS: &[&str] = &[
+    "/run",
+    "/run/cluster-api",
+    "/run/cluster-api/bootstrap-error.log",
+    "/run/footplate",
+    "/run/footplate/status.json",
+];
 
 /// A root directory.
 pub struct Scratch {
