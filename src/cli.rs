@@ -14,7 +14,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 well; 64 usage; 65 bad user-data; 69 no platform; 70 start or report failed; \
+const EXIT_CODES: &str = "Exit codes: 0 success; 64 usage; 65 bad user-data; 69 no platform; 70 start or report failed; \
     74 apply failed; 75 fetch failed. `plan` and `status` have more, see their help.";
 
 /// The commands.
@@ -23,22 +23,22 @@ pub enum Command {
     /// Write networkd's files, links and the hostname
     #[command(
         long_about = "Writes networkd's files, links and the hostname from what the machine can tell without a \
-        network. Where there is nothing, the image's default stays."
+        network. Without network metadata the image's default stays."
     )]
     Network(Network),
-    /// Fetch, decode, plan, apply, start and report: the whole
+    /// Set the node up: fetch, decode, plan, apply, start and report
     #[command(
         long_about = "Fetches, decodes, plans, applies, starts and reports. With --root, units are written and \
         enabled but not started, also with --root /."
     )]
     Provision(Provision),
     /// Show what provision would do, as a diff
-    #[command(after_help = "Exit codes: 0 nothing to do; 2 changes.")]
+    #[command(after_help = "Exit codes: 0 no changes; 2 changes.")]
     Plan(Provision),
-    /// Tell whether user-data, or a Cluster API bootstrap Secret, is good here
-    #[command(after_help = "Exit codes: 0 good; 65 not.")]
+    /// Check user-data, or a Cluster API bootstrap Secret, offline
+    #[command(after_help = "Exit codes: 0 no errors; 65 errors.")]
     Check(Input),
-    /// Show what a part of footplate makes of its input
+    /// Show what footplate makes of a part of its input
     Render(Render),
     /// Make kubeadm's configuration ready for this machine; run by kubeadm.service before it starts
     #[command(
@@ -47,39 +47,39 @@ pub enum Command {
         value is an error that names it. Values come from the environment and from /run/metadata."
     )]
     KubeadmPrepare(KubeadmPrepare),
-    /// Settle kubeadm's result and tell the platform; run by kubeadm.service when it ended
+    /// Record kubeadm's result and report it to the platform; run by kubeadm.service at its end
     Report(Report),
-    /// Show how the bootstrap stands
+    /// Show the state of the bootstrap
     #[command(after_help = "Exit codes: 0 done; 1 failed; 2 running.")]
     Status(Status),
-    /// Show where the boot's time went
+    /// Show how long each part of the boot took
     Timeline(Timeline),
-    /// Keep what the machine answers, without its secrets, for --replay and for support
+    /// Record the machine's answers without secrets, for --replay and for support
     Capture(Capture),
-    /// List the platforms, and which one this machine is and why
+    /// List the platforms; tell which one this machine is, and why
     Platforms(Platforms),
     /// Install Kubernetes and the rest of a node into an image, from a lock file
     #[command(
         long_about = "Installs what a lock file names into an image, and the rest of a node: units, kernel settings, \
         and what keeps Flatcar's own first-boot programs from reading Cluster API's user-data. Nothing that does not \
         match its digest is installed, and nothing is put in use before all of it is there.",
-        after_help = "Exit codes: 64 usage; 65 does not verify; 74 could not install; 75 could not fetch."
+        after_help = "Exit codes: 64 usage; 65 verification failed; 74 installation failed; 75 fetch failed."
     )]
     Bake(Box<Bake>),
-    /// Tell whether an image or a node is as it was baked
-    #[command(after_help = "Exit codes: 0 it is; 65 it is not.")]
+    /// Check that an image or a node still holds what was baked
+    #[command(after_help = "Exit codes: 0 it does; 65 it does not.")]
     Verify(Verify),
-    /// Make an image one that has not booted
+    /// Remove from an image what belongs to one machine
     #[command(
         long_about = "Removes what belongs to the one machine that built the image: machine-id, host keys, SSH keys, \
-        footplate's state, network files, logs. The next boot is a first one. Refuses an image that somebody could log \
+        footplate's state, network files, logs. The next boot is a first one. Refuses an image that a person could log \
         in to with a password, and a member of a cluster.",
         after_help = "Exit codes: 0 sealed; 65 refused; 74 could not be sealed."
     )]
     Seal(Seal),
 }
 
-/// How a command answers.
+/// The form of a command's output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people.
@@ -92,7 +92,7 @@ pub enum Format {
 /// Where the metadata comes from: without any of these, the machine's own platform.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Source {
-    /// The platform, instead of finding it out
+    /// Name the platform instead of detecting it
     #[arg(long, value_name = "NAME", conflicts_with_all = ["seed", "replay"])]
     pub platform: Option<String>,
     /// A NoCloud directory: user-data, meta-data, network-config, vendor-data
@@ -123,10 +123,10 @@ pub struct Provision {
     /// The source.
     #[command(flatten)]
     pub source: Source,
-    /// Write below this directory, and start nothing
+    /// Write below this directory and start no unit
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
-    /// How to answer
+    /// Form of the output
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
@@ -136,7 +136,7 @@ pub struct Provision {
 pub struct Input {
     /// The file, `-` for standard input
     pub file: PathBuf,
-    /// How to answer
+    /// Form of the output
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
@@ -180,18 +180,18 @@ pub struct Status {
     /// The machine's root directory
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
-    /// Wait until it is done or failed
+    /// Wait until the bootstrap is done or failed
     #[arg(long)]
     pub wait: bool,
     /// Wait no longer than this
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, requires = "wait")]
     pub timeout: u64,
-    /// How to answer
+    /// Form of the output
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
 
-/// How `timeline` answers.
+/// The form of `timeline`'s output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum TimelineFormat {
     /// Bars of text.
@@ -212,7 +212,7 @@ pub struct Timeline {
     /// A captured directory
     #[arg(long, value_name = "DIR", conflicts_with = "root")]
     pub replay: Option<PathBuf>,
-    /// How to answer
+    /// Form of the output
     #[arg(long, value_enum, default_value_t)]
     pub format: TimelineFormat,
 }
@@ -233,12 +233,12 @@ pub struct Platforms {
     /// The source.
     #[command(flatten)]
     pub source: Source,
-    /// How to answer
+    /// Form of the output
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
 
-/// Which user-data an image's machines get.
+/// Which user-data the image's machines get.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Flavour {
     /// Cluster API's cloud-config, read by footplate alone: an OEM config.ign keeps Ignition from it, and
@@ -253,7 +253,7 @@ pub enum Flavour {
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Bake {
-    /// What else than an image.
+    /// What to make instead of an image.
     #[command(subcommand)]
     pub what: Option<BakeWhat>,
     /// The lock file
@@ -271,21 +271,21 @@ pub struct Bake {
     /// Give containerd a configuration with systemd's cgroups and the pause image that this kubeadm pulls
     #[arg(long)]
     pub containerd_config: bool,
-    /// The pause image, instead of asking kubeadm
+    /// Use this pause image instead of asking kubeadm
     #[arg(long, value_name = "IMAGE", requires = "containerd_config")]
     pub pause_image: Option<String>,
     /// Bake although there is a conflict of this kind, which is then recorded; may be given more than once
     #[arg(long, value_name = "KIND", value_parser = ["shadowed", "unit", "containerd", "foreign", "socket", "pause", "cgroup"])]
     pub allow: Vec<String>,
-    /// How many artifacts come at once
+    /// How many artifacts are fetched at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
     pub jobs: u8,
-    /// How to answer
+    /// Form of the output
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
 
-/// What `bake` makes beside images.
+/// What `bake` can make instead of an image.
 #[derive(Debug, Subcommand)]
 pub enum BakeWhat {
     /// Write a lock file from the checksums that upstream publishes
@@ -293,12 +293,12 @@ pub enum BakeWhat {
         long_about = "Writes a lock file from the SHA-256 checksums that upstream publishes beside its releases. Keep it with \
         what builds the image: from then on the build trusts this file and no server. Kubernetes' three are taken only with \
         their signatures (.sig and .cert beside each), which must be its release managers', by a certificate of Sigstore's; with \
-        --from, signatures that are there are verified. What was not verified is said by name.\n\n\
+        --from, signatures that are there are verified. What was not verified is named in the output.\n\n\
         The form is JSON: {\"version\": 1, \"arch\": \"amd64\", \"artifacts\": [{\"name\", \"version\", \"url\", \"sha256\" or \
         \"sha512\", \"install\": [{\"from\", \"to\", \"mode\"}]}]}. `from` is a path inside a .tar.gz or .tgz, empty for a plain \
         file; a `to` that ends in / takes all below `from`.",
-        after_help = "Exit codes: 64 usage; 65 no checksum in what came, or not the one that is signed; 74 could not write; 75 could \
-        not fetch."
+        after_help = "Exit codes: 64 usage; 65 a checksum is missing, or is not the signed one; 74 write failed; 75 fetch \
+        failed."
     )]
     Lock(BakeLock),
     /// Make a system extension image: footplate, and what a lock names, for stock Flatcar
@@ -306,7 +306,7 @@ pub enum BakeWhat {
         long_about = "Makes an image for systemd-sysext with footplate, its units and, with --lock, Kubernetes. It fits any \
         release of Flatcar. Link it from /etc/extensions; in the name of the file, what stands before the first dash is the \
         extension's name. Two images of one lock are equal byte for byte. mksquashfs or mkfs.erofs writes it.",
-        after_help = "Exit codes: 64 usage; 65 does not verify; 74 could not be made; 75 could not fetch."
+        after_help = "Exit codes: 64 usage; 65 verification failed; 74 the image could not be made; 75 fetch failed."
     )]
     Sysext(BakeSysext),
 }
@@ -314,10 +314,10 @@ pub enum BakeWhat {
 /// Arguments of `bake sysext`.
 #[derive(Debug, Args)]
 pub struct BakeSysext {
-    /// The image, as footplate.raw
+    /// The image file to write, for example footplate.raw
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
-    /// A lock file with what comes beside footplate
+    /// A lock file with what is installed beside footplate
     #[arg(long, value_name = "FILE")]
     pub lock: Option<PathBuf>,
     /// A directory or an address with the artifacts, each by the last part of its URL
@@ -329,10 +329,10 @@ pub struct BakeSysext {
     /// The image's file system
     #[arg(long, default_value = "squashfs", value_parser = ["squashfs", "erofs"])]
     pub filesystem: String,
-    /// How many artifacts come at once
+    /// How many artifacts are fetched at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
     pub jobs: u8,
-    /// How to answer
+    /// Form of the output
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
@@ -340,22 +340,22 @@ pub struct BakeSysext {
 /// Arguments of `bake lock`.
 #[derive(Debug, Args)]
 pub struct BakeLock {
-    /// kubeadm, kubelet and kubectl of this version, as v1.34.1
+    /// kubeadm, kubelet and kubectl of this version, for example v1.34.1
     #[arg(long, value_name = "VERSION")]
     pub kubernetes: String,
     /// The CNI plugins of this version
     #[arg(long, value_name = "VERSION")]
     pub cni_plugins: Option<String>,
-    /// crictl of this version; Flatcar brings one
+    /// crictl of this version; Flatcar includes one
     #[arg(long, value_name = "VERSION")]
     pub crictl: Option<String>,
-    /// containerd of this version; Flatcar brings one
+    /// containerd of this version; Flatcar includes one
     #[arg(long, value_name = "VERSION")]
     pub containerd: Option<String>,
-    /// runc of this version; Flatcar brings one
+    /// runc of this version; Flatcar includes one
     #[arg(long, value_name = "VERSION")]
     pub runc: Option<String>,
-    /// The keys of those who sign runc's releases, as gpg keeps them; gpgv verifies with them
+    /// The keyring of runc's release managers, in gpg's format; gpgv verifies with it
     #[arg(long, value_name = "FILE", requires = "runc")]
     pub runc_keyring: Option<PathBuf>,
     /// The image's architecture
@@ -364,7 +364,7 @@ pub struct BakeLock {
     /// A directory or an address with the files of checksums and signatures, each by the last part of its URL
     #[arg(long, value_name = "DIR-OR-URL")]
     pub from: Option<String>,
-    /// Write it there, and not to standard output
+    /// Write the lock to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
@@ -375,7 +375,7 @@ pub struct Seal {
     /// The image's root directory
     #[arg(long, value_name = "DIR")]
     pub root: PathBuf,
-    /// How to answer
+    /// Form of the output
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
@@ -386,10 +386,10 @@ pub struct Verify {
     /// The root directory
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
-    /// A lock file that is kept elsewhere, to check the image's own against
+    /// Compare the image's lock with this file
     #[arg(long, value_name = "FILE")]
     pub lock: Option<PathBuf>,
-    /// How to answer
+    /// Form of the output
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }

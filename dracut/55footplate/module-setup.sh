@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The network of vSphere's guestinfo from the initramfs on, so that Ignition fetches over it. Optional: the real root does the
-# same without it. Metadata on a drive is the real root's alone: here a drive appears when NICs have their names already.
+# same without it. Metadata on a drive is read in the real root only: here a drive appears after the NICs have their names.
 #
 # The program is the static binary of /opt/bin, without shell, tools or libraries.
 

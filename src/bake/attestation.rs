@@ -45,37 +45,37 @@ pub fn verify(sha256: &str, bundles: &[u8], signer: Signer<'_>, authority: &Auth
 }
 
 fn verify_one(sha256: &str, bundle: &[u8], signer: Signer<'_>, authority: &Authority<'_>) -> Result<()> {
-    // What is wrong with it is no text of ours to show: it came from a server.
+    // The parser's words may quote the text, which came from a server: they are not shown.
     let bundle: Value =
-        serde_json::from_slice(bundle).map_err(|e| anyhow!("no JSON at column {}", e.column()))?;
+        serde_json::from_slice(bundle).map_err(|e| anyhow!("invalid JSON at column {}", e.column()))?;
     let text = |path: &str| bundle.pointer(path).and_then(Value::as_str);
     // Before version 0.3 a chain was there; what is behind the first is the authority's, and known.
     let certificate = text("/verificationMaterial/certificate/rawBytes")
         .or_else(|| text("/verificationMaterial/x509CertificateChain/certificates/0/rawBytes"))
         .context("it has no certificate")?;
-    let certificate = base64(certificate.as_bytes()).context("its certificate is no base64")?;
+    let certificate = base64(certificate.as_bytes()).context("its certificate is not valid base64")?;
     let key = key_of_signer(&CertificateDer::from(certificate), signer, authority)?;
 
     let kind = text("/dsseEnvelope/payloadType").context("it has no envelope")?;
     ensure!(kind == STATEMENT, "its envelope holds no statement");
-    let payload = text("/dsseEnvelope/payload").context("its envelope holds nothing")?;
-    let payload = base64(payload.as_bytes()).context("its statement is no base64")?;
+    let payload = text("/dsseEnvelope/payload").context("its envelope has no payload")?;
+    let payload = base64(payload.as_bytes()).context("its statement is not valid base64")?;
     let signatures = bundle.pointer("/dsseEnvelope/signatures").and_then(Value::as_array);
     let [signature] = signatures.map_or(&[][..], |all| all) else {
-        return Err(anyhow!("it has not one signature"));
+        return Err(anyhow!("it must have exactly one signature"));
     };
-    let signature = signature["sig"].as_str().context("its signature is not there")?;
+    let signature = signature["sig"].as_str().context("its signature is missing")?;
     // What is signed names the kind, so that no other kind of text is taken for it.
     let mut digest = Sha256::new();
     digest.update(format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len()));
     digest.update(&payload);
     signed(&digest.finalize(), signature.as_bytes(), &key)?;
 
-    let statement: Value = serde_json::from_slice(&payload).context("its statement is no JSON")?;
-    ensure!(FORMS.iter().any(|form| statement["_type"] == *form), "its statement is of another form");
+    let statement: Value = serde_json::from_slice(&payload).context("its statement is not valid JSON")?;
+    ensure!(FORMS.iter().any(|form| statement["_type"] == *form), "its statement has an unknown form");
     ensure!(statement["predicateType"] == PROVENANCE, "it does not state how something was built");
     let subjects = statement["subject"].as_array().map_or(&[][..], |all| all);
     let digests = subjects.iter().filter_map(|subject| subject["digest"]["sha256"].as_str());
-    ensure!(digests.into_iter().any(|digest| digest.eq_ignore_ascii_case(sha256)), "it is of other files");
+    ensure!(digests.into_iter().any(|digest| digest.eq_ignore_ascii_case(sha256)), "it is for other files");
     Ok(())
 }

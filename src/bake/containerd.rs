@@ -22,7 +22,7 @@ pub(super) struct File {
     pub text: String,
 }
 
-/// The files of the configuration, each before those that it imports; none where there is no main file.
+/// The files of the configuration, each before those that it imports; empty where the main file does not exist.
 pub(super) fn files(view: &View<'_>) -> Result<Vec<File>> {
     let mut files: Vec<File> = Vec::new();
     for path in MAIN {

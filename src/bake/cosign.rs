@@ -65,7 +65,7 @@ impl<'a> Authority<'a> {
         let seconds = u64::try_from(time.0).context(unread)?;
         // An anchor's own time is not looked at below.
         let root = Certificate::parse(&self.root).context("the root can't be read")?;
-        ensure!((root.not_before..=root.not_after).contains(&time), "it begins out of the time of its root");
+        ensure!((root.not_before..=root.not_after).contains(&time), "it is valid from before its root is");
         let anchors = [anchor_from_trusted_cert(&self.root)?];
         EndEntityCert::try_from(certificate)?.verify_for_usage(
             &[webpki::ring::ECDSA_P384_SHA384],
@@ -97,10 +97,10 @@ pub fn verify(
 
 /// Says that a digest was signed by this key; the signature stands in base64.
 pub(super) fn signed(digest: &[u8], signature: &[u8], key: &VerifyingKey) -> Result<()> {
-    let signature = base64(signature).context("it is no base64")?;
-    let signature = Signature::from_der(&signature).map_err(|_| anyhow!("it is no ECDSA signature"))?;
+    let signature = base64(signature).context("it is not valid base64")?;
+    let signature = Signature::from_der(&signature).map_err(|_| anyhow!("it is not an ECDSA signature"))?;
     let verified = key.verify_prehash(digest, &signature);
-    verified.map_err(|_| anyhow!("it was made of other bytes, or by another key"))
+    verified.map_err(|_| anyhow!("it is for other content, or made by another key"))
 }
 
 /// The key of a certificate that the authority gave to this signer.
@@ -122,7 +122,7 @@ pub(super) fn key_of_signer(
 
 /// The bytes of a SHA-256.
 fn digest(sha256: &str) -> Result<[u8; 32]> {
-    let no_digest = || format!("{sha256:?} is no SHA-256");
+    let no_digest = || format!("{sha256:?} is not a SHA-256 digest");
     ensure!(sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_hexdigit()), no_digest());
     let mut digest = [0; 32];
     for (at, byte) in digest.iter_mut().enumerate() {
@@ -136,7 +136,7 @@ fn digest(sha256: &str) -> Result<[u8; 32]> {
 fn certificate_of(file: &[u8]) -> Result<CertificateDer<'static>> {
     let decoded = base64(file);
     let pem = decoded.as_deref().unwrap_or(file);
-    CertificateDer::from_pem_slice(pem).map_err(|_| anyhow!("its certificate's file holds none"))
+    CertificateDer::from_pem_slice(pem).map_err(|_| anyhow!("the certificate's file holds no certificate"))
 }
 
 /// What stands in base64, in one line or in several.
@@ -168,7 +168,7 @@ fn signer_of(certificate: &[u8]) -> Option<(String, String)> {
     let (newer, older) = (certificate.extension(ISSUER), certificate.extension(OLD_ISSUER));
     let newer = newer.map(|der| only(UTF8_STRING, der).unwrap_or_default());
     let issuer = newer.or(older)?;
-    // Where both are there, nobody need know which of them counts.
+    // Both names are written, so it does not matter which of them is read.
     if older.is_some_and(|older| older != issuer) {
         return None;
     }
@@ -185,7 +185,7 @@ fn key_of(certificate: &CertificateDer<'_>) -> Result<VerifyingKey> {
     ];
     let key = EndEntityCert::try_from(certificate)?.subject_public_key_info();
     let point = key.strip_prefix(P256).context("its certificate's key is not on P-256")?;
-    VerifyingKey::from_sec1_bytes(point).map_err(|_| anyhow!("its certificate's key is none"))
+    VerifyingKey::from_sec1_bytes(point).map_err(|_| anyhow!("its certificate holds no usable key"))
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub enum Location {
 /// Why a file was not brought whole.
 #[derive(Debug)]
 pub enum Broken {
-    /// There is no such file.
+    /// The file does not exist.
     Absent,
     /// It is larger than the bound.
     TooLarge,

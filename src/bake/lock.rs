@@ -225,25 +225,28 @@ fn check_artifact(artifact: &Artifact, place: &str) -> Result<(), Problem> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "._+~-".contains(c);
         let begins = text.starts_with(|c: char| c.is_ascii_alphanumeric());
         if !begins || text.len() > 128 || !text.chars().all(plain) || text == CURRENT {
-            return error(key, "is no name of letters, digits and ._+~- that can name a directory");
+            return error(
+                key,
+                "must be a name of letters, digits and ._+~- only, because a directory is named after it",
+            );
         }
     }
     let scheme = artifact.url.split_once("://").map(|(scheme, _)| scheme);
     if !matches!(scheme, Some("https" | "http" | "file")) || artifact.url.contains(char::is_whitespace) {
-        return error("url", "is no https://, http:// or file:// address");
+        return error("url", "must begin with https://, http:// or file://");
     }
     if matches!(artifact.file_name(), "" | "." | "..") {
-        return error("url", "its last part names no file");
+        return error("url", "must end in a file's name");
     }
     for (key, digest, digits) in [("sha256", &artifact.sha256, 64), ("sha512", &artifact.sha512, 128)] {
         let hex = |d: &String| d.len() == digits && d.bytes().all(|b| b.is_ascii_hexdigit());
         if !digest.as_ref().is_none_or(hex) {
-            return error(key, &format!("is no digest of {digits} hexadecimal digits"));
+            return error(key, &format!("must be a digest of {digits} hexadecimal digits"));
         }
     }
     if artifact.sha256.is_none() && artifact.sha512.is_none() {
         let problem = Problem::error(place, "has neither sha256 nor sha512");
-        return Err(problem.cure("nothing is installed that can't be verified"));
+        return Err(problem.cure("add one of them: only what can be verified is installed"));
     }
     if artifact.install.is_empty() {
         return error("install", "is empty");
@@ -261,34 +264,38 @@ fn check_install(install: &Install, artifact: &Artifact, place: &str) -> Result<
     };
     let to = install.to.strip_suffix('/').unwrap_or(&install.to);
     if !to.strip_prefix('/').is_some_and(sound) {
-        return error("to", "is no absolute path without . and ..");
+        return error("to", "must be an absolute path without . and ..");
     }
     // /usr is read-only and replaced by updates; /run and /tmp do not last; the store is the store's.
     let reserved = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/proc", "/sys", "/dev", "/run", "/tmp"];
     let below = |dir: &str| to == dir || to.starts_with(&format!("{dir}/"));
     if reserved.iter().any(|dir| below(dir)) {
-        let problem =
-            Problem::error(format!("{place}.to"), "is no place that Flatcar lets be written and keeps");
+        let problem = Problem::error(
+            format!("{place}.to"),
+            "is outside the directories that are writable and persistent on Flatcar",
+        );
         return Err(problem.cure("use /opt/bin or /opt/cni/bin"));
     }
     if below("/opt/footplate") {
-        return error("to", "is footplate's own place");
+        return error("to", "is in footplate's own directory");
     }
     let from = install.inside();
     if !artifact.is_archive() && !from.is_empty() {
-        let what =
-            "names a part of a file that is no .tar.gz or .tgz by its URL, or is taken as a whole beside";
+        let what = "names a part of a plain file: only a URL that ends in .tar.gz or .tgz has parts";
         return Err(Problem::error(format!("{place}.from"), what).cure("leave `from` empty for a plain file"));
     }
     if !from.is_empty() && !sound(from) {
-        return error("from", "is no relative path without . and ..");
+        return error("from", "must be a relative path without . and ..");
     }
     let bits = u32::from_str_radix(&install.mode, 8)
         .ok()
         .filter(|_| install.mode.starts_with(|c: char| c.is_digit(8)));
     match bits {
         Some(bits) if bits & !0o777 == 0 && bits & 0o022 == 0 => Ok(()),
-        Some(_) => error("mode", "would let others than root write it, or run it as another"),
-        None => error("mode", "is not octal, as 0755 is"),
+        Some(_) => error(
+            "mode",
+            "must not let users other than root write it, and must not set the user or group ID",
+        ),
+        None => error("mode", "must be octal, for example 0755"),
     }
 }

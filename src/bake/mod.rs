@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Builds images: Kubernetes' programs from a lock file, the rest of a node, and the checks that both are as they shall be.
+//! Builds images: Kubernetes' programs from a lock file, the rest of a node, and the checks that both are right.
 //!
 //! [`lock`] says what an image holds, [`store`] brings it in and keeps it, [`node`] is the rest, [`conflicts`] what can't stand
 //! beside it, [`verify`] tells whether all is there, [`seal`] makes the image one that has not booted. [`sysext`] is the same as an
@@ -118,7 +118,7 @@ pub struct Baked {
     pub artifacts: BTreeMap<String, Stocked>,
     /// The paths that were changed.
     pub changed: Vec<String>,
-    /// How many were as they shall be.
+    /// How many were right already.
     pub unchanged: usize,
     /// What a person should know.
     pub notes: Vec<String>,
@@ -211,7 +211,7 @@ pub fn bake(root: &Root, order: &Order<'_>, progress: &Progress) -> Result<Baked
         let device = |path: &str| Ok::<_, anyhow::Error>(root.meta(path)?.map(|m| m.device));
         if device(oem).stage(Stage::Install)? == device("/").stage(Stage::Install)? {
             baked.notes.push(format!(
-                "{oem} is no file system of its own here: its config.ign only counts on the OEM partition"
+                "{oem} is not a mount point here, and Ignition reads config.ign from the OEM partition only: mount that partition there and bake again"
             ));
         }
     }
@@ -422,7 +422,7 @@ pub fn kubeadm_pause_image(root: &Root, lock: &Lock, kubeadm: &Artifact) -> Resu
         return Ok(None);
     }
     let program = root.outside(&format!("{}/{}", store::directory(kubeadm), kubeadm.stored_name()))?;
-    // With its version named it asks nobody.
+    // With a version named, kubeadm does not ask the network for one.
     let args = ["config", "images", "list", "--kubernetes-version", kubeadm.version.as_str()];
     let answer = exec::answer_of(&program.path(), &args)?;
     Ok(answer.lines().map(str::trim).find(|l| l.contains("/pause:")).map(str::to_owned))

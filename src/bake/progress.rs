@@ -43,7 +43,7 @@ impl Progress {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // The numbers are good whoever held them last.
+        // The numbers are valid also after a panic of the thread that held the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

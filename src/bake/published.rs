@@ -125,7 +125,7 @@ const fn kubernetes(name: &'static str, url: &'static str, to: &'static str) -> 
 pub struct Written {
     /// The lock.
     pub lock: Lock,
-    /// By name, what is signed by whom and what was not verified, for whoever keeps it.
+    /// By name, what is signed by whom and what was not verified, for the person who keeps the lock.
     pub notes: Vec<String>,
 }
 
@@ -140,7 +140,7 @@ pub struct Trust<'a> {
 /// Writes a lock: `versions` are names of [`PUBLICATIONS`] with the versions that are wanted. `from` may hold checksums without signatures; upstream itself may not.
 ///
 /// # Errors
-/// A checksum or a signature could not be fetched, or is none, or is not upstream's.
+/// A checksum or a signature could not be fetched, has a wrong form, or is not upstream's.
 pub fn lock(
     versions: &[(&str, &str)],
     arch: &str,
@@ -155,7 +155,8 @@ pub fn lock(
         let Some((_, version)) = versions.iter().find(|(name, _)| *name == publication.name) else {
             continue;
         };
-        let (artifact, standing) = published(&client, publication, version, arch, from, trust)?;
+        let release = Release { publication, version, arch, from, client: &client, trust };
+        let (artifact, standing) = release.artifact()?;
         artifacts.push(artifact);
         match known.iter_mut().find(|(known, _)| *known == standing) {
             Some((_, names)) => names.push(publication.name),
@@ -168,92 +169,140 @@ pub fn lock(
     Ok(Written { lock, notes })
 }
 
-/// An artifact, and how far its checksum can be trusted.
-fn published(
-    client: &Client,
-    publication: &Publication,
-    version: &str,
-    arch: &str,
-    from: Option<&Location>,
-    trust: &Trust<'_>,
-) -> Result<(Artifact, String), Failure> {
-    let number = version.strip_prefix('v').unwrap_or_default();
-    if !number.starts_with(|c: char| c.is_ascii_digit()) || version.contains('/') {
-        let error = Err(anyhow!("--{}: {version:?} is no version", publication.name));
-        return error.cure("upstream's versions begin with a v, as v1.34.1").stage(Stage::Usage);
+/// A publication at one version, and where its files are read.
+struct Release<'a> {
+    publication: &'a Publication,
+    version: &'a str,
+    arch: &'a str,
+    from: Option<&'a Location>,
+    client: &'a Client,
+    trust: &'a Trust<'a>,
+}
+
+impl Release<'_> {
+    /// The version without its `v`.
+    fn number(&self) -> &str {
+        self.version.strip_prefix('v').unwrap_or_default()
     }
-    let fill = |text: &str| text.replace("{v}", version).replace("{n}", number).replace("{a}", arch);
-    let url = fill(publication.url);
-    let checksums = match publication.checksum.contains("://") {
-        true => fill(publication.checksum),
-        false => format!("{url}{}", publication.checksum),
-    };
-    let name = |url: &str| url.rsplit('/').next().unwrap_or_default().to_owned();
-    let place = |url: &str| from.map_or_else(|| Location::of(url), |from| from.join(&name(url)));
-    let location = place(&checksums);
-    let keyring = trust.runc_keyring.filter(|_| matches!(publication.signed, Signed::OpenPgp));
-    let most = if keyring.is_some() { MAX_SIGNATURE } else { MAX_CHECKSUMS };
-    let text = required(client, &location, most, "is there such a version for this architecture?")?;
-    let text = match keyring {
-        // Whatever else stands in the file is nobody's.
-        Some(keyring) => signed_by(keyring, &text)
-            .with_context(|| format!("{}: {location} is not signed as it shall be", publication.name))
-            .stage(Stage::Verify)?,
-        None => String::from_utf8_lossy(&text).into_owned(),
-    };
-    let sha256 = checksum(&text, &name(&url)).with_context(|| location.to_string()).stage(Stage::Verify)?;
-    let verified =
-        |signer: &str| format!("verified: signed by {signer}; Sigstore's transparency log was not asked");
-    let standing = match &publication.signed {
-        Signed::Nothing => "not verified: upstream signs nothing".to_owned(),
-        Signed::Cosign(signer) => {
-            let files = [".sig", ".cert"].map(|ending| place(&format!("{url}{ending}")));
-            match by_cosign(
-                client,
-                publication.name,
-                &sha256,
-                &files,
-                *signer,
-                &trust.authority,
-                from.is_some(),
-            )? {
-                true => verified(signer.identity),
-                false => "not verified: no signature is there".to_owned(),
-            }
+
+    /// A URL of the table for this release.
+    fn fill(&self, url: &str) -> String {
+        url.replace("{v}", self.version).replace("{n}", self.number()).replace("{a}", self.arch)
+    }
+
+    /// Where the file of a URL is read: `--from`, or the URL itself.
+    fn place(&self, url: &str) -> Location {
+        self.from.map_or_else(|| Location::of(url), |from| from.join(file_name(url)))
+    }
+
+    /// The artifact, and how far its checksum can be trusted.
+    fn artifact(&self) -> Result<(Artifact, String), Failure> {
+        let Publication { name, to, from, .. } = self.publication;
+        if !self.number().starts_with(|c: char| c.is_ascii_digit()) || self.version.contains('/') {
+            // Kubernetes' three programs have one version and one option.
+            let option =
+                if matches!(self.publication.signed, Signed::Cosign(_)) { "kubernetes" } else { name };
+            let error = Err(anyhow!("--{option}: {:?} is not a version", self.version));
+            return error.cure("a version begins with v, for example v1.34.1").stage(Stage::Usage);
         }
-        Signed::Attested(attested) => {
-            let (file, workflow) = (place(&fill(attested.url)), fill(attested.workflow));
-            let signer = Signer { identity: &workflow, issuer: GITHUB };
-            let may_lack = from.is_some() || release(number) < attested.since;
-            match by_attestation(
-                client,
-                publication.name,
-                &sha256,
-                &file,
-                signer,
-                &trust.authority,
-                may_lack,
-            )? {
-                true => verified(&workflow),
-                false => "not verified: no attestation is there".to_owned(),
+        let url = self.fill(self.publication.url);
+        let (sha256, keyring) = self.checksum(&url)?;
+        let standing = self.standing(&url, &sha256, keyring)?;
+        let install = Install { from: (*from).to_owned(), to: (*to).to_owned(), mode: "0755".to_owned() };
+        let artifact = Artifact {
+            name: (*name).to_owned(),
+            version: self.version.to_owned(),
+            url,
+            sha256: Some(sha256),
+            sha512: None,
+            install: vec![install],
+        };
+        Ok((artifact, standing))
+    }
+
+    /// The published checksum of the file at `url`, and the keyring that verified it, if one did.
+    fn checksum(&self, url: &str) -> Result<(String, Option<&Path>), Failure> {
+        let checksums = match self.publication.checksum.contains("://") {
+            true => self.fill(self.publication.checksum),
+            false => format!("{url}{}", self.publication.checksum),
+        };
+        let location = self.place(&checksums);
+        let keyring = self.trust.runc_keyring.filter(|_| matches!(self.publication.signed, Signed::OpenPgp));
+        let most = if keyring.is_some() { MAX_SIGNATURE } else { MAX_CHECKSUMS };
+        let cure = "check that this version exists for this architecture";
+        let text = required(self.client, &location, most, cure)?;
+        let text = match keyring {
+            // Only these bytes are signed: the rest of the file is ignored.
+            Some(keyring) => signed_by(keyring, &text)
+                .with_context(|| format!("{}: {location} has no valid signature", self.publication.name))
+                .stage(Stage::Verify)?,
+            None => String::from_utf8_lossy(&text).into_owned(),
+        };
+        let sha256 = checksum(&text, file_name(url)).with_context(|| location.to_string());
+        Ok((sha256.stage(Stage::Verify)?, keyring))
+    }
+
+    /// Verifies the signature or attestation, and says who signed.
+    fn standing(&self, url: &str, sha256: &str, keyring: Option<&Path>) -> Result<String, Failure> {
+        let verified =
+            |signer: &str| format!("verified: signed by {signer}; Sigstore's transparency log was not asked");
+        Ok(match &self.publication.signed {
+            Signed::Nothing => "not verified: upstream does not sign this file".to_owned(),
+            Signed::Cosign(signer) => {
+                let files = [".sig", ".cert"].map(|ending| self.place(&format!("{url}{ending}")));
+                match self.by_cosign(sha256, &files, *signer)? {
+                    true => verified(signer.identity),
+                    false => "not verified: the signature is missing".to_owned(),
+                }
             }
-        }
-        Signed::OpenPgp => match keyring {
-            Some(keyring) => format!("verified: signed by a key of {}", keyring.display()),
-            None => "not verified: upstream signs by OpenPGP; --runc-keyring names the keys".to_owned(),
-        },
-    };
-    let install =
-        Install { from: publication.from.to_owned(), to: publication.to.to_owned(), mode: "0755".to_owned() };
-    let artifact = Artifact {
-        name: publication.name.to_owned(),
-        version: version.to_owned(),
-        url,
-        sha256: Some(sha256),
-        sha512: None,
-        install: vec![install],
-    };
-    Ok((artifact, standing))
+            Signed::Attested(attested) => match self.by_attestation(sha256, attested)? {
+                true => verified(&self.fill(attested.workflow)),
+                false => "not verified: the attestation is missing".to_owned(),
+            },
+            Signed::OpenPgp => match keyring {
+                Some(keyring) => format!("verified: signed by a key of {}", keyring.display()),
+                None => "not verified: upstream signs with OpenPGP; name the keyring with --runc-keyring"
+                    .to_owned(),
+            },
+        })
+    }
+
+    /// Verifies a program's signature: whether there is one. Of its two files both may be missing in `--from`, never one.
+    fn by_cosign(&self, sha256: &str, files: &[Location; 2], signer: Signer<'_>) -> Result<bool, Failure> {
+        let [signature, certificate] = files;
+        let read = |location| read(self.client, location, MAX_SIGNATURE);
+        let (signed, certified) = match (read(signature)?, read(certificate)?) {
+            (Some(signed), Some(certified)) => (signed, certified),
+            (None, None) if self.from.is_some() => return Ok(false),
+            (None, _) => return Err(absent(signature, UNSIGNED)),
+            (_, None) => return Err(absent(certificate, UNSIGNED)),
+        };
+        cosign::verify(sha256, &signed, &certified, signer, &self.trust.authority)
+            .with_context(|| format!("{}: {signature} does not verify its checksum", self.publication.name))
+            .cure(UNVERIFIED)
+            .stage(Stage::Verify)?;
+        Ok(true)
+    }
+
+    /// Verifies what is attested of a file: whether there is an attestation. Older releases and `--from` may have none.
+    fn by_attestation(&self, sha256: &str, attested: &Attested) -> Result<bool, Failure> {
+        let file = self.place(&self.fill(attested.url));
+        let signer = Signer { identity: &self.fill(attested.workflow), issuer: GITHUB };
+        let Some(attestations) = read(self.client, &file, MAX_ATTESTATIONS)? else {
+            let may_lack = self.from.is_some() || release(self.number()) < attested.since;
+            return if may_lack { Ok(false) } else { Err(absent(&file, UNSIGNED)) };
+        };
+        attestation::verify(sha256, &attestations, signer, &self.trust.authority)
+            .with_context(|| format!("{}: {file} does not verify its checksum", self.publication.name))
+            .cure(UNVERIFIED)
+            .stage(Stage::Verify)?;
+        Ok(true)
+    }
+}
+
+/// The last part of a URL.
+fn file_name(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or_default()
 }
 
 /// What of a clear-signed text is signed by a key of this keyring, as gpgv says.
@@ -263,7 +312,7 @@ fn signed_by(keyring: &Path, text: &[u8]) -> Result<String> {
     let keyring = keyring.to_str().context("the keyring's path is not UTF-8")?;
     let Some(ended) = exec::run("gpgv", &["--keyring", keyring, "--output", "-", "-"], text, GPGV_LIMIT)?
     else {
-        return Err(anyhow!("there is no gpgv"))
+        return Err(anyhow!("gpgv is not installed"))
             .cure("install gpgv, a part of GnuPG, on the machine where locks are written");
     };
     // It ends with 0 only where there is a signature and all are good.
@@ -275,51 +324,6 @@ fn signed_by(keyring: &Path, text: &[u8]) -> Result<String> {
         ));
     }
     Ok(ended.out)
-}
-
-/// Verifies a program's signature: whether there is one. Where it may lack, both of its files may, and not one.
-fn by_cosign(
-    client: &Client,
-    name: &str,
-    sha256: &str,
-    files: &[Location; 2],
-    signer: Signer<'_>,
-    authority: &Authority<'_>,
-    may_lack: bool,
-) -> Result<bool, Failure> {
-    let [signature, certificate] = files;
-    let (signed, certified) =
-        match (read(client, signature, MAX_SIGNATURE)?, read(client, certificate, MAX_SIGNATURE)?) {
-            (Some(signed), Some(certified)) => (signed, certified),
-            (None, None) if may_lack => return Ok(false),
-            (None, _) => return Err(absent(signature, UNSIGNED)),
-            (_, None) => return Err(absent(certificate, UNSIGNED)),
-        };
-    cosign::verify(sha256, &signed, &certified, signer, authority)
-        .with_context(|| format!("{name}: {signature} does not verify its checksum"))
-        .cure(UNVERIFIED)
-        .stage(Stage::Verify)?;
-    Ok(true)
-}
-
-/// Verifies what is attested of a file: whether there is an attestation.
-fn by_attestation(
-    client: &Client,
-    name: &str,
-    sha256: &str,
-    file: &Location,
-    signer: Signer<'_>,
-    authority: &Authority<'_>,
-    may_lack: bool,
-) -> Result<bool, Failure> {
-    let Some(attestations) = read(client, file, MAX_ATTESTATIONS)? else {
-        return if may_lack { Ok(false) } else { Err(absent(file, UNSIGNED)) };
-    };
-    attestation::verify(sha256, &attestations, signer, authority)
-        .with_context(|| format!("{name}: {file} does not verify its checksum"))
-        .cure(UNVERIFIED)
-        .stage(Stage::Verify)?;
-    Ok(true)
 }
 
 /// A version's first two numbers.
@@ -334,11 +338,11 @@ const UNVERIFIED: &str = "use no file of this server's before you know why; if u
                           footplate knows it";
 
 /// What helps where a signature is missing.
-const UNSIGNED: &str = "is there such a version for this architecture? For one that upstream does not sign, give a directory \
+const UNSIGNED: &str = "check that this version exists for this architecture. For one that upstream does not sign, give a directory \
                         with its checksums: --from DIR";
 
 fn absent(location: &Location, hint: &str) -> Failure {
-    Failure::new(Stage::Fetch, Problem::error("", format!("{location} is not there")).cure(hint))
+    Failure::new(Stage::Fetch, Problem::error("", format!("{location}: the file does not exist")).cure(hint))
 }
 
 /// Reads a small file that must be there.
@@ -346,13 +350,13 @@ fn required(client: &Client, location: &Location, most: usize, cure: &str) -> Re
     read(client, location, most)?.ok_or_else(|| absent(location, cure))
 }
 
-/// Reads a small file; `None` where there is none.
+/// Reads a small file; `None` where the file does not exist.
 fn read(client: &Client, location: &Location, most: usize) -> Result<Option<Vec<u8>>, Failure> {
     match location.read(client, most) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(Broken::Absent) => Ok(None),
         Err(Broken::TooLarge) => Err(anyhow!("{location} has more than {most} bytes"))
-            .cure("it is not what upstream publishes by this name")
+            .cure("upstream's file of this name is smaller: check the address")
             .stage(Stage::Verify),
         Err(Broken::Source(error) | Broken::Sink(error)) => {
             let cure = "where this machine can't reach it, give a directory with what upstream publishes: --from DIR";
@@ -387,38 +391,47 @@ fn checksum(text: &str, file: &str) -> Result<String> {
 mod tests {
     use super::*;
 
+    /// What is said of a release whose signatures are not there: upstream itself, or a directory.
+    fn unsigned(signed: Signed, version: &str, from: Option<&Location>) -> Result<String, Failure> {
+        let publication = Publication {
+            name: "tool",
+            url: "file:///nonexistent/tool",
+            checksum: ".sha256",
+            from: "",
+            to: "/opt/bin/tool",
+            signed,
+        };
+        let trust = Trust { authority: Authority::fulcio().unwrap(), runc_keyring: None };
+        let client = &Client::new().unwrap();
+        let release =
+            Release { publication: &publication, version, arch: "amd64", from, client, trust: &trust };
+        release.standing(publication.url, &"0".repeat(64), None)
+    }
+
     #[test]
     fn upstream_itself_may_not_leave_signatures_out() {
-        let files =
-            ["kubeadm.sig", "kubeadm.cert"].map(|name| Location::File(format!("/nonexistent/{name}").into()));
-        let client = Client::new().unwrap();
-        let ask = |may_lack| {
-            let authority = Authority::fulcio().unwrap();
-            by_cosign(&client, "kubeadm", &"0".repeat(64), &files, KUBERNETES, &authority, may_lack)
-        };
-        assert!(!ask(true).unwrap());
-        let failure = ask(false).unwrap_err();
+        let mirror = Location::File("/nonexistent".into());
+        let said = unsigned(Signed::Cosign(KUBERNETES), "v1.34.1", Some(&mirror)).unwrap();
+        assert_eq!(said, "not verified: the signature is missing");
+        let failure = unsigned(Signed::Cosign(KUBERNETES), "v1.34.1", None).unwrap_err();
         assert_eq!(failure.stage, Stage::Fetch);
-        assert_eq!(failure.problems[0].what, "/nonexistent/kubeadm.sig is not there");
+        assert_eq!(failure.problems[0].what, "/nonexistent/tool.sig: the file does not exist");
     }
 
     #[test]
     fn a_release_is_attested_from_a_version_on() {
-        for (number, since) in
-            [("2.1.4", true), ("2.1.0-rc.1", true), ("10.0.0", true), ("2.0.9", false), ("1.7.28", false)]
-        {
-            assert_eq!(release(number) >= (2, 1), since, "{number}");
-        }
-        // What is no number is taken for a new one.
-        assert!(release("two") >= (2, 1));
-        let nowhere = Location::File("/nonexistent/containerd-2.1.4-attestation.intoto.jsonl".into());
-        let client = Client::new().unwrap();
-        let ask = |may_lack| {
-            let (authority, signer) = (Authority::fulcio().unwrap(), Signer { identity: "", issuer: GITHUB });
-            by_attestation(&client, "containerd", &"0".repeat(64), &nowhere, signer, &authority, may_lack)
+        let attested = || {
+            Signed::Attested(Attested { url: "file:///nonexistent/{n}.jsonl", workflow: "", since: (2, 1) })
         };
-        assert!(!ask(true).unwrap());
-        assert_eq!(ask(false).unwrap_err().stage, Stage::Fetch);
+        // A word that is not a number counts as a new release.
+        for (version, since) in
+            [("v2.1.0-rc.1", true), ("v10.0.0", true), ("v2.0.9", false), ("v1.7.28", false), ("vtwo", true)]
+        {
+            let said = unsigned(attested(), version, None);
+            assert_eq!(said.map_err(|f| f.stage).err(), since.then_some(Stage::Fetch), "{version}");
+            let mirror = Location::File("/nonexistent".into());
+            assert!(unsigned(attested(), version, Some(&mirror)).is_ok(), "{version}");
+        }
     }
 
     #[test]

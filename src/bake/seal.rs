@@ -79,7 +79,7 @@ fn check(root: &Root, manifest: &Manifest) -> Result<()> {
     for path in OF_A_CLUSTER {
         if root.meta(path)?.is_some() {
             return Err(anyhow!("{path}: this machine is a member of a cluster, or tried to be one")).cure(
-                "an image of it would carry that cluster's keys: build from a machine that never joined",
+                "an image of it would contain that cluster's keys: build it from a machine that never joined",
             );
         }
     }
@@ -89,7 +89,7 @@ fn check(root: &Root, manifest: &Manifest) -> Result<()> {
     if !open.is_empty() {
         let names = open.join(", ");
         return Err(anyhow!(
-            "{names}: can log in with a password to every machine that is made from this image"
+            "{names}: can log in with a password on every machine that is made from this image"
         ))
         .cure("remove the account (userdel --remove) or lock its password (passwd --lock)");
     }
@@ -113,7 +113,7 @@ fn with_password(root: &Root) -> Result<Vec<String>> {
             continue;
         }
         let shadowed = shadow.lines().find_map(|l| l.strip_prefix(fields[0])?.strip_prefix(':'));
-        // `x` says that the password is in shadow; without an entry there, there is none to log in with.
+        // `x` says that the password is in shadow; without an entry there, no password is valid.
         let password = match (fields[1], shadowed) {
             ("x", Some(rest)) => rest.split(':').next().unwrap_or_default(),
             ("x", None) => "!",
@@ -193,7 +193,7 @@ fn first_boot(root: &Root, sealed: &mut Sealed) -> Result<()> {
     let device = |path: &str| Ok::<_, anyhow::Error>(root.meta(path)?.map(|m| m.device));
     if device("/boot")? == device("/")? {
         sealed.notes.push(format!(
-            "/boot is no file system of its own here: {FIRST_BOOT} only counts on the EFI system partition"
+            "/boot is not a mount point here, and the boot loader reads {FIRST_BOOT} from the EFI system partition only: mount that partition there and seal again"
         ));
     }
     Ok(())
@@ -204,9 +204,9 @@ fn oem_config(root: &Root, sealed: &mut Sealed) -> Result<()> {
     let oem = oem_dir(root)?;
     let kernel_arguments = root.read(&format!("{oem}/grub.cfg"), MAX_FILE)?.unwrap_or_default();
     if String::from_utf8_lossy(&kernel_arguments).contains("flatcar.autologin") {
-        sealed
-            .notes
-            .push(format!("{oem}/grub.cfg has flatcar.autologin: whoever reaches a console is logged in"));
+        sealed.notes.push(format!(
+            "{oem}/grub.cfg has flatcar.autologin: anyone at a console is logged in without a password"
+        ));
     }
     let path = format!("{oem}/config.ign");
     let cloud_config = record(root)?.is_some_and(|r| r.userdata == Userdata::CloudConfig);

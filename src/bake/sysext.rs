@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Makes a system extension image: the second way to ship, for nodes that run stock Flatcar and whose image nobody builds.
+//! Makes a system extension image: the second way to ship, for nodes that run stock Flatcar without an image of their own.
 //!
 //! systemd-sysext lays the image's `/usr` over the node's
 //! ([systemd-sysext(8)](https://www.freedesktop.org/software/systemd/man/latest/systemd-sysext.html)). It could do the same with
@@ -102,7 +102,7 @@ pub fn make(order: &Order<'_>, progress: &Progress) -> Result<Made, Failure> {
     let stem = file.strip_suffix(".raw").filter(|s| s.starts_with(|c: char| c.is_ascii_alphanumeric()));
     let Some(stem) = stem else {
         let error = Err(anyhow!("{}: an extension's name ends in .raw", order.output.display()));
-        return error.cure("as footplate.raw or footplate-0.1.0.raw").stage(Stage::Usage);
+        return error.cure("name it like footplate.raw or footplate-0.1.0.raw").stage(Stage::Usage);
     };
     let above = order.output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let beside = Root::open(above, false).stage(Stage::Usage)?;
@@ -268,9 +268,8 @@ fn write_filesystem(filesystem: Filesystem, dir: &Path) -> Result<()> {
     match exec::run(program, &args, b"", WRITE_LIMIT)? {
         Some(ended) if ended.status == Some(0) => Ok(()),
         Some(ended) => bail!("{program}: {}", ended.complaint()),
-        None => {
-            Err(anyhow!("{program} is not there")).cure(format!("install {package} where the image is made"))
-        }
+        None => Err(anyhow!("{program} is not installed"))
+            .cure(format!("install {package} on the machine that makes the image")),
     }
 }
 

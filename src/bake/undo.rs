@@ -67,8 +67,8 @@ fn undo_path(
             root.remove_tree(path)?;
             None
         }
-        (CHANGED, Some(_)) => Some("bootstrap data changed it, and what stood there before is not known"),
-        (REMOVED, None) => Some("bootstrap data removed it, and what stood there before is not known"),
+        (CHANGED, Some(_)) => Some("bootstrap data changed it, and its earlier content is not known"),
+        (REMOVED, None) => Some("bootstrap data removed it, and its earlier content is not known"),
         // A newer footplate's word.
         _ => Some("footplate changed it in a way that this version does not know"),
     };
@@ -96,9 +96,9 @@ fn not_empty(root: &Root, path: &str, baked: &BTreeSet<String>, sealed: &mut Sea
     }
     if !others.is_empty() {
         let names = others.join(", ");
-        sealed
-            .notes
-            .push(format!("{path} stays: footplate made the directory, and others put {names} there"));
+        sealed.notes.push(format!(
+            "{path} stays: footplate made the directory, but {names} in it is not footplate's"
+        ));
     }
     Ok(())
 }

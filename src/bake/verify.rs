@@ -21,7 +21,7 @@ const GUARDED: &[&str] = &["/opt", "/opt/bin", "/opt/cni", "/opt/cni/bin", "/opt
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// As it shall be.
+    /// It is right.
     Ok,
     /// Not so.
     Failed,
@@ -96,7 +96,7 @@ pub fn verify(root: &Root, wanted: Option<&Lock>) -> Report {
     checks.put("lock", LOCK, fault);
     let record = record(root);
     let fault = match &record {
-        Ok(None) => Some("is missing: a bake did not come to its end".to_owned()),
+        Ok(None) => Some("is missing: a bake was interrupted; run it again".to_owned()),
         Ok(Some(_)) => None,
         Err(error) => Some(format!("{error:#}")),
     };
@@ -137,7 +137,7 @@ fn check_artifact(root: &Root, artifact: &Artifact, checks: &mut Checks) {
     let manifest = match store::manifest(root, artifact) {
         Ok(Some(manifest)) => manifest,
         Ok(None) => {
-            let what = "the store holds no such artifact with the lock's digest".to_owned();
+            let what = "the store has no such artifact with the lock's digest".to_owned();
             return checks.put("content", called, Some(what));
         }
         Err(error) => return checks.put("content", called, Some(format!("{error:#}"))),
@@ -150,7 +150,8 @@ fn check_artifact(root: &Root, artifact: &Artifact, checks: &mut Checks) {
         check_owner(root, &path, u32::from_str_radix(&stored.mode, 8).ok(), checks);
     }
     let stranger = store::stranger(root, artifact, &manifest);
-    let fault = stranger.map(|name| name.map(|name| format!("holds {name}, which is none of the artifact")));
+    let fault =
+        stranger.map(|name| name.map(|name| format!("holds {name}, which is not part of the artifact")));
     checks.tried("content", &directory, fault);
     check_owner(root, &directory, None, checks);
     let current = format!("{STORE}/{}/{CURRENT}", artifact.name);
@@ -164,23 +165,23 @@ fn check_artifact(root: &Root, artifact: &Artifact, checks: &mut Checks) {
 fn check_link(root: &Root, path: &str, target: &str) -> Result<Option<String>> {
     Ok(match root.link_target(path)? {
         Some(have) if have == target => None,
-        Some(have) => Some(format!("leads to {have} and not to {target}")),
-        None if root.meta_of_link(path)?.is_some() => Some("is no link".to_owned()),
+        Some(have) => Some(format!("points to {have}, not to {target}")),
+        None if root.meta_of_link(path)?.is_some() => Some("is not a symbolic link".to_owned()),
         None => Some("is missing".to_owned()),
     })
 }
 
-/// That root owns it and nobody else may write it; with `mode`, that its bits are these.
+/// That root owns it and no other user may write it; with `mode`, that its bits are these.
 fn check_owner(root: &Root, path: &str, mode: Option<u32>, checks: &mut Checks) {
     let fault = |meta: Option<Meta>| {
         let meta = meta?;
         if meta.uid != 0 || meta.gid != 0 {
-            return Some(format!("belongs to {}:{} and not to root", meta.uid, meta.gid));
+            return Some(format!("is owned by {}:{}, not by root", meta.uid, meta.gid));
         }
         match mode {
-            Some(mode) if meta.mode != mode => Some(format!("has mode {:04o} and not {mode:04o}", meta.mode)),
+            Some(mode) if meta.mode != mode => Some(format!("has mode {:04o}, not {mode:04o}", meta.mode)),
             _ if meta.mode & 0o022 != 0 => {
-                Some(format!("others than root may write it: mode {:04o}", meta.mode))
+                Some(format!("users other than root may write it: mode {:04o}", meta.mode))
             }
             _ => None,
         }
@@ -238,9 +239,7 @@ fn check_paths(root: &Root, lock: &Lock, checks: &mut Checks) {
                 match first {
                     Some("/opt/bin") => {}
                     Some(dir) => {
-                        return Ok(Some(format!(
-                            "its PATH leads to {dir}/{name} and not to /opt/bin/{name}"
-                        )));
+                        return Ok(Some(format!("its PATH finds {dir}/{name}, not /opt/bin/{name}")));
                     }
                     // A missing link is told of its own.
                     None if path.split(':').any(|d| d == "/opt/bin") => {}

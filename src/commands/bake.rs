@@ -71,7 +71,7 @@ pub fn bake(args: &cli::Bake) -> Result<u8, Failure> {
             }
             let fetched = baked.artifacts.values().filter(|s| **s == bake::store::Stocked::Fetched).count();
             text += &format!(
-                "baked: {} artifacts, {fetched} of them new; {} paths changed, {} as they shall be\n",
+                "baked: {} artifacts, {fetched} of them new; {} paths changed, {} right already\n",
                 baked.artifacts.len(),
                 baked.changed.len(),
                 baked.unchanged

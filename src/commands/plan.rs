@@ -66,7 +66,7 @@ fn text(preview: &Preview) -> String {
         text += &format!("> start {}\n", bootstrap.unit);
     }
     text + &match pipeline::changes(outcomes) {
-        0 => "nothing to do: all is as it shall be\n".to_owned(),
-        n => format!("{n} to change, {} as they shall be\n", outcomes.len() - n),
+        0 => "nothing to change: the machine is in this state already\n".to_owned(),
+        n => format!("{n} to change, {} right already\n", outcomes.len() - n),
     }
 }

@@ -114,7 +114,8 @@ pub fn partitions(real: &str) -> BTreeMap<u32, String> {
 }
 
 fn look(program: &str, args: &[&str]) -> Result<Ended> {
-    exec::run(program, args, b"", LOOK_LIMIT)?.ok_or_else(|| anyhow!("{program}: there is no such program"))
+    exec::run(program, args, b"", LOOK_LIMIT)?
+        .ok_or_else(|| anyhow!("{program}: the program is not installed"))
 }
 
 /// What stands on a device, read from the device itself and not from a cache.
@@ -272,7 +273,7 @@ pub fn table(real: &str) -> Result<Option<Table>> {
 
 fn make(program: &str, args: &[&str], input: &[u8], real: &str) -> Result<()> {
     let ended = exec::run(program, args, input, MAKE_LIMIT)?;
-    let ended = ended.ok_or_else(|| anyhow!("{program}: there is no such program"))?;
+    let ended = ended.ok_or_else(|| anyhow!("{program}: the program is not installed"))?;
     if ended.status == Some(0) { Ok(()) } else { bail!("{real}: {program}: {}", ended.complaint()) }
 }
 
@@ -281,12 +282,12 @@ fn make(program: &str, args: &[&str], input: &[u8], real: &str) -> Result<()> {
 /// # Errors
 /// The disk is in use or refuses, or its partitions do not come up.
 pub fn partition(real: &str, script: &str, count: usize) -> Result<()> {
-    // What stood where a partition now begins shall not be taken for its content.
+    // Old bytes where a partition now begins must not be taken for its content.
     make("sfdisk", &["--quiet", "--wipe=always", "--wipe-partitions=always", real], script.as_bytes(), real)?;
     come_up(real, &(1..).take(count).collect::<Vec<u32>>())
 }
 
-/// Writes a GPT with these partitions, all that it shall have; `new` are the numbers of those that hold nothing yet, which
+/// Writes a GPT with these partitions and no others; `new` are the numbers of those that hold nothing yet, which
 /// is made true. A disk that is in use is refused.
 ///
 /// # Errors
@@ -301,7 +302,7 @@ pub fn write_table(real: &str, table: &Table, entries: &[Entry], new: &[u32]) ->
     let mut numbers: Vec<u32> = entries.iter().map(|e| e.number).collect();
     numbers.sort_unstable();
     come_up(real, &numbers)?;
-    // What stood where a partition now begins shall not be taken for its content.
+    // Old bytes where a partition now begins must not be taken for its content.
     let found = partitions(real);
     new.iter().filter_map(|n| found.get(n)).try_for_each(|partition| wipe(partition))
 }
@@ -348,7 +349,7 @@ fn settle() {
 /// Makes a filesystem. It is decided before that nothing is lost that is not to be lost: the program is told not to ask.
 ///
 /// # Errors
-/// There is no program for the kind, the device is in use, or the program fails.
+/// The program for the kind is not installed, the device is in use, or the program fails.
 pub fn make_filesystem(
     real: &str,
     kind: &str,

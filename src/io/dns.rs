@@ -3,7 +3,7 @@
 //!
 //! A stub resolver after [RFC 1034](https://www.rfc-editor.org/rfc/rfc1034) and
 //! [RFC 1035](https://www.rfc-editor.org/rfc/rfc1035): `/etc/hosts` first, then the name servers of `resolv.conf`,
-//! which is read at each look-up since DHCP may only now have written it. There is no server that is asked by default.
+//! which is read at each look-up since DHCP may only now have written it. No server is asked by default.
 
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -45,7 +45,7 @@ const CLASS_IN: u16 = 1;
 enum Answer {
     /// The addresses, none where the name has none of that family.
     Addresses(Vec<IpAddr>),
-    /// There is no such name.
+    /// The name does not exist.
     NoName,
     /// The answer did not fit into a datagram.
     Truncated,
@@ -75,7 +75,7 @@ pub(super) async fn resolve(host: &str) -> Result<Vec<IpAddr>, String> {
     Err(last)
 }
 
-/// A text file, empty where there is none.
+/// A text file's content, empty where the file does not exist.
 fn read(path: &str) -> String {
     use std::io::Read as _;
     let mut bytes = Vec::new();
@@ -217,7 +217,7 @@ async fn ask_tcp(server: SocketAddr, name: &str, kind: u16) -> Result<Answer, St
     parse(&answer, &query, kind).unwrap_or_else(|| Err("answers another question".to_owned()))
 }
 
-/// A number that nobody can foresee: the standard library keys its hashers from the kernel's random source.
+/// A number that cannot be predicted: the standard library keys its hashers from the kernel's random source.
 pub(super) fn random() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }
@@ -233,7 +233,7 @@ fn question(id: u16, name: &str, kind: u16) -> Result<Vec<u8>, String> {
     for label in name.split('.') {
         // The two bounds of RFC 1035, 2.3.4.
         let length = u8::try_from(label.len()).ok().filter(|l| (1..=63).contains(l));
-        query.push(length.ok_or_else(|| format!("{name:?} is no host name"))?);
+        query.push(length.ok_or_else(|| format!("{name:?} is not a host name"))?);
         query.extend_from_slice(label.as_bytes());
     }
     query.push(0);

@@ -85,7 +85,7 @@ fn mount(drive: &Drive) -> Result<OwnedFd> {
     const RDONLY_NOSUID_NODEV_NOEXEC: libc::c_uint = 1 | 2 | 4 | 8;
     let owned = |fd: libc::c_long| -> Result<OwnedFd> {
         let fd = Errno::result(fd)?;
-        // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
+        // SAFETY: the kernel has just made this descriptor, and no other code has it.
         Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
     };
     let (kind, device) = (CString::new(drive.filesystem.as_str())?, CString::new(drive.device.as_str())?);

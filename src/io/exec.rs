@@ -102,7 +102,7 @@ fn clean(program: impl AsRef<std::ffi::OsStr>, args: &[&str]) -> Command {
     command
 }
 
-/// Runs a system program to its end with `input` at its standard input; `None` where there is no such program.
+/// Runs a system program to its end with `input` at its standard input; `None` where the program is not installed.
 ///
 /// # Errors
 /// It can't be run, or it had not ended after `limit` and was killed.
@@ -149,7 +149,7 @@ pub fn journal_of(unit: &str, invocation: Option<&str>) -> Result<String> {
     let whose = of_run.as_deref().map_or(vec!["--unit", unit], |of_run| vec![of_run]);
     let args = [&["--no-pager", "--quiet", "--output=cat", "--boot", "--lines=400"], &whose[..]].concat();
     let ended = run("journalctl", &args, b"", ANSWER_LIMIT)?;
-    ended.map(|ended| ended.out).context("journalctl: there is no such program")
+    ended.map(|ended| ended.out).context("journalctl: the program is not installed")
 }
 
 #[cfg(test)]

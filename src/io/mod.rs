@@ -165,7 +165,7 @@ impl From<Error> for anyhow::Error {
 
 /// The one door to the machine: what it says of itself, and what its platform is asked and told.
 pub trait World {
-    /// The answer, `None` where there is none.
+    /// The answer, or `None`.
     ///
     /// # Errors
     /// The machine could not be asked, or the answer is larger than [`MAX_ANSWER`].
@@ -186,7 +186,7 @@ pub trait World {
         PATIENCE
     }
 
-    /// The answer as text, blanks around it taken off; empty where there is none.
+    /// The answer as text without blanks around it; empty where there is no answer.
     ///
     /// # Errors
     /// As [`World::ask`].

@@ -66,7 +66,7 @@ fn any_socket() -> Result<OwnedFd> {
 /// Gives each interface its new name, also where they are each other's. All or none.
 ///
 /// # Errors
-/// A name that can't be given: the interface is gone, or up on a kernel before 6.2, or somebody else took the name. The
+/// A name that can't be given: the interface is gone, or up on a kernel before 6.2, or another interface took the name. The
 /// interfaces then have the names that they had.
 pub fn change_over(names: &[(&str, &str)]) -> Result<()> {
     let socket = any_socket()?;

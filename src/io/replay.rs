@@ -25,7 +25,7 @@ impl Replay {
     /// Opens a directory of answers.
     ///
     /// # Errors
-    /// There is no such directory.
+    /// The directory does not exist.
     pub fn open(dir: &Path) -> Result<Self> {
         if !dir.is_dir() {
             bail!("{}: not a directory", dir.display());

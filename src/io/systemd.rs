@@ -19,7 +19,7 @@ const BUS: &str = "unix:path=/run/dbus/system_bus_socket";
 /// A call that systemd has not answered by then never will be; a reload with many units takes seconds.
 const CALL_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// What the bus says of a call to somebody who is away
+/// The bus's error for a call to a service that does not run
 /// ([error names](https://dbus.freedesktop.org/doc/dbus-specification.html#message-bus-messages)).
 const LEFT_THE_BUS: &[&str] = &[
     "org.freedesktop.DBus.Error.NameHasNoOwner",
@@ -76,7 +76,7 @@ impl Systemd {
     /// Connects to the system's bus.
     ///
     /// # Errors
-    /// There is no bus.
+    /// The bus is not reachable.
     pub fn connect() -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let connect = async { connection::Builder::address(BUS).method_timeout(CALL_TIMEOUT).build().await };
@@ -199,7 +199,7 @@ impl Systemd {
 
 /// Has systemd-networkd, if it runs, read its files again. It then sets those links up anew whose files changed, and no
 /// others ([networkctl(1), reload](https://www.freedesktop.org/software/systemd/man/latest/networkctl.html#reload)).
-/// Early in a boot there is no bus and no networkd yet: it will read the files when it starts. Says whether it runs.
+/// Early in a boot the bus and networkd do not run yet: networkd will read the files when it starts. Returns whether it runs.
 ///
 /// # Errors
 /// It runs and refuses.

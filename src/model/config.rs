@@ -60,7 +60,7 @@ impl NodeConfig {
                 .iter()
                 .sum::<usize>()
         );
-        // Ignition's own: what there is none of is not told.
+        // As Ignition does: empty lists are not told.
         let others = [
             ("directories", self.directories.len()),
             ("links", self.links.len()),
@@ -87,7 +87,7 @@ pub struct Script {
     pub content: Secret,
 }
 
-/// A group as it shall be.
+/// A group and its members.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupSpec {
     /// Where the data names it, `passwd.groups[0]`.
@@ -102,11 +102,11 @@ pub struct GroupSpec {
     pub members: Vec<String>,
     /// A low number.
     pub system: bool,
-    /// It shall not be there.
+    /// It must not exist.
     pub absent: bool,
 }
 
-/// A systemd unit as it shall be.
+/// A systemd unit and its state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnitSpec {
     /// Where the data names it, `systemd.units[0]`.
@@ -123,7 +123,7 @@ pub struct UnitSpec {
     pub mask: Option<bool>,
 }
 
-/// A user as it shall be.
+/// A user and its settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserSpec {
     /// Where the data names it, `users[0]`.
@@ -144,7 +144,7 @@ pub struct UserSpec {
     pub primary_group: Option<String>,
     /// Further groups; missing ones are made.
     pub groups: Vec<String>,
-    /// Whether no password shall open the account.
+    /// Whether the account has no valid password.
     pub lock_password: bool,
     /// When the account stops working.
     pub inactive: Option<Inactive>,
@@ -158,7 +158,7 @@ pub struct UserSpec {
     pub no_user_group: bool,
     /// Whether number, comment, home, shell and primary group are set on an account that is there already.
     pub modify: bool,
-    /// It shall not be there.
+    /// It must not exist.
     pub absent: bool,
     /// sudo rules, each what follows the name on a sudoers line.
     pub sudo: Vec<String>,
@@ -246,7 +246,7 @@ pub struct Resolver {
     pub domains: Vec<String>,
 }
 
-/// An HTTP request that tells somebody of the machine.
+/// An HTTP request that reports the machine to a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PhoneHome {
     /// Where to; it may hold a token.

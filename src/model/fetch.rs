@@ -61,7 +61,7 @@ impl Request {
 pub struct Unfetched {
     /// Why, in words.
     pub what: String,
-    /// Whether nobody gave an answer in time: the data that names it may be good.
+    /// Whether no answer came in time: the data that names it may be good.
     pub unreached: bool,
 }
 

@@ -42,7 +42,7 @@ pub struct Problem {
     /// How much it weighs.
     #[serde(rename = "level")]
     pub severity: Severity,
-    /// A stable name for programs, `join/ca-hash-mismatch`; empty where there is none.
+    /// A stable name for programs, `join/ca-hash-mismatch`; empty if it has none.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub code: Cow<'static, str>,
     /// The path to the place in the document, `write_files[3].permissions`; empty for the document as a whole.

@@ -176,7 +176,7 @@ pub enum TableKind {
     Gpt,
 }
 
-/// What shall be on a disk.
+/// What a disk must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// Nothing: no table and no filesystem.
@@ -204,7 +204,7 @@ pub struct EntrySpec {
     pub kind: Option<String>,
     /// Its own GUID; `None` for any.
     pub guid: Option<String>,
-    /// Whether it shall be there at all.
+    /// Whether it must exist.
     pub exists: bool,
     /// Whether one that is there and differs may be lost.
     pub replace: bool,
@@ -241,7 +241,7 @@ pub struct FilesystemSpec {
     pub replace: Option<String>,
     /// What else its program is told.
     pub options: Vec<String>,
-    /// Its number, where it shall be one that was made for this instance.
+    /// Its number, where it must be a disk that was made for this instance.
     pub uuid: Option<String>,
 }
 

@@ -10,7 +10,7 @@ pub struct Time(pub i64);
 const DAY: i64 = 86400;
 
 impl Time {
-    /// A date and a time of day; `None` where there is no such.
+    /// A date and a time of day; `None` where no such moment exists.
     pub fn new(year: i64, month: i64, day: i64, hour: i64, minute: i64, second: i64) -> Option<Self> {
         let fits = (0..=9999).contains(&year)
             && (1..=12).contains(&month)

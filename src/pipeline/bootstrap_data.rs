@@ -42,7 +42,7 @@ impl BootstrapData {
     /// Deletes hidden data where it stood. What it held has been understood and is on the disk.
     pub fn delete_hidden(&self, recorder: &mut Recorder<'_>, world: &dyn World) {
         if let Some(Err(error)) = self.hidden.as_ref().map(|h| h.delete(world)) {
-            // Cluster API deletes it too, once the node is up: the node is none the worse.
+            // Cluster API deletes it too once the node is up: a failure here does no harm.
             let what = format!("the hidden bootstrap data was not deleted where it stands: {error:#}");
             recorder.warn(&[Problem::warning("", what).cure("give the role the permission to delete it")]);
         }
@@ -241,12 +241,12 @@ fn run_boothooks(
 /// What is said of a file that the data names and that is not there.
 fn no_such_file(first: &First, root: &Root) -> String {
     match (first.decoded.config.boothooks.is_empty(), root.live()) {
-        (true, _) => "there is no such file".to_owned(),
+        (true, _) => "the file does not exist".to_owned(),
         (false, true) => {
-            format!("there is no such file after the boothooks ran: see `journalctl -u {BOOTHOOKS_UNIT}`")
+            format!("the file does not exist after the boothooks ran: see `journalctl -u {BOOTHOOKS_UNIT}`")
         }
         (false, false) => {
-            "there is no such file; a boothook may write it when the node boots: under --root none runs"
+            "the file does not exist; a boothook may write it when the node boots, and boothooks are not run with --root"
                 .to_owned()
         }
     }

@@ -74,7 +74,7 @@ fn fill_in(file: &str, root: &Root) -> Result<(), Failure> {
             .stage(Stage::Start);
     }
     let read = |path: &str| root.read(path, MAX_METADATA).stage(Stage::Apply);
-    let missing = || anyhow!("{file}: there is no such file");
+    let missing = || anyhow!("{file}: the file does not exist");
     let bytes = read(file)?.ok_or_else(missing).stage(Stage::Usage)?;
     let text =
         String::from_utf8(bytes).map_err(|_| anyhow!("{file}: not UTF-8 text")).stage(Stage::Decode)?;

@@ -76,6 +76,6 @@ fn over_http(
     let answer = answer
         .ok_or("was not asked")?
         .map_err(|e| Unfetched { what: e.without_place(), unreached: e.gave_up })?;
-    let body = answer.found()?.ok_or("HTTP status 404: there is no such file")?;
+    let body = answer.found()?.ok_or("HTTP status 404: the file does not exist")?;
     Ok(body.into_exposed())
 }

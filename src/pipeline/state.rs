@@ -21,7 +21,7 @@ fn status_path() -> String {
     format!("{RUN_DIR}/status.json")
 }
 
-/// Where what is remembered of an instance stands. An id that is no plain file name is told apart by its digest.
+/// Where what is remembered of an instance stands. An id that is not a plain file name is replaced by its digest.
 fn instance_path(instance_id: &str, ending: &str) -> String {
     use sha2::{Digest as _, Sha256};
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);

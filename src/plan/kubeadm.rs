@@ -237,7 +237,7 @@ pub(super) fn bootcmd(config: &NodeConfig, instance: &Instance, plan: &mut Plan)
     unit.items(config, instance, plan);
 }
 
-/// Scripts for every boot, when the rest of the node is as it shall be.
+/// Scripts for every boot, when the rest of the node is ready.
 pub(super) fn boot_scripts(config: &NodeConfig, instance: &Instance, plan: &mut Plan) {
     let unit = EveryBoot {
         unit: BOOT_SCRIPTS_UNIT,
@@ -263,6 +263,25 @@ pub(super) fn bootstrap(config: &NodeConfig, instance: &Instance, plan: &mut Pla
     if lines.is_empty() && config.scripts.is_empty() && afterwards.is_empty() && message.is_none() {
         return;
     }
+    helper(lines, &config.scripts, plan);
+    let (first, begin) = trust::tools(config, plan);
+    let unit = bootstrap_unit(config, instance, &afterwards, &first);
+    plan.items.push(file("runcmd", format!("{UNIT_DIR}/{UNIT}"), unit, 0o644));
+    plan.items.push(enabled(UNIT));
+    plan.items.push(Item::Directory(Directory::ours(RUN_DIR, 0o700)));
+    if let Some(message) = message {
+        plan.items.push(file("final_message", super::FINAL_MESSAGE.to_owned(), message.as_bytes(), 0o600));
+    }
+    for script in &config.scripts {
+        let path = format!("{SCRIPTS}/{}", script.name);
+        plan.items.push(file(&script.place, path, script.content.expose(), 0o700));
+    }
+    plan.items.push(file("runcmd", SCRIPT.to_owned(), script(&format!("{PRELUDE}{begin}"), lines), 0o700));
+    plan.bootstrap = Some(Bootstrap { unit: UNIT.to_owned(), permit: SCRIPT.to_owned() });
+}
+
+/// The unit of the bootstrap; `afterwards` are the units that its success starts, `first` is what its PATH begins with.
+fn bootstrap_unit(config: &NodeConfig, instance: &Instance, afterwards: &[&str], first: &str) -> String {
     let afterwards: String = afterwards.iter().map(|unit| format!("OnSuccess={unit}\n")).collect();
     let (after, before): (Vec<&Script>, _) = config.scripts.iter().partition(|s| s.after_commands);
     let exec = |scripts: &[&Script]| -> String {
@@ -275,9 +294,7 @@ pub(super) fn bootstrap(config: &NodeConfig, instance: &Instance, plan: &mut Pla
             "# Scripts run by name, `runcmd` is one. One that fails ends the bootstrap: kubeadm must not run on half a node.\n",
         );
     }
-    helper(lines, &config.scripts, plan);
-    let (first, begin) = trust::tools(config, plan);
-    let unit = format!(
+    format!(
         "# Written by footplate from the bootstrap data's runcmd.\n\
          [Unit]\n\
          Description=Bootstrap of this node by kubeadm\n\
@@ -307,28 +324,16 @@ pub(super) fn bootstrap(config: &NodeConfig, instance: &Instance, plan: &mut Pla
          {before}\
          ExecStart=/bin/sh {SCRIPT}\n\
          {after}\
-         # Whatever the end: keep the result, say why, tell the platform.\n\
+         # However it ends: record the result and its cause, and report it to the platform.\n\
          ExecStopPost=-{BINARY} report\n\
          StandardOutput=journal+console\n\
-         # kubeadm gives up by itself after minutes; what hangs is ended before the machine is given up by its owner.\n\
+         # kubeadm gives up by itself after minutes; a hanging one ends before Cluster API gives the machine up.\n\
          TimeoutStartSec=30min\n\
          \n\
          [Install]\n\
          WantedBy=multi-user.target\n",
         instance_id(instance),
-    );
-    plan.items.push(file("runcmd", format!("{UNIT_DIR}/{UNIT}"), unit, 0o644));
-    plan.items.push(enabled(UNIT));
-    plan.items.push(Item::Directory(Directory::ours(RUN_DIR, 0o700)));
-    if let Some(message) = message {
-        plan.items.push(file("final_message", super::FINAL_MESSAGE.to_owned(), message.as_bytes(), 0o600));
-    }
-    for script in &config.scripts {
-        let path = format!("{SCRIPTS}/{}", script.name);
-        plan.items.push(file(&script.place, path, script.content.expose(), 0o700));
-    }
-    plan.items.push(file("runcmd", SCRIPT.to_owned(), script(&format!("{PRELUDE}{begin}"), lines), 0o700));
-    plan.bootstrap = Some(Bootstrap { unit: UNIT.to_owned(), permit: SCRIPT.to_owned() });
+    )
 }
 
 /// The state's directories, and cloud-init's helper where a command calls it.

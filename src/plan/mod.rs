@@ -81,7 +81,7 @@ fn files(config: &NodeConfig, instance: &Instance, plan: &mut Plan) {
                 let content = [first.content.expose(), file.content.expose()].concat();
                 File { content: content.into(), append: first.append, existing: first.existing, ..file }
             }
-            // Whoever owned it goes on where the later entry names nobody.
+            // The earlier entry's owner stays where the later entry names none.
             Some(first) => {
                 let (user, group) =
                     (file.owner.user.or(first.owner.user), file.owner.group.or(first.owner.group));

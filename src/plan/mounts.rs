@@ -8,7 +8,7 @@ use crate::model::config::NodeConfig;
 use crate::model::plan::{Item, Mount, MountUnits, Mounted, Plan};
 use crate::model::secret::Secret;
 use crate::model::storage::{File, Link, MountSpec, partition_path};
-use crate::model::unit::of_path;
+use crate::model::unit::{KINDS, of_path};
 
 /// Filesystems that come over the network.
 const NETWORK_TYPES: &[&str] = &[
@@ -154,19 +154,6 @@ fn quoted(path: &str) -> String {
 
 /// The unit that an option names: a unit, a device's path, a mount point, or a mount unit without its suffix.
 fn dependency(name: &str) -> String {
-    const KINDS: &[&str] = &[
-        "automount",
-        "device",
-        "mount",
-        "path",
-        "scope",
-        "service",
-        "slice",
-        "socket",
-        "swap",
-        "target",
-        "timer",
-    ];
     if name.starts_with("/dev/") {
         return of_path(name, "device");
     }

@@ -153,7 +153,7 @@ pub(super) fn afterwards(config: &NodeConfig, instance: &Instance, plan: &mut Pl
 }
 
 /// A request by curl: it is in every Flatcar, tries again and knows TLS. What it sends stands in a file, since a URL may
-/// hold a token, and command lines are everybody's to read.
+/// hold a token, and every user can read command lines.
 fn tell(phone_home: &PhoneHome, config: &NodeConfig, instance: &Instance) -> Vec<Item> {
     let hostname = config.hostname.as_deref().or(instance.short_hostname()).unwrap_or_default();
     let fqdn = config.system.fqdn.as_deref().or(instance.hostname.as_deref()).unwrap_or(hostname);

@@ -10,7 +10,7 @@ use crate::model::unit::instance;
 
 /// systemd takes links away that no preset asks for where an image boots for the first time
 /// ([systemd.preset(5)](https://www.freedesktop.org/software/systemd/man/latest/systemd.preset.html)). The name is
-/// Ignition's, so that an image has one such file whoever made it.
+/// Ignition's, so that an image has one such file, whether Ignition or footplate wrote it.
 pub const PRESET: &str = "/etc/systemd/system-preset/20-ignition.preset";
 
 /// What footplate adds to a `kubeadm.service` that it did not write: the file that images have too.

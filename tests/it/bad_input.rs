@@ -270,7 +270,7 @@ fn what_a_boothook_would_bring_is_missed_under_another_root() {
         "#cloud-config-archive\n- \"#cloud-boothook\\necho {CANARY} > /run/not-there\\n\"\n- \"#include\\nfile:///run/not-there\\n\"\n\
          - \"#cloud-config\\nruncmd: [kubeadm join]\\n\"\n"
     );
-    let says = "include file:///run/not-there: there is no such file; a boothook may write it";
+    let says = "include file:///run/not-there: the file does not exist; a boothook may write it";
     let (seed, root) = (seed("boothook", &data), Scratch::new("boothook"));
     let ran = provision(&seed, &root);
     ran.ended(DECODE, &[says]);

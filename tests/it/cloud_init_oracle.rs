@@ -224,7 +224,7 @@ impl Made {
         let mut fetch = |request: &Request| {
             let url = std::str::from_utf8(request.url.expose()).unwrap();
             let path = url.split_once("://").map_or(url, |(_, rest)| rest).trim_start_matches('/');
-            case.include.get(path).map(|data| Some(data.clone())).ok_or("there is no such file".into())
+            case.include.get(path).map(|data| Some(data.clone())).ok_or("the file does not exist".into())
         };
         let variables = Variables::of(&instance(), &Os { id: "debian".to_owned(), ..Os::default() });
         let decoded = decode::user_data(Some(&case.user), case.vendor.as_deref(), &variables, &mut fetch);

@@ -74,7 +74,7 @@ fn cases() -> Vec<Case> {
         ("compressed", |_| Reply::ok(gzip(b"hello")), compressed() + &hash_of(b"hello"), "", Ok(b"hello")),
         ("not compressed", |_| Reply::ok("hello"), compressed(), "", Err("gzip")),
         ("a bomb", |_| Reply::ok(gzip(&vec![0; 64 << 20])), compressed(), "", Err("more than 32 MiB")),
-        ("404", |_| Reply::not_found(), none(), "", Err("HTTP status 404: there is no such file")),
+        ("404", |_| Reply::not_found(), none(), "", Err("HTTP status 404: the file does not exist")),
         ("403", |_| Reply::status(403, "", ""), none(), "", Err("was not fetched: HTTP status 403")),
         ("500", |_| Reply::status(500, "", ""), none(), "", Err("HTTP status 500 (gave up at the deadline")),
         (

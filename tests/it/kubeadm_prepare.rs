@@ -157,7 +157,7 @@ fn a_name_without_a_value_is_an_error_that_names_it() {
     prepare(&root, &[("COREOS_CUSTOM_NAME", "set-by-a-drop-in"), ("OTHER", "x")]).ended(0, &[]);
     assert_eq!(line(&root, "name:"), ["set-by-a-drop-in"]);
     fs::remove_file(root.path("/etc/kubeadm.yml")).unwrap();
-    prepare(&root, &[]).ended(64, &["/etc/kubeadm.yml: there is no such file"]);
+    prepare(&root, &[]).ended(64, &["/etc/kubeadm.yml: the file does not exist"]);
 }
 
 #[test]

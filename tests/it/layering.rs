@@ -191,7 +191,28 @@ fn every_source_file_says_its_licence() {
 }
 
 /// Turns of phrase that only a native speaker follows, and that are gone: a message says what was found, where, and what to do.
-const RIDDLES: &[&str] = &["as far as it has ears", "on the word of"];
+const RIDDLES: &[&str] = &[
+    "as far as it has ears",
+    "as it shall be",
+    "as they shall be",
+    "exit codes: 0 well",
+    "is no absolute",
+    "is no base64",
+    "is no directory",
+    "is no file",
+    "is no host name",
+    "is no https",
+    "is no json",
+    "is no link",
+    "is no place",
+    "is no regular file",
+    "is no relative",
+    "is no version",
+    "is nobody's",
+    "none the worse",
+    "on the word of",
+    "there is no such program",
+];
 
 #[test]
 fn what_is_said_is_plain() {
@@ -211,10 +232,7 @@ const LONGEST_FUNCTION: usize = 70;
 const LONG_FILES: &[(&str, &str)] = &[];
 
 /// Functions that are longer, each with the reason.
-const LONG_FUNCTIONS: &[(&str, &str)] = &[
-    ("bake/published.rs: published", "a table of what upstream publishes, one entry after the other"),
-    ("plan/kubeadm.rs: bootstrap", "the text of one script"),
-];
+const LONG_FUNCTIONS: &[(&str, &str)] = &[];
 
 /// The functions of a file as rustfmt writes them: name and number of lines.
 fn functions(text: &str) -> Vec<(String, usize)> {

@@ -392,7 +392,7 @@ fn a_boothook_that_brings_nothing_stops_the_node() {
     node.boot();
     let status = node.stands(1, "failed").to_string();
     let why =
-        "there is no such file after the boothooks ran: see `journalctl -u footplate-boothooks.service`";
+        "the file does not exist after the boothooks ran: see `journalctl -u footplate-boothooks.service`";
     assert!(status.contains(why), "{status}");
     assert_eq!(node.out("failed"), "footplate.service\n");
     assert!(node.out("journal").contains("aws: not found"), "{}", node.out("journal"));

@@ -162,7 +162,7 @@ fn outcome(dir: &Path) -> [(&'static str, String); 2] {
         let path = path.split_once('@').map_or(path, |(_, rest)| rest).split('?').next().unwrap();
         match read(&format!("include/{path}")) {
             Some(data) => Ok(Some(data)),
-            None => Err("there is no such file".into()),
+            None => Err("the file does not exist".into()),
         }
     };
     let (user, vendor) = (read("user-data"), read("vendor-data"));

@@ -34,7 +34,7 @@ fn a_second_apply_changes_nothing() {
         let mut fetch = |request: &footplate::facade::model::fetch::Request| {
             let url = std::str::from_utf8(request.url.expose()).unwrap();
             let path = url.split_once("://").map_or(url, |(_, rest)| rest).trim_start_matches('/');
-            include.get(path).map(|data| Some(data.clone())).ok_or("there is no such file".into())
+            include.get(path).map(|data| Some(data.clone())).ok_or("the file does not exist".into())
         };
         let decoded = decode::user_data(Some(&user), vendor.as_deref(), &Variables::assumed(), &mut fetch);
         if decoded.failed() {

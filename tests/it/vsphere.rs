@@ -114,7 +114,7 @@ fn bootstraps(name: &str) {
 
     let plan = with("plan");
     plan.ended(0, &[]);
-    assert!(plan.out.ends_with("nothing to do: all is as it shall be\n"), "{}", plan.out);
+    assert!(plan.out.ends_with("nothing to change: the machine is in this state already\n"), "{}", plan.out);
     let before = root.identities();
     with("provision").ended(0, &["apply: nothing changed\n"]);
     assert_eq!(root.identities(), before, "the second run touched something");

@@ -136,7 +136,7 @@ pub(super) fn obtain(
             Ok(()) => {}
             Err(Broken::Sink(error)) => return Err(error.context(called)).stage(Stage::Install),
             Err(Broken::Absent) => {
-                let error = Err(anyhow!("{called}: {location} is not there"));
+                let error = Err(anyhow!("{called}: {location}: the file does not exist"));
                 return error.cure("--from looks for the last part of the URL").stage(Stage::Fetch);
             }
             Err(Broken::TooLarge) => {
@@ -144,7 +144,7 @@ pub(super) fn obtain(
                 return Err(error).stage(Stage::Verify);
             }
             Err(Broken::Source(error)) => {
-                let cure = "what came is kept: the next run goes on from there";
+                let cure = "the part that was fetched is kept: run it again to go on";
                 return Err(error.context(called)).cure(cure).stage(Stage::Fetch);
             }
         }

@@ -10,7 +10,7 @@ use crate::bake::progress::Progress;
 use crate::io::root::{Change, Root, SFlag};
 use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
 
-/// A link that shall be: where it stands, and the file in the store that it leads to.
+/// A link to make: its path, and the file in the store that it leads to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Link {
     /// Where it stands.
@@ -62,7 +62,7 @@ pub fn target(root: &Root, link: &Link) -> Result<String> {
 /// Makes an artifact's version the one in use.
 ///
 /// # Errors
-/// Something that is no link stands in its place.
+/// Something other than a link has its path.
 pub fn use_version(root: &Root, artifact: &Artifact) -> Result<Change> {
     root.put_link(&format!("{STORE}/{}/{CURRENT}", artifact.name), &artifact.version)
 }
@@ -137,7 +137,7 @@ fn lacks(root: &Root, artifact: &Artifact, manifest: &Manifest) -> Result<bool, 
         }
         if let Some(fault) = fault(root, artifact, stored, false).stage(Stage::Install)? {
             return Err(anyhow!("{path}: {fault}"))
-                .cure("this node's programs are not its image's: replace the machine, and look at how that came")
+                .cure("this node's programs are not its image's: replace the machine, and find out what changed it")
                 .stage(Stage::Verify);
         }
     }

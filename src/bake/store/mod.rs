@@ -108,7 +108,7 @@ pub fn fault(root: &Root, artifact: &Artifact, stored: &Stored, read: bool) -> R
     let path = format!("{}/{}", directory(artifact), stored.path);
     let Some(meta) = root.meta_of_link(&path)? else { return Ok(Some("is missing".to_owned())) };
     if meta.kind != SFlag::S_IFREG {
-        return Ok(Some("is no regular file".to_owned()));
+        return Ok(Some("is not a regular file".to_owned()));
     }
     if meta.size != stored.size {
         return Ok(Some(format!("has {} bytes and not {}", meta.size, stored.size)));
@@ -124,7 +124,7 @@ pub fn fault(root: &Root, artifact: &Artifact, stored: &Stored, read: bool) -> R
     Ok(None)
 }
 
-/// A name in an artifact's directory that is none of the artifact's; `None` where there is none.
+/// A name in an artifact's directory that is not part of the artifact; `None` where all names are.
 ///
 /// # Errors
 /// The directory can't be read.

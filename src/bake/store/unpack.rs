@@ -20,7 +20,7 @@ fn write_file(root: &Root, dir: &str, path: &str, mode: u32, mut input: impl Rea
     let above = whole.rsplit_once('/').map_or("", |(above, _)| above);
     root.make_dirs(above, ROOT)?;
     if root.meta_of_link(&whole)?.is_some() {
-        bail!("{path}: stands twice in the archive");
+        bail!("{path}: is in the archive twice");
     }
     let mut file = root.append_file(&whole)?;
     let (mut hash, mut size, mut buffer) = (Sha256::new(), 0_u64, vec![0; BUFFER]);
@@ -66,7 +66,7 @@ pub(super) fn unpack(root: &Root, artifact: &Artifact, incoming: &str, staged: &
             bail!("{}: neither a file nor a directory", member.path);
         }
         if member.path == MANIFEST {
-            bail!("{MANIFEST}: a name that the store uses itself");
+            bail!("{MANIFEST}: the store uses this name itself");
         }
         let stored = write_file(root, staged, &member.path, install.bits(), &mut archive)?;
         let mut above = stored.path.as_str();
@@ -79,7 +79,7 @@ pub(super) fn unpack(root: &Root, artifact: &Artifact, incoming: &str, staged: &
     for install in &artifact.install {
         if files.iter().all(|f| install.place(&f.path).is_none()) {
             return Err(anyhow!("the archive holds nothing for {} from {:?}", install.to, install.from))
-                .cure("a directory goes to a `to` that ends in /");
+                .cure("where `from` is a directory, `to` must end in /");
         }
     }
     // The deepest first: writing into a directory changes its time.

@@ -79,7 +79,7 @@ impl Reader<'_> {
         let field = |n: usize| own(n).or_else(|| defaults.get(n)).and_then(Node::text).map(str::to_owned);
         let source = field(0).unwrap_or_default();
         let kind = field(2).unwrap_or_else(|| "auto".to_owned());
-        // `[sdb, null]`: there is no such mount, whatever earlier entries say.
+        // `[sdb, null]` removes the mount, also one of an earlier entry.
         let removed = fields.len() > 1 && field(1).is_none();
         if names_a_clouds_disk(&source) && !self.aliases.contains_key(&source) {
             if !removed {

@@ -85,7 +85,7 @@ impl Reader<'_, '_, '_> {
         let (lacks, empty) = (node.get("source").is_none(), url.is_empty());
         for (key, lacks) in [("verification", lacks), ("httpHeaders", empty)] {
             if let Some(pos) = given(key).filter(|_| lacks && self.v3()) {
-                self.error(&format!("{place}.{key}"), pos, "needs a source, and there is none");
+                self.error(&format!("{place}.{key}"), pos, "needs a source, and has none");
                 return false;
             }
         }

@@ -61,7 +61,7 @@ fn not_after(der: &[u8]) -> Option<Time> {
     Certificate::parse(der).map(|certificate| certificate.not_after)
 }
 
-/// The end of each token that kubeadm shall make, where the configuration names it.
+/// The expiry of each token that kubeadm will make, where the configuration names it.
 fn tokens(text: &str) -> Vec<Time> {
     let mut ends = Vec::new();
     for document in text.split("\n---") {

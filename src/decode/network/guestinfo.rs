@@ -57,7 +57,7 @@ pub(super) fn read(r: &mut Reader, get: &dyn Fn(&str) -> Option<String>) -> Netw
 }
 
 /// Whether an entry leaves its NIC to the image's default, which is DHCP. The properties of Flatcar's appliance have such an
-/// entry where nobody changed them: `dhcp` is `no`, and all the rest is empty.
+/// entry where they were not changed: `dhcp` is `no`, and all the rest is empty.
 fn asks_for_nothing(r: &mut Reader, n: usize, get: &dyn Fn(&str) -> Option<String>) -> bool {
     if ["name", "mac", "ip.0.address", "route.0.gateway"].iter().any(|key| get(key).is_some()) {
         return false;

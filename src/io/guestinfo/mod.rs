@@ -81,7 +81,7 @@ impl Guestinfo {
     /// Finds out whether VMware answers.
     ///
     /// Where the hypervisor is something else this is an error, and harmless; still, only call it once CPUID or DMI has
-    /// named VMware, since what else may live on these ports nobody knows.
+    /// named VMware, because another device may use these ports.
     ///
     /// Privilege is asked for, since a machine with `monitor_control.restrict_backdoor` answers privileged callers only.
     /// It is not needed elsewhere: when it is refused, as by the kernel's lockdown, the ports are tried without.
@@ -230,7 +230,7 @@ impl Channel {
         let channel =
             Self { number: high(answer.rdx), cookie_high: answer.rsi as u32, cookie_low: answer.rdi as u32 };
         let reply = channel.send(request, high_bandwidth).and_then(|()| channel.receive(high_bandwidth));
-        // There is nothing to be done about a channel that does not close, and the reply is none the worse.
+        // A channel that does not close can't be helped, and the reply is valid.
         let _ = channel.step(Step::Close, 0);
         reply
     }

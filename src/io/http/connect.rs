@@ -53,7 +53,7 @@ pub(super) struct Pool {
     /// The one that goes past a lock of the platform's metadata service, and whether there is that lock.
     marked: OnceLock<Option<reqwest::Client>>,
     locked: AtomicBool,
-    /// Those that trust somebody else too, or go through a proxy.
+    /// Those with more authorities, or with a proxy.
     others: Mutex<HashMap<Other, reqwest::Client>>,
 }
 
@@ -63,7 +63,7 @@ type Other = (Vec<Secret>, Option<Secret>);
 impl Pool {
     pub(super) fn new() -> Result<Self, String> {
         let hosts = Hosts::default();
-        // It is never asked for `https`, and so trusts nobody: the authorities are read once they are needed.
+        // It is never used for `https` and has no authorities: these are read once they are needed.
         let plain = client(&hosts, Trusted::nothing(), None, None)?;
         Ok(Self {
             hosts,
@@ -124,7 +124,7 @@ impl Pool {
             Err(error) if may_be_locked && way.is_none() && error.is_connect() => error,
             sent => return sent.map_err(|e| trouble(&e, host)),
         };
-        // Nobody is there, or nobody may go there without a mark. What counts is which of both works.
+        // Either no server listens there, or packets without a mark are dropped: try both, and take the one that works.
         let Some(marked) = marked() else { return Err(trouble(&error, host)) };
         let response = message(marked).send().await.map_err(|_| trouble(&error, host))?;
         self.locked.store(true, Ordering::Relaxed);

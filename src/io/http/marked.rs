@@ -3,7 +3,7 @@
 //! service's address for every socket but those with its mark
 //! ([systemd-imdsd](https://www.freedesktop.org/software/systemd/man/latest/systemd-imdsd@.service.html)). The library
 //! can't mark a socket before it connects, but it can connect to a local one: what comes there goes on through a marked
-//! socket. The local one takes this process's connections only, so the lock stays one for everybody else.
+//! socket. The local one takes this process's connections only, so the address stays closed to every other process.
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::linux::net::SocketAddrExt as _;
@@ -31,7 +31,7 @@ pub(super) fn listen(addresses: &'static [IpAddr], port: u16) -> std::io::Result
             let peer = near.peer_cred().ok().and_then(|c| c.pid());
             if peer == Some(std::process::id().cast_signed()) {
                 tokio::spawn(async move {
-                    // An end that breaks breaks the other one: whoever asked learns of it there.
+                    // When one end breaks, the other one is closed too, and its reader sees that.
                     if let Some(mut far) = connect(addresses, port).await {
                         let _ = copy_bidirectional(&mut near, &mut far).await;
                     }
@@ -42,7 +42,7 @@ pub(super) fn listen(addresses: &'static [IpAddr], port: u16) -> std::io::Result
     Ok(PathBuf::from(format!("\0{name}")))
 }
 
-/// A marked connection; none where nobody answers, or where this process may not mark.
+/// A marked connection; `None` where no server answers, or where this process may not mark.
 async fn connect(addresses: &[IpAddr], port: u16) -> Option<TcpStream> {
     for address in addresses {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };

@@ -117,7 +117,7 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, Error> {
         let verified = self.common.verify_server_cert(certificate, intermediates, name, ocsp, now);
         let Err(error) = verified else { return verified };
-        // Byte for byte: whoever presents it shows in the handshake that the key is theirs.
+        // Compared byte for byte: in the handshake the server proves that it has the key.
         if !is_only_the_issuer(&error) || !self.given.iter().any(|given| given == certificate) {
             return Err(error);
         }

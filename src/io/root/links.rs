@@ -16,10 +16,10 @@ impl Root {
     /// Makes a symbolic link say `target`.
     ///
     /// # Errors
-    /// Something that is no symbolic link stands there, or the disk refuses.
+    /// Something other than a symbolic link is there, or the disk refuses.
     pub fn put_link(&self, path: &str, target: &str) -> Result<Change> {
         if self.link_target(path)?.is_none() && self.stands(path)? {
-            bail!("{path}: stands there and is no symbolic link")
+            bail!("{path}: exists and is not a symbolic link")
         }
         self.replace_link(path, target)
     }
@@ -38,7 +38,7 @@ impl Root {
     /// Makes a path another name of the file at `target`; a file or a symbolic link that stands there gives way.
     ///
     /// # Errors
-    /// There is no such file, a directory stands there, or the disk refuses.
+    /// The file does not exist, is a directory, or the disk refuses.
     pub fn put_hard_link(&self, path: &str, target: &str) -> Result<Change> {
         let file = self
             .resolve(target, OFlag::O_PATH | OFlag::O_NOFOLLOW)
@@ -46,7 +46,7 @@ impl Root {
         if self.same_file(path, target)? {
             return Ok(Change::Unchanged);
         }
-        // The descriptor and not the path: nobody can put another file there meanwhile.
+        // The descriptor and not the path: another file may have the path by now.
         let file = format!("/proc/self/fd/{}", file.as_raw_fd());
         self.link_anew(path, |parent, temporary| {
             linkat(nix::fcntl::AT_FDCWD, file.as_str(), parent, temporary, AtFlags::AT_SYMLINK_FOLLOW)

@@ -27,7 +27,7 @@ pub use scratch::Scratch;
 const MAX_LINKS: usize = 40;
 
 /// A directory that stands for `/`. Every path is resolved by the kernel below it (`openat2` with `RESOLVE_IN_ROOT`),
-/// so neither `..` nor a symbolic link leads out, whoever moves directories about meanwhile.
+/// so neither `..` nor a symbolic link leads out, even while another process moves directories.
 #[derive(Debug)]
 pub struct Root {
     dir: OwnedFd,
@@ -51,7 +51,7 @@ impl Ids {
     /// Root's.
     pub const ROOT: Self = Self { uid: Some(0), gid: Some(0) };
 
-    /// These numbers, and `other`'s where there is none.
+    /// These numbers, and `other`'s where one is missing.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self { uid: self.uid.or(other.uid), gid: self.gid.or(other.gid) }
@@ -146,19 +146,19 @@ impl Root {
         Err(Errno::EAGAIN)
     }
 
-    /// Reads a file; `None` where there is none.
+    /// Reads a file; `None` where it does not exist.
     ///
     /// # Errors
     /// It is larger than `limit` bytes, or can't be read.
     pub fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>> {
-        // A FIFO that nobody writes to would hold the boot for ever.
+        // A FIFO without a writer would hold the boot for ever.
         let fd = match self.resolve(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY) {
             Ok(fd) => fd,
             Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
             Err(e) => bail!("{path}: {}", e.desc()),
         };
         if Meta::of(&nix::sys::stat::fstat(&fd)?).kind != SFlag::S_IFREG {
-            bail!("{path}: is no regular file");
+            bail!("{path}: is not a regular file");
         }
         let mut bytes = Vec::new();
         let file = File::from(fd);
@@ -220,11 +220,11 @@ impl Root {
         }
     }
 
-    /// Why what stands at a path is no directory.
+    /// The error for a path that is not a directory.
     fn not_a_directory<T>(&self, path: &str, parent: &OwnedFd, name: &str) -> Result<T> {
         match self.link_at(parent, name)? {
             Some(_) => bail!("{path}: a symbolic link that leads out of the root or to nothing"),
-            None => bail!("{path}: is no directory"),
+            None => bail!("{path}: is not a directory"),
         }
     }
 

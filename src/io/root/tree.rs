@@ -19,10 +19,10 @@ use super::{Ids, MAX_LINKS, Meta, Root, dir_path, split, sync};
 const MAX_DEPTH: usize = 64;
 
 impl Root {
-    /// Opens a file to read it as a stream; `None` where there is none.
+    /// Opens a file to read it as a stream; `None` where it does not exist.
     ///
     /// # Errors
-    /// It is no regular file, or can't be read.
+    /// It is not a regular file, or can't be read.
     pub fn open_file(&self, path: &str) -> Result<Option<File>> {
         // Without O_NONBLOCK opening a FIFO waits for its writer.
         let fd = match self.resolve(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK) {
@@ -32,7 +32,7 @@ impl Root {
         };
         let file = File::from(fd);
         if !file.metadata().with_context(|| path.to_owned())?.is_file() {
-            bail!("{path}: is no regular file");
+            bail!("{path}: is not a regular file");
         }
         Ok(Some(file))
     }
@@ -40,7 +40,7 @@ impl Root {
     /// Opens a file to write at its end, made `0600` where it is missing. Its directory is there already.
     ///
     /// # Errors
-    /// What stands there is no regular file, or the disk refuses.
+    /// What stands there is not a regular file, or the disk refuses.
     pub fn append_file(&self, path: &str) -> Result<File> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let (above, name) = split(path)?;
@@ -49,7 +49,7 @@ impl Root {
             .map_err(|e| anyhow!("{path}: {}", e.desc()))?;
         let file = File::from(fd);
         if !file.metadata().with_context(|| path.to_owned())?.is_file() {
-            bail!("{path}: is no regular file");
+            bail!("{path}: is not a regular file");
         }
         Ok(file)
     }

@@ -17,7 +17,7 @@ impl Root {
     /// Makes a directory and what is missing above it; what is missing becomes `ids`' and `0755`.
     ///
     /// # Errors
-    /// Something on the way is no directory, or a symbolic link that leads nowhere below the root.
+    /// A part of the path is not a directory, or is a symbolic link to something that does not exist below the root.
     pub fn make_dirs(&self, path: &str, ids: Ids) -> Result<Change> {
         if path.is_empty() || path == "/" || self.resolve(path, OFlag::O_PATH | OFlag::O_DIRECTORY).is_ok() {
             return Ok(Change::Unchanged);
@@ -68,7 +68,7 @@ impl Root {
         match fstatat(&parent, name.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) if Meta::of(&stat).kind == SFlag::S_IFDIR => bail!("{path}: is a directory"),
             // Replacing a device node or a FIFO by a file is never what was meant.
-            Ok(stat) if Meta::of(&stat).kind != SFlag::S_IFREG => bail!("{path}: is no regular file"),
+            Ok(stat) if Meta::of(&stat).kind != SFlag::S_IFREG => bail!("{path}: is not a regular file"),
             Ok(stat)
                 if Meta::of(&stat).is(mode, self.settable(ids)) && stat.st_size == bytes.len() as i64 =>
             {

@@ -296,7 +296,7 @@ pub const DHCP6_OVERRIDES: &[Param] = &[
     param("use-hostname", "DHCPv6", "UseHostname", Form::Bool),
     param("use-mtu", "IPv6AcceptRA", "UseMTU", Form::Bool),
     param("use-ntp", "DHCPv6", "UseNTP", Form::Bool),
-    // The default route; networkd has no one key for all of an advertisement's routes.
+    // The default route; networkd has no single key for all routes of an advertisement.
     param("use-routes", "IPv6AcceptRA", "UseGateway", Form::Bool),
 ];
 

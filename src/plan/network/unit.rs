@@ -49,7 +49,7 @@ impl Section {
 }
 
 impl Unit {
-    /// The section called `name`, made at the end if there is none.
+    /// The section called `name`, made at the end if it is missing.
     pub fn section(&mut self, name: &'static str) -> &mut Section {
         let i = self.sections.iter().position(|s| s.name == name).unwrap_or(self.sections.len());
         if i == self.sections.len() {

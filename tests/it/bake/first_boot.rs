@@ -165,7 +165,7 @@ fn what_can_not_be_fetched_stops_the_node() {
         fs::read_to_string(&lock).unwrap().replace("https://artifacts.invalid/", "file:///nonexistent/");
     fs::write(&lock, text).unwrap();
     fs::remove_dir_all(image.path("/opt/footplate/store/kubeadm")).unwrap();
-    provision(&image).ended(75, &["kubeadm v1.34.1", "is not there"]);
+    provision(&image).ended(75, &["kubeadm v1.34.1", "does not exist"]);
     assert!(!may_start(&image));
 }
 

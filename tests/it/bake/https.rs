@@ -188,7 +188,7 @@ fn what_an_earlier_run_left_broken_is_fetched_anew() {
             &image.from,
             |_, before| if before < 8 { Answer::Cut(9000) } else { Answer::Status(403, "") },
         );
-    bake(&image, &server).ended(75, &["HTTP status 403", "what came is kept"]);
+    bake(&image, &server).ended(75, &["HTTP status 403", "the part that was fetched is kept"]);
     let incoming = image.path("/opt/footplate/store/.incoming");
     let part = fs::read_dir(&incoming)
         .unwrap()
@@ -221,10 +221,10 @@ fn servers_that_lie_are_not_believed() {
         ("flip-first", Answer::Flip(0), 65, vec!["tool 1", "is not what the lock names"]),
         ("flip-last", Answer::Flip(size - 1), 65, vec!["is not what the lock names"]),
         ("too-short", Answer::Length(-1), 65, vec!["is not what the lock names", "49999 bytes came"]),
-        ("too-long", Answer::Length(1), 75, vec!["tool 1", "what came is kept"]),
+        ("too-long", Answer::Length(1), 75, vec!["tool 1", "the part that was fetched is kept"]),
         ("login-page", Answer::Status(200, "<html>log in</html>"), 65, vec!["19 bytes came"]),
         ("empty", Answer::Status(200, ""), 65, vec!["0 bytes came"]),
-        ("absent", Answer::Status(404, ""), 75, vec!["is not there"]),
+        ("absent", Answer::Status(404, ""), 75, vec!["does not exist"]),
         ("forbidden", Answer::Status(403, ""), 75, vec!["HTTP status 403"]),
         ("to-http", Answer::To("http://localhost/tool".to_owned()), 75, vec!["redirects away from https"]),
         ("in-a-circle", Answer::To("/tool".to_owned()), 75, vec!["more than 5 redirects"]),
@@ -249,7 +249,8 @@ fn a_server_that_drips_is_given_up() {
     needs!(root("files have owners"));
     let image = image("https-drips", 50_000);
     let server = Server::start(&image.from, tool(Answer::Drip));
-    bake(&image, &server).ended(75, &["tool 1", "bytes in 30 s", "what came is kept", " of 50.0 kB, "]);
+    bake(&image, &server)
+        .ended(75, &["tool 1", "bytes in 30 s", "the part that was fetched is kept", " of 50.0 kB, "]);
     let server = Server::start(&image.from, |_, _| Answer::Well);
     bake(&image, &server).ended(0, &["tool 1: going on after"]);
     whole(&image);

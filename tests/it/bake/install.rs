@@ -111,7 +111,7 @@ fn nothing_is_put_in_use_before_all_is_there() {
     let before = in_use();
     image.publish_node("v1.35.0");
     fs::remove_file(image.from.join("kubectl-v1.35.0")).unwrap();
-    image.bake(&[]).ended(75, &["kubectl v1.35.0", "is not there", "last part of the URL"]);
+    image.bake(&[]).ended(75, &["kubectl v1.35.0", "does not exist", "last part of the URL"]);
     assert_eq!(in_use(), before);
     image.verify().ended(0, &[]);
 }
@@ -169,7 +169,7 @@ fn a_lock_with_a_fault_is_refused_with_its_place() {
         ("/artifacts/0/version", json!("current"), &["artifacts[0].version"]),
         ("/artifacts/1/name", json!("footplate"), &["artifacts[1].name", "twice"]),
         ("/artifacts/0/url", json!("ftp://h/f"), &["artifacts[0].url"]),
-        ("/artifacts/0/url", json!("https://h/f/"), &["artifacts[0].url", "names no file"]),
+        ("/artifacts/0/url", json!("https://h/f/"), &["artifacts[0].url", "must end in a file's name"]),
         ("/artifacts/0/sha256", json!("abc"), &["artifacts[0].sha256", "64 hexadecimal"]),
         ("/artifacts/0/sha256", Value::Null, &["artifacts[0]", "neither sha256 nor sha512"]),
         ("/artifacts/0/install", json!([]), &["artifacts[0].install", "empty"]),
@@ -178,10 +178,10 @@ fn a_lock_with_a_fault_is_refused_with_its_place() {
         ("/artifacts/0/install/0/to", json!("/usr/bin/kubeadm"), &["install[0].to", "/opt/bin"]),
         ("/artifacts/0/install/0/to", json!("/opt/footplate/lock.json"), &["install[0].to"]),
         ("/artifacts/2/install/0/to", json!("/opt/bin/footplate"), &["artifacts[2].install[0].to", "twice"]),
-        ("/artifacts/0/install/0/from", json!("bin/x"), &["install[0].from", "no .tar.gz"]),
+        ("/artifacts/0/install/0/from", json!("bin/x"), &["install[0].from", "ends in .tar.gz"]),
         ("/artifacts/1/install/0/from", json!("../x"), &["artifacts[1].install[0].from"]),
         ("/artifacts/0/install/0/mode", json!("4755"), &["install[0].mode"]),
-        ("/artifacts/0/install/0/mode", json!("0777"), &["install[0].mode", "others than root"]),
+        ("/artifacts/0/install/0/mode", json!("0777"), &["install[0].mode", "users other than root"]),
         ("/artifacts/0/install/0/mode", json!("rwx"), &["install[0].mode", "octal"]),
         (
             "/artifacts/0/install",
@@ -225,8 +225,8 @@ fn an_archive_can_not_lead_out_of_its_directory() {
         (tarball(&[("a", Entry::Link(b'3', ""))]), &["neither a file nor a directory"]),
         (tarball(&[("a", Entry::Link(b'6', ""))]), &["neither a file nor a directory"]),
         (tarball(&[("a", Entry::File(b"1")), ("a", Entry::File(b"2"))]), &["twice"]),
-        (tarball(&[("a", Entry::File(b"1")), ("a/b", Entry::File(b"2"))]), &["is no directory"]),
-        (tarball(&[(".footplate.json", Entry::File(b"{}"))]), &["the store uses itself"]),
+        (tarball(&[("a", Entry::File(b"1")), ("a/b", Entry::File(b"2"))]), &["is not a directory"]),
+        (tarball(&[(".footplate.json", Entry::File(b"{}"))]), &["the store uses this name"]),
         (tarball(&[("a\nb", Entry::File(b"1"))]), &["no usable name"]),
         (tarball(&[]), &["holds nothing"]),
         (gzip(&header("x", b'x', 1 << 20, "")), &["extended header"]),
@@ -295,7 +295,7 @@ fn parts_of_an_archive_go_where_the_lock_says() {
     lock["artifacts"][0]["version"] = json!("2");
     lock["artifacts"][0]["install"] = json!([{"from": "bin", "to": "/opt/bin", "mode": "0755"}]);
     fs::write(&image.lock, lock.to_string()).unwrap();
-    image.bake(&[]).ended(74, &["holds nothing for /opt/bin", "a `to` that ends in /"]);
+    image.bake(&[]).ended(74, &["holds nothing for /opt/bin", "`to` must end in /"]);
 }
 
 #[test]

@@ -64,9 +64,9 @@ fn a_lock_from_published_checksums_bakes() {
     ran.ended(
         0,
         &[
-            "kubeadm, kubelet, kubectl: not verified: no signature is there",
-            "cni-plugins, crictl: not verified: upstream signs nothing",
-            "containerd: not verified: no attestation is there",
+            "kubeadm, kubelet, kubectl: not verified: the signature is missing",
+            "cni-plugins, crictl: not verified: upstream does not sign this file",
+            "containerd: not verified: the attestation is missing",
         ],
     );
     let lock = image.read_lock();
@@ -104,12 +104,12 @@ fn what_is_no_checksum_writes_no_lock() {
     let write = |version: &str| {
         footplate(&["bake", "lock", "--kubernetes", version, "--from", from, "--output", lock])
     };
-    write("1.34.1").ended(64, &["--kubeadm", "begin with a v"]);
-    write("v1/../..").ended(64, &["is no version"]);
+    write("1.34.1").ended(64, &["--kubernetes", "begins with v"]);
+    write("v1/../..").ended(64, &["is not a version"]);
     fs::write(image.from.join("kubelet.sha256"), "<html>log in</html>").unwrap();
     write("v1.34.1").ended(65, &["kubelet.sha256", "holds no SHA-256 of kubelet"]);
     fs::remove_file(image.from.join("kubelet.sha256")).unwrap();
-    write("v1.34.1").ended(75, &["kubelet.sha256", "is not there"]);
+    write("v1.34.1").ended(75, &["kubelet.sha256", "does not exist"]);
     // Nobody listens there.
     let nowhere =
         ["bake", "lock", "--kubernetes", "v1.34.1", "--from", "https://127.0.0.1:1", "--output", lock];

@@ -174,7 +174,7 @@ fn a_real_program_that_is_not_the_locks_is_refused() {
     let answers = [
         (Answer::Flip(at), 65, "is not what the lock names"),
         (Answer::Length(-1), 65, "is not what the lock names"),
-        (Answer::Length(1), 75, "what came is kept"),
+        (Answer::Length(1), 75, "the part that was fetched is kept"),
         (Answer::Status(200, "kubeadm"), 65, "7 bytes came"),
     ];
     for (answer, code, says) in answers {

@@ -88,7 +88,7 @@ fn a_sealed_image_has_not_booted() {
             && said.ends_with("sealed: the next boot is a first one\n")
     );
     assert!(said.contains("note: /oem/grub.cfg has flatcar.autologin"), "{said}");
-    assert!(said.contains("note: /boot is no file system of its own here"), "{said}");
+    assert!(said.contains("note: /boot is not a mount point here"), "{said}");
     image.verify().ended(0, &[]);
     let before = image.tree();
     let again = seal(&image).ended(0, &[]).out.clone();

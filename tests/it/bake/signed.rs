@@ -203,7 +203,7 @@ fn what_verifies_is_what_cosign_verifies() {
             leave,
             Some("not one of the authority's"),
         ),
-        ("other bytes", &sigstore, wish(), |s| s.put("tool", b"#!/bin/sh\n"), Some("of other bytes")),
+        ("other bytes", &sigstore, wish(), |s| s.put("tool", b"#!/bin/sh\n"), Some("for other content")),
         (
             "a certificate of another key",
             &sigstore,
@@ -230,32 +230,44 @@ fn what_verifies_is_what_cosign_verifies() {
             &sigstore,
             wish(),
             |s| s.put("tool.sig", &s.read("tool.sig")[..40]),
-            Some("no ECDSA"),
+            Some("not an ECDSA"),
         ),
         (
             "a broken signature",
             &sigstore,
             wish(),
             |s| s.put("tool.sig", &s.read("tool.sig")[..41]),
-            Some("no base64"),
+            Some("not valid base64"),
         ),
-        ("a page for a signature", &sigstore, wish(), |s| s.put("tool.sig", b"<html>"), Some("no base64")),
-        ("an empty signature", &sigstore, wish(), |s| s.put("tool.sig", b""), Some("no ECDSA")),
+        (
+            "a page for a signature",
+            &sigstore,
+            wish(),
+            |s| s.put("tool.sig", b"<html>"),
+            Some("not valid base64"),
+        ),
+        ("an empty signature", &sigstore, wish(), |s| s.put("tool.sig", b""), Some("not an ECDSA")),
         (
             "a truncated certificate",
             &sigstore,
             wish(),
             |s| s.put("tool.cert", &s.read("tool.cert")[..400]),
-            Some("holds none"),
+            Some("holds no certificate"),
         ),
         (
             "a page for a certificate",
             &sigstore,
             wish(),
             |s| s.put("tool.cert", b"<html>"),
-            Some("holds none"),
+            Some("holds no certificate"),
         ),
-        ("an empty certificate", &sigstore, wish(), |s| s.put("tool.cert", b""), Some("holds none")),
+        (
+            "an empty certificate",
+            &sigstore,
+            wish(),
+            |s| s.put("tool.cert", b""),
+            Some("holds no certificate"),
+        ),
         (
             "a certificate with a bit flipped",
             &sigstore,
@@ -350,7 +362,7 @@ fn a_signed_release_is_told_by_its_signer() {
     let refused = write().err().unwrap();
     assert_eq!(refused.stage.exit_code(), 65);
     assert!(
-        refused.problems[0].what.contains("kubelet") && refused.problems[0].why[0].contains("other bytes"),
+        refused.problems[0].what.contains("kubelet") && refused.problems[0].why[0].contains("other content"),
         "{refused}"
     );
 }
@@ -364,7 +376,7 @@ fn half_a_signature_and_a_wrong_one_write_no_lock() {
         let (from, output) = (dir.to_str().unwrap(), output.to_str().unwrap());
         footplate(&["bake", "lock", "--kubernetes", "v1.34.1", "--from", from, "--output", output])
     };
-    write().ended(0, &["kubeadm, kubelet, kubectl: not verified: no signature is there"]);
+    write().ended(0, &["kubeadm, kubelet, kubectl: not verified: the signature is missing"]);
     fs::remove_file(&output).unwrap();
     let sigstore = Sigstore::new(dir.join("sigstore"), "20480101000000Z");
     publish(&dir, Some(&sigstore));
@@ -374,9 +386,9 @@ fn half_a_signature_and_a_wrong_one_write_no_lock() {
     fs::write(&certificate, vec![b'A'; 64 << 10]).unwrap();
     write().ended(65, &["kubeadm.cert has more than 32768 bytes"]);
     fs::remove_file(&certificate).unwrap();
-    write().ended(75, &["kubeadm.cert is not there", "hint: "]);
+    write().ended(75, &["kubeadm.cert: the file does not exist", "hint: "]);
     fs::rename(&signature, &certificate).unwrap();
-    write().ended(75, &["kubeadm.sig is not there"]);
+    write().ended(75, &["kubeadm.sig: the file does not exist"]);
     assert!(!output.exists());
 }
 
@@ -397,7 +409,7 @@ fn a_real_certificate_is_fulcios() {
     };
     let fulcio = Authority::fulcio().unwrap();
     // Only the last step fails.
-    assert_eq!(said(CERTIFICATE, signer, &fulcio), "it was made of other bytes, or by another key");
+    assert_eq!(said(CERTIFICATE, signer, &fulcio), "it is for other content, or made by another key");
     assert!(said(CERTIFICATE, SIGNER, &fulcio).contains("signed by \"cosign@cosign-test-kaniko"));
     let sigstore = Sigstore::new(fresh("not-fulcio"), "20480101000000Z");
     assert!(said(CERTIFICATE, signer, &sigstore.authority()).contains("not one of the authority's"));
@@ -454,15 +466,14 @@ fn runcs_list_is_taken_as_far_as_it_is_signed() {
     let verified = write(&signed, Some("first.keyring"));
     assert_eq!(of_runc(verified.ended(0, &["runc: verified: signed by a key of", "first.keyring"])), right);
     assert_eq!(
-        of_runc(write(&signed, None).ended(0, &["runc: not verified: upstream signs by OpenPGP"])),
+        of_runc(write(&signed, None).ended(0, &["runc: not verified: upstream signs with OpenPGP"])),
         right
     );
     // What stands around the signed part is not taken, though it is found first.
     let around = format!("{}  runc.amd64\n{signed}{0}  runc.amd64\n", sha256(b"wrong"));
     assert_eq!(of_runc(write(&around, Some("first.keyring")).ended(0, &[])), right);
     let refused = |text: &str, keyring, why: &str| {
-        write(text, Some(keyring))
-            .ended(65, &["runc.sha256sum is not signed as it shall be", why, "hint: is "]);
+        write(text, Some(keyring)).ended(65, &["runc.sha256sum has no valid signature", why, "hint: is "]);
     };
     refused(&signed, "second.keyring", "No public key");
     refused(&signed, "none.keyring", "No such file");
@@ -554,12 +565,12 @@ fn what_is_attested_is_what_cosign_says_is_attested() {
         ("right", good.clone(), None),
         ("one of many files", of(&statement(&many)), None),
         ("the older form", of(&with("/_type", "https://in-toto.io/Statement/v0.1".into())), None),
-        ("other files", other.clone(), Some("of other files")),
-        ("no files", of(&statement(&[])), Some("of other files")),
+        ("other files", other.clone(), Some("for other files")),
+        ("no files", of(&statement(&[])), Some("for other files")),
         (
             "another digest of the same length",
             of(&with("/subject/0/digest", json!({"sha512": sha}))),
-            Some("of other files"),
+            Some("for other files"),
         ),
         (
             "another statement",
@@ -597,14 +608,14 @@ fn what_is_attested_is_what_cosign_says_is_attested() {
         (
             "a statement that was put in",
             but("/dsseEnvelope/payload", base64(&with("/subject/0/name", "b".into()).to_string())),
-            Some("of other bytes"),
+            Some("for other content"),
         ),
         (
             "another's signature",
             but("/dsseEnvelope/signatures", other["dsseEnvelope"]["signatures"].clone()),
             Some("by another key"),
         ),
-        ("no signature", but("/dsseEnvelope/signatures", json!([])), Some("not one signature")),
+        ("no signature", but("/dsseEnvelope/signatures", json!([])), Some("exactly one signature")),
         (
             "another kind of text",
             sigstore.attest(&workflow(WORKFLOW.identity), "text/plain", right.to_string().as_bytes()),
@@ -619,7 +630,7 @@ fn what_is_attested_is_what_cosign_says_is_attested() {
         (
             "text for a statement",
             sigstore.attest(&workflow(WORKFLOW.identity), IN_TOTO, b"right"),
-            Some("no JSON"),
+            Some("not valid JSON"),
         ),
     ];
     // Where the two differ: cosign does not look at the form, and takes one good signature of several.
@@ -627,7 +638,7 @@ fn what_is_attested_is_what_cosign_says_is_attested() {
         (
             "an unknown form",
             of(&with("/_type", "https://in-toto.io/Statement/v9".into())),
-            Some("another form"),
+            Some("unknown form"),
         ),
         (
             "two signatures",
@@ -635,7 +646,7 @@ fn what_is_attested_is_what_cosign_says_is_attested() {
                 "/dsseEnvelope/signatures",
                 json!([good["dsseEnvelope"]["signatures"][0], good["dsseEnvelope"]["signatures"][0]]),
             ),
-            Some("not one signature"),
+            Some("exactly one signature"),
         ),
     ];
     let mut wrong = Vec::new();
@@ -664,11 +675,11 @@ fn what_is_attested_is_what_cosign_says_is_attested() {
     let (good, other) = (good.to_string(), other.to_string());
     verify(&file(&[&other, "", &good, ""])).unwrap();
     let said = verify(&file(&[&other, "<html>"])).unwrap_err();
-    assert_eq!(said, "attestation 1: it is of other files; attestation 2: no JSON at column 1");
+    assert_eq!(said, "attestation 1: it is for other files; attestation 2: invalid JSON at column 1");
     assert_eq!(verify("").unwrap_err(), "it holds no attestation");
     assert!(verify(&file(&[&vec![other.as_str(); 16].join("\n"), &good])).is_err(), "looked at too many");
     let deep = "[".repeat(100_000);
-    assert!(verify(&deep).unwrap_err().contains("no JSON"));
+    assert!(verify(&deep).unwrap_err().contains("invalid JSON"));
     // Bundles of before 0.3 have the authority's certificates behind the signer's.
     let mut older: Value = serde_json::from_str(&good).unwrap();
     let certificate = older["verificationMaterial"]["certificate"].take();
@@ -713,7 +724,7 @@ fn a_real_workflows_attestation_verifies() {
     };
     let provenance = bundle("slsa");
     verify(&sha, &provenance, signer).unwrap();
-    assert!(verify(&sha256(b"other"), &provenance, signer).unwrap_err().ends_with("of other files"));
+    assert!(verify(&sha256(b"other"), &provenance, signer).unwrap_err().ends_with("for other files"));
     assert!(
         verify(&sha, &provenance, WORKFLOW)
             .unwrap_err()
@@ -734,7 +745,7 @@ fn an_attested_release_is_told_by_its_workflow() {
         let trust = Trust { authority: sigstore.authority(), runc_keyring: None };
         published::lock(&[("containerd", "v2.1.4")], "amd64", Some(&from), &trust)
     };
-    assert_eq!(write().unwrap().notes, ["containerd: not verified: no attestation is there"]);
+    assert_eq!(write().unwrap().notes, ["containerd: not verified: the attestation is missing"]);
     let attest = |digest: &str| {
         let text = statement(&[sha256(b"another file"), digest.to_owned()]).to_string();
         let bundle = sigstore.attest(&workflow(WORKFLOW.identity), IN_TOTO, text.as_bytes());
@@ -755,7 +766,7 @@ fn an_attested_release_is_told_by_its_workflow() {
     assert_eq!(refused.stage.exit_code(), 65);
     assert!(
         refused.problems[0].what.starts_with("containerd: ")
-            && refused.problems[0].why[0].contains("of other files"),
+            && refused.problems[0].why[0].contains("for other files"),
         "{refused}"
     );
     assert!(refused.problems[0].cure.is_some());

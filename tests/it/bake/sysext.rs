@@ -116,7 +116,7 @@ fn an_extension_is_made_of_nothing_but_the_locks_bytes() {
     fs::write(&kubeadm, b"#!/bin/sh\n").unwrap();
     sysext(&image, &raw, &[]).ended(65, &["kubeadm v1.34.1", "is not what the lock names"]);
     fs::remove_file(&kubeadm).unwrap();
-    sysext(&image, &raw, &[]).ended(75, &["kubeadm v1.34.1", "is not there"]);
+    sysext(&image, &raw, &[]).ended(75, &["kubeadm v1.34.1", "does not exist"]);
     assert!(!raw.exists());
     fs::write(&kubeadm, good).unwrap();
     // What came in before is there still.

@@ -78,7 +78,7 @@ const FAULTS: &[Fault] = &[
     (
         "a program of another version in use",
         |image| relink(image, "/opt/footplate/store/kubelet/current", "v1.33.0"),
-        "link /opt/footplate/store/kubelet/current: leads to v1.33.0 and not to ",
+        "link /opt/footplate/store/kubelet/current: points to v1.33.0, not to ",
     ),
     (
         "a link that is missing",
@@ -88,7 +88,7 @@ const FAULTS: &[Fault] = &[
     (
         "a link to elsewhere",
         |image| relink(image, "/opt/cni/bin/loopback", "/bin/true"),
-        "link /opt/cni/bin/loopback: leads to /bin/true",
+        "link /opt/cni/bin/loopback: points to /bin/true",
     ),
     (
         "a program beside the store",
@@ -96,32 +96,32 @@ const FAULTS: &[Fault] = &[
             fs::remove_file(image.path("/opt/bin/kubectl")).unwrap();
             image.put_program("/opt/bin/kubectl", program("kubectl", "v1.34.1"));
         },
-        "link /opt/bin/kubectl: is no link",
+        "link /opt/bin/kubectl: is not a symbolic link",
     ),
     (
         "another owner",
         |image| chown(image.path(STORED), Some(500), Some(0)).unwrap(),
-        "owner {kubelet}/kubelet: belongs to 500:0",
+        "owner {kubelet}/kubelet: is owned by 500:0",
     ),
     (
         "a program that can't run",
         |image| mode(image, STORED, 0o644),
-        "owner {kubelet}/kubelet: has mode 0644 and not 0755",
+        "owner {kubelet}/kubelet: has mode 0644, not 0755",
     ),
     (
         "a program with the set-id bit",
         |image| mode(image, STORED, 0o4755),
-        "owner {kubelet}/kubelet: has mode 4755 and not 0755",
+        "owner {kubelet}/kubelet: has mode 4755, not 0755",
     ),
     (
         "a directory of programs that anybody may write",
         |image| mode(image, "/opt/bin", 0o777),
-        "owner /opt/bin: others than root may write it: mode 0777",
+        "owner /opt/bin: users other than root may write it: mode 0777",
     ),
     (
         "a directory of units of somebody else",
         |image| chown(image.path("/etc/systemd/system"), Some(500), Some(500)).unwrap(),
-        "owner /etc/systemd/system: belongs to 500:500",
+        "owner /etc/systemd/system: is owned by 500:500",
     ),
     (
         "a changed unit",
@@ -171,7 +171,7 @@ const FAULTS: &[Fault] = &[
             let drop_in = "[Service]\nEnvironment=PATH=/var/lib/other:/opt/bin\n";
             image.put("/etc/systemd/system/kubelet.service.d/20-own.conf", drop_in);
         },
-        "path kubelet.service: its PATH leads to /var/lib/other/kubectl and not to /opt/bin/kubectl",
+        "path kubelet.service: its PATH finds /var/lib/other/kubectl, not /opt/bin/kubectl",
     ),
     (
         "no lock",
@@ -313,7 +313,7 @@ fn nothing_baked_is_no_success() {
         image.faults(),
         [
             "lock /opt/footplate/lock.json: is missing: nothing was baked here",
-            "lock /opt/footplate/baked.json: is missing: a bake did not come to its end",
+            "lock /opt/footplate/baked.json: is missing: a bake was interrupted; run it again",
         ]
     );
     // A node with the extension has all it needs, but no lock to be held against.

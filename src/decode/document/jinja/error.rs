@@ -66,7 +66,7 @@ fn name_of(path: &[Segment]) -> String {
     })
 }
 
-/// The parts of a spelled name; `None` where it is none.
+/// The parts of a spelled name; `None` where it is not a name.
 fn segments(name: &str) -> Option<Vec<Segment>> {
     let end = name.find(['.', '[']).unwrap_or(name.len());
     let (first, mut rest) = name.split_at(end);

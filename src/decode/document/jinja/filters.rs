@@ -221,7 +221,7 @@ fn round(value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     f64::try_from(rounded).map(Value::from)
 }
 
-/// Whole numbers of anything; the default where it is none.
+/// A whole number of any value; the default where it is not a number.
 fn int(value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     undefined(value)?;
     let args = args.into_values();

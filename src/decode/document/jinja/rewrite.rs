@@ -34,7 +34,7 @@ pub const CHANGING: &[&str] = &[
     "update",
 ];
 
-/// A template as minijinja shall read it.
+/// A template in the form that minijinja reads.
 #[derive(Debug)]
 pub struct Rewritten {
     /// Its text.
