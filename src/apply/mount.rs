@@ -93,10 +93,15 @@ impl Mounted {
         Done::would(!disk::in_use(self.0.path.as_deref(), &units.what), true)
     }
 
-    fn start(&self, unit: &str) -> Result<()> {
+    /// Starts the unit; says whether it is in use then. Without its device that is an error only where the mount is needed.
+    fn start(&self, units: &MountUnits) -> Result<bool> {
+        let MountUnits { what, unit, .. } = units;
         let result = Systemd::reloaded()?.start_and_wait("StartUnit", unit, RUN_LIMIT)?;
         if result == "done" {
-            return Ok(());
+            return Ok(true);
+        }
+        if self.0.optional && what.starts_with("/dev/") && disk::find(what).is_none() {
+            return Ok(false);
         }
         Err(anyhow!("{}: {unit} ended as {result}", self.0.place))
             .cure(format!("look at `systemctl status '{unit}'`"))
@@ -128,12 +133,11 @@ impl Kind for Mounted {
     fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {
         on_live(self, on.root, || {
             let units = self.0.units(true)?;
-            let mut done = self.state(units);
-            if done != Done::Unchanged {
-                self.start(&units.unit)?;
-                done = Done::Changed;
-            }
-            Ok((done, units.what.clone()))
+            Ok(match self.state(units) {
+                Done::Unchanged => (Done::Unchanged, units.what.clone()),
+                _ if self.start(units)? => (Done::Changed, units.what.clone()),
+                _ => (Done::LeftOut, format!("{} did not come, and the mount is nofail", units.what)),
+            })
         })
     }
 }

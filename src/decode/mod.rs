@@ -217,6 +217,8 @@ fn programs(documents: &[Document], source: Source, config: &mut NodeConfig, pro
             let problem = Problem::error("", "a script must begin with `#!` and its interpreter");
             problems.push(document.locate(problem.at(crate::model::problem::Pos { line: 1, column: 1 })));
         }
+        let above = document.text[..document.text.len() - text.len()].matches('\n').count();
+        problems.extend(cloud_config::in_script(text, above).into_iter().map(|p| document.locate(p)));
         let vendor = if source == Source::Vendor { "vendor-" } else { "" };
         let script = Script {
             place: if document.label.is_empty() { "user-data".to_owned() } else { document.label.clone() },

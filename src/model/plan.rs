@@ -73,6 +73,8 @@ pub struct Mount {
     pub first_partition: Option<MountUnits>,
     /// Whether it is in use from now on; else only its units are written.
     pub used: bool,
+    /// Whether the node is right without it where its device does not come.
+    pub optional: bool,
 }
 
 /// The units of a mount or a swap device.

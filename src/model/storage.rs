@@ -283,6 +283,8 @@ pub struct MountSpec {
     pub options: String,
     /// Whether it is checked before.
     pub fsck: bool,
+    /// Whether the author wrote `nofail`: without its device the boot goes on.
+    pub optional: bool,
     /// Whether it is a device by a name that a whole disk may have: where the disk has partitions, its first one is meant.
     pub disk: bool,
 }

@@ -125,7 +125,8 @@ fn lacking_of(rendered: &Rendered, links: &[Link]) -> Vec<String> {
             }
         }
     }
-    let wanted = |v6: &bool| rendered.interfaces.iter().any(|i| wants_default(i, *v6));
+    // A link that may be missing may take its default route with it.
+    let wanted = |v6: &bool| rendered.interfaces.iter().any(|i| i.is_awaited() && wants_default(i, *v6));
     for v6 in [false, true].into_iter().filter(wanted) {
         if !links.iter().any(|l| if v6 { l.default_route.1 } else { l.default_route.0 }) {
             lacking.push(format!("no default route of {}", if v6 { "IPv6" } else { "IPv4" }));
@@ -188,6 +189,8 @@ mod tests {
             addresses: [192.0.2.2/24]\n    gateway4: 192.0.2.1\n";
         let two = format!("{one}  id1:\n    match: {{macaddress: '00:50:56:aa:bb:08'}}\n    dhcp4: true\n");
         let optional = format!("{two}    optional: true\n");
+        let spare = optional.replace("    gateway4: 192.0.2.1\n", "")
+            + "    addresses: [198.51.100.2/24]\n    gateway4: 198.51.100.1\n";
         let leases = "version: 2\nethernets: {eth0: {dhcp4: true, dhcp6: true}}\n".to_owned();
         let odd = format!(
             "{one}  down: {{match: {{name: ens9}}, dhcp4: true, activation-mode: 'off'}}\n  \
@@ -217,6 +220,7 @@ mod tests {
                 &["id1 (ens224)"],
             ),
             (&optional, vec![up.clone()], &[]),
+            (&spare, vec![link("eth0", "00:50:56:aa:bb:07", &["192.0.2.2/24"], false)], &[]),
             (&leases, vec![link("eth0", "00:50:56:aa:bb:07", &["192.0.2.2/24"], true)], &[]),
             (&leases, vec![link("eth0", "00:50:56:aa:bb:07", &["2001:db8::2/64"], true)], &[]),
             (

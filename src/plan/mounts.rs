@@ -52,6 +52,7 @@ fn mount(spec: &MountSpec, config: &NodeConfig) -> Mount {
         as_named: units(spec),
         first_partition: first.as_ref().map(units),
         used: !spec.has("noauto") && !spec.by_systemd(),
+        optional: spec.optional,
     }
 }
 

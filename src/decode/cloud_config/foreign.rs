@@ -305,35 +305,48 @@ impl Reader<'_> {
             }
         }
         if content.starts_with(b"#!") {
-            let text = String::from_utf8_lossy(content);
-            let mut found: Vec<Foreign> = Vec::new();
-            for line in text.lines() {
-                let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-                for foreign in of_words(without_prefix(&words)) {
-                    if !found.contains(&foreign) {
-                        found.push(foreign);
-                    }
-                }
-            }
-            self.tell(&format!("{place}.content"), pos, found);
+            let found = of_script(&String::from_utf8_lossy(content)).into_iter().map(|(_, foreign)| foreign);
+            self.tell(&format!("{place}.content"), pos, found.collect());
         }
     }
 
     fn tell(&mut self, place: &str, pos: Pos, found: Vec<Foreign>) {
-        for (name, cure) in found {
-            // Those without a cure need none: they are stood in for.
-            if cure.is_empty() {
-                let what = format!(
-                    "{name}: Flatcar reads /etc/ssl/certs only; a stand-in links there what is in {}",
-                    FOREIGN_TRUST[0].0
-                );
-                self.problems.push(Problem::note(place, what).at(pos));
-            } else {
-                self.warn(place, pos, format!("{name} is not a part of Flatcar"));
-                self.cure(cure);
+        self.problems.extend(found.into_iter().map(|foreign| told(place, foreign).at(pos)));
+    }
+}
+
+/// What a script that is a document of its own has of other distributions, each with its first line. `above` is how many
+/// lines of the document stand above the script.
+pub fn in_script(text: &str, above: usize) -> Vec<Problem> {
+    let at = |(line, foreign)| told("", foreign).at(Pos { line: above + line, column: 1 });
+    of_script(text).into_iter().map(at).collect()
+}
+
+/// The command at the beginning of each line: a script may hold the text of other files, so more would be guessed. Each
+/// once, with the number of its line, from 1.
+fn of_script(text: &str) -> Vec<(usize, Foreign)> {
+    let mut found: Vec<(usize, Foreign)> = Vec::new();
+    for (line, text) in text.lines().enumerate() {
+        let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        for foreign in of_words(without_prefix(&words)) {
+            if found.iter().all(|(_, have)| *have != foreign) {
+                found.push((line + 1, foreign));
             }
         }
     }
+    found
+}
+
+fn told(place: &str, (name, cure): Foreign) -> Problem {
+    // Those without a cure need none: they are stood in for.
+    if cure.is_empty() {
+        let what = format!(
+            "{name}: Flatcar reads /etc/ssl/certs only; a stand-in links there what is in {}",
+            FOREIGN_TRUST[0].0
+        );
+        return Problem::note(place, what);
+    }
+    Problem::warning(place, format!("{name} is not a part of Flatcar")).cure(cure)
 }
 
 #[cfg(test)]
@@ -373,6 +386,18 @@ mod tests {
             let found: Vec<&str> = of_line(line).into_iter().map(|(name, _)| name).collect();
             assert_eq!(&found, want, "{line}");
         }
+    }
+
+    #[test]
+    fn a_script_is_told_of_with_its_lines() {
+        let script = "#!/bin/bash\n# yum\necho dnf\nif sudo zypper -n in jq; then :; fi\n  zypper in yq\nupdate-ca-trust\n";
+        let found: Vec<(String, usize)> = in_script(script, 3)
+            .into_iter()
+            .map(|p| {
+                (p.what.split([' ', ':']).next().unwrap_or_default().to_owned(), p.pos.map_or(0, |p| p.line))
+            })
+            .collect();
+        assert_eq!(found, [("zypper".to_owned(), 7), ("update-ca-trust".to_owned(), 9)]);
     }
 
     #[test]

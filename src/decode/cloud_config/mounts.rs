@@ -106,7 +106,10 @@ impl Reader<'_> {
             self.error(&format!("{place}[1]"), pos, "another entry mounts here already");
             return None;
         }
-        let options = field(3).unwrap_or_else(|| MOUNT_OPTIONS.to_owned());
+        let said = field(3);
+        // A default of ours is not the author's word that the node is right without this mount.
+        let optional = said.as_ref().is_some_and(|o| o.split(',').any(|o| o == "nofail"));
+        let options = said.unwrap_or_else(|| MOUNT_OPTIONS.to_owned());
         let plain = |t: &String| !t.is_empty() && !t.contains(|c: char| c.is_whitespace() || c.is_control());
         if ![&kind, &options].into_iter().all(plain) {
             self.error(place, pos, "the type or an option contains a blank");
@@ -119,7 +122,7 @@ impl Reader<'_> {
         }
         let options = self.mount_options(&format!("{place}[3]"), pos, &options);
         let fsck = field(5).unwrap_or_else(|| "2".to_owned()) != "0";
-        let mount = MountSpec { place: place.to_owned(), what, path, kind, options, fsck, disk };
+        let mount = MountSpec { place: place.to_owned(), what, path, kind, options, fsck, optional, disk };
         if mount.by_systemd() {
             self.note(&format!("{place}[1]"), pos, "systemd mounts this itself, and starts no unit for it");
         }

@@ -215,6 +215,7 @@ impl Reader<'_, '_, '_> {
                 kind: kind.to_owned(),
                 options,
                 fsck: true,
+                optional: mount_options.iter().any(|o| o.split(',').any(|o| o == "nofail")),
                 disk: false,
             });
         }
