@@ -290,7 +290,8 @@ pub fn bootstrap_secret(text: &str) -> Result<Option<Bootstrap>, Problem> {
     let secrets: Vec<&Node> = match kind.as_str() {
         "Secret" => vec![&node],
         "List" | "SecretList" => node.get("items").and_then(Node::list).unwrap_or_default().iter().collect(),
-        _ => return Err(Problem::error("kind", "this object of Kubernetes is not a Secret").cure(HINT)),
+        // The decoder says what another object is.
+        _ => return Ok(None),
     };
     let mut found = secrets.into_iter().filter_map(|secret| Some((held(secret, "value")?, secret)));
     let ((data, pos, broken), secret) = match (found.next(), found.next()) {

@@ -139,7 +139,7 @@ fn secrets_are_taken_as_kubectl_prints_them() {
         ),
         (
             "apiVersion: cluster.x-k8s.io/v1beta1\nkind: Machine\n",
-            "kind: this object of Kubernetes is not a Secret",
+            "this is an object of Kubernetes, not bootstrap data",
         ),
     ];
     for (data, what) in refused {

@@ -10,6 +10,7 @@ pub mod jinja;
 pub(crate) mod merge;
 mod message;
 mod mime;
+mod other;
 pub(crate) mod patch;
 mod place;
 mod transfer;
@@ -75,6 +76,7 @@ const HEADERS: &[(&str, Kind)] = &[
 /// The media types that say what a part is. Once per instance and once per machine are one here: a machine of Cluster
 /// API is one instance all its life.
 pub const MEDIA_TYPES: &[(&str, Kind)] = &[
+    ("application/node.eks.aws", Kind::Refused(other::NODEADM.0, other::NODEADM.1)),
     ("application/vnd.coreos.ignition+json", Kind::Ignition),
     ("text/cloud-boothook", Kind::Boothook),
     ("text/cloud-config", Kind::CloudConfig),
@@ -112,14 +114,18 @@ pub fn sniff(data: &[u8]) -> Option<Kind> {
         |header: &str| data.get(..header.len()).is_some_and(|t| t.eq_ignore_ascii_case(header.as_bytes()));
     if data.starts_with(b"{") {
         let ignition = data.windows(10).take(4096).any(|w| w == b"\"ignition\"");
-        return ignition.then_some(Kind::Ignition);
-    }
-    if let Some((_, kind)) = HEADERS.iter().find(|(header, _)| begins(header)) {
-        return Some(*kind);
+        return if ignition { Some(Kind::Ignition) } else { other::recognise(data) };
     }
     // Headers are short; a text that is not a message is not searched to its end.
     let head = String::from_utf8_lossy(&data[..data.len().min(16 << 10)]);
-    is_message(&head).then_some(Kind::Message)
+    match HEADERS.iter().find(|(header, _)| begins(header)).map(|(_, kind)| *kind) {
+        // What another system reads may begin as a cloud-config does, or as a program.
+        Some(Kind::CloudConfig) => other::recognise(data).or(Some(Kind::CloudConfig)),
+        Some(Kind::Script) if begins("#!ipxe") => other::recognise(data),
+        None if is_message(&head) => Some(Kind::Message),
+        None => other::recognise(data),
+        by_header => by_header,
+    }
 }
 
 /// Whose data it is.
@@ -233,18 +239,21 @@ impl Reader<'_, '_> {
     }
 
     fn text(&mut self, text: String, place: Place) -> Result<(), Stop> {
-        let sniffed = sniff(text.as_bytes());
         let declared = place.media_type.as_deref();
+        let vague = declared.is_none_or(|t| VAGUE_TYPES.contains(&t));
+        let sniffed = sniff(text.as_bytes());
         let by_type = MEDIA_TYPES.iter().find(|(name, _)| Some(*name) == declared).map(|(_, kind)| *kind);
         let kind = match (by_type, sniffed) {
             // What the header declares is cloud-config, a script or a hook may all be a template. Scripts are declared
             // by programs that send anything as one.
             (_, Some(Kind::Template)) => Some(Kind::Template),
             (Some(Kind::Script), Some(kind)) => Some(kind),
+            (Some(Kind::CloudConfig), Some(kind @ Kind::Refused(..))) => Some(kind),
             (Some(kind), _) => Some(kind),
+            // A part for somebody else is not read.
+            (None, Some(Kind::Refused(..))) if !vague => None,
             (None, kind) => kind,
         };
-        let vague = declared.is_none_or(|t| VAGUE_TYPES.contains(&t));
         match kind {
             Some(Kind::Message) if vague => self.message(&text, &place),
             Some(Kind::Template) if place.rendered => {

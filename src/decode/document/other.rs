@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Bootstrap data that was made for another system, or that is an object around the data and not the data itself. It is
+//! told by its structure and answered with what made it in Cluster API and what to set instead. Nothing of it is quoted:
+//! most of it holds a cluster's secrets.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::Kind;
+
+/// How such data is told.
+enum Sign {
+    /// Its first text that is not blank begins so, in any case of letters.
+    Begins(&'static [&'static str]),
+    /// Its first line that is neither blank nor a comment begins so: a section's head in TOML or in a systemd unit.
+    Line(&'static [&'static str]),
+    /// The keys of its first YAML or JSON document.
+    Keys(fn(&Keys<'_>) -> bool),
+}
+
+/// What the data is, and what to do.
+struct Other {
+    sign: Sign,
+    what: &'static str,
+    cure: &'static str,
+}
+
+const BUTANE: &str = "`butane --strict` makes Ignition of it: give the machine what that prints. A KubeadmConfig with \
+     `format: ignition` makes Ignition by itself";
+
+/// The keys that a Container Linux Config has.
+const CONTAINER_LINUX: &[&str] = &[
+    "docker",
+    "etcd",
+    "flannel",
+    "ignition",
+    "locksmith",
+    "networkd",
+    "passwd",
+    "storage",
+    "systemd",
+    "update",
+];
+
+/// Kinds of bootstrap data, the more exact sign first.
+const OTHERS: &[Other] = &[
+    Other {
+        sign: Sign::Begins(&["#ps1", "rem cmd", "<powershell>", "<script>"]),
+        what: "this is a script for Windows (cloudbase-init or EC2Launch)",
+        cure: "the machine's template names a Flatcar image, and its bootstrap data is for Windows: take this \
+               KubeadmConfig away from it, or choose a Windows image",
+    },
+    Other {
+        sign: Sign::Begins(&["<?xml", "<unattend"]),
+        what: "this is an XML document, such as an answer file of Windows' setup",
+        cure: "give the machine the bootstrap data of a KubeadmConfig with `format: cloud-config` or \
+               `format: ignition`, or choose a Windows image",
+    },
+    Other {
+        sign: Sign::Begins(&["#!ipxe"]),
+        what: "this is a script for the network boot loader iPXE",
+        cure: "give it to iPXE, and the machine the bootstrap data of a KubeadmConfig",
+    },
+    Other {
+        sign: Sign::Line(&["[settings]", "[settings.", "settings."]),
+        what: "this is the TOML of Bottlerocket's settings",
+        cure: "the KubeadmConfig says `format: bottlerocket`: set `format: cloud-config` or `format: ignition` for \
+               Flatcar, or choose a Bottlerocket image",
+    },
+    Other {
+        sign: Sign::Line(&["[unit]", "[service]", "[install]", "[match]", "[network]", "[netdev]"]),
+        what: "this is a file of systemd, not bootstrap data",
+        cure: "bring it with a cloud-config's `write_files`, or as a unit in an Ignition config",
+    },
+    Other {
+        sign: Sign::Keys(|k| {
+            let old = k.is("version", "v1alpha1") && (k.has("machine") || k.has("cluster"));
+            old || (k.is("apiVersion", "v1alpha1") && k.text("kind").ends_with("Config"))
+        }),
+        what: "this is a machine config of Talos",
+        cure: "the Machine's `bootstrap.configRef` names a TalosConfig: name a KubeadmConfig with \
+               `format: cloud-config` or `format: ignition` (and a KubeadmControlPlane in place of a \
+               TalosControlPlane), or choose a Talos image",
+    },
+    Other {
+        sign: Sign::Keys(|k| k.group("node.eks.aws")),
+        what: "this is a node config of EKS (nodeadm, Amazon Linux 2023)",
+        cure: NODEADM.1,
+    },
+    Other {
+        sign: Sign::Keys(|k| k.group("kubeadm.k8s.io")),
+        what: "this is kubeadm's own config without the commands that use it",
+        cure: "put it into the KubeadmConfig's `clusterConfiguration`, `initConfiguration` and `joinConfiguration`: \
+               Cluster API makes bootstrap data of these. Without Cluster API, write it to a file by a cloud-config's \
+               `write_files` and run kubeadm in `runcmd`",
+    },
+    Other {
+        sign: Sign::Keys(|k| {
+            k.group("bootstrap.cluster.x-k8s.io") || k.group("controlplane.cluster.x-k8s.io")
+        }),
+        what: "this is an object of Cluster API's management cluster, not the bootstrap data that is made of it",
+        cure: "apply it to the management cluster, and give the machine the value of the Secret that \
+               Machine.spec.bootstrap.dataSecretName names",
+    },
+    Other {
+        sign: Sign::Keys(|k| {
+            k.has("apiVersion") && ["Secret", "SecretList", "List"].contains(&k.text("kind"))
+        }),
+        what: "this is a Secret of Kubernetes, not the bootstrap data in it",
+        cure: "give the machine the value of its key `value`, decoded: `kubectl get secret NAME -o \
+               jsonpath='{.data.value}' | base64 -d`; infrastructure providers do so by themselves",
+    },
+    Other {
+        sign: Sign::Keys(|k| k.is("apiVersion", "v1") && k.is("kind", "Config")),
+        what: "this is a kubeconfig",
+        cure: "give the machine the bootstrap data of a KubeadmConfig: it makes kubeconfigs by itself",
+    },
+    Other {
+        sign: Sign::Keys(|k| k.has("apiVersion") && k.has("kind")),
+        what: "this is an object of Kubernetes, not bootstrap data",
+        cure: "apply it to a cluster, and give the machine the value of the Secret that \
+               Machine.spec.bootstrap.dataSecretName names",
+    },
+    Other {
+        sign: Sign::Keys(|k| k.has("variant") && k.has("version")),
+        what: "this is a Butane config, which must be translated to Ignition first",
+        cure: BUTANE,
+    },
+    Other {
+        sign: Sign::Keys(|k| {
+            let known = k.0.iter().all(|(key, _)| CONTAINER_LINUX.contains(&key.as_ref()));
+            known && ["ignition", "passwd", "storage", "systemd"].iter().any(|key| k.has(key))
+        }),
+        what: "this is a Container Linux Config, or a Butane config without its `variant` and `version`, and must be \
+               translated to Ignition first",
+        cure: "put it into the KubeadmConfig's `ignition.containerLinuxConfig.additionalConfig` with \
+               `format: ignition`: Cluster API translates it. By hand, `ct` makes Ignition of it, or `butane` after \
+               `variant: flatcar` and `version: 1.1.0` are added",
+    },
+    Other {
+        sign: Sign::Keys(|k| ["k3os", "rancher"].iter().any(|key| k.has(key))),
+        what: "this is a config of k3OS or RancherOS",
+        cure: CLOUD_CONFIG,
+    },
+    Other { sign: Sign::Begins(&["#kairos-config"]), what: "this is a config of Kairos", cure: CLOUD_CONFIG },
+    Other {
+        sign: Sign::Keys(|k| ["stages", "elemental", "kairos"].iter().any(|key| k.has(key))),
+        what: "this is a config of Kairos, Elemental or another system that reads `stages`",
+        cure: CLOUD_CONFIG,
+    },
+    Other {
+        sign: Sign::Keys(|k| k.has("scheme_version") && k.has("install")),
+        what: "this is a config of Harvester's installer",
+        cure: CLOUD_CONFIG,
+    },
+    Other {
+        sign: Sign::Keys(|k| k.has("server") && k.has("token")),
+        what: "this is a config file of k3s or RKE2 without the commands that use it",
+        cure: "name a KThreesConfig or an RKE2Config in the Machine's `bootstrap.configRef`: their providers make a \
+               cloud-config with this file in `write_files`",
+    },
+];
+
+const CLOUD_CONFIG: &str = "the Machine's `bootstrap.configRef` or its template was made for that system: name a KubeadmConfig \
+     with `format: cloud-config` or `format: ignition`, or choose that system's image";
+
+/// The config of EKS by its media type: what it is, and what to do.
+pub(super) const NODEADM: (&str, &str) = (
+    "a node config of EKS (nodeadm, Amazon Linux 2023) can't be read",
+    "the Machine's `bootstrap.configRef` names a NodeadmConfig or an EKSConfig: name a KubeadmConfig with \
+     `format: cloud-config` or `format: ignition`, or choose an image of Amazon Linux 2023",
+);
+
+/// The keys of a mapping, with their texts; a value that is not a text on the key's line has none.
+struct Keys<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'a> Keys<'a> {
+    /// Those of the first document.
+    fn of(text: &'a str) -> Self {
+        if text.starts_with('{') {
+            let map: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
+            let value = |v: Value| v.as_str().unwrap_or_default().to_owned();
+            return Self(map.into_iter().map(|(k, v)| (Cow::Owned(k), Cow::Owned(value(v)))).collect());
+        }
+        let mut keys = Vec::new();
+        for line in text.lines() {
+            // In a block mapping, what stands in the first column is a key; a new document ends it.
+            let ends = line.starts_with("---") || line.starts_with("...");
+            if ends && !keys.is_empty() {
+                break;
+            }
+            if ends || line.starts_with([' ', '\t', '#', '-', '%', ']', '}']) {
+                continue;
+            }
+            let Some((key, value)) = line.split_once(':') else { continue };
+            if !value.is_empty() && !value.starts_with([' ', '\t']) {
+                continue;
+            }
+            let value = value.split(" #").next().unwrap_or_default();
+            let plain = |text: &'a str| text.trim().trim_matches(['"', '\'']);
+            keys.push((Cow::Borrowed(plain(key)), Cow::Borrowed(plain(value))));
+        }
+        Self(keys)
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|(k, _)| k == key)
+    }
+
+    fn text(&self, key: &str) -> &str {
+        self.0.iter().find(|(k, _)| k == key).map_or("", |(_, value)| value)
+    }
+
+    fn is(&self, key: &str, value: &str) -> bool {
+        self.text(key) == value
+    }
+
+    /// Whether it is an object of that API group.
+    fn group(&self, group: &str) -> bool {
+        self.text("apiVersion").split('/').next() == Some(group)
+    }
+}
+
+/// What data is that another system would read; `None` where nothing says so. The data begins with its first text.
+pub(super) fn recognise(data: &[u8]) -> Option<Kind> {
+    let text = std::str::from_utf8(data).ok()?;
+    let begins = |line: &str, with: &[&str]| {
+        with.iter().any(|w| line.get(..w.len()).is_some_and(|l| l.eq_ignore_ascii_case(w)))
+    };
+    let line = text.lines().map(str::trim_start).find(|l| !l.is_empty() && !l.starts_with('#'));
+    let keys = Keys::of(text);
+    let other = OTHERS.iter().find(|other| match other.sign {
+        Sign::Begins(with) => begins(text, with),
+        Sign::Line(with) => begins(line.unwrap_or_default(), with),
+        Sign::Keys(is) => !keys.0.is_empty() && is(&keys),
+    });
+    other.map(|other| Kind::Refused(other.what, other.cure))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Kind, sniff};
+
+    #[test]
+    fn data_of_other_systems_is_told_by_its_structure() {
+        let cases = [
+            (
+                "# made by hand\n---\nversion: v1alpha1 # old\npersist: true\nmachine:\n  type: worker\n",
+                "Talos",
+            ),
+            ("version: \"v1alpha1\"\ncluster:\n  id: x\n", "Talos"),
+            ("apiVersion: v1alpha1\nkind: HostnameConfig\nauto: stable\n---\nversion: v1alpha1\n", "Talos"),
+            (r#"{"version": "v1alpha1", "machine": {"type": "controlplane"}}"#, "Talos"),
+            ("#cloud-config\nversion: v1alpha1\nmachine: {type: worker}\n", "Talos"),
+            ("[settings.kubernetes]\napi-server = \"x\"\n", "Bottlerocket"),
+            ("\n# note\nsettings.motd = \"x\"\n", "Bottlerocket"),
+            ("variant: flatcar\nversion: 1.1.0\nsystemd:\n  units: []\n", "a Butane config, which"),
+            ("variant: fcos\nversion: 1.5.0\n", "a Butane config, which"),
+            ("systemd:\n  units:\n  - name: a.service\n", "Container Linux Config"),
+            ("passwd:\n  users:\n  - name: core\nstorage: {}\n", "Container Linux Config"),
+            ("ignition:\n  version: 3.3.0\n", "Container Linux Config"),
+            ("#ps1_sysnative\nWrite-Host hi\n", "Windows"),
+            ("#PS1_X86\r\nWrite-Host hi\r\n", "Windows"),
+            ("rem cmd\necho hi\n", "Windows"),
+            ("<powershell>\nhi\n</powershell>\n", "Windows"),
+            ("<?xml version=\"1.0\"?>\n<unattend/>\n", "Windows' setup"),
+            ("#!ipxe\nchain http://192.0.2.1/\n", "iPXE"),
+            ("#cloud-config\nhostname: a\nk3os:\n  data_sources: [cdrom]\n", "k3OS"),
+            ("rancher:\n  docker: {}\n", "RancherOS"),
+            ("#cloud-config\nstages:\n  boot: []\n", "Kairos"),
+            ("apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\n", "kubeadm's own config"),
+            ("---\napiVersion: v1\nkind: Secret\ndata:\n  value: eA==\n", "a Secret"),
+            (r#"{"kind": "Secret", "apiVersion": "v1"}"#, "a Secret"),
+            (
+                "kind: KubeadmConfigTemplate\napiVersion: bootstrap.cluster.x-k8s.io/v1beta1\n",
+                "management cluster",
+            ),
+            ("apiVersion: v1\nkind: Config\nclusters: []\n", "a kubeconfig"),
+            ("apiVersion: apps/v1\nkind: Deployment\n", "an object of Kubernetes"),
+            ("apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\n", "nodeadm"),
+            ("[Unit]\nDescription=x\n", "a file of systemd"),
+            ("server: https://192.0.2.1:9345\ntoken: x\n", "RKE2"),
+        ];
+        for (text, want) in cases {
+            match sniff(text.as_bytes()) {
+                Some(Kind::Refused(what, cure)) => {
+                    assert!(what.contains(want), "{text}: {what}");
+                    assert!(!cure.is_empty() && !cure.contains("  "), "{cure}");
+                }
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn data_that_only_mentions_them_is_not() {
+        for (text, want) in [
+            (
+                "#cloud-config\nwrite_files:\n- path: /a\n  content: |\n    version: v1alpha1\n    machine: {}\n",
+                Some(Kind::CloudConfig),
+            ),
+            ("#cloud-config\nhostname: machine\nruncmd: []\n", Some(Kind::CloudConfig)),
+            ("## template: jinja\n#cloud-config\nstages: x\n", Some(Kind::Template)),
+            ("#!/bin/sh\ncat <<E\napiVersion: v1\nkind: Secret\nE\n", Some(Kind::Script)),
+            (r#"{"ignition": {"version": "3.3.0"}, "systemd": {}}"#, Some(Kind::Ignition)),
+            ("version: v1alpha1\n", None),
+            ("write_files: []\n", None),
+            ("https://192.0.2.1:80/x\n", None),
+            ("", None),
+        ] {
+            assert_eq!(sniff(text.as_bytes()), want, "{text}");
+        }
+    }
+}
