@@ -32,7 +32,7 @@ pub fn run(args: &cli::Status) -> Result<u8, Failure> {
         Format::Text => output::text(&text(&status)),
     }
     Ok(match status.state {
-        Progress::Done => 0,
+        Progress::Done | Progress::NothingToDo => 0,
         Progress::Failed => 1,
         Progress::Running => PENDING,
     })
@@ -41,8 +41,12 @@ pub fn run(args: &cli::Status) -> Result<u8, Failure> {
 /// The status in words.
 fn text(status: &Status) -> String {
     let mut text = status.state.name().to_owned();
-    let facts =
-        [("platform", &status.platform), ("instance", &status.instance_id), ("hostname", &status.hostname)];
+    let facts = [
+        ("reason", &status.reason),
+        ("platform", &status.platform),
+        ("instance", &status.instance_id),
+        ("hostname", &status.hostname),
+    ];
     for (name, value) in facts {
         if let Some(value) = value {
             text += &format!(" {name}={value}");

@@ -12,15 +12,49 @@ const NAMESPACE: &str = "http://schemas.dmtf.org/ovf/environment/1";
 /// # Errors
 /// It is not well-formed XML. A document type declaration is refused, and with it entities that expand without end.
 pub fn properties(xml: &str) -> Result<Vec<(String, String)>, Problem> {
-    let document = roxmltree::Document::parse(xml).map_err(|e| {
+    let document = parse(xml)?;
+    let of = |n: roxmltree::Node<'_, '_>| {
+        Some((n.attribute((NAMESPACE, "key"))?.to_owned(), n.attribute((NAMESPACE, "value"))?.to_owned()))
+    };
+    Ok(nodes(&document).filter_map(of).collect())
+}
+
+/// The document with other values where `change` gives one for a key and its value; all else stays as it is. `None` where it
+/// gives none.
+///
+/// # Errors
+/// As [`properties`].
+pub fn changed(
+    xml: &str,
+    mut change: impl FnMut(&str, &str) -> Option<String>,
+) -> Result<Option<String>, Problem> {
+    let document = parse(xml)?;
+    let mut edits = Vec::new();
+    for node in nodes(&document) {
+        let value = node.attribute_node((NAMESPACE, "value"));
+        let (Some(key), Some(value)) = (node.attribute((NAMESPACE, "key")), value) else { continue };
+        edits.extend(change(key, value.value()).map(|new| (value.range_value(), new)));
+    }
+    let (mut text, mut from) = (String::with_capacity(xml.len()), 0);
+    for (range, new) in &edits {
+        text += &xml[from..range.start];
+        text += &attribute(new);
+        from = range.end;
+    }
+    text += &xml[from..];
+    Ok((!edits.is_empty()).then_some(text))
+}
+
+fn parse(xml: &str) -> Result<roxmltree::Document<'_>, Problem> {
+    roxmltree::Document::parse(xml).map_err(|e| {
         let pos = e.pos();
         Problem::error("ovfEnv", "not well-formed XML")
             .at(Pos { line: pos.row as usize, column: pos.col as usize })
-    })?;
-    let properties = document.descendants().filter(|n| n.has_tag_name((NAMESPACE, "Property")));
-    let attribute =
-        |n: &roxmltree::Node<'_, '_>, name: &str| n.attribute((NAMESPACE, name)).map(str::to_owned);
-    Ok(properties.filter_map(|n| Some((attribute(&n, "key")?, attribute(&n, "value")?))).collect())
+    })
+}
+
+fn nodes<'a, 'x>(document: &'a roxmltree::Document<'x>) -> impl Iterator<Item = roxmltree::Node<'a, 'x>> {
+    document.descendants().filter(|n| n.has_tag_name((NAMESPACE, "Property")))
 }
 
 /// An environment of nothing but these properties: what [`properties`] reads of it. Bytes that are no text are lost.
@@ -36,7 +70,7 @@ pub fn environment(properties: &[(String, Vec<u8>)]) -> String {
 /// A text as an attribute's value: markup is escaped, and line ends, which would be read as blanks.
 fn attribute(text: &str) -> String {
     let escaped = |c: char| match c {
-        '&' | '<' | '"' | '\n' | '\r' | '\t' => format!("&#{};", u32::from(c)),
+        '&' | '<' | '"' | '\'' | '\n' | '\r' | '\t' => format!("&#{};", u32::from(c)),
         c => c.to_string(),
     };
     text.chars().map(escaped).collect()
@@ -59,6 +93,11 @@ mod tests {
             </Environment>"#;
         let want = [("guestinfo.userdata", "I2Nsb3VkLWNvbmZpZwo="), ("hostname", "n1 & co")];
         assert_eq!(properties(xml).unwrap(), want.map(|(k, v)| (k.to_owned(), v.to_owned())));
+        let other =
+            changed(xml, |key, _| (key == "hostname").then(|| "it's \"2\"".to_owned())).unwrap().unwrap();
+        assert_eq!(properties(&other).unwrap()[1].1, "it's \"2\"");
+        assert_eq!(other.replace("it&#39;s &#34;2&#34;", "n1 &amp; co"), xml);
+        assert_eq!(changed(xml, |_, _| None), Ok(None));
         assert_eq!(properties("<a>\n</b>").unwrap_err().pos.unwrap().line, 2);
         assert!(properties("<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>").is_err());
     }

@@ -1,7 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Bytes that never print.
+//! Bytes that never print, and names that tell of such.
 
 use std::fmt;
+
+use serde_json::Value as Json;
+
+/// Parts of a name that make its value bootstrap data, in lower case and without `-`, `_` and `.`.
+const BOOTSTRAP: &[&str] = &["configdata", "customdata", "userdata", "vendordata"];
+
+/// Parts of a name that make its value a secret, likewise.
+const SECRETS: &[&str] = &["credential", "key", "passw", "private", "secret", "token"];
+
+/// Parts of a name that make its value none: a public key is public.
+const PUBLIC: &[&str] = &["authorized", "public"];
+
+/// Whether a name has one of these parts, whatever its case and its `-`, `_` and `.`.
+pub fn name_has(name: &str, parts: &[&str]) -> bool {
+    let name: String = name.to_ascii_lowercase().chars().filter(|c| !"-_.".contains(*c)).collect();
+    parts.iter().any(|part| name.contains(part))
+}
+
+/// Whether bootstrap data has such names: `user-data`, `guestinfo.ignition.config.data`.
+pub fn names_bootstrap_data(name: &str) -> bool {
+    name_has(name, BOOTSTRAP)
+}
+
+/// Whether secrets have such names: `password`, `api_key`, and not `public-keys`.
+pub fn names_secret(name: &str) -> bool {
+    name_has(name, SECRETS) && !name_has(name, PUBLIC)
+}
+
+/// Replaces the values of keys that are named like secrets, at any depth. Says whether there were any.
+pub fn strip(json: &mut Json) -> bool {
+    let mut found = false;
+    match json {
+        Json::Array(items) => items.iter_mut().for_each(|item| found |= strip(item)),
+        Json::Object(map) => {
+            for (name, value) in map {
+                if names_secret(name) {
+                    found |= value != REMOVED;
+                    *value = Json::from(REMOVED);
+                } else {
+                    found |= strip(value);
+                }
+            }
+        }
+        _ => {}
+    }
+    found
+}
+
+/// What stands in the place of a secret.
+const REMOVED: &str = "removed";
 
 /// Bytes that may hold a token, a key or a password. It has no `Display`, its `Debug` tells the length, and it does
 /// not serialise: printing one by mistake does not compile or says nothing.

@@ -15,18 +15,22 @@ pub enum Progress {
     /// It is under way, or footplate has not run yet.
     #[default]
     Running,
-    /// It succeeded, or there was nothing to do.
+    /// It succeeded.
     Done,
+    /// The data asks for no bootstrap; the status says why.
+    #[serde(rename = "nothing-to-do")]
+    NothingToDo,
     /// It failed; the problems say why.
     Failed,
 }
 
 impl Progress {
-    /// `running`, `done` or `failed`.
+    /// `running`, `done`, `nothing-to-do` or `failed`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Running => "running",
             Self::Done => "done",
+            Self::NothingToDo => "nothing-to-do",
             Self::Failed => "failed",
         }
     }
@@ -38,6 +42,8 @@ impl Progress {
 pub struct Status {
     /// How it stands.
     pub state: Progress,
+    /// Why there was nothing to do: `no-user-data`, or `no-commands` where the data has none.
+    pub reason: Option<String>,
     /// The platform's id.
     pub platform: Option<String>,
     /// The evidence for that platform.
@@ -68,7 +74,7 @@ impl Status {
     /// Forgets an earlier failure. Warnings stay.
     pub fn succeed(&mut self) {
         self.state = Progress::Done;
-        self.failed = None;
+        (self.reason, self.failed) = (None, None);
         self.problems.retain(|p| !p.is_error());
     }
 
@@ -155,6 +161,8 @@ struct WrittenStatus {
     version: u32,
     state: Progress,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     platform: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     because: Option<String>,
@@ -240,6 +248,7 @@ impl From<Status> for WrittenStatus {
         let error = status.error();
         let Status {
             state,
+            reason,
             platform,
             because,
             instance_id,
@@ -253,6 +262,7 @@ impl From<Status> for WrittenStatus {
         Self {
             version: VERSION,
             state,
+            reason,
             platform,
             because,
             instance_id,
@@ -270,6 +280,7 @@ impl From<WrittenStatus> for Status {
         let WrittenStatus {
             version: _,
             state,
+            reason,
             platform,
             because,
             instance_id,
@@ -282,6 +293,7 @@ impl From<WrittenStatus> for Status {
         let (failed, problems) = told.read(warnings);
         Self {
             state,
+            reason,
             platform,
             because,
             instance_id,

@@ -36,6 +36,10 @@ const POLL: Duration = Duration::from_millis(200);
 pub fn already_bootstrapped(instance: &Instance, root: &Root) -> Result<bool, Failure> {
     let stamp = state::read_stamp(root, &instance.instance_id).stage(Stage::Apply)?;
     let member = settle::is_member(root).stage(Stage::Apply)?;
+    if stamp.is_some() {
+        // The run that ended may have been cut off before it removed its files.
+        settle::forget(root).stage(Stage::Apply)?;
+    }
     match stamp {
         Some(stamp) if stamp.result == Progress::Failed => {
             let first = stamp.problems.into_iter().next().unwrap_or_default();
@@ -62,20 +66,25 @@ pub fn already_bootstrapped(instance: &Instance, root: &Root) -> Result<bool, Fa
     Ok(true)
 }
 
-/// Starts what the plan has to start, and follows it to its end.
+/// Starts what the plan has to start, and follows it to its end. `has_data` tells whether the platform has user-data.
 ///
 /// # Errors
 /// It can't be started, or it failed.
 pub fn start(
     recorder: &mut Recorder<'_>,
     bootstrap: Option<&Bootstrap>,
+    has_data: bool,
     context: &Context,
 ) -> Result<(), Failure> {
     let root = &context.root;
     let Some(Bootstrap { unit, permit: _ }) = bootstrap else {
-        log::info!("start: the bootstrap data has no commands: there is nothing to start");
-        notify("no bootstrap")?;
-        return recorder.done();
+        let (reason, what) = match has_data {
+            true => ("no-commands", "the bootstrap data has no commands"),
+            false => ("no-user-data", "there is no user-data"),
+        };
+        log::info!("start: {what}: there is nothing to start");
+        notify(&format!("nothing to do: {what}"))?;
+        return recorder.nothing_to_do(reason);
     };
     if !root.live() {
         log::info!("start: {unit} is enabled and not started: --root");

@@ -59,7 +59,7 @@ fn run(recorder: &mut Recorder<'_>, context: &Context) -> Result<(), Failure> {
     let (plan, problems) = node::picture(&found, &data.decoded, &rendered, &context.root)?;
     recorder.warn(&problems);
     node::make(recorder, context, &plan)?;
-    handoff::start(recorder, plan.bootstrap.as_ref(), context)
+    handoff::start(recorder, plan.bootstrap.as_ref(), found.instance.user_data.is_some(), context)
 }
 
 /// A network of which nothing can be used stops the node. The machine is up by DHCP, for a person to look at; it is not the

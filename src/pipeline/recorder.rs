@@ -80,6 +80,16 @@ impl<'a> Recorder<'a> {
         self.save()
     }
 
+    /// Records that the data asks for no bootstrap, and why.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn nothing_to_do(&mut self, reason: &str) -> Result<(), Failure> {
+        self.status.succeed();
+        (self.status.state, self.status.reason) = (Progress::NothingToDo, Some(reason.to_owned()));
+        self.save()
+    }
+
     /// Records why the run ends.
     pub fn fail(&mut self, failure: &Failure) {
         self.status.fail(failure);

@@ -10,21 +10,10 @@ use crate::model::config::{
     EtcHosts, GroupSpec, NodeConfig, Ntp, PhoneHome, PowerMode, PowerState, Resolver, Swap, System, UnitSpec,
     UserSpec,
 };
-use crate::model::secret::Secret;
+use crate::model::secret::{Secret, name_has, names_bootstrap_data, names_secret, strip};
 use crate::model::storage::{
     DiskSpec, File, FilesystemSpec, Layout, MountSpec, Partition, PartitionSpec, TableKind,
 };
-
-/// Parts of an answer's name that make it bootstrap data, in lower case and without `-`, `_` and `.`.
-const BOOTSTRAP: &[&str] = &["configdata", "customdata", "userdata", "vendordata"];
-
-/// Parts of a name that make its value a secret, likewise.
-const SECRETS: &[&str] = &["credential", "key", "passw", "private", "secret", "token"];
-
-fn is_one_of(name: &str, parts: &[&str]) -> bool {
-    let name: String = name.to_ascii_lowercase().chars().filter(|c| !"-_.".contains(*c)).collect();
-    parts.iter().any(|p| name.contains(p))
-}
 
 /// The answers without secrets: bootstrap data becomes a picture of itself, metadata loses the values of keys that are
 /// named like secrets, an answer that is named like one is left out.
@@ -33,23 +22,23 @@ pub fn redact(kept: Vec<(String, Vec<u8>)>, config: &NodeConfig) -> Vec<(String,
     for (name, bytes) in kept {
         let last = name.rsplit('/').next().unwrap_or_default();
         let encoding = last.ends_with(".encoding");
-        let bytes = if is_one_of(last, BOOTSTRAP) {
-            if encoding || is_one_of(last, &["vendordata"]) {
+        let bytes = if names_bootstrap_data(last) {
+            if encoding || name_has(last, &["vendordata"]) {
                 continue;
             }
             picture(config).into_bytes()
-        } else if is_one_of(last, &["metadata", "networkconfig"]) {
+        } else if name_has(last, &["metadata", "networkconfig"]) {
             // Written plain, whatever it was: its encoding goes.
             if encoding {
                 continue;
             }
             metadata(&bytes)
-        } else if is_one_of(last, &["ovfenv"]) {
+        } else if name_has(last, &["ovfenv"]) {
             // Properties have the names of answers.
             let Ok(properties) = ovf::properties(&String::from_utf8_lossy(&bytes)) else { continue };
             let kept = properties.into_iter().map(|(key, value)| (key, value.into_bytes())).collect();
             ovf::environment(&redact(kept, config)).into_bytes()
-        } else if is_one_of(last, SECRETS) {
+        } else if names_secret(last) {
             continue;
         } else {
             bytes
@@ -72,23 +61,6 @@ fn metadata(bytes: &[u8]) -> Vec<u8> {
     let mut json = node.to_json();
     strip(&mut json);
     format!("{json:#}\n").into_bytes()
-}
-
-fn strip(json: &mut Json) {
-    match json {
-        Json::Array(items) => items.iter_mut().for_each(strip),
-        Json::Object(map) => {
-            for (name, value) in map {
-                // Public keys are public.
-                if is_one_of(name, SECRETS) && !is_one_of(name, &["public"]) {
-                    *value = Json::from("removed");
-                } else {
-                    strip(value);
-                }
-            }
-        }
-        _ => {}
-    }
 }
 
 /// User-data that makes the same plan, with nothing in it but names, paths and sizes: a cloud-config, and in an archive
@@ -258,7 +230,7 @@ fn filesystem(spec: &FilesystemSpec) -> Json {
 /// A mount; network filesystems take passwords as options.
 fn mount(mount: &MountSpec) -> Json {
     let MountSpec { place: _, what, path, kind, options, fsck, optional: _, disk: _ } = mount;
-    let options: Vec<&str> = options.split(',').filter(|o| !is_one_of(o, SECRETS)).collect();
+    let options: Vec<&str> = options.split(',').filter(|o| !names_secret(o)).collect();
     let path = path.as_deref().unwrap_or("none");
     json!([what, path, kind, options.join(","), "0", if *fsck { "2" } else { "0" }])
 }

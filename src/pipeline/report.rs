@@ -115,10 +115,12 @@ fn pack(status: &Status) -> anyhow::Result<String> {
     Ok(STANDARD.encode(encoder.finish()?))
 }
 
-/// Whether the bootstrap of this instance succeeded. Data without commands is applied at each boot, and so is needed again.
+/// Whether the bootstrap of this instance succeeded; a member of a cluster is never bootstrapped again. Data without commands
+/// is applied at each boot, and so is needed again.
 fn was_bootstrapped(context: &Context, status: &Status) -> bool {
     let stamp = status.instance_id.as_ref().map(|id| state::read_stamp(&context.root, id));
     matches!(stamp, Some(Ok(Some(stamp))) if stamp.result == Progress::Done)
+        || settle::is_member(&context.root).unwrap_or_default()
 }
 
 #[cfg(test)]

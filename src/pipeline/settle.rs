@@ -158,7 +158,7 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
         }
     }
     end_stage(&mut status);
-    finish(root, &status, prepared)?;
+    finish(root, &status)?;
     Ok(Some(status))
 }
 
@@ -185,23 +185,32 @@ fn why(ended: &Ended, recorded: Option<i32>, names_kubeadm: bool) -> Problem {
 }
 
 /// Writes the result down, the stamp before the script goes: a run that is cut off in between settles once more.
-fn finish(root: &Root, status: &Status, prepared: bool) -> Result<()> {
+fn finish(root: &Root, status: &Status) -> Result<()> {
     if let Some(instance_id) = &status.instance_id {
         state::write_stamp(root, &Stamp::of(instance_id, status))?;
         // It ran once, and never runs again.
         state::remove_bootstrap(root, instance_id)?;
     }
     state::write_status(root, status)?;
+    forget(root)?;
+    final_message(root, status)
+}
+
+/// Removes the files of a bootstrap that is settled. They hold its secrets, and are all that makes [`settle`] run again.
+///
+/// # Errors
+/// The disk refuses.
+pub fn forget(root: &Root) -> Result<()> {
     root.remove(SCRIPT)?;
     for name in root.list(SCRIPTS)? {
         root.remove(&format!("{SCRIPTS}/{name}"))?;
     }
     root.remove(KUBEADM_STATUS)?;
-    if prepared {
+    if root.stands(PREPARED)? {
         root.remove(IGNITION_LEFTOVER)?;
         root.remove(PREPARED)?;
     }
-    final_message(root, status)
+    Ok(())
 }
 
 /// `final_message`: to the log and the console once the bootstrap succeeded. Its names are cloud-init's.

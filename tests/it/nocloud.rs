@@ -102,7 +102,7 @@ fn a_seed_that_is_not_whole() {
     let (seed, root) = (fresh("half"), Scratch::new("half-root"));
     provision(&seed, &root).ended(75, &["error: fetch: ", "holds neither user-data nor meta-data"]);
     files(&seed, &[("meta-data", META_DATA)]);
-    provision(&seed, &root).ended(0, &["the bootstrap data has no commands: there is nothing to start"]);
+    provision(&seed, &root).ended(0, &["there is no user-data: there is nothing to start"]);
     assert_eq!(root.text("/etc/hostname"), "node-1\n");
     files(&seed, &[("meta-data", "- a list\n"), ("user-data", USER_DATA)]);
     let ran = provision(&seed, &Scratch::new("list-root"));

@@ -10,6 +10,7 @@ use crate::common::{scratch, vmware};
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -321,5 +322,89 @@ fn detection_says_why() {
         assert!(ran.out.contains(says), "{host} {arguments}: {}", ran.out);
         let chosen: Vec<&str> = ran.out.lines().filter(|l| l.starts_with("* ")).collect();
         assert_eq!(chosen.len(), usize::from(!says.contains("not known")), "{}", ran.out);
+    }
+}
+
+/// A node that was bootstrapped: each boot takes away what is still there and secret, and leaves the rest.
+#[test]
+fn what_is_secret_goes_after_success() {
+    needs!(root("a root of its own"));
+    let machine = Machine::new("vsphere-cleared");
+    let root = Scratch::new("vsphere-cleared");
+    let stamp = r#"{"version": 1, "instance_id": "n-7", "result": "done"}"#;
+    root.put("/var/lib/footplate/instances/n-7.json", stamp);
+    root.put("/opt/bin/footplate", fs::read(FOOTPLATE).unwrap());
+    fs::set_permissions(root.path("/opt/bin/footplate"), fs::Permissions::from_mode(0o755)).unwrap();
+    let canary = scratch::CANARY;
+    let metadata = format!(
+        "instance-id: n-7\nlocal-hostname: n-7\nregistry: {{api_token: {canary}, public-keys: [k]}}\n\
+         network: {{version: 2, ethernets: {{a: {{match: {{name: ens192}}, dhcp4: true, optional: true}}}}}}\n"
+    );
+    let seed = format!("#cloud-config\nruncmd: [echo {canary}]\n");
+    let properties = environment(&[
+        ("hostname", "n-7"),
+        ("password", canary),
+        ("user-data", &seed),
+        ("guestinfo.vendordata", &seed),
+        ("guestinfo.metadata", &metadata),
+        ("guestinfo.coreos.config.url", &format!("https://u:{canary}@example.invalid/")),
+    ]);
+    machine
+        .put("guestinfo.metadata", b64(&gz(metadata.as_bytes())))
+        .put("guestinfo.metadata.encoding", "gzip+base64")
+        .put("guestinfo.userdata", b64(seed.as_bytes()))
+        .put("guestinfo.userdata.encoding", "base64")
+        .put("guestinfo.coreos.config.data", &seed)
+        .put("guestinfo.ignition.config.url", format!("https://example.invalid/?sig={canary}"))
+        .put("guestinfo.ovfEnv", &properties);
+    let boot = |how: &str| {
+        // The running machine's own root: only that one is told of and cleared.
+        let command = ["unshare", "--mount", "--net", "chroot", root.arg(), "/opt/bin/footplate"];
+        let ran: Ran =
+            machine.run("", &[&command[..], &["provision", "--platform", "vmware"]].concat()).into();
+        ran.ended(0, &[]);
+        assert!(!ran.err.contains(canary), "{how}: {}", ran.err);
+        ran
+    };
+    boot("the first boot after");
+    for key in ["guestinfo.userdata", "guestinfo.coreos.config.data", "guestinfo.ignition.config.url"] {
+        assert_eq!(machine.value(key), b"---", "{key}");
+    }
+    let open = String::from_utf8(STANDARD.decode(machine.value("guestinfo.metadata")).unwrap()).unwrap();
+    let xml = String::from_utf8(machine.value("guestinfo.ovfEnv")).unwrap();
+    for text in [&open, &xml] {
+        assert!(!text.contains(canary), "{text}");
+        assert!(text.contains("n-7") && text.contains("ens192"), "{text}");
+    }
+    assert!(open.contains("public-keys"), "{open}");
+    let before = (open, xml);
+    boot("the second boot after");
+    let open = String::from_utf8(STANDARD.decode(machine.value("guestinfo.metadata")).unwrap()).unwrap();
+    assert_eq!((open, String::from_utf8(machine.value("guestinfo.ovfEnv")).unwrap()), before);
+}
+
+/// Data that asks for no bootstrap is neither a success nor a failure, and its reason is told.
+#[test]
+fn data_without_commands_leaves_nothing_to_do() {
+    for (data, reason) in
+        [(None, "no-user-data"), (Some("#cloud-config\ntimezone: Etc/UTC\n"), "no-commands")]
+    {
+        let (machine, root) = (
+            Scratch { dir: scratch::fresh(&format!("{reason}.machine")) },
+            Scratch::new(&format!("vsphere-{reason}")),
+        );
+        machine.put("/hypervisor", "VMwareVMware").put("/guestinfo/guestinfo.metadata", "instance-id: n-8\n");
+        if let Some(data) = data {
+            machine.put("/guestinfo/guestinfo.userdata", data);
+        }
+        let ran = scratch::footplate(&["provision", "--replay", machine.arg(), "--root", root.arg()]);
+        ran.ended(0, &["told/guestinfo/guestinfo.footplate.state: nothing-to-do\n"]);
+        assert!(!ran.err.contains(": ---"), "the data stays: {}", ran.err);
+        let status: serde_json::Value =
+            serde_json::from_str(&root.text("/run/footplate/status.json")).unwrap();
+        assert_eq!((&status["state"], &status["reason"]), (&"nothing-to-do".into(), &reason.into()));
+        let words = scratch::footplate(&["status", "--root", root.arg()]);
+        words.ended(0, &[]);
+        assert!(words.out.starts_with(&format!("nothing-to-do reason={reason} ")), "{}", words.out);
     }
 }

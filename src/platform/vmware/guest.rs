@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 
 use anyhow::anyhow;
 
+use super::older::URLS;
 use super::ovf;
 use crate::decode::document::envelope::{self, Encoding};
 use crate::io::{Ask, World};
@@ -62,15 +63,16 @@ impl<'a> Guest<'a> {
         Ok(self.property(key)?.map(|v| v.as_bytes().to_vec()))
     }
 
-    /// Whether a key of user-data has been emptied, by footplate or by Ignition, after its value was used.
+    /// Whether a key or a property of user-data has been emptied, by footplate or by Ignition, after its value was used.
     pub(super) fn was_emptied(&self) -> Result<bool, Error> {
-        for key in &KEYS[FIRST_USER_DATA..] {
-            let value = self.world.ask(Ask::Guestinfo(key))?;
-            if value.is_some_and(|v| !v.trim_ascii().is_empty() && is_empty(&v)) {
+        let emptied = |value: &[u8]| !value.trim_ascii().is_empty() && is_empty(value);
+        for key in KEYS[FIRST_USER_DATA..].iter().chain(&URLS) {
+            if self.world.ask(Ask::Guestinfo(key))?.is_some_and(|value| emptied(&value)) {
                 return Ok(true);
             }
         }
-        Ok(false)
+        let of_user_data = |key: &str| key == "user-data" || KEYS[FIRST_USER_DATA..].contains(&key);
+        Ok(self.properties()?.iter().any(|(key, value)| of_user_data(key) && emptied(value.as_bytes())))
     }
 
     /// A key's value as text.
@@ -80,15 +82,16 @@ impl<'a> Guest<'a> {
 
     /// A property of the appliance, by the name that its OVF descriptor has.
     pub(super) fn property(&self, key: &str) -> Result<Option<&str>, Error> {
-        let properties = match self.properties.get() {
-            Some(properties) => properties,
-            None => {
-                let properties = ovf::properties(self.world, self.facts)?;
-                self.properties.get_or_init(|| properties)
-            }
-        };
-        let value = properties.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
+        let value = self.properties()?.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
         Ok(value.filter(|v| !is_empty(v.as_bytes())))
+    }
+
+    fn properties(&self) -> Result<&[(String, String)], Error> {
+        if let Some(properties) = self.properties.get() {
+            return Ok(properties);
+        }
+        let properties = ovf::properties(self.world, self.facts)?;
+        Ok(self.properties.get_or_init(|| properties))
     }
 
     /// Reads all of [`KEYS`] until two passes agree.

@@ -2,6 +2,7 @@
 //! VMware vSphere: guestinfo, as [cloud-init's VMware datasource](https://docs.cloud-init.io/en/latest/reference/datasources/vmware.html)
 //! and Cluster API's vSphere provider use it.
 
+mod clear;
 mod guest;
 mod host;
 mod metadata;

@@ -12,7 +12,7 @@ use crate::model::secret::Secret;
 use crate::platform::{Error, document};
 
 /// Keys that name a URL from where the user-data comes, the one that goes before the other first.
-const URLS: [&str; 2] = ["guestinfo.ignition.config.url", "guestinfo.coreos.config.url"];
+pub(super) const URLS: [&str; 2] = ["guestinfo.ignition.config.url", "guestinfo.coreos.config.url"];
 
 /// The URL of user-data that stands somewhere else. It becomes an include list of that URL, and is fetched as all that
 /// user-data includes.

@@ -3,9 +3,8 @@
 
 use std::net::IpAddr;
 
-use super::guest::{IGNITION, KEYS, NO_CONFIG, is_empty};
-use super::host;
-use crate::io::{Ask, Tell, World};
+use super::{clear, host};
+use crate::io::{Tell, World};
 use crate::platform::{Error, Report};
 
 /// An empty value can't be set; a blank says that there is nothing.
@@ -13,10 +12,6 @@ const NOTHING: &str = " ";
 
 /// Tells how it goes. A key that is refused does not keep the others back: all of them are tried, and the first error is the
 /// result.
-///
-/// Every process of the machine can read guestinfo (CVE-2022-1706). Bootstrap data that is not needed any more is therefore
-/// removed from it: its values are replaced by those that mean "nothing", for keys can't be deleted. The metadata stays:
-/// Cluster API compares it with its own and would write it again.
 pub(super) fn report(world: &dyn World, report: &Report<'_>) -> Result<(), Error> {
     let mut told = Ok(());
     let mut set = |key: &str, value: &str| {
@@ -40,34 +35,66 @@ pub(super) fn report(world: &dyn World, report: &Report<'_>) -> Result<(), Error
         Err(error) => keep_first(&mut told, Err(error)),
     }
     if report.spent {
-        keep_first(&mut told, clear(world));
+        keep_first(&mut told, clear::clear(world));
     }
     told
 }
 
 /// Keeps the first error of several attempts.
-fn keep_first(kept: &mut Result<(), Error>, next: Result<(), Error>) {
+pub(super) fn keep_first(kept: &mut Result<(), Error>, next: Result<(), Error>) {
     if kept.is_ok() {
         *kept = next;
     }
 }
 
-/// Removes bootstrap data.
-fn clear(world: &dyn World) -> Result<(), Error> {
-    let mut cleared = Ok(());
-    for key in &KEYS[1..] {
-        keep_first(&mut cleared, clear_key(world, key));
-    }
-    cleared
-}
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+    use std::time::Instant;
 
-fn clear_key(world: &dyn World, key: &str) -> Result<(), Error> {
-    if world.ask(Ask::Guestinfo(key))?.is_none_or(|v| is_empty(&v)) {
-        return Ok(());
+    use super::*;
+    use crate::io::{Ask, http};
+
+    /// A hypervisor that refuses one key.
+    struct Host {
+        refused: &'static str,
+        values: RefCell<BTreeMap<String, Vec<u8>>>,
     }
-    // Ignition, should it ever look again, would take the value of cloud-init for a broken config.
-    let (nothing, encoding): (&[u8], &[u8]) =
-        if key == IGNITION { (NO_CONFIG, b"base64") } else { (b"---", b" ") };
-    world.tell(Tell::Guestinfo { key, value: nothing })?;
-    world.tell(Tell::Guestinfo { key: &format!("{key}.encoding"), value: encoding })
+
+    impl World for Host {
+        fn ask(&self, ask: Ask<'_>) -> Result<Option<Vec<u8>>, Error> {
+            let Ask::Guestinfo(key) = ask else { return Ok(None) };
+            Ok(self.values.borrow().get(key).cloned())
+        }
+
+        fn tell(&self, Tell::Guestinfo { key, value }: Tell<'_>) -> Result<(), Error> {
+            if key == self.refused {
+                return Err(anyhow::anyhow!("{key} is refused").into());
+            }
+            self.values.borrow_mut().insert(key.to_owned(), value.to_vec());
+            Ok(())
+        }
+
+        fn http(&self, _: &[http::Request], _: Instant) -> Vec<Result<http::Response, http::Error>> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn a_refused_key_keeps_no_other_back_and_is_told() {
+        let told = Report { state: "done", phase: None, code: None, error: None, whole: "e", spent: true };
+        let secrets = ["guestinfo.userdata", "guestinfo.vendordata", "guestinfo.coreos.config.url"];
+        for refused in ["guestinfo.footplate.report", "guestinfo.local-ipv6", secrets[0], secrets[2]] {
+            let before = secrets.map(|key| (key.to_owned(), b"secret".to_vec()));
+            let host = Host { refused, values: RefCell::new(before.into()) };
+            let error = anyhow::Error::from(report(&host, &told).unwrap_err());
+            assert_eq!(format!("{error:#}"), format!("{refused} is refused"));
+            let values = host.values.borrow();
+            assert_eq!(values["guestinfo.footplate.state"], b"done");
+            for key in secrets {
+                assert_eq!(values[key] == b"secret", key == refused, "{key}");
+            }
+        }
+    }
 }
