@@ -42,7 +42,8 @@ impl Log for Logger {
                 crate::io::console(&format!("footplate: {prefix}{}", record.args()));
             }
             // Standard error that is closed can't be told so.
-            None => drop(writeln!(std::io::stderr(), "{prefix}{}", record.args())),
+            // One write a line: standard error has no buffer of its own.
+            None => drop(std::io::stderr().write_all(format!("{prefix}{}\n", record.args()).as_bytes())),
         }
     }
 

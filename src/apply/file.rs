@@ -49,7 +49,8 @@ impl Kind for File {
 
     fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {
         let root = on.root;
-        let meta = self.there(root)?;
+        // A file that is written whatever is there needs no look: `put` takes one.
+        let meta = if self.existing == Existing::Written { None } else { self.there(root)? };
         if meta.is_some_and(|m| m.kind != SFlag::S_IFREG) {
             root.remove_tree(&self.path)?;
         }

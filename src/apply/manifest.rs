@@ -90,7 +90,9 @@ impl Manifest {
 
     /// The same for a path whose link gives way and is not followed.
     pub(super) fn name(&mut self, root: &Root, path: &str, differs: impl FnOnce() -> bool) -> Result<()> {
-        self.list(root, root.place(path)?, MADE, differs)
+        let place = root.place(path)?;
+        let stands = root.stands(&place)?;
+        self.list(root, (place, stands), MADE, differs)
     }
 
     /// Lists a home that is about to be made.
@@ -107,11 +109,17 @@ impl Manifest {
         Ok(())
     }
 
-    fn list(&mut self, root: &Root, path: String, made: &str, differs: impl FnOnce() -> bool) -> Result<()> {
+    fn list(
+        &mut self,
+        root: &Root,
+        (path, stands): (String, bool),
+        made: &str,
+        differs: impl FnOnce() -> bool,
+    ) -> Result<()> {
         if volatile(root, &path) || self.paths.contains_key(&path) {
             return Ok(());
         }
-        if root.stands(&path)? {
+        if stands {
             if differs() {
                 self.paths.insert(path, CHANGED.to_owned());
             }

@@ -23,7 +23,7 @@ mod users;
 use anyhow::{Result, anyhow};
 
 use crate::io;
-use crate::io::root::{Change, Ids, Root};
+use crate::io::root::{Batch, Change, Ids, Root};
 use crate::io::systemd::Systemd;
 use crate::model::config::UnitSpec;
 use crate::model::plan::{Item, Plan};
@@ -91,6 +91,13 @@ enum Step {
     Users,
     Files,
     Run,
+}
+
+impl Step {
+    /// Whether its items only write files, so that they become durable together.
+    fn writes(self) -> bool {
+        matches!(self, Self::Users | Self::Files)
+    }
 }
 
 /// A root that a plan is compared with or applied to, and what is left to do there after all items.
@@ -185,6 +192,7 @@ pub fn outline(plan: &Plan) -> Vec<(String, String)> {
 pub fn compare(plan: &Plan, root: &Root) -> Result<Vec<Outcome>, Vec<Problem>> {
     let mut on = Machine::of(plan, root).map_err(|error| vec![problem(error)])?;
     let (mut outcomes, mut problems) = (Vec::new(), Vec::new());
+    let _batch = root.batch();
     let mut partitioned = false;
     for item in &plan.items {
         let kind = kind(item);
@@ -220,6 +228,7 @@ fn differs(kind: &dyn Kind, on: &mut Machine<'_>) -> bool {
 fn record(plan: &Plan, root: &Root) -> Result<Manifest> {
     let (mut on, listed) = (Machine::of(plan, root)?, Manifest::read(root)?);
     let (mut manifest, before) = (listed.clone(), on.accounts.clone());
+    let batch = root.batch();
     for item in &plan.items {
         // What fails here fails again, and is told, when the item's turn comes.
         let _ = kind(item).record(&mut on, &mut manifest);
@@ -228,6 +237,7 @@ fn record(plan: &Plan, root: &Root) -> Result<Manifest> {
     if manifest != listed {
         manifest.write(root)?;
     }
+    batch.end()?;
     Ok(manifest)
 }
 
@@ -237,6 +247,7 @@ fn record_rest(kind: &dyn Kind, on: &mut Machine<'_>, manifest: &mut Manifest) -
     kind.record(on, manifest)?;
     if manifest.paths.len() != listed {
         manifest.write(on.root)?;
+        on.root.settle()?;
     }
     Ok(())
 }
@@ -277,11 +288,22 @@ fn make(
     let (mut outcomes, mut problems): (Vec<Outcome>, Vec<anyhow::Error>) = (Vec::new(), Vec::new());
     let mut failed = None;
     let permit = plan.bootstrap.as_ref().map(|b| b.permit.as_str());
+    let mut batch = None;
     for item in &plan.items {
         let kind = kind(item);
         let permits = permit.is_some_and(|permit| matches!(item, Item::File(f) if f.path == permit));
+        // The permit says that all before it is durable, and other programs look at what the later steps need.
+        if (permits || !kind.step().writes())
+            && let Some(Err(error)) = batch.take().map(Batch::end)
+        {
+            problems.push(with_cure(error));
+            failed.get_or_insert(Step::Files);
+        }
         if failed.is_some_and(|step| step != kind.step() || permits) {
             break;
+        }
+        if kind.step().writes() {
+            batch.get_or_insert_with(|| root.batch());
         }
         let listed = manifest.as_mut().map_or(Ok(()), |m| record_rest(kind, &mut on, m));
         match listed.and_then(|()| kind.apply(&mut on)) {
@@ -296,6 +318,9 @@ fn make(
                 problems.push(with_cure(error.context(kind.name())));
             }
         }
+    }
+    if let Some(Err(error)) = batch.map(Batch::end) {
+        problems.push(with_cure(error));
     }
     // A single problem keeps its causes and its cure.
     if problems.len() == 1 {

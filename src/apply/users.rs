@@ -52,6 +52,31 @@ impl UserSpec {
     fn makes_home(&self, root: &Root, home: &str) -> Result<bool> {
         Ok(self.create_home && !self.system && root.meta(home)?.is_none())
     }
+
+    /// A home as useradd makes it: private, with the files at the top of the skeleton; and the keys. It gets its name when all of
+    /// it is there: a run that is cut off leaves no half of one.
+    fn make_home(&self, root: &Root, home: &str, ids: Ids) -> Result<()> {
+        root.make_dirs(above(home), OURS)?;
+        root.put_new_dir(home, |draft| {
+            root.put_dir(draft, 0o700, ids)?;
+            for name in root.list("/etc/skel")? {
+                let (from, to) = (format!("/etc/skel/{name}"), format!("{draft}/{name}"));
+                if let Some(target) = root.link_target(&from)? {
+                    root.put_link(&to, &target)?;
+                    root.chown(&to, ids)?;
+                } else if let (Some(meta), true) = (root.meta(&from)?, name != ".ssh")
+                    && meta.kind == SFlag::S_IFREG
+                {
+                    let bytes = root.read(&from, MAX_FILE)?.unwrap_or_default();
+                    root.put(&to, &bytes, meta.mode, ids)?;
+                }
+            }
+            if !self.ssh_keys.is_empty() {
+                put_keys(root, draft, &self.ssh_keys, ids)?;
+            }
+            Ok(())
+        })
+    }
 }
 
 impl Kind for UserSpec {
@@ -108,34 +133,15 @@ impl Kind for UserSpec {
         let uid = on.accounts.ids(&Owner { user: Some(self.name.clone()), group: None })?.uid;
         let ids = Ids { uid, gid: on.accounts.primary_group(&self.name) };
         if self.makes_home(root, &home)? {
-            make_home(root, &home, ids)?;
+            self.make_home(root, &home, ids)?;
             change = Change::Changed;
-        }
-        if !self.ssh_keys.is_empty() && put_keys(root, &home, &self.ssh_keys, ids)? == Change::Changed {
+        } else if !self.ssh_keys.is_empty() && put_keys(root, &home, &self.ssh_keys, ids)? == Change::Changed
+        {
             change = Change::Changed;
         }
         let note = if root.privileged() { "" } else { "; owner of the home left out: needs root" };
         Ok(self.outcome(change.into(), self.detail() + note))
     }
-}
-
-/// A home as useradd makes it: private, with the files at the top of the skeleton.
-fn make_home(root: &Root, home: &str, ids: Ids) -> Result<()> {
-    root.make_dirs(above(home), OURS)?;
-    root.put_dir(home, 0o700, ids)?;
-    for name in root.list("/etc/skel")? {
-        let (from, to) = (format!("/etc/skel/{name}"), format!("{home}/{name}"));
-        if let Some(target) = root.link_target(&from)? {
-            root.put_link(&to, &target)?;
-            root.chown(&to, ids)?;
-        } else if let (Some(meta), true) = (root.meta(&from)?, name != ".ssh")
-            && meta.kind == SFlag::S_IFREG
-        {
-            let bytes = root.read(&from, MAX_FILE)?.unwrap_or_default();
-            root.put(&to, &bytes, meta.mode, ids)?;
-        }
-    }
-    Ok(())
 }
 
 /// The keys that may not log in yet. A user makes what it likes of its home: a link there must not lead root's hands to

@@ -85,6 +85,19 @@ impl Accounts {
         Ok(number)
     }
 
+    /// Makes the primary group of a user whose line is there and names a number that no group has: a run that was cut off
+    /// wrote the one and not the other.
+    pub(super) fn owed_group(&mut self, user: &UserSpec) {
+        let Some(gid) = self.primary_group(&user.name) else { return };
+        let named = user.primary_group.as_ref().filter(|name| name.parse::<u32>().is_err());
+        let own = || (user.primary_group.is_none() && !user.no_user_group).then_some(&user.name);
+        let name = named.or_else(own);
+        let known = self.group.named(gid).or_else(|| self.vendor_group.named(gid)).is_some();
+        if let Some(name) = name.filter(|name| !known && self.group_named(name).is_none()) {
+            self.add_group(name, gid);
+        }
+    }
+
     fn put_named_group(&mut self, name: &str, system: bool) -> Result<u32> {
         if self.group.find(name).is_none() {
             match self.vendor_group.find(name).cloned() {

@@ -166,8 +166,11 @@ impl Accounts {
                 Some(line) => self.passwd.lines.push(line),
                 None => self.add(user)?,
             }
-        } else if user.modify {
-            self.modify(user)?;
+        } else {
+            self.owed_group(user);
+            if user.modify {
+                self.modify(user)?;
+            }
         }
         self.join(user)?;
         self.put_shadow(user);
@@ -290,7 +293,7 @@ impl Accounts {
         }
     }
 
-    /// Writes what changed: groups, then passwords, then users, so that a user is never there without the others.
+    /// Writes what changed: users first. A run that is cut off after them finds by their lines which numbers their groups have.
     ///
     /// # Errors
     /// A file can't be written, or another program holds the lock.
@@ -298,7 +301,7 @@ impl Accounts {
         let _lock = lock(root)?;
         let mut change = Change::Unchanged;
         let tables =
-            [(&self.group, GROUP), (&self.gshadow, GSHADOW), (&self.shadow, SHADOW), (&self.passwd, PASSWD)];
+            [(&self.passwd, PASSWD), (&self.shadow, SHADOW), (&self.gshadow, GSHADOW), (&self.group, GROUP)];
         for (table, path) in tables {
             if table.write(root, path)? == Change::Changed {
                 change = Change::Changed;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Links below a root, symbolic and hard ones.
 
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStringExt as _;
 
 use anyhow::{Result, anyhow, bail};
@@ -10,7 +10,7 @@ use nix::fcntl::{AtFlags, OFlag, readlinkat, renameat};
 use nix::sys::stat::FileStat;
 use nix::unistd::{UnlinkatFlags, linkat, symlinkat, unlinkat};
 
-use super::{Change, Ids, Root, dir_path, split, sync, temporary_name};
+use super::{Change, Ids, Opened, Root, split, temporary_name};
 
 impl Root {
     /// Makes a symbolic link say `target`.
@@ -40,6 +40,7 @@ impl Root {
     /// # Errors
     /// The file does not exist, is a directory, or the disk refuses.
     pub fn put_hard_link(&self, path: &str, target: &str) -> Result<Change> {
+        self.settle()?;
         let file = self
             .resolve(target, OFlag::O_PATH | OFlag::O_NOFOLLOW)
             .map_err(|e| anyhow!("{path}: {target}: {}", e.desc()))?;
@@ -58,6 +59,8 @@ impl Root {
     /// # Errors
     /// A path can't be followed.
     pub fn same_file(&self, one: &str, other: &str) -> Result<bool> {
+        self.reach(one)?;
+        self.reach(other)?;
         let stat = |path: &str| -> Result<Option<FileStat>> {
             match self.resolve(path, OFlag::O_PATH | OFlag::O_NOFOLLOW) {
                 Ok(fd) => Ok(Some(nix::sys::stat::fstat(&fd)?)),
@@ -75,6 +78,11 @@ impl Root {
     /// # Errors
     /// The way to it can't be followed.
     pub fn stands(&self, path: &str) -> Result<bool> {
+        match self.look(path)? {
+            Some(Ok(_)) => return Ok(true),
+            Some(Err(Errno::ENOENT)) => return Ok(false),
+            _ => {}
+        }
         match self.resolve(path, OFlag::O_PATH | OFlag::O_NOFOLLOW) {
             Ok(_) => Ok(true),
             Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(false),
@@ -83,10 +91,11 @@ impl Root {
     }
 
     /// Makes a link under another name and moves it into its place.
-    fn link_anew(&self, path: &str, make: impl FnOnce(&OwnedFd, &str) -> nix::Result<()>) -> Result<Change> {
+    fn link_anew(&self, path: &str, make: impl FnOnce(&Opened, &str) -> nix::Result<()>) -> Result<Change> {
         let (above, name) = split(path)?;
         self.make_dirs(above, Ids::ROOT)?;
         let parent = self.open_dir(above)?;
+        self.settle_name(&parent, name)?;
         let temporary = temporary_name(name);
         let _ = unlinkat(&parent, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
         let made =
@@ -95,7 +104,8 @@ impl Root {
             let _ = unlinkat(&parent, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
             bail!("{path}: {}", e.desc());
         }
-        sync(&parent)?;
+        self.moved();
+        self.changed(&parent)?;
         Ok(Change::Changed)
     }
 
@@ -105,13 +115,12 @@ impl Root {
     /// The way to it can't be followed.
     pub fn link_target(&self, path: &str) -> Result<Option<String>> {
         let (above, name) = split(path)?;
-        match self.resolve(&dir_path(above), OFlag::O_PATH | OFlag::O_DIRECTORY) {
-            Ok(parent) => self.link_at(&parent, name),
-            Err(_) => Ok(None),
-        }
+        let Ok(parent) = self.try_dir(above) else { return Ok(None) };
+        self.settle_name(&parent, name)?;
+        self.link_at(&parent, name)
     }
 
-    pub(super) fn link_at(&self, parent: &OwnedFd, name: &str) -> Result<Option<String>> {
+    pub(super) fn link_at(&self, parent: &Opened, name: &str) -> Result<Option<String>> {
         match readlinkat(parent, name) {
             Ok(target) => Ok(Some(String::from_utf8_lossy(&target.into_vec()).into_owned())),
             Err(Errno::EINVAL | Errno::ENOENT | Errno::ENOTDIR) => Ok(None),

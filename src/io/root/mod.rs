@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use nix::dir::Dir;
@@ -14,13 +15,16 @@ use nix::mount::{MsFlags, mount};
 pub use nix::sys::stat::SFlag;
 use nix::sys::stat::{FileStat, Mode, fstatat};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, geteuid, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, getegid, geteuid, unlinkat};
 
+mod batch;
 mod links;
 mod scratch;
 mod tree;
 mod write;
 
+pub use batch::Batch;
+use batch::{DRAFT, Dir as Opened, Held};
 pub use scratch::Scratch;
 
 /// Symbolic links that a path may go through at its end, as the kernel allows.
@@ -33,10 +37,16 @@ pub struct Root {
     dir: OwnedFd,
     path: PathBuf,
     live: bool,
+    /// Who we are.
+    own: (u32, u32),
+    batch: Mutex<Option<Held>>,
 }
 
 /// A directory, and a name in it.
-type Place = (OwnedFd, String);
+type Place = (Arc<Opened>, String);
+
+/// Where a file belongs: the place, what stands there, and the link on the way to it that gives way.
+type Found = (Place, Option<Meta>, Option<Place>);
 
 /// Numbers of who owns something; `None` leaves it alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,7 +124,13 @@ impl Root {
         let dir =
             nix::fcntl::open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
                 .map_err(|e| anyhow!("{}: {}", path.display(), e.desc()))?;
-        Ok(Self { dir, path: path.to_owned(), live })
+        Ok(Self {
+            dir,
+            path: path.to_owned(),
+            live,
+            own: (geteuid().as_raw(), getegid().as_raw()),
+            batch: Mutex::new(None),
+        })
     }
 
     /// Whether this is the system that runs, so that units are started and not only written.
@@ -129,7 +145,7 @@ impl Root {
 
     /// Whether owners can be set: root's privilege.
     pub fn privileged(&self) -> bool {
-        geteuid().is_root()
+        self.own.0 == 0
     }
 
     fn resolve(&self, path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
@@ -151,6 +167,7 @@ impl Root {
     /// # Errors
     /// It is larger than `limit` bytes, or can't be read.
     pub fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>> {
+        self.reach(path)?;
         // A FIFO without a writer would hold the boot for ever.
         let fd = match self.resolve(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY) {
             Ok(fd) => fd,
@@ -174,6 +191,9 @@ impl Root {
     /// # Errors
     /// The path can't be followed.
     pub fn meta(&self, path: &str) -> Result<Option<Meta>> {
+        if let Some(seen) = self.look_through(path)? {
+            return Ok(seen.ok());
+        }
         match self.resolve(path, OFlag::O_PATH) {
             Ok(fd) => Ok(Some(Meta::of(&nix::sys::stat::fstat(&fd)?))),
             Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
@@ -186,6 +206,7 @@ impl Root {
     /// # Errors
     /// It can't be read.
     pub fn list(&self, path: &str) -> Result<Vec<String>> {
+        self.settle_dir(path)?;
         let fd = match self.resolve(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY) {
             Ok(fd) => fd,
             Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(Vec::new()),
@@ -207,12 +228,12 @@ impl Root {
     /// # Errors
     /// Those of [`Root::make_dirs`].
     pub fn check_dirs(&self, path: &str) -> Result<()> {
-        if path.is_empty() || path == "/" || self.resolve(path, OFlag::O_PATH | OFlag::O_DIRECTORY).is_ok() {
+        if path.is_empty() || path == "/" || self.try_dir(path).is_ok() || self.checked(path) {
             return Ok(());
         }
         let (above, name) = path.trim_end_matches('/').rsplit_once('/').unwrap_or(("", path));
         self.check_dirs(above)?;
-        match self.resolve(&dir_path(above), OFlag::O_PATH | OFlag::O_DIRECTORY) {
+        match self.try_dir(above) {
             Ok(parent) if fstatat(&parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok() => {
                 self.not_a_directory(path, &parent, name)
             }
@@ -221,7 +242,7 @@ impl Root {
     }
 
     /// The error for a path that is not a directory.
-    fn not_a_directory<T>(&self, path: &str, parent: &OwnedFd, name: &str) -> Result<T> {
+    fn not_a_directory<T>(&self, path: &str, parent: &Opened, name: &str) -> Result<T> {
         match self.link_at(parent, name)? {
             Some(_) => bail!("{path}: a symbolic link that leads out of the root or to nothing"),
             None => bail!("{path}: is not a directory"),
@@ -234,12 +255,12 @@ impl Root {
     /// It can't be removed.
     pub fn remove(&self, path: &str) -> Result<Change> {
         let (above, name) = split(path)?;
-        let Ok(parent) = self.resolve(&dir_path(above), OFlag::O_PATH | OFlag::O_DIRECTORY) else {
-            return Ok(Change::Unchanged);
-        };
+        let Ok(parent) = self.try_dir(above) else { return Ok(Change::Unchanged) };
+        self.settle_name(&parent, name)?;
         match unlinkat(&parent, name, UnlinkatFlags::NoRemoveDir) {
             Ok(()) => {
-                sync(&self.open_dir(above)?)?;
+                self.moved();
+                self.changed(&parent)?;
                 Ok(Change::Changed)
             }
             Err(Errno::ENOENT) => Ok(Change::Unchanged),
@@ -271,7 +292,7 @@ impl Root {
         let kept = kept.into_iter().filter(|(flag, _)| have.contains(*flag)).map(|(_, flag)| flag);
         let flags = kept.fold(MsFlags::MS_REMOUNT | MsFlags::MS_BIND, |all, flag| all | flag);
         let none: Option<&str> = None;
-        let place = format!("/proc/self/fd/{}", directory.as_raw_fd());
+        let place = directory.link();
         mount(none, place.as_str(), none, flags, none).map_err(failed)?;
         Ok(Change::Changed)
     }
@@ -284,6 +305,7 @@ impl Root {
         let ids = self.settable(ids);
         let (above, name) = split(path)?;
         let parent = self.open_dir(above)?;
+        self.settle_name(&parent, name)?;
         let have = fstatat(&parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).map(|stat| Meta::of(&stat));
         if have.is_ok_and(|have| have.is(have.mode, ids)) {
             return Ok(Change::Unchanged);
@@ -291,32 +313,37 @@ impl Root {
         let (uid, gid) = (ids.uid.map(Uid::from_raw), ids.gid.map(Gid::from_raw));
         fchownat(&parent, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)
             .map_err(|e| anyhow!("{path}: {}", e.desc()))?;
+        self.touched(&parent);
         Ok(Change::Changed)
     }
 
-    fn open_dir(&self, path: &str) -> Result<OwnedFd> {
-        self.resolve(&dir_path(path), OFlag::O_RDONLY | OFlag::O_DIRECTORY)
-            .map_err(|e| anyhow!("{}: {}", dir_path(path), e.desc()))
-    }
-
-    /// The directory and the name in it where a file of that path belongs; missing directories are made. Where that can't be
-    /// written, also the last symbolic link on the way that can.
-    fn locate(&self, path: &str, ids: Ids) -> Result<(Place, Option<Place>)> {
+    /// The directory and the name in it where a file of that path belongs, and what stands there; missing directories are made.
+    /// Where that can't be written, also the last symbolic link on the way that can.
+    fn locate(&self, path: &str, ids: Ids) -> Result<Found> {
         let mut path = path.to_owned();
         let mut link = None;
         for _ in 0..MAX_LINKS {
             let (above, name) = split(&path)?;
             self.make_dirs(above, ids)?;
             let parent = self.open_dir(above)?;
-            let writable = !fstatvfs(&parent).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_RDONLY));
-            let (target, place) = (self.link_at(&parent, name)?, (parent, name.to_owned()));
+            let waits = self.pending(&parent, name).then(|| temporary_name(name));
+            let stat = fstatat(&parent, waits.as_deref().unwrap_or(name), AtFlags::AT_SYMLINK_NOFOLLOW);
+            let meta = match stat {
+                Ok(stat) => Some(Meta::of(&stat)),
+                Err(Errno::ENOENT) => None,
+                Err(e) => bail!("{path}: {}", e.desc()),
+            };
+            let is_link = meta.is_some_and(|meta| meta.kind == SFlag::S_IFLNK);
+            let target = if is_link { self.link_at(&parent, name)? } else { None };
+            let writable = parent.writable();
+            let place = (parent, name.to_owned());
             let Some(target) = target else {
-                return Ok((place, link.filter(|_| !writable)));
+                return Ok((place, meta, link.filter(|_| !writable)));
             };
             path = if target.starts_with('/') {
                 target
             } else {
-                format!("{}/{target}", self.real_path(&place.0)?)
+                format!("{}/{target}", self.real_path(place.0.as_fd())?)
             };
             if writable {
                 link = Some(place);
@@ -326,9 +353,9 @@ impl Root {
     }
 
     /// A directory's path below the root, without symbolic links.
-    fn real_path(&self, dir: &OwnedFd) -> Result<String> {
+    fn real_path(&self, dir: BorrowedFd<'_>) -> Result<String> {
         let of = |fd: BorrowedFd<'_>| std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()));
-        let (root, dir) = (of(self.dir.as_fd())?, of(dir.as_fd())?);
+        let (root, dir) = (of(self.dir.as_fd())?, of(dir)?);
         let below = dir.strip_prefix(&root).with_context(|| format!("{}: left the root", dir.display()))?;
         Ok(format!("/{}", below.display()))
     }
@@ -360,11 +387,7 @@ fn dir_path(above: &str) -> String {
 fn temporary_name(name: &str) -> String {
     use sha2::{Digest as _, Sha256};
     let digest = Sha256::digest(name.as_bytes());
-    format!(".footplate-{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3])
-}
-
-fn sync(dir: &OwnedFd) -> Result<()> {
-    nix::unistd::fsync(dir).context("fsync of a directory")
+    format!("{DRAFT}{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3])
 }
 
 /// Takes the write lock of a lock file of the running system, as lockf(3) does; it is held until the descriptor closes.

@@ -2,18 +2,17 @@
 //! Whole trees below a [`Root`]: files that are streamed, directories that take another's place, removal.
 
 use std::fs::File;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, RenameFlags, openat, renameat2};
 use nix::sys::stat::{Mode, UtimensatFlags, fchmod, fstatat, utimensat};
-use nix::sys::statvfs::{FsFlags, fstatvfs};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::{Ids, MAX_LINKS, Meta, Root, dir_path, split, sync};
+use super::{Ids, MAX_LINKS, Meta, Root, SFlag, dir_path, split};
 
 /// How deep a tree may be that is walked: deeper than any that an image has.
 const MAX_DEPTH: usize = 64;
@@ -24,6 +23,7 @@ impl Root {
     /// # Errors
     /// It is not a regular file, or can't be read.
     pub fn open_file(&self, path: &str) -> Result<Option<File>> {
+        self.reach(path)?;
         // Without O_NONBLOCK opening a FIFO waits for its writer.
         let fd = match self.resolve(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK) {
             Ok(fd) => fd,
@@ -73,9 +73,8 @@ impl Root {
     /// The way to it can't be followed.
     pub fn meta_of_link(&self, path: &str) -> Result<Option<Meta>> {
         let (above, name) = split(path)?;
-        let Ok(parent) = self.resolve(&dir_path(above), OFlag::O_PATH | OFlag::O_DIRECTORY) else {
-            return Ok(None);
-        };
+        let Ok(parent) = self.try_dir(above) else { return Ok(None) };
+        self.settle_name(&parent, name)?;
         match fstatat(&parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(Meta::of(&stat))),
             Err(Errno::ENOENT) => Ok(None),
@@ -91,7 +90,7 @@ impl Root {
     pub fn real(&self, path: &str) -> Result<Option<String>> {
         match self.resolve(path, OFlag::O_PATH) {
             Ok(_) if !Path::new("/proc/self/fd").exists() => Ok(Some(path.to_owned())),
-            Ok(fd) => self.real_path(&fd).map(Some),
+            Ok(fd) => self.real_path(fd.as_fd()).map(Some),
             Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
             Err(e) => bail!("{path}: {}", e.desc()),
         }
@@ -105,7 +104,7 @@ impl Root {
         let (dir, name) = split(path)?;
         let (mut dir, mut rest) = (dir, name.to_owned());
         loop {
-            if let Some(real) = self.real(&dir_path(dir))? {
+            if let Some(real) = self.real_dir(dir)? {
                 return Ok(format!("{}/{rest}", real.trim_end_matches('/')));
             }
             let (above, name) = split(dir)?;
@@ -114,20 +113,41 @@ impl Root {
         }
     }
 
-    /// The path at which [`Root::put`] would write, without symbolic links.
+    /// The path of a directory without symbolic links, as [`Root::real`] says it.
+    fn real_dir(&self, path: &str) -> Result<Option<String>> {
+        if self.held().is_none() {
+            return self.real(&dir_path(path));
+        }
+        let dir = match self.try_dir(path) {
+            Ok(dir) => dir,
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(_) => return self.real(&dir_path(path)),
+        };
+        if let Some(real) = dir.real.get() {
+            return Ok(Some(real.clone()));
+        }
+        let real =
+            if Path::new("/proc/self/fd").exists() { self.real_path(dir.as_fd())? } else { dir_path(path) };
+        Ok(Some(dir.real.get_or_init(|| real).clone()))
+    }
+
+    /// The path at which [`Root::put`] would write, without symbolic links, and whether something stands there.
     ///
     /// # Errors
     /// The path can't be followed, or names no file.
-    pub fn destination(&self, path: &str) -> Result<String> {
+    pub fn destination(&self, path: &str) -> Result<(String, bool)> {
         let (mut path, mut link) = (self.place(path)?, None);
         for _ in 0..MAX_LINKS {
             let above = split(&path)?.0.to_owned();
-            let writable = match self.open_dir(&above) {
-                Ok(dir) => !fstatvfs(&dir).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_RDONLY)),
-                Err(_) => return Ok(path),
-            };
-            let Some(target) = self.link_target(&path)? else {
-                return Ok(link.filter(|_| !writable).unwrap_or(path));
+            let Ok(dir) = self.open_dir(&above) else { return Ok((path, false)) };
+            let writable = dir.writable();
+            let meta = self.meta_of_link(&path)?;
+            let is_link = meta.is_some_and(|meta| meta.kind == SFlag::S_IFLNK);
+            let Some(target) = (if is_link { self.link_target(&path)? } else { None }) else {
+                return Ok(match link.filter(|_| !writable) {
+                    Some(link) => (link, true),
+                    None => (path, meta.is_some()),
+                });
             };
             let target = if target.starts_with('/') { target } else { format!("{above}/{target}") };
             if writable {
@@ -146,7 +166,10 @@ impl Root {
         let (above, name) = split(path)?;
         let parent = self.open_dir(above)?;
         match unlinkat(&parent, name, UnlinkatFlags::RemoveDir) {
-            Ok(()) | Err(Errno::ENOENT) => sync(&parent).map(|()| true),
+            Ok(()) | Err(Errno::ENOENT) => {
+                self.moved();
+                self.changed(&parent).map(|()| true)
+            }
             Err(Errno::ENOTEMPTY | Errno::EEXIST | Errno::EBUSY) => Ok(false),
             Err(e) => bail!("{path}: {}", e.desc()),
         }
@@ -157,6 +180,7 @@ impl Root {
     /// # Errors
     /// The disk refuses.
     pub fn exchange(&self, from: &str, to: &str) -> Result<()> {
+        self.settle()?;
         let ((from_dir, from_name), (to_dir, to_name)) = (split(from)?, split(to)?);
         let (from_dir, to_dir) = (self.open_dir(from_dir)?, self.open_dir(to_dir)?);
         let rename = |flags| renameat2(&from_dir, from_name, &to_dir, to_name, flags);
@@ -165,7 +189,8 @@ impl Root {
             other => other,
         };
         result.map_err(|e| anyhow!("{to}: {}", e.desc()))?;
-        sync(&to_dir)
+        self.moved();
+        self.changed(&to_dir)
     }
 
     /// Removes a file or a whole directory; absent is well. Symbolic links in it are removed, not followed.
@@ -174,11 +199,15 @@ impl Root {
     /// Something in it can't be removed, or is a mount point.
     pub fn remove_tree(&self, path: &str) -> Result<()> {
         let (above, name) = split(path)?;
-        let Ok(parent) = self.resolve(&dir_path(above), OFlag::O_RDONLY | OFlag::O_DIRECTORY) else {
+        let Ok(parent) = self.try_dir(above) else { return Ok(()) };
+        self.settle_name(&parent, name)?;
+        if matches!(fstatat(&parent, name, AtFlags::AT_SYMLINK_NOFOLLOW), Err(Errno::ENOENT)) {
             return Ok(());
-        };
-        remove_at(&parent, name, MAX_DEPTH).with_context(|| path.to_owned())?;
-        sync(&parent)
+        }
+        self.settle()?;
+        remove_at(parent.as_fd(), name, MAX_DEPTH).with_context(|| path.to_owned())?;
+        self.moved();
+        self.changed(&parent)
     }
 
     /// Takes the lock of a directory for as long as the answer lives; it leaves nothing behind.
@@ -186,7 +215,8 @@ impl Root {
     /// # Errors
     /// Another program holds it.
     pub fn lock_dir(&self, path: &str) -> Result<Flock<OwnedFd>> {
-        let dir = self.open_dir(path)?;
+        let dir = self.resolve(&dir_path(path), OFlag::O_RDONLY | OFlag::O_DIRECTORY);
+        let dir = dir.map_err(|e| anyhow!("{path}: {}", e.desc()))?;
         Flock::lock(dir, FlockArg::LockExclusiveNonblock)
             .map_err(|(_, e)| anyhow!("{path}: another footplate works there ({})", e.desc()))
     }
@@ -197,6 +227,7 @@ impl Root {
     /// # Errors
     /// Nothing stands there.
     pub fn outside(&self, path: &str) -> Result<Outside> {
+        self.reach(path)?;
         let fd = self.resolve(path, OFlag::O_PATH).map_err(|e| anyhow!("{path}: {}", e.desc()))?;
         Ok(Outside(fd))
     }
@@ -208,6 +239,7 @@ impl Root {
     pub fn set_mtime(&self, path: &str, mtime: i64) -> Result<()> {
         let (above, name) = split(path)?;
         let (parent, time) = (self.open_dir(above)?, TimeSpec::new(mtime, 0));
+        self.settle_name(&parent, name)?;
         utimensat(&parent, name, &time, &time, UtimensatFlags::NoFollowSymlink)
             .map_err(|e| anyhow!("{path}: {}", e.desc()))
     }
@@ -224,7 +256,7 @@ impl Outside {
     }
 }
 
-fn remove_at(parent: &OwnedFd, name: &str, depth: usize) -> Result<()> {
+fn remove_at(parent: BorrowedFd<'_>, name: &str, depth: usize) -> Result<()> {
     match unlinkat(parent, name, UnlinkatFlags::NoRemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => return Ok(()),
         Err(Errno::EISDIR | Errno::EPERM) => {}
@@ -240,7 +272,7 @@ fn remove_at(parent: &OwnedFd, name: &str, depth: usize) -> Result<()> {
         names.push(entry?.file_name().to_string_lossy().into_owned());
     }
     for inner in names.iter().filter(|n| *n != "." && *n != "..") {
-        remove_at(&dir, inner, depth - 1)?;
+        remove_at(dir.as_fd(), inner, depth - 1)?;
     }
     unlinkat(parent, name, UnlinkatFlags::RemoveDir).map_err(|e| anyhow!("{name}: {}", e.desc()))
 }
