@@ -75,7 +75,9 @@ impl Kind for File {
 }
 
 fn ids(file: &File, accounts: &Accounts) -> Result<Ids> {
-    accounts.ids(&file.owner).map_err(|e| anyhow!("{}.owner: {e} on this machine or among users", file.place))
+    accounts
+        .ids(&file.owner)
+        .map_err(|e| anyhow!("{}.owner: {e}, neither in the image nor in the data", file.place))
 }
 
 /// The bytes that the file must hold, given those that it has.

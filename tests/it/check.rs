@@ -64,8 +64,16 @@ fn what_would_stop_the_node_is_not_good() {
     };
     let cases = [
         (format!("#cloud-config\n{files}"), 65, "/srv/data"),
-        ("#cloud-config\nwrite_files:\n- {path: /a, owner: 'nosuch:wheel'}\n".to_owned(), 65, "no user"),
-        ("#cloud-config\nwrite_files:\n- {path: /a, owner: 'root:nosuch'}\n".to_owned(), 65, "no group"),
+        (
+            "#cloud-config\nwrite_files:\n- {path: /a, owner: 'nosuch:wheel'}\n".to_owned(),
+            65,
+            "the user does not exist",
+        ),
+        (
+            "#cloud-config\nwrite_files:\n- {path: /a, owner: 'root:nosuch'}\n".to_owned(),
+            65,
+            "the group does not exist",
+        ),
         ("#cloud-config\nwrite_files:\n- {path: /a, owner: 'core:docker'}\n".to_owned(), 0, "good"),
         (
             "#cloud-config\nusers:\n- name: albus\nwrite_files:\n- {path: /a, owner: albus}\n".to_owned(),
@@ -240,6 +248,34 @@ fn what_soon_ends_and_what_is_too_large_is_told() {
     assert!(!check(gz(data.as_bytes()), false).out.contains("EC2"));
 }
 
+#[test]
+fn a_key_that_is_nearly_a_known_one_is_an_error_that_names_it() {
+    for (text, says) in [
+        (
+            "write_file: []",
+            "write_file: this key is not known (line 2, column 1)\n hint: did you mean `write_files`?",
+        ),
+        ("run_cmd: [id]", "did you mean `runcmd`?"),
+        ("preKubeadmCommands: [id]", "did you mean `runcmd`?"),
+        ("files: []", "did you mean `write_files`?"),
+        ("write_files: [{path: /a, permision: '0600'}]", "write_files[0].permision: this key is not known"),
+        ("write_files: [{path: /a, contents: x}]", "did you mean `content`?"),
+        ("users: [{name: u, ssh-authorised-keys: []}]", "did you mean `ssh_authorized_keys`?"),
+    ] {
+        let ran = check(format!("#cloud-config\n{text}\n"), false);
+        assert!(ran.code == 65 && ran.out.contains(says), "{text}: {}", ran.out);
+    }
+    // A key without a neighbour, and one near to a key that has no effect here, stop nothing.
+    for text in [
+        "my_own_key: 1",
+        "package: [vim]",
+        "write_files: [{path: /a, hash: x}]",
+        "users: [{name: u, doas: []}]",
+    ] {
+        check(format!("#cloud-config\n{text}\n"), false).ended(0, &[]);
+    }
+}
+
 /// A secret may stand where it does not belong: a password that is a YAML tag, a token that became a command of the
 /// template, a mapping where a string was meant.
 #[test]
@@ -300,6 +336,8 @@ fn no_value_is_repeated_wherever_it_stands() {
     }
     let config = |text: &String| format!("#cloud-config\n{text}\n");
     let mut documents: Vec<String> = documents.iter().map(config).collect();
+    // The canary's own first word: a template's statement has no dot.
+    let word = CANARY.split('.').next().unwrap();
     for text in [
         "passwd: !@",
         "a: *@",
@@ -310,10 +348,17 @@ fn no_value_is_repeated_wherever_it_stands() {
         "a: {{ '@' + 1 }}",
         "a: {{ '@' | nope }}",
         "a: {{ x['@'].y }}",
+        "a: {% kCANARY %}",
+        "a: {% block kCANARY %}{% endblock %}{% block kCANARY %}{% endblock %}",
     ] {
-        documents.push(format!("## template: jinja\n#cloud-config\n{}\n", text.replace('@', CANARY)));
+        documents.push(format!(
+            "## template: jinja\n#cloud-config\n{}\n",
+            text.replace("kCANARY", word).replace('@', CANARY)
+        ));
     }
     for text in [
+        "#include\nvault://@/@\n",
+        "#include\nhttps://example.com/@\n",
         "#include\n@\nftp://@:@<at>example.com/x?@\n",
         "#cloud-config-jsonp\n[{\"op\": \"@\", \"path\": \"@\"}]",
         "#cloud-config-archive\n- {type: @, content: @}\n- [@]\n",

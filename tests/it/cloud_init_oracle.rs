@@ -69,7 +69,7 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ("golden-for-every-boot", "config", "the same"),
     (
         "golden-groups-and-units",
-        "no user",
+        "does not exist",
         "its accounts are made before its files; here files are all that is made",
     ),
     ("golden-source-of-files", "source", "Debian's version knows no `source`"),
@@ -81,7 +81,7 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
         "4755",
         "cloud-init gives the bits, then the owner, which takes set-id bits away; later versions give them again",
     ),
-    ("files-owner-unknown", "no user", "cloud-init stops in the middle of its list"),
+    ("files-owner-unknown", "does not exist", "cloud-init stops in the middle of its list"),
     ("files-owner-of-parents", "500:500", "later versions give new directories to the owner too"),
     (
         "files-encoding-",

@@ -146,10 +146,7 @@ fn a_name_without_a_value_is_an_error_that_names_it() {
         "kind: JoinConfiguration\nnodeRegistration:\n  name: ${COREOS_CUSTOM_NAME}\n",
     );
     let ran = prepare(&root, &[]);
-    ran.ended(
-        65,
-        &["/etc/kubeadm.yml: ${COREOS_CUSTOM_NAME} has no value on this machine (line 3, column 9)"],
-    );
+    ran.ended(65, &["/etc/kubeadm.yml: ${COREOS_CUSTOM_NAME} has no value (line 3, column 9)"]);
     assert!(root.text("/etc/kubeadm.yml").contains("${COREOS_CUSTOM_NAME}"), "the file is left as it is");
     let status = root.text("/run/footplate/status.json");
     assert!(status.contains("\"failed\"") && status.contains("${COREOS_CUSTOM_NAME}"), "{status}");

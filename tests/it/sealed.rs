@@ -145,7 +145,7 @@ fn what_is_made_is_listed_and_goes() {
     let said = seal(&root).ended(0, &[]).out.clone();
     for line in [
         "note: /etc/issue stays as it is: bootstrap data changed it",
-        "note: /opt/tools stays: footplate made the directory, and others put others there",
+        "note: /opt/tools stays: footplate made the directory, but others in it is not footplate's",
         "removed: user ops\n",
         "removed: group ops-night\n",
         "removed: /home/ops\n",

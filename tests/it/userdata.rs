@@ -330,7 +330,7 @@ fn nothing_secret_of_a_url_is_shown() {
     let url = "https://user:s3cret@example.com/a?X-Amz-Signature=s3cret#s3cret";
     let decoded = decode(format!("#include\n{url}\n").as_bytes());
     let said = problems(&decoded);
-    assert!(said.contains("https://example.com/a") && !said.contains("s3cret"), "{said}");
+    assert!(said.contains("https://example.com/…") && !said.contains("s3cret"), "{said}");
 }
 
 /// What a capture keeps of bootstrap data makes the same plan, and holds nothing but names, paths and sizes.

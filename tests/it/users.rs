@@ -165,6 +165,28 @@ fn passwords_are_locked_and_unlocked_as_passwd_does_it() {
 }
 
 #[test]
+fn a_groups_password_is_in_gshadow() {
+    needs!(root("accounts have owners"));
+    let config = format!(
+        r#"{{"ignition": {{"version": "3.3.0"}}, "passwd": {{"groups": [{{"name": "ops", "passwordHash": "{HASH}"}}]}}}}"#
+    );
+    for had in [None, Some("root:*::\n"), Some("root:*::\nops:!::core\n")] {
+        let (seed, root) = (seed("group-password", &config), flatcar("group-password"));
+        if let Some(had) = had {
+            root.put("/etc/gshadow", had);
+            fs::set_permissions(root.path("/etc/gshadow"), fs::Permissions::from_mode(0o640)).unwrap();
+        }
+        provision(&seed, &root).ended(0, &[]);
+        let group = line(&root, GROUP, "ops");
+        assert_eq!(group.split(':').nth(1), Some("x"), "{group}");
+        let shadow = line(&root, "/etc/gshadow", "ops");
+        assert_eq!(shadow.split(':').nth(1), Some(HASH), "{had:?}: {shadow}");
+        assert!(!line(&root, "/etc/gshadow", "root").is_empty());
+        assert_eq!(root.owned("/etc/gshadow").0, 0o640);
+    }
+}
+
+#[test]
 fn accounts_expire_as_the_data_says() {
     needs!(root("accounts have owners"));
     for (says, has) in [

@@ -41,10 +41,13 @@ impl Accounts {
         }
         self.put_named_group(name, group.system)?;
         if let Some(hash) = &group.password_hash {
-            // The group's own line says `x` where the password is in gshadow.
-            let table = if self.gshadow.find(name).is_some() { &mut self.gshadow } else { &mut self.group };
-            if let Some(line) = table.find_mut(name) {
+            self.put_gshadow(name);
+            if let Some(line) = self.gshadow.find_mut(name) {
                 line[PASSWORD] = String::from_utf8_lossy(hash.expose()).into_owned();
+            }
+            // Every user may read `group`: `x` says that the password is in gshadow.
+            if let Some(line) = self.group.find_mut(name) {
+                "x".clone_into(&mut line[PASSWORD]);
             }
         }
         for member in &group.members {
@@ -127,6 +130,16 @@ impl Accounts {
         if self.gshadow.stands && self.gshadow.find(name).is_none() {
             let new = || [name, "!", "", members].map(str::to_owned).to_vec();
             self.gshadow.lines.push(line.unwrap_or_else(new));
+        }
+    }
+
+    /// Makes sure of a group's line in gshadow. Where the file is missing it gets all groups, as grpconv writes it.
+    fn put_gshadow(&mut self, name: &str) {
+        let was_there = std::mem::replace(&mut self.gshadow.stands, true);
+        let of = |line: &Vec<String>| (line[0].clone(), line.get(MEMBERS).cloned().unwrap_or_default());
+        let lines = self.group.lines.iter().filter(|line| line.len() > 1 && (!was_there || line[0] == name));
+        for (name, members) in lines.map(of).collect::<Vec<_>>() {
+            self.add_gshadow(&name, None, &members);
         }
     }
 

@@ -71,15 +71,11 @@ impl Accounts {
     /// A name is not there.
     pub fn ids(&self, owner: &Owner) -> Result<Ids> {
         Ok(Ids {
-            uid: owner
-                .user
-                .as_deref()
-                .map(|n| self.uid(n).with_context(|| format!("no user {n:?}")))
-                .transpose()?,
+            uid: owner.user.as_deref().map(|n| self.uid(n).context("the user does not exist")).transpose()?,
             gid: owner
                 .group
                 .as_deref()
-                .map(|n| self.gid(n).with_context(|| format!("no group {n:?}")))
+                .map(|n| self.gid(n).context("the group does not exist"))
                 .transpose()?,
         })
     }
@@ -153,7 +149,7 @@ impl Accounts {
         }
         if user.existing {
             if self.home(name).is_none() {
-                bail!("{}: no user {name:?}", user.place);
+                bail!("{}: the user does not exist", user.place);
             }
             if user.password_hash.is_some() {
                 self.put_shadow(user);

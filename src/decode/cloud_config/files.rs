@@ -124,8 +124,8 @@ impl Reader<'_> {
             }
             "encoding" => match self.text(at, value).map(|e| (Encoding::by_name(&e), e)) {
                 Some((Some(e), _)) => entry.encoding = e,
-                Some((None, name)) => {
-                    self.error(at, value.pos, format!("{} is not a known encoding", shown(&name)));
+                Some((None, _)) => {
+                    self.error(at, value.pos, "is not a known encoding");
                     self.cure(Encoding::HINT);
                 }
                 None => {}
@@ -176,7 +176,10 @@ impl Reader<'_> {
             }
             return Source::None;
         };
-        let shown = display_url(&uri);
+        let shown = match display_url(&uri) {
+            shown if shown.is_empty() => shown,
+            shown => shown + ": ",
+        };
         request.url = Secret::from(uri.as_str());
         let fetched = request.problem().map_or_else(|| (self.fetch)(&request), |what| Err(what.into()));
         let fetched = fetched.and_then(|data| {
@@ -190,15 +193,15 @@ impl Reader<'_> {
                 self.note(
                     at,
                     node.pos,
-                    format!("{shown} is not fetched here: the node fetches it when it boots"),
+                    format!("{shown}is not fetched here: the node fetches it when it boots"),
                 );
                 return Source::Later;
             }
             Err(why) if own => {
-                self.warn(at, node.pos, format!("{shown}: {}; the entry's own content is written", why.what));
+                self.warn(at, node.pos, format!("{shown}{}; the entry's own content is written", why.what));
             }
             Err(why) => {
-                let problem = Problem::error(at, format!("{shown}: {}", why.what)).at(node.pos);
+                let problem = Problem::error(at, format!("{shown}{}", why.what)).at(node.pos);
                 self.problems.push(why.mark(problem));
                 self.cure("add `content`: it is written where `source` cannot be fetched");
                 return Source::Later;
@@ -232,7 +235,7 @@ impl Reader<'_> {
         let mode = u32::from_str_radix(octal, 8).ok().filter(|m| *m <= 0o7777 && !octal.starts_with('+'));
         match mode {
             None => {
-                self.error(at, node.pos, format!("{} is not octal permission bits", shown(digits)));
+                self.error(at, node.pos, "is not octal permission bits");
                 self.cure("write it as '0640' in KubeadmConfigSpec.files[].permissions");
             }
             Some(m) if node.int().is_some() && !digits.starts_with('0') => {
@@ -273,11 +276,6 @@ pub fn check_path(path: &str) -> Result<String, String> {
         clean.push_str(part);
     }
     if clean.is_empty() { Err("the path is empty or the root directory".to_owned()) } else { Ok(clean) }
-}
-
-/// A word that was mistyped, for a message: only where it is too short to be a secret in the wrong place.
-fn shown(text: &str) -> String {
-    if text.len() <= 12 && !text.contains(char::is_control) { format!("{text:?}") } else { "this".to_owned() }
 }
 
 /// `user:group`; an empty part, `-1` and `none` leave it as it is.

@@ -2,6 +2,7 @@
 //! The top-level keys of a cloud-config: what reads each, or what to do on Flatcar instead.
 
 use super::Reader;
+use crate::decode::syntax::words;
 use crate::decode::syntax::yaml::Node;
 
 /// What is known of a top-level key.
@@ -206,3 +207,52 @@ pub(super) const KEYS: &[(&str, Key)] = &[
     ("yum_repos", PACKAGES),
     ("zypper", PACKAGES),
 ];
+
+/// The keys of an entry, by the list that it is in.
+const ENTRY_KEYS: &[(&str, &[&str])] = &[
+    (
+        "users",
+        &[
+            "create_groups",
+            "expiredate",
+            "gecos",
+            "groups",
+            "hashed_passwd",
+            "homedir",
+            "inactive",
+            "lock_passwd",
+            "name",
+            "no_create_home",
+            "no_user_group",
+            "passwd",
+            "primary_group",
+            "shell",
+            "ssh_authorized_keys",
+            "sudo",
+            "system",
+            "uid",
+        ],
+    ),
+    ("write_files", &["append", "content", "defer", "encoding", "owner", "path", "permissions", "source"]),
+];
+
+/// Keys of Cluster API's KubeadmConfig that are no keys of cloud-config, and the key that Cluster API makes of them.
+const KUBEADM_CONFIG: &[(&str, &str)] = &[
+    ("bootCommands", "bootcmd"),
+    ("files", "write_files"),
+    ("postKubeadmCommands", "runcmd"),
+    ("preKubeadmCommands", "runcmd"),
+];
+
+/// The key that the author of an unknown one meant, by its place: one of the document, or of a list's entry.
+pub(super) fn meant(place: &str) -> Option<&'static str> {
+    let Some((entry, key)) = place.split_once("].") else {
+        let has_effect = |key: &Key| matches!(key, Key::Read(_) | Key::Beside);
+        let known = KEYS.iter().filter(|(_, key)| has_effect(key)).map(|(name, _)| *name);
+        let of_cluster_api = KUBEADM_CONFIG.iter().find(|(name, _)| *name == place).map(|(_, key)| *key);
+        return of_cluster_api.or_else(|| words::meant(place, known));
+    };
+    let (list, _) = entry.split_once('[')?;
+    let (_, known) = ENTRY_KEYS.iter().find(|(name, _)| *name == list)?;
+    words::meant(key, known.iter().copied())
+}

@@ -127,8 +127,15 @@ impl Reader<'_> {
         }
     }
 
+    /// A key that nothing reads. One that is nearly a known key is an error: its author relies on it.
     fn unknown(&mut self, place: &str, key: &Node) {
-        self.warn(place, key.pos, "this key is not known and has no effect");
+        match keys::meant(place) {
+            Some(meant) => {
+                self.error(place, key.pos, "this key is not known");
+                self.cure(format!("did you mean `{meant}`?"));
+            }
+            None => self.warn(place, key.pos, "this key is not known and has no effect"),
+        }
     }
 
     /// A key that cloud-init documents and that is not applied here: why, and what to do instead.

@@ -64,7 +64,7 @@ fn without(word: &str, words: &Words) -> Problem {
             format!("`{word}` is taken to exist: not every platform tells this address"),
         );
     }
-    Problem::error("", format!("`{word}` has no value on this machine"))
+    Problem::error("", format!("`{word}` has no value"))
         .cure(format!("write the address itself, or `\\{word}` if these letters are meant"))
 }
 
@@ -135,7 +135,7 @@ mod tests {
             (
                 "{coreos: {a: 'b $public_ipv4 $public_ipv4'}}",
                 r#"{"coreos":{"a":"b  "}}"#,
-                "`$public_ipv4` has no value on this machine (line 1, column 14)",
+                "`$public_ipv4` has no value (line 1, column 14)",
             ),
         ];
         for (text, want, problem) in cases {

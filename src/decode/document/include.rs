@@ -26,10 +26,7 @@ impl Reader<'_, '_> {
                     place.stop(Problem::error("", format!("more than {MAX_INCLUDES} includes")).at(at))
                 );
             }
-            // A line that is neither a URL nor a path is not shown: it may be a secret.
-            let shown =
-                if url.contains("://") || url.starts_with('/') { display_url(url) } else { String::new() };
-            let shown = format!("include {shown}").trim_end().to_owned();
+            let shown = format!("include {}", display_url(url)).trim_end().to_owned();
             let inner = place.inner(&shown);
             let inner = Place { media_type: None, name: None, included: true, ..inner }.unpacked();
             let problem = |level, what: String| Problem {
@@ -54,16 +51,20 @@ impl Reader<'_, '_> {
     }
 }
 
-/// A URL without what may be secret in it: who asks, and a signed query.
+/// What a message shows of a URL or a path: a file's path, or scheme and host of what is fetched. The rest of a URL may be
+/// a secret (a login, a signed query, a hook's path), and so may text that is neither.
 pub fn display_url(url: &str) -> String {
-    let shown = url.split(['?', '#']).next().unwrap_or_default();
-    let shown = match shown.split_once("://") {
-        Some((scheme, rest)) => {
-            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let is = |schemes: &[&str], scheme: &str| schemes.iter().any(|s| s.eq_ignore_ascii_case(scheme));
+    let shown = match url.split_once("://") {
+        Some((scheme, rest)) if is(&["http", "https", "s3"], scheme) => {
+            let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
             let host = host.rsplit('@').next().unwrap_or_default();
-            format!("{scheme}://{host}/{path}")
+            let path = if rest.contains(['/', '?', '#']) { "/…" } else { "" };
+            format!("{scheme}://{host}{path}")
         }
-        None => shown.to_owned(),
+        Some((scheme, _)) if is(&["file", "oem"], scheme) => url.to_owned(),
+        None if url.starts_with('/') => url.to_owned(),
+        _ => String::new(),
     };
     shown.chars().filter(|c| !c.is_control()).take(120).collect()
 }

@@ -139,7 +139,7 @@ fn expand(text: &str, values: &Values) -> Result<(String, usize), Vec<Problem>> 
             }
             Some(value) => out.push_str(&value),
             None => problems.push(
-                problem(format!("{name} has no value on this machine"))
+                problem(format!("{name} has no value"))
                     .cure("`cat /run/metadata/*` shows the names that this platform has"),
             ),
         }

@@ -161,7 +161,7 @@ fn stanzas(r: &mut Reader, text: &str) -> (Vec<Stanza>, Vec<String>) {
             }
             ("iface", _) => r.error(&at, "is not a stanza", "write `iface NAME inet METHOD`"),
             ("mapping" | "source" | "source-directory" | "rename" | "template", _) => {
-                r.warn(&at, "has no effect: ifupdown is not on this machine", "");
+                r.warn(&at, "has no effect: Flatcar does not have ifupdown", "");
                 open = false;
             }
             (option, values) if open => {

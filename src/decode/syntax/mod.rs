@@ -5,4 +5,5 @@ pub mod json;
 pub(crate) mod node;
 mod scalar;
 pub(crate) mod unit;
+pub(crate) mod words;
 pub mod yaml;

@@ -8,6 +8,7 @@ use super::rewrite::Rewritten;
 use super::values::Names;
 use super::{Variables, body, pos_of};
 use crate::decode::document::envelope::MAX_DECODED;
+use crate::decode::syntax::words::distance;
 use crate::model::problem::{Pos, Problem};
 
 /// A part of a name: `.zone` or `['zone']`, or `[0]`.
@@ -185,7 +186,7 @@ pub fn describe(error: &Error, context: &Context<'_>) -> Problem {
     }
     let problem = match missing {
         Some(missing) => {
-            let what = format!("jinja: `{}` has no value on this machine", missing.whole);
+            let what = format!("jinja: `{}` has no value", missing.whole);
             Problem::error("", what).cure(cure(&missing, context.variables))
         }
         None => other(error, context, template),
@@ -208,12 +209,10 @@ fn other(error: &Error, context: &Context<'_>, template: &str) -> Problem {
     let source = source.filter(|s| !s.is_empty() && s.len() <= 80 && !s.contains(['\n', '\'', '"']));
     let at = source.map(|s| format!(" in `{s}`")).unwrap_or_default();
     match error.kind() {
-        ErrorKind::UndefinedError => {
-            Problem::error("", format!("jinja: a name has no value on this machine{at}"))
-                .cure("give it a value of its own with the filter `default`")
-        }
+        ErrorKind::UndefinedError => Problem::error("", format!("jinja: a name has no value{at}"))
+            .cure("give it a value of its own with the filter `default`"),
         ErrorKind::SyntaxError => {
-            let what = error.detail().unwrap_or("it can't be parsed");
+            let what = syntax(error.detail().unwrap_or("it can't be parsed"));
             Problem::error("", format!("jinja syntax: {what}"))
                 .cure("put text that is not a template between `{% raw %}` and `{% endraw %}`, or write it base64-encoded")
         }
@@ -239,18 +238,12 @@ fn nearest<'a>(name: &str, names: &'a [String]) -> Option<&'a str> {
     by_distance.map(|(_, n)| n.as_str()).or_else(|| elsewhere().map(String::as_str))
 }
 
-/// Levenshtein's distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let replace = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = replace.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+/// The engine's words for a syntax error, without the template's own words, which may hold a secret.
+fn syntax(detail: &str) -> &str {
+    const OF_THE_TEMPLATE: &[(&str, &str)] = &[
+        ("unknown statement ", "this statement is unknown"),
+        ("block '", "a block is defined twice"),
+        ("cannot assign to ", "this variable's name is reserved"),
+    ];
+    OF_THE_TEMPLATE.iter().find(|(begin, _)| detail.starts_with(begin)).map_or(detail, |(_, plain)| plain)
 }

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Mistyped words and the known ones that they are near to.
+
+/// Levenshtein's distance.
+pub fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let replace = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = replace.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// Longest key that is compared: a longer one is no mistyped key.
+const LONGEST: usize = 40;
+
+/// The known key that was meant: the same but for case and separators, or for one letter in four, two at most.
+pub fn meant<'a>(key: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if key.len() > LONGEST {
+        return None;
+    }
+    let plain = |key: &str| key.replace(['_', '-'], "").to_ascii_lowercase();
+    let typed = plain(key);
+    let most = (typed.len() / 4).min(2);
+    let near = known.into_iter().map(|k| (distance(&typed, &plain(k)), k)).min();
+    near.filter(|(far, _)| *far <= most).map(|(_, k)| k)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_key_is_near_to_the_one_that_was_meant() {
+        let known = ["content", "path", "permissions", "runcmd", "ssh_authorized_keys", "write_files"];
+        for (key, want) in [
+            ("run_cmd", Some("runcmd")),
+            ("write_file", Some("write_files")),
+            ("writeFiles", Some("write_files")),
+            ("permision", Some("permissions")),
+            ("contents", Some("content")),
+            ("ssh-authorised-keys", Some("ssh_authorized_keys")),
+            ("paths", Some("path")),
+            ("pa", None),
+            ("hash", None),
+            ("my_own_key", None),
+            ("", None),
+        ] {
+            assert_eq!(meant(key, known), want, "{key}");
+        }
+        assert_eq!(meant(&"x".repeat(1 << 20), known), None);
+    }
+}
