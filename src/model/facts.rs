@@ -118,6 +118,11 @@ impl Cmdline {
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().rev().find(|(k, _)| k == key).and_then(|(_, v)| v.as_deref())
     }
+
+    /// Whether `word` stands there alone, without a value.
+    pub fn has(&self, word: &str) -> bool {
+        self.0.iter().any(|(k, v)| k == word && v.is_none())
+    }
 }
 
 /// A network interface of the machine.

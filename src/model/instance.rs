@@ -16,6 +16,9 @@ pub struct Instance {
     pub platform: &'static str,
     /// How the platform's name is spelled in `/run/metadata`.
     pub spelling: Option<Spelling>,
+    /// What Afterburn tells of the instance, by its names behind the platform's: other names in `/run/metadata` than those of
+    /// every platform. Empty where the platform's are these.
+    pub attributes: Vec<(String, String)>,
     /// What names this instance; a new one means a new bootstrap.
     pub instance_id: String,
     /// The machine's name, with its domain where the platform gives one.
@@ -81,6 +84,11 @@ pub struct WaitFor {
 }
 
 impl Instance {
+    /// Adds one of Afterburn's names, where it has a value.
+    pub fn attribute(&mut self, name: &str, value: Option<&str>) {
+        self.attributes.extend(value.filter(|v| !v.is_empty()).map(|v| (name.to_owned(), v.to_owned())));
+    }
+
     /// The name before its first dot.
     pub fn short_hostname(&self) -> Option<&str> {
         self.hostname.as_deref().map(short)
@@ -116,6 +124,7 @@ impl Instance {
         let Self {
             platform: _,
             spelling: _,
+            attributes,
             instance_id,
             hostname,
             node_name,
@@ -134,6 +143,9 @@ impl Instance {
         } = other;
         if self.instance_id.is_empty() {
             self.instance_id = instance_id;
+        }
+        if self.attributes.is_empty() {
+            self.attributes = attributes;
         }
         if self.ssh_keys.is_empty() {
             self.ssh_keys = ssh_keys;

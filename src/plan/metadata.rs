@@ -72,20 +72,29 @@ type Names = Vec<(String, String)>;
 
 /// Names and values: footplate's, then those that are Afterburn's or templates'.
 fn names(instance: &Instance) -> (Names, Names) {
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let (mut ours, mut theirs, mut custom) = (Vec::new(), Vec::new(), Vec::new());
     ours.push(("FOOTPLATE_PLATFORM".to_owned(), instance.platform.to_owned()));
-    for (name, fact, common) in NAMES {
-        // A value goes on one line of a file that units and shells read.
-        let plain =
-            |v: &String| !v.is_empty() && v.chars().all(|c| c.is_ascii_graphic() && !"\"'\\$`".contains(c));
-        let Some(value) = fact.of(instance).filter(plain) else { continue };
-        ours.push((format!("FOOTPLATE_{common}"), value.clone()));
+    // A value goes on one line of a file that units and shells read.
+    let plain =
+        |v: &String| !v.is_empty() && v.chars().all(|c| c.is_ascii_graphic() && !"\"'\\$`".contains(c));
+    let mut spell = |name: &str, value: &String| {
         if let Some(Spelling { coreos, afterburn }) = instance.spelling {
             theirs.push((format!("COREOS_{coreos}_{name}"), value.clone()));
             theirs.push((format!("AFTERBURN_{afterburn}_{name}"), value.clone()));
         }
-        theirs.push((format!("COREOS_CUSTOM_{common}"), value));
+    };
+    for (name, value) in instance.attributes.iter().filter(|(_, v)| plain(v)) {
+        spell(name, value);
     }
+    for (name, fact, common) in NAMES {
+        let Some(value) = fact.of(instance).filter(plain) else { continue };
+        ours.push((format!("FOOTPLATE_{common}"), value.clone()));
+        if instance.attributes.is_empty() {
+            spell(name, &value);
+        }
+        custom.push((format!("COREOS_CUSTOM_{common}"), value));
+    }
+    theirs.append(&mut custom);
     ours.sort();
     theirs.sort();
     (ours, theirs)

@@ -3,15 +3,18 @@
 
 use std::net::Ipv4Addr;
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json, json};
 
 use super::Error;
+use super::service::{Service, Session};
 use crate::decode::cloud_config::check_hostname;
 use crate::decode::network;
 use crate::decode::syntax::yaml::{self, Node, Value};
+use crate::io::World;
 use crate::model::instance::Instance;
 use crate::model::network::NetworkConfig;
 use crate::model::problem::{Problem, any_error};
+use crate::model::secret::Secret;
 
 /// A metadata document, which must be a mapping or empty. `name` is what messages call it.
 pub(super) fn mapping(name: &str, bytes: &[u8]) -> Result<Node, Error> {
@@ -23,6 +26,45 @@ pub(super) fn mapping(name: &str, bytes: &[u8]) -> Result<Node, Error> {
         return Err(Problem::error(name, what).at(node.pos).into());
     }
     Ok(node)
+}
+
+/// The one document in which a service says all; `None` where it has none.
+pub(super) fn fetch(service: &'static Service, world: &dyn World, path: &str) -> Result<Option<Node>, Error> {
+    let answer =
+        Session::open(service, world, world.patience())?.get_all(&[path.to_owned()])?.pop().flatten();
+    answer.map(|bytes| mapping(path, bytes.expose())).transpose()
+}
+
+/// What a document of the machine says that has user-data and vendor-data in it too. These are not metadata: they are
+/// read apart, and are not among what templates see.
+pub(super) fn with_user_data(name: &str, node: &Node) -> Result<Instance, Error> {
+    let mut instance = Instance::default();
+    read_machine(name, node, &mut instance)?;
+    let mut take = |names: [&str; 2]| {
+        let data = text_of(node, &names).filter(|t| !t.trim().is_empty()).map(Secret::from);
+        names.iter().for_each(|n| drop(instance.metadata.remove(*n)));
+        data
+    };
+    (instance.user_data, instance.vendor_data) =
+        (take(["user-data", "user_data"]), take(["vendor-data", "vendor_data"]));
+    Ok(instance)
+}
+
+/// The texts of a list.
+pub(super) fn texts(node: &Node) -> Vec<String> {
+    node.list().unwrap_or_default().iter().filter_map(Node::text).map(str::to_owned).collect()
+}
+
+/// The network of NICs, each in netplan's shape with the `match` that tells it.
+pub(super) fn read_cards(cards: Vec<Json>, instance: &mut Instance) -> Result<(), Error> {
+    if cards.is_empty() {
+        return Ok(());
+    }
+    let named = cards.into_iter().enumerate().map(|(n, card)| (format!("card{n:02}"), card));
+    let ethernets: Map<String, Json> = named.collect();
+    let document = json!({ "network": { "version": 2, "ethernets": ethernets } });
+    read_network(&yaml::parse(&document.to_string())?, instance);
+    Ok(())
 }
 
 /// The first of `names` that the mapping has, as text.

@@ -13,7 +13,9 @@ mod nocloud;
 #[cfg(test)]
 mod pretend;
 mod service;
+mod upcloud;
 mod vmware;
+mod vultr;
 
 pub use self::detect::{Candidate, Detected, Evidence, Wanted, detect, facts, seen};
 pub use self::fetch::{Reach, complete, fetch};
@@ -29,7 +31,8 @@ use crate::model::problem::{Failure, Stage};
 use crate::model::secret::Secret;
 
 /// All platforms, in the order of their ids. This is the only list of them.
-pub const PLATFORMS: &[Platform] = &[aws::PLATFORM, nocloud::PLATFORM, vmware::PLATFORM];
+pub const PLATFORMS: &[Platform] =
+    &[aws::PLATFORM, nocloud::PLATFORM, upcloud::PLATFORM, vmware::PLATFORM, vultr::PLATFORM];
 
 /// A platform: what it is called, and what it can do. A row of the table names what it has and takes the rest from
 /// [`Platform::NONE`].

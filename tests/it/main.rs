@@ -40,6 +40,7 @@ mod networkd;
 mod nic;
 mod nocloud;
 mod nspawn;
+mod platform_cases;
 mod platforms;
 mod s3;
 mod schema;

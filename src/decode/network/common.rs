@@ -17,7 +17,7 @@ pub(super) fn text_node(text: &str) -> Node {
 }
 
 /// The length of a prefix written as a number or as a mask of either family.
-pub(super) fn prefix(text: &str) -> Option<u8> {
+pub fn prefix(text: &str) -> Option<u8> {
     if let Ok(bits) = text.parse::<u8>() {
         return (bits <= 128).then_some(bits);
     }

@@ -13,6 +13,7 @@ mod subnet;
 mod tunnels;
 mod v1;
 
+pub use common::prefix;
 use std::net::IpAddr;
 
 use crate::decode::syntax::yaml::Node;
