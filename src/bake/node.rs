@@ -13,7 +13,7 @@ use crate::model::storage::{Directory, File, Link};
 pub const SOCKET: &str = "unix:///run/containerd/containerd.sock";
 
 /// containerd's configuration, where the image has one of its own.
-pub const CONTAINERD_CONFIG: &str = "/etc/containerd/config.toml";
+pub use crate::model::containerd::MAIN as CONTAINERD_CONFIG;
 
 /// Which user-data the machines of an image get.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 
 pub mod capa;
 pub mod cloud_config;
+mod containerd;
 pub mod document;
 pub mod ignition;
 pub mod kubeadm;
@@ -71,6 +72,7 @@ pub fn decode(mut user: Documents, mut vendor: Documents, fetch: &mut Fetch<'_>)
     mixed::add(vendor, &mut decoded.config, &mut problems, fetch);
     mixed::add(&user.list, &mut decoded.config, &mut problems, fetch);
     cloud_config::name_from_file(&mut decoded.config, &mut problems);
+    containerd::check(&decoded.config, &mut problems);
     Decoded { config: decoded.config, problems }
 }
 

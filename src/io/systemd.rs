@@ -38,7 +38,7 @@ const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
 
 /// systemd's own client.
-const SYSTEMCTL: &str = "/usr/bin/systemctl";
+pub(super) const SYSTEMCTL: &str = "/usr/bin/systemctl";
 
 /// networkd, [org.freedesktop.network1](https://www.freedesktop.org/software/systemd/man/latest/org.freedesktop.network1.html).
 const NETWORK: &str = "org.freedesktop.network1";

@@ -3,6 +3,7 @@
 
 pub mod certificate;
 pub mod config;
+pub mod containerd;
 pub mod encoding;
 pub mod facts;
 pub mod fetch;

@@ -22,6 +22,11 @@ const MAX_ENVIRONMENT: usize = 1 << 20;
 /// A placeholder has no value, the file is missing or broken, or the disk refuses.
 pub fn prepare(file: &str, root: &Root) -> Result<(), Failure> {
     make_room_for_commands(root);
+    if root.live() {
+        for problem in super::containerd::check(root, file) {
+            log::warn!("kubeadm-prepare: {}", problem.in_the_log());
+        }
+    }
     if root.stands(SCRIPT).stage(Stage::Apply)? {
         log::info!("kubeadm-prepare: the bootstrap is footplate's own, there is nothing to prepare");
         return Ok(());

@@ -5,6 +5,7 @@
 //! kubeadm's exit status and words are what is tested here, so a shell program gives them; the real one runs in the
 //! boots of `qemu-tests`. Debian's packages for the container are unpacked once, below `target`.
 
+use crate::common::debian::unpacked;
 use crate::common::needs::program;
 use crate::common::scratch;
 
@@ -823,6 +824,47 @@ fn nothing_is_waited_for_where_all_links_are_optional() {
     // What would have been waited for, had it run.
     assert_eq!(said.matches("alone: 1").count(), 2, "{said}");
     assert!(begun.elapsed() < Duration::from_secs(60), "{}", node.out("journal"));
+}
+
+/// The containerd that runs is asked, with its own arguments, what it takes of its configuration. In version 1 a file that it
+/// imports replaces all that the main file says of a plugin.
+#[test]
+fn what_an_import_takes_from_containerd_is_told_before_kubeadm_runs() {
+    needs!(root("containers"));
+    let containerd = unpacked(&["containerd"]).unwrap().join("usr/bin/containerd");
+    let node = Node::new("containerd-import", JOIN, SUCCESS);
+    fs::copy(containerd, node.root.path("/usr/bin/containerd")).unwrap();
+    let cri = "plugins.\"io.containerd.grpc.v1.cri\"";
+    let main = format!(
+        "version = 2\nimports = [\"/etc/containerd/conf.d/*.toml\"]\n[{cri}]\nsandbox_image = \"registry.invalid/pause:9\"\n\
+         [{cri}.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\n\
+         [{cri}.containerd.runtimes.runc.options]\nSystemdCgroup = true\n"
+    );
+    let unit = "[Service]\nExecStart=/usr/bin/containerd --config /etc/containerd/config.toml\n";
+    node.root.put("/etc/containerd/config.toml", main).put("/etc/systemd/system/containerd.service", unit);
+    node.boot();
+    node.stands(0, "done");
+    let journal = node.out("journal");
+    assert!(!journal.contains("kubeadm-prepare: containerd: "), "{journal}");
+
+    // The next boot is that of another node.
+    for path in ["/var/lib/footplate", "/etc/kubernetes"] {
+        fs::remove_dir_all(node.root.path(path)).unwrap();
+    }
+    let site =
+        format!("version = 2\n[{cri}.containerd.runtimes.kata]\nruntime_type = \"io.containerd.kata.v2\"\n");
+    node.root.put("/etc/containerd/conf.d/site.toml", site);
+    node.boot();
+    node.stands(0, "done");
+    let journal = node.out("journal");
+    for want in [
+        "has the runtime runc, and",
+        "names another pause image",
+        "managed by cgroupfs, the kubelet's by systemd",
+    ] {
+        let told = journal.lines().find(|l| l.contains("kubeadm-prepare: containerd: ") && l.contains(want));
+        assert!(told.is_some_and(|l| l.contains("/etc/containerd/conf.d")), "{want}: {journal}");
+    }
 }
 
 // Cluster API's Ignition data

@@ -263,5 +263,18 @@ fn imports_are_seen_as_containerd_takes_them() {
                 assert!(told.contains("an import replaces all settings"), "{told}");
             }
         }
+        // The same file in bootstrap data.
+        let data = there.with_extension("yaml");
+        let lines: String = text.lines().map(|l| format!("    {l}\n")).collect();
+        let path = "/etc/containerd/conf.d/50-site.toml";
+        fs::write(&data, format!("#cloud-config\nwrite_files:\n- path: {path}\n  content: |\n{lines}"))
+            .unwrap();
+        let mut check = std::process::Command::new(crate::common::scratch::FOOTPLATE);
+        let checked = Ran::of(check.arg("check").arg(&data)).ended(0, &[]).out.clone();
+        let told =
+            checked.contains("write_files[0]: replaces all settings of the CRI plugin in containerd 1");
+        let whole =
+            dump.contains("SystemdCgroup = true") && dump.contains("sandbox_image = \"registry.example/");
+        assert_eq!(told, !whole, "{name}: {checked}");
     }
 }
