@@ -7,6 +7,7 @@ use super::manifest::Manifest;
 use super::{Done, Kind, Machine, Outcome, RUN_LIMIT, Step, on_live};
 use crate::io::disk;
 use crate::io::systemd::Systemd;
+use crate::model::paths::UNIT_DIR;
 use crate::model::plan::{Mount, MountUnits, Mounted};
 use crate::model::problem::WithCure as _;
 
@@ -57,7 +58,9 @@ impl Kind for Mount {
     }
 
     fn outline(&self) -> String {
-        let names = self.as_named.files.iter().filter_map(|f| f.path.rsplit('/').next());
+        // Without the file of a login: a redacted mount has none.
+        let units = self.as_named.files.iter().filter(|f| f.path.starts_with(UNIT_DIR));
+        let names = units.filter_map(|f| f.path.rsplit('/').next());
         names.collect::<Vec<_>>().join(" ")
     }
 

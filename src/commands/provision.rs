@@ -3,13 +3,19 @@
 
 use super::output;
 use crate::cli::{self, Format};
-use crate::model::problem::Failure;
+use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
 use crate::pipeline;
 use crate::pipeline::context::Context;
 use crate::pipeline::recorder::Recorder;
 
 pub fn run(args: &cli::Provision) -> Result<u8, Failure> {
     let context = Context::open(super::source(&args.source), args.root.as_deref())?;
+    // Before anything is recorded: what is told of the run that is under way stays as it is.
+    let _held = context
+        .root
+        .lock_dir("/")
+        .cure("wait until it ends: `footplate status --wait`")
+        .stage(Stage::Apply)?;
     let mut recorder = Recorder::new(Some(&context.root));
     let result = pipeline::provision(&mut recorder, &context);
     if args.format == Format::Json {

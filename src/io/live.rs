@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use super::guestinfo::{self, Guestinfo};
 use super::root::Change;
 use super::{Ask, Error, PATIENCE, Tell, World, http, nic, read_bounded};
 use crate::model::facts::Link;
+use crate::model::problem::Problem;
 
 /// The machine that this runs on.
 pub struct Live {
@@ -138,7 +140,12 @@ pub fn set_hostname(name: &str) -> Result<Change> {
 
 /// Reads a file, if it is there.
 fn read_file(path: &str) -> Result<Option<Vec<u8>>, Error> {
-    match File::open(path) {
+    // Opening or reading a FIFO, or a log of the kernel's, would wait for ever.
+    let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
+    match std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) if !file.metadata().context(path.to_owned())?.is_file() => {
+            Err(Problem::error(path, "is not a regular file").into())
+        }
         Ok(file) => read_bounded(file, path).map(Some),
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         Err(e) => Err(anyhow::Error::new(e).context(path.to_owned()).into()),

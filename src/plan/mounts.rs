@@ -85,8 +85,52 @@ fn target(mount: &MountSpec) -> &'static str {
     }
 }
 
+/// Where the login of a mount is, in a file of the unit's name that only root may read: everybody may read a unit.
+const LOGINS: &str = "/etc/footplate/mounts";
+
+/// The mount without the login among its options, and the file that has the login instead, as
+/// [mount.cifs(8)](https://man7.org/linux/man-pages/man8/mount.cifs.8.html) and mount.ceph(8) read it.
+fn without_login(mount: &MountSpec) -> (MountSpec, Option<File>) {
+    let value = |names: &[&str]| names.iter().find_map(|name| mount.value(name));
+    let (option, content, names): (_, _, &[&str]) = match mount.kind.as_str() {
+        "cifs" | "smb3" | "smbfs" => {
+            const USER: &[&str] = &["username", "user"];
+            const PASSWORD: &[&str] = &["password", "pass"];
+            const DOMAIN: &[&str] = &["domain", "dom", "workgroup"];
+            if value(PASSWORD).is_none() {
+                return (mount.clone(), None);
+            }
+            let line = |key: &str, names| value(names).map_or(String::new(), |v| format!("{key}={v}\n"));
+            let lines = [line("username", USER), line("password", PASSWORD), line("domain", DOMAIN)];
+            (
+                "credentials",
+                lines.concat(),
+                &["username", "user", "password", "pass", "domain", "dom", "workgroup"],
+            )
+        }
+        "ceph" => match mount.value("secret") {
+            Some(secret) => ("secretfile", format!("{secret}\n"), &["secret"]),
+            None => return (mount.clone(), None),
+        },
+        _ => return (mount.clone(), None),
+    };
+    let path = format!("{LOGINS}/{}", unit_of(mount));
+    let kept = mount.options().filter(|o| !names.contains(&o.split('=').next().unwrap_or_default()));
+    let login = format!("{option}={path}");
+    let options = kept.map(str::to_owned).chain([login]).collect::<Vec<_>>().join(",");
+    let file = File { place: mount.place.clone(), ..File::ours(path, content).mode(0o600) };
+    (MountSpec { options, ..mount.clone() }, Some(file))
+}
+
 /// A mount's units: its own, one that mounts it when it is used, one that grows it, and how long its device may take.
 fn units(mount: &MountSpec) -> MountUnits {
+    let (mount, login) = without_login(mount);
+    let mut units = units_of(&mount);
+    units.files.splice(0..0, login);
+    units
+}
+
+fn units_of(mount: &MountSpec) -> MountUnits {
     let (name, target) = (unit_of(mount), target(mount));
     let head = format!("# Written by footplate from the bootstrap data's {}.\n", mount.place);
     let file = |name: &str, text: String| File {

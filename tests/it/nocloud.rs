@@ -284,3 +284,27 @@ fn a_link_on_a_drive_is_refused() {
     }
     stopped_without_a_word(&ran, &root);
 }
+
+/// Two runs on one root would each undo a part of the other: the second one says who is at work, and changes nothing.
+#[test]
+fn a_second_run_beside_the_first_names_it() {
+    let (seed, root) = (scratch::seed("beside", "#cloud-config\n{}\n"), Scratch::new("beside"));
+    // flock(1) stands for the first run, and says when it has the lock.
+    let mut first = std::process::Command::new("flock")
+        .args([root.arg(), "sh", "-c", "echo held; read line"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(first.stdout.take().unwrap()), &mut line)
+        .unwrap();
+    let before = root.tree();
+    let who = format!("another footplate works there (process {}, `flock ", first.id());
+    scratch::provision(&seed, &root)
+        .ended(74, &[&who, "hint: wait until it ends: `footplate status --wait`"]);
+    assert_eq!(root.tree(), before);
+    drop(first.stdin.take());
+    first.wait().unwrap();
+    scratch::provision(&seed, &root).ended(0, &[]);
+}

@@ -216,3 +216,27 @@ fn check_names_what_it_would_fetch_and_fetches_nothing() {
     assert!(!ran.out.contains(CANARY), "{}", ran.out);
     assert!(server.seen().is_empty(), "{:?}", server.paths());
 }
+
+/// What would hold the boot for ever, or what is no file, is refused by its path.
+#[test]
+fn only_regular_files_are_read() {
+    let dir = Scratch::new("not-regular");
+    let fifo = dir.path("/queue");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    std::fs::create_dir(dir.path("/directory")).unwrap();
+    for path in [fifo.to_str().unwrap(), dir.path("/directory").to_str().unwrap(), "/dev/zero"] {
+        let (seed, root) =
+            (seed("irregular", format!("#include\nfile://{path}\n")), Scratch::new("irregular"));
+        provision(&seed, &root).ended(
+            65,
+            &[&format!("include file://{path}: {path}: is not a regular file (line 2, column 1)")],
+        );
+        stopped_without_a_word(&provision(&seed, &root), &root);
+    }
+    // A seed's own file as well.
+    let seed = Scratch::new("irregular-seed");
+    seed.put("/meta-data", "instance-id: i-1\n");
+    assert!(std::process::Command::new("mkfifo").arg(seed.path("/user-data")).status().unwrap().success());
+    let root = Scratch::new("irregular-seeded");
+    provision(&seed.dir, &root).ended(65, &["user-data: is not a regular file"]);
+}

@@ -25,7 +25,7 @@ use footplate::facade::model::plan::Plan;
 use footplate::facade::model::problem::Problem;
 use footplate::facade::plan;
 
-use crate::common::scratch::is_list;
+use crate::common::scratch::{self, is_list};
 use crate::sealed;
 
 fn instance() -> Instance {
@@ -417,4 +417,40 @@ fn all_failures_of_a_step_are_told_and_the_bootstrap_does_not_start() {
         (Done::Unchanged, Done::Unchanged, Done::Changed)
     );
     assert!(small.0.join("run/footplate/bootstrap").exists());
+}
+
+/// Every user may read a unit and ask systemd for it: a mount's login is in a file that only root may read.
+#[test]
+fn a_mounts_login_is_not_in_its_unit() {
+    needs!(root("files have owners"));
+    let cases = [
+        (
+            "cifs, 'ro,username=ops,password=canary,domain=corp,vers=3.0'",
+            "Options=ro,vers=3.0,credentials=/etc/footplate/mounts/srv-share.mount\n",
+            "username=ops\npassword=canary\ndomain=corp\n",
+        ),
+        (
+            "smb3, 'user=ops,pass=canary=1'",
+            "Options=credentials=/etc/footplate/mounts/srv-share.mount\n",
+            "username=ops\npassword=canary=1\n",
+        ),
+        (
+            "ceph, 'name=admin,secret=canary=='",
+            "Options=name=admin,secretfile=/etc/footplate/mounts/srv-share.mount\n",
+            "canary==\n",
+        ),
+    ];
+    for (mount, options, login) in cases {
+        let seed = scratch::seed(
+            "login",
+            format!("#cloud-config\nmounts: [['//files/share', /srv/share, {mount}]]\n"),
+        );
+        let root = scratch::Scratch::new("login");
+        scratch::provision(&seed, &root).ended(0, &[]);
+        let unit = root.text("/etc/systemd/system/srv-share.mount");
+        assert!(unit.contains(options) && !unit.contains("canary"), "{unit}");
+        let path = "/etc/footplate/mounts/srv-share.mount";
+        assert_eq!((root.text(path).as_str(), root.owned(path).0), (login, 0o600));
+        scratch::plan(&seed, &root).ended(0, &[]);
+    }
 }

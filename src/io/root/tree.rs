@@ -213,12 +213,15 @@ impl Root {
     /// Takes the lock of a directory for as long as the answer lives; it leaves nothing behind.
     ///
     /// # Errors
-    /// Another program holds it.
+    /// Another program holds it: which one, as far as the kernel tells.
     pub fn lock_dir(&self, path: &str) -> Result<Flock<OwnedFd>> {
         let dir = self.resolve(&dir_path(path), OFlag::O_RDONLY | OFlag::O_DIRECTORY);
         let dir = dir.map_err(|e| anyhow!("{path}: {}", e.desc()))?;
-        Flock::lock(dir, FlockArg::LockExclusiveNonblock)
-            .map_err(|(_, e)| anyhow!("{path}: another footplate works there ({})", e.desc()))
+        Flock::lock(dir, FlockArg::LockExclusiveNonblock).map_err(|(dir, error)| {
+            let holder = if error == Errno::EWOULDBLOCK { holder(&dir) } else { None };
+            let holder = holder.unwrap_or_else(|| error.desc().to_owned());
+            anyhow!("{path}: another footplate works there ({holder})")
+        })
     }
 
     /// The path by which another program, in this process's own root, reaches what stands at a path below this root. Good as
@@ -275,4 +278,20 @@ fn remove_at(parent: BorrowedFd<'_>, name: &str, depth: usize) -> Result<()> {
         remove_at(dir.as_fd(), inner, depth - 1)?;
     }
     unlinkat(parent, name, UnlinkatFlags::RemoveDir).map_err(|e| anyhow!("{name}: {}", e.desc()))
+}
+
+/// Who holds the lock of a directory, by [proc_locks(5)](https://man7.org/linux/man-pages/man5/proc_locks.5.html): a process
+/// and its command.
+fn holder(dir: &OwnedFd) -> Option<String> {
+    let inode = nix::sys::stat::fstat(dir).ok()?.st_ino.to_string();
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    // `1: FLOCK  ADVISORY  WRITE 4711 fe:01:131 0 EOF`; a process of another namespace is 0.
+    let mut held = locks.lines().map(|line| line.split_whitespace().skip(1).collect::<Vec<_>>());
+    let lock = held.find(|l| {
+        l.first() == Some(&"FLOCK") && l.get(4).is_some_and(|at| at.rsplit(':').next() == Some(&inode))
+    })?;
+    let process: u32 = lock.get(3)?.parse().ok().filter(|process| *process != 0)?;
+    let command = std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+    let words = command.split(|b| *b == 0).take(2).map(String::from_utf8_lossy).collect::<Vec<_>>();
+    Some(format!("process {process}, `{}`", words.join(" ").trim().chars().take(80).collect::<String>()))
 }
