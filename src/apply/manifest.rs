@@ -78,8 +78,16 @@ impl Manifest {
             return Err(anyhow!("{MANIFEST}: the list of what was made has more than {MAX_MANIFEST} bytes"))
                 .cure("make fewer files: bring a directory of them as an archive");
         }
-        root.put(MANIFEST, &bytes, 0o600, OURS)?;
-        Ok(())
+        let mut missing = MANIFEST;
+        while !above(missing).is_empty() && root.meta(above(missing))?.is_none() {
+            missing = above(missing);
+        }
+        if missing == MANIFEST {
+            return root.put(MANIFEST, &bytes, 0o600, OURS).map(drop);
+        }
+        // Its directories come with it: a run that is cut off leaves none that is not listed.
+        let below = MANIFEST.strip_prefix(missing).unwrap_or_default();
+        root.put_new_dir(missing, |draft| root.put(&format!("{draft}{below}"), &bytes, 0o600, OURS).map(drop))
     }
 
     /// Lists a path that is about to be written, and the directories that are missing on the way to it. What stands

@@ -18,6 +18,7 @@ mod bake;
 mod capa;
 mod check;
 mod cloud_init_oracle;
+mod cut;
 mod disks;
 mod fstab_oracle;
 mod fuzz;

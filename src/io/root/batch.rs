@@ -260,14 +260,17 @@ impl Root {
         !dir.volatile && self.held().is_none()
     }
 
-    /// Leaves what was written under its temporary name for the batch to name. Answers whether there is a batch that does.
+    /// Leaves what was written under its temporary name for the batch to name, after all that was written before. Answers
+    /// whether there is a batch that does.
     pub(super) fn defer(&self, dir: &Arc<Dir>, name: &str) -> bool {
         let mut held = self.held();
         let Some(held) = held.as_mut().filter(|_| !dir.volatile && !dir.draft) else { return false };
         held.touch(dir);
-        if held.keys.insert(dir.key(name)) {
-            held.pending.push((dir.clone(), name.to_owned()));
+        let key = dir.key(name);
+        if !held.keys.insert(key.clone()) {
+            held.pending.retain(|(dir, name)| dir.key(name) != key);
         }
+        held.pending.push((dir.clone(), name.to_owned()));
         true
     }
 

@@ -108,6 +108,10 @@ impl Root {
         }
         let same = meta.is_some_and(|m| m.is(mode, self.settable(ids)) && m.size == bytes.len() as u64);
         if same && self.holds(&place, bytes).with_context(|| path.to_owned())? {
+            // Files get their names in the order in which they were asked for last.
+            if self.pending(&place.0, &place.1) {
+                self.defer(&place.0, &place.1);
+            }
             return Ok(Change::Unchanged);
         }
         self.write_at(&link.unwrap_or(place), bytes, mode, ids).with_context(|| path.to_owned())?;
