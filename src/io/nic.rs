@@ -105,7 +105,7 @@ fn chars(text: &str) -> Result<[libc::c_char; libc::IFNAMSIZ]> {
         return Err(anyhow!("{text}: longer than {} bytes", libc::IFNAMSIZ - 1));
     }
     for (place, byte) in name.iter_mut().zip(text.bytes()) {
-        *place = byte.cast_signed();
+        *place = byte as libc::c_char;
     }
     Ok(name)
 }

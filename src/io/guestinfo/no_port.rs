@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Other processors have no I/O ports; VMware has another way there, which is not used here.
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, anyhow};
 
 use super::Registers;
 
@@ -18,13 +18,20 @@ impl Privilege {
 }
 
 pub fn low(_: Registers) -> Result<Registers> {
-    bail!("guestinfo needs x86-64")
+    Err(elsewhere())
 }
 
 pub fn high_send(_: Registers, _: &[u8]) -> Result<Registers> {
-    bail!("guestinfo needs x86-64")
+    Err(elsewhere())
 }
 
 pub fn high_receive(_: Registers, _: &mut [u8]) -> Result<Registers> {
-    bail!("guestinfo needs x86-64")
+    Err(elsewhere())
+}
+
+fn elsewhere() -> Error {
+    anyhow!(
+        "footplate reads vSphere's guestinfo on x86-64 only, and this machine is {}",
+        std::env::consts::ARCH
+    )
 }
