@@ -12,9 +12,15 @@ const DAY: i64 = 86400;
 impl Time {
     /// A date and a time of day; `None` where no such moment exists.
     pub fn new(year: i64, month: i64, day: i64, hour: i64, minute: i64, second: i64) -> Option<Self> {
+        let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let last = match month {
+            2 => 28 + i64::from(leap),
+            4 | 6 | 9 | 11 => 30,
+            _ => 31,
+        };
         let fits = (0..=9999).contains(&year)
             && (1..=12).contains(&month)
-            && (1..=31).contains(&day)
+            && (1..=last).contains(&day)
             && (0..24).contains(&hour)
             && (0..60).contains(&minute)
             && (0..=60).contains(&second);
@@ -97,6 +103,9 @@ mod tests {
             "",
             "2026-11-22",
             "2026-13-01T00:00:00Z",
+            "2026-04-31T00:00:00Z",
+            "2026-02-29T00:00:00Z",
+            "2100-02-29T00:00:00Z",
             "2026-11-22T18:00:00",
             "2026-11-22T18:00:00Zx",
             "2026-11-22T18:00:00+0200",
