@@ -19,3 +19,29 @@ pub const FOREIGN_TRUST: &[(&str, &str)] = &[
 /// These tools' names: Debian and SUSE, Fedora and Arch, Photon.
 pub const FOREIGN_TRUST_TOOLS: &[&str] =
     &["update-ca-certificates", "update-ca-trust", "rehash_ca_certificates.sh"];
+
+/// Files that usually hold secrets and that root alone reads: kubeadm's, static pods, keys, credentials of registries, and the
+/// same of RKE2 and k3s. A slash at the end stands for all below a directory.
+const SECRET_FILES: &[&str] = &[
+    "/etc/containerd/certs.d/",
+    "/etc/containerd/conf.d/",
+    "/etc/containerd/config.toml",
+    "/etc/kubeadm.yml",
+    "/etc/kubernetes/admin.conf",
+    "/etc/kubernetes/bootstrap-kubelet.conf",
+    "/etc/kubernetes/controller-manager.conf",
+    "/etc/kubernetes/kubelet.conf",
+    "/etc/kubernetes/manifests/",
+    "/etc/kubernetes/pki/",
+    "/etc/kubernetes/scheduler.conf",
+    "/etc/rancher/",
+    "/root/.docker/config.json",
+    "/run/kubeadm/",
+    "/var/lib/kubelet/config.json",
+];
+
+/// The mode of a file that the data gives none: 0600 for one that usually holds secrets, else 0644 as everywhere.
+pub fn default_mode(path: &str) -> u32 {
+    let is = |known: &&str| if known.ends_with('/') { path.starts_with(*known) } else { path == *known };
+    if SECRET_FILES.iter().any(is) { 0o600 } else { 0o644 }
+}

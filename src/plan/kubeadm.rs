@@ -66,13 +66,16 @@ shift 2 && mkdir -p "$dir" || exit 74
 "#;
 
 /// What the script begins with: kubeadm is wrapped by a function that keeps the exit status of `init` and `join`, since the
-/// script's own is that of its last command. A phase, a dry run and any other command of kubeadm decide nothing. Words are taken
+/// script's own is that of its last command, and that keeps `init` from printing a token and a key to join by: what it prints is
+/// shown on the console. A phase, a dry run and any other command of kubeadm decide nothing. Words are taken
 /// as kubeadm's own parser takes them: an option without `=` is followed by its value, unless it is one of those without.
 const PRELUDE: &str = r#"#!/bin/sh
 # Written by footplate from the bootstrap data's runcmd; run once, by kubeadm.service.
 kubeadm() {
+    footplate_bootstraps "$@" || { command kubeadm "$@"; return; }
+    case " $* " in *" init "*) set -- "$@" --skip-token-print --skip-certificate-key-print ;; esac
     command kubeadm "$@" && footplate_status=0 || footplate_status=$?
-    if footplate_bootstraps "$@"; then echo "$footplate_status" > /run/footplate/kubeadm.status; fi
+    echo "$footplate_status" > /run/footplate/kubeadm.status
     return "$footplate_status"
 }
 footplate_bootstraps() {

@@ -174,7 +174,7 @@ const CASES: &[Case] = &[
         status: Some("3"),
         code: 3,
         sentinel: false,
-        prints: "kubeadm [init]",
+        prints: "kubeadm [init] [--skip-token-print] [--skip-certificate-key-print]",
     },
     Case {
         name: "retries that succeed",

@@ -454,3 +454,38 @@ fn a_mounts_login_is_not_in_its_unit() {
         scratch::plan(&seed, &root).ended(0, &[]);
     }
 }
+
+/// What usually holds secrets is root's alone where the data gives no mode, in both formats; a mode that is given counts.
+#[test]
+fn files_that_hold_secrets_are_for_root_alone() {
+    let cases = [
+        ("/etc/kubernetes/manifests/vip.yaml", 0o600),
+        ("/etc/kubernetes/pki/ca.key", 0o600),
+        ("/etc/containerd/certs.d/registry.example/hosts.toml", 0o600),
+        ("/run/kubeadm/join.yaml", 0o600),
+        ("/etc/rancher/rke2/config.yaml", 0o600),
+        ("/etc/kubernetes/audit-policy.yaml", 0o644),
+        ("/etc/kubernetes/manifests", 0o644),
+        ("/etc/motd", 0o644),
+    ];
+    for (path, mode) in cases {
+        for (text, want) in [
+            (format!("#cloud-config\nwrite_files: [{{path: {path}}}]\n"), mode),
+            (format!("#cloud-config\nwrite_files: [{{path: {path}, permissions: '0640'}}]\n"), 0o640),
+            (
+                format!(
+                    r#"{{"ignition": {{"version": "3.3.0"}}, "storage": {{"files": [{{"path": "{path}"}}]}}}}"#
+                ),
+                mode,
+            ),
+            (
+                format!(
+                    r#"{{"ignition": {{"version": "3.3.0"}}, "storage": {{"files": [{{"path": "{path}", "mode": 420}}]}}}}"#
+                ),
+                0o644,
+            ),
+        ] {
+            assert_eq!(decode(text.as_bytes()).config.files[0].mode, want, "{text}");
+        }
+    }
+}

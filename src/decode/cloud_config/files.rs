@@ -7,6 +7,7 @@ use crate::decode::document::envelope::{Encoding, MAX_DECODED};
 use crate::decode::syntax::unit;
 use crate::decode::syntax::yaml::{Kind, Node, Value};
 use crate::model::fetch::{Request, check_header};
+use crate::model::paths::default_mode;
 use crate::model::problem::{Pos, Problem, READ_ONLY, any_error};
 use crate::model::secret::Secret;
 use crate::model::storage::{Existing, File, Owner};
@@ -33,7 +34,8 @@ struct Entry {
     given: bool,
     encoding: Encoding,
     owner: Owner,
-    mode: u32,
+    /// `None` where the entry gives none.
+    mode: Option<u32>,
     append: bool,
     defer: bool,
     source: Source,
@@ -63,7 +65,7 @@ impl Reader<'_> {
             given: false,
             encoding: Encoding::Plain,
             owner: Owner::root(),
-            mode: 0o644,
+            mode: None,
             append: false,
             defer: false,
             source: Source::None,
@@ -90,10 +92,10 @@ impl Reader<'_> {
         }
         let file = File {
             place: place.to_owned(),
+            mode: entry.mode.unwrap_or_else(|| default_mode(&path)),
             path,
             content: Secret::new(content),
             owner: entry.owner,
-            mode: entry.mode,
             append: entry.append,
             existing: Existing::Written,
             restart: None,
@@ -136,7 +138,7 @@ impl Reader<'_> {
                 }
                 text => entry.owner = text.map_or_else(Owner::root, |o| parse_owner(&o)),
             },
-            "permissions" => entry.mode = self.permissions(at, value).unwrap_or(entry.mode),
+            "permissions" => entry.mode = self.permissions(at, value).or(entry.mode),
             "append" => entry.append = self.bool(at, value).unwrap_or(false),
             "defer" => entry.defer = self.bool(at, value).unwrap_or(false),
             "source" if value.is_null() => {}

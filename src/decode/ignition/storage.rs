@@ -8,6 +8,7 @@ use super::{INITRAMFS, Reader, flag, is_empty, text};
 use crate::decode::cloud_config::{check_path, in_usr};
 use crate::decode::syntax::unit;
 use crate::decode::syntax::yaml::Node;
+use crate::model::paths::default_mode;
 use crate::model::problem::READ_ONLY;
 use crate::model::secret::Secret;
 use crate::model::storage::{Directory, Existing, File, Link, Owner};
@@ -197,10 +198,10 @@ impl Reader<'_, '_, '_> {
         }
         self.config.files.push(File {
             place: place.to_owned(),
+            mode: mode.unwrap_or_else(|| default_mode(&path)),
             path,
             content: Secret::new(content),
             owner,
-            mode: mode.unwrap_or(0o644),
             append,
             existing,
             restart: None,
