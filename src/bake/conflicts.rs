@@ -135,7 +135,7 @@ impl<'a> View<'a> {
     }
 
     /// Whether the lock puts something there.
-    fn locked(&self, path: &str) -> bool {
+    pub(super) fn locked(&self, path: &str) -> bool {
         let (dir, _) = path.rsplit_once('/').unwrap_or_default();
         let inside = |i: &super::lock::Install| i.to == path || i.to == format!("{dir}/");
         self.lock.artifacts.iter().flat_map(|a| &a.install).any(inside)
@@ -152,7 +152,7 @@ pub fn find(view: &View<'_>, links: &[Link], units: &[String]) -> Result<Vec<Con
     over_system_units(view, units, &mut found)?;
     two_containerds(view, links, &mut found)?;
     sockets(view, &mut found)?;
-    containerd_settings(view, &mut found)?;
+    containerd::settings(view, &mut found)?;
     Ok(found)
 }
 
@@ -233,7 +233,7 @@ fn two_containerds(view: &View<'_>, links: &[Link], found: &mut Vec<Conflict>) -
 }
 
 /// The value of a key in a section of TOML, as far as a line-wise look tells; the section's name may be in either of its forms.
-fn toml_value(text: &str, section_ends: &str, key: &str) -> Option<String> {
+pub(super) fn toml_value(text: &str, section_ends: &str, key: &str) -> Option<String> {
     let mut inside = section_ends.is_empty();
     for line in text.lines().map(str::trim) {
         if let Some(section) = line.strip_prefix('[').and_then(|l| l.split(']').next()) {
@@ -257,7 +257,7 @@ fn socket(text: &str) -> String {
 }
 
 /// A value in YAML at the top of a document.
-fn yaml_value(text: &str, key: &str) -> Option<String> {
+pub(super) fn yaml_value(text: &str, key: &str) -> Option<String> {
     let value =
         |line: &str| Some(line.strip_prefix(key)?.strip_prefix(':')?.trim().trim_matches('"').to_owned());
     text.lines().find_map(value)
@@ -269,7 +269,7 @@ fn flag(text: &str, name: &str) -> Option<String> {
     Some(after.split(|c: char| c.is_whitespace() || c == '"').next()?.to_owned())
 }
 
-const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
+pub(super) const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
 const KUBELET_FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
 
 /// Everybody who names containerd's socket names the same.
@@ -296,57 +296,6 @@ fn sockets(view: &View<'_>, found: &mut Vec<Conflict>) -> Result<()> {
             ),
             choice: format!("write {SOCKET}"),
         });
-    }
-    Ok(())
-}
-
-/// What follows of a file that containerd 1 imports.
-const REPLACES: &str =
-    " (an import replaces all settings of the CRI plugin in containerd 1: it must have all of them)";
-
-/// containerd, kubeadm and the kubelet agree on the pause image and on who manages cgroups.
-fn containerd_settings(view: &View<'_>, found: &mut Vec<Conflict>) -> Result<()> {
-    let files = containerd::files(view)?;
-    let merges =
-        view.lock.artifact("containerd").is_some_and(|a| a.version.trim_start_matches('v').starts_with("2."));
-    let config = containerd::cri(&files, merges);
-    // A table that replaces the main file's says all that counts.
-    let replaces = |path: &str| !merges && files.first().is_some_and(|main| main.path != path);
-    let driver = match view.text(KUBELET_CONFIG)? {
-        Some(text) => yaml_value(&text, "cgroupDriver"),
-        None => None,
-    };
-    // kubeadm's default since Kubernetes 1.22.
-    let by_systemd = driver.as_deref().unwrap_or("systemd") == "systemd";
-    if let Some(containerd::File { path, text }) = &config {
-        let why = if replaces(path) { REPLACES } else { "" };
-        let theirs = toml_value(text, "runc.options", "SystemdCgroup").as_deref() == Some("true");
-        // Which one a configuration of another runtime means is not told here.
-        if (text.contains("runc") || replaces(path))
-            && theirs != by_systemd
-            && view.locked("/opt/bin/kubelet")
-        {
-            found.push(Conflict {
-                kind: Kind::Cgroup,
-                what: format!(
-                    "{path} has SystemdCgroup = {theirs}{why}, the kubelet's cgroupDriver is {}",
-                    driver.as_deref().unwrap_or("systemd")
-                ),
-                choice: "--containerd-config writes one that agrees with kubeadm".to_owned(),
-            });
-        }
-        let theirs =
-            toml_value(text, "", "sandbox_image").or_else(|| toml_value(text, "pinned_images", "sandbox"));
-        let theirs = theirs.or(replaces(path).then(|| "that containerd brings".to_owned()));
-        if let (Some(theirs), Some(wanted)) = (theirs, &view.pause_image)
-            && theirs != *wanted
-        {
-            found.push(Conflict {
-                kind: Kind::Pause,
-                what: format!("{path} has the pause image {theirs}{why}, this kubeadm pulls {wanted}"),
-                choice: "--containerd-config writes one that agrees with kubeadm".to_owned(),
-            });
-        }
     }
     Ok(())
 }

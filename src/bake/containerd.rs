@@ -4,8 +4,9 @@
 
 use anyhow::{Result, bail};
 
-use super::conflicts::View;
+use super::conflicts::{Conflict, KUBELET_CONFIG, Kind, View, toml_value, yaml_value};
 use super::node::CONTAINERD_CONFIG;
+use crate::model::containerd::Settings;
 
 /// Main files, the first that is there in use.
 const MAIN: &[&str] = &[CONTAINERD_CONFIG, "/usr/share/containerd/config.toml"];
@@ -67,6 +68,77 @@ pub(super) fn cri(files: &[File], merges: bool) -> Option<File> {
     Some(File { path: last.path.clone(), text })
 }
 
+/// What follows of a file that containerd 1 imports.
+const REPLACES: &str =
+    " (an import replaces all settings of the CRI plugin in containerd 1: it must have all of them)";
+
+/// containerd, kubeadm and the kubelet agree on the pause image and on who manages cgroups.
+pub(super) fn settings(view: &View<'_>, found: &mut Vec<Conflict>) -> Result<()> {
+    let files = files(view)?;
+    let merges =
+        view.lock.artifact("containerd").is_some_and(|a| a.version.trim_start_matches('v').starts_with("2."));
+    let config = cri(&files, merges);
+    found.extend(of_another_version(&files));
+    // A table that replaces the main file's says all that counts.
+    let replaces = |path: &str| !merges && files.first().is_some_and(|main| main.path != path);
+    let driver = match view.text(KUBELET_CONFIG)? {
+        Some(text) => yaml_value(&text, "cgroupDriver"),
+        None => None,
+    };
+    // kubeadm's default since Kubernetes 1.22.
+    let by_systemd = driver.as_deref().unwrap_or("systemd") == "systemd";
+    if let Some(File { path, text }) = &config {
+        let why = if replaces(path) { REPLACES } else { "" };
+        let theirs = toml_value(text, "runc.options", "SystemdCgroup").as_deref() == Some("true");
+        // Which one a configuration of another runtime means is not told here.
+        if (text.contains("runc") || replaces(path))
+            && theirs != by_systemd
+            && view.locked("/opt/bin/kubelet")
+        {
+            found.push(Conflict {
+                kind: Kind::Cgroup,
+                what: format!(
+                    "{path} has SystemdCgroup = {theirs}{why}, the kubelet's cgroupDriver is {}",
+                    driver.as_deref().unwrap_or("systemd")
+                ),
+                choice: "--containerd-config writes one that agrees with kubeadm".to_owned(),
+            });
+        }
+        let theirs =
+            toml_value(text, "", "sandbox_image").or_else(|| toml_value(text, "pinned_images", "sandbox"));
+        let theirs = theirs.or(replaces(path).then(|| "that containerd brings".to_owned()));
+        if let (Some(theirs), Some(wanted)) = (theirs, &view.pause_image)
+            && theirs != *wanted
+        {
+            found.push(Conflict {
+                kind: Kind::Pause,
+                what: format!("{path} has the pause image {theirs}{why}, this kubeadm pulls {wanted}"),
+                choice: "--containerd-config writes one that agrees with kubeadm".to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// A file of version 3 beside a main file of version 2: no containerd takes both.
+fn of_another_version(files: &[File]) -> Option<Conflict> {
+    let (main, imported) = files.split_first()?;
+    let newer = |file: &&File| Settings::of(&file.text).version.is_some_and(|v| v > 2);
+    if newer(&main) {
+        return None;
+    }
+    let file = imported.iter().find(newer)?;
+    Some(Conflict {
+        kind: Kind::Containerd,
+        what: format!(
+            "{} is of version 3 and {} is not: containerd 1.6 passes it over, 1.7 does not start with it, and 2 does \
+             not merge it",
+            file.path, main.path
+        ),
+        choice: "write it in version 2, for the plugin \"io.containerd.grpc.v1.cri\"".to_owned(),
+    })
+}
+
 /// The patterns of `imports`, on one line or on several.
 fn imports(text: &str) -> Vec<String> {
     let mut inside = false;
@@ -112,6 +184,17 @@ mod tests {
             assert_eq!(imports(text), ["/a/*.toml", "/b"], "{text}");
         }
         assert!(imports("[plugins]\nimports = [\"/a\"]\n").is_empty());
+    }
+
+    #[test]
+    fn a_file_of_another_version_is_told() {
+        let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.to_owned() };
+        let (two, three) = (file("main", "version = 2\n"), file("site", "version = 3\n[plugins]\n"));
+        let told = of_another_version(&[two, three]).unwrap();
+        assert!(told.what.starts_with("site is of version 3 and main is not"), "{}", told.what);
+        let three = || file("m", "version = 3\n");
+        assert!(of_another_version(&[three(), three()]).is_none());
+        assert!(of_another_version(&[]).is_none());
     }
 
     #[test]

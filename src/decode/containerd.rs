@@ -18,8 +18,8 @@ pub(super) fn check(config: &NodeConfig, problems: &mut Vec<Problem>) {
             continue;
         }
         if settings.version.is_some_and(|v| v > 2) {
-            let what = "is of version 3: containerd 1 does not start with it, and containerd 2 does not merge it into a main file of \
-                        version 2";
+            let what = "is of version 3: containerd 1.6 passes it over, 1.7 does not start with it, and 2 does not merge it into a main file \
+                        of version 2";
             let cure = "write it in version 2, for the plugin \"io.containerd.grpc.v1.cri\"";
             problems.push(Problem::warning(&file.place, what).cure(cure));
         }
