@@ -103,6 +103,16 @@ impl Manifest {
         self.list(root, (place, stands), MADE, differs)
     }
 
+    /// Adds a path that is about to be changed to the list on the disk.
+    ///
+    /// # Errors
+    /// The list is broken, or the disk refuses.
+    pub fn changes(root: &Root, path: &str) -> Result<()> {
+        let mut manifest = Self::read(root)?;
+        manifest.name(root, path, || true)?;
+        manifest.write(root)
+    }
+
     /// Lists a home that is about to be made.
     pub(super) fn home(&mut self, root: &Root, path: &str) -> Result<()> {
         self.list(root, root.destination(path)?, HOME, || false)

@@ -46,7 +46,12 @@ const OF_ONE_MACHINE: &[&str] = &[
 ];
 
 /// Directories, and the beginning of the names in them that belong to one machine.
-const NAMED: &[(&str, &str)] = &[("/etc/ssh", "ssh_host_"), ("/root", ".bash_history")];
+const NAMED: &[(&str, &str)] = &[
+    ("/etc/ssh", "ssh_host_"),
+    // What the stand-ins of other distributions' certificate tools link while commands run.
+    ("/etc/ssl/certs", "footplate-from-"),
+    ("/root", ".bash_history"),
+];
 
 /// What tells that a machine has keys of a cluster, one that it never came to be a member of included.
 const OF_A_CLUSTER: &[&str] = &[KUBELET_CONF, "/etc/kubernetes/admin.conf", "/etc/kubernetes/pki/ca.key"];

@@ -9,7 +9,7 @@ use crate::apply;
 use crate::cli::{self, Format};
 use crate::decode::document::jinja::Variables;
 use crate::decode::document::no_fetch;
-use crate::decode::kubeadm::expiry;
+use crate::decode::kubeadm::{config_file, expiry};
 use crate::decode::{self, Bootstrap, Decoded};
 use crate::io::root::{Ids, Scratch};
 use crate::io::{live, now};
@@ -110,6 +110,10 @@ fn read(bytes: Vec<u8>) -> Decoded {
     let mut decoded = decode::user_data(Some(&data), None, &Variables::assumed(), &mut no_fetch);
     decoded.problems.extend(problems);
     decoded.problems.extend(expiry::problems(&decoded.config, now()));
+    // What is fetched or written by an included part is not known here.
+    if decoded.problems.iter().all(|p| p.severity != Severity::Note) {
+        decoded.problems.extend(config_file::problems(&decoded.config));
+    }
     decoded.problems.extend(platform::too_large_for(PLATFORMS, data.len()));
     decoded
 }

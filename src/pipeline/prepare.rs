@@ -5,6 +5,7 @@ use anyhow::{Context as _, anyhow};
 
 use super::node::MAX_METADATA;
 use super::state;
+use crate::apply::manifest::Manifest;
 use crate::decode::kubeadm::prepare::{self, Values};
 use crate::io::root::{Change, Ids, Root};
 use crate::model::problem::{Failure, In as _, Problem, Stage, WithCure as _};
@@ -61,13 +62,24 @@ fn make_room_for_commands(root: &Root) {
     }
     // Templates' commands append proxies to it, and Flatcar from 4593 on has it as a link into /usr
     // (https://github.com/kubermatic/operating-system-manager/issues/589).
-    match root.put_own("/etc/environment", MAX_ENVIRONMENT) {
+    match own_environment(root) {
         Ok(Change::Changed) => {
             log::info!("kubeadm-prepare: /etc/environment is a file of its own, and can be written");
         }
         Ok(Change::Unchanged) => {}
         Err(error) => log::warn!("kubeadm-prepare: {error:#}"),
     }
+}
+
+/// Makes `/etc/environment` a file where it is a link, and lists that first.
+fn own_environment(root: &Root) -> anyhow::Result<Change> {
+    const ENVIRONMENT: &str = "/etc/environment";
+    let is_link = root.link_target(ENVIRONMENT)?.is_some() && root.meta(ENVIRONMENT)?.is_some();
+    // A link to what can be written is followed, and stays.
+    if is_link && root.destination(ENVIRONMENT)?.0 == ENVIRONMENT {
+        Manifest::changes(root, ENVIRONMENT)?;
+    }
+    root.put_own(ENVIRONMENT, MAX_ENVIRONMENT)
 }
 
 fn fill_in(file: &str, root: &Root) -> Result<(), Failure> {

@@ -383,3 +383,33 @@ fn no_value_is_repeated_wherever_it_stands() {
         assert!([0, 65].contains(&ran.code), "{document}\n{}", ran.err);
     }
 }
+
+#[test]
+fn a_configuration_of_kubeadms_that_nothing_writes_is_an_error() {
+    let written = "write_files: [{path: /run/kubeadm/a.yaml, content: x}]\n";
+    for (data, code) in [
+        ("runcmd: ['kubeadm init --config /run/kubeadm/b.yaml && echo success > /run/x']".to_owned(), 65),
+        (format!("{written}runcmd: [id, 'kubeadm join --config=/run/kubeadm/b.yaml']"), 65),
+        (format!("{written}runcmd: [[kubeadm, join, --config, /run/kubeadm/b.yaml]]"), 65),
+        (
+            format!(
+                "{written}runcmd: ['kubeadm init --config /run/kubeadm/a.yaml && echo success > /run/x']"
+            ),
+            0,
+        ),
+        ("runcmd: ['cp /opt/k.yaml /run/b.yaml', 'kubeadm join --config /run/b.yaml']".to_owned(), 0),
+        ("bootcmd: ['touch /run/b.yaml']\nruncmd: ['kubeadm join --config /run/b.yaml']".to_owned(), 0),
+        (
+            "runcmd: ['kubeadm join --config $CONFIG', 'kubeadm reset --config /x', 'kubeadm version']"
+                .to_owned(),
+            0,
+        ),
+    ] {
+        let ran = check(format!("#cloud-config\n{data}\n"), false);
+        assert_eq!(ran.code, code, "{data}\n{}", ran.out);
+        let says = ran
+            .out
+            .contains("]: `kubeadm --config` names a file that nothing writes\n hint: write the file with");
+        assert_eq!(says, code == 65, "{data}\n{}", ran.out);
+    }
+}

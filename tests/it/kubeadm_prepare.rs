@@ -90,6 +90,10 @@ fn commands_may_append_to_the_environment_where_it_is_a_link_into_usr() {
     assert_eq!((ran.code, ran.out.as_str()), (0, "640 regular file\n"), "{}", ran.err);
     assert_eq!(root.text("/etc/environment"), "# ours\nA=1\nA=2\n");
     assert_eq!(root.text("/usr/lib/pam/environment"), "# ours\n");
+    // What it changes is listed for `seal`.
+    let manifest: serde_json::Value =
+        serde_json::from_str(&root.text("/opt/footplate/manifest.json")).unwrap();
+    assert_eq!(manifest["paths"]["/etc/environment"], "changed", "{manifest}");
     assert_eq!(
         ran.err.matches("/etc/environment is a file of its own").count(),
         1,

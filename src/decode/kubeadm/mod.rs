@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! kubeadm's configuration: what a machine fills into it, and how long its tokens and certificates are good.
+//! kubeadm's configuration: what a machine fills into it, how long its tokens and certificates are good, and whether it
+//! is written at all.
 
+pub mod config_file;
 pub mod expiry;
 pub mod prepare;
