@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::output;
 use crate::cli::{self, TimelineFormat};
-use crate::model::problem::{Failure, In as _, Stage};
+use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
 use crate::model::status::{Progress, StageStatus};
 use crate::pipeline::context::open_root;
 use crate::pipeline::state;
@@ -19,7 +19,10 @@ pub fn run(args: &cli::Timeline) -> Result<u8, Failure> {
     let captured = args.replay.as_ref().map(|dir| dir.join("file"));
     let root = open_root(Some(captured.as_deref().unwrap_or(&args.root)))?;
     let status = state::read_status(&root).stage(Stage::Report)?;
-    let status = status.context("footplate has not run there").stage(Stage::Report)?;
+    let status = status
+        .context("there is no status: footplate has not run on this machine in this boot")
+        .cure("name another root directory with --root, or a capture with --replay")
+        .stage(Stage::Report)?;
     match args.format {
         TimelineFormat::Json => output::json(&json!({ "stages": status.stages })),
         TimelineFormat::Text => output::text(&text(&status.stages)),

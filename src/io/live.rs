@@ -102,7 +102,11 @@ pub fn input(path: &Path) -> Result<Vec<u8>, Error> {
     if path == Path::new("-") {
         return read_bounded(std::io::stdin(), "standard input");
     }
-    read_bounded(File::open(path).with_context(|| name.clone())?, &name)
+    let file = File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => anyhow!("{name}: the file does not exist"),
+        _ => anyhow::Error::new(error).context(name.clone()),
+    })?;
+    read_bounded(file, &name)
 }
 
 /// Writes a command's output file.

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use scratch::{CANARY, Ran, footplate, fresh};
+use scratch::{CANARY, Ran, Scratch, footplate, fresh};
 use serde_json::{Value, json};
 
 fn b64(data: impl AsRef<[u8]>) -> String {
@@ -412,4 +412,16 @@ fn a_configuration_of_kubeadms_that_nothing_writes_is_an_error() {
             .contains("]: `kubeadm --config` names a file that nothing writes\n hint: write the file with");
         assert_eq!(says, code == 65, "{data}\n{}", ran.out);
     }
+}
+
+#[test]
+fn a_file_that_does_not_exist_is_told_in_words() {
+    footplate(&["check", "/nonexistent/user-data"])
+        .ended(64, &["error: usage: /nonexistent/user-data: the file does not exist"]);
+    let root = Scratch::new("never-run");
+    let ran = footplate(&["timeline", "--root", root.arg()]);
+    ran.ended(
+        70,
+        &["footplate has not run on this machine in this boot", "hint: name another root directory"],
+    );
 }

@@ -196,6 +196,7 @@ const RIDDLES: &[&str] = &[
     "as it shall be",
     "as they shall be",
     "exit codes: 0 well",
+    "has not run there",
     "is no absolute",
     "is no base64",
     "is no directory",
