@@ -826,6 +826,27 @@ fn nothing_is_waited_for_where_all_links_are_optional() {
     assert!(begun.elapsed() < Duration::from_secs(60), "{}", node.out("journal"));
 }
 
+/// A disk that does not come stops the node, unless the data itself says that it may be missing.
+#[test]
+fn a_disk_that_may_be_missing_does_not_stop_the_node() {
+    needs!(root("containers"));
+    for (name, options, exit, state) in
+        [("missing-nofail", "nofail,", 0, "done"), ("missing-needed", "", 1, "failed")]
+    {
+        let node = Node::new(name, JOIN, SUCCESS);
+        let data = node.root.text("/seed/user-data");
+        let mount = format!(
+            "mounts:\n- [/dev/vdz1, /data, ext4, '{options}x-systemd.device-timeout=2s', '0', '0']\n"
+        );
+        node.root.put("/seed/user-data", data + &mount);
+        node.boot();
+        node.stands(exit, state);
+        let journal = node.out("journal");
+        let told = journal.contains("mount /data: left out: /dev/vdz1 did not come, and the mount is nofail");
+        assert_eq!(told, state == "done", "{journal}");
+    }
+}
+
 /// The containerd that runs is asked, with its own arguments, what it takes of its configuration. In version 1 a file that it
 /// imports replaces all that the main file says of a plugin.
 #[test]
