@@ -250,7 +250,7 @@ impl Reader<'_, '_> {
             (Some(Kind::Script), Some(kind)) => Some(kind),
             (Some(Kind::CloudConfig), Some(kind @ Kind::Refused(..))) => Some(kind),
             (Some(kind), _) => Some(kind),
-            // A part for somebody else is not read.
+            // A part for another program is not read.
             (None, Some(Kind::Refused(..))) if !vague => None,
             (None, kind) => kind,
         };

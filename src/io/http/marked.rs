@@ -19,8 +19,8 @@ use crate::io::dns;
 /// The mark. It is a constant of systemd's source, where imdsd sets it and networkd's rule looks for it.
 const MARK: u32 = 0x7fff_0815;
 
-/// Listens for connections to go on to the first of these addresses that answers; where, as a path. The name is nobody
-/// else's: it is made of the process's number and of chance, and stands in no directory.
+/// Listens for connections to go on to the first of these addresses that answers; returns the socket's path. No other
+/// process has its name: it is made of the process's number and a random one, and is in no directory.
 pub(super) fn listen(addresses: &'static [IpAddr], port: u16) -> std::io::Result<PathBuf> {
     let name = format!("footplate-{}-{:x}", std::process::id(), dns::random());
     let listener = StdListener::bind_addr(&LocalAddr::from_abstract_name(&name)?)?;

@@ -5,7 +5,7 @@
 //! While a [`Batch`] is open, files are written under temporary names. [`Root::settle`] makes all of them durable with one call of
 //! `syncfs` for each file system, gives them their names, and makes the names durable in the same way. A power cut at any point
 //! leaves each file whole, or absent under its name. A question about a file that still has its temporary name settles the
-//! batch first, so nobody sees the difference.
+//! batch first, so no reader sees the difference.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
