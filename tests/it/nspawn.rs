@@ -1045,7 +1045,7 @@ fn files_that_early_services_have_read_count_in_this_boot() {
     node.mount(&["-t", "tmpfs", "extensions"], &extensions);
     node.boot();
     let (journal, said) = (node.out("journal"), node.out("more"));
-    node.stands(0, "done");
+    node.stands(0, "nothing-to-do");
     let want = "kernel=8191\ndirectory=750:of-sysusers\naccount=787\nlimit=123457\njournal=max 11.0M\nprogram=merged\n\
                 linked=active\ndropin=OF=data\nhosts=192.0.2.44      registry.invalid\n";
     assert_eq!(said, want, "{journal}");
