@@ -4,11 +4,15 @@
 //! A platform is never guessed by asking an address which one it is: whatever answers there would own the node
 //! ([CVE-2024-6174](https://www.cve.org/CVERecord?id=CVE-2024-6174)).
 
+mod aliyun;
 mod aws;
 mod detect;
 mod document;
 mod drive;
 mod fetch;
+mod hyperv;
+mod ibmcloud;
+mod metal;
 mod nocloud;
 #[cfg(test)]
 mod pretend;
@@ -31,8 +35,17 @@ use crate::model::problem::{Failure, Stage};
 use crate::model::secret::Secret;
 
 /// All platforms, in the order of their ids. This is the only list of them.
-pub const PLATFORMS: &[Platform] =
-    &[aws::PLATFORM, nocloud::PLATFORM, upcloud::PLATFORM, vmware::PLATFORM, vultr::PLATFORM];
+pub const PLATFORMS: &[Platform] = &[
+    aliyun::PLATFORM,
+    aws::PLATFORM,
+    hyperv::PLATFORM,
+    ibmcloud::PLATFORM,
+    metal::PLATFORM,
+    nocloud::PLATFORM,
+    upcloud::PLATFORM,
+    vmware::PLATFORM,
+    vultr::PLATFORM,
+];
 
 /// A platform: what it is called, and what it can do. A row of the table names what it has and takes the rest from
 /// [`Platform::NONE`].

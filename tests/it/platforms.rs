@@ -298,7 +298,7 @@ fn the_readme_has_the_platforms_as_the_code_has_them() {
 }
 
 /// Platforms that are tried with a replayed machine alone (`tests/platforms`), and do not boot in a scenario.
-const REPLAYED: &[&str] = &["upcloud", "vultr"];
+const REPLAYED: &[&str] = &["aliyun", "hyperv", "ibmcloud", "metal", "upcloud", "vultr"];
 
 #[test]
 fn each_platform_boots_in_a_scenario() {

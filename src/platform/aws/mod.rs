@@ -4,7 +4,7 @@
 
 mod hidden;
 mod imds;
-mod network;
+pub(super) mod network;
 mod role;
 pub(super) mod s3;
 mod secrets;

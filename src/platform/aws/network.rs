@@ -29,7 +29,10 @@ const TABLE: usize = 100;
 
 /// A netplan document for the NICs of the metadata; `None` where the image's default serves: no NIC is known, or one that has
 /// no further addresses.
-pub(super) fn document<'a>(found: impl Iterator<Item = (&'a str, &'a str)>, below: &str) -> Option<Json> {
+pub(in crate::platform) fn document<'a>(
+    found: impl Iterator<Item = (&'a str, &'a str)>,
+    below: &str,
+) -> Option<Json> {
     let mut cards: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
     for (path, value) in found {
         if let Some((mac, key)) = path.strip_prefix(below).and_then(|p| p.split_once('/')) {
