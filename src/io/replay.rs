@@ -42,7 +42,10 @@ impl Replay {
         if let Ok(text) = fs::read_to_string(self.dir.join(format!("{name}.error"))) {
             return Err(anyhow!("{}", text.trim()).into());
         }
-        match File::open(self.dir.join(name)) {
+        let path = self.dir.join(name);
+        // A document may have others below its path.
+        let path = if path.is_dir() { path.join(INDEX) } else { path };
+        match File::open(path) {
             Ok(file) => read_bounded(file, name).map(Some),
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
             Err(e) => Err(anyhow::Error::new(e).context(name.to_owned()).into()),
@@ -90,9 +93,21 @@ impl Capture {
 
     /// Takes out what was kept, secrets and all.
     pub fn take(&self) -> Vec<(String, Vec<u8>)> {
-        self.kept.take()
+        let mut kept = self.kept.take();
+        let names: Vec<String> = kept.iter().map(|(name, _)| name.clone()).collect();
+        for (name, _) in &mut kept {
+            let below = format!("{name}/");
+            if names.iter().any(|other| other.starts_with(&below)) {
+                name.push('/');
+                name.push_str(INDEX);
+            }
+        }
+        kept
     }
 }
+
+/// The file of an answer whose path is a directory here, since others are below it.
+const INDEX: &str = "index";
 
 /// How a question that failed is kept.
 fn failed(name: &str, error: &Error) -> (String, Vec<u8>) {

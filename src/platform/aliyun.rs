@@ -34,7 +34,7 @@ static SERVICE: Service = Service {
         path: "/latest/api/token",
         lifetime: ("X-aliyun-ecs-metadata-token-ttl-seconds", "21600"),
         header: "X-aliyun-ecs-metadata-token",
-        without: "footplate.imdsv1",
+        without: Some("footplate.imdsv1"),
         disabled: "enable the instance's access channel for metadata (HttpEndpoint)",
     }),
     limit: 1 << 20,

@@ -4,12 +4,16 @@
 //! A platform is never guessed by asking an address which one it is: whatever answers there would own the node
 //! ([CVE-2024-6174](https://www.cve.org/CVERecord?id=CVE-2024-6174)).
 
+mod akamai;
 mod aliyun;
 mod aws;
 mod detect;
+mod digitalocean;
 mod document;
 mod drive;
+mod exoscale;
 mod fetch;
+mod hetzner;
 mod hyperv;
 mod ibmcloud;
 mod metal;
@@ -36,8 +40,12 @@ use crate::model::secret::Secret;
 
 /// All platforms, in the order of their ids. This is the only list of them.
 pub const PLATFORMS: &[Platform] = &[
+    akamai::PLATFORM,
     aliyun::PLATFORM,
     aws::PLATFORM,
+    digitalocean::PLATFORM,
+    exoscale::PLATFORM,
+    hetzner::PLATFORM,
     hyperv::PLATFORM,
     ibmcloud::PLATFORM,
     metal::PLATFORM,

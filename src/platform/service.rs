@@ -42,8 +42,9 @@ pub(super) struct Token {
     pub lifetime: (&'static str, &'static str),
     /// The header that carries the token.
     pub header: &'static str,
-    /// The kernel argument that, with the value `allow`, lets questions be asked without a token where none is given.
-    pub without: &'static str,
+    /// The kernel argument that, with the value `allow`, lets questions be asked without a token where none is given. Where there
+    /// is none, questions are not asked without.
+    pub without: Option<&'static str>,
     /// What to do where the service is disabled (HTTP status 403).
     pub disabled: &'static str,
 }
@@ -71,7 +72,8 @@ impl<'a> Session<'a> {
         let session = Self { service, world, deadline, token: RefCell::default() };
         let Some(token) = &service.token else { return Ok(session) };
         let Some(why) = session.renew(token)? else { return Ok(session) };
-        let (without, cmdline) = (token.without, Cmdline::parse(&world.text(Ask::File("/proc/cmdline"))?));
+        let Some(without) = token.without else { return Ok(Err(anyhow!(why)).cure(service.cure)?) };
+        let cmdline = Cmdline::parse(&world.text(Ask::File("/proc/cmdline"))?);
         if cmdline.get(without) != Some("allow") {
             let cure = format!(
                 "footplate asks this service with a token, and what answers here gives none; the kernel argument \

@@ -68,7 +68,9 @@ pub(super) struct Words {
 
 /// Reads one subnet into `to`.
 pub(super) fn subnet(r: &mut Reader, to: &mut Interface, words: &Words, at: &At) {
-    let kind = at.key("type").and_then(|k| k.node.text()).unwrap_or_default();
+    // One that has an address and no type is static, as cloud-init takes it.
+    let untyped = || if at.key(words.address).is_some() { "static" } else { "" };
+    let kind = at.key("type").and_then(|k| k.node.text()).unwrap_or_else(untyped);
     let metric = at.key("metric").and_then(|m| r.number(&m, 0, u32::MAX.into()));
     let mut family = None;
     if automatic(to, kind) {

@@ -135,11 +135,11 @@ impl fmt::Display for Mac {
 impl FromStr for Mac {
     type Err = ();
 
-    /// Two hexadecimal digits an octet, `:` or `-` between.
+    /// One or two hexadecimal digits an octet, `:` or `-` between: some services leave a leading zero out.
     fn from_str(text: &str) -> Result<Self, ()> {
         let separator = if text.contains('-') { '-' } else { ':' };
         let octet = |s: &str| {
-            let hex = s.len() == 2 && s.bytes().all(|b| b.is_ascii_hexdigit());
+            let hex = matches!(s.len(), 1 | 2) && s.bytes().all(|b| b.is_ascii_hexdigit());
             if hex { u8::from_str_radix(s, 16).map_err(|_| ()) } else { Err(()) }
         };
         let octets: Vec<u8> = text.split(separator).take(21).map(octet).collect::<Result<_, ()>>()?;

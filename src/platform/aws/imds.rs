@@ -28,7 +28,7 @@ static SERVICE: Service = Service {
         path: "/latest/api/token",
         lifetime: ("x-aws-ec2-metadata-token-ttl-seconds", "21600"),
         header: "x-aws-ec2-metadata-token",
-        without: "footplate.imdsv1",
+        without: Some("footplate.imdsv1"),
         disabled: "enable it: aws ec2 modify-instance-metadata-options --http-endpoint enabled",
     }),
     limit: 64 << 10,

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Akamai (Linode): its metadata service, which wants a token
+//! ([metadata service](https://techdocs.akamai.com/cloud-computing/docs/metadata-service-api)). Addresses come by DHCP and from the router.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde_json::{Map, Value as Json};
+
+use super::service::{Service, Session, Token};
+use super::{Error, Evidence, Platform, document};
+use crate::decode::syntax::yaml::Node;
+use crate::io::World;
+use crate::model::facts::Facts;
+use crate::model::instance::{Instance, Spelling};
+
+/// Akamai. A Linode has no name of its own but its label.
+pub(super) const PLATFORM: Platform = Platform {
+    id: "akamai",
+    name: "Akamai",
+    aliases: &["linode"],
+    spelling: Some(Spelling { coreos: "AKAMAI", afterburn: "AKAMAI" }),
+    hint: "Akamai: give the Linode user-data",
+    evidence: |facts| {
+        ["Linode", "Akamai"].contains(&facts.dmi.sys_vendor.as_str()).then(|| Evidence::of_dmi(&facts.dmi))
+    },
+    network: Some(fetch),
+    ..Platform::NONE
+};
+
+static SERVICE: Service = Service {
+    host: "http://169.254.169.254",
+    addresses: &[
+        IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
+        IpAddr::V6(Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1)),
+    ],
+    headers: &[("Accept", "application/json")],
+    token: Some(Token {
+        path: "/v1/token",
+        lifetime: ("Metadata-Token-Expiry-Seconds", "300"),
+        header: "Metadata-Token",
+        without: None,
+        disabled: "Akamai's metadata service gives no token: see that it is available in the region",
+    }),
+    limit: 1 << 20,
+    cure: "Akamai's metadata service does not answer: see that a route leads to 169.254.169.254",
+};
+
+const INSTANCE: &str = "/v1/instance";
+const NETWORK: &str = "/v1/network";
+const KEYS: &str = "/v1/ssh-keys";
+const USER_DATA: &str = "/v1/user-data";
+
+/// Afterburn's names of the instance, and their keys in its document.
+const NAMES: &[(&str, &str)] = &[
+    ("INSTANCE_HOST_UUID", "host_uuid"),
+    ("INSTANCE_ID", "id"),
+    ("INSTANCE_LABEL", "label"),
+    ("INSTANCE_REGION", "region"),
+    ("INSTANCE_TYPE", "type"),
+];
+
+/// Lists of addresses: Afterburn's name, the family, and the list in it. Each address keeps its `/32`: Cluster API's template sets
+/// the private one by it.
+const LISTS: &[(&str, &str, &str)] = &[
+    ("PRIVATE_IPV4", "ipv4", "private"),
+    ("PUBLIC_IPV4", "ipv4", "public"),
+    ("SHARED_IPV4", "ipv4", "shared"),
+    ("IPV6_RANGE", "ipv6", "ranges"),
+    ("IPV6_SHARED_RANGE", "ipv6", "shared_ranges"),
+];
+
+fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Instance>, Error> {
+    let session = Session::open(&SERVICE, world, world.patience())?;
+    let paths = [INSTANCE, NETWORK, KEYS, USER_DATA].map(str::to_owned);
+    let mut answers = session.get_all(&paths)?.into_iter();
+    let mut next = || answers.next().flatten().filter(|a| !a.expose().trim_ascii().is_empty());
+    let (about, network, keys, user_data) = (next(), next(), next(), next());
+    let Some(about) = about else { return Ok(None) };
+    let node = document::mapping(INSTANCE, about.expose())?;
+    let text = |name: &str| document::text_of(&node, &[name]).map(str::to_owned);
+    let mut instance = Instance { user_data, region: text("region"), ..Instance::default() };
+    instance.instance_id = text("id").unwrap_or_default();
+    if let Some(label) = text("label") {
+        instance.hostname = Some(document::hostname("/v1/instance: label", &label)?);
+    }
+    instance.node_name = instance.hostname.clone();
+    instance.provider_id =
+        Some(format!("linode://{}", instance.instance_id)).filter(|_| !instance.instance_id.is_empty());
+    for (name, key) in NAMES {
+        instance.attribute(name, text(key).as_deref());
+    }
+    let tags = node.get("tags").map(document::texts).unwrap_or_default();
+    instance.attributes.push(("INSTANCE_TAGS".to_owned(), tags.join(":")));
+    let mut metadata = Map::new();
+    if let Some(network) = network {
+        let network = document::mapping(NETWORK, network.expose())?;
+        read_addresses(&network, &mut instance);
+        metadata.insert("network".to_owned(), network.to_json());
+    }
+    if let Some(keys) = keys {
+        let keys = document::mapping(KEYS, keys.expose())?;
+        let root = keys.get("users").and_then(|u| u.get("root"));
+        instance.ssh_keys = root.map(document::ssh_keys).unwrap_or_default();
+    }
+    if let Json::Object(map) = node.to_json() {
+        metadata.extend(map);
+    }
+    instance.metadata = metadata;
+    Ok(Some(instance))
+}
+
+fn read_addresses(network: &Node, instance: &mut Instance) {
+    for (name, family, list) in LISTS {
+        let all = network.get(family).and_then(|f| f.get(list)).map(document::texts).unwrap_or_default();
+        for (n, address) in all.iter().enumerate() {
+            instance.attribute(&format!("{name}_{n}"), Some(address));
+        }
+        let first = all.first().and_then(|a| a.split('/').next()?.parse::<Ipv4Addr>().ok());
+        match *name {
+            "PRIVATE_IPV4" => instance.addresses.local_v4 = first,
+            "PUBLIC_IPV4" => instance.addresses.public_v4 = first,
+            _ => {}
+        }
+    }
+    let v6 = |name: &str| network.get("ipv6").and_then(|f| document::text_of(f, &[name]));
+    instance.attribute("IPV6_LINK_LOCAL", v6("link_local"));
+    instance.attribute("IPV6_SLAAC", v6("slaac"));
+    instance.addresses.public_v6 = v6("slaac").and_then(|a| a.split('/').next()?.parse().ok());
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+//! DigitalOcean: the droplet's metadata document
+//! ([metadata API](https://docs.digitalocean.com/reference/api/metadata/)). Addresses are static: DHCP answers on few droplets.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use serde_json::{Value as Json, json};
+
+use super::service::Service;
+use super::{Error, Evidence, Platform, document};
+use crate::decode::network;
+use crate::decode::syntax::yaml::Node;
+use crate::io::World;
+use crate::model::facts::Facts;
+use crate::model::instance::{Instance, Spelling};
+
+/// DigitalOcean. Its `config-2` drive is not read: the document has all that is in it.
+pub(super) const PLATFORM: Platform = Platform {
+    id: "digitalocean",
+    name: "DigitalOcean",
+    spelling: Some(Spelling { coreos: "DIGITALOCEAN", afterburn: "DIGITALOCEAN" }),
+    hint: "DigitalOcean: give the droplet user-data",
+    evidence: |facts| (facts.dmi.sys_vendor == "DigitalOcean").then(|| Evidence::of_dmi(&facts.dmi)),
+    network: Some(fetch),
+    ..Platform::NONE
+};
+
+static SERVICE: Service = Service {
+    host: "http://169.254.169.254",
+    addresses: &[],
+    headers: &[],
+    token: None,
+    limit: 1 << 20,
+    cure: "DigitalOcean's metadata service does not answer: see that a route leads to 169.254.169.254",
+};
+
+/// The document with all that the service knows.
+const DOCUMENT: &str = "/metadata/v1.json";
+
+fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Instance>, Error> {
+    let Some(mut node) = document::fetch(&SERVICE, world, DOCUMENT)? else { return Ok(None) };
+    // A credential of the droplet's, which nothing on the node uses.
+    node.remove("auth_key");
+    let mut instance = document::with_user_data(DOCUMENT, &node)?;
+    instance.instance_id = document::text_of(&node, &["droplet_id"]).unwrap_or_default().to_owned();
+    instance.node_name = instance.hostname.clone();
+    instance.provider_id =
+        Some(format!("digitalocean://{}", instance.instance_id)).filter(|_| !instance.instance_id.is_empty());
+    instance.attribute("HOSTNAME", document::text_of(&node, &["hostname"]));
+    instance.attribute("REGION", document::text_of(&node, &["region"]));
+    let servers = node.get("dns").and_then(|d| d.get("nameservers")).map(document::texts).unwrap_or_default();
+    let mut cards = Vec::new();
+    for kind in ["public", "private"] {
+        let nics = node.get("interfaces").and_then(|i| i.get(kind)).and_then(Node::list).unwrap_or_default();
+        for (n, nic) in nics.iter().enumerate() {
+            cards.extend(card(nic, kind == "public", &servers));
+            for (key, family) in [("ipv4", "IPV4"), ("ipv6", "IPV6"), ("anchor_ipv4", "IPV4")] {
+                let sort = if key == "anchor_ipv4" { "ANCHOR".to_owned() } else { kind.to_uppercase() };
+                let address = nic.get(key).and_then(address);
+                instance.attribute(&format!("{family}_{sort}_{n}"), address.as_deref());
+                let place = match (key, kind, n) {
+                    ("ipv4", "public", 0) => &mut instance.addresses.public_v4,
+                    ("ipv4", "private", 0) => &mut instance.addresses.local_v4,
+                    _ => continue,
+                };
+                *place = address.and_then(|a| a.parse().ok());
+            }
+            if kind == "public" && n == 0 {
+                let address = nic.get("ipv6").and_then(address);
+                instance.addresses.public_v6 = address.and_then(|a| a.parse().ok());
+            }
+        }
+    }
+    document::read_cards(cards, &mut instance)?;
+    Ok(Some(instance))
+}
+
+/// The address of a part of a NIC, an IPv6 address in its canonical form.
+fn address(part: &Node) -> Option<String> {
+    let text = document::text_of(part, &["ip_address"])?;
+    let v4 = text.parse().map(|a: Ipv4Addr| a.to_string());
+    v4.or_else(|_| text.parse().map(|a: Ipv6Addr| a.to_string())).ok()
+}
+
+/// A NIC: default routes and name servers on the public one only. A gateway may be outside the NIC's networks, so it is said to
+/// be on the link. The anchor address, by which a reserved address comes in, has no gateway.
+fn card(nic: &Node, public: bool, servers: &[String]) -> Option<Json> {
+    let mac = document::text_of(nic, &["mac"])?;
+    let (mut addresses, mut routes) = (Vec::new(), Vec::new());
+    for key in ["ipv4", "ipv6", "anchor_ipv4"] {
+        let Some(part) = nic.get(key) else { continue };
+        let Some(address) = address(part) else { continue };
+        let Some(length) = document::text_of(part, &["netmask", "cidr"]).and_then(network::prefix) else {
+            continue;
+        };
+        addresses.push(format!("{address}/{length}"));
+        let gateway = document::text_of(part, &["gateway"]).filter(|_| public && key != "anchor_ipv4");
+        if let Some(gateway) = gateway {
+            let to = if key == "ipv4" { "0.0.0.0/0" } else { "::/0" };
+            routes.push(json!({ "to": to, "via": gateway, "on-link": true }));
+        }
+    }
+    let mut card =
+        json!({ "match": { "macaddress": mac }, "dhcp4": false, "addresses": addresses, "routes": routes });
+    if addresses.iter().any(|a| a.contains(':')) {
+        card["accept-ra"] = json!(false);
+    }
+    if public && !servers.is_empty() {
+        card["nameservers"] = json!({ "addresses": servers });
+    }
+    Some(card)
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Hetzner Cloud: its metadata service ([server metadata](https://docs.hetzner.cloud/reference/cloud#description/server-metadata)). The
+//! network of the first NIC is a document in cloud-init's version 1; NICs of private networks are in a list of their own.
+
+use std::net::Ipv6Addr;
+
+use serde_json::{Value as Json, json};
+
+use super::service::{Service, Session};
+use super::{Error, Evidence, Platform, document};
+use crate::decode::syntax::yaml::{self, Node};
+use crate::io::World;
+use crate::model::facts::Facts;
+use crate::model::instance::{Instance, Spelling};
+use crate::model::problem::Problem;
+
+/// Hetzner Cloud.
+pub(super) const PLATFORM: Platform = Platform {
+    id: "hetzner",
+    name: "Hetzner Cloud",
+    spelling: Some(Spelling { coreos: "HETZNER", afterburn: "HETZNER" }),
+    hint: "Hetzner Cloud: give the server user-data",
+    evidence: |facts| (facts.dmi.sys_vendor == "Hetzner").then(|| Evidence::of_dmi(&facts.dmi)),
+    network: Some(fetch),
+    ..Platform::NONE
+};
+
+static SERVICE: Service = Service {
+    host: "http://169.254.169.254",
+    addresses: &[],
+    headers: &[],
+    token: None,
+    limit: 1 << 20,
+    cure: "Hetzner's metadata service does not answer: see that a route leads to 169.254.169.254",
+};
+
+const METADATA: &str = "/hetzner/v1/metadata";
+const USER_DATA: &str = "/hetzner/v1/userdata";
+const PRIVATE_NETWORKS: &str = "/hetzner/v1/metadata/private-networks";
+const NETWORK_CONFIG: &str = "/hetzner/v1/metadata/network-config";
+
+/// Most private networks that are read: a server has three.
+const MAX_PRIVATE: usize = 16;
+
+fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Instance>, Error> {
+    let session = Session::open(&SERVICE, world, world.patience())?;
+    let paths = [METADATA, USER_DATA, PRIVATE_NETWORKS, NETWORK_CONFIG].map(str::to_owned);
+    let mut answers = session.get_all(&paths)?.into_iter();
+    let mut next = || answers.next().flatten().filter(|a| !a.expose().trim_ascii().is_empty());
+    let (metadata, user_data, private, network) = (next(), next(), next(), next());
+    let mut node = match &metadata {
+        Some(bytes) => document::mapping(METADATA, bytes.expose())?,
+        None => return Ok(None),
+    };
+    let given = node.remove("network-config");
+    // Text for another system's files, and no metadata.
+    node.remove("network-sysconfig");
+    let mut instance = document::with_user_data(METADATA, &node)?;
+    instance.user_data = user_data;
+    instance.node_name = instance.hostname.clone();
+    instance.provider_id =
+        Some(format!("hcloud://{}", instance.instance_id)).filter(|_| !instance.instance_id.is_empty());
+    for (name, key) in [
+        ("AVAILABILITY_ZONE", "availability-zone"),
+        ("HOSTNAME", "hostname"),
+        ("INSTANCE_ID", "instance-id"),
+        ("PUBLIC_IPV4", "public-ipv4"),
+        ("REGION", "region"),
+    ] {
+        instance.attribute(name, document::text_of(&node, &[key]));
+    }
+    instance.addresses.public_v6 = given.as_ref().and_then(first_v6);
+    let v6 = instance.addresses.public_v6.map(|a| a.to_string());
+    instance.attribute("PUBLIC_IPV6", v6.as_deref());
+    let cards = match &private {
+        Some(bytes) => private_cards(bytes.expose(), &mut instance)?,
+        None => Vec::new(),
+    };
+    let asked = network.map(|bytes| document::mapping(NETWORK_CONFIG, bytes.expose())).transpose()?;
+    let mut first = Vec::new();
+    if let Some(node) = asked.or(given) {
+        document::read_network(&node, &mut instance);
+        first = instance.network.take().map(|n| n.interfaces).unwrap_or_default();
+    }
+    document::read_cards(cards, &mut instance)?;
+    if !first.is_empty() {
+        let network = instance.network.get_or_insert_default();
+        network.interfaces.splice(0..0, first);
+    }
+    Ok(Some(instance))
+}
+
+/// The NICs of private networks. Each gets its address and its routes by DHCP.
+fn private_cards(bytes: &[u8], instance: &mut Instance) -> Result<Vec<Json>, Error> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Problem::error(PRIVATE_NETWORKS, "not UTF-8 text"))?;
+    let node = yaml::parse(text).map_err(|p| Problem { place: PRIVATE_NETWORKS.to_owned(), ..p })?;
+    let mut cards = Vec::new();
+    for (n, nic) in node.list().unwrap_or_default().iter().take(MAX_PRIVATE).enumerate() {
+        let ip = document::text_of(nic, &["ip"]);
+        instance.attribute(&format!("PRIVATE_IPV4_{n}"), ip);
+        if n == 0 {
+            instance.addresses.local_v4 = ip.and_then(|a| a.parse().ok());
+        }
+        if let Some(mac) = document::text_of(nic, &["mac_address"]) {
+            cards.push(json!({ "match": { "macaddress": mac }, "dhcp4": true, "optional": true }));
+        }
+    }
+    Ok(cards)
+}
+
+/// The first static IPv6 address of the network's description.
+fn first_v6(network: &Node) -> Option<Ipv6Addr> {
+    let links = network.get("config").and_then(Node::list).unwrap_or_default();
+    let subnets = links.iter().flat_map(|l| l.get("subnets").and_then(Node::list).unwrap_or_default());
+    let addresses = subnets.filter_map(|s| document::text_of(s, &["address"]));
+    addresses.filter_map(|a| a.split('/').next()?.parse().ok()).next()
+}
