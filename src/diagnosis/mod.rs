@@ -1,206 +1,185 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What kubeadm's output says of a failed bootstrap: a table of causes, each with a stable code, one sentence and what to do.
+//! What kubeadm's output says of a failed bootstrap. Where a text stands decides, and not that it is there: kubeadm's last error
+//! names the phase that failed, the checks of that phase name themselves, and what was waited for stands before an error that only
+//! says that time ran out.
 
+mod causes;
+mod cluster;
+
+use self::causes::{Cause, all};
 use crate::model::problem::Problem;
 
-/// A cause of a failed bootstrap.
-struct Cause {
-    /// The stable code that programs go by.
-    code: &'static str,
-    /// What the output has, in lower case; one of them is enough.
-    texts: &'static [&'static str],
-    /// What that means.
-    what: &'static str,
-    /// What to do.
-    cure: &'static str,
+/// What kubeadm's output says of a failure: code, meaning and what to do. The first is the cause; what else is named comes
+/// after it. Empty where the output has none of the known texts.
+pub fn classify(output: &str) -> Vec<Problem> {
+    let lines: Vec<String> = output.lines().filter(|l| !is_warning(l)).map(str::to_ascii_lowercase).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let last = lines.iter().rposition(|line| is_error(line));
+    let (before, end) = lines.split_at(last.unwrap_or(0));
+    // The checks that failed: they stand in the error or, from 1.34 on, before it.
+    let checks: Vec<&str> = lines.iter().copied().filter(|l| l.trim_start().starts_with("[error ")).collect();
+    let in_preflight =
+        end.first().is_none_or(|l| l.contains("phase preflight") || !l.contains("execution phase"));
+    let mut found = Vec::new();
+    if in_preflight {
+        found.extend(in_order(&checks));
+    }
+    found.extend(in_order(end));
+    // An error that only says that time ran out, or that there is one.
+    if found.iter().all(|cause| cause.vague) {
+        let waited: Vec<&str> = before.iter().copied().filter(|l| tells_of_waiting(l)).collect();
+        found.splice(0..0, in_order(&waited));
+    }
+    if found.is_empty() && end.iter().any(|l| l.contains("timed out waiting for the condition")) {
+        found.extend(all().find(|c| c.code == "endpoint/timed-out"));
+    }
+    let mut codes = Vec::new();
+    found.retain(|cause| {
+        !codes.contains(&cause.code) && {
+            codes.push(cause.code);
+            true
+        }
+    });
+    // What only says that there was something says nothing more beside a cause.
+    if found.len() > 1 {
+        found.retain(|cause| !cause.vague);
+    }
+    found.into_iter().map(|c| Problem::error("", c.what).code(c.code).cure(c.cure)).collect()
 }
 
-/// All causes. The first that the output has decides, so a cause stands before what follows from it.
-const CAUSES: &[Cause] = &[
-    Cause {
-        code: "certificate/not-valid-now",
-        texts: &["x509: certificate has expired or is not yet valid"],
-        what: "a certificate is outside its validity: the clock may be wrong",
-        cure: "compare `timedatectl` with the certificate's dates; the `ntp` key sets time servers",
-    },
-    Cause {
-        code: "certificate/unknown-authority",
-        texts: &["x509: certificate signed by unknown authority"],
-        what: "the API server's certificate is not signed by the cluster's CA",
-        cure: "the endpoint in the join configuration leads to another cluster, or its CA was replaced",
-    },
-    Cause {
-        code: "join/ca-hash-mismatch",
-        texts: &["cluster ca found in cluster-info configmap is invalid", "none of the public keys"],
-        what: "the cluster's CA does not have the expected hash",
-        cure: "discovery.bootstrapToken.caCertHashes is of another cluster",
-    },
-    Cause {
-        code: "join/token-of-another-cluster",
-        texts: &["failed to verify jws signature"],
-        what: "the cluster signed its information with another bootstrap token",
-        cure: "the token's secret in the join configuration is not the cluster's, or the endpoint leads to another cluster",
-    },
-    Cause {
-        code: "join/token-expired",
-        texts: &["could not find a jws signature in the cluster-info", "token id"],
-        what: "the bootstrap token has expired or was removed",
-        cure: "Cluster API makes a new token for a new machine: delete this one's Machine",
-    },
-    Cause {
-        code: "endpoint/name-not-resolved",
-        texts: &["no such host", "server misbehaving"],
-        what: "the API server's name can't be resolved",
-        cure: "look at `resolvectl status` and at nameservers in the network metadata",
-    },
-    Cause {
-        code: "endpoint/no-route",
-        texts: &["no route to host", "network is unreachable"],
-        what: "the API server can't be reached: no route to it",
-        cure: "look at `ip route` and at the gateway in the network metadata",
-    },
-    Cause {
-        code: "endpoint/refused",
-        texts: &["connection refused"],
-        what: "the API server can't be reached: its port is closed",
-        cure: "see that the control plane's endpoint (kube-vip, the load balancer) is up",
-    },
-    Cause {
-        code: "endpoint/no-answer",
-        texts: &["i/o timeout", "client.timeout exceeded", "context deadline exceeded"],
-        what: "the API server can't be reached: it does not answer",
-        cure: "see that the control plane's endpoint is up and that no firewall stands between",
-    },
-    Cause {
-        code: "endpoint/not-identified",
-        texts: &["couldn't validate the identity of the api server"],
-        what: "the API server can't be reached or is not the one that was expected",
-        cure: "see that the control plane's endpoint is up and that the token and the CA hash are this cluster's",
-    },
-    Cause {
-        code: "endpoint/timed-out",
-        texts: &["timed out waiting for the condition"],
-        what: "the API server can't be reached: it does not answer",
-        cure: "see that the control plane's endpoint is up and that no firewall stands between",
-    },
-    Cause {
-        code: "containerd/not-running",
-        texts: &["container runtime is not running"],
-        what: "containerd does not run",
-        cure: "look at `systemctl status containerd`, and at nodeRegistration.criSocket",
-    },
-    Cause {
-        code: "containerd/no-answer",
-        texts: &["[error cri]"],
-        what: "containerd does not answer",
-        cure: "look at `systemctl status containerd`, and at nodeRegistration.criSocket",
-    },
-    Cause {
-        code: "image/not-pulled",
-        texts: &["[error imagepull]"],
-        what: "an image can't be pulled",
-        cure: "see that the registry can be reached, or bake the images",
-    },
-    Cause {
-        code: "preflight/swap",
-        texts: &["[error swap]"],
-        what: "swap is on",
-        cure: "take the swap out of the image",
-    },
-    Cause {
-        code: "preflight/files-in-the-way",
-        texts: &["[error fileavailable"],
-        what: "files of an earlier bootstrap are in the way",
-        cure: "seal the image that this node was made from",
-    },
-    Cause {
-        code: "preflight/port-taken",
-        texts: &["[error port-"],
-        what: "a port that Kubernetes needs is taken",
-        cure: "see which program listens: `ss -ltnp`",
-    },
-    Cause {
-        code: "preflight/kernel",
-        texts: &["[error systemverification]"],
-        what: "the kernel lacks what Kubernetes needs",
-        cure: "look at kubeadm's own words in the journal",
-    },
-    Cause {
-        code: "kubelet/not-up",
-        texts: &["[kubelet-check]"],
-        what: "the kubelet does not come up",
-        cure: "look at `journalctl -u kubelet`",
-    },
-    Cause {
-        code: "kubeadm/missing",
-        texts: &["kubeadm: not found", "kubeadm: command not found"],
-        what: "there is no kubeadm on this machine",
-        cure: "bake kubeadm into /opt/bin",
-    },
-    Cause {
-        code: "preflight/other",
-        texts: &["[error "],
-        what: "kubeadm's checks found fault with this machine",
-        cure: "look at kubeadm's own words in the journal",
-    },
-];
+/// The causes that the lines name, in the table's order.
+fn in_order(lines: &[&str]) -> Vec<&'static Cause> {
+    let is_named = |cause: &&Cause| lines.iter().any(|line| cause.is_named_by(line));
+    let mut found: Vec<&Cause> = all().filter(is_named).collect();
+    // One line has one cause: the first in the table.
+    let first = |line: &&str| all().find(|c| c.is_named_by(line)).map(|c| c.code);
+    let firsts: Vec<&str> = lines.iter().filter_map(first).collect();
+    found.retain(|cause| firsts.contains(&cause.code));
+    found
+}
 
-/// What kubeadm's output says of a failure: code, meaning and what to do. `None` where the output has none of the known
-/// texts.
-pub fn classify(output: &str) -> Option<Problem> {
-    // A warning is not what stopped it: kubeadm warns, for one, when the node's own name does not resolve.
-    let errors: Vec<&str> = output.lines().filter(|l| !l.trim_start().starts_with("[WARNING")).collect();
-    let output = errors.join("\n").to_ascii_lowercase();
-    let cause = CAUSES.iter().find(|cause| cause.texts.iter().any(|text| output.contains(text)))?;
-    Some(Problem::error("", cause.what).code(cause.code).cure(cause.cure))
+/// A warning is not what stopped kubeadm: it warns, for one, where the node's own name does not resolve. klog's lines begin with
+/// their severity and the date.
+fn is_warning(line: &str) -> bool {
+    let line = line.trim_start();
+    let klog = line.as_bytes().get(..6).is_some_and(|l| {
+        matches!(l[0], b'W' | b'I') && l[1..5].iter().all(u8::is_ascii_digit) && l[5] == b' '
+    });
+    klog || line.starts_with("[WARNING") || line.starts_with("[preflight] WARNING")
+}
+
+/// Whether a line begins kubeadm's own error.
+fn is_error(line: &str) -> bool {
+    line.starts_with("error execution phase") || line.starts_with("error:")
+}
+
+/// Whether a line says that what was waited for did not come.
+fn tells_of_waiting(line: &str) -> bool {
+    line.contains("is not healthy after")
+        || line.contains("isn't running or healthy")
+        || line.contains("likely caused by")
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::fmt::Write as _;
+    use std::fs;
+    use std::path::{Path, PathBuf};
 
     use super::*;
 
+    fn repository() -> &'static Path {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+    }
+
     #[test]
     fn codes_are_unique_and_texts_are_in_lower_case() {
-        let codes: BTreeSet<&str> = CAUSES.iter().map(|c| c.code).collect();
-        assert_eq!(codes.len(), CAUSES.len());
-        for text in CAUSES.iter().flat_map(|c| c.texts) {
+        let codes: BTreeSet<&str> = all().map(|c| c.code).collect();
+        assert_eq!(codes.len(), all().count());
+        assert!(all().count() >= 40, "{}", all().count());
+        for text in all().flat_map(|c| c.texts.iter().chain(c.beside)) {
             assert_eq!(*text, text.to_ascii_lowercase());
         }
     }
 
-    /// kubeadm's discovery begins each of its failures with the same words, and warns of names first.
+    fn transcripts(dir: &Path) -> Vec<PathBuf> {
+        let mut paths: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+        paths.sort();
+        paths.into_iter().flat_map(|p| if p.is_dir() { transcripts(&p) } else { vec![p] }).collect()
+    }
+
+    /// `tests/diagnosis/CODE/NAME.txt` is the end of a bootstrap that failed for that cause; `none/` has ends of which nothing is known.
     #[test]
-    fn the_cause_is_told_and_not_what_follows_from_it() {
-        let before = "[WARNING Hostname]: hostname \"n1\" could not be reached: no such host\n\
-                      error execution phase preflight: couldn't validate the identity of the API Server: ";
-        for (says, cause) in [
-            (
-                "failed to verify JWS signature of received cluster info object, can't trust this API Server",
-                Some("the cluster signed its information with another bootstrap token"),
-            ),
-            (
-                "could not find a JWS signature in the cluster-info ConfigMap for token ID \"abcdef\"",
-                Some("the bootstrap token has expired or was removed"),
-            ),
-            (
-                "cluster CA found in cluster-info ConfigMap is invalid: none of the public keys \"sha256:0\" are pinned",
-                Some("the cluster's CA does not have the expected hash"),
-            ),
-            (
-                "Get \"https://lb:6443/api\": dial tcp: lookup lb: no such host",
-                Some("the API server's name can't be resolved"),
-            ),
-            (
-                "Get \"https://192.0.2.1:6443/api\": dial tcp 192.0.2.1:6443: connect: no route to host",
-                Some("the API server can't be reached: no route to it"),
-            ),
-            ("", Some("the API server can't be reached or is not the one that was expected")),
-        ] {
-            let found = classify(&format!("{before}{says}\n")).map(|problem| problem.what);
-            assert_eq!(found.as_deref(), cause, "{says}");
+    fn each_transcript_has_its_cause_and_each_cause_a_transcript() {
+        let dir = repository().join("tests/diagnosis");
+        let (mut wrong, mut hit) = (String::new(), BTreeSet::new());
+        for path in transcripts(&dir) {
+            let code = path.strip_prefix(&dir).unwrap().parent().unwrap().to_str().unwrap().to_owned();
+            let found = classify(&fs::read_to_string(&path).unwrap());
+            let is = found.first().map_or("none", |p| &*p.code);
+            if is != code {
+                let _ = writeln!(wrong, "{}: {is}", path.display());
+            }
+            hit.insert(code);
         }
-        assert_eq!(classify("[WARNING Hostname]: lookup n1: no such host\n"), None);
+        for cause in all().filter(|c| !hit.contains(c.code)) {
+            let _ = writeln!(wrong, "{}: no transcript", cause.code);
+        }
+        assert!(wrong.is_empty(), "{wrong}");
+    }
+
+    #[test]
+    fn several_checks_are_all_named_and_the_cause_is_first() {
+        let output = "[preflight] Some fatal errors occurred:\n\
+            \t[ERROR Port-10250]: Port 10250 is in use\n\
+            \t[ERROR CRI]: container runtime is not running: output: dial unix: no such file or directory\n\
+            \t[ERROR NumCPU]: the number of available CPUs 1 is less than the required 2\n\
+            error: error execution phase preflight: preflight checks failed\n";
+        let found = classify(output);
+        let codes: Vec<&str> = found.iter().map(|p| &*p.code).collect();
+        assert_eq!(codes, ["containerd/not-running", "preflight/port-taken", "preflight/too-small"]);
+    }
+
+    #[test]
+    fn warnings_are_no_causes() {
+        assert!(classify("[WARNING Hostname]: lookup n1: no such host\n").is_empty());
+        assert!(
+            classify("W0412 10:00:00.000000 77 checks.go:1065] WARNING: connection refused\n").is_empty()
+        );
+        assert!(classify("[kubelet-check] The kubelet is healthy after 1.5s\n").is_empty());
+    }
+
+    /// `docs/diagnosis.md` is made of the table: `BLESS=1` writes it.
+    #[test]
+    fn the_page_is_the_table() {
+        let mut page = "# What a failed bootstrap means\n\nfootplate reads kubeadm's output when a bootstrap failed, and tells the cause \
+                        by one of these codes: in\n`footplate status`, on the console, in the journal and to the platform. \
+                        The table is in `src/diagnosis/`.\n"
+            .to_owned();
+        for cause in all() {
+            let _ = write!(
+                page,
+                "\n## `{}`\n\n{}.\n\nWhat to do: {}.\n",
+                cause.code,
+                upper(cause.what),
+                cause.cure
+            );
+        }
+        let path = repository().join("docs/diagnosis.md");
+        let was = fs::read_to_string(&path).unwrap_or_default();
+        if was != page && std::env::var_os("BLESS").is_some() {
+            fs::write(&path, &page).unwrap();
+        } else {
+            assert!(
+                was == page,
+                "docs/diagnosis.md is not what the table says: BLESS=1 cargo test --lib the_page_is_the_table"
+            );
+        }
+    }
+
+    fn upper(text: &str) -> String {
+        let mut letters = text.chars();
+        letters.next().map(|l| l.to_uppercase().collect::<String>() + letters.as_str()).unwrap_or_default()
     }
 }

@@ -162,8 +162,8 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
     Ok(Some(status))
 }
 
-/// Why the bootstrap failed, by its own end and by what its output says.
-fn why(ended: &Ended, recorded: Option<i32>, names_kubeadm: bool) -> Problem {
+/// Why the bootstrap failed, by its own end and by what its output says: the cause first.
+fn why(ended: &Ended, recorded: Option<i32>, names_kubeadm: bool) -> Vec<Problem> {
     let (end, cure) = ended.sentence();
     let what = match recorded {
         // A status over 128 is a signal's: systemd may know who sent it.
@@ -178,10 +178,15 @@ fn why(ended: &Ended, recorded: Option<i32>, names_kubeadm: bool) -> Problem {
         None => end,
     };
     let output = exec::journal_of(UNIT, ended.invocation.as_deref()).unwrap_or_default();
-    match diagnosis::classify(&output) {
-        Some(cause) => Problem { what: format!("{what}: {}", cause.what), ..cause },
-        None => Problem::error("", what).code(format!("bootstrap/{}", ended.result)).cure(cure),
+    let mut causes = diagnosis::classify(&output);
+    match causes.first_mut() {
+        Some(cause) => cause.what = format!("{what}: {}", cause.what),
+        None => {
+            let code = format!("bootstrap/{}", ended.result);
+            causes.push(Problem::error("", what).code(code).cure(cure));
+        }
     }
+    causes
 }
 
 /// Writes the result down, the stamp before the script goes: a run that is cut off in between settles once more.

@@ -4,6 +4,7 @@
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result};
 
@@ -21,7 +22,9 @@ impl Scratch {
     /// # Errors
     /// The directory for temporary files can't be written.
     pub fn new() -> Result<Self> {
-        let name = format!("footplate-{}-{:x}", std::process::id(), crate::io::uptime_ms());
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("footplate-{}-{:x}-{number}", std::process::id(), crate::io::uptime_ms());
         let path = std::env::temp_dir().join(name);
         DirBuilder::new().mode(0o700).create(&path).with_context(|| path.display().to_string())?;
         Ok(Self { root: Root::open(&path, false)?, path })

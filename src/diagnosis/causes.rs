@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a cause is, and the causes that a part of this machine names. The texts are those of kubeadm 1.20 to 1.37 and of what it calls.
+
+use super::cluster::CLUSTER;
+
+/// A cause of a failed bootstrap.
+pub(super) struct Cause {
+    /// The stable code that programs go by.
+    pub code: &'static str,
+    /// What a line has, in lower case; one of them is enough.
+    pub texts: &'static [&'static str],
+    /// What the same line has beside it, which tells whose text it is; one of them is enough, and none are needed where the list
+    /// is empty.
+    pub beside: &'static [&'static str],
+    /// Whether it only says that something failed, and nothing where another cause is known.
+    pub vague: bool,
+    /// What that means.
+    pub what: &'static str,
+    /// What to do.
+    pub cure: &'static str,
+}
+
+impl Cause {
+    /// Whether a line, in lower case, names it.
+    pub fn is_named_by(&self, line: &str) -> bool {
+        let has = |texts: &[&str]| texts.iter().any(|text| line.contains(text));
+        has(self.texts) && (self.beside.is_empty() || has(self.beside))
+    }
+}
+
+pub(super) const fn cause(
+    code: &'static str,
+    texts: &'static [&'static str],
+    what: &'static str,
+    cure: &'static str,
+) -> Cause {
+    Cause { code, texts, beside: &[], vague: false, what, cure }
+}
+
+/// All causes. Of a line, the first that it names decides, so what is about one part of the machine stands before what is about the
+/// API server, and a cause before what follows from it.
+pub(super) fn all() -> impl Iterator<Item = &'static Cause> {
+    MACHINE.iter().chain(CLUSTER)
+}
+
+/// Causes that a part of this machine names: kubeadm itself, its configuration, images, containerd, etcd, disks, the kubelet, the control
+/// plane's containers, the node's name.
+pub(super) const MACHINE: &[Cause] = &[
+    cause(
+        "kubeadm/missing",
+        &["kubeadm: not found", "kubeadm: command not found", "kubeadm: no such file or directory"],
+        "there is no kubeadm on this machine",
+        "bake kubeadm into /opt/bin",
+    ),
+    cause(
+        "kubeadm/wrong-architecture",
+        &["exec format error"],
+        "a program is built for another architecture",
+        "bake the programs of this machine's architecture: `footplate verify` names those that are not",
+    ),
+    cause(
+        "config/api-version-too-old",
+        &["uses an old api spec"],
+        "the kubeadm configuration is of an API version that this kubeadm does not read any more",
+        "bake the Kubernetes version that the cluster asks for: Cluster API writes the API version by it",
+    ),
+    cause(
+        "config/api-version-too-new",
+        &[
+            "is registered for version \"kubeadm.k8s.io",
+            "no kind \"initconfiguration\"",
+            "no kind \"clusterconfiguration\"",
+        ],
+        "the kubeadm configuration is of an API version that this kubeadm does not know",
+        "bake the Kubernetes version that the cluster asks for: this kubeadm is older than its configuration",
+    ),
+    cause(
+        "config/unknown-field",
+        &["strict decoding error", "unknown field"],
+        "the kubeadm configuration has a field that this kubeadm does not know",
+        "look for the field in the KubeadmConfig: its name or its place is wrong for this version",
+    ),
+    Cause {
+        beside: &["config", "kubeadm.yaml"],
+        ..cause(
+            "config/not-read",
+            &[
+                "unable to read config",
+                "error unmarshaling",
+                "couldn't read kubeadm config",
+                "error converting yaml",
+                "no such file or directory",
+            ],
+            "the kubeadm configuration can't be read",
+            "see that the data writes the file that `kubeadm --config` names, and that it is YAML",
+        )
+    },
+    Cause {
+        beside: &["pull"],
+        ..cause(
+            "image/unauthorised",
+            &[
+                "401 unauthorized",
+                "403 forbidden",
+                "pull access denied",
+                "authorization failed",
+                "unauthorized",
+            ],
+            "the registry does not let this machine pull an image",
+            "give containerd the registry's credentials, or bake the images",
+        )
+    },
+    Cause {
+        beside: &["pull"],
+        ..cause(
+            "image/rate-limit",
+            &["toomanyrequests", "too many requests"],
+            "the registry limits how often this machine may pull",
+            "use a mirror or credentials, or bake the images",
+        )
+    },
+    Cause {
+        beside: &["pull"],
+        ..cause(
+            "image/certificate",
+            &["x509:"],
+            "the registry's certificate is not trusted",
+            "give containerd the registry's CA in /etc/containerd/certs.d, and compare the clock: `timedatectl`",
+        )
+    },
+    Cause {
+        beside: &["pull"],
+        ..cause(
+            "image/registry-not-reached",
+            &[
+                "no such host",
+                "server misbehaving",
+                "connection refused",
+                "no route to host",
+                "network is unreachable",
+                "i/o timeout",
+                "deadline exceeded",
+                "lookup ",
+            ],
+            "the registry of an image can't be reached",
+            "see that the registry or its mirror has a name and a route here, or bake the images",
+        )
+    },
+    Cause {
+        beside: &["pull"],
+        ..cause(
+            "image/not-found",
+            &["not found", "manifest unknown"],
+            "the registry does not have an image",
+            "compare imageRepository and the Kubernetes version with what the registry has",
+        )
+    },
+    cause(
+        "image/not-pulled",
+        &["[error imagepull", "failed to pull image"],
+        "an image can't be pulled",
+        "see that the registry can be reached, or bake the images",
+    ),
+    cause(
+        "containerd/cri-disabled",
+        &["unknown service runtime."],
+        "containerd runs without its CRI plugin",
+        "take `cri` out of `disabled_plugins` in /etc/containerd/config.toml",
+    ),
+    Cause {
+        beside: &["container runtime", "cri ", "cri]", "unix:", "containerd.sock"],
+        ..cause(
+            "containerd/not-running",
+            &[
+                "container runtime is not running",
+                "connect: connection refused",
+                "connect: no such file or directory",
+                "dial unix",
+            ],
+            "containerd does not run",
+            "look at `systemctl status containerd`, and at nodeRegistration.criSocket",
+        )
+    },
+    cause(
+        "containerd/no-answer",
+        &["[error cri]", "cri runtime service", "[error containerruntimeversion"],
+        "containerd does not answer",
+        "look at `systemctl status containerd`, and at nodeRegistration.criSocket",
+    ),
+    Cause {
+        beside: &["etcd"],
+        ..cause(
+            "etcd/quorum",
+            &["not enough started members", "unhealthy cluster"],
+            "etcd takes no member: too few of its members run",
+            "see that the members of other control planes run: `crictl ps` there, and remove members of machines that are gone",
+        )
+    },
+    cause(
+        "etcd/member-exists",
+        &["peer urls already exists", "member with duplicate", "peerurl exists"],
+        "etcd has a member of this address already",
+        "remove the member of the machine that had this address",
+    ),
+    Cause {
+        beside: &["etcd"],
+        ..cause(
+            "etcd/disk",
+            &["no space left on device"],
+            "etcd's disk is full",
+            "make /var/lib/etcd larger, or free it",
+        )
+    },
+    cause(
+        "etcd/not-healthy",
+        &[
+            "etcd cluster is not healthy",
+            "etcdserver:",
+            "error syncing endpoints with etcd",
+            "etcd is not healthy",
+            "etcd check failed",
+            "failed to dial endpoint",
+        ],
+        "etcd does not answer or refuses this machine",
+        "look at etcd's log on the other control planes: `crictl logs`",
+    ),
+    cause(
+        "disk/full",
+        &["no space left on device", "disk quota exceeded"],
+        "a disk is full",
+        "make room: `df` and `df -i` tell which file system is full",
+    ),
+    cause(
+        "disk/read-only",
+        &["read-only file system"],
+        "a path is on a file system that can't be written",
+        "move the path below /etc, /opt or /var: /usr is read-only on Flatcar",
+    ),
+    cause(
+        "kubelet/not-up",
+        &[
+            ":10248/healthz",
+            "the kubelet is not healthy",
+            "kubelet isn't running or healthy",
+            "the kubelet is not running",
+        ],
+        "the kubelet does not come up",
+        "look at `journalctl -u kubelet`",
+    ),
+    cause(
+        "control-plane/api-server",
+        &["kube-apiserver check failed", "kube-apiserver is not healthy", "the api server is not healthy"],
+        "this machine's kube-apiserver does not come up",
+        "look at its container's log: `crictl ps -a --name kube-apiserver`, then `crictl logs`",
+    ),
+    cause(
+        "control-plane/controller-manager",
+        &["kube-controller-manager check failed", "kube-controller-manager is not healthy"],
+        "this machine's kube-controller-manager does not come up",
+        "look at its container's log: `crictl ps -a --name kube-controller-manager`, then `crictl logs`",
+    ),
+    cause(
+        "control-plane/scheduler",
+        &["kube-scheduler check failed", "kube-scheduler is not healthy"],
+        "this machine's kube-scheduler does not come up",
+        "look at its container's log: `crictl ps -a --name kube-scheduler`, then `crictl logs`",
+    ),
+    Cause {
+        vague: true,
+        ..cause(
+            "control-plane/not-up",
+            &[
+                "couldn't initialize a kubernetes cluster",
+                "could not initialize a kubernetes cluster",
+                "waiting for the kubelet to boot up the control plane",
+            ],
+            "the control plane of this machine does not come up",
+            "look at its containers: `crictl ps -a`, and at `journalctl -u kubelet`",
+        )
+    },
+    Cause {
+        beside: &["node with name"],
+        ..cause(
+            "node/name-taken",
+            &["already exists in the cluster"],
+            "the cluster has a node of this name already",
+            "delete the Node of the machine that had this name, or give this one another name",
+        )
+    },
+    cause(
+        "node/not-permitted",
+        &["is not allowed to", "is forbidden: user \"system:node", "cannot get resource \"nodes\""],
+        "the API server does not let this node register under its name",
+        "see that the node's name is the one in its certificate: hostname, and nodeRegistration.name",
+    ),
+    cause(
+        "node/not-registered",
+        &["error uploading crisocket", "nodes \"", "timed out waiting for the node"],
+        "the kubelet runs, and its node does not appear in the cluster",
+        "look at `journalctl -u kubelet`: it can't register, often for its name or its cloud provider",
+    ),
+];

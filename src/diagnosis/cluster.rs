@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Causes that lie between this machine and its cluster, and what kubeadm's checks find wrong with the machine.
+
+use super::causes::{Cause, cause};
+
+/// Causes of joining, certificates, the endpoint, and checks.
+pub(super) const CLUSTER: &[Cause] = &[
+    cause(
+        "join/ca-hash-mismatch",
+        &["cluster ca found in cluster-info configmap is invalid", "none of the public keys"],
+        "the cluster's CA does not have the expected hash",
+        "discovery.bootstrapToken.caCertHashes is of another cluster",
+    ),
+    cause(
+        "join/token-of-another-cluster",
+        &["failed to verify jws signature"],
+        "the cluster signed its information with another bootstrap token",
+        "the token's secret in the join configuration is not the cluster's, or the endpoint leads to another cluster",
+    ),
+    cause(
+        "join/token-expired",
+        &["could not find a jws signature in the cluster-info", "token id \""],
+        "the bootstrap token has expired or was removed",
+        "Cluster API makes a new token for a new machine: delete this one's Machine",
+    ),
+    cause(
+        "join/no-cluster-info",
+        &["configmaps \"cluster-info\" not found", "configmaps \"cluster-info\" is forbidden"],
+        "the API server has no information for nodes that join (cluster-info)",
+        "see that the first control plane's kubeadm came to its end",
+    ),
+    cause(
+        "join/certificates-expired",
+        &["secret \"kubeadm-certs\" was not found", "kubeadm-certs"],
+        "the control plane's certificates are not there for others any more: their secret lives two hours",
+        "Cluster API uploads them again for a new machine: delete this one's Machine",
+    ),
+    cause(
+        "join/certificate-key-wrong",
+        &[
+            "error decoding secret data with provided key",
+            "cipher: message authentication failed",
+            "invalid certificate key",
+        ],
+        "the certificate key does not open the control plane's certificates",
+        "certificateKey in the join configuration is not the one that they were uploaded with",
+    ),
+    cause(
+        "join/token-refused",
+        &["unauthorized"],
+        "the API server does not take the bootstrap token any more",
+        "the token expired or was removed meanwhile: delete this machine's Machine, Cluster API makes a new token",
+    ),
+    cause(
+        "join/not-a-control-plane",
+        &[
+            "unable to add a new control plane instance",
+            "please ensure that: * the cluster has a stable controlplaneendpoint",
+        ],
+        "the cluster takes no further control plane: it has no common endpoint",
+        "set controlPlaneEndpoint before the first control plane is made",
+    ),
+    cause(
+        "certificate/not-valid-now",
+        &["certificate has expired or is not yet valid"],
+        "a certificate is outside its validity: the clock may be wrong",
+        "compare `timedatectl` with the certificate's dates; the `ntp` key sets time servers",
+    ),
+    cause(
+        "certificate/of-another-name",
+        &["x509: certificate is valid for", "doesn't contain any ip sans", "cannot validate certificate for"],
+        "the API server's certificate is not for the endpoint's name or address",
+        "add the endpoint to apiServer.certSANs, or use a name that is in the certificate",
+    ),
+    cause(
+        "certificate/unknown-authority",
+        &["x509: certificate signed by unknown authority"],
+        "the API server's certificate is not signed by the cluster's CA",
+        "the endpoint in the join configuration leads to another cluster, or its CA was replaced",
+    ),
+    Cause {
+        beside: &["certs", "certificate", "pki"],
+        ..cause(
+            "certificate/key-missing",
+            &["private key does not exist", "key is missing", "failed to load key", "couldn't load"],
+            "a certificate is there without its key",
+            "the data writes /etc/kubernetes/pki/*.crt: see that it writes the .key beside it",
+        )
+    },
+    cause(
+        "certificate/key-mismatch",
+        &["does not match the private key", "private key does not match", "private keys do not match"],
+        "a certificate and its key do not belong together",
+        "see that both files in /etc/kubernetes/pki come from one pair",
+    ),
+    cause(
+        "endpoint/proxy",
+        &["proxyconnect", "proxy error"],
+        "the proxy between this machine and the API server does not work",
+        "add the endpoint to no_proxy, or mend https_proxy",
+    ),
+    cause(
+        "endpoint/not-tls",
+        &["does not look like a tls handshake", "gave http response to https client"],
+        "what listens at the endpoint does not speak TLS",
+        "the endpoint leads to something that is not an API server: compare its host and port",
+    ),
+    cause(
+        "endpoint/name-not-resolved",
+        &["no such host", "server misbehaving", "dial tcp: lookup "],
+        "the API server's name can't be resolved",
+        "look at `resolvectl status` and at nameservers in the network metadata",
+    ),
+    cause(
+        "endpoint/no-route",
+        &["no route to host", "network is unreachable"],
+        "the API server can't be reached: no route to it",
+        "look at `ip route` and at the gateway in the network metadata",
+    ),
+    cause(
+        "endpoint/refused",
+        &["connection refused", "connection reset by peer"],
+        "the API server can't be reached: its port is closed",
+        "see that the control plane's endpoint (kube-vip, the load balancer) is up",
+    ),
+    Cause {
+        beside: &["get ", "dial tcp", "post ", "identity of the api server", "configmap"],
+        ..cause(
+            "endpoint/no-answer",
+            &["i/o timeout", "client.timeout exceeded", "context deadline exceeded", "tls handshake timeout"],
+            "the API server can't be reached: it does not answer",
+            "see that the control plane's endpoint is up and that no firewall stands between",
+        )
+    },
+    Cause {
+        vague: true,
+        ..cause(
+            "endpoint/not-identified",
+            &["couldn't validate the identity of the api server"],
+            "the API server can't be reached or is not the one that was expected",
+            "see that the control plane's endpoint is up and that the token and the CA hash are this cluster's",
+        )
+    },
+    cause(
+        "preflight/port-taken",
+        &["[error port-"],
+        "a port that Kubernetes needs is taken",
+        "see which program listens: `ss -ltnp`",
+    ),
+    cause(
+        "preflight/files-in-the-way",
+        &["[error fileavailable", "[error diravailable"],
+        "files of an earlier bootstrap are in the way",
+        "seal the image that this node was made from",
+    ),
+    cause("preflight/swap", &["[error swap]"], "swap is on", "take the swap out of the image"),
+    Cause {
+        beside: &["[error filecontent"],
+        ..cause(
+            "preflight/ip-forward",
+            &["ip_forward"],
+            "IPv4 forwarding is off",
+            "set net.ipv4.ip_forward = 1 in a file of /etc/sysctl.d: `footplate bake` writes one",
+        )
+    },
+    Cause {
+        beside: &["[error filecontent"],
+        ..cause(
+            "preflight/br-netfilter",
+            &["bridge-nf-call"],
+            "the module br_netfilter is not loaded",
+            "name br_netfilter in a file of /etc/modules-load.d: `footplate bake` writes one",
+        )
+    },
+    cause(
+        "preflight/too-small",
+        &["[error numcpu]", "[error mem]"],
+        "the machine has too few processors or too little memory",
+        "give the machine two processors and 2 GiB, or a larger type",
+    ),
+    cause(
+        "preflight/hostname",
+        &["[error hostname]"],
+        "the machine's name is not one that Kubernetes takes",
+        "use small letters, digits, `-` and `.`: hostname, or nodeRegistration.name",
+    ),
+    cause(
+        "preflight/program-missing",
+        &["[error fileexisting"],
+        "a program that Kubernetes needs is missing",
+        "bake the program into /opt/bin",
+    ),
+    cause(
+        "preflight/version-skew",
+        &["[error kubeletversion]", "[error kubernetesversion]", "is not supported version skew"],
+        "the versions of kubeadm, the kubelet and the control plane do not fit together",
+        "bake the Kubernetes version that the cluster asks for",
+    ),
+    cause(
+        "preflight/cgroups",
+        &["missing required cgroups", "cgroup driver", "cgroups v1 support"],
+        "the kernel's cgroups are not as the kubelet needs them",
+        "see `systemd-detect-virt` and the kernel's command line: the image wants cgroup version 2 and systemd's driver",
+    ),
+    cause(
+        "preflight/kernel",
+        &["[error systemverification]"],
+        "the kernel lacks what Kubernetes needs",
+        "look at kubeadm's own words in the journal",
+    ),
+    cause(
+        "preflight/not-root",
+        &["[error isprivilegeduser]"],
+        "kubeadm does not run as root",
+        "start it by kubeadm.service",
+    ),
+    Cause {
+        vague: true,
+        ..cause(
+            "preflight/other",
+            &["[error "],
+            "kubeadm's checks found fault with this machine",
+            "look at kubeadm's own words in the journal",
+        )
+    },
+    Cause {
+        vague: true,
+        ..cause(
+            "endpoint/timed-out",
+            &["timed out while waiting for the api"],
+            "the API server can't be reached: it does not answer",
+            "see that the control plane's endpoint is up and that no firewall stands between",
+        )
+    },
+];
