@@ -35,6 +35,11 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ("inactive-true", ":1:", "a boolean is what Cluster API writes; cloud-init passes over it"),
     ("inactive-number", ":9::", "a number is a number of days; cloud-init passes over all but strings"),
     (
+        "expires-never-was",
+        "refused here",
+        "useradd takes the day that its month does not have for one of the next month",
+    ),
+    (
         "expires-unquoted",
         ":22523:",
         "a date without quotes is a date; cloud-init passes over all but strings",

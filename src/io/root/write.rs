@@ -84,7 +84,7 @@ impl Root {
         let parent = self.open_dir(above)?;
         fill(&draft)?;
         self.moved();
-        if self.defer(&parent, name) {
+        if self.defer(&parent, name)? {
             return Ok(());
         }
         renameat(&parent, temporary_name(name).as_str(), &parent, name)
@@ -110,7 +110,7 @@ impl Root {
         if same && self.holds(&place, bytes).with_context(|| path.to_owned())? {
             // Files get their names in the order in which they were asked for last.
             if self.pending(&place.0, &place.1) {
-                self.defer(&place.0, &place.1);
+                self.defer(&place.0, &place.1)?;
             }
             return Ok(Change::Unchanged);
         }
@@ -147,7 +147,7 @@ impl Root {
         // One name per target, so that the leftover of a power cut is replaced and not collected.
         let temporary = temporary_name(name);
         let written = self.write_new(parent, &temporary, bytes, mode, ids).and_then(|()| {
-            if self.defer(parent, name) {
+            if self.defer(parent, name)? {
                 return Ok(true);
             }
             renameat(parent, temporary.as_str(), parent, name.as_str())?;
