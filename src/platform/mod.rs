@@ -13,6 +13,7 @@ mod document;
 mod drive;
 mod exoscale;
 mod fetch;
+mod gcp;
 mod hetzner;
 mod hyperv;
 mod ibmcloud;
@@ -45,6 +46,7 @@ pub const PLATFORMS: &[Platform] = &[
     aws::PLATFORM,
     digitalocean::PLATFORM,
     exoscale::PLATFORM,
+    gcp::PLATFORM,
     hetzner::PLATFORM,
     hyperv::PLATFORM,
     ibmcloud::PLATFORM,

@@ -303,6 +303,7 @@ const REPLAYED: &[&str] = &[
     "aliyun",
     "digitalocean",
     "exoscale",
+    "gcp",
     "hetzner",
     "hyperv",
     "ibmcloud",
