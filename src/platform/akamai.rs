@@ -12,6 +12,7 @@ use crate::decode::syntax::yaml::Node;
 use crate::io::World;
 use crate::model::facts::Facts;
 use crate::model::instance::{Instance, Spelling};
+use crate::model::secret::Secret;
 
 /// Akamai. A Linode has no name of its own but its label.
 pub(super) const PLATFORM: Platform = Platform {
@@ -75,8 +76,10 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
     let mut answers = session.get_all(&paths)?.into_iter();
     let mut next = || answers.next().flatten().filter(|a| !a.expose().trim_ascii().is_empty());
     let (about, network, keys, user_data) = (next(), next(), next(), next());
-    let Some(about) = about else { return Ok(None) };
-    let node = document::mapping(INSTANCE, about.expose())?;
+    if about.is_none() && user_data.is_none() {
+        return Ok(None);
+    }
+    let node = document::mapping(INSTANCE, about.as_ref().map_or(&b""[..], Secret::expose))?;
     let text = |name: &str| document::text_of(&node, &[name]).map(str::to_owned);
     let mut instance = Instance { user_data, region: text("region"), ..Instance::default() };
     instance.instance_id = text("id").unwrap_or_default();

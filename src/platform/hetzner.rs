@@ -42,21 +42,27 @@ const NETWORK_CONFIG: &str = "/hetzner/v1/metadata/network-config";
 /// Most private networks that are read: a server has three.
 const MAX_PRIVATE: usize = 16;
 
-fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Instance>, Error> {
+fn fetch(world: &dyn World, facts: &Facts, _: Option<Instance>) -> Result<Option<Instance>, Error> {
     let session = Session::open(&SERVICE, world, world.patience())?;
     let paths = [METADATA, USER_DATA, PRIVATE_NETWORKS, NETWORK_CONFIG].map(str::to_owned);
     let mut answers = session.get_all(&paths)?.into_iter();
     let mut next = || answers.next().flatten().filter(|a| !a.expose().trim_ascii().is_empty());
     let (metadata, user_data, private, network) = (next(), next(), next(), next());
     let mut node = match &metadata {
-        Some(bytes) => document::mapping(METADATA, bytes.expose())?,
-        None => return Ok(None),
+        Some(bytes) => document::mapping(
+            METADATA,
+            without_sysconfig(&String::from_utf8_lossy(bytes.expose())).as_bytes(),
+        )?,
+        None if user_data.is_none() => return Ok(None),
+        None => document::mapping(METADATA, b"")?,
     };
     let given = node.remove("network-config");
-    // Text for another system's files, and no metadata.
-    node.remove("network-sysconfig");
     let mut instance = document::with_user_data(METADATA, &node)?;
     instance.user_data = user_data;
+    if instance.instance_id.is_empty() {
+        // The server's id is its serial number too.
+        instance.instance_id.clone_from(&facts.dmi.product_serial);
+    }
     instance.node_name = instance.hostname.clone();
     instance.provider_id =
         Some(format!("hcloud://{}", instance.instance_id)).filter(|_| !instance.instance_id.is_empty());
@@ -88,6 +94,24 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
         network.interfaces.splice(0..0, first);
     }
     Ok(Some(instance))
+}
+
+/// The document without `network-sysconfig`, which holds files of another system. Its lines begin where those of keys do, which not
+/// every reader of YAML takes in a quoted text.
+fn without_sysconfig(text: &str) -> String {
+    let is_key = |line: &str| {
+        let key = line.split_once(':').map_or("", |(key, _)| key);
+        !key.is_empty()
+            && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
+    };
+    let mut left_out = false;
+    let kept = |line: &&str| {
+        if is_key(line) {
+            left_out = line.starts_with("network-sysconfig:");
+        }
+        !left_out
+    };
+    text.split_inclusive('\n').filter(kept).collect()
 }
 
 /// The NICs of private networks. Each gets its address and its routes by DHCP.
