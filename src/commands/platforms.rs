@@ -6,7 +6,7 @@ use serde_json::json;
 use super::output;
 use crate::cli::{self, Format};
 use crate::model::problem::{Failure, In as _, Stage};
-use crate::platform::{self, Candidate, Detected, PLATFORMS, Platform};
+use crate::platform::{self, ABSENT, Candidate, Detected, PLATFORMS, Platform};
 
 pub fn run(args: &cli::Platforms) -> Result<u8, Failure> {
     let source = super::source(&args.source);
@@ -65,7 +65,7 @@ fn text(candidates: &[Candidate<'_>], passed_over: &[Candidate<'_>], seen: &str)
                 None => (" ", "-".to_owned()),
             },
         };
-        text += &format!("{mark} {:10} {:48} {because}\n", p.id, p.name);
+        text += &format!("{mark} {:12} {:48} {because}\n", p.id, p.name);
     }
-    text
+    text + &format!("not known yet: {}\n", ABSENT.join(", "))
 }

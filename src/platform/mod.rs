@@ -57,6 +57,23 @@ pub const PLATFORMS: &[Platform] = &[
     vultr::PLATFORM,
 ];
 
+/// Platforms that Cluster API has providers for, and footplate does not know yet.
+pub const ABSENT: &[&str] = &[
+    "azure",
+    "cloudstack",
+    "kubevirt",
+    "lxd",
+    "nutanix",
+    "opennebula",
+    "openstack",
+    "oraclecloud",
+    "packet",
+    "powervs",
+    "proxmoxve",
+    "qemu",
+    "scaleway",
+];
+
 /// A platform: what it is called, and what it can do. A row of the table names what it has and takes the rest from
 /// [`Platform::NONE`].
 pub struct Platform {
@@ -232,6 +249,12 @@ impl From<Error> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_absent_is_not_there() {
+        assert!(ABSENT.is_sorted());
+        assert!(ABSENT.iter().all(|id| Platform::by_id(PLATFORMS, id).is_none()));
+    }
 
     #[test]
     fn limits_are_met_exactly() {
