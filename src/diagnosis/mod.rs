@@ -14,7 +14,10 @@ use crate::model::problem::Problem;
 pub fn classify(output: &str) -> Vec<Problem> {
     let lines: Vec<String> = output.lines().filter(|l| !is_warning(l)).map(str::to_ascii_lowercase).collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let last = lines.iter().rposition(|line| is_error(line));
+    let last = lines
+        .iter()
+        .rposition(|l| is_of_phase(l))
+        .or_else(|| lines.iter().rposition(|l| l.starts_with("error:")));
     let (before, end) = lines.split_at(last.unwrap_or(0));
     // The checks that failed: they stand in the error or, from 1.34 on, before it.
     let checks: Vec<&str> = lines.iter().copied().filter(|l| l.trim_start().starts_with("[error ")).collect();
@@ -68,9 +71,9 @@ fn is_warning(line: &str) -> bool {
     klog || line.starts_with("[WARNING") || line.starts_with("[preflight] WARNING")
 }
 
-/// Whether a line begins kubeadm's own error.
-fn is_error(line: &str) -> bool {
-    line.starts_with("error execution phase") || line.starts_with("error:")
+/// Whether a line begins the error of one of kubeadm's phases. Other commands of the data have errors too.
+fn is_of_phase(line: &str) -> bool {
+    line.strip_prefix("error: ").unwrap_or(line).starts_with("error execution phase")
 }
 
 /// Whether a line says that what was waited for did not come.
@@ -139,6 +142,14 @@ mod tests {
         let found = classify(output);
         let codes: Vec<&str> = found.iter().map(|p| &*p.code).collect();
         assert_eq!(codes, ["containerd/not-running", "preflight/port-taken", "preflight/too-small"]);
+    }
+
+    #[test]
+    fn an_error_of_another_command_is_not_kubeadms() {
+        let output = "error execution phase preflight: couldn't validate the identity of the API Server: \
+            could not find a JWS signature in the cluster-info ConfigMap for token ID \"a1b2c3\"\n\
+            error: stat /etc/kubernetes/admin.conf: no such file or directory\n";
+        assert_eq!(classify(output).first().map(|p| &*p.code), Some("join/token-expired"));
     }
 
     #[test]
