@@ -8,13 +8,11 @@ use serde_json::{Value as Json, json};
 
 use super::service::Service;
 use super::{Error, Evidence, Platform, document};
-use crate::decode::document::sniff;
 use crate::decode::network;
 use crate::decode::syntax::yaml::Node;
 use crate::io::World;
 use crate::model::facts::Facts;
 use crate::model::instance::{Instance, Spelling};
-use crate::model::problem::Problem;
 
 /// DigitalOcean. Its `config-2` drive is not read: the document has all that is in it.
 pub(super) const PLATFORM: Platform = Platform {
@@ -44,15 +42,6 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
     // A credential of the droplet's, which nothing on the node uses.
     node.remove("auth_key");
     let mut instance = document::with_user_data(DOCUMENT, &node)?;
-    // What the service adds must not stop a node that has good user-data.
-    if instance.vendor_data.as_ref().is_some_and(|data| sniff(data.expose()).is_none()) {
-        instance.vendor_data = None;
-        let what = "is in a format that is not known here, and is left out";
-        instance.problems.push(
-            Problem::warning("vendor_data", what)
-                .cure("DigitalOcean makes it, and the node is complete without it"),
-        );
-    }
     instance.instance_id = document::text_of(&node, &["droplet_id"]).unwrap_or_default().to_owned();
     instance.node_name = instance.hostname.clone();
     instance.provider_id =

@@ -6,6 +6,7 @@ use anyhow::anyhow;
 
 use super::detect::{Candidate, Detected, Evidence, Wanted};
 use super::{Error, Platform};
+use crate::decode::document::{Kind, envelope, sniff};
 use crate::io::World;
 use crate::model::facts::Facts;
 use crate::model::instance::Instance;
@@ -79,6 +80,11 @@ pub fn complete(
 fn check_id(instance: &Instance, reach: Reach) -> Result<(), Error> {
     if reach == Reach::Local || !instance.instance_id.is_empty() {
         return Ok(());
+    }
+    // Data for another system is what is wrong then.
+    let data = instance.user_data.as_ref().and_then(|data| envelope::open(data.expose()).ok());
+    if let Some(Kind::Refused(what, instead)) = data.and_then(|data| sniff(&data)) {
+        return Err(Problem::error("", what).cure(instead).into());
     }
     let problem = Problem::error("instance-id", "missing: neither the metadata nor DMI names this machine");
     Err(problem.cure("set instance-id in the metadata").into())

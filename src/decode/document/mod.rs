@@ -190,7 +190,7 @@ pub struct Documents {
 pub fn read(source: Source, data: &[u8], variables: &Variables, fetch: &mut Fetch<'_>) -> Documents {
     let label = if source == Source::Vendor { "vendor-data" } else { "" };
     let mut reader =
-        Reader { variables, fetch, documents: Documents::default(), parts: 0, includes: 0, bytes: 0 };
+        Reader { source, variables, fetch, documents: Documents::default(), parts: 0, includes: 0, bytes: 0 };
     let place = Place { label: label.to_owned(), ..Place::default() };
     if let Err(problem) = reader.bytes(data, &place) {
         reader.documents.problems.push(*problem);
@@ -204,6 +204,7 @@ pub fn read(source: Source, data: &[u8], variables: &Variables, fetch: &mut Fetc
 }
 
 struct Reader<'a, 'f> {
+    source: Source,
     variables: &'a Variables,
     fetch: &'a mut Fetch<'f>,
     documents: Documents,
@@ -271,6 +272,12 @@ impl Reader<'_, '_> {
             _ if !vague => {
                 self.parts += 1;
                 let what = "a part of this media type has no effect";
+                self.documents.problems.push(place.problem(Problem::warning("", what)));
+                Ok(())
+            }
+            // What the platform adds must not stop a node whose own data is good.
+            _ if self.source == Source::Vendor => {
+                let what = "the format of this data is not known, and it is left out";
                 self.documents.problems.push(place.problem(Problem::warning("", what)));
                 Ok(())
             }
