@@ -169,6 +169,9 @@ pub struct KubeadmPrepare {
 /// Arguments of `report`.
 #[derive(Debug, Args)]
 pub struct Report {
+    /// Record the end of a provision that left no result; run by footplate.service at its end
+    #[arg(long)]
+    pub provision: bool,
     /// The source.
     #[command(flatten)]
     pub source: Source,

@@ -12,6 +12,7 @@ use crate::{commands, io, log};
 /// The program: arguments, log, the command, the error with its cure, exit code.
 pub fn run() -> ExitCode {
     io::process::no_backtraces();
+    io::process::no_core_dumps();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -26,6 +27,10 @@ pub fn run() -> ExitCode {
         cli.command,
         Command::KubeadmPrepare(_) | Command::Network(_) | Command::Provision(_) | Command::Report(_)
     );
+    if !matches!(cli.command, Command::Capture(_)) {
+        // What `capture` writes is the caller's own.
+        io::process::own_umask();
+    }
     log::init(quiet);
     match commands::run(&cli) {
         Ok(code) => ExitCode::from(code),

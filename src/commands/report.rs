@@ -9,6 +9,11 @@ use crate::pipeline::settle::Ended;
 
 pub fn run(args: &cli::Report) -> Result<u8, Failure> {
     let context = Context::open(super::source(&args.source), None)?;
-    report::settled(&context, &Ended::from_environment())?;
+    let ended = Ended::from_environment();
+    if args.provision {
+        report::aborted(&context, &ended)?;
+    } else {
+        report::settled(&context, &ended)?;
+    }
     Ok(0)
 }

@@ -50,6 +50,17 @@ pub fn settled(context: &Context, ended: &Ended) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Records and tells that footplate itself was ended before it had a result.
+///
+/// # Errors
+/// The result can't be written down.
+pub fn aborted(context: &Context, ended: &Ended) -> Result<(), Failure> {
+    let Some(status) = settle::aborted(&context.root, ended).stage(Stage::Report)? else { return Ok(()) };
+    let failure = status.failure().map_or(Ok(()), Err);
+    self::ended(context, &status, &failure);
+    Ok(())
+}
+
 /// Tells the end of a run: to the journal, the console and the file for a failure, and to the platform.
 pub fn ended(context: &Context, status: &Status, result: &Result<(), Failure>) {
     match result {

@@ -162,6 +162,42 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
     Ok(Some(status))
 }
 
+/// Settles a run of footplate that a signal, a time-out or a crash ended: its status would say `running` for ever. `None` where
+/// there is nothing to settle: the run has its result, kubeadm.service runs and settles itself, or the machine goes down. The
+/// instance gets no stamp, so the next boot tries again.
+///
+/// # Errors
+/// A file can't be read or written.
+pub fn aborted(root: &Root, ended: &Ended) -> Result<Option<Status>> {
+    let mut status = state::read_status(root)?.unwrap_or_default();
+    let last = status.stages.last().and_then(|stage| Stage::by_name(&stage.name));
+    if status.state != Progress::Running || last == Some(Stage::Kubeadm) || ended.result == "success" {
+        return Ok(None);
+    }
+    if TERMINATED.contains(&ended.status.as_str()) && systemd::stopping() {
+        return Ok(None);
+    }
+    let stage = match last {
+        None => Stage::Detect,
+        Some(Stage::Detect) => Stage::Fetch,
+        Some(Stage::Fetch) => Stage::Decode,
+        Some(Stage::Decode | Stage::Install) => Stage::Apply,
+        Some(_) => Stage::Start,
+    };
+    let what = match ended.result.as_str() {
+        "timeout" => {
+            "footplate did not end in the time that footplate.service has (TimeoutStartSec=)".to_owned()
+        }
+        "oom-kill" => "the kernel ended footplate because memory ran out".to_owned(),
+        result => format!("footplate was ended before it had a result: {result} {}", ended.status),
+    };
+    let cure = "look at `journalctl -u footplate`, then start footplate.service again or reboot";
+    let problem = Problem::error("", what.trim_end()).code(format!("aborted/{}", ended.result)).cure(cure);
+    status.fail(&Failure::new(stage, problem));
+    state::write_status(root, &status)?;
+    Ok(Some(status))
+}
+
 /// Why the bootstrap failed, by its own end and by what its output says: the cause first.
 fn why(ended: &Ended, recorded: Option<i32>, names_kubeadm: bool) -> Vec<Problem> {
     let (end, cure) = ended.sentence();

@@ -8,7 +8,7 @@ use crate::common::needs::program;
 use crate::common::scratch;
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -307,4 +307,20 @@ fn a_second_run_beside_the_first_names_it() {
     drop(first.stdin.take());
     first.wait().unwrap();
     scratch::provision(&seed, &root).ended(0, &[]);
+}
+
+/// What networkd reads is readable to it, whatever umask the caller has.
+#[test]
+fn the_callers_umask_changes_nothing() {
+    let (seed, root) = (fresh("umask"), Scratch::new("umask-root"));
+    let network = "network: {version: 2, ethernets: {a: {match: {name: a0}, dhcp4: true, optional: true}}}\n";
+    files(&seed, &[("meta-data", META_DATA), ("network-config", network)]);
+    let script = format!(
+        "umask 077; exec {FOOTPLATE} provision --seed {} --root {}",
+        seed.to_str().unwrap(),
+        root.arg()
+    );
+    Ran::of(Command::new("sh").args(["-c", &script])).ended(0, &[]);
+    let mode = fs::metadata(root.path("/etc/systemd/network")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o755);
 }

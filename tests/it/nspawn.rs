@@ -595,6 +595,32 @@ fn bad_data_starts_nothing() {
     assert!(!node.root.path("/etc/systemd/system/kubeadm.service").exists());
 }
 
+/// footplate itself is ended by a signal, as by a crash: the unit says so, and no core dump is left.
+#[test]
+fn a_run_that_a_signal_ends_is_not_running_for_ever() {
+    needs!(root("containers"));
+    let node = Node::new("aborted", JOIN, SUCCESS);
+    // Its fetch waits for an address that never comes.
+    let network = "network:\n  version: 2\n  ethernets:\n    never0:\n      addresses: [192.0.2.9/24]\n";
+    node.root.put("/seed/network-config", network);
+    node.program(
+        "/opt/test/abort",
+        "#!/bin/bash\nfor i in {1..200}; do pid=$(systemctl show -P MainPID footplate.service)\n\
+         [ \"$pid\" != 0 ] && grep -q detect /run/footplate/status.json 2> /dev/null && break; sleep 0.1; done\n\
+         grep 'core file' /proc/$pid/limits > /var/lib/limits; kill -ABRT $pid\n",
+    );
+    let abort = "[Service]\nExecStart=/opt/test/abort\n[Install]\nWantedBy=sysinit.target\n[Unit]\nDefaultDependencies=no\n";
+    node.root.put("/etc/systemd/system/abort.service", abort);
+    node.systemctl(&["enable", "abort.service"]);
+    node.boot();
+    let status = node.stands(1, "failed").to_string();
+    assert!(status.contains("footplate was ended before it had a result"), "{status}");
+    assert!(status.contains("aborted/signal"), "{status}");
+    assert_eq!(node.lines("/var/lib/kubeadm-runs"), 0);
+    let limits = node.root.text("/var/lib/limits");
+    assert_eq!(limits.split_whitespace().filter(|word| *word == "0").count(), 2, "{limits}");
+}
+
 /// Killed at a dozen moments of its work and run again: one bootstrap, and a node as if nothing had been.
 #[test]
 fn killed_at_any_time_it_converges() {
