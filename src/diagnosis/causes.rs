@@ -52,6 +52,15 @@ pub(super) const MACHINE: &[Cause] = &[
         "there is no kubeadm on this machine",
         "bake kubeadm into /opt/bin",
     ),
+    Cause {
+        beside: &["kubeadm join", "kubeadm init"],
+        ..cause(
+            "kubeadm/killed",
+            &["killed"],
+            "kubeadm was killed: memory may have run out",
+            "look for `Out of memory` in `journalctl -k`, and give the machine more memory",
+        )
+    },
     cause(
         "kubeadm/wrong-architecture",
         &["exec format error"],
@@ -80,21 +89,23 @@ pub(super) const MACHINE: &[Cause] = &[
         "the kubeadm configuration has a field that this kubeadm does not know",
         "look for the field in the KubeadmConfig: its name or its place is wrong for this version",
     ),
-    Cause {
-        beside: &["config", "kubeadm.yaml"],
-        ..cause(
-            "config/not-read",
-            &[
-                "unable to read config",
-                "error unmarshaling",
-                "couldn't read kubeadm config",
-                "error converting yaml",
-                "no such file or directory",
-            ],
-            "the kubeadm configuration can't be read",
-            "see that the data writes the file that `kubeadm --config` names, and that it is YAML",
-        )
-    },
+    cause(
+        "config/wrong-kind",
+        &["kind was found"],
+        "the file that kubeadm reads has no configuration of the kind that the command needs",
+        "see that `kubeadm init` gets an InitConfiguration or a ClusterConfiguration, and `kubeadm join` a JoinConfiguration",
+    ),
+    cause(
+        "config/not-read",
+        &[
+            "unable to read config",
+            "error unmarshaling",
+            "couldn't read kubeadm config",
+            "error converting yaml",
+        ],
+        "the kubeadm configuration can't be read",
+        "see that the data writes the file that `kubeadm --config` names, and that it is YAML",
+    ),
     Cause {
         beside: &["pull"],
         ..cause(
@@ -131,6 +142,15 @@ pub(super) const MACHINE: &[Cause] = &[
     Cause {
         beside: &["pull"],
         ..cause(
+            "image/registry-not-tls",
+            &["http response to https client", "does not look like a tls handshake"],
+            "the registry does not speak TLS",
+            "write `http://` for it in /etc/containerd/certs.d, or give it a certificate",
+        )
+    },
+    Cause {
+        beside: &["pull"],
+        ..cause(
             "image/registry-not-reached",
             &[
                 "no such host",
@@ -160,6 +180,12 @@ pub(super) const MACHINE: &[Cause] = &[
         &["[error imagepull", "failed to pull image"],
         "an image can't be pulled",
         "see that the registry can be reached, or bake the images",
+    ),
+    cause(
+        "containerd/several-sockets",
+        &["multiple cri endpoints"],
+        "more than one container runtime runs here, and kubeadm is not told which to use",
+        "set nodeRegistration.criSocket to unix:///run/containerd/containerd.sock",
     ),
     cause(
         "containerd/cri-disabled",
@@ -236,10 +262,20 @@ pub(super) const MACHINE: &[Cause] = &[
         "a path is on a file system that can't be written",
         "move the path below /etc, /opt or /var: /usr is read-only on Flatcar",
     ),
+    Cause {
+        beside: &["kubelet"],
+        ..cause(
+            "kubelet/missing",
+            &["executable file not found"],
+            "there is no kubelet on this machine",
+            "bake the kubelet into /opt/bin",
+        )
+    },
     cause(
         "kubelet/not-up",
         &[
             ":10248/healthz",
+            "http call equal to 'curl -ssl http://",
             "the kubelet is not healthy",
             "kubelet isn't running or healthy",
             "the kubelet is not running",
@@ -247,6 +283,15 @@ pub(super) const MACHINE: &[Cause] = &[
         "the kubelet does not come up",
         "look at `journalctl -u kubelet`",
     ),
+    Cause {
+        vague: true,
+        ..cause(
+            "kubelet/no-certificate",
+            &["perform the tls bootstrap"],
+            "the kubelet runs, and it got no certificate from the API server in time",
+            "look at `journalctl -u kubelet`: the API server may not be reached, or the token may have expired",
+        )
+    },
     cause(
         "control-plane/api-server",
         &["kube-apiserver check failed", "kube-apiserver is not healthy", "the api server is not healthy"],

@@ -31,7 +31,7 @@ pub(super) const CLUSTER: &[Cause] = &[
     ),
     cause(
         "join/certificates-expired",
-        &["secret \"kubeadm-certs\" was not found", "kubeadm-certs"],
+        &["secret \"kubeadm-certs\" was not found", "secrets \"kubeadm-certs\" not found"],
         "the control plane's certificates are not there for others any more: their secret lives two hours",
         "Cluster API uploads them again for a new machine: delete this one's Machine",
     ),
@@ -44,6 +44,12 @@ pub(super) const CLUSTER: &[Cause] = &[
         ],
         "the certificate key does not open the control plane's certificates",
         "certificateKey in the join configuration is not the one that they were uploaded with",
+    ),
+    cause(
+        "join/not-permitted",
+        &["is forbidden: user \"system:bootstrap", "is forbidden: user \"system:anonymous"],
+        "the cluster does not let a bootstrap token read what joining needs",
+        "see that the first control plane's kubeadm came to its end, and that the token's group is system:bootstrappers:kubeadm:default-node-token",
     ),
     cause(
         "join/token-refused",
@@ -62,7 +68,11 @@ pub(super) const CLUSTER: &[Cause] = &[
     ),
     cause(
         "certificate/not-valid-now",
-        &["certificate has expired or is not yet valid"],
+        &[
+            "certificate has expired or is not yet valid",
+            "the certificate is not valid yet",
+            "the certificate has expired",
+        ],
         "a certificate is outside its validity: the clock may be wrong",
         "compare `timedatectl` with the certificate's dates; the `ntp` key sets time servers",
     ),
@@ -71,6 +81,18 @@ pub(super) const CLUSTER: &[Cause] = &[
         &["x509: certificate is valid for", "doesn't contain any ip sans", "cannot validate certificate for"],
         "the API server's certificate is not for the endpoint's name or address",
         "add the endpoint to apiServer.certSANs, or use a name that is in the certificate",
+    ),
+    cause(
+        "certificate/of-another-ca",
+        &["not signed by ca certificate", "is not signed by the ca"],
+        "a certificate of this machine is not signed by the CA beside it",
+        "see that all files in /etc/kubernetes/pki come from one cluster",
+    ),
+    cause(
+        "certificate/missing",
+        &["couldn't load the certificate file", "pki/ca.crt: no such file"],
+        "a certificate of the cluster is not on this machine",
+        "the data writes /etc/kubernetes/pki: see that it writes ca.crt and ca.key",
     ),
     cause(
         "certificate/unknown-authority",
@@ -119,10 +141,19 @@ pub(super) const CLUSTER: &[Cause] = &[
     ),
     cause(
         "endpoint/refused",
-        &["connection refused", "connection reset by peer"],
+        &["connection refused"],
         "the API server can't be reached: its port is closed",
         "see that the control plane's endpoint (kube-vip, the load balancer) is up",
     ),
+    Cause {
+        beside: &["get ", "post ", "put ", "patch ", "dial tcp", "read tcp", "identity of the api server"],
+        ..cause(
+            "endpoint/cut-off",
+            &[": eof", "connection reset by peer"],
+            "what listens at the endpoint closes the connection",
+            "see that a healthy control plane stands behind the load balancer, and that the API server does not restart",
+        )
+    },
     Cause {
         beside: &["get ", "dial tcp", "post ", "identity of the api server", "configmap"],
         ..cause(
@@ -192,7 +223,12 @@ pub(super) const CLUSTER: &[Cause] = &[
     ),
     cause(
         "preflight/version-skew",
-        &["[error kubeletversion]", "[error kubernetesversion]", "is not supported version skew"],
+        &[
+            "[error kubeletversion]",
+            "[error kubernetesversion]",
+            "is not supported version skew",
+            "only supports deploying clusters with the control plane version",
+        ],
         "the versions of kubeadm, the kubelet and the control plane do not fit together",
         "bake the Kubernetes version that the cluster asks for",
     ),
@@ -227,9 +263,9 @@ pub(super) const CLUSTER: &[Cause] = &[
         vague: true,
         ..cause(
             "endpoint/timed-out",
-            &["timed out while waiting for the api"],
-            "the API server can't be reached: it does not answer",
-            "see that the control plane's endpoint is up and that no firewall stands between",
+            &["timed out waiting for the condition", "timed out while waiting for the api"],
+            "kubeadm waited too long, and does not say what for",
+            "look at `journalctl -u kubelet`, and see that the control plane's endpoint is up",
         )
     },
 ];

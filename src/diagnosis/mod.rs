@@ -27,14 +27,12 @@ pub fn classify(output: &str) -> Vec<Problem> {
     if in_preflight {
         found.extend(in_order(&checks));
     }
-    found.extend(in_order(end));
+    // Without an error, what was waited for may have come.
+    found.extend(in_order(end).into_iter().filter(|cause| last.is_some() || !cause.vague));
     // An error that only says that time ran out, or that there is one.
     if found.iter().all(|cause| cause.vague) {
         let waited: Vec<&str> = before.iter().copied().filter(|l| tells_of_waiting(l)).collect();
         found.splice(0..0, in_order(&waited));
-    }
-    if found.is_empty() && end.iter().any(|l| l.contains("timed out waiting for the condition")) {
-        found.extend(all().find(|c| c.code == "endpoint/timed-out"));
     }
     let mut codes = Vec::new();
     found.retain(|cause| {
@@ -44,21 +42,20 @@ pub fn classify(output: &str) -> Vec<Problem> {
         }
     });
     // What only says that there was something says nothing more beside a cause.
+    if found.iter().all(|cause| cause.vague) {
+        found.truncate(1);
+    }
     if found.len() > 1 {
         found.retain(|cause| !cause.vague);
     }
     found.into_iter().map(|c| Problem::error("", c.what).code(c.code).cure(c.cure)).collect()
 }
 
-/// The causes that the lines name, in the table's order.
+/// The causes that the lines name, in the table's order. One line has one cause: the first in the table.
 fn in_order(lines: &[&str]) -> Vec<&'static Cause> {
-    let is_named = |cause: &&Cause| lines.iter().any(|line| cause.is_named_by(line));
-    let mut found: Vec<&Cause> = all().filter(is_named).collect();
-    // One line has one cause: the first in the table.
-    let first = |line: &&str| all().find(|c| c.is_named_by(line)).map(|c| c.code);
-    let firsts: Vec<&str> = lines.iter().filter_map(first).collect();
-    found.retain(|cause| firsts.contains(&cause.code));
-    found
+    let first = |line: &&str| all().find(|cause| cause.is_named_by(line)).map(|cause| cause.code);
+    let named: Vec<&str> = lines.iter().filter_map(first).collect();
+    all().filter(|cause| named.contains(&cause.code)).collect()
 }
 
 /// A warning is not what stopped kubeadm: it warns, for one, where the node's own name does not resolve. klog's lines begin with
@@ -78,9 +75,15 @@ fn is_of_phase(line: &str) -> bool {
 
 /// Whether a line says that what was waited for did not come.
 fn tells_of_waiting(line: &str) -> bool {
-    line.contains("is not healthy after")
-        || line.contains("isn't running or healthy")
-        || line.contains("likely caused by")
+    [
+        "is not healthy after",
+        "isn't running or healthy",
+        "the kubelet is not running",
+        "perform the tls bootstrap",
+    ]
+    .iter()
+    .any(|text| line.contains(text))
+        || line.contains("perform the tls bootstrap")
 }
 
 #[cfg(test)]
