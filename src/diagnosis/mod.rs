@@ -44,8 +44,7 @@ pub fn classify(output: &str) -> Vec<Problem> {
     // What only says that there was something says nothing more beside a cause.
     if found.iter().all(|cause| cause.vague) {
         found.truncate(1);
-    }
-    if found.len() > 1 {
+    } else {
         found.retain(|cause| !cause.vague);
     }
     found.into_iter().map(|c| Problem::error("", c.what).code(c.code).cure(c.cure)).collect()

@@ -29,7 +29,6 @@ pub(super) const PLATFORM: Platform = Platform {
 };
 
 static SERVICE: Service = Service {
-    host: "http://169.254.169.254",
     addresses: &[
         IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
         IpAddr::V6(Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1)),
@@ -42,8 +41,8 @@ static SERVICE: Service = Service {
         without: None,
         disabled: "Akamai's metadata service gives no token: see that it is available in the region",
     }),
-    limit: 1 << 20,
     cure: "Akamai's metadata service does not answer: see that a route leads to 169.254.169.254",
+    ..Service::LINK_LOCAL
 };
 
 const INSTANCE: &str = "/v1/instance";
@@ -86,9 +85,7 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
     if let Some(label) = text("label") {
         instance.hostname = Some(document::hostname("/v1/instance: label", &label)?);
     }
-    instance.node_name = instance.hostname.clone();
-    instance.provider_id =
-        Some(format!("linode://{}", instance.instance_id)).filter(|_| !instance.instance_id.is_empty());
+    document::name_by_id("linode", &mut instance);
     for (name, key) in NAMES {
         instance.attribute(name, text(key).as_deref());
     }

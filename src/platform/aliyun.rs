@@ -28,8 +28,6 @@ pub(super) const PLATFORM: Platform = Platform {
 
 static SERVICE: Service = Service {
     host: "http://100.100.100.200",
-    addresses: &[],
-    headers: &[],
     token: Some(Token {
         path: "/latest/api/token",
         lifetime: ("X-aliyun-ecs-metadata-token-ttl-seconds", "21600"),
@@ -37,8 +35,8 @@ static SERVICE: Service = Service {
         without: Some("footplate.imdsv1"),
         disabled: "enable the instance's access channel for metadata (HttpEndpoint)",
     }),
-    limit: 1 << 20,
     cure: "Alibaba Cloud's metadata service does not answer: see that a route leads to 100.100.100.200",
+    ..Service::LINK_LOCAL
 };
 
 /// All metadata as one document.

@@ -26,12 +26,8 @@ pub(super) const PLATFORM: Platform = Platform {
 };
 
 static SERVICE: Service = Service {
-    host: "http://169.254.169.254",
-    addresses: &[],
-    headers: &[],
-    token: None,
-    limit: 1 << 20,
     cure: "DigitalOcean's metadata service does not answer: see that a route leads to 169.254.169.254",
+    ..Service::LINK_LOCAL
 };
 
 /// The document with all that the service knows.
@@ -43,9 +39,7 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
     node.remove("auth_key");
     let mut instance = document::with_user_data(DOCUMENT, &node)?;
     instance.instance_id = document::text_of(&node, &["droplet_id"]).unwrap_or_default().to_owned();
-    instance.node_name = instance.hostname.clone();
-    instance.provider_id =
-        Some(format!("digitalocean://{}", instance.instance_id)).filter(|_| !instance.instance_id.is_empty());
+    document::name_by_id("digitalocean", &mut instance);
     instance.attribute("HOSTNAME", document::text_of(&node, &["hostname"]));
     instance.attribute("REGION", document::text_of(&node, &["region"]));
     let servers = node.get("dns").and_then(|d| d.get("nameservers")).map(document::texts).unwrap_or_default();

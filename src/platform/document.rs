@@ -50,6 +50,13 @@ pub(super) fn with_user_data(name: &str, node: &Node) -> Result<Instance, Error>
     Ok(instance)
 }
 
+/// Names the node as most cloud controllers know it: by the machine's name, and by `SCHEME://ID`.
+pub(super) fn name_by_id(scheme: &str, instance: &mut Instance) {
+    instance.node_name = instance.hostname.clone();
+    let id = Some(&instance.instance_id).filter(|id| !id.is_empty());
+    instance.provider_id = id.map(|id| format!("{scheme}://{id}"));
+}
+
 /// The texts of a list.
 pub(super) fn texts(node: &Node) -> Vec<String> {
     node.list().unwrap_or_default().iter().filter_map(Node::text).map(str::to_owned).collect()

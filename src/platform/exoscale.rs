@@ -21,12 +21,8 @@ pub(super) const PLATFORM: Platform = Platform {
 };
 
 static SERVICE: Service = Service {
-    host: "http://169.254.169.254",
-    addresses: &[],
-    headers: &[],
-    token: None,
-    limit: 1 << 20,
     cure: "Exoscale's metadata service does not answer: see that a route leads to 169.254.169.254",
+    ..Service::LINK_LOCAL
 };
 
 /// The names that have a document, which are Afterburn's too.
@@ -72,8 +68,6 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
             _ => {}
         }
     }
-    instance.node_name = instance.hostname.clone();
-    instance.provider_id =
-        Some(format!("exoscale://{}", instance.instance_id)).filter(|_| !instance.instance_id.is_empty());
+    document::name_by_id("exoscale", &mut instance);
     Ok(Some(instance))
 }

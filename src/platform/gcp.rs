@@ -38,12 +38,10 @@ pub(super) const PLATFORM: Platform = Platform {
 };
 
 static SERVICE: Service = Service {
-    host: "http://169.254.169.254",
-    addresses: &[],
     headers: &[("Metadata-Flavor", "Google")],
-    token: None,
     limit: 2 << 20,
     cure: "Google's metadata server does not answer: see that a route leads to 169.254.169.254",
+    ..Service::LINK_LOCAL
 };
 
 const ROOT: &str = "/computeMetadata/v1/?recursive=true&alt=json";

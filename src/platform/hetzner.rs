@@ -26,12 +26,8 @@ pub(super) const PLATFORM: Platform = Platform {
 };
 
 static SERVICE: Service = Service {
-    host: "http://169.254.169.254",
-    addresses: &[],
-    headers: &[],
-    token: None,
-    limit: 1 << 20,
     cure: "Hetzner's metadata service does not answer: see that a route leads to 169.254.169.254",
+    ..Service::LINK_LOCAL
 };
 
 const METADATA: &str = "/hetzner/v1/metadata";
@@ -63,9 +59,7 @@ fn fetch(world: &dyn World, facts: &Facts, _: Option<Instance>) -> Result<Option
         // The server's id is its serial number too.
         instance.instance_id.clone_from(&facts.dmi.product_serial);
     }
-    instance.node_name = instance.hostname.clone();
-    instance.provider_id =
-        Some(format!("hcloud://{}", instance.instance_id)).filter(|_| !instance.instance_id.is_empty());
+    document::name_by_id("hcloud", &mut instance);
     for (name, key) in [
         ("AVAILABILITY_ZONE", "availability-zone"),
         ("HOSTNAME", "hostname"),

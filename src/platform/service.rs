@@ -34,6 +34,18 @@ pub(super) struct Service {
     pub cure: &'static str,
 }
 
+impl Service {
+    /// A service at the address that most platforms have, without tokens. A row names what is its own beside.
+    pub(super) const LINK_LOCAL: Self = Self {
+        host: "http://169.254.169.254",
+        addresses: &[],
+        headers: &[],
+        token: None,
+        limit: 1 << 20,
+        cure: "",
+    };
+}
+
 /// How a service gives tokens: to a `PUT`.
 pub(super) struct Token {
     /// The path of the `PUT`.

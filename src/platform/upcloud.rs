@@ -24,13 +24,9 @@ pub(super) const PLATFORM: Platform = Platform {
 };
 
 static SERVICE: Service = Service {
-    host: "http://169.254.169.254",
-    addresses: &[],
-    headers: &[],
-    token: None,
-    limit: 1 << 20,
     cure: "UpCloud's metadata service does not answer: it is off unless the server has metadata=yes. Switch it on, and \
            see that a route leads to 169.254.169.254",
+    ..Service::LINK_LOCAL
 };
 
 /// The document with all that the service knows.
@@ -41,8 +37,7 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
     let mut instance = document::with_user_data(DOCUMENT, &node)?;
     // What the service calls a region is a zone, such as fi-hel2; its own region is not told.
     instance.availability_zone = instance.region.clone();
-    instance.provider_id = Some(format!("upcloud://{}", instance.instance_id));
-    instance.node_name = instance.hostname.clone();
+    document::name_by_id("upcloud", &mut instance);
     instance.attribute("HOSTNAME", document::text_of(&node, &["hostname"]));
     instance.attribute("INSTANCE_ID", document::text_of(&node, &["instance_id"]));
     instance.attribute("REGION", document::text_of(&node, &["region"]));

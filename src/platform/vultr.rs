@@ -28,12 +28,9 @@ pub(super) const PLATFORM: Platform = Platform {
 };
 
 static SERVICE: Service = Service {
-    host: "http://169.254.169.254",
-    addresses: &[],
     headers: &[("Metadata-Token", "cloudinit")],
-    token: None,
-    limit: 1 << 20,
     cure: "Vultr's metadata service does not answer: see that a route leads to 169.254.169.254",
+    ..Service::LINK_LOCAL
 };
 
 /// The document with all that the service knows.

@@ -18,12 +18,10 @@ const VERSION: &str = "2021-07-15";
 /// it 16 KiB. Version 1, which gives its data to anybody who makes the node fetch a URL, is spoken only where the operator
 /// allows it. The token has the longest life that it can have, and is never stored.
 static SERVICE: Service = Service {
-    host: "http://169.254.169.254",
     addresses: &[
         IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
         IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254)),
     ],
-    headers: &[],
     token: Some(Token {
         path: "/latest/api/token",
         lifetime: ("x-aws-ec2-metadata-token-ttl-seconds", "21600"),
@@ -34,6 +32,7 @@ static SERVICE: Service = Service {
     limit: 64 << 10,
     cure: "EC2's metadata service does not answer: see that the instance's metadata options enable it, and that a \
            route leads to 169.254.169.254",
+    ..Service::LINK_LOCAL
 };
 
 /// A session with the service; `patience` is for all that is asked in it.
