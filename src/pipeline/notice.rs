@@ -2,7 +2,7 @@
 //! The failure for people: the last lines of the console, and a file beside the one by which Cluster API sees a success.
 
 use crate::io::console;
-use crate::io::root::{Ids, Root};
+use crate::io::root::{Change, Ids, Root};
 use crate::model::problem::Problem;
 use crate::model::status::Status;
 
@@ -13,13 +13,15 @@ pub const ERROR_LOG: &str = "/run/cluster-api/bootstrap-error.log";
 const LINES: usize = 10;
 const WIDTH: usize = 240;
 
-/// Writes the failure to the file, and to the console of a running machine. What can't be written is a warning: a report
-/// never fails the boot.
+/// Writes the failure to the file, and to the console of a running machine: once, though both the bootstrap's unit and the run that
+/// follows it tell its failure. What can't be written is a warning: a report never fails the boot.
 pub fn put(root: &Root, status: &Status) {
     let lines = block(status);
     let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-    if let Err(error) = root.put(ERROR_LOG, text.as_bytes(), 0o600, Ids::ROOT) {
-        log::warn!("report: {ERROR_LOG} is not written: {error:#}");
+    match root.put(ERROR_LOG, text.as_bytes(), 0o600, Ids::ROOT) {
+        Ok(Change::Unchanged) => return,
+        Ok(Change::Changed) => {}
+        Err(error) => log::warn!("report: {ERROR_LOG} is not written: {error:#}"),
     }
     if root.live() {
         for line in &lines {
