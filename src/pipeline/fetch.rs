@@ -25,7 +25,7 @@ pub struct Found {
     pub facts: Facts,
 }
 
-/// Detects the platform and asks it; with `wait`, until the machine's network is as the metadata wants it.
+/// Detects the platform and asks it; with `wait`, the machine's network is set up, and is as the metadata wants it on return.
 ///
 /// # Errors
 /// No platform is known, none has anything for this machine, or what it says is broken.
@@ -53,6 +53,7 @@ pub fn find(recorder: &mut Recorder<'_>, context: &Context, wait: bool) -> Resul
             let asked = platform::fetch(world, &facts, &detected, wanted, Reach::Network)?;
             let (candidate, mut instance) = asked.context("no platform was asked").stage(Stage::Fetch)?;
             if wait {
+                network::put(context, &instance)?;
                 online::wait(world, instance.wait_for, || network::render(context, &instance))?;
                 // The addresses are metadata too.
                 platform::complete(world, &facts, candidate.platform, &mut instance)?;

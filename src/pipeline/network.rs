@@ -55,6 +55,20 @@ pub fn set_up(context: &Context, out: Option<&str>) -> Result<(), Failure> {
     if any_error(&problems) { Err(Failure::of(Stage::Decode, &problems)) } else { Ok(()) }
 }
 
+/// Writes the network's files of what the platform says, and makes networkd take them: before the machine waits for the addresses in
+/// them, which a platform that is asked over the network told only now.
+///
+/// # Errors
+/// The files can't be written, or networkd does not answer.
+pub fn put(context: &Context, instance: &Instance) -> Result<(), Failure> {
+    let (root, rendered) = (&context.root, render(context, instance)?);
+    if !rendered.usable || rendered.files.is_empty() {
+        return Ok(());
+    }
+    let plan = Plan { items: network_items(&rendered, &files(root, DIR)?, None), bootstrap: None };
+    reload(&apply::apply(&plan, root, note).stage(Stage::Apply)?, root)
+}
+
 /// The name that the machine gets before anything reads it; `None` where it keeps the one that it has. The bootstrap data is
 /// asked as far as it can be read without a network: it is the same name that provision gives later.
 fn name(context: &Context, found: &Option<Found>) -> Result<Option<String>, Failure> {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::decode::document::envelope;
 use crate::decode::ovf;
-use crate::decode::syntax::yaml;
+use crate::decode::syntax;
 use crate::model::config::{
     EtcHosts, GroupSpec, NodeConfig, Ntp, PhoneHome, PowerMode, PowerState, Resolver, Swap, System, UnitSpec,
     UserSpec,
@@ -20,7 +20,8 @@ use crate::model::storage::{
 pub fn redact(kept: Vec<(String, Vec<u8>)>, config: &NodeConfig) -> Vec<(String, Vec<u8>)> {
     let mut redacted: Vec<(String, Vec<u8>)> = Vec::new();
     for (name, bytes) in kept {
-        let last = name.rsplit('/').next().unwrap_or_default();
+        // An answer that has others below its path is the directory's index.
+        let last = name.strip_suffix("/index").unwrap_or(&name).rsplit('/').next().unwrap_or_default();
         let encoding = last.ends_with(".encoding");
         let bytes = if names_bootstrap_data(last) {
             if encoding || name_has(last, &["vendordata"]) {
@@ -32,14 +33,16 @@ pub fn redact(kept: Vec<(String, Vec<u8>)>, config: &NodeConfig) -> Vec<(String,
             if encoding {
                 continue;
             }
-            metadata(&bytes)
+            document(&bytes, config).unwrap_or_else(|| b"{}\n".to_vec())
         } else if name_has(last, &["ovfenv"]) {
             // Properties have the names of answers.
             let Ok(properties) = ovf::properties(&String::from_utf8_lossy(&bytes)) else { continue };
             let kept = properties.into_iter().map(|(key, value)| (key, value.into_bytes())).collect();
             ovf::environment(&redact(kept, config)).into_bytes()
-        } else if names_secret(last) {
+        } else if names_secret(last) || name_has(last, WHOLE) {
             continue;
+        } else if name.starts_with("http/") {
+            document(&bytes, config).unwrap_or(bytes)
         } else {
             bytes
         };
@@ -50,17 +53,48 @@ pub fn redact(kept: Vec<(String, Vec<u8>)>, config: &NodeConfig) -> Vec<(String,
     redacted
 }
 
-/// Metadata as JSON, with the values of keys that are named like secrets taken out.
-fn metadata(bytes: &[u8]) -> Vec<u8> {
+/// Answers that are left out whole: Hyper-V's pairs, which may be anything.
+const WHOLE: &[&str] = &["kvppool"];
+
+/// A document of a platform as JSON, without secrets; `None` where it is not a mapping.
+fn document(bytes: &[u8], config: &NodeConfig) -> Option<Vec<u8>> {
     let opened = envelope::base64(bytes).and_then(|b| envelope::open(&b)).unwrap_or_else(|_| bytes.to_vec());
     let node = [opened.as_slice(), bytes].into_iter().find_map(|text| {
-        let node = yaml::parse(std::str::from_utf8(text).ok()?).ok()?;
+        let node = syntax::parse(std::str::from_utf8(text).ok()?).ok()?;
         node.is_map().then_some(node)
     });
-    let Some(node) = node else { return b"{}\n".to_vec() };
-    let mut json = node.to_json();
+    let mut json = node?.to_json();
+    pictured(&mut json, config);
     strip(&mut json);
-    format!("{json:#}\n").into_bytes()
+    Some(format!("{json:#}\n").into_bytes())
+}
+
+/// Puts the picture in the place of user-data within a document, and removes vendor-data, names of encodings, and Google's
+/// attributes, of which each may be a secret.
+fn pictured(json: &mut Json, config: &NodeConfig) {
+    match json {
+        Json::Array(items) => items.iter_mut().for_each(|item| pictured(item, config)),
+        Json::Object(map) => {
+            map.retain(|key, _| !names_bootstrap_data(key) || !name_has(key, &["vendordata", "encoding"]));
+            for (key, value) in map {
+                if key == "attributes"
+                    && let Json::Object(attributes) = value
+                {
+                    attributes.retain(|key, _| names_bootstrap_data(key));
+                }
+                match value {
+                    Json::String(data) if names_bootstrap_data(key) => {
+                        if !data.trim().is_empty() {
+                            *data = picture(config);
+                        }
+                    }
+                    _ if names_bootstrap_data(key) => *value = Json::Null,
+                    _ => pictured(value, config),
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 /// User-data that makes the same plan, with nothing in it but names, paths and sizes: a cloud-config, and in an archive

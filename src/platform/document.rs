@@ -9,6 +9,7 @@ use super::Error;
 use super::service::{Service, Session};
 use crate::decode::cloud_config::check_hostname;
 use crate::decode::network;
+use crate::decode::syntax;
 use crate::decode::syntax::yaml::{self, Node, Value};
 use crate::io::World;
 use crate::model::instance::Instance;
@@ -20,7 +21,7 @@ use crate::model::secret::Secret;
 pub(super) fn mapping(name: &str, bytes: &[u8]) -> Result<Node, Error> {
     let at = |problem: Problem| Problem { place: name.to_owned(), ..problem };
     let text = std::str::from_utf8(bytes).map_err(|_| Problem::error(name, "not UTF-8 text"))?;
-    let node = yaml::parse(text).map_err(at)?;
+    let node = syntax::parse(text).map_err(at)?;
     if !node.is_map() && !node.is_null() {
         let what = format!("takes a YAML or JSON mapping, this is {}", node.kind_name());
         return Err(Problem::error(name, what).at(node.pos).into());

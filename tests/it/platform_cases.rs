@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use crate::common::scratch::{CANARY, Scratch, footplate, fresh};
+use crate::common::scratch::{CANARY, FOOTPLATE, Ran, Scratch, footplate, fresh};
 
 /// What is looked at: a path that ends with a slash is a directory.
 const LOOKED_AT: &[&str] =
@@ -55,6 +56,70 @@ fn outcome(case: &Path, name: &str) -> String {
         let _ = writeln!(told, "{path}: {count} SSH keys");
     }
     told
+}
+
+/// Provisions a running machine whose platform answers as that of a case, with these links, and gives it up after some seconds.
+fn live(case: &str, links: &str) -> (Ran, Scratch) {
+    let root = Scratch { dir: fresh(&format!("live-{case}")) };
+    let machine = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/platforms").join(case).join("machine");
+    let copied = Command::new("cp").arg("-r").args([&machine, &root.path("/machine")]).status().unwrap();
+    assert!(copied.success());
+    root.put("/machine/links", links);
+    root.put("/opt/bin/footplate", fs::read(FOOTPLATE).unwrap());
+    fs::set_permissions(root.path("/opt/bin/footplate"), fs::Permissions::from_mode(0o755)).unwrap();
+    root.put("/etc/passwd", "root:x:0:0::/root:/bin/sh\ncore:x:500:500::/home/core:/bin/sh\n");
+    root.put("/etc/group", "root:x:0:\ncore:x:500:\n");
+    root.put("/etc/shadow", "root:*:1::::::\ncore:*:1::::::\n");
+    let mut run = Command::new("timeout");
+    run.args(["10", "unshare", "--mount", "--uts", "--net", "chroot", root.arg()]);
+    run.args(["/opt/bin/footplate", "provision", "--replay", "/machine"]);
+    (Ran::of(&mut run), root)
+}
+
+/// A support bundle of a case's machine has neither its secrets nor its user-data, and can be replayed.
+#[test]
+fn a_capture_holds_no_secret() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/platforms");
+    for case in fs::read_dir(cases).unwrap().map(|e| e.unwrap().path()) {
+        let name = case.file_name().unwrap().to_string_lossy().into_owned();
+        let root = Scratch { dir: fresh(&format!("captured-{name}")) };
+        let (machine, bundle) = (case.join("machine"), root.path("/bundle"));
+        footplate(&["capture", bundle.to_str().unwrap(), "--replay", machine.to_str().unwrap()])
+            .ended(0, &[]);
+        let paths: Vec<String> = root.paths().into_iter().filter(|p| root.path(p).is_file()).collect();
+        assert!(!paths.is_empty(), "{name}");
+        for path in paths {
+            let text = String::from_utf8_lossy(&fs::read(root.path(&path)).unwrap()).into_owned();
+            for secret in [CANARY, "content: user", "content: vendor", "I2Nsb3Vk"] {
+                assert!(!text.contains(secret), "{name}: {path}: {secret}");
+            }
+        }
+        let again = footplate(&["platforms", "--replay", bundle.to_str().unwrap()]);
+        assert!(again.out.contains("this machine: ") && !again.out.contains("not known:"), "{}", again.out);
+    }
+}
+
+/// Addresses that only the service tells of are set before the machine waits for them.
+#[test]
+fn the_network_that_a_service_describes_is_written_before_it_is_awaited() {
+    needs!(root("a root of its own"));
+    let links = |public: &str, private: &str, routes: &str| {
+        format!(
+            r#"[{{"name": "eth0", "mac": "ea:01:02:03:04:05", "addresses": [{public}], "default_route": [{routes}]}},
+                {{"name": "eth1", "mac": "ea:01:02:03:04:06", "addresses": [{private}], "default_route": [false, false]}}]"#
+        )
+    };
+    let files = [
+        "/etc/systemd/network/15-footplate-card00.network",
+        "/etc/systemd/network/15-footplate-card01.network",
+    ];
+    let (ran, root) = live("digitalocean", &links(r#""169.254.7.7/16""#, "", "false, false"));
+    assert_eq!(ran.code, 124, "it waits for the addresses: {}", ran.err);
+    assert!(files.iter().all(|f| root.path(f).is_file()), "{}", ran.err);
+    let set = r#""198.51.100.77/26", "2001:db8:0:d0::abc:7001/64""#;
+    let (ran, root) = live("digitalocean", &links(set, r#""10.110.0.8/20""#, "true, true"));
+    ran.ended(0, &["there is nothing to start"]);
+    assert!(files.iter().all(|f| root.path(f).is_file()), "{}", ran.err);
 }
 
 #[test]

@@ -7,3 +7,16 @@ mod scalar;
 pub(crate) mod unit;
 pub(crate) mod words;
 pub mod yaml;
+
+use self::yaml::Node;
+use crate::model::problem::Problem;
+
+/// Reads one document that is YAML or JSON. JSON has its own reader, for YAML's refuses some that all others take; what only looks
+/// like JSON is YAML (`{a: b}`).
+///
+/// # Errors
+/// It is neither.
+pub fn parse(text: &str) -> Result<Node, Problem> {
+    let json = text.trim_start().starts_with('{').then(|| json::parse(text).ok()).flatten();
+    json.map_or_else(|| yaml::parse(text), Ok)
+}
