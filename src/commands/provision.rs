@@ -3,17 +3,20 @@
 
 use super::output;
 use crate::cli::{self, Format};
+use crate::io::root::Ids;
 use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
 use crate::pipeline;
 use crate::pipeline::context::Context;
 use crate::pipeline::recorder::Recorder;
+use crate::plan::RUN_DIR;
 
 pub fn run(args: &cli::Provision) -> Result<u8, Failure> {
     let context = Context::open(super::source(&args.source), args.root.as_deref())?;
-    // Before anything is recorded: what is told of the run that is under way stays as it is.
+    // Before anything is recorded: what is told of the run that is under way stays as it is. Nobody but root opens that directory.
+    context.root.put_dir(RUN_DIR, 0o700, Ids::ROOT).stage(Stage::Apply)?;
     let _held = context
         .root
-        .lock_dir("/")
+        .lock_dir(RUN_DIR)
         .cure("wait until it ends: `footplate status --wait`")
         .stage(Stage::Apply)?;
     let mut recorder = Recorder::new(Some(&context.root));

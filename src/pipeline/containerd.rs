@@ -26,7 +26,7 @@ pub(super) fn check(root: &Root, kubeadm: &str) -> Vec<Problem> {
     };
     let main = Settings::of(&read(MAIN).unwrap_or_default());
     let files = KUBEADM.iter().copied().chain([kubeadm]).filter_map(read);
-    differences(&main, &Settings::of(&used), &files.collect::<String>())
+    differences(&main, &Settings::of(&used), &files.collect::<Vec<_>>().join("\n"))
 }
 
 /// The differences between what the main file says, what containerd uses, and kubeadm's configuration.
@@ -43,7 +43,10 @@ fn differences(main: &Settings, used: &Settings, kubeadm: &str) -> Vec<Problem> 
     }
     let driver = kubeadm.lines().find_map(|l| l.trim().strip_prefix("cgroupDriver:"));
     // kubeadm's default since Kubernetes 1.22.
-    let driver = driver.map_or("systemd", |d| d.trim().trim_matches(['"', '\'']));
+    let value = |text: &'_ str| {
+        text.split(" #").next().unwrap_or_default().trim().trim_matches(['"', '\'']).to_owned()
+    };
+    let driver = driver.map_or_else(|| "systemd".to_owned(), value);
     let theirs = if used.by_systemd() { "systemd" } else { "cgroupfs" };
     if used.cri && driver != theirs {
         let what = format!(
@@ -73,7 +76,7 @@ mod tests {
             "{cri}sandbox_image = \"k8s.example/pause:1\"\n\
              [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.kata]\nruntime_type = \"k\"\n"
         );
-        let cgroupfs = "kind: KubeletConfiguration\n  cgroupDriver: \"cgroupfs\"\n";
+        let cgroupfs = "kind: KubeletConfiguration\n  cgroupDriver: \"cgroupfs\" # as on the others\n";
         let cases: &[(&str, &str, &str, &[&str])] = &[
             (&good, &good, "", &[]),
             (

@@ -264,7 +264,8 @@ fn filesystem(spec: &FilesystemSpec) -> Json {
 /// A mount; network filesystems take passwords as options.
 fn mount(mount: &MountSpec) -> Json {
     let MountSpec { place: _, what, path, kind, options, fsck, optional: _, disk: _ } = mount;
-    let options: Vec<&str> = options.split(',').filter(|o| !names_secret(o)).collect();
+    let options: Vec<&str> =
+        options.split(',').filter(|o| !names_secret(o.split('=').next().unwrap_or_default())).collect();
     let path = path.as_deref().unwrap_or("none");
     json!([what, path, kind, options.join(","), "0", if *fsck { "2" } else { "0" }])
 }

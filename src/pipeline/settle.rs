@@ -134,6 +134,7 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
     if ended.result == "exec-condition" {
         // Nothing ran, so nothing is settled: the next boot asks the condition again.
         status.succeed();
+        (status.state, status.reason) = (Progress::NothingToDo, Some("condition".to_owned()));
         let (what, cure) = ended.sentence();
         status.problems.push(Problem::warning("", what).cure(cure));
         state::write_status(root, &status)?;
@@ -198,6 +199,9 @@ pub fn aborted(root: &Root, ended: &Ended) -> Result<Option<Status>> {
     Ok(Some(status))
 }
 
+/// Where kubeadm and the kubelet write what makes a machine a node.
+const KUBEADMS: &[&str] = &["/etc/kubernetes", "/var/lib"];
+
 /// Why the bootstrap failed, by its own end and by what its output says: the cause first.
 fn why(ended: &Ended, recorded: Option<i32>, names_kubeadm: bool) -> Vec<Problem> {
     let (end, cure) = ended.sentence();
@@ -227,6 +231,12 @@ fn why(ended: &Ended, recorded: Option<i32>, names_kubeadm: bool) -> Vec<Problem
 
 /// Writes the result down, the stamp before the script goes: a run that is cut off in between settles once more.
 fn finish(root: &Root, status: &Status) -> Result<()> {
+    if status.state == Progress::Done {
+        // kubeadm does not: the stamp would outlive a power cut, and the node's certificates would not.
+        for dir in KUBEADMS {
+            root.sync_file_system(dir)?;
+        }
+    }
     if let Some(instance_id) = &status.instance_id {
         state::write_stamp(root, &Stamp::of(instance_id, status))?;
         // It ran once, and never runs again.

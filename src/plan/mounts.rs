@@ -89,34 +89,26 @@ fn target(mount: &MountSpec) -> &'static str {
 const LOGINS: &str = "/etc/footplate/mounts";
 
 /// The mount without the login among its options, and the file that has the login instead, as
-/// [mount.cifs(8)](https://man7.org/linux/man-pages/man8/mount.cifs.8.html) and mount.ceph(8) read it.
+/// [mount.cifs(8)](https://man7.org/linux/man-pages/man8/mount.cifs.8.html) reads it. (The kernel reads no such file for ceph, and Flatcar
+/// has no program that would.)
 fn without_login(mount: &MountSpec) -> (MountSpec, Option<File>) {
+    const NAMES: &[(&str, &[&str])] = &[
+        ("username", &["username", "user"]),
+        ("password", &["password", "pass"]),
+        ("domain", &["domain", "dom", "workgroup"]),
+    ];
     let value = |names: &[&str]| names.iter().find_map(|name| mount.value(name));
-    let (option, content, names): (_, _, &[&str]) = match mount.kind.as_str() {
-        "cifs" | "smb3" | "smbfs" => {
-            const USER: &[&str] = &["username", "user"];
-            const PASSWORD: &[&str] = &["password", "pass"];
-            const DOMAIN: &[&str] = &["domain", "dom", "workgroup"];
-            if value(PASSWORD).is_none() {
-                return (mount.clone(), None);
-            }
-            let line = |key: &str, names| value(names).map_or(String::new(), |v| format!("{key}={v}\n"));
-            let lines = [line("username", USER), line("password", PASSWORD), line("domain", DOMAIN)];
-            (
-                "credentials",
-                lines.concat(),
-                &["username", "user", "password", "pass", "domain", "dom", "workgroup"],
-            )
-        }
-        "ceph" => match mount.value("secret") {
-            Some(secret) => ("secretfile", format!("{secret}\n"), &["secret"]),
-            None => return (mount.clone(), None),
-        },
-        _ => return (mount.clone(), None),
+    if !["cifs", "smb3", "smbfs"].contains(&mount.kind.as_str()) || value(NAMES[1].1).is_none() {
+        return (mount.clone(), None);
+    }
+    let lines = NAMES.iter().filter_map(|(key, names)| Some(format!("{key}={}\n", value(names)?)));
+    let (path, content) = (format!("{LOGINS}/{}", unit_of(mount)), lines.collect::<String>());
+    let is_login = |option: &&str| {
+        let name = option.split('=').next().unwrap_or_default();
+        NAMES.iter().any(|(_, names)| names.contains(&name))
     };
-    let path = format!("{LOGINS}/{}", unit_of(mount));
-    let kept = mount.options().filter(|o| !names.contains(&o.split('=').next().unwrap_or_default()));
-    let login = format!("{option}={path}");
+    let kept = mount.options().filter(|option| !is_login(option));
+    let login = format!("credentials={path}");
     let options = kept.map(str::to_owned).chain([login]).collect::<Vec<_>>().join(",");
     let file = File { place: mount.place.clone(), ..File::ours(path, content).mode(0o600) };
     (MountSpec { options, ..mount.clone() }, Some(file))

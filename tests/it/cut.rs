@@ -28,7 +28,9 @@ write_files:
   - {path: /srv/new/deep/file, owner: 'pilot:crew', permissions: '0640', content: one}
   - {path: /home/pilot/notes, owner: 'pilot:pilot', content: two}
   - {path: /home/pilot/notes, append: true, content: three}
-  - {path: /etc/motd, content: four}
+  - {path: /home/pilot/.ssh/config, owner: 'pilot:pilot', content: four}
+  - {path: /home/clerk/.profile, append: true, content: five}
+  - {path: /etc/motd, content: six}
 runcmd: [kubeadm init]
 ";
 

@@ -289,9 +289,11 @@ fn a_link_on_a_drive_is_refused() {
 #[test]
 fn a_second_run_beside_the_first_names_it() {
     let (seed, root) = (scratch::seed("beside", "#cloud-config\n{}\n"), Scratch::new("beside"));
+    root.put("/run/footplate/status.json", "{}");
+    fs::set_permissions(root.path("/run/footplate"), fs::Permissions::from_mode(0o700)).unwrap();
     // flock(1) stands for the first run, and says when it has the lock.
     let mut first = std::process::Command::new("flock")
-        .args([root.arg(), "sh", "-c", "echo held; read line"])
+        .args([root.path("/run/footplate").to_str().unwrap(), "sh", "-c", "echo held; read line"])
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn()

@@ -383,3 +383,19 @@ fn an_unprivileged_run_says_what_it_left_out() {
     run("provision").ended(0, &["apply: nothing changed"]);
     run("plan").ended(0, &[]);
 }
+
+/// A file in a directory whose group the same data sets is its owner's alone, at the first run and at the second.
+#[test]
+fn a_directory_that_gets_a_group_does_not_give_it_to_others_files() {
+    needs!(root("files have owners"));
+    let data = r#"{"ignition": {"version": "3.4.0"}, "storage": {
+        "directories": [{"path": "/opt/shared", "mode": 1533, "group": {"id": 1234}}],
+        "files": [{"path": "/opt/shared/secret", "mode": 416, "contents": {"source": "data:,x"}, "user": {"id": 0}, "group": {"id": 0}}]}}"#;
+    let (seed, root) = (scratch::seed("setgid", data), Scratch::new("setgid"));
+    std::fs::create_dir_all(root.path("/opt/shared")).unwrap();
+    for run in ["the first run", "the second run"] {
+        scratch::provision(&seed, &root).ended(0, &[]);
+        assert_eq!(root.owned("/opt/shared"), (0o2775, 0, 1234), "{run}");
+        assert_eq!(root.owned("/opt/shared/secret"), (0o640, 0, 0), "{run}");
+    }
+}

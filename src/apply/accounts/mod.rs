@@ -294,7 +294,7 @@ impl Accounts {
     /// # Errors
     /// A file can't be written, or another program holds the lock.
     pub fn write(&self, root: &Root) -> Result<Change> {
-        let _lock = lock(root)?;
+        let lock = lock(root)?;
         let mut change = Change::Unchanged;
         let tables =
             [(&self.passwd, PASSWD), (&self.shadow, SHADOW), (&self.gshadow, GSHADOW), (&self.group, GROUP)];
@@ -303,6 +303,8 @@ impl Accounts {
                 change = Change::Changed;
             }
         }
+        // The files may get their names later.
+        lock.into_iter().for_each(|lock| root.hold(lock));
         Ok(change)
     }
 }

@@ -16,8 +16,8 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, readlinkat, renameat};
 use nix::sys::stat::{fstat, fstatat};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
-use nix::unistd::UnlinkatFlags;
 
+use super::tree::{MAX_DEPTH, remove_at};
 use super::{Meta, Root, SFlag, dir_path, split, temporary_name};
 
 /// How many directories are held open. A process may have 1024 files open.
@@ -83,6 +83,12 @@ impl Dir {
         (self.meta.device, self.inode, name.to_owned())
     }
 
+    /// Its path for messages, as far as `/proc` tells it.
+    fn shown(&self) -> String {
+        let path = std::fs::read_link(self.link()).unwrap_or_default();
+        path.display().to_string().trim_end_matches('/').to_owned()
+    }
+
     /// Its path for this process.
     pub(super) fn link(&self) -> String {
         format!("/proc/self/fd/{}", self.fd.as_raw_fd())
@@ -102,8 +108,10 @@ pub(super) struct Held {
     /// What has its temporary name still, in the order in which it gets its own.
     pending: Vec<(Arc<Dir>, String)>,
     keys: HashSet<Key>,
-    /// The directories of these, by file system and inode: each is held open.
-    waiting: HashSet<(u64, u64)>,
+    /// The directories of these, by file system and inode. Each is held open once.
+    waiting: HashMap<(u64, u64), Arc<Dir>>,
+    /// Locks that are held until all has its name.
+    locks: Vec<OwnedFd>,
     /// A directory of each file system that was changed.
     touched: BTreeMap<u64, Arc<Dir>>,
 }
@@ -145,9 +153,9 @@ impl Drop for Batch<'_> {
     }
 }
 
-/// Removes what has its temporary name.
+/// Removes what has its temporary name: a file, or a directory with all that is in it.
 fn discard(dir: &Dir, name: &str) {
-    let _ = nix::unistd::unlinkat(dir, temporary_name(name).as_str(), UnlinkatFlags::NoRemoveDir);
+    let _ = remove_at(dir.as_fd(), &temporary_name(name), MAX_DEPTH);
 }
 
 impl Root {
@@ -163,31 +171,28 @@ impl Root {
     /// The disk refuses: what is not durable does not get its name.
     pub fn settle(&self) -> Result<()> {
         let Some(held) = self.held().as_mut().map(std::mem::take) else { return Ok(()) };
-        let named = self.give_names(&held);
-        if named.is_err() {
-            held.pending.iter().for_each(|(dir, name)| discard(dir, name));
-        }
-        named
+        // What has its name by then is not found by its temporary one.
+        self.give_names(&held).inspect_err(|_| held.pending.iter().for_each(|(dir, name)| discard(dir, name)))
     }
 
     fn give_names(&self, held: &Held) -> Result<()> {
         let sync = || {
             held.touched.values().try_for_each(|dir| {
-                nix::unistd::syncfs(dir).map_err(|e| {
-                    let path = std::fs::read_link(dir.link()).unwrap_or_default();
-                    anyhow::Error::new(e).context(format!("syncing the file system of {}", path.display()))
-                })
+                nix::unistd::syncfs(dir)
+                    .with_context(|| format!("syncing the file system of {}", dir.shown()))
             })
         };
         if held.pending.is_empty() {
             return sync();
         }
         sync()?;
+        // One that can't have its name is no reason to lose the others.
+        let mut first = Ok(());
         for (dir, name) in &held.pending {
-            renameat(dir, temporary_name(name).as_str(), dir, name.as_str())
-                .with_context(|| format!("giving the file {name} its name"))?;
+            let renamed = renameat(dir, temporary_name(name).as_str(), dir, name.as_str());
+            first = first.and(renamed.map_err(|e| anyhow!("{}/{name}: {}", dir.shown(), e.desc())));
         }
-        sync()
+        first.and(sync())
     }
 
     pub(super) fn held(&self) -> MutexGuard<'_, Option<Held>> {
@@ -209,7 +214,12 @@ impl Root {
                 return Err(Errno::ENOENT);
             }
         }
-        let opened = self.resolve(&path, OFlag::O_RDONLY | OFlag::O_DIRECTORY);
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+        let mut opened = self.resolve(&path, flags);
+        if opened.is_err() && self.is_below_pending(&path) {
+            self.settle().map_err(|_| Errno::EIO)?;
+            opened = self.resolve(&path, flags);
+        }
         if let (Err(Errno::ENOENT), Some(held)) = (&opened, self.held().as_mut()) {
             held.missing.insert(path.clone(), false);
         }
@@ -221,6 +231,18 @@ impl Root {
             held.dirs.insert(path, dir.clone());
         }
         Ok(dir)
+    }
+
+    /// Whether something on the way to a path waits in the batch: a directory that was made with all that is in it.
+    fn is_below_pending(&self, path: &str) -> bool {
+        if self.held().as_ref().is_none_or(|held| held.pending.is_empty()) {
+            return false;
+        }
+        let Ok((above, name)) = split(path) else { return false };
+        match self.resolve(&dir_path(above), OFlag::O_RDONLY | OFlag::O_DIRECTORY) {
+            Ok(fd) => Dir::of(fd, above).is_ok_and(|dir| self.pending(&dir, name)),
+            Err(_) => self.is_below_pending(above),
+        }
     }
 
     /// Whether [`Root::check_dirs`] has looked at this path before.
@@ -269,7 +291,7 @@ impl Root {
     /// As [`Root::settle`].
     pub(super) fn defer(&self, dir: &Arc<Dir>, name: &str) -> Result<bool> {
         let is_full = |held: &Held| {
-            held.waiting.len() >= MAX_DIRS && !held.waiting.contains(&(dir.meta.device, dir.inode))
+            held.waiting.len() >= MAX_DIRS && !held.waiting.contains_key(&(dir.meta.device, dir.inode))
         };
         if self.held().as_ref().is_some_and(is_full) {
             self.settle()?;
@@ -281,9 +303,25 @@ impl Root {
         if !held.keys.insert(key.clone()) {
             held.pending.retain(|(dir, name)| dir.key(name) != key);
         }
+        let dir = held.waiting.entry((dir.meta.device, dir.inode)).or_insert_with(|| dir.clone());
         held.pending.push((dir.clone(), name.to_owned()));
-        held.waiting.insert((dir.meta.device, dir.inode));
         Ok(true)
+    }
+
+    /// Forgets what waits under a name: its temporary name is gone.
+    pub(super) fn drop_pending(&self, dir: &Dir, name: &str) {
+        if let Some(held) = self.held().as_mut() {
+            let key = dir.key(name);
+            held.pending.retain(|(dir, name)| dir.key(name) != key);
+            held.keys.remove(&key);
+        }
+    }
+
+    /// Keeps a lock until the batch is settled; without a batch it ends here.
+    pub fn hold(&self, lock: OwnedFd) {
+        if let Some(held) = self.held().as_mut() {
+            held.locks.push(lock);
+        }
     }
 
     /// Whether what a name stands for has its temporary name still.

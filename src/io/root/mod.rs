@@ -17,6 +17,8 @@ use nix::sys::stat::{FileStat, Mode, fstatat};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, getegid, geteuid, unlinkat};
 
+use crate::model::encoding::hex;
+
 mod batch;
 mod links;
 mod scratch;
@@ -314,6 +316,8 @@ impl Root {
         fchownat(&parent, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)
             .map_err(|e| anyhow!("{path}: {}", e.desc()))?;
         self.touched(&parent);
+        // A directory's group is what new files in it get.
+        self.moved();
         Ok(Change::Changed)
     }
 
@@ -387,7 +391,8 @@ fn dir_path(above: &str) -> String {
 fn temporary_name(name: &str) -> String {
     use sha2::{Digest as _, Sha256};
     let digest = Sha256::digest(name.as_bytes());
-    format!("{DRAFT}{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3])
+    // Long enough that no two names of a directory meet.
+    format!("{DRAFT}{}", hex(&digest[..16]))
 }
 
 /// Takes the write lock of a lock file of the running system, as lockf(3) does; it is held until the descriptor closes.

@@ -15,7 +15,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use super::{Ids, MAX_LINKS, Meta, Root, SFlag, dir_path, split};
 
 /// How deep a tree may be that is walked: deeper than any that an image has.
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
 
 impl Root {
     /// Opens a file to read it as a stream; `None` where it does not exist.
@@ -65,6 +65,15 @@ impl Root {
         nix::sys::stat::futimens(file, &time, &time)?;
         file.sync_all()?;
         Ok(())
+    }
+
+    /// Makes durable what other programs wrote to the file system of a directory; one that is not there is none.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn sync_file_system(&self, dir: &str) -> Result<()> {
+        let Ok(dir) = self.try_dir(dir) else { return Ok(()) };
+        Ok(nix::unistd::syncfs(dir)?)
     }
 
     /// What stands at a path, a symbolic link itself included; `None` where nothing does.
@@ -259,7 +268,8 @@ impl Outside {
     }
 }
 
-fn remove_at(parent: BorrowedFd<'_>, name: &str, depth: usize) -> Result<()> {
+/// Removes a file, or a directory with what is in it, down to a depth; absent is well.
+pub(super) fn remove_at(parent: BorrowedFd<'_>, name: &str, depth: usize) -> Result<()> {
     match unlinkat(parent, name, UnlinkatFlags::NoRemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => return Ok(()),
         Err(Errno::EISDIR | Errno::EPERM) => {}

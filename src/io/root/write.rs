@@ -12,6 +12,7 @@ use nix::sys::stat::{Mode, SFlag, fchmod, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::batch::volatile;
+use super::tree::{MAX_DEPTH, remove_at};
 use super::{Change, Ids, Meta, Opened, Place, Root, split, temporary_name};
 
 impl Root {
@@ -31,13 +32,18 @@ impl Root {
             return self.make_dirs(path, ids);
         }
         if fstatat(&parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok() {
+            // It may have come since it was looked for.
+            self.moved();
+            if self.try_dir(path).is_ok() {
+                return Ok(Change::Unchanged);
+            }
             return self.not_a_directory(path, &parent, name);
         }
         let mode = Mode::from_bits_truncate(0o755);
         let temporary = temporary_name(name);
         let owned = || {
             let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-            let _ = unlinkat(&parent, temporary.as_str(), UnlinkatFlags::RemoveDir);
+            let _ = remove_at(parent.as_fd(), &temporary, MAX_DEPTH);
             mkdirat(&parent, temporary.as_str(), mode)?;
             self.own(openat(&parent, temporary.as_str(), flags, Mode::empty())?.as_fd(), ids)?;
             renameat(&parent, temporary.as_str(), &parent, name)
@@ -69,6 +75,8 @@ impl Root {
         self.own(fd.as_fd(), ids).with_context(|| path.to_owned())?;
         fchmod(&fd, Mode::from_bits_truncate(mode)).map_err(|e| anyhow!("{path}: {}", e.desc()))?;
         self.touched(&fd);
+        // Its group is what new files in it get.
+        self.moved();
         Ok(Change::Changed)
     }
 
@@ -157,6 +165,7 @@ impl Root {
             Ok(true) => Ok(()),
             Ok(false) => self.changed(parent),
             Err(error) => {
+                self.drop_pending(parent, name);
                 let _ = unlinkat(parent, temporary.as_str(), UnlinkatFlags::NoRemoveDir);
                 Err(error)
             }

@@ -7,12 +7,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value as Json};
 
 use super::guest::{self, IGNITION, KEYS, METADATA, NO_CONFIG, is_empty};
 use super::older::URLS;
 use super::report::keep_first;
 use crate::decode::document::envelope::Encoding;
 use crate::decode::ovf;
+use crate::decode::syntax::yaml::Node;
 use crate::io::{Ask, Tell, World};
 use crate::model::secret::{Secret, names_bootstrap_data, names_secret, strip};
 use crate::platform::{Error, document};
@@ -78,7 +80,7 @@ fn without_secrets(value: Vec<u8>, encoding: &str) -> Result<Option<String>, Err
     let Some(bytes) = guest::decode(METADATA, &(Some(Secret::new(value)), encoding.to_owned()))? else {
         return Ok(None);
     };
-    let mut json = document::mapping(METADATA, &bytes)?.to_json();
+    let mut json = as_written(&document::mapping(METADATA, &bytes)?);
     let mut found = false;
     for (name, value) in json.as_object_mut().into_iter().flatten() {
         if name != "network" {
@@ -89,8 +91,25 @@ fn without_secrets(value: Vec<u8>, encoding: &str) -> Result<Option<String>, Err
     Ok(found.then_some(text))
 }
 
-fn strip_one(name: &str, value: &mut serde_json::Value) -> bool {
-    let mut one = serde_json::Map::from_iter([(name.to_owned(), value.take())]).into();
+/// The document as JSON in which each scalar is read as the same text again: `0123` is no number then, which would be another
+/// instance.
+fn as_written(node: &Node) -> Json {
+    if let Some(items) = node.list() {
+        return items.iter().map(as_written).collect();
+    }
+    if node.is_map() {
+        let named =
+            |(key, value): (&Node, &Node)| (key.text().unwrap_or_default().to_owned(), as_written(value));
+        return node.entries().map(named).collect::<Map<_, _>>().into();
+    }
+    match (node.to_json(), node.text()) {
+        (Json::Number(number), Some(text)) if number.to_string() != text => text.into(),
+        (json, _) => json,
+    }
+}
+
+fn strip_one(name: &str, value: &mut Json) -> bool {
+    let mut one = Map::from_iter([(name.to_owned(), value.take())]).into();
     let found = strip(&mut one);
     *value = one[name].take();
     found
@@ -117,4 +136,30 @@ fn clear_properties(world: &dyn World) -> Result<(), Error> {
         _ => (secret(key) && !is_empty(value.as_bytes())).then(|| NOTHING.to_owned()),
     })?;
     changed.map_or(Ok(()), |xml| set(world, OVF_ENV, xml.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is not a secret is read as the same text again: a name that becomes a number is another instance.
+    #[test]
+    fn what_is_left_reads_as_before() {
+        let text = "instance-id: 0123\nlocal-hostname: 1_0\nquiet: true\napi_token: t\n\
+            network: {version: 2, ethernets: {a: {match: {macaddress: 10:11:12:13:14:15}, dhcp4: yes}}}\n";
+        let stripped = without_secrets(text.as_bytes().to_vec(), "").unwrap().unwrap();
+        let (was, is) = (
+            document::mapping("a", text.as_bytes()).unwrap(),
+            document::mapping("b", stripped.as_bytes()).unwrap(),
+        );
+        for key in ["instance-id", "local-hostname"] {
+            assert_eq!(was.get(key).unwrap().text(), is.get(key).unwrap().text(), "{key}");
+        }
+        assert!(
+            stripped.contains("\"10:11:12:13:14:15\"") && stripped.contains("\"quiet\":true"),
+            "{stripped}"
+        );
+        assert!(!stripped.contains("\"t\""), "{stripped}");
+        assert_eq!(without_secrets(b"instance-id: 0123".to_vec(), "").unwrap(), None);
+    }
 }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Batches, and the questions that meet a file which waits in one.
 
-use super::MAX_DIRS;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{Dir, MAX_DIRS};
 use crate::io::root::{Change, Ids, Root, Scratch};
 
 fn names(root: &Root, dir: &str) -> Vec<String> {
@@ -105,4 +108,79 @@ fn a_new_directory_has_its_name_when_all_of_it_is_there() {
         (names(root, "home"), names(root, "home/ops")),
         (vec!["ops".into()], vec![".profile".into(), "more".into()])
     );
+}
+
+/// A home is made with all that is in it, and waits in the batch as a whole.
+#[test]
+fn what_stands_in_a_directory_that_waits_is_seen() {
+    type Question = (&'static str, fn(&Root) -> bool);
+    let questions: &[Question] = &[
+        ("read", |root| root.read("/home/ops/.profile", 99).unwrap().is_some_and(|bytes| bytes == b"skel")),
+        ("meta", |root| root.meta("/home/ops/.profile").unwrap().is_some()),
+        ("stands", |root| root.stands("/home/ops/.ssh/keys").unwrap()),
+        ("list", |root| root.list("/home/ops/.ssh").unwrap() == ["keys"]),
+        ("below", |root| root.make_dirs("/home/ops/.ssh/more", Ids::default()).is_ok()),
+        ("put", |root| root.put("/home/ops/.ssh/config", b"c", 0o600, Ids::default()).is_ok()),
+        ("link", |root| root.put_link("/home/ops/.ssh/link", "keys").is_ok()),
+    ];
+    for (what, holds) in questions {
+        let scratch = Scratch::new().unwrap();
+        let root = scratch.root();
+        root.make_dirs("/home", Ids::default()).unwrap();
+        let batch = root.batch();
+        let home = |draft: &str| {
+            root.put(&format!("{draft}/.profile"), b"skel", 0o644, Ids::default())?;
+            root.put(&format!("{draft}/.ssh/keys"), b"key", 0o600, Ids::default()).map(drop)
+        };
+        root.put_new_dir("/home/ops", home).unwrap();
+        assert!(holds(root), "{what}");
+        batch.end().unwrap();
+        assert!(holds(root), "{what}, after the batch");
+        assert_eq!(names(root, "home"), ["ops"], "{what}");
+    }
+}
+
+#[test]
+fn a_home_that_is_given_up_leaves_nothing() {
+    let scratch = Scratch::new().unwrap();
+    let root = scratch.root();
+    root.make_dirs("/home", Ids::default()).unwrap();
+    let batch = root.batch();
+    let fill = |draft: &str| root.put(&format!("{draft}/.ssh/keys"), b"key", 0o600, Ids::default()).map(drop);
+    root.put_new_dir("/home/ops", fill).unwrap();
+    drop(batch);
+    assert!(names(root, "home").is_empty());
+}
+
+/// One file that can't have its name does not cost the others theirs.
+#[test]
+fn the_others_get_their_names() {
+    let scratch = Scratch::new().unwrap();
+    let root = scratch.root();
+    let batch = root.batch();
+    for name in ["one", "two", "three"] {
+        root.put(&format!("/etc/{name}"), b"new", 0o600, Ids::default()).unwrap();
+    }
+    // Somebody makes a directory of that name meanwhile.
+    std::fs::create_dir(root.path().join("etc/two")).unwrap();
+    let error = batch.end().unwrap_err().to_string();
+    assert!(error.contains("/etc/two: "), "{error}");
+    assert_eq!(names(root, "etc"), ["one", "three", "two"]);
+}
+
+/// A directory that another name leads to again is held open once.
+#[test]
+fn links_between_files_do_not_use_up_the_open_files() {
+    let scratch = Scratch::new().unwrap();
+    let root = scratch.root();
+    let batch = root.batch();
+    for n in 0..200 {
+        root.put(&format!("/etc/u{n}"), b"new", 0o600, Ids::default()).unwrap();
+        root.put_link(&format!("/etc/l{n}"), "elsewhere").unwrap();
+    }
+    let held =
+        root.held().as_ref().map(|held| held.pending.iter().map(|(dir, _)| Arc::as_ptr(dir)).collect());
+    let open: HashSet<*const Dir> = held.unwrap();
+    assert_eq!(open.len(), 1);
+    batch.end().unwrap();
 }
