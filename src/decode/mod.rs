@@ -12,7 +12,7 @@ pub mod ovf;
 pub mod syntax;
 
 use crate::model::config::{NodeConfig, Script};
-use crate::model::problem::{Problem, any_error};
+use crate::model::problem::{Problem, Severity, any_error};
 use crate::model::secret::Secret;
 use document::coreos;
 use document::envelope;
@@ -73,6 +73,12 @@ pub fn decode(mut user: Documents, mut vendor: Documents, fetch: &mut Fetch<'_>)
     mixed::add(&user.list, &mut decoded.config, &mut problems, fetch);
     cloud_config::name_from_file(&mut decoded.config, &mut problems);
     containerd::check(&decoded.config, &mut problems);
+    // What the platform adds must not stop a node whose own data is good, and who owns the node can't mend it.
+    for problem in problems.iter_mut().filter(|p| p.is_error() && p.place.starts_with(document::VENDOR)) {
+        problem.severity = Severity::Warning;
+        problem.what += "; it is left out";
+        problem.cure = None;
+    }
     Decoded { config: decoded.config, problems }
 }
 

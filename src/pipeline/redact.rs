@@ -39,7 +39,7 @@ pub fn redact(kept: Vec<(String, Vec<u8>)>, config: &NodeConfig) -> Vec<(String,
             let Ok(properties) = ovf::properties(&String::from_utf8_lossy(&bytes)) else { continue };
             let kept = properties.into_iter().map(|(key, value)| (key, value.into_bytes())).collect();
             ovf::environment(&redact(kept, config)).into_bytes()
-        } else if names_secret(last) || name_has(last, WHOLE) {
+        } else if names_secret(last) {
             continue;
         } else if name.starts_with("http/") {
             document(&bytes, config).unwrap_or(bytes)
@@ -52,9 +52,6 @@ pub fn redact(kept: Vec<(String, Vec<u8>)>, config: &NodeConfig) -> Vec<(String,
     }
     redacted
 }
-
-/// Answers that are left out whole: Hyper-V's pairs, which may be anything.
-const WHOLE: &[&str] = &["kvppool"];
 
 /// A document of a platform as JSON, without secrets; `None` where it is not a mapping.
 fn document(bytes: &[u8], config: &NodeConfig) -> Option<Vec<u8>> {

@@ -33,7 +33,6 @@ static SERVICE: Service = Service {
         IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
         IpAddr::V6(Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1)),
     ],
-    headers: &[("Accept", "application/json")],
     token: Some(Token {
         path: "/v1/token",
         lifetime: ("Metadata-Token-Expiry-Seconds", "300"),
@@ -71,8 +70,11 @@ const LISTS: &[(&str, &str, &str)] = &[
 
 fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Instance>, Error> {
     let session = Session::open(&SERVICE, world, world.patience())?;
-    let paths = [INSTANCE, NETWORK, KEYS, USER_DATA].map(str::to_owned);
-    let mut answers = session.get_all(&paths)?.into_iter();
+    let documents =
+        session.get_all_as(&[INSTANCE, NETWORK, KEYS].map(str::to_owned), Some("application/json"))?;
+    // It is text, and not a document.
+    let user_data = session.get_all_as(&[USER_DATA.to_owned()], Some("text/plain"))?;
+    let mut answers = documents.into_iter().chain(user_data);
     let mut next = || answers.next().flatten().filter(|a| !a.expose().trim_ascii().is_empty());
     let (about, network, keys, user_data) = (next(), next(), next(), next());
     if about.is_none() && user_data.is_none() {

@@ -27,6 +27,9 @@ const ARGUMENTS: &[&str] =
 /// The arguments that name a platform: what one of them says goes before a URL.
 const NAMED: &[&str] = &["flatcar.oem.id", "coreos.oem.id", "ignition.platform.id"];
 
+/// The UUID that many boards have, whose makers gave them none.
+const OF_MANY: &str = "03000200-0400-0500-0006-000700080009";
+
 fn url(cmdline: &Cmdline) -> Option<(&'static str, &str)> {
     ARGUMENTS.iter().find_map(|a| Some((*a, cmdline.get(a).filter(|url| !url.is_empty())?)))
 }
@@ -44,10 +47,9 @@ fn read(world: &dyn World, facts: &Facts) -> Result<Option<Instance>, Error> {
     if url.contains(char::is_whitespace) {
         return Err(Problem::error(argument, "not a URL: it has a blank in it").into());
     }
-    let dmi = [&facts.dmi.product_uuid, &facts.dmi.product_serial].map(|id| id.trim().to_lowercase());
-    let known =
-        |id: &String| !id.is_empty() && id.bytes().any(|b| b.is_ascii_hexdigit() && !b"0f".contains(&b));
-    let id = dmi.into_iter().find(known);
+    let uuid = facts.dmi.product_uuid.trim().to_lowercase();
+    let is_own = uuid.bytes().any(|b| b.is_ascii_hexdigit() && !b"0f".contains(&b)) && uuid != OF_MANY;
+    let id = (uuid.len() == OF_MANY.len() && is_own).then_some(uuid);
     // Some boards have no number of their own; the system's is made at its first boot and stays.
     let id =
         id.map_or_else(|| Ok(world.text(Ask::File("/etc/machine-id"))?.trim().to_owned()), Ok::<_, Error>)?;

@@ -15,7 +15,6 @@ mod exoscale;
 mod fetch;
 mod gcp;
 mod hetzner;
-mod hyperv;
 mod ibmcloud;
 mod metal;
 mod nocloud;
@@ -48,7 +47,6 @@ pub const PLATFORMS: &[Platform] = &[
     exoscale::PLATFORM,
     gcp::PLATFORM,
     hetzner::PLATFORM,
-    hyperv::PLATFORM,
     ibmcloud::PLATFORM,
     metal::PLATFORM,
     nocloud::PLATFORM,
@@ -61,6 +59,7 @@ pub const PLATFORMS: &[Platform] = &[
 pub const ABSENT: &[&str] = &[
     "azure",
     "cloudstack",
+    "hyperv",
     "kubevirt",
     "lxd",
     "nutanix",

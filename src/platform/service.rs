@@ -102,7 +102,22 @@ impl<'a> Session<'a> {
     /// # Errors
     /// One of them can't be had.
     pub(super) fn get_all(&self, paths: &[String]) -> Result<Vec<Option<Secret>>, Error> {
-        let answers = self.ask(paths, |request| request)?;
+        self.get_all_as(paths, None)
+    }
+
+    /// The same in the media type that is asked for.
+    ///
+    /// # Errors
+    /// One of them can't be had.
+    pub(super) fn get_all_as(
+        &self,
+        paths: &[String],
+        media_type: Option<&str>,
+    ) -> Result<Vec<Option<Secret>>, Error> {
+        let answers = self.ask(paths, |request| match media_type {
+            Some(media_type) => request.header("Accept", media_type),
+            None => request,
+        })?;
         paths.iter().zip(answers).map(|(path, answer)| self.found(path, self.with_cure(answer)?)).collect()
     }
 

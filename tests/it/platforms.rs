@@ -305,7 +305,6 @@ const REPLAYED: &[&str] = &[
     "exoscale",
     "gcp",
     "hetzner",
-    "hyperv",
     "ibmcloud",
     "metal",
     "upcloud",

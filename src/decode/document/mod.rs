@@ -128,6 +128,9 @@ pub fn sniff(data: &[u8]) -> Option<Kind> {
     }
 }
 
+/// How places in the vendor's data begin.
+pub(super) const VENDOR: &str = "vendor-data";
+
 /// Whose data it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -188,9 +191,9 @@ pub struct Documents {
 
 /// Takes data apart. What can't be opened is a problem, and the rest is opened all the same.
 pub fn read(source: Source, data: &[u8], variables: &Variables, fetch: &mut Fetch<'_>) -> Documents {
-    let label = if source == Source::Vendor { "vendor-data" } else { "" };
+    let label = if source == Source::Vendor { VENDOR } else { "" };
     let mut reader =
-        Reader { source, variables, fetch, documents: Documents::default(), parts: 0, includes: 0, bytes: 0 };
+        Reader { variables, fetch, documents: Documents::default(), parts: 0, includes: 0, bytes: 0 };
     let place = Place { label: label.to_owned(), ..Place::default() };
     if let Err(problem) = reader.bytes(data, &place) {
         reader.documents.problems.push(*problem);
@@ -204,7 +207,6 @@ pub fn read(source: Source, data: &[u8], variables: &Variables, fetch: &mut Fetc
 }
 
 struct Reader<'a, 'f> {
-    source: Source,
     variables: &'a Variables,
     fetch: &'a mut Fetch<'f>,
     documents: Documents,
@@ -272,12 +274,6 @@ impl Reader<'_, '_> {
             _ if !vague => {
                 self.parts += 1;
                 let what = "a part of this media type has no effect";
-                self.documents.problems.push(place.problem(Problem::warning("", what)));
-                Ok(())
-            }
-            // What the platform adds must not stop a node whose own data is good.
-            _ if self.source == Source::Vendor => {
-                let what = "the format of this data is not known, and it is left out";
                 self.documents.problems.push(place.problem(Problem::warning("", what)));
                 Ok(())
             }

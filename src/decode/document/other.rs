@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::Kind;
+use crate::decode::syntax::yaml::{self, Node};
 
 /// How such data is told.
 enum Sign {
@@ -222,6 +223,20 @@ impl<'a> Keys<'a> {
     }
 }
 
+/// Whether the keys are those of the document, and not lines of a text in it, and whether it is not a cloud-config all the same: one
+/// with commands, which has a key of another system beside. What can't be read as YAML is taken by its lines, but for a cloud-config by
+/// its header, whose fault in YAML is what is told.
+fn is_confirmed(text: &str, is: fn(&Keys<'_>) -> bool) -> bool {
+    let named = text.starts_with("#cloud-config");
+    let Ok(node) = yaml::parse(text) else { return !named };
+    let entry = |(key, value): (&Node, &Node)| {
+        let text = |node: &Node| Cow::Owned(node.text().unwrap_or_default().to_owned());
+        (text(key), text(value))
+    };
+    let keys = Keys(node.entries().map(entry).collect());
+    is(&keys) && !(named && keys.has("runcmd"))
+}
+
 /// What data is that another system would read; `None` where nothing says so. The data begins with its first text.
 pub(super) fn recognise(data: &[u8]) -> Option<Kind> {
     let text = std::str::from_utf8(data).ok()?;
@@ -233,7 +248,7 @@ pub(super) fn recognise(data: &[u8]) -> Option<Kind> {
     let other = OTHERS.iter().find(|other| match other.sign {
         Sign::Begins(with) => begins(text, with),
         Sign::Line(with) => begins(line.unwrap_or_default(), with),
-        Sign::Keys(is) => !keys.0.is_empty() && is(&keys),
+        Sign::Keys(is) => !keys.0.is_empty() && is(&keys) && is_confirmed(text, is),
     });
     other.map(|other| Kind::Refused(other.what, other.cure))
 }
@@ -241,6 +256,19 @@ pub(super) fn recognise(data: &[u8]) -> Option<Kind> {
 #[cfg(test)]
 mod tests {
     use super::super::{Kind, sniff};
+
+    /// What a text or a further key has of another system's words makes a good cloud-config no other data.
+    #[test]
+    fn a_cloud_config_with_words_of_others_is_one() {
+        for text in [
+            "#cloud-config\nruncmd:\n- 'printf \"%s\" \"\n\n[Unit]\nstages:\n x\" > /x'\n",
+            "#cloud-config\nwrite_files:\n- path: /s\n  content: \"\napiVersion: v1\nkind: Secret\n\"\n",
+            "#cloud-config\nrancher: {}\nruncmd: [ls]\n",
+            "#cloud-config\nserver: a\ntoken: b\nruncmd: [ls]\n",
+        ] {
+            assert_eq!(sniff(text.as_bytes()), Some(Kind::CloudConfig), "{text}");
+        }
+    }
 
     #[test]
     fn data_of_other_systems_is_told_by_its_structure() {
