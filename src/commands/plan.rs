@@ -7,14 +7,15 @@ use super::{PENDING, output};
 use crate::apply::{Done, Outcome};
 use crate::cli::{self, Format};
 use crate::model::problem::{Failure, Severity};
+use crate::pipeline;
 use crate::pipeline::context::Context;
+use crate::pipeline::preview::{self, Preview};
 use crate::pipeline::recorder::Recorder;
-use crate::pipeline::{self, Preview};
 
 pub fn run(args: &cli::Provision) -> Result<u8, Failure> {
     let context = Context::open(super::source(&args.source), args.root.as_deref())?;
     let mut recorder = Recorder::new(None);
-    let preview = pipeline::preview(&mut recorder, &context)?;
+    let preview = preview::preview(&mut recorder, &context)?;
     match args.format {
         Format::Json => {
             let warnings = recorder.status.problems.iter().filter(|p| p.severity < Severity::Error);

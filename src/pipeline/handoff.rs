@@ -11,7 +11,7 @@ use super::recorder::Recorder;
 use super::settle::{self, Ended};
 use super::{note, report, state};
 use crate::apply;
-use crate::io::root::Root;
+use crate::io::root::{Lock, Root};
 use crate::io::systemd::{self, Systemd};
 use crate::io::uptime_ms;
 use crate::model::instance::Instance;
@@ -66,7 +66,8 @@ pub fn already_bootstrapped(instance: &Instance, root: &Root) -> Result<bool, Fa
     Ok(true)
 }
 
-/// Starts what the plan has to start, and follows it to its end. `has_data` tells whether the platform has user-data.
+/// Starts what the plan has to start, and follows it to its end. `has_data` tells whether the platform has user-data; `turn` ends
+/// where the following begins: the unit's own start may start footplate.service, which then finds all made.
 ///
 /// # Errors
 /// It can't be started, or it failed.
@@ -75,6 +76,7 @@ pub fn start(
     bootstrap: Option<&Bootstrap>,
     has_data: bool,
     context: &Context,
+    turn: Lock,
 ) -> Result<(), Failure> {
     let root = &context.root;
     let Some(Bootstrap { unit, permit: _ }) = bootstrap else {
@@ -103,6 +105,7 @@ pub fn start(
     let (name, started_ms) = (Stage::Kubeadm.name().to_owned(), uptime_ms());
     recorder.status.stages.push(StageStatus { name, started_ms, ..StageStatus::default() });
     recorder.save()?;
+    drop(turn);
     // The unit comes after this service: systemd runs it only now.
     notify(&format!("following {unit}"))?;
     report::tell(context, &recorder.status);

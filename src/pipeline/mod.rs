@@ -17,6 +17,7 @@ pub mod node;
 mod notice;
 pub mod online;
 pub mod prepare;
+pub mod preview;
 pub mod recorder;
 pub mod redact;
 pub mod report;
@@ -24,21 +25,21 @@ pub mod settle;
 pub mod sources;
 pub mod state;
 
-use crate::apply::{self, Done, Outcome};
-use crate::model::plan::Plan;
-use crate::model::problem::{Failure, In as _, Stage, any_error};
+use crate::apply::{Done, Outcome};
+use crate::io::root::Lock;
+use crate::model::problem::{Failure, Stage, any_error};
 use crate::plan::network::Rendered;
 use context::Context;
 use fetch::Found;
 use recorder::Recorder;
 
 /// Provisions this node and follows its bootstrap to the end. Begin, failure and end are told; a failure is in the log already
-/// when it is returned.
+/// when it is returned. `turn` is the lock of the node's state; it is free again once nothing is left but to follow.
 ///
 /// # Errors
 /// What failed, in which stage.
-pub fn provision(recorder: &mut Recorder<'_>, context: &Context) -> Result<(), Failure> {
-    let result = run(recorder, context);
+pub fn provision(recorder: &mut Recorder<'_>, context: &Context, turn: Lock) -> Result<(), Failure> {
+    let result = run(recorder, context, turn);
     if let Err(failure) = &result {
         recorder.fail(failure);
     }
@@ -46,7 +47,7 @@ pub fn provision(recorder: &mut Recorder<'_>, context: &Context) -> Result<(), F
     result
 }
 
-fn run(recorder: &mut Recorder<'_>, context: &Context) -> Result<(), Failure> {
+fn run(recorder: &mut Recorder<'_>, context: &Context, turn: Lock) -> Result<(), Failure> {
     let found = fetch::find(recorder, context, context.root.live())?;
     if handoff::already_bootstrapped(&found.instance, &context.root)? {
         return recorder.done();
@@ -60,7 +61,7 @@ fn run(recorder: &mut Recorder<'_>, context: &Context) -> Result<(), Failure> {
     let (plan, problems) = node::picture(&found, &data.decoded, &rendered, &context.root)?;
     recorder.warn(&problems);
     node::make(recorder, context, &plan)?;
-    handoff::start(recorder, plan.bootstrap.as_ref(), found.instance.user_data.is_some(), context)
+    handoff::start(recorder, plan.bootstrap.as_ref(), found.instance.user_data.is_some(), context, turn)
 }
 
 /// A network of which nothing can be used stops the node. The machine is up by DHCP, for a person to look at; it is not the
@@ -80,35 +81,6 @@ fn check_network(
         recorder.warn(&network::misnamed(rendered));
     }
     Ok(())
-}
-
-/// What provision would do.
-pub struct Preview {
-    /// The platform and what it says.
-    pub found: Found,
-    /// The network's files and the links that they are for.
-    pub rendered: Rendered,
-    /// The plan.
-    pub plan: Plan,
-    /// What each of its items would change.
-    pub outcomes: Vec<Outcome>,
-}
-
-/// Finds out what provision would do, and does nothing.
-///
-/// # Errors
-/// Those that would stop provision.
-pub fn preview(recorder: &mut Recorder<'_>, context: &Context) -> Result<Preview, Failure> {
-    let found = fetch::find(recorder, context, false)?;
-    let rendered = network::render(context, &found.instance)?;
-    let decoded = bootstrap_data::preview(context, &found)?;
-    recorder.warn(&found.instance.problems);
-    recorder.warn(&rendered.problems);
-    recorder.warn(&decoded.problems);
-    let (plan, problems) = node::picture(&found, &decoded, &rendered, &context.root)?;
-    recorder.warn(&problems);
-    let outcomes = apply::compare(&plan, &context.root).stage(Stage::Apply)?;
-    Ok(Preview { found, rendered, plan, outcomes })
 }
 
 /// How many items changed, or would.

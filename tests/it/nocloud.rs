@@ -285,7 +285,7 @@ fn a_link_on_a_drive_is_refused() {
     stopped_without_a_word(&ran, &root);
 }
 
-/// Two runs on one root would each undo a part of the other: the second one says who is at work, and changes nothing.
+/// Two runs on one root would each undo a part of the other: the second one waits, then says who is at work, and changes nothing.
 #[test]
 fn a_second_run_beside_the_first_names_it() {
     let (seed, root) = (scratch::seed("beside", "#cloud-config\n{}\n"), Scratch::new("beside"));
@@ -306,9 +306,15 @@ fn a_second_run_beside_the_first_names_it() {
     scratch::provision(&seed, &root)
         .ended(74, &[&who, "hint: wait until it ends: `footplate status --wait`"]);
     assert_eq!(root.tree(), before);
-    drop(first.stdin.take());
-    first.wait().unwrap();
+    // Where the first one ends in time, the second one makes the node.
+    let mut input = first.stdin.take();
+    let ends = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        drop(input.take());
+        first.wait().unwrap();
+    });
     scratch::provision(&seed, &root).ended(0, &[]);
+    ends.join().unwrap();
 }
 
 /// What networkd reads is readable to it, whatever umask the caller has.

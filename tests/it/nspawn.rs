@@ -621,6 +621,26 @@ fn a_run_that_a_signal_ends_is_not_running_for_ever() {
     assert_eq!(limits.split_whitespace().filter(|word| *word == "0").count(), 2, "{limits}");
 }
 
+/// kubeadm.service wants footplate.service, so a run by hand starts another one: they take turns, and there is one bootstrap.
+#[test]
+fn a_run_by_hand_and_the_service_that_it_starts_take_turns() {
+    needs!(root("containers"));
+    let node = Node::new("by-hand", JOIN, &format!("{SUCCESS}sleep 0.3\n"));
+    node.systemctl(&["disable", "footplate.service"]);
+    let more = "#!/bin/bash
+        for i in {1..100}; do [ -S /run/dbus/system_bus_socket ] && break; sleep 0.1; done
+        /opt/bin/footplate provision --seed /seed 2>&1; echo \"by hand: $?\"
+        systemctl is-active footplate.service";
+    node.program("/opt/test/more", more);
+    node.program("/opt/test/check", &CHECK.replace("--wait --timeout 30 ", ""));
+    node.boot();
+    let said = node.out("more");
+    assert!(said.contains("by hand: 0\nactive\n"), "{said}");
+    assert!(node.has_sentinel());
+    assert_eq!(node.lines("/var/lib/kubeadm-runs"), 1);
+    assert_eq!(node.out("failed"), "");
+}
+
 /// Killed at a dozen moments of its work and run again: one bootstrap, and a node as if nothing had been.
 #[test]
 fn killed_at_any_time_it_converges() {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
@@ -61,7 +62,7 @@ pub fn stock(
     progress: &Progress,
 ) -> Result<BTreeMap<String, Stocked>, Failure> {
     root.make_dirs(INCOMING, ROOT).stage(Stage::Install)?;
-    let _held = root.lock_dir(STORE).stage(Stage::Install)?;
+    let _held = root.lock_dir(STORE, Duration::ZERO).stage(Stage::Install)?;
     let next = AtomicUsize::new(0);
     let results = Mutex::new((BTreeMap::new(), Vec::new()));
     let worker = || {

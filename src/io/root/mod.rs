@@ -28,6 +28,7 @@ mod write;
 pub use batch::Batch;
 use batch::{DRAFT, Dir as Opened, Held};
 pub use scratch::Scratch;
+pub use tree::Lock;
 
 /// Symbolic links that a path may go through at its end, as the kernel allows.
 const MAX_LINKS: usize = 40;

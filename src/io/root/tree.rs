@@ -4,6 +4,8 @@
 use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use nix::errno::Errno;
@@ -16,6 +18,12 @@ use super::{Ids, MAX_LINKS, Meta, Root, SFlag, dir_path, split};
 
 /// How deep a tree may be that is walked: deeper than any that an image has.
 pub(super) const MAX_DEPTH: usize = 64;
+
+/// How often to look whether a lock is free.
+const LOCK_POLL: Duration = Duration::from_millis(50);
+
+/// The lock of a directory.
+pub type Lock = Flock<OwnedFd>;
 
 impl Root {
     /// Opens a file to read it as a stream; `None` where it does not exist.
@@ -219,18 +227,30 @@ impl Root {
         self.changed(&parent)
     }
 
-    /// Takes the lock of a directory for as long as the answer lives; it leaves nothing behind.
+    /// Takes the lock of a directory for as long as the answer lives; it leaves nothing behind. While another program holds it,
+    /// this waits for `patience`.
     ///
     /// # Errors
-    /// Another program holds it: which one, as far as the kernel tells.
-    pub fn lock_dir(&self, path: &str) -> Result<Flock<OwnedFd>> {
+    /// Another program still holds it: which one, as far as the kernel tells.
+    pub fn lock_dir(&self, path: &str, patience: Duration) -> Result<Lock> {
         let dir = self.resolve(&dir_path(path), OFlag::O_RDONLY | OFlag::O_DIRECTORY);
-        let dir = dir.map_err(|e| anyhow!("{path}: {}", e.desc()))?;
-        Flock::lock(dir, FlockArg::LockExclusiveNonblock).map_err(|(dir, error)| {
-            let holder = if error == Errno::EWOULDBLOCK { holder(&dir) } else { None };
-            let holder = holder.unwrap_or_else(|| error.desc().to_owned());
-            anyhow!("{path}: another footplate works there ({holder})")
-        })
+        let mut dir = dir.map_err(|e| anyhow!("{path}: {}", e.desc()))?;
+        let deadline = Instant::now() + patience;
+        loop {
+            let (refused, error) = match Flock::lock(dir, FlockArg::LockExclusiveNonblock) {
+                Ok(held) => return Ok(held),
+                Err(refused) => refused,
+            };
+            if error != Errno::EWOULDBLOCK {
+                bail!("{path}: {}", error.desc());
+            }
+            if Instant::now() >= deadline {
+                let holder = holder(&refused).unwrap_or_else(|| error.desc().to_owned());
+                bail!("{path}: another footplate works there ({holder})");
+            }
+            sleep(LOCK_POLL);
+            dir = refused;
+        }
     }
 
     /// The path by which another program, in this process's own root, reaches what stands at a path below this root. Good as
