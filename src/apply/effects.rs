@@ -17,6 +17,7 @@ use anyhow::{Context as _, Result, bail};
 use super::unit_files::UNIT_DIR;
 use crate::io::exec;
 use crate::io::systemd::{Systemd, bus_is_there, reload_network};
+use crate::model::paths::KUBEADM_UNIT;
 use crate::model::plan::Item;
 use crate::model::unit::{Form, form, kind};
 
@@ -104,7 +105,7 @@ const FAMILIES: &[(&str, &str, &[Effect])] = &[
 
 /// Services that are not restarted because their unit changed: the bus carries footplate's own requests, and the bootstrap is
 /// started by footplate once all is done.
-const LEFT_ALONE: &[&str] = &["dbus.service", "dbus-broker.service", "kubeadm.service"];
+const LEFT_ALONE: &[&str] = &["dbus.service", "dbus-broker.service", KUBEADM_UNIT];
 
 /// The path of an item that bootstrap data asks for and whose change may need an effect. Units that the data describes as units
 /// are seen to by their own kind, and so are footplate's own files.

@@ -13,6 +13,7 @@ use super::store::{self, STORE};
 use super::{RECORD, Record, baked_lock, record, sysext, with_own};
 use crate::io::exec::{self, Unanswered};
 use crate::io::root::{Meta, Root};
+use crate::model::paths::KUBEADM_UNIT;
 
 /// Directories whose content root alone may change: what is put there is run by root.
 const GUARDED: &[&str] = &["/opt", "/opt/bin", "/opt/cni", "/opt/cni/bin", "/opt/footplate", STORE, UNIT_DIR];
@@ -209,7 +210,7 @@ fn check_record(root: &Root, record: &Record, checks: &mut Checks) {
 }
 
 /// Units whose programs call others by their names alone.
-const CALLERS: &[&str] = &["kubeadm.service", "kubelet.service"];
+const CALLERS: &[&str] = &[KUBEADM_UNIT, "kubelet.service"];
 
 /// Where units stand, the ones that win last.
 const UNIT_DIRS: &[&str] = &["/usr/lib/systemd/system", UNIT_DIR];

@@ -10,6 +10,7 @@ use crate::bake;
 use crate::decode::Decoded;
 use crate::io::root::Root;
 use crate::model::instance::Instance;
+use crate::model::paths::{KUBEADM_UNIT, UNIT_DIR};
 use crate::model::plan::{Bootstrap, Item, Plan};
 use crate::model::problem::{Failure, In as _, Problem, Stage};
 use crate::plan;
@@ -58,13 +59,13 @@ pub fn picture(
     items.append(&mut plan.items);
     plan.items = items;
     // Ignition's kubeadm.service starts with the boot; it is followed like the one of cloud-config.
-    let unit = format!("/etc/systemd/system/{}", plan::kubeadm::UNIT);
+    let unit = format!("{UNIT_DIR}/{KUBEADM_UNIT}");
     let stands = |path: &str| root.stands(path).stage(Stage::Apply);
     if bootstrap_data::made_by_ignition(&found.instance, root)?
         && stands(plan::kubeadm::IGNITION_CONFIG)?
         && stands(&unit)?
     {
-        let (unit, permit) = (plan::kubeadm::UNIT, plan::kubeadm::IGNITION_CONFIG);
+        let (unit, permit) = (KUBEADM_UNIT, plan::kubeadm::IGNITION_CONFIG);
         plan.bootstrap = Some(Bootstrap { unit: unit.to_owned(), permit: permit.to_owned() });
     }
     Ok((plan, problems))

@@ -10,6 +10,7 @@ use crate::model::config::{
     EtcHosts, GroupSpec, NodeConfig, Ntp, PhoneHome, PowerMode, PowerState, Resolver, Swap, System, UnitSpec,
     UserSpec,
 };
+use crate::model::paths::UNIT_DIR;
 use crate::model::secret::{Secret, name_has, names_bootstrap_data, names_secret, strip};
 use crate::model::storage::{
     DiskSpec, File, FilesystemSpec, Layout, MountSpec, Partition, PartitionSpec, TableKind,
@@ -185,7 +186,7 @@ fn file(file: &File) -> Json {
 /// A unit as the files that it consists of.
 fn unit(unit: &UnitSpec) -> Vec<Json> {
     let UnitSpec { place: _, name, contents, dropins, enabled: _, mask: _ } = unit;
-    let path = format!("/etc/systemd/system/{name}");
+    let path = format!("{UNIT_DIR}/{name}");
     let main = contents.iter().map(|c| (path.clone(), c.len()));
     let dropins = dropins.iter().map(|(name, c)| (format!("{path}.d/{name}"), c.len()));
     main.chain(dropins).map(|(path, len)| json!({ "path": path, "content": removed(len) })).collect()

@@ -3,6 +3,7 @@
 //! ([systemd.unit(5)](https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html)).
 
 use crate::model::config::UnitSpec;
+use crate::model::paths::UNIT_DIR;
 use crate::model::storage::{Existing, File, Owner};
 use crate::model::unit::{Line, install, kind as kind_of, lines, of_path, settings};
 
@@ -112,7 +113,7 @@ fn wanted_name(name: &str, contents: &str) -> Option<(&'static str, String)> {
 
 /// What is wrong with a file at a path, and the cure, if it is a unit for which [`wanted_name`] has another name.
 pub fn misnamed_file(path: &str, content: &[u8]) -> Option<(String, String)> {
-    let name = path.strip_prefix("/etc/systemd/system/").filter(|name| !name.contains('/'))?;
+    let name = path.strip_prefix(UNIT_DIR)?.strip_prefix('/').filter(|name| !name.contains('/'))?;
     misnamed(name, &String::from_utf8_lossy(content))
 }
 
