@@ -105,6 +105,9 @@ pub mod io {
     pub mod nic {
         pub use crate::io::nic::{change_over, driver, permanent_address};
     }
+    pub mod replay {
+        pub use crate::io::replay::Replay;
+    }
     pub mod root {
         pub use crate::io::root::Root;
     }
@@ -145,7 +148,7 @@ pub mod bake {
 }
 
 pub mod platform {
-    pub use crate::platform::{PLATFORMS, Platform};
+    pub use crate::platform::{PLATFORMS, Platform, Reach, Wanted, detect, facts, fetch};
 }
 
 pub mod pipeline {

@@ -77,6 +77,11 @@ impl World for Replay {
         };
         requests.iter().map(answer).collect()
     }
+
+    /// What was recorded does not change: it is not waited for.
+    fn patience(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Passes questions on and keeps the answers, each by its name, and likewise what the platform is told.

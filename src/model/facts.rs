@@ -31,6 +31,8 @@ pub struct Dmi {
     pub product_serial: String,
     /// SMBIOS type 1 UUID (readable by root only).
     pub product_uuid: String,
+    /// SMBIOS type 2 asset tag.
+    pub board_asset_tag: String,
     /// SMBIOS type 3 asset tag.
     pub chassis_asset_tag: String,
     /// SMBIOS type 0 vendor.

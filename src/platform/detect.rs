@@ -184,6 +184,7 @@ pub fn facts(world: &dyn World) -> Result<Facts> {
             // Only root may read the serial number and the UUID. Without them less is known, and nothing is wrong.
             product_serial: dmi("product_serial").unwrap_or_default(),
             product_uuid: dmi("product_uuid").unwrap_or_default(),
+            board_asset_tag: dmi("board_asset_tag")?,
             chassis_asset_tag: dmi("chassis_asset_tag")?,
             bios_vendor: dmi("bios_vendor")?,
             bios_version: dmi("bios_version")?,

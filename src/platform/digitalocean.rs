@@ -22,6 +22,7 @@ pub(super) const PLATFORM: Platform = Platform {
     hint: "DigitalOcean: give the droplet user-data",
     evidence: |facts| (facts.dmi.sys_vendor == "DigitalOcean").then(|| Evidence::of_dmi(&facts.dmi)),
     network: Some(fetch),
+    id_in_dmi: |dmi| &dmi.product_serial,
     ..Platform::NONE
 };
 

@@ -5,6 +5,7 @@
 use anyhow::anyhow;
 
 use super::detect::{Candidate, Detected, Evidence, Wanted};
+use super::watched::Watched;
 use super::{Error, Platform};
 use crate::decode::document::{Kind, envelope, sniff};
 use crate::io::World;
@@ -34,20 +35,20 @@ pub fn fetch<'t>(
     wanted: Wanted<'_>,
     reach: Reach,
 ) -> Result<Option<(Candidate<'t>, Instance)>, Failure> {
-    let mut asked = Vec::new();
+    let (mut asked, mut without) = (Vec::new(), Vec::new());
     for candidate in &detected.candidates {
         let Platform { local, drives, .. } = candidate.platform;
         if reach == Reach::Local && local.is_none() && drives.is_empty() && wanted.seed.is_none() {
             continue;
         }
-        let answer = ask(world, facts, candidate.platform, wanted, reach);
+        let answer = ask(world, facts, candidate.platform, wanted, reach, &mut without);
         let answer =
             answer.map_err(|e| if wanted.seed.is_some() { e.into() } else { named(e, candidate) })?;
         if let Some(mut instance) = answer {
             instance.platform = candidate.platform.id;
             instance.spelling = candidate.platform.spelling;
             complete(world, facts, candidate.platform, &mut instance)?;
-            check_id(&instance, reach)?;
+            check_id(&instance, reach, &without)?;
             instance.problems.extend(not_looked_at(candidate.platform, detected));
             return Ok(Some((candidate.clone(), instance)));
         }
@@ -58,7 +59,8 @@ pub fn fetch<'t>(
     }
     let names: Vec<String> = asked.iter().map(ToString::to_string).collect();
     let hints: Vec<&str> = asked.iter().map(|c| c.platform.hint).filter(|h| !h.is_empty()).collect();
-    Err(anyhow!("no metadata and no user-data for this machine: asked {}", names.join(", ")))
+    let names = names.join(", ");
+    Err(anyhow!("no metadata and no user-data for this machine: asked {names}{}", what_came(&without)))
         .cure(hints.join("; "))
         .stage(Stage::Detect)
 }
@@ -77,7 +79,7 @@ pub fn complete(
 }
 
 /// What names the instance must be known before anything is made of it. Its network may be made without.
-fn check_id(instance: &Instance, reach: Reach) -> Result<(), Error> {
+fn check_id(instance: &Instance, reach: Reach, without: &[String]) -> Result<(), Error> {
     if reach == Reach::Local || !instance.instance_id.is_empty() {
         return Ok(());
     }
@@ -86,12 +88,51 @@ fn check_id(instance: &Instance, reach: Reach) -> Result<(), Error> {
     if let Some(Kind::Refused(what, instead)) = data.and_then(|data| sniff(&data)) {
         return Err(Problem::error("", what).cure(instead).into());
     }
-    let problem = Problem::error("instance-id", "missing: neither the metadata nor DMI names this machine");
-    Err(problem.cure("set instance-id in the metadata").into())
+    let what = format!("missing: neither the metadata nor DMI names this machine{}", what_came(without));
+    Err(Problem::error("instance-id", what).cure("set instance-id in the metadata").into())
 }
 
-/// What one platform says, its own drives included.
+/// The answers that brought nothing, for the end of a message.
+fn what_came(without: &[String]) -> String {
+    if without.is_empty() { String::new() } else { format!(" ({})", without.join("; ")) }
+}
+
+/// What one platform says, its own drives included. A service that has no user-data, or whose answer can't be read, is asked
+/// twice: it may have begun to answer before it knows this machine. `without` gets the questions whose answers brought nothing.
 fn ask(
+    world: &dyn World,
+    facts: &Facts,
+    platform: &Platform,
+    wanted: Wanted<'_>,
+    reach: Reach,
+    without: &mut Vec<String>,
+) -> Result<Option<Instance>, Error> {
+    if platform.network.is_none() || reach == Reach::Local {
+        return ask_once(world, facts, platform, wanted, reach);
+    }
+    let watched = Watched::new(world);
+    let mut answer = ask_once(&watched, facts, platform, wanted, reach);
+    let again = match &answer {
+        Ok(Some(instance)) => instance.user_data.is_none() && !instance.user_data_used,
+        Ok(None) | Err(Error::Broken(_)) => true,
+        Err(Error::Unreachable(_)) => false,
+    };
+    if again {
+        watched.pause();
+        answer = ask_once(&watched, facts, platform, wanted, reach);
+    }
+    let came = watched.without();
+    if let Ok(Some(Instance { user_data: None, user_data_used: false, .. })) = &answer {
+        let of_user_data = |came: &&String| came.contains("user-data") || came.contains("user_data");
+        let came: Vec<String> = came.iter().filter(of_user_data).cloned().collect();
+        log::info!("fetch: {} has no user-data, asked twice{}", platform.name, what_came(&came));
+    }
+    without.extend(came);
+    answer
+}
+
+/// See [`ask`].
+fn ask_once(
     world: &dyn World,
     facts: &Facts,
     platform: &Platform,
@@ -107,6 +148,9 @@ fn ask(
     let mut answer = platform.local.map_or(Ok(None), |read| read(world, facts))?;
     if let (Some(ask), Reach::Network) = (platform.network, reach) {
         answer = ask(world, facts, answer)?;
+        if let Some(instance) = &answer {
+            is_of_this_machine(platform, facts, instance)?;
+        }
     }
     for drive in platform.drives {
         let has_data = answer.as_ref().is_some_and(|i| i.user_data.is_some() || i.user_data_used);
@@ -133,6 +177,19 @@ fn ask(
         }
     }
     Ok(answer)
+}
+
+/// Fails where a service tells of another machine.
+fn is_of_this_machine(platform: &Platform, facts: &Facts, instance: &Instance) -> Result<(), Error> {
+    let (told, own) = (&instance.instance_id, (platform.id_in_dmi)(&facts.dmi).trim());
+    if told.is_empty() || own.is_empty() || told.eq_ignore_ascii_case(own) {
+        return Ok(());
+    }
+    let what =
+        format!("the metadata is of {told:?}, and this machine is {own:?}, as its firmware (DMI) says");
+    Err(Problem::error("instance-id", what)
+        .cure("see who answers at the address of the metadata service: it is not this machine's")
+        .into())
 }
 
 /// An error with the name of the platform that was asked.

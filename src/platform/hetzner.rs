@@ -22,6 +22,7 @@ pub(super) const PLATFORM: Platform = Platform {
     hint: "Hetzner Cloud: give the server user-data",
     evidence: |facts| (facts.dmi.sys_vendor == "Hetzner").then(|| Evidence::of_dmi(&facts.dmi)),
     network: Some(fetch),
+    id_in_dmi: |dmi| &dmi.product_serial,
     ..Platform::NONE
 };
 

@@ -24,6 +24,7 @@ mod service;
 mod upcloud;
 mod vmware;
 mod vultr;
+mod watched;
 
 pub use self::detect::{Candidate, Detected, Evidence, Wanted, detect, facts, seen};
 pub use self::fetch::{Reach, complete, fetch};
@@ -32,7 +33,7 @@ pub use crate::io::Error;
 use std::time::Instant;
 
 use crate::io::{World, http};
-use crate::model::facts::Facts;
+use crate::model::facts::{Dmi, Facts};
 use crate::model::instance::{Instance, Spelling};
 use crate::model::problem::Problem;
 use crate::model::problem::{Failure, Stage};
@@ -96,6 +97,9 @@ pub struct Platform {
     pub network: Option<Network>,
     /// The drives that it owns beside what it reads itself: they are searched where there is no user-data.
     pub drives: &'static [OwnedDrive],
+    /// DMI's field that holds the instance-id too, empty where it holds something else. Metadata with another one is another
+    /// machine's.
+    pub id_in_dmi: fn(&Dmi) -> &str,
     /// Adds what the machine itself knows to an answer, such as its addresses. It asks the platform nothing, and may run
     /// several times.
     pub complete: fn(&dyn World, &Facts, &mut Instance) -> Result<(), Error>,
@@ -201,6 +205,7 @@ impl Platform {
         local: None,
         network: None,
         drives: &[],
+        id_in_dmi: |_| "",
         complete: |_, _, _| Ok(()),
         seed: None,
         hidden: None,

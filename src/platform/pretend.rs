@@ -25,11 +25,10 @@ pub(super) const PLATFORM: Platform = Platform {
 
 static SERVICE: Service = Service {
     host: "http://192.0.2.80",
-    addresses: &[],
     headers: &[("abacus-metadata", "true")],
-    token: None,
     limit: 4096,
     cure: "see that the frame has a route to 192.0.2.80",
+    ..Service::LINK_LOCAL
 };
 
 const LABEL: &str = "abacus-cfg";

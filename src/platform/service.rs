@@ -18,6 +18,13 @@ use crate::model::secret::Secret;
 /// Most bytes of a token.
 const MAX_TOKEN: usize = 4 << 10;
 
+/// How many bytes of an answer are looked at for the marks of an HTML page.
+const PAGE_HEAD: usize = 1 << 10;
+
+/// What to do about an answer that no metadata service gives.
+const IN_BETWEEN: &str = "something else answers in the service's place: look for a proxy, a firewall or a login page between \
+                          this machine and its platform";
+
 /// A metadata service.
 pub(super) struct Service {
     /// Its scheme and host, such as `http://169.254.169.254`.
@@ -30,6 +37,8 @@ pub(super) struct Service {
     pub token: Option<Token>,
     /// Most bytes of an answer.
     pub limit: usize,
+    /// Status codes after which the same question may yet be answered, beside those of every service.
+    pub retry_also: &'static [u16],
     /// What to do where it does not answer.
     pub cure: &'static str,
 }
@@ -42,6 +51,7 @@ impl Service {
         headers: &[],
         token: None,
         limit: 1 << 20,
+        retry_also: &[],
         cure: "",
     };
 }
@@ -151,9 +161,14 @@ impl<'a> Session<'a> {
                 let what = anyhow!("{place}: HTTP status 403: the metadata service is disabled");
                 return Ok(Err(what).cure(token.disabled)?);
             }
-            status => return Ok(Some(format!("{place}: HTTP status {status}: no token"))),
+            // It knows no tokens.
+            status @ (400 | 404 | 405) => {
+                return Ok(Some(format!("{place}: HTTP status {status}: no token")));
+            }
+            status => return odd(&place, status, ": no token"),
         }
         let value = response.body.expose().trim_ascii();
+        no_page(&place, value)?;
         if value.is_empty() || !value.iter().all(u8::is_ascii_graphic) {
             return Err(anyhow!("{place}: what came is not a token").into());
         }
@@ -168,7 +183,9 @@ impl<'a> Session<'a> {
     ) -> Result<Vec<Result<Response, http::Error>>, Error> {
         let service = self.service;
         let request = |path: &String| {
-            let request = Request { limit: service.limit, ..Request::get(format!("{}{path}", service.host)) };
+            let Service { limit, retry_also, .. } = *service;
+            let request = Request::get(format!("{}{path}", service.host));
+            let request = Request { limit, retry_also, ..request };
             let request = service.headers.iter().fold(request, |r, (name, value)| r.header(name, *value));
             let value = self.token.borrow().clone();
             how(match &service.token {
@@ -196,10 +213,15 @@ impl<'a> Session<'a> {
     fn found(&self, path: &str, response: Response) -> Result<Option<Secret>, Error> {
         let place = format!("{}{path}", self.service.host);
         match response.status {
-            401 => {
+            200 => {
+                no_page(&place, response.body.expose())?;
+                Ok(Some(response.body))
+            }
+            204 | 404 => Ok(None),
+            401 if self.service.token.is_some() => {
                 Err(anyhow!("{place}: HTTP status 401: the token that the service gave is refused").into())
             }
-            _ => Ok(response.found().map_err(|what| anyhow!("{place}: {what}"))?),
+            status => odd(&place, status, ""),
         }
     }
 
@@ -219,4 +241,21 @@ impl<'a> Session<'a> {
             other => Ok(other.map_err(anyhow::Error::from)?),
         }
     }
+}
+
+/// An answer with a status that does not say what was asked. Where no metadata service has such a status, the error says so.
+fn odd<T>(place: &str, status: u16, more: &str) -> Result<T, Error> {
+    let what = Err(anyhow!("{place}: {}{more}", http::status_text(status)));
+    Ok(if status < 400 { what.cure(IN_BETWEEN)? } else { what? })
+}
+
+/// Fails where what came is an HTML page. No metadata is one, and no user-data.
+fn no_page(place: &str, bytes: &[u8]) -> Result<(), Error> {
+    let head = bytes.get(..PAGE_HEAD).unwrap_or(bytes).to_ascii_lowercase();
+    let head = String::from_utf8_lossy(&head);
+    let begins = head.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}').starts_with('<');
+    if begins && ["<html", "<!doctype html"].iter().any(|mark| head.contains(mark)) {
+        return Ok(Err(anyhow!("{place}: an HTML page came, and not metadata")).cure(IN_BETWEEN)?);
+    }
+    Ok(())
 }

@@ -20,6 +20,7 @@ pub(super) const PLATFORM: Platform = Platform {
     hint: "UpCloud: switch the server's metadata service on and give it user-data",
     evidence: |facts| (facts.dmi.sys_vendor == "UpCloud").then(|| Evidence::of_dmi(&facts.dmi)),
     network: Some(fetch),
+    id_in_dmi: |dmi| &dmi.product_uuid,
     ..Platform::NONE
 };
 

@@ -219,11 +219,11 @@ const FAULTS: &[Fault] = &[
     (
         "token-redirect",
         |_, _| Reply::status(302, "location: http://192.0.2.1/\r\n", ""),
-        "HTTP status 302: no token",
+        "HTTP status 302: a redirect, which is not followed here: no token",
     ),
     ("token-empty", |_, _| Reply::ok(""), "what came is not a token"),
     ("token-lines", |_, _| Reply::ok("a\nb"), "what came is not a token"),
-    ("token-page", |_, _| Reply::ok("<html> log in"), "what came is not a token"),
+    ("token-page", |_, _| Reply::ok("<html> log in"), "an HTML page came"),
     ("token-large", |_, _| Reply::ok(vec![b'x'; 1 << 20]), "larger than the 4096 bytes"),
     ("token-silent", |_, _| Reply::nothing(End::Hang), "no answer within"),
     ("token-503", |_, _| Reply::status(503, "", ""), "HTTP status 503 (gave up"),

@@ -161,6 +161,18 @@ const CASES: &[Case] = &[
     ("a status that is none", |_| Reply::raw("HTTP/1.1 99 X\r\n\r\n"), Err("not valid HTTP")),
 ];
 
+/// What is cut each time will not be whole the next time either.
+#[test]
+fn an_answer_that_is_always_cut_is_not_waited_for_until_the_deadline() {
+    let server = Server::start("127.0.0.1:0", |_| Reply::raw(format!("{OK}content-length: 9\r\n\r\nabc")));
+    let start = Instant::now();
+    let deadline = start + Duration::from_secs(300);
+    let error = Client::new().unwrap().fetch(&Request::get(server.url("/")), deadline).unwrap_err();
+    assert!(error.to_string().contains("the answer stopped after 3 bytes: "), "{error}");
+    assert!(error.to_string().ends_with("(gave up after 6 tries)"), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(30));
+}
+
 #[test]
 fn every_broken_server_ends_in_an_answer_or_a_named_error_in_time() {
     let runs: Vec<_> = CASES

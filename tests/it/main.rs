@@ -20,6 +20,7 @@ mod check;
 mod cloud_init_oracle;
 mod cut;
 mod disks;
+mod faults;
 mod fstab_oracle;
 mod fuzz;
 mod guestinfo;

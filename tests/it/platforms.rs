@@ -116,6 +116,44 @@ fn a_drive_belongs_to_the_platform_that_owns_it() {
     }
 }
 
+/// What answers at the address of a metadata service may be another machine's.
+#[test]
+fn metadata_of_another_machine_is_refused() {
+    let vendor = |name| ("/file/sys/class/dmi/id/sys_vendor", name);
+    let serial = |id| ("/file/sys/class/dmi/id/product_serial", id);
+    let hetzner = "/http/169.254.169.254/hetzner/v1/metadata";
+    let droplet = (
+        "/http/169.254.169.254/metadata/v1.json",
+        r##"{"droplet_id": 5501, "hostname": "d", "user_data": "#cloud-config\n{}"}"##,
+    );
+    let upcloud = (
+        "/http/169.254.169.254/metadata/v1.json",
+        r##"{"instance_id": "00c0ffee-1111-4222-8333-444455556666", "user_data": "#cloud-config\n{}"}"##,
+    );
+    let uuid = |id| ("/file/sys/class/dmi/id/product_uuid", id);
+    let board = |id| ("/file/sys/class/dmi/id/board_asset_tag", id);
+    let server = (hetzner, "instance-id: 8812\nhostname: h\n");
+    let cases: [(&[Answers<'_>], i32); 10] = [
+        (&[&[vendor("Hetzner"), serial("8812"), server]], 0),
+        (&[&[vendor("Hetzner"), serial("8813"), server]], 65),
+        (&[&[vendor("Hetzner"), server]], 0),
+        (&[&[vendor("DigitalOcean"), serial("5501\n"), droplet]], 0),
+        (&[&[vendor("DigitalOcean"), serial("5510"), droplet]], 65),
+        (&[&[vendor("UpCloud"), uuid("00C0FFEE-1111-4222-8333-444455556666"), upcloud]], 0),
+        (&[&[vendor("UpCloud"), uuid("00c0ffee-1111-4222-8333-444455556667"), upcloud]], 65),
+        (&[EC2, &[board("i-0fedcba9876543210")]], 0),
+        (&[EC2, &[board("i-0fedcba9876543211")]], 65),
+        // Xen and bare metal have something else there.
+        (&[EC2, &[board("Not Specified")]], 0),
+    ];
+    for (answers, code) in cases {
+        let (ran, root) = provision(answers);
+        let said = if code == 0 { "" } else { "instance-id: the metadata is of" };
+        ran.ended(code, &[said]);
+        assert!(code == 0 || !root.path("/etc").exists(), "{}", ran.err);
+    }
+}
+
 #[test]
 fn the_drive_completes_and_does_not_replace() {
     let metadata = ("/guestinfo/guestinfo.metadata", "local-hostname: meta-name\nrack: r1\nzone: z\n");

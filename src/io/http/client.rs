@@ -97,7 +97,9 @@ async fn fetch(pool: &Pool, request: &Request, deadline: Instant) -> Result<Resp
         let attempt = async {
             let (head, mut body) = within(head_bound.min(left), open(pool, request, turn, &[])).await?;
             let mut bytes = Vec::new();
-            while let Some(chunk) = within(TRY_TIMEOUT.min(left), next_chunk(&mut body)).await? {
+            loop {
+                let piece = within(TRY_TIMEOUT.min(left), next_chunk(&mut body)).await;
+                let Some(chunk) = piece.map_err(|t| t.after_bytes(bytes.len()))? else { break };
                 if bytes.len() + chunk.len() > request.limit {
                     return Err(Trouble::too_large(request));
                 }

@@ -19,3 +19,4 @@ pub use reqwest::Method;
 pub use self::client::Client;
 pub use self::download::{Sink, Unfinished};
 pub use self::request::{Error, Request, Response, proxies_of_environment};
+pub use self::retry::status_text;

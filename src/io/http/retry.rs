@@ -21,6 +21,9 @@ const JITTER: f64 = 0.2;
 /// The longest `Retry-After` that is obeyed. A service that asks for more is asked again sooner.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
 
+/// How often an answer may come in part, one time after the other, before no whole one is expected.
+const MOST_PARTS: u32 = 6;
+
 /// The status codes after which the same request may yet succeed. [`Request::retry_also`] has what a platform adds to
 /// them. This is the only place that decides it.
 pub(super) fn may_pass(status: u16, also: &[u16]) -> bool {
@@ -38,11 +41,13 @@ pub(super) struct Trouble {
     pub(super) too_large: bool,
     /// The pause that the server asks for.
     pub(super) after: Option<Duration>,
+    /// Whether a part of the answer came.
+    pub(super) in_part: bool,
 }
 
 impl Trouble {
     pub(super) fn again(what: impl Into<String>) -> Self {
-        Self { what: what.into(), status: None, again: true, too_large: false, after: None }
+        Self { what: what.into(), status: None, again: true, too_large: false, after: None, in_part: false }
     }
 
     pub(super) fn never(what: impl Into<String>) -> Self {
@@ -54,6 +59,12 @@ impl Trouble {
         Self { too_large: true, ..Self::never(what) }
     }
 
+    /// The same trouble, met after so many bytes of an answer.
+    pub(super) fn after_bytes(self, bytes: usize) -> Self {
+        let what = format!("the answer stopped after {bytes} bytes: {}", self.what);
+        Self { what, in_part: true, ..self }
+    }
+
     /// A status that is not a success.
     pub(super) fn of_status(status: u16, again: bool) -> Self {
         Self { status: Some(status), again, ..Self::again(status_text(status)) }
@@ -61,7 +72,7 @@ impl Trouble {
 }
 
 /// A status in words.
-pub(super) fn status_text(status: u16) -> String {
+pub fn status_text(status: u16) -> String {
     match status {
         300..=399 => format!("HTTP status {status}: a redirect, which is not followed here"),
         _ => format!("HTTP status {status}"),
@@ -74,6 +85,8 @@ pub(super) struct Tries {
     /// Most failures in a row.
     most: u32,
     in_a_row: u32,
+    /// How many answers in a row came in part.
+    parts: u32,
     count: u32,
     /// What the try before met.
     met: Option<Trouble>,
@@ -81,11 +94,11 @@ pub(super) struct Tries {
 
 impl Tries {
     pub(super) fn until(deadline: Instant) -> Self {
-        Self { deadline: Some(deadline), most: u32::MAX, in_a_row: 0, count: 0, met: None }
+        Self { deadline: Some(deadline), most: u32::MAX, in_a_row: 0, parts: 0, count: 0, met: None }
     }
 
     pub(super) fn at_most_in_a_row(most: u32) -> Self {
-        Self { deadline: None, most, in_a_row: 0, count: 0, met: None }
+        Self { deadline: None, most, in_a_row: 0, parts: 0, count: 0, met: None }
     }
 
     /// How many tries there were.
@@ -109,7 +122,9 @@ impl Tries {
         let pause = trouble.after.map_or(doubled.min(LONGEST_PAUSE), |a| a.min(LONGEST_RETRY_AFTER));
         let pause = pause.mul_f64(spread);
         self.in_a_row += 1;
-        let gave_up = trouble.again && (self.in_a_row > self.most || pause + SHORTEST_TRY >= self.left());
+        self.parts = if trouble.in_part { self.parts + 1 } else { 0 };
+        let enough = self.in_a_row > self.most || self.parts >= MOST_PARTS;
+        let gave_up = trouble.again && (enough || pause + SHORTEST_TRY >= self.left());
         if !trouble.again || gave_up {
             let Trouble { what, status, too_large, .. } = trouble;
             return Err(Error {
@@ -119,7 +134,7 @@ impl Tries {
                 tries: self.count,
                 too_large,
                 gave_up,
-                deadline: self.deadline.is_some(),
+                deadline: self.deadline.is_some() && !enough,
             });
         }
         log::debug!("{}: {}, next try in {} ms", request.place(), trouble.what, pause.as_millis());

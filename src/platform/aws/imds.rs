@@ -56,8 +56,8 @@ pub(super) fn meta_data(key: &str) -> String {
 /// A value of the tree, which is text.
 pub(super) fn text(key: &str, value: &Secret) -> Result<String, Error> {
     let text = std::str::from_utf8(value.expose()).map_err(|_| Problem::error(key, "not UTF-8 text"))?;
-    if text.contains('\0') || text.trim_start().starts_with("<!") || text.trim_start().starts_with("<html") {
-        return Err(Problem::error(key, "a page or a binary, and not metadata").into());
+    if text.contains('\0') {
+        return Err(Problem::error(key, "a binary, and not metadata").into());
     }
     Ok(text.replace("\r\n", "\n").trim_end().to_owned())
 }

@@ -34,6 +34,10 @@ pub(super) const PLATFORM: Platform = Platform {
     hint: "EC2: give the instance user-data",
     evidence,
     network: Some(fetch),
+    // Of the machines on Nitro.
+    id_in_dmi: |dmi| {
+        Some(dmi.board_asset_tag.as_str()).filter(|tag| tag.starts_with("i-")).unwrap_or_default()
+    },
     hidden: Some(hidden::find),
     s3: s3::fetch_as_instance,
     ..Platform::NONE
