@@ -11,7 +11,7 @@ use footplate::facade::decode::document::jinja::{self, Variables};
 use footplate::facade::decode::document::{self, Documents, Source, no_fetch};
 use footplate::facade::decode::kubeadm::{expiry, prepare};
 use footplate::facade::decode::syntax::{json, yaml};
-use footplate::facade::decode::{self, capa, ignition, network, ovf};
+use footplate::facade::decode::{self, azure, capa, ignition, network, ovf};
 use footplate::facade::io::http::{Error, Method, Request, Response};
 use footplate::facade::io::{self, Ask, Tell, World};
 use footplate::facade::model::config::NodeConfig;
@@ -45,7 +45,7 @@ pub const TARGETS: &[Target] = &[
     ("mime", |data| documents("MIME-Version: 1.0\n", data)),
     ("network", network_config),
     ("network_data", network_config),
-    ("ovf", |data| located(ovf::properties(&text(data)).err().into_iter())),
+    ("ovf", ovf_environment),
     ("patch", |data| documents("#cloud-config-archive\n- 'a: [1]'\n- ", data)),
     ("prepare", prepared),
     ("secret", |data| drop(decode::bootstrap_secret(&text(data)))),
@@ -134,6 +134,17 @@ fn boothook(data: &[u8]) {
     let _ = capa::is_transport(data);
     located(capa::parse(&text(data)).err().into_iter());
     documents("#cloud-boothook\n", data);
+}
+
+/// What an appliance reads of the document, and what Azure's machines read of it and of the wireserver's.
+fn ovf_environment(data: &[u8]) {
+    let xml = text(data);
+    located(ovf::properties(&xml).err().into_iter());
+    located(azure::provisioning("ovf-env.xml", &xml).err().into_iter());
+    match azure::GoalState::parse("goalstate", &xml) {
+        Ok(goal) => assert!(ovf::properties(&goal.report(Some(&xml))).is_ok()),
+        Err(problem) => located(std::iter::once(problem)),
+    }
 }
 
 fn ignition_config(data: &[u8]) {

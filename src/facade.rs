@@ -60,6 +60,9 @@ pub mod decode {
     pub mod network {
         pub use crate::decode::network::{parse, parse_guestinfo_legacy, parse_interfaces, parse_kargs};
     }
+    pub mod azure {
+        pub use crate::decode::azure::{GoalState, provisioning};
+    }
     pub mod ovf {
         pub use crate::decode::ovf::properties;
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Decoders: bytes in, model out. Pure: no I/O, no panic, bounded in size, depth and time.
 
+pub mod azure;
 pub mod capa;
 pub mod cloud_config;
 mod containerd;

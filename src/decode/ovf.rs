@@ -12,7 +12,7 @@ const NAMESPACE: &str = "http://schemas.dmtf.org/ovf/environment/1";
 /// # Errors
 /// It is not well-formed XML. A document type declaration is refused, and with it entities that expand without end.
 pub fn properties(xml: &str) -> Result<Vec<(String, String)>, Problem> {
-    let document = parse(xml)?;
+    let document = parse("ovfEnv", xml)?;
     let of = |n: roxmltree::Node<'_, '_>| {
         Some((n.attribute((NAMESPACE, "key"))?.to_owned(), n.attribute((NAMESPACE, "value"))?.to_owned()))
     };
@@ -28,7 +28,7 @@ pub fn changed(
     xml: &str,
     mut change: impl FnMut(&str, &str) -> Option<String>,
 ) -> Result<Option<String>, Problem> {
-    let document = parse(xml)?;
+    let document = parse("ovfEnv", xml)?;
     let mut edits = Vec::new();
     for node in nodes(&document) {
         let value = node.attribute_node((NAMESPACE, "value"));
@@ -38,17 +38,18 @@ pub fn changed(
     let (mut text, mut from) = (String::with_capacity(xml.len()), 0);
     for (range, new) in &edits {
         text += &xml[from..range.start];
-        text += &attribute(new);
+        text += &escaped(new);
         from = range.end;
     }
     text += &xml[from..];
     Ok((!edits.is_empty()).then_some(text))
 }
 
-fn parse(xml: &str) -> Result<roxmltree::Document<'_>, Problem> {
+/// A document; `place` is what messages call it.
+pub(super) fn parse<'a>(place: &str, xml: &'a str) -> Result<roxmltree::Document<'a>, Problem> {
     roxmltree::Document::parse(xml).map_err(|e| {
         let pos = e.pos();
-        Problem::error("ovfEnv", "not well-formed XML")
+        Problem::error(place, "not well-formed XML")
             .at(Pos { line: pos.row as usize, column: pos.col as usize })
     })
 }
@@ -61,16 +62,18 @@ fn nodes<'a, 'x>(document: &'a roxmltree::Document<'x>) -> impl Iterator<Item = 
 pub fn environment(properties: &[(String, Vec<u8>)]) -> String {
     let mut xml = format!("<Environment xmlns=\"{NAMESPACE}\" xmlns:oe=\"{NAMESPACE}\">\n");
     for (key, value) in properties {
-        let (key, value) = (attribute(key), attribute(&String::from_utf8_lossy(value)));
+        let (key, value) = (escaped(key), escaped(&String::from_utf8_lossy(value)));
         xml += &format!("<Property oe:key=\"{key}\" oe:value=\"{value}\"/>\n");
     }
     xml + "</Environment>\n"
 }
 
-/// A text as an attribute's value: markup is escaped, and line ends, which would be read as blanks.
-fn attribute(text: &str) -> String {
+/// A text as an attribute's value or an element's text: markup is escaped, and line ends, which would be read as blanks. Characters
+/// that XML can't hold become blanks.
+pub(super) fn escaped(text: &str) -> String {
     let escaped = |c: char| match c {
-        '&' | '<' | '"' | '\'' | '\n' | '\r' | '\t' => format!("&#{};", u32::from(c)),
+        '&' | '<' | '>' | '"' | '\'' | '\n' | '\r' | '\t' => format!("&#{};", u32::from(c)),
+        c if c < ' ' || c == '\u{fffe}' || c == '\u{ffff}' => " ".to_owned(),
         c => c.to_string(),
     };
     text.chars().map(escaped).collect()

@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::libc;
 
-use super::{Error, read_bounded};
+use super::{Ask, Error, read_bounded};
 use crate::model::facts::Drive;
 
 /// Block devices that are looked at; a node has a handful.
@@ -39,12 +39,13 @@ impl Drives {
         self.found().iter().map(|drive| format!("{drive}\n")).collect()
     }
 
-    /// A file of the drive with that label, if both are there.
+    /// A file of the drive with that label or of that device, if both are there.
     ///
     /// # Errors
     /// Two drives have the label, the drive can't be mounted, or the file is not a regular one.
     pub(super) fn read(&self, label: &str, file: &str) -> Result<Option<Vec<u8>>, Error> {
-        let mut with_label = self.found().iter().filter(|d| d.label.eq_ignore_ascii_case(label));
+        let mut with_label =
+            self.found().iter().filter(|d| d.label.eq_ignore_ascii_case(label) || d.device == label);
         let Some(drive) = with_label.next() else { return Ok(None) };
         if let Some(other) = with_label.next() {
             let (one, other) = (&drive.device, &other.device);
@@ -56,7 +57,7 @@ impl Drives {
             mounted.insert(drive.device.clone(), top);
         }
         let Some(top) = mounted.get(&drive.device) else { return Ok(None) };
-        let name = format!("drive/{label}/{file}");
+        let name = Ask::Drive { label, file }.name();
         // A symbolic link on the drive (Rock Ridge) could name any file of the machine.
         let how = OpenHow::new()
             .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
@@ -128,7 +129,7 @@ fn scan() -> Vec<Drive> {
 }
 
 /// What tells each kind of file system: all but the device.
-const PROBES: &[fn(&File) -> Option<Drive>] = &[iso9660, fat];
+const PROBES: &[fn(&File) -> Option<Drive>] = &[iso9660, udf, fat];
 
 /// A label as it is stored: padded with blanks.
 fn padded(bytes: &[u8]) -> String {
@@ -146,6 +147,19 @@ fn iso9660(file: &File) -> Option<Drive> {
     let uuid = [part(0, 4), part(4, 6), part(6, 8), part(8, 10), part(10, 12), part(12, 14), part(14, 16)];
     let filesystem = "iso9660".to_owned();
     Some(Drive { label: padded(&descriptor[40..72]), filesystem, uuid: uuid.join("-"), ..Drive::default() })
+}
+
+/// UDF's volume recognition sequence (ECMA-167 2/8 and 3/9): structures of 2048 bytes from byte 32768 on, in each an identifier of 5
+/// bytes from byte 1. Its name is not read: no platform has one that tells anything.
+fn udf(file: &File) -> Option<Drive> {
+    let identifier = |n: u64| {
+        let mut bytes = [0u8; 5];
+        file.read_exact_at(&mut bytes, 32768 + n * 2048 + 1).ok().map(|()| bytes)
+    };
+    (identifier(0)? == *b"BEA01").then_some(())?;
+    let second = identifier(1)?;
+    ([*b"NSR02", *b"NSR03"].contains(&second))
+        .then(|| Drive { filesystem: "udf".to_owned(), ..Drive::default() })
 }
 
 /// A FAT boot sector (Microsoft's "FAT: General Overview of On-Disk Format"). FAT32 has its name at byte 82, its volume's

@@ -18,6 +18,9 @@ use super::{Ask, Error, PATIENCE, Tell, World, http, nic, read_bounded};
 use crate::model::facts::Link;
 use crate::model::problem::Problem;
 
+/// How long telling a platform something over HTTP may take: a node does not wait long for somebody to listen.
+const TELL_LIMIT: Duration = Duration::from_secs(30);
+
 /// The machine that this runs on.
 pub struct Live {
     guestinfo: RefCell<Option<Guestinfo>>,
@@ -67,6 +70,16 @@ impl World for Live {
         match tell {
             Tell::Guestinfo { key, value } => {
                 self.with_guestinfo(|g| g.set(key, value)).with_context(|| format!("guestinfo key {key}"))?;
+            }
+            Tell::Http(request) => {
+                let deadline = Instant::now() + TELL_LIMIT.min(self.patience);
+                let answers = self.http(std::slice::from_ref(request), deadline);
+                for answer in answers {
+                    let status = answer.map_err(anyhow::Error::from)?.status;
+                    if !(200..300).contains(&status) {
+                        return Err(anyhow!("{}: HTTP status {status}", request.place()).into());
+                    }
+                }
             }
         }
         Ok(())

@@ -72,9 +72,9 @@ pub enum Ask<'a> {
     Guestinfo(&'a str),
     /// The file systems on the machine's drives, a line each, as [`crate::model::facts::Drive`] reads it.
     Drives,
-    /// A file on the drive whose file system has that label.
+    /// A file on the drive whose file system has that label, or on the one of that device.
     Drive {
-        /// The label; case does not matter.
+        /// The label, whose case does not matter; or the device, such as `/dev/sr0`.
         label: &'a str,
         /// The file's path on the drive, without a leading slash.
         file: &'a str,
@@ -91,14 +91,14 @@ impl Ask<'_> {
             Self::Hypervisor => "hypervisor".to_owned(),
             Self::Guestinfo(key) => format!("guestinfo/{key}"),
             Self::Drives => "labels".to_owned(),
-            Self::Drive { label, file } => format!("drive/{label}/{file}"),
+            Self::Drive { label, file } => format!("drive/{}/{file}", label.trim_start_matches('/')),
             Self::Links => "links".to_owned(),
         }
     }
 }
 
 /// Something that a platform is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Tell<'a> {
     /// The new value of a guestinfo key of vSphere.
     Guestinfo {
@@ -107,6 +107,8 @@ pub enum Tell<'a> {
         /// The value; the hypervisor takes no empty one.
         value: &'a [u8],
     },
+    /// A request to a platform's service, which has an answer of no interest.
+    Http(&'a http::Request),
 }
 
 impl Tell<'_> {
@@ -114,6 +116,7 @@ impl Tell<'_> {
     pub fn name(&self) -> String {
         match self {
             Self::Guestinfo { key, .. } => format!("told/guestinfo/{key}"),
+            Self::Http(request) => format!("told/{}", request.name()),
         }
     }
 
@@ -121,6 +124,7 @@ impl Tell<'_> {
     pub fn value(&self) -> &[u8] {
         match self {
             Self::Guestinfo { value, .. } => value,
+            Self::Http(request) => request.body.expose(),
         }
     }
 }

@@ -42,6 +42,8 @@ pub struct Instance {
     /// Whether there was user-data that has been taken away after its use. No other place is searched for more then: what
     /// came from there would be another machine's.
     pub user_data_used: bool,
+    /// Whether the platform takes the user-data away once the machine is ready: it is kept on the disk for later boots.
+    pub user_data_once: bool,
     /// The vendor-data as sent.
     pub vendor_data: Option<Secret>,
     /// The region, where there is one.
@@ -136,6 +138,7 @@ impl Instance {
             ssh_keys,
             user_data,
             user_data_used,
+            user_data_once,
             vendor_data,
             region,
             availability_zone,
@@ -159,6 +162,7 @@ impl Instance {
         self.network = self.network.take().or(network);
         self.user_data = self.user_data.take().or(user_data);
         self.user_data_used |= user_data_used;
+        self.user_data_once |= user_data_once;
         self.vendor_data = self.vendor_data.take().or(vendor_data);
         self.region = self.region.take().or(region);
         self.availability_zone = self.availability_zone.take().or(availability_zone);

@@ -5,13 +5,14 @@ use anyhow::Context as _;
 
 use super::context::Context;
 use super::recorder::Recorder;
-use super::{detect, network, online};
+use super::{detect, network, online, state};
 use crate::decode::cloud_config::check_hostname;
 use crate::decode::network::parse_kargs;
 use crate::io::Ask;
+use crate::io::root::Root;
 use crate::model::facts::Facts;
 use crate::model::instance::Instance;
-use crate::model::problem::{Failure, In as _, Stage};
+use crate::model::problem::{Failure, In as _, Problem, Stage};
 use crate::model::secret::Secret;
 use crate::platform::{self, Candidate, Reach};
 
@@ -68,6 +69,38 @@ pub fn find(recorder: &mut Recorder<'_>, context: &Context, wait: bool) -> Resul
         |(candidate, instance)| summary(candidate, instance),
     )?;
     Ok(Found { candidate, instance, facts })
+}
+
+/// Keeps user-data that the platform gives once, and takes what was kept where it is gone.
+///
+/// # Errors
+/// It is neither here nor kept, or the disk refuses.
+pub fn keep_data(instance: &mut Instance, root: &Root) -> Result<(), Failure> {
+    match &instance.user_data {
+        Some(data) if instance.user_data_once => {
+            state::write_bootstrap(root, &instance.instance_id, data).stage(Stage::Apply)
+        }
+        _ => {
+            take_kept_data(instance, root)?;
+            if !instance.user_data_once || instance.user_data.is_some() {
+                return Ok(());
+            }
+            let what = "the platform says that there is user-data for this machine, and it is not found";
+            let cure = "see that the drive that brings it is attached, and that the kernel can mount its file system (UDF)";
+            Err(Failure::new(Stage::Fetch, Problem::error("", what).cure(cure)))
+        }
+    }
+}
+
+/// Takes user-data that was kept, where the platform gave it once and it is gone.
+///
+/// # Errors
+/// The disk refuses.
+pub fn take_kept_data(instance: &mut Instance, root: &Root) -> Result<(), Failure> {
+    if instance.user_data_once && instance.user_data.is_none() {
+        instance.user_data = state::read_bootstrap(root, &instance.instance_id).stage(Stage::Fetch)?;
+    }
+    Ok(())
 }
 
 /// The name that the kernel's `ip=` gives to this machine.

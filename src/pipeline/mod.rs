@@ -48,11 +48,12 @@ pub fn provision(recorder: &mut Recorder<'_>, context: &Context, turn: Lock) -> 
 }
 
 fn run(recorder: &mut Recorder<'_>, context: &Context, turn: Lock) -> Result<(), Failure> {
-    let found = fetch::find(recorder, context, context.root.live())?;
+    let mut found = fetch::find(recorder, context, context.root.live())?;
     if handoff::already_bootstrapped(&found.instance, &context.root)? {
         return recorder.done();
     }
     report::tell(context, &recorder.status);
+    fetch::keep_data(&mut found.instance, &context.root)?;
     let rendered = network::render(context, &found.instance)?;
     check_network(recorder, context, &found, &rendered)?;
     let data = bootstrap_data::read(recorder, context, &found)?;

@@ -7,6 +7,7 @@
 mod akamai;
 mod aliyun;
 mod aws;
+mod azure;
 mod detect;
 mod digitalocean;
 mod document;
@@ -44,6 +45,7 @@ pub const PLATFORMS: &[Platform] = &[
     akamai::PLATFORM,
     aliyun::PLATFORM,
     aws::PLATFORM,
+    azure::PLATFORM,
     digitalocean::PLATFORM,
     exoscale::PLATFORM,
     gcp::PLATFORM,
@@ -58,7 +60,6 @@ pub const PLATFORMS: &[Platform] = &[
 
 /// Platforms that Cluster API has providers for, and footplate does not know yet.
 pub const ABSENT: &[&str] = &[
-    "azure",
     "cloudstack",
     "hyperv",
     "kubevirt",

@@ -131,6 +131,28 @@ impl<'a> Session<'a> {
         paths.iter().zip(answers).map(|(path, answer)| self.found(path, self.with_cure(answer)?)).collect()
     }
 
+    /// The value at a path, asked for again also after these status codes. Where the service does not know the form of a path (status
+    /// 400), the next one counts.
+    ///
+    /// # Errors
+    /// It can't be had.
+    pub(super) fn get_late(
+        &self,
+        paths: &[&str],
+        retry_also: &'static [u16],
+    ) -> Result<Option<Secret>, Error> {
+        let mut left = paths.iter();
+        while let Some(path) = left.next() {
+            let answer = self.ask(&[(*path).to_owned()], |request| Request { retry_also, ..request })?.pop();
+            match answer {
+                Some(Ok(response)) if response.status == 400 && !left.as_slice().is_empty() => {}
+                Some(answer) => return self.found(path, self.with_cure(answer)?),
+                None => {}
+            }
+        }
+        Ok(None)
+    }
+
     /// A credential. One that is not there yet is waited for: it may be attached to an instance after its start.
     ///
     /// # Errors

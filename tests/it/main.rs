@@ -13,6 +13,7 @@
 mod common;
 
 mod aws;
+mod azure;
 mod bad_input;
 mod bake;
 mod capa;

@@ -265,6 +265,39 @@ fn other_drives_are_left_alone() {
     assert!(!mounts.contains("fsopen("), "{mounts}");
 }
 
+/// Azure's drive, which is told by its file system and by what is on it.
+#[test]
+fn a_udf_drive_is_found_without_a_label() {
+    needs!(root("loop devices"));
+    needs!(program("mkudffs", "udftools"));
+    let _machine = machine();
+    for blocks in ["512", "2048"] {
+        let (image, root) = (fresh("udf").join("image"), Scratch::new("udf-root"));
+        fs::File::create(&image).unwrap().set_len(4 << 20).unwrap();
+        Ran::of(Command::new("mkudffs").args(["--label=otter", "--blocksize", blocks]).arg(&image))
+            .ended(0, &[]);
+        let drive = Drive::attach(image);
+        let known = kernel_knows("udf");
+        if known {
+            let (from, at) = (fresh("udf-contents"), fresh("udf-mounted"));
+            let name = "<HostName xmlns=\"http://schemas.microsoft.com/windowsazure\">otter-7</HostName>";
+            files(&from, &[("ovf-env.xml", name)]);
+            let write = "mount -t udf \"$0\" \"$1\" && cp \"$2\"/* \"$1\" && umount \"$1\"";
+            Ran::of(
+                Command::new("unshare").args(["--mount", "sh", "-c", write, &drive.device]).args([at, from]),
+            )
+            .ended(0, &[]);
+        }
+        let ran = footplate(&["network", "--platform", "azure", "--root", root.arg()]);
+        if known {
+            ran.ended(0, &["platform=azure"]);
+            assert_eq!(root.text("/etc/hostname"), "otter-7\n");
+        } else {
+            ran.ended(75, &[&format!("mounting {}", drive.device), "No such device"]);
+        }
+    }
+}
+
 /// Rock Ridge brings symbolic links, and one to a file of the machine would be read as this machine's data.
 #[test]
 fn a_link_on_a_drive_is_refused() {

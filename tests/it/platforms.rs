@@ -339,6 +339,7 @@ fn the_readme_has_the_platforms_as_the_code_has_them() {
 const REPLAYED: &[&str] = &[
     "akamai",
     "aliyun",
+    "azure",
     "digitalocean",
     "exoscale",
     "gcp",
