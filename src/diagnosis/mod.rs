@@ -5,8 +5,10 @@
 
 mod causes;
 mod cluster;
+mod phases;
 
 use self::causes::{Cause, all};
+pub use self::phases::phases;
 use crate::model::problem::Problem;
 
 /// What kubeadm's output says of a failure: code, meaning and what to do. The first is the cause; what else is named comes

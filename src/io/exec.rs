@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value as Json;
 
 /// Most bytes of a program's output that are read: kubeadm's whole log has about 20 KiB.
 const MAX_OUTPUT: u64 = 256 << 10;
@@ -137,24 +138,65 @@ pub fn answer_of(program: &Path, args: &[&str]) -> Result<String, Unanswered> {
     }
 }
 
-/// The last lines that a unit wrote to the journal, messages only: of the run with that id, systemd's `$INVOCATION_ID`, or
-/// of this boot.
+/// A line of the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// When it was written, in milliseconds since the kernel started.
+    pub at_ms: u64,
+    /// The message. Bytes that are not UTF-8 are replaced.
+    pub message: String,
+}
+
+/// The last lines that a unit wrote to the journal: of the run with that id, systemd's `$INVOCATION_ID`, or of this boot.
 ///
 /// # Errors
 /// `journalctl` can't be run.
-pub fn journal_of(unit: &str, invocation: Option<&str>) -> Result<String> {
+pub fn journal_of(unit: &str, invocation: Option<&str>) -> Result<Vec<Entry>> {
     // What a unit wrote last may still be on its way to the journal; if that can't be hurried, what is there is read.
     let _ = run("journalctl", &["--sync"], b"", ANSWER_LIMIT);
     let of_run = invocation.map(|id| format!("_SYSTEMD_INVOCATION_ID={id}"));
     let whose = of_run.as_deref().map_or(vec!["--unit", unit], |of_run| vec![of_run]);
-    let args = [&["--no-pager", "--quiet", "--output=cat", "--boot", "--lines=400"], &whose[..]].concat();
-    let ended = run("journalctl", &args, b"", ANSWER_LIMIT)?;
-    ended.map(|ended| ended.out).context("journalctl: the program is not installed")
+    let form = ["--output=json", "--output-fields=MESSAGE", "--boot", "--lines=400", "--reverse"];
+    let args = [&["--no-pager", "--quiet"], &form[..], &whose[..]].concat();
+    let ended =
+        run("journalctl", &args, b"", ANSWER_LIMIT)?.context("journalctl: the program is not installed")?;
+    // The last ones come first: should there be too much to read, the oldest are left out.
+    let mut entries: Vec<Entry> = ended.out.lines().filter_map(entry).collect();
+    entries.reverse();
+    Ok(entries)
+}
+
+/// An entry of `journalctl --output=json`, in the
+/// [journal's JSON form](https://systemd.io/JOURNAL_EXPORT_FORMATS/#journal-json-format): a message is a text, or numbers where it
+/// is not one. What has no message or time is passed over.
+fn entry(line: &str) -> Option<Entry> {
+    let json: Json = serde_json::from_str(line).ok()?;
+    let micros: u64 = json["__MONOTONIC_TIMESTAMP"].as_str()?.parse().ok()?;
+    let message = match &json["MESSAGE"] {
+        Json::String(text) => text.clone(),
+        Json::Array(bytes) => {
+            let bytes: Vec<u8> = bytes.iter().filter_map(|b| u8::try_from(b.as_u64()?).ok()).collect();
+            String::from_utf8_lossy(&bytes).into_owned()
+        }
+        _ => return None,
+    };
+    Some(Entry { at_ms: micros / 1000, message })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn entries_of_the_journal_are_text_or_bytes() {
+        let text = r#"{"__MONOTONIC_TIMESTAMP":"12345678","MESSAGE":"[certs] a","_BOOT_ID":"b"}"#;
+        let message = "[certs] a".to_owned();
+        assert_eq!(entry(text), Some(Entry { at_ms: 12345, message }));
+        let bytes = r#"{"__MONOTONIC_TIMESTAMP":"1000","MESSAGE":[27,91,255]}"#;
+        assert_eq!(entry(bytes), Some(Entry { at_ms: 1, message: "\u{1b}[\u{fffd}".to_owned() }));
+        assert_eq!(entry(r#"{"__MONOTONIC_TIMESTAMP":"1000","MESSAGE":null}"#), None);
+        assert_eq!(entry("-- No entries --"), None);
+    }
 
     #[test]
     fn a_program_runs_to_its_end_or_to_its_limit() {

@@ -122,6 +122,9 @@ pub struct StageStatus {
     /// What it did, in a line.
     #[serde(default)]
     pub summary: String,
+    /// What it consists of, such as kubeadm's phases.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<StageStatus>,
 }
 
 /// Says that an instance was bootstrapped, or that its bootstrap failed: it is not tried again either way.

@@ -42,7 +42,14 @@ impl<'a> Recorder<'a> {
         if result.is_ok() {
             log::info!(stage = name, ms = ms; "{name}: {summary} ms={ms}");
         }
-        self.status.stages.push(StageStatus { name: name.to_owned(), state, started_ms, ms, summary });
+        self.status.stages.push(StageStatus {
+            name: name.to_owned(),
+            state,
+            started_ms,
+            ms,
+            summary,
+            parts: Vec::new(),
+        });
         self.save()?;
         result
     }

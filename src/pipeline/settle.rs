@@ -5,6 +5,7 @@ use anyhow::Result;
 
 use super::state;
 use crate::diagnosis;
+use crate::io::exec::Entry;
 use crate::io::root::{Ids, Root};
 use crate::io::{console, exec, now, systemd, uptime_ms};
 use crate::model::problem::{Failure, Problem, Stage};
@@ -153,12 +154,13 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
         if sentinel {
             root.remove(SENTINEL)?;
         }
-        // `kubeadm-prepare` said why, and nothing ran after it.
-        if status.state != Progress::Failed {
-            status.fail(&Failure::new(Stage::Kubeadm, why(ended, recorded, names_kubeadm)));
-        }
     }
-    end_stage(&mut status);
+    let journal = exec::journal_of(UNIT, ended.invocation.as_deref()).unwrap_or_default();
+    // `kubeadm-prepare` said why, and nothing ran after it.
+    if !success && status.state != Progress::Failed {
+        status.fail(&Failure::new(Stage::Kubeadm, why(ended, recorded, names_kubeadm, &journal)));
+    }
+    end_stage(&mut status, &journal);
     finish(root, &status)?;
     Ok(Some(status))
 }
@@ -203,8 +205,13 @@ pub fn aborted(root: &Root, ended: &Ended) -> Result<Option<Status>> {
 const KUBEADMS: &[&str] = &["/etc/kubernetes", "/var/lib"];
 
 /// Why the bootstrap failed, by its own end and by what its output says: the cause first.
-fn why(ended: &Ended, recorded: Option<i32>, names_kubeadm: bool) -> Vec<Problem> {
-    let (end, cure) = ended.sentence();
+fn why(ended: &Ended, recorded: Option<i32>, names_kubeadm: bool, journal: &[Entry]) -> Vec<Problem> {
+    let (mut end, cure) = ended.sentence();
+    if ended.result == "timeout"
+        && let Some((_, phase)) = phases(journal).last()
+    {
+        end += &format!("; kubeadm was in its phase {phase}");
+    }
     let what = match recorded {
         // A status over 128 is a signal's: systemd may know who sent it.
         Some(code) if code > 128 && ended.result != "exit-code" => {
@@ -217,8 +224,8 @@ fn why(ended: &Ended, recorded: Option<i32>, names_kubeadm: bool) -> Vec<Problem
         None if names_kubeadm => format!("kubeadm did not succeed: {end}"),
         None => end,
     };
-    let output = exec::journal_of(UNIT, ended.invocation.as_deref()).unwrap_or_default();
-    let mut causes = diagnosis::classify(&output);
+    let output: Vec<&str> = journal.iter().map(|entry| entry.message.as_str()).collect();
+    let mut causes = diagnosis::classify(&output.join("\n"));
     match causes.first_mut() {
         Some(cause) => cause.what = format!("{what}: {}", cause.what),
         None => {
@@ -314,20 +321,49 @@ pub fn is_member(root: &Root) -> Result<bool> {
     Ok(root.meta(KUBELET_CONF)?.is_some())
 }
 
-fn end_stage(status: &mut Status) {
+/// kubeadm's phases, each with the time of its first line.
+fn phases(journal: &[Entry]) -> Vec<(u64, &'static str)> {
+    diagnosis::phases(journal.iter().map(|entry| (entry.at_ms, entry.message.as_str())))
+}
+
+/// Ends the stage of the bootstrap, with what kubeadm says of its phases. Only the last of them can have failed.
+fn end_stage(status: &mut Status, journal: &[Entry]) {
     let summary = match status.kubeadm_exit_status {
         Some(code) => format!("exit-status={code}"),
         None => String::new(),
     };
     let now = uptime_ms();
+    let begun = phases(journal);
+    let ends = begun.iter().skip(1).map(|(at, _)| *at).chain([now]);
+    let mut parts: Vec<StageStatus> = begun
+        .iter()
+        .zip(ends)
+        .map(|((at, phase), end)| StageStatus {
+            name: (*phase).to_owned(),
+            state: Progress::Done,
+            started_ms: *at,
+            ms: end.saturating_sub(*at),
+            ..StageStatus::default()
+        })
+        .collect();
+    if let Some(last) = parts.last_mut() {
+        last.state = status.state;
+    }
     match status.stages.iter_mut().find(|s| s.name == Stage::Kubeadm.name()) {
         Some(stage) => {
             stage.ms = now.saturating_sub(stage.started_ms);
-            (stage.state, stage.summary) = (status.state, summary);
+            (stage.state, stage.summary, stage.parts) = (status.state, summary, parts);
         }
         None => {
             let name = Stage::Kubeadm.name().to_owned();
-            status.stages.push(StageStatus { name, state: status.state, started_ms: now, ms: 0, summary });
+            status.stages.push(StageStatus {
+                name,
+                state: status.state,
+                started_ms: now,
+                ms: 0,
+                summary,
+                parts,
+            });
         }
     }
 }

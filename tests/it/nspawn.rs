@@ -298,9 +298,17 @@ mkdir -p /etc/kubernetes && : > /etc/kubernetes/kubelet.conf
 #[test]
 fn a_bootstrap_that_succeeds_runs_once() {
     needs!(root("containers"));
-    let node = Node::new("success", JOIN, SUCCESS);
+    let phases = "echo '[preflight] Running pre-flight checks'; sleep 0.3; echo '[kubelet-start] Starting the kubelet'\n";
+    let node = Node::new("success", JOIN, &format!("{SUCCESS}{phases}"));
     node.boot();
     let status = node.stands(0, "done");
+    let parts = &status["stages"].as_array().unwrap().last().unwrap()["parts"];
+    assert_eq!(
+        (&parts[0]["name"], &parts[1]["name"]),
+        (&"preflight".into(), &"kubelet-start".into()),
+        "{status}"
+    );
+    assert!((300..20_000).contains(&parts[0]["ms"].as_u64().unwrap()), "{status}");
     assert_eq!(status["kubeadm_exit_status"], 0);
     let stages: Vec<&str> =
         status["stages"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
@@ -510,6 +518,22 @@ fn each_result_that_systemd_gives_has_its_sentence() {
         let ended = Ended { result: result.to_owned(), status: status.to_owned(), invocation: None };
         assert!(ended.sentence().0.starts_with(sentence), "{name}: {:?}", ended.sentence());
     }
+}
+
+/// The end of a bootstrap whose time ran out says which of kubeadm's phases it was in.
+#[test]
+fn a_time_out_names_the_phase() {
+    needs!(root("containers"));
+    let kubeadm =
+        "#!/bin/sh\necho '[preflight] a'; echo '[kubelet-start] Starting the kubelet'; exec sleep 60\n";
+    let node = Node::new("time-out", JOIN, kubeadm);
+    let limit = "[Service]\nTimeoutStartSec=2s\n";
+    node.root.put("/etc/systemd/system/kubeadm.service.d/90-limit.conf", limit);
+    node.boot();
+    let status = node.stands(1, "failed");
+    assert!(status.to_string().contains("kubeadm was in its phase kubelet-start"), "{status}");
+    let parts = &status["stages"].as_array().unwrap().last().unwrap()["parts"];
+    assert_eq!((&parts[0]["state"], &parts[1]["state"]), (&"done".into(), &"failed".into()), "{status}");
 }
 
 #[test]
