@@ -9,7 +9,8 @@ use serde_json::Value as Json;
 const BOOTSTRAP: &[&str] = &["configdata", "customdata", "userdata", "vendordata"];
 
 /// Parts of a name that make its value a secret, likewise.
-const SECRETS: &[&str] = &["credential", "key", "passw", "private", "secret", "token"];
+const SECRETS: &[&str] =
+    &["adminpass", "credential", "key", "passw", "private", "randomseed", "secret", "token"];
 
 /// Parts of a name that make its value none: a public key is public.
 const PUBLIC: &[&str] = &["authorized", "public"];

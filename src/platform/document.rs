@@ -12,10 +12,13 @@ use crate::decode::network;
 use crate::decode::syntax;
 use crate::decode::syntax::yaml::{self, Node, Value};
 use crate::io::World;
-use crate::model::instance::Instance;
+use crate::model::instance::{Instance, short};
 use crate::model::network::NetworkConfig;
 use crate::model::problem::{Problem, any_error};
 use crate::model::secret::Secret;
+
+/// The kernel's limit for a machine's name (`__NEW_UTS_LEN`).
+const MAX_HOSTNAME: usize = 64;
 
 /// A metadata document, which must be a mapping or empty. `name` is what messages call it.
 pub(super) fn mapping(name: &str, bytes: &[u8]) -> Result<Node, Error> {
@@ -125,10 +128,12 @@ pub(super) fn lines(text: &str) -> Vec<String> {
     text.lines().map(|l| l.trim().to_owned()).filter(|l| !l.is_empty()).collect()
 }
 
-/// The name of a machine. A last dot, which a fully qualified name may have, is left out; of an IPv4 address a name is
-/// made, as cloud-init makes it: the address would be cut at its first dot.
+/// The name of a machine. A last dot, which a fully qualified name may have, is left out, and so is the domain where the whole is
+/// longer than a machine's name can be; of an IPv4 address a name is made, as cloud-init makes it: the address would be cut at its
+/// first dot.
 pub(super) fn hostname(place: &str, name: &str) -> Result<String, Error> {
     let name = name.strip_suffix('.').unwrap_or(name);
+    let name = if name.len() > MAX_HOSTNAME { short(name) } else { name };
     if name.parse::<Ipv4Addr>().is_ok() {
         return Ok(format!("ip-{}", name.replace('.', "-")));
     }
@@ -181,6 +186,10 @@ mod tests {
             ("a b", None),
             (".", None),
             ("fd00::1", None),
+            (
+                "a-name-of-58-bytes-to-which-a-cloud-adds-ten-bytes-0123456.novalocal",
+                Some("a-name-of-58-bytes-to-which-a-cloud-adds-ten-bytes-0123456"),
+            ),
         ] {
             assert_eq!(hostname("place", given).ok().as_deref(), want, "{given}");
         }

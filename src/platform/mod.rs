@@ -8,6 +8,7 @@ mod akamai;
 mod aliyun;
 mod aws;
 mod azure;
+mod config_drive;
 mod detect;
 mod digitalocean;
 mod document;
@@ -19,6 +20,7 @@ mod hetzner;
 mod ibmcloud;
 mod metal;
 mod nocloud;
+mod openstack;
 #[cfg(test)]
 mod pretend;
 mod service;
@@ -53,6 +55,7 @@ pub const PLATFORMS: &[Platform] = &[
     ibmcloud::PLATFORM,
     metal::PLATFORM,
     nocloud::PLATFORM,
+    openstack::PLATFORM,
     upcloud::PLATFORM,
     vmware::PLATFORM,
     vultr::PLATFORM,
@@ -66,7 +69,6 @@ pub const ABSENT: &[&str] = &[
     "lxd",
     "nutanix",
     "opennebula",
-    "openstack",
     "oraclecloud",
     "packet",
     "powervs",
@@ -270,7 +272,8 @@ mod tests {
         };
         assert_eq!(over(16 << 10), [""; 0]);
         assert_eq!(over((16 << 10) + 1), ["aws"]);
-        assert_eq!(over(48 << 10), ["aws"]);
-        assert_eq!(over((48 << 10) + 1), ["aws", "vmware"]);
+        assert_eq!(over((48 << 10) - 3), ["aws"]);
+        assert_eq!(over(48 << 10), ["aws", "openstack"]);
+        assert_eq!(over((48 << 10) + 1), ["aws", "openstack", "vmware"]);
     }
 }

@@ -46,7 +46,11 @@ pub(super) fn with_mask(r: &mut Reader, at: &At, text: &str, mask: Option<&At>) 
         r.error(at, "is an address without a prefix", &cure);
         return None;
     };
-    let bits = prefix(mask_text).filter(|bits| *bits <= Cidr::host(addr).prefix);
+    let bits = match mask_text.trim() {
+        // OpenStack has such networks, and cloud-init takes them so.
+        "" if addr.is_ipv6() => Some(64),
+        text => prefix(text).filter(|bits| *bits <= Cidr::host(addr).prefix),
+    };
     if bits.is_none() {
         r.error(mask.unwrap_or(at), "is not a netmask", "write it as in 255.255.255.0 or 24");
     }

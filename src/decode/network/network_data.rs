@@ -11,7 +11,7 @@ use super::common::Dns;
 use super::devices::{vlan_id, vlan_whole};
 use super::read::{At, MAX_INTERFACES, Reader, bad_link_name, shown};
 use super::subnet::{Words, bond_setting, own_services, service, subnet};
-use crate::model::network::{Bond, Device, Ethernet, Interface, Match, NetworkConfig, Vlan};
+use crate::model::network::{Bond, Cidr, Device, Ethernet, Interface, Match, NetworkConfig, Vlan};
 use crate::model::problem::any_error;
 
 const WORDS: Words = Words {
@@ -21,6 +21,9 @@ const WORDS: Words = Words {
     own: &["id", "link", "network_id", "services"],
     types: "ipv4, ipv6, static, static6, ipv4_dhcp, ipv6_dhcp, ipv6_dhcpv6-stateful, ipv6_dhcpv6-stateless or ipv6_slaac",
 };
+
+/// Types of networks whose default route comes by the router's advertisements.
+const ADVERTISED: &[&str] = &["ipv6_dhcp", "ipv6_dhcpv6-stateful", "ipv6_dhcpv6-stateless", "ipv6_slaac"];
 
 pub(super) fn read(r: &mut Reader, at: &At) -> NetworkConfig {
     let mut config = NetworkConfig::default();
@@ -161,6 +164,8 @@ fn link_keys(r: &mut Reader, to: &mut Interface, at: &At) {
             ("ethernet_mac_address", Device::Bond(_)) | ("vlan_mac_address", Device::Vlan(_)) => {
                 to.mac = r.mac(&at)
             }
+            // nova repeats the VLAN's address under the name that other links have for theirs.
+            ("ethernet_mac_address", Device::Vlan(_)) => to.mac = to.mac.take().or_else(|| r.mac(&at)),
             ("mtu", _) => to.mtu = r.number(&at, 68, u32::MAX.into()).and_then(|n| n.try_into().ok()),
             ("bond_links", Device::Bond(b)) => {
                 b.ports = r.words(&at).into_iter().map(|(id, _)| id.to_owned()).collect();
@@ -193,7 +198,14 @@ fn network(r: &mut Reader, config: &mut NetworkConfig, ids: &HashMap<String, Str
     let Some(to) = config.interfaces.iter_mut().find(|i| Some(&i.id) == id) else {
         return r.error(&link, "names a link that is not defined or not usable", "");
     };
+    let before = to.routes.len();
     subnet(r, to, &WORDS, at);
+    // nova writes the address and the default route here that the router's advertisements bring.
+    let kind = at.node.get("type").and_then(|t| t.text()).unwrap_or_default();
+    if ADVERTISED.contains(&kind) {
+        let own = to.routes.split_off(before);
+        to.routes.extend(own.into_iter().filter(|route| route.to != Cidr::default_route(true)));
+    }
     if let Some(services) = at.key("services").filter(|s| !s.node.is_null()) {
         own_services(r, to, &services);
     }

@@ -2,10 +2,10 @@
 //! Who is connected to: addresses, in the order in which they are tried, whose certificate is trusted, and what an error
 //! of the library means.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::error::Error as StdError;
 use std::iter::successors;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -32,6 +32,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 /// library asks its resolver for names only. No real name ends so
 /// ([RFC 6761](https://www.rfc-editor.org/rfc/rfc6761#section-6.4), 6.4), and none of these leaves the process.
 const STAND_IN: &str = ".footplate.invalid";
+
+/// Links on which a link-local address is tried.
+const MAX_LINKS: usize = 16;
 
 /// What hyper says of bytes that are not HTTP. It does not export the types of these errors.
 const PARSE_ERRORS: &[&str] = &[
@@ -222,8 +225,23 @@ impl Resolve for Hosts {
             if let Some(best) = host.best {
                 addresses.sort_by_key(|a| *a != best);
             }
-            Ok(Box::new(addresses.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
+            Ok(Box::new(addresses.into_iter().flat_map(sockets)) as Addrs)
         })
+    }
+}
+
+/// An address as sockets take it. A link-local one of IPv6 means the service on whichever link it is: it is tried on each link
+/// that has such an address itself.
+fn sockets(ip: IpAddr) -> Vec<SocketAddr> {
+    match ip {
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => {
+            let own = nix::ifaddrs::getifaddrs().into_iter().flatten().filter_map(|a| a.address);
+            let own = own.filter_map(|a| a.as_sockaddr_in6().copied());
+            let own = own.filter(|a| a.ip().is_unicast_link_local()).map(|a| a.scope_id());
+            let links: BTreeSet<u32> = own.take(MAX_LINKS).collect();
+            links.into_iter().map(|link| SocketAddrV6::new(v6, 0, 0, link).into()).collect()
+        }
+        _ => vec![SocketAddr::new(ip, 0)],
     }
 }
 
