@@ -20,6 +20,7 @@ mod hetzner;
 mod ibmcloud;
 mod metal;
 mod nocloud;
+mod nutanix;
 mod openstack;
 #[cfg(test)]
 mod pretend;
@@ -55,6 +56,7 @@ pub const PLATFORMS: &[Platform] = &[
     ibmcloud::PLATFORM,
     metal::PLATFORM,
     nocloud::PLATFORM,
+    nutanix::PLATFORM,
     openstack::PLATFORM,
     upcloud::PLATFORM,
     vmware::PLATFORM,
@@ -67,7 +69,6 @@ pub const ABSENT: &[&str] = &[
     "hyperv",
     "kubevirt",
     "lxd",
-    "nutanix",
     "opennebula",
     "oraclecloud",
     "packet",

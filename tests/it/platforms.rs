@@ -346,6 +346,7 @@ const REPLAYED: &[&str] = &[
     "hetzner",
     "ibmcloud",
     "metal",
+    "nutanix",
     "openstack",
     "upcloud",
     "vultr",
