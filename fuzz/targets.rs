@@ -48,7 +48,7 @@ pub const TARGETS: &[Target] = &[
     ("ovf", ovf_environment),
     ("patch", |data| documents("#cloud-config-archive\n- 'a: [1]'\n- ", data)),
     ("prepare", prepared),
-    ("secret", |data| drop(decode::bootstrap_secret(&text(data)))),
+    ("secret", |data| drop(decode::capi::read(data.to_vec()))),
     ("user_data", user_data),
     ("yaml", parsed),
 ];

@@ -35,9 +35,14 @@ pub enum Command {
     /// Show what provision would do, as a diff
     #[command(after_help = "Exit codes: 0 no changes; 2 changes.")]
     Plan(Provision),
-    /// Check user-data, or a Cluster API bootstrap Secret, offline
-    #[command(after_help = "Exit codes: 0 no errors; 65 errors.")]
-    Check(Input),
+    /// Check bootstrap data, or the objects that Cluster API makes it of, offline
+    #[command(
+        long_about = "Checks user-data, bootstrap Secrets, and objects of Cluster API: KubeadmConfig, KubeadmConfigTemplate, \
+        KubeadmControlPlane and KubeadmControlPlaneTemplate, also in the output of `clusterctl generate`. Each object is \
+        rendered to the bootstrap data that its nodes get. Nothing is run, and no network is asked.",
+        after_help = "Exit codes: 0 no errors; 64 usage; 65 errors."
+    )]
+    Check(Check),
     /// Show what footplate makes of a part of its input
     Render(Render),
     /// Make kubeadm's configuration ready for this machine; run by kubeadm.service before it starts
@@ -132,6 +137,20 @@ pub struct Provision {
 }
 
 /// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Files, directories with files of YAML or JSON, or `-` for standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Take warnings for errors
+    #[arg(long)]
+    pub strict: bool,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Arguments of `render network`.
 #[derive(Debug, Args)]
 pub struct Input {
     /// The file, `-` for standard input

@@ -28,7 +28,7 @@ pub mod model {
 }
 
 pub mod decode {
-    pub use crate::decode::{Decoded, bootstrap_secret, merged, user_data};
+    pub use crate::decode::{Decoded, capi, merged, user_data};
 
     pub mod capa {
         pub use crate::decode::capa::{is_transport, parse};

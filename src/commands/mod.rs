@@ -31,7 +31,7 @@ pub fn run(cli: &Cli) -> Result<u8, Failure> {
         Command::Network(args) => network::run(args),
         Command::Provision(args) => provision::run(args),
         Command::Plan(args) => plan::run(args),
-        Command::Check(input) => check::run(input),
+        Command::Check(args) => check::run(args),
         Command::Render(args) => match &args.what {
             RenderWhat::Network(input) => render::run(input),
         },

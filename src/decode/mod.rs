@@ -3,6 +3,7 @@
 
 pub mod azure;
 pub mod capa;
+pub mod capi;
 pub mod cloud_config;
 mod containerd;
 pub mod document;
@@ -10,13 +11,13 @@ pub mod ignition;
 pub mod kubeadm;
 pub mod network;
 pub mod ovf;
+pub mod sites;
 pub mod syntax;
 
 use crate::model::config::{NodeConfig, Script};
 use crate::model::problem::{Problem, Severity, any_error};
 use crate::model::secret::Secret;
 use document::coreos;
-use document::envelope;
 use document::jinja::Variables;
 use document::merge::Mergers;
 use document::patch;
@@ -257,79 +258,4 @@ fn boothook_body(text: &str) -> &str {
         Some(header) if header.eq_ignore_ascii_case(HEADER) => text[HEADER.len()..].trim_start(),
         _ => text,
     }
-}
-
-/// Bootstrap data as Cluster API keeps it.
-#[derive(Debug, Default)]
-pub struct Bootstrap {
-    /// The user-data.
-    pub data: Vec<u8>,
-    /// What does not fit together in the object that holds it.
-    pub problems: Vec<Problem>,
-}
-
-/// The bootstrap data in a Secret of Cluster API, as `kubectl get secret -o yaml` (or `-o json`) prints it, alone or in a
-/// list; `None` where the text is not an object of Kubernetes.
-///
-/// # Errors
-/// It is one, and holds no bootstrap data, broken data, or that of several machines.
-pub fn bootstrap_secret(text: &str) -> Result<Option<Bootstrap>, Problem> {
-    // A document's own header comes first, and a message is not a mapping with these keys.
-    if text.trim_start().starts_with('#') || !text.contains("apiVersion") {
-        return Ok(None);
-    }
-    let Ok(node) = yaml::parse(text) else { return Ok(None) };
-    let word = |node: &Node, key: &str| node.get(key).and_then(Node::text).unwrap_or_default().to_owned();
-    let kind = word(&node, "kind");
-    if kind.is_empty() || word(&node, "apiVersion").is_empty() {
-        return Ok(None);
-    }
-    const HINT: &str =
-        "name the Secret that Machine.spec.bootstrap.dataSecretName names: `kubectl get secret NAME -o yaml`";
-    let value = |node: &'_ Node, map: &str, key: &str| node.get(map).and_then(|d| d.get(key)).cloned();
-    let held = |node: &Node, key: &str| match value(node, "stringData", key) {
-        Some(plain) => Some((plain.text().unwrap_or_default().as_bytes().to_vec(), plain.pos, None)),
-        None => {
-            let encoded = value(node, "data", key)?;
-            let decoded = envelope::base64(encoded.text().unwrap_or_default().as_bytes());
-            let (bytes, what) = decoded.map_or_else(|what| (Vec::new(), Some(what)), |bytes| (bytes, None));
-            Some((bytes, encoded.pos, what))
-        }
-    };
-    let secrets: Vec<&Node> = match kind.as_str() {
-        "Secret" => vec![&node],
-        "List" | "SecretList" => node.get("items").and_then(Node::list).unwrap_or_default().iter().collect(),
-        // The decoder says what another object is.
-        _ => return Ok(None),
-    };
-    let mut found = secrets.into_iter().filter_map(|secret| Some((held(secret, "value")?, secret)));
-    let ((data, pos, broken), secret) = match (found.next(), found.next()) {
-        (Some(one), None) => one,
-        (None, _) => {
-            return Err(
-                Problem::error("data.value", "missing: this Secret holds no bootstrap data").cure(HINT)
-            );
-        }
-        (Some(_), Some(_)) => {
-            return Err(Problem::error("items", "several Secrets hold bootstrap data").cure(HINT));
-        }
-    };
-    if let Some(what) = broken {
-        return Err(Problem::error("data.value", what).at(pos));
-    }
-    let mut problems = Vec::new();
-    if let Some((format, pos, None)) = held(secret, "format") {
-        let ignition = envelope::open(&data).is_ok_and(|data| sniff(&data) == Some(Kind::Ignition));
-        let what = match (format == b"ignition", ignition) {
-            (true, false) => Some(
-                "says ignition, but the data is not Ignition: providers choose how to hand it over by this word",
-            ),
-            (false, true) => Some(
-                "does not say ignition, but the data is Ignition: providers choose how to hand it over by this word",
-            ),
-            _ => None,
-        };
-        problems.extend(what.map(|what| Problem::warning("data.format", what).at(pos)));
-    }
-    Ok(Some(Bootstrap { data, problems }))
 }

@@ -122,6 +122,46 @@ pub fn input(path: &Path) -> Result<Vec<u8>, Error> {
     read_bounded(file, &name)
 }
 
+/// Levels of directories that are searched for a command's input.
+const MAX_LEVELS: usize = 8;
+
+/// Most files that a command reads of one directory.
+const MAX_FILES: usize = 2000;
+
+/// The endings of files of a directory that may be a command's input.
+const ENDINGS: &[&str] = &["cfg", "ign", "json", "yaml", "yml"];
+
+/// A command's input with its name: that of a file or of standard input, or of all files of YAML and JSON of a directory and those
+/// below it, in the order of their names. Hidden ones are left out.
+///
+/// # Errors
+/// One can't be read, or the directory has too many.
+pub fn inputs(path: &Path) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    if !path.is_dir() {
+        return Ok(vec![(path.display().to_string(), input(path)?)]);
+    }
+    let (mut files, mut directories) = (Vec::new(), vec![(path.to_owned(), 0)]);
+    while let Some((directory, level)) = directories.pop() {
+        let name = || directory.display().to_string();
+        for entry in std::fs::read_dir(&directory).with_context(name)? {
+            let entry = entry.with_context(name)?;
+            let (path, kind) = (entry.path(), entry.file_type().with_context(name)?);
+            let hidden = entry.file_name().to_string_lossy().starts_with('.');
+            let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+            if kind.is_dir() && !hidden && level < MAX_LEVELS {
+                directories.push((path, level + 1));
+            } else if kind.is_file() && !hidden && ENDINGS.contains(&ending) {
+                files.push(path);
+            }
+        }
+        if files.len() > MAX_FILES {
+            return Err(anyhow!("{}: has more than {MAX_FILES} files", path.display()).into());
+        }
+    }
+    files.sort();
+    files.into_iter().map(|file| Ok((file.display().to_string(), input(&file)?))).collect()
+}
+
 /// Writes a command's output file.
 ///
 /// # Errors

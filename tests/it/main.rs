@@ -18,6 +18,7 @@ mod bad_input;
 mod bake;
 mod capa;
 mod check;
+mod check_objects;
 mod cloud_init_oracle;
 mod cut;
 mod disks;

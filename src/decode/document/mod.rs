@@ -21,7 +21,9 @@ use self::envelope::MAX_DECODED;
 pub(super) use self::include::display_url;
 use self::jinja::Variables;
 use self::mime::is_message;
-use self::place::{Place, Step, Stop, back, prefixed};
+pub(super) use self::place::prefixed;
+use self::place::{Place, Stop, back};
+pub use self::place::{Step, step_to_scalar};
 use crate::model::fetch::{Request, Unfetched};
 use crate::model::problem::{Pos, Problem};
 

@@ -21,7 +21,8 @@ pub enum Step {
 }
 
 impl Step {
-    fn back(&self, pos: Pos) -> Pos {
+    /// The place in the text that this one came from.
+    pub fn back(&self, pos: Pos) -> Pos {
         match self {
             Self::Block { lines, columns } => Pos { line: pos.line + lines, column: pos.column + columns },
             Self::Lines(map) => {
@@ -99,7 +100,7 @@ fn inner_label(label: &str, part: &str) -> String {
 }
 
 /// The way from a scalar's content to the YAML text that it stands in: a literal block's lines stand there one by one,
-/// any other scalar's are folded or escaped.
+/// a quoted one's stand behind the quote, any other scalar's are folded or escaped.
 pub fn step_to_scalar(text: &str, scalar: &Node) -> Step {
     let (pos, content) = (scalar.pos, scalar.text().unwrap_or_default());
     // The parser's position is that of the first line that is not empty.
@@ -108,6 +109,16 @@ pub fn step_to_scalar(text: &str, scalar: &Node) -> Step {
     let Some(lines) = lines else { return Step::At(pos) };
     let tail =
         |line: &str| line.char_indices().nth(columns).map_or(String::new(), |(i, _)| line[i..].to_owned());
+    // A quoted text on one line that has no escapes begins behind its quote.
+    let quoted = text.lines().nth(lines).map(tail).is_some_and(|t| {
+        !content.contains('\n')
+            && t.starts_with(['"', '\''])
+            && t[1..].starts_with(content)
+            && t[1..].len() > content.len()
+    });
+    if quoted {
+        return Step::Block { lines, columns: columns + 1 };
+    }
     let same = content.lines().zip(text.lines().skip(lines)).all(|(c, t)| c.is_empty() || tail(t) == c);
     if same { Step::Block { lines, columns } } else { Step::At(pos) }
 }

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What was found, for people and for programs.
+
+use serde_json::{Value, json};
+
+use super::super::output;
+use super::{Checked, Finding, Node};
+use crate::apply;
+use crate::model::problem::Severity;
+
+impl Node {
+    /// What it is called: the object and what its node does.
+    fn name(&self) -> String {
+        match (self.object.as_str(), self.role) {
+            ("", _) => self.file.clone(),
+            (object, "") => object.to_owned(),
+            (object, role) => format!("{object} ({role})"),
+        }
+    }
+
+    fn json(&self) -> Value {
+        let items = apply::outline(&self.plan);
+        json!({
+            "file": self.file,
+            "object": self.object,
+            "role": self.role,
+            "ok": self.good,
+            "files": self.config.files.iter().map(|f| &f.path).collect::<Vec<_>>(),
+            "users": self.config.users.iter().map(|u| &u.name).collect::<Vec<_>>(),
+            "commands": self.config.runcmd.len(),
+            "items": items.iter().map(|(what, detail)| json!({ "what": what, "detail": detail })).collect::<Vec<_>>(),
+            "start": self.plan.bootstrap.as_ref().map(|b| &b.unit),
+        })
+    }
+
+    /// What would be made, a line each.
+    fn outline(&self) -> String {
+        let items = apply::outline(&self.plan);
+        let width = output::width(items.iter().map(|(what, _)| what.as_str()));
+        let mut out = String::new();
+        for (what, detail) in &items {
+            out += format!("+ {what:width$}  {detail}").trim_end();
+            out.push('\n');
+        }
+        if let Some(bootstrap) = &self.plan.bootstrap {
+            out += &format!("> start {}\n", bootstrap.unit);
+        }
+        out
+    }
+}
+
+fn finding(finding: &Finding) -> Value {
+    let mut value = json!({ "file": finding.file, "object": finding.object });
+    let problem = serde_json::to_value(&finding.problem).unwrap_or_default();
+    if let (Value::Object(value), Value::Object(problem)) = (&mut value, problem) {
+        value.extend(problem);
+        // Line and column are then those of the data.
+        if let Some(anchor) = finding.anchor {
+            value.insert("container".to_owned(), json!(anchor));
+        }
+    }
+    value
+}
+
+/// All of it, for programs. Where there is one node, its fields stand at the top too.
+pub fn json(checked: &Checked) -> Value {
+    let nodes: Vec<Value> = checked.nodes.iter().map(Node::json).collect();
+    let mut top = match &nodes[..] {
+        [one] => one.clone(),
+        _ => json!({ "files": [], "users": [], "commands": 0, "items": [], "start": null }),
+    };
+    top["version"] = json!(1);
+    top["ok"] = json!(!checked.failed());
+    top["findings"] = checked.findings.iter().map(finding).collect();
+    top["nodes"] = Value::Array(nodes);
+    top
+}
+
+/// The word for a weight.
+pub fn level(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Note => "note",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    }
+}
+
+/// All of it, for people: the findings by file and object, then the verdict on each node.
+pub fn text(checked: &Checked) -> String {
+    let mut out = String::new();
+    let lone = matches!(&checked.nodes[..], [node] if node.role.is_empty());
+    let (mut told, several) = (None, checked.files > 1);
+    for Finding { file, object, problem, .. } in &checked.findings {
+        if !lone && told != Some((file, object)) {
+            let name =
+                if several || object.is_empty() { format!("{file}: {object}") } else { object.clone() };
+            out += &format!("{}\n", name.trim_end_matches([':', ' ']));
+            told = Some((file, object));
+        }
+        out += &format!("{}: {problem}\n", level(problem.severity));
+        if let Some(cure) = &problem.cure {
+            out += &format!(" hint: {cure}\n");
+        }
+    }
+    if let ([node], true) = (&checked.nodes[..], lone) {
+        return out
+            + &node.outline()
+            + &match checked.failed() {
+                false => format!("good: {}\n", node.config.summary()),
+                true => "not good: the node would stop before kubeadm\n".to_owned(),
+            };
+    }
+    for node in &checked.nodes {
+        let file = if several { format!("{}: ", node.file) } else { String::new() };
+        let wrong = |f: &&Finding| f.problem.is_error() && f.file == node.file && f.object == node.object;
+        out += &match checked.findings.iter().find(wrong) {
+            None => format!("good: {file}{}: {}\n", node.name(), node.config.summary()),
+            Some(_) => format!("not good: {file}{}: the node would stop before kubeadm\n", node.name()),
+        };
+    }
+    match (checked.nodes.is_empty(), checked.failed()) {
+        (true, true) => out + "not good\n",
+        (true, false) => out + "nothing was found that makes bootstrap data\n",
+        _ => out,
+    }
+}

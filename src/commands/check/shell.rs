@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The syntax of the shell's programs in bootstrap data, as the shell itself sees it. Nothing is executed: `bash -n` only reads.
+
+use std::time::Duration;
+
+use crate::decode::capi::Origin;
+use crate::decode::sites::Sites;
+use crate::io::exec;
+use crate::model::config::NodeConfig;
+use crate::model::problem::{Pos, Problem};
+use crate::model::secret::Secret;
+
+/// How long the shell may read a program.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Most programs that are read.
+const MAX_PROGRAMS: usize = 500;
+
+/// Most commands of a list that are taken for one.
+const MAX_TOGETHER: usize = 20;
+
+/// What the shell says of a program.
+enum Read {
+    Good,
+    /// The line where it gave up.
+    Broken(usize),
+    /// There is no such shell here.
+    Absent,
+}
+
+/// The shell that runs a program, by its first line: its options for reading only. On Flatcar, `sh` is bash in POSIX mode.
+fn options(text: &str) -> Option<&'static [&'static str]> {
+    let mut words = text.lines().next()?.strip_prefix("#!")?.split_whitespace();
+    let name = |word: &str| word.rsplit('/').next().map(str::to_owned);
+    let mut program = name(words.next()?)?;
+    if program == "env" {
+        program = name(words.find(|word| !word.starts_with('-'))?)?;
+    }
+    match program.as_str() {
+        "bash" => Some(&["-n"]),
+        "sh" => Some(POSIX),
+        _ => None,
+    }
+}
+
+const POSIX: &[&str] = &["--posix", "-n"];
+
+fn read(options: &[&str], text: &str) -> Read {
+    let Ok(Some(ended)) = exec::run("bash", options, text.as_bytes(), LIMIT) else { return Read::Absent };
+    if ended.status == Some(0) {
+        return Read::Good;
+    }
+    let number = |rest: &str| rest.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok());
+    let line = ended.err.split("line ").skip(1).find_map(number).unwrap_or(1);
+    Read::Broken(line.clamp(1, text.lines().count().max(1)))
+}
+
+/// Reads all programs of the shell.
+pub struct Shell<'a> {
+    pub sites: &'a Sites,
+    pub origin: &'a Origin,
+    pub problems: Vec<Problem>,
+    unread: usize,
+    count: usize,
+}
+
+impl<'a> Shell<'a> {
+    pub fn new(sites: &'a Sites, origin: &'a Origin) -> Self {
+        Self { sites, origin, problems: Vec::new(), unread: 0, count: 0 }
+    }
+
+    /// Reads the programs of a node.
+    pub fn node(&mut self, config: &NodeConfig) {
+        for file in config.files.iter().filter(|f| !f.append) {
+            let key = if file.place.starts_with("write_files") { "content" } else { "contents.source" };
+            self.program(&format!("{}.{key}", file.place), &file.content);
+        }
+        for script in [&config.boothooks, &config.included_hooks, &config.boot_scripts, &config.scripts] {
+            script.iter().for_each(|script| self.program(&script.place, &script.content));
+        }
+        self.lines("bootcmd", &config.bootcmd);
+        self.lines("runcmd", &config.runcmd);
+        if self.unread > 0 {
+            let what = format!(
+                "bash is not on this machine, so that the syntax of {} scripts was not checked",
+                self.unread
+            );
+            self.problems.push(Problem::note("", what).code("script/not-checked"));
+        }
+    }
+
+    fn program(&mut self, place: &str, content: &Secret) {
+        let Ok(text) = std::str::from_utf8(content.expose()) else { return };
+        let Some(options) = options(text) else { return };
+        if let Some(line) = self.broken(options, text) {
+            self.tell(place, line, "the script");
+        }
+    }
+
+    /// A list of shell lines, which run as one script: a line may go on in the next one.
+    fn lines(&mut self, key: &str, lines: &[Secret]) {
+        let texts: Vec<_> = lines.iter().map(|line| String::from_utf8_lossy(line.expose())).collect();
+        let Some(line) = (!texts.is_empty()).then(|| self.broken(POSIX, &texts.join("\n"))).flatten() else {
+            return;
+        };
+        let told = self.problems.len();
+        let mut first = 0;
+        while let Some(text) = texts.get(first) {
+            let Some(line) = self.broken(POSIX, text) else {
+                first += 1;
+                continue;
+            };
+            // `if`, a line of its own below it, and `fi` are good together.
+            let most = texts.len().min(first + MAX_TOGETHER);
+            let end =
+                (first + 2..=most).find(|end| self.broken(POSIX, &texts[first..*end].join("\n")).is_none());
+            if end.is_none() {
+                self.tell(&format!("{key}[{first}]"), line, "the command");
+            }
+            first = end.unwrap_or(first + 1);
+        }
+        if self.problems.len() == told {
+            let mut last = 0;
+            let at = texts.iter().position(|text| {
+                last += text.lines().count().max(1);
+                last >= line
+            });
+            self.tell(&format!("{key}[{}]", at.unwrap_or_default()), 1, "the commands up to this one");
+        }
+    }
+
+    /// The line where the shell gives up.
+    fn broken(&mut self, options: &[&str], text: &str) -> Option<usize> {
+        self.count += 1;
+        if self.count > MAX_PROGRAMS {
+            return None;
+        }
+        match read(options, text) {
+            Read::Good => None,
+            Read::Broken(line) => Some(line),
+            Read::Absent => {
+                self.unread += 1;
+                None
+            }
+        }
+    }
+
+    fn tell(&mut self, place: &str, line: usize, program: &str) {
+        let author = self.origin.inside(place, line);
+        let lone = (place == "user-data").then_some(Pos { line, column: 1 });
+        let pos = self.sites.line(place, line).or(lone);
+        let what = format!("bash finds a syntax error in {program}, line {line}");
+        let cure = "`bash -n` with the script says what is wrong; look for a quote, a bracket, `fi`, `done` or `esac` that is missing";
+        let problem = Problem::error(place, what).cure(cure).code("script/syntax");
+        self.problems.push(match (author, pos) {
+            // It has its place already.
+            (Some((place, pos)), _) => Problem { place, ..problem.at(pos) },
+            (None, Some(pos)) => problem.at(pos),
+            (None, None) => problem,
+        });
+    }
+}

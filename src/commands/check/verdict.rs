@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The verdict on a node's bootstrap data: what the decoder finds, and what would stop the node later.
+
+use super::shell::Shell;
+use super::{Checked, Finding, Node, flatcar};
+use crate::apply;
+use crate::decode::capi::Bootstrap;
+use crate::decode::document::jinja::Variables;
+use crate::decode::document::{self, no_fetch};
+use crate::decode::kubeadm::{config_file, expiry};
+use crate::decode::sites::Sites;
+use crate::decode::{self, Decoded};
+use crate::io::now;
+use crate::model::config::NodeConfig;
+use crate::model::instance::Instance;
+use crate::model::plan::Plan;
+use crate::model::problem::{Problem, READ_ONLY, Severity};
+use crate::plan;
+use crate::platform::{self, PLATFORMS};
+
+/// Whether data is of a kind that a node reads, by how it begins.
+pub fn is_bootstrap(data: &[u8]) -> bool {
+    let opened = document::envelope::open(data).unwrap_or_default();
+    document::sniff(&opened).is_some_and(|kind| !matches!(kind, document::Kind::Refused(..)))
+}
+
+/// Decodes and tries the data of a node.
+pub fn node(file: &str, bootstrap: Bootstrap, checked: &mut Checked) {
+    let Bootstrap { object, role, data, origin, anchor } = bootstrap;
+    let variables = Variables::assumed();
+    let mut decoded = decode::user_data(Some(&data), None, &variables, &mut no_fetch);
+    decoded.problems.extend(expiry::problems(&decoded.config, now()));
+    // What is fetched or written by an included part is not known here.
+    if decoded.problems.iter().all(|p| p.severity != Severity::Note) {
+        decoded.problems.extend(config_file::problems(&decoded.config));
+    }
+    // How a provider hands over what Cluster API renders is the provider's: large data goes another way.
+    if role.is_empty() {
+        decoded.problems.extend(platform::too_large_for(PLATFORMS, data.len()));
+    }
+    let plan = try_out(&mut decoded);
+    let good = !decoded.failed();
+    let sites = Sites::of(&data, &variables);
+    let mut shell = Shell::new(&sites, &origin);
+    shell.node(&decoded.config);
+    let good = good && shell.problems.iter().all(|p| !p.is_error());
+    for mut problem in decoded.problems {
+        problem.pos = problem.pos.or_else(|| sites.pos(&problem.place).filter(|_| !problem.place.is_empty()));
+        let problem = origin.locate(problem);
+        checked.tell(Finding { file: file.to_owned(), object: object.clone(), problem, anchor });
+    }
+    for problem in shell.problems {
+        checked.tell(Finding { file: file.to_owned(), object: object.clone(), problem, anchor });
+    }
+    let plan = if good { plan } else { Plan::default() };
+    checked.nodes.push(Node { file: file.to_owned(), object, role, config: decoded.config, plan, good });
+}
+
+/// The plan of a node that knows nothing but its data, tried on an empty Flatcar: what would stop the node is an error.
+fn try_out(decoded: &mut Decoded) -> Plan {
+    for problem in decoded.problems.iter_mut().filter(|p| p.code == READ_ONLY) {
+        problem.severity = Severity::Error;
+    }
+    // A file that can't be written takes nothing from the rest.
+    let on_a_file =
+        |place: &str| ["write_files[", "storage.files["].iter().any(|list| place.starts_with(list));
+    if decoded.problems.iter().any(|p| p.is_error() && !on_a_file(&p.place)) {
+        return Plan::default();
+    }
+    let plan = plan::node(&decoded.config, &Instance::default());
+    match flatcar::root() {
+        Ok(scratch) => {
+            let problems = apply::compare(&plan, scratch.root()).err().unwrap_or_default();
+            let placed = problems.into_iter().map(|problem| of_an_entry(&decoded.config, problem));
+            decoded.problems.extend(placed.collect::<Vec<_>>());
+        }
+        Err(error) => {
+            let what = format!("whether the node can be made was not tried: {error:#}");
+            decoded
+                .problems
+                .push(Problem::warning("", what).cure("let TMPDIR be a directory that can be written"));
+        }
+    }
+    if decoded.failed() { Plan::default() } else { plan }
+}
+
+/// A problem of making a node as one of the entry of the data that asks for it: its words begin with the entry's place or with
+/// the path of the file.
+fn of_an_entry(config: &NodeConfig, mut problem: Problem) -> Problem {
+    if !problem.place.is_empty() {
+        return problem;
+    }
+    let is_place = |text: &str| text.contains('[') && !text.contains(['/', ' ']);
+    let split = problem.what.split_once(": ").filter(|(place, _)| is_place(place));
+    if let Some((place, what)) = split {
+        (problem.place, problem.what) = (place.to_owned(), what.to_owned());
+        return problem;
+    }
+    let named = |path: &str| {
+        problem.what.match_indices(path).any(|(at, _)| {
+            let next = problem.what[at + path.len()..].chars().next();
+            (at == 0 || problem.what[..at].ends_with(' ')) && matches!(next, Some(':' | ' ') | None)
+        })
+    };
+    let file = config.files.iter().filter(|f| named(&f.path)).max_by_key(|f| f.path.len());
+    problem.place = file.map(|f| f.place.clone()).unwrap_or_default();
+    problem
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A [Container Linux Config](https://github.com/flatcar/container-linux-config-transpiler/blob/flatcar-master/doc/configuration.md)
+//! as Ignition: the parts of it that say what Ignition says, in other words.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use super::ignition::Maker;
+use super::origin::Mark;
+use super::writer::Given;
+use crate::decode::document::{Step, step_to_scalar};
+use crate::decode::syntax::yaml::{self, Node};
+use crate::model::problem::Problem;
+
+/// The lists that Ignition has too.
+const LISTS: &[&str] = &[
+    "networkd.units",
+    "passwd.groups",
+    "passwd.users",
+    "storage.directories",
+    "storage.disks",
+    "storage.files",
+    "storage.filesystems",
+    "storage.links",
+    "systemd.units",
+];
+
+/// Adds the config that an author gives beside a KubeadmConfigSpec.
+pub fn add(maker: &mut Maker<'_, '_>, given: &Given<'_>) {
+    let text = given.node.text().unwrap_or_default();
+    let step = step_to_scalar(maker.out.source(), given.node);
+    let tree = match yaml::parse(text) {
+        Ok(tree) if tree.is_map() || tree.is_null() => tree,
+        Ok(tree) => {
+            let what = format!("must be a mapping, this is {}", tree.kind_name());
+            return maker.out.problems.push(Problem::error(given.place.clone(), what).at(given.node.pos));
+        }
+        Err(problem) => {
+            let pos = problem.pos.map(|pos| step.back(pos));
+            return maker.out.problems.push(Problem { place: given.place.clone(), pos, ..problem });
+        }
+    };
+    for (section, value) in tree.entries() {
+        for (name, list) in value.entries() {
+            let list_name =
+                format!("{}.{}", section.text().unwrap_or_default(), name.text().unwrap_or_default());
+            let known = LISTS.contains(&list_name.as_str());
+            if !known {
+                let what = "this part of a Container Linux Config is not translated here, so that it was not checked";
+                let place = format!("{}: {list_name}", given.place);
+                let problem = Problem::note(place, what).at(step.back(name.pos)).code("object/not-rendered");
+                maker.out.problems.push(problem);
+                continue;
+            }
+            for (i, item) in list.list().unwrap_or_default().iter().enumerate() {
+                let mut entry = translated(item);
+                let on_a_filesystem = ["storage.directories", "storage.files", "storage.links"];
+                if let (true, Value::Object(entry)) =
+                    (on_a_filesystem.contains(&list_name.as_str()), &mut entry)
+                {
+                    entry.entry("filesystem").or_insert_with(|| json!("root"));
+                }
+                let at = maker.push(&list_name, entry);
+                let place = format!("{}: {list_name}[{i}]", given.place);
+                marks(maker, item, &at, &place, &step);
+            }
+        }
+    }
+}
+
+/// Marks an entry and all that is in it.
+fn marks(maker: &mut Maker<'_, '_>, node: &Node, at: &str, place: &str, step: &Step) {
+    let pos = step.back(node.pos);
+    let inner = match (step, node.scalar()) {
+        // A text within the text: its lines stand below where it begins.
+        (Step::Block { .. }, Some(scalar)) if scalar.text.contains('\n') => {
+            Step::Block { lines: pos.line - 1, columns: pos.column - 1 }
+        }
+        _ => Step::At(pos),
+    };
+    let mark = maker.out.origin.mark(Mark { place: place.to_owned(), pos, step: inner, open: false });
+    maker.out.origin.place(at, mark);
+    for (key, value) in node.entries() {
+        let key = key.text().unwrap_or_default();
+        marks(maker, value, &format!("{at}.{}", camel(key)), &format!("{place}.{key}"), step);
+    }
+    for (i, value) in node.list().unwrap_or_default().iter().enumerate() {
+        marks(maker, value, &format!("{at}[{i}]"), &format!("{place}[{i}]"), step);
+    }
+}
+
+/// `wipe_table` as Ignition spells it: `wipeTable`.
+fn camel(key: &str) -> String {
+    let mut parts = key.split('_');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |name, part| {
+        let mut letters = part.chars();
+        let head = letters.next().map(|c| c.to_ascii_uppercase()).into_iter();
+        name + &head.chain(letters).collect::<String>()
+    })
+}
+
+fn translated(node: &Node) -> Value {
+    if let Some(items) = node.list() {
+        return items.iter().map(translated).collect();
+    }
+    if !node.is_map() {
+        return node.to_json();
+    }
+    let mut object = Map::new();
+    for (key, value) in node.entries() {
+        match key.text().unwrap_or_default() {
+            "contents" if value.is_map() => {
+                let inline = value.get("inline").and_then(Node::text);
+                let remote = value.get("remote").map(translated);
+                let source = remote.as_ref().and_then(|r| r.get("url")).cloned();
+                let text = inline.unwrap_or_default();
+                let source =
+                    source.unwrap_or_else(|| json!(format!("data:;base64,{}", STANDARD.encode(text))));
+                object.insert("contents".to_owned(), json!({ "source": source }));
+            }
+            // Sizes are words there, such as 10GiB.
+            "size" | "start" if value.int().is_none() => {}
+            name => {
+                object.insert(camel(name), translated(value));
+            }
+        }
+    }
+    Value::Object(object)
+}

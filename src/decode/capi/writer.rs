@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Text that is rendered from an object, with where each line of it came from.
+
+use super::origin::{Mark, Origin};
+use super::schema::is_open;
+use crate::decode::document::{Step, step_to_scalar};
+use crate::decode::syntax::yaml::{Kind, Node, Value};
+use crate::model::problem::Problem;
+
+/// A value of the author's object with its key path.
+#[derive(Clone)]
+pub struct Given<'n> {
+    /// The value.
+    pub node: &'n Node,
+    /// Its key path.
+    pub place: String,
+}
+
+impl<'n> Given<'n> {
+    /// The value of a key, if it is given and not null.
+    pub fn get(&self, key: &str) -> Option<Given<'n>> {
+        let node = self.node.get(key).filter(|n| !n.is_null())?;
+        Some(Given { node, place: format!("{}.{key}", self.place) })
+    }
+
+    /// The items of a list that it has under a key.
+    pub fn items(&self, key: &str) -> Vec<Given<'n>> {
+        self.get(key).map(|list| list.each()).unwrap_or_default()
+    }
+
+    /// The items of this list.
+    pub fn each(&self) -> Vec<Given<'n>> {
+        let item = |(i, node): (usize, &'n Node)| Given { node, place: format!("{}[{i}]", self.place) };
+        self.node.list().unwrap_or_default().iter().enumerate().map(item).collect()
+    }
+
+    /// The text of a key; empty where it has none.
+    pub fn text(&self, key: &str) -> &'n str {
+        self.node.get(key).and_then(Node::text).unwrap_or_default()
+    }
+
+    /// Whether a key is true.
+    pub fn is(&self, key: &str) -> bool {
+        self.node.get(key).and_then(Node::bool) == Some(true)
+    }
+}
+
+/// The text so far. `source` is the author's text.
+pub struct Writer<'a> {
+    pub text: String,
+    pub origin: Origin,
+    /// What is wrong with texts within the object.
+    pub problems: Vec<Problem>,
+    source: &'a str,
+}
+
+impl<'a> Writer<'a> {
+    pub fn new(source: &'a str) -> Self {
+        Self { text: String::new(), origin: Origin::default(), problems: Vec::new(), source }
+    }
+
+    /// The author's text.
+    pub fn source(&self) -> &'a str {
+        self.source
+    }
+
+    /// A mark for a value; `at` are places in the rendered data that come of it.
+    pub fn mark(&mut self, given: &Given<'_>, at: &[&str]) -> usize {
+        let (node, place) = (given.node, given.place.clone());
+        let step =
+            if node.scalar().is_some() { step_to_scalar(self.source, node) } else { Step::At(node.pos) };
+        // Scripts have variables of their own: only a text that is one variable is not known.
+        let program =
+            place.ends_with("ontent") || place.contains("ommands[") || place.ends_with("additionalConfig");
+        let whole = |text: &str| text.trim().starts_with("${") && text.trim().ends_with('}');
+        let open = if program { node.text().is_some_and(whole) } else { is_open(node) };
+        let mark = self.origin.mark(Mark { place, pos: node.pos, step, open });
+        at.iter().filter(|at| !at.is_empty()).for_each(|at| self.origin.place(*at, mark));
+        mark
+    }
+
+    /// Lines that Cluster API makes; `mark` is the value that is to blame for them.
+    pub fn made(&mut self, lines: &str, mark: Option<usize>) {
+        for line in lines.lines() {
+            self.text += line;
+            self.text.push('\n');
+            self.origin.line(mark.map(|mark| (mark, 1, usize::MAX)));
+        }
+    }
+
+    /// A value between two texts on its line; further lines of it stand as they are.
+    pub fn value(&mut self, head: &str, text: &str, tail: &str, mark: usize) {
+        for (i, line) in text.split('\n').enumerate() {
+            let column = if i == 0 { head.chars().count() + 1 } else { 1 };
+            self.origin.line(Some((mark, i + 1, column)));
+            self.text += if i == 0 { head } else { "" };
+            self.text += line;
+            if i < text.matches('\n').count() {
+                self.text.push('\n');
+            }
+        }
+        self.text += tail;
+        self.text.push('\n');
+    }
+
+    /// A text in quotes, as Go's `%q` writes it.
+    pub fn quoted(&mut self, head: &str, given: &Given<'_>, at: &str) {
+        let text = given.node.text().unwrap_or_default();
+        let quoted = serde_json::Value::from(text).to_string();
+        let mark = self.mark(given, &[at]);
+        let same = quoted.len() == text.len() + 2;
+        let column = if same { head.chars().count() + 2 } else { usize::MAX };
+        self.origin.line(Some((mark, 1, column)));
+        self.text += &format!("{head}{quoted}\n");
+    }
+
+    /// A text of several lines, each behind an indent.
+    pub fn block(&mut self, indent: usize, text: &str, mark: usize) {
+        for (i, line) in text.split('\n').enumerate() {
+            self.origin.line(Some((mark, i + 1, indent + 1)));
+            self.text += &format!("{:indent$}{line}\n", "");
+        }
+    }
+
+    /// A tree in YAML's block form.
+    pub fn tree(&mut self, given: &Given<'_>, indent: usize) {
+        match &given.node.value {
+            Value::Map(entries) => {
+                for (key, value) in entries {
+                    let name = key.text().unwrap_or_default();
+                    let below = Given { node: value, place: format!("{}.{name}", given.place) };
+                    self.entry(&format!("{:indent$}{name}:", ""), &below, indent + 2);
+                }
+            }
+            Value::List(_) => {
+                for item in given.each() {
+                    self.entry(&format!("{:indent$}-", ""), &item, indent + 2);
+                }
+            }
+            Value::Scalar(_) => self.entry(&" ".repeat(indent), given, indent),
+        }
+    }
+
+    /// A key or a dash with what stands behind it.
+    pub fn entry(&mut self, head: &str, given: &Given<'_>, indent: usize) {
+        let mark = self.mark(given, &[]);
+        let empty = match &given.node.value {
+            Value::Map(entries) => entries.is_empty().then_some("{}"),
+            Value::List(items) => items.is_empty().then_some("[]"),
+            Value::Scalar(scalar) => {
+                let text = scalar.text.as_str();
+                let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+                match &scalar.kind {
+                    Kind::Str if !text.is_empty() && text.chars().all(plain) && !text.starts_with('-') => {
+                        self.value(&format!("{head} "), text, "", mark);
+                    }
+                    Kind::Str if !text.contains(char::is_control) => {
+                        self.value(&format!("{head} '"), &text.replace('\'', "''"), "'", mark);
+                    }
+                    Kind::Str | Kind::Bytes(_) => {
+                        let quoted = serde_json::Value::from(text).to_string();
+                        self.origin.line(Some((mark, 1, usize::MAX)));
+                        self.text += &format!("{head} {quoted}\n");
+                    }
+                    _ => self.value(&format!("{head} "), text, "", mark),
+                }
+                return;
+            }
+        };
+        match empty {
+            Some(empty) => self.value(&format!("{head} "), empty, "", mark),
+            None => {
+                self.value(head, "", "", mark);
+                self.tree(given, indent);
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Where the places of problems stand: for what is found once the data has been decoded.
+
+use super::document::jinja::Variables;
+use super::document::{self, Document, Kind, Source, no_fetch, step_to_scalar};
+use super::syntax::json;
+use super::syntax::yaml::{self, Node};
+use crate::model::problem::{Pos, Problem};
+
+/// The node at a place of a tree, `write_files[0].content`; what stands behind it in brackets does not matter.
+pub fn find<'n>(tree: &'n Node, place: &str) -> Option<&'n Node> {
+    let mut node = tree;
+    for part in place.split(" (").next().unwrap_or_default().split('.') {
+        let (key, indexes) = part.find('[').map_or((part, ""), |at| part.split_at(at));
+        node = if key.is_empty() { node } else { node.get(key)? };
+        for index in indexes.split(['[', ']']).filter(|i| !i.is_empty()) {
+            node = node.list()?.get(index.parse::<usize>().ok()?)?;
+        }
+    }
+    Some(node)
+}
+
+/// The places of data that is one document; of data with several, none is known.
+#[derive(Default)]
+pub struct Sites(Option<(Document, Node)>);
+
+impl Sites {
+    /// Reads the data again for its places.
+    pub fn of(data: &[u8], variables: &Variables) -> Self {
+        let mut documents = document::read(Source::User, data, variables, &mut no_fetch).list;
+        let Some(document) = documents.pop().filter(|_| documents.is_empty()) else { return Self::default() };
+        let tree = match document.kind {
+            Kind::CloudConfig => yaml::parse(&document.text),
+            Kind::Ignition => json::parse(&document.text),
+            _ => return Self::default(),
+        };
+        Self(tree.ok().map(|tree| (document, tree)))
+    }
+
+    /// Where a place stands in the text that the author wrote.
+    pub fn pos(&self, place: &str) -> Option<Pos> {
+        let (document, tree) = self.0.as_ref()?;
+        let pos = find(tree, place)?.pos;
+        document.locate(Problem::default().at(pos)).pos
+    }
+
+    /// Where a line of the text at a place stands, counted from 1.
+    pub fn line(&self, place: &str, line: usize) -> Option<Pos> {
+        let (document, tree) = self.0.as_ref()?;
+        let pos = step_to_scalar(&document.text, find(tree, place)?).back(Pos { line, column: 1 });
+        document.locate(Problem::default().at(pos)).pos
+    }
+}

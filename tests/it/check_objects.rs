@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `check` of what authors have: objects of Cluster API in a stream, with the place of each finding in the author's own text.
+
+use crate::common::scratch;
+
+use std::fs;
+
+use scratch::{Ran, footplate, fresh};
+use serde_json::{Value, json};
+
+/// The findings of a file as `level place line:column`.
+fn findings(text: &str) -> (Ran, Vec<String>) {
+    let file = fresh(&format!("objects-{:?}", std::thread::current().id())).join("cluster.yaml");
+    fs::write(&file, text).unwrap();
+    let ran = footplate(&["check", "--format", "json", file.to_str().unwrap()]);
+    let said: Value = serde_json::from_str(&ran.out).unwrap();
+    let told = |f: &Value| {
+        let place = f["place"].as_str().unwrap();
+        format!("{} {place} {}:{}", f["level"].as_str().unwrap(), f["line"], f["column"])
+    };
+    let found = said["findings"].as_array().unwrap().iter().map(told).collect();
+    (ran, found)
+}
+
+const HEAD: &str = "# ours\napiVersion: cluster.x-k8s.io/v1beta1\nkind: Cluster\nspec: {pods: [${POD_CIDR:=10.0.0.0/8}]}\n---\n";
+
+/// An object with these lines as its KubeadmConfigSpec; the first of them is line 7 of the file, or 8, or 9.
+fn object(kind: &str, spec: &str) -> String {
+    let group = if kind.contains("ControlPlane") { "controlplane" } else { "bootstrap" };
+    let below: &[&str] = match kind {
+        "KubeadmConfig" => &["spec:"],
+        "KubeadmConfigTemplate" => &["spec:", "template:", "spec:"],
+        "KubeadmControlPlane" => &["spec:", "kubeadmConfigSpec:"],
+        _ => &["spec:", "template:", "spec:", "kubeadmConfigSpec:"],
+    };
+    let mut text =
+        format!("{HEAD}apiVersion: {group}.cluster.x-k8s.io/v1beta1\nkind: {kind}\nmetadata: {{name: a}}\n");
+    for (depth, key) in below.iter().enumerate() {
+        text += &format!("{:1$}{key}\n", "", 2 * depth);
+    }
+    for line in spec.lines() {
+        text += &format!("{:1$}{line}\n", "", 2 * below.len());
+    }
+    text
+}
+
+#[test]
+fn each_kind_is_rendered_for_the_nodes_that_it_is_for() {
+    let spec = "preKubeadmCommands: [id]\n";
+    for (kind, spec, roles) in [
+        ("KubeadmConfig", "joinConfiguration: {}\n", &["worker"][..]),
+        ("KubeadmConfig", "joinConfiguration: {controlPlane: {}}\n", &["join"]),
+        ("KubeadmConfig", "clusterConfiguration: {}\n", &["init"]),
+        ("KubeadmConfigTemplate", spec, &["worker"]),
+        ("KubeadmControlPlane", spec, &["init", "join"]),
+        ("KubeadmControlPlaneTemplate", spec, &["init", "join"]),
+    ] {
+        for format in ["", "format: cloud-config\n", "format: ignition\n"] {
+            let (ran, found) = findings(&object(kind, &format!("{format}{spec}")));
+            assert!(ran.code == 0 && found.is_empty(), "{kind} {format}: {}", ran.out);
+            let said: Value = serde_json::from_str(&ran.out).unwrap();
+            let of: Vec<&str> =
+                said["nodes"].as_array().unwrap().iter().map(|n| n["role"].as_str().unwrap()).collect();
+            assert_eq!(of, roles, "{kind} {format}");
+            for node in said["nodes"].as_array().unwrap() {
+                assert_eq!(
+                    (&node["start"], &node["object"]),
+                    (&json!("kubeadm.service"), &json!(format!("{kind} a")))
+                );
+            }
+        }
+    }
+}
+
+/// Each fault at its key path, its line and its column in the author's text.
+#[test]
+fn findings_have_their_place_in_the_authors_text() {
+    let config = "KubeadmConfigTemplate";
+    let mut wrong = String::new();
+    for (kind, spec, want) in [
+        (
+            config,
+            "files:\n- path: /usr/bin/a\n  content: x\n",
+            "error spec.template.spec.files[0].path 13:15",
+        ),
+        (
+            config,
+            "files:\n- path: /a\n  permissions: 'rw'\n",
+            "error spec.template.spec.files[0].permissions 14:22",
+        ),
+        (
+            config,
+            "files:\n- path: /a\n  permissions: 0644\n",
+            "error spec.template.spec.files[0].permissions 14:22",
+        ),
+        (config, "files:\n- path: /a\n  contents: x\n", "error spec.template.spec.files[0].contents 14:9"),
+        (config, "files:\n- path: /a\n  owner: nix:root\n", "error spec.template.spec.files[0].owner 14:16"),
+        (
+            config,
+            "files:\n- path: /a\n  content: |\n    a\n    b {{ c }}\n",
+            "error spec.template.spec.files[0].content 16:16",
+        ),
+        (
+            config,
+            "files:\n- path: /a\n  encoding: base64\n  content: a*b\n",
+            "error spec.template.spec.files[0].content 15:18",
+        ),
+        (config, "write_files: []\n", "error spec.template.spec.write_files 12:7"),
+        (
+            config,
+            "preKubeadmCommands:\n- a {{ b }}\n",
+            "error spec.template.spec.preKubeadmCommands[0] 13:14",
+        ),
+        (
+            config,
+            "postKubeadmCommands: [a, 'a {{ b }}']\n",
+            "error spec.template.spec.postKubeadmCommands[1] 12:38",
+        ),
+        (config, "preKubeadmCommands: [{a: b}]\n", "error spec.template.spec.preKubeadmCommands[0] 12:28"),
+        (config, "users:\n- {name: a, shell: 'x:y'}\n", "error spec.template.spec.users[0].shell 13:27"),
+        (
+            config,
+            "users:\n- {name: a, homeDir: 'x y:z'}\n",
+            "error spec.template.spec.users[0].homeDir 13:29",
+        ),
+        (config, "ntp: {servers: [{a: b}]}\n", "error spec.template.spec.ntp.servers[0] 12:23"),
+        (config, "mounts:\n- [LABEL=a, b/../c]\n", "error spec.template.spec.mounts[0][1] 13:10"),
+        (
+            config,
+            "diskSetup:\n  partitions:\n  - {device: /dev/sdb, layout: true, tableType: apm}\n",
+            "error spec.template.spec.diskSetup.partitions[0].tableType 14:55",
+        ),
+        (
+            config,
+            "joinConfiguration:\n  nodeRegistration:\n    name: '{{ nme }}'\n",
+            "error spec.template.spec.joinConfiguration.nodeRegistration.name 14:21",
+        ),
+        ("KubeadmControlPlane", "format: bottlerocket\n", "error spec.kubeadmConfigSpec.format 11:13"),
+        ("KubeadmConfig", "format: ignition\nbootCommands: [id]\n", "error spec.bootCommands 11:17"),
+        (
+            "KubeadmConfig",
+            "format: ignition\nfiles:\n- path: /usr/a\n  content: x\n",
+            "error spec.files[0].path 12:11",
+        ),
+        (
+            "KubeadmConfig",
+            "format: ignition\nignition:\n  containerLinuxConfig:\n    additionalConfig: |\n      storage:\n        links:\n        - path: /bin/a\n          target: /b\n",
+            "error spec.ignition.containerLinuxConfig.additionalConfig: storage.links[0].path 16:19",
+        ),
+    ] {
+        let (ran, found) = findings(&object(kind, spec));
+        if ran.code != 65 || !found.contains(&want.to_owned()) {
+            wrong += &format!(
+                "{spec}want {want}
+have {found:?}
+"
+            );
+        }
+    }
+    assert_eq!(wrong, "");
+}
+
+/// A variable that clusterctl has not filled yet stops nothing: what it will be is not known.
+#[test]
+fn variables_of_clusterctl_may_stand() {
+    let spec = "files:\n- path: ${DIR}/a\n  permissions: ${MODE}\n  owner: ${OWNER}\n- path: /b\n  encoding: base64\n  content: ${B64}\n\
+                - path: /c.sh\n  content: |\n    #!/bin/sh\n    echo ${HOME:-x}\nverbosity: ${V}\nusers: [{name: a, lockPassword: ${LOCK}}]\n";
+    let (ran, found) = findings(&object("KubeadmConfigTemplate", spec));
+    assert_eq!(ran.code, 0, "{found:?}\n{}", ran.out);
+    // With a value of its own in place of the variable each of them is an error.
+    let (ran, _) =
+        findings(&object("KubeadmConfigTemplate", &spec.replace("${B64}", "a*b").replace("${MODE}", "rw")));
+    assert_eq!(ran.code, 65, "{}", ran.out);
+}
+
+#[test]
+fn a_directory_and_several_files_are_read() {
+    let dir = fresh("objects-directory");
+    fs::create_dir_all(dir.join("below/.hidden")).unwrap();
+    let worker = object("KubeadmConfigTemplate", "preKubeadmCommands: [id]\n");
+    fs::write(dir.join("below/good.yaml"), &worker).unwrap();
+    fs::write(dir.join("below/.hidden/bad.yaml"), "kind: [").unwrap();
+    fs::write(dir.join("kustomization.yaml"), "resources: [below]\n").unwrap();
+    fs::write(dir.join("notes.txt"), "nothing").unwrap();
+    fs::write(dir.join("user.yaml"), "#cloud-config\nwrite_files: [{path: /usr/a}]\n").unwrap();
+    let ran = footplate(&["check", dir.to_str().unwrap()]);
+    assert_eq!(ran.code, 65, "{}{}", ran.out, ran.err);
+    let (good, bad) = (dir.join("below/good.yaml"), dir.join("user.yaml"));
+    for told in [
+        format!("good: {}: KubeadmConfigTemplate a (worker): ", good.display()),
+        format!("{}\nerror: write_files[0].path", bad.display()),
+    ] {
+        assert!(ran.out.contains(&told), "{told}\n{}", ran.out);
+    }
+    fs::remove_file(&bad).unwrap();
+    assert_eq!(footplate(&["check", dir.to_str().unwrap()]).code, 0);
+    assert_eq!(footplate(&["check", good.to_str().unwrap(), good.to_str().unwrap()]).code, 0);
+}
