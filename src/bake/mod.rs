@@ -5,6 +5,7 @@
 //! beside it, [`verify`] tells whether all is there, [`seal`] makes the image one that has not booted. [`sysext`] is the same as an
 //! extension of a stock image.
 
+mod architecture;
 pub mod attestation;
 pub mod conflicts;
 mod containerd;
@@ -186,6 +187,7 @@ fn oem_dir(root: &Root) -> Result<&'static str> {
 /// What could not be fetched, verified or installed. What was in use before is in use still, unless the disk refused in the
 /// last step; the same bake again completes it then.
 pub fn bake(root: &Root, order: &Order<'_>, progress: &Progress) -> Result<Baked, Failure> {
+    architecture::refuse(root, order.lock).stage(Stage::Install)?;
     let own = own_artifact(order.lock).stage(Stage::Install)?;
     let mut baked = Baked::default();
     let mut stocked = store::stock(root, order.lock, &order.origin, order.jobs, progress)?;

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde::Serialize;
 
+use super::architecture::INIT;
 use super::conflicts::{self, Kind, View};
 use super::lock::{Artifact, CURRENT, LOCK, Lock, OWN_ARCHITECTURE};
 use super::node::UNIT_DIR;
 use super::store::{self, STORE};
-use super::{RECORD, Record, baked_lock, record, sysext, with_own};
+use super::{RECORD, Record, architecture, baked_lock, record, sysext, with_own};
 use crate::io::exec::{self, Unanswered};
 use crate::io::root::{Meta, Root};
 use crate::model::paths::KUBEADM_UNIT;
@@ -33,7 +34,7 @@ pub enum Outcome {
 /// One check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What kind: `lock`, `content`, `link`, `owner`, `unit`, `version`, `path`, `conflict`, ….
+    /// What kind: `lock`, `architecture`, `content`, `link`, `owner`, `unit`, `version`, `path`, `conflict`, ….
     pub kind: &'static str,
     /// The path or the name that was looked at.
     pub what: String,
@@ -107,6 +108,10 @@ pub fn verify(root: &Root, wanted: Option<&Lock>) -> Report {
         let all = with_own(&lock, record.as_ref().and_then(|r| r.footplate.as_ref()));
         for artifact in &all.artifacts {
             check_artifact(root, artifact, &mut checks);
+        }
+        match architecture::machine_of(root, INIT) {
+            Ok(None) => checks.skip("architecture", INIT, "it is not there, or not a program"),
+            _ => checks.tried("architecture", INIT, architecture::fault(root, &lock)),
         }
         check_versions(root, &lock, &mut checks);
         check_conflicts(root, &all, record.as_ref(), &mut checks);

@@ -2,7 +2,6 @@
 //! Brings artifacts into the store, several at once.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use serde::Serialize;
 use super::incoming::obtain;
 use super::unpack::{take_file, unpack};
 use super::{INCOMING, MANIFEST, MTIME, Manifest, ROOT, STORE, directory, whole};
+use crate::bake::architecture::{self, machine_of};
 use crate::bake::location::Location;
 use crate::bake::lock::{Artifact, Lock};
 use crate::bake::progress::Progress;
@@ -149,21 +149,13 @@ fn stock_one(
 
 /// Refuses a program that this architecture can't run.
 fn check_program(root: &Root, lock: &Lock, path: &str) -> Result<()> {
-    let mut head = Vec::new();
-    if let Some(file) = root.open_file(path)? {
-        file.take(20).read_to_end(&mut head)?;
-    }
-    if head.len() < 20 || !head.starts_with(b"\x7fELF") {
-        return Ok(());
-    }
-    // e_machine; both architectures are little-endian.
-    let machine = u16::from_le_bytes([head[18], head[19]]);
-    if machine != lock.machine() {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        bail!(
-            "{name} is a program for another machine (ELF machine {machine}) than the lock's {}",
+    match machine_of(root, path)?.filter(|machine| *machine != lock.machine()) {
+        None => Ok(()),
+        Some(machine) => bail!(
+            "{} is a program for {}, the lock is for {}",
+            path.rsplit('/').next().unwrap_or_default(),
+            architecture::name(machine),
             lock.arch
-        );
+        ),
     }
-    Ok(())
 }

@@ -18,13 +18,16 @@ pub struct Image {
     pub from: PathBuf,
     /// The lock file.
     pub lock: PathBuf,
+    /// The architecture that the lock is for.
+    pub arch: &'static str,
 }
 
 impl Image {
     /// A root as Flatcar's is before anything is installed, and no artifact.
     pub fn new(name: &str) -> Self {
         let dir = fresh(name);
-        let image = Self { root: dir.join("root"), from: dir.join("from"), lock: dir.join("lock.json") };
+        let image =
+            Self { root: dir.join("root"), from: dir.join("from"), lock: dir.join("lock.json"), arch: ARCH };
         for path in
             ["etc", "usr/bin", "usr/lib/systemd/system", "opt", "oem", "var/lib", "run", "boot/flatcar"]
         {
@@ -95,7 +98,7 @@ impl Image {
 
     /// Writes a lock file.
     pub fn write_lock(&self, artifacts: Vec<Value>) {
-        let lock = json!({ "version": 1, "arch": ARCH, "artifacts": artifacts });
+        let lock = json!({ "version": 1, "arch": self.arch, "artifacts": artifacts });
         fs::write(&self.lock, format!("{lock:#}\n")).unwrap();
     }
 
@@ -154,6 +157,14 @@ impl Image {
 
 /// The architecture of this machine's programs.
 pub const ARCH: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+
+/// The head of a 64-bit little-endian program for an ELF machine: all that tells one program's architecture from another's.
+pub fn elf(machine: u8) -> Vec<u8> {
+    let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0".to_vec();
+    elf.extend([machine, 0]);
+    elf.resize(64, 0);
+    elf
+}
 
 /// A program that answers for its version as the real one does.
 pub fn program(name: &str, version: &str) -> String {

@@ -4,6 +4,7 @@
 mod conflicts;
 mod docs;
 mod first_boot;
+mod foreign;
 mod https;
 mod image;
 mod install;
