@@ -113,7 +113,7 @@ fn ask(
     let watched = Watched::new(world);
     let mut answer = ask_once(&watched, facts, platform, wanted, reach);
     let again = match &answer {
-        Ok(Some(instance)) => instance.user_data.is_none() && !instance.user_data_used,
+        Ok(Some(i)) => i.user_data.is_none() && !i.user_data_used && !i.user_data_once,
         Ok(None) | Err(Error::Broken(_)) => true,
         Err(Error::Unreachable(_)) => false,
     };
@@ -122,7 +122,8 @@ fn ask(
         answer = ask_once(&watched, facts, platform, wanted, reach);
     }
     let came = watched.without();
-    if let Ok(Some(Instance { user_data: None, user_data_used: false, .. })) = &answer {
+    if let Ok(Some(Instance { user_data: None, user_data_used: false, user_data_once: false, .. })) = &answer
+    {
         let of_user_data = |came: &&String| came.contains("user-data") || came.contains("user_data");
         let came: Vec<String> = came.iter().filter(of_user_data).cloned().collect();
         log::info!("fetch: {} has no user-data, asked twice{}", platform.name, what_came(&came));

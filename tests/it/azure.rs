@@ -8,10 +8,10 @@ use std::process::Command;
 
 use crate::common::scratch::{CANARY, Ran, Scratch, footplate, fresh};
 
-/// The answers of the machine in `tests/platforms/azure`, to change them.
+/// The answers of the machine in `tests/platforms/azure-drive`, to change them.
 fn machine(name: &str) -> PathBuf {
     let dir = fresh(name);
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/platforms/azure/machine/.");
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/platforms/azure-drive/machine/.");
     Ran::of(Command::new("cp").arg("-r").args([&from, &dir])).ended(0, &[]);
     dir
 }
@@ -54,7 +54,7 @@ fn a_boot_without_the_drive_has_the_data_of_the_first() {
     let copied = machine.join("file/var/lib/waagent");
     fs::create_dir_all(&copied).unwrap();
     let from = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let from = from.join("tests/platforms/azure/machine/drive/dev/sr0/ovf-env.xml");
+    let from = from.join("tests/platforms/azure-drive/machine/drive/dev/sr0/ovf-env.xml");
     fs::copy(from, copied.join("ovf-env.xml")).unwrap();
     let node = root("azure-agent-root");
     provision(&machine, &node).ended(0, &["there is nothing to start"]);

@@ -43,6 +43,9 @@ enum Then {
 /// A fault: its name, what is answered to the question that has it (its number, the answer without a fault), and what comes of it.
 type Fault = (&'static str, fn(usize, Reply) -> Reply, Then);
 
+/// The question for Azure's document.
+const AZURE: &str = "GET /metadata/instance?";
+
 const ELSEWHERE: &str = "location: http://192.0.2.1/login\r\n";
 const PAGE: &str = "\n<!DOCTYPE html>\n<html><body>Log in to go on</body></html>\n";
 
@@ -169,7 +172,9 @@ fn played() -> Vec<Played> {
         let machine = cases.join(p.id).join("machine");
         let hosts =
             fs::read_dir(machine.join("http")).unwrap_or_else(|e| panic!("{}: {e}", machine.display()));
-        let hosts: Vec<PathBuf> = hosts.map(|e| e.unwrap().path()).collect();
+        // Azure's other service is told how it went, and not asked before.
+        let hosts = hosts.map(|e| e.unwrap().path()).filter(|dir| !dir.ends_with("168.63.129.16"));
+        let hosts: Vec<PathBuf> = hosts.collect();
         let [dir] = hosts.as_slice() else { panic!("{}: one service is played", p.id) };
         let facts = platform::facts(&Replay::open(&machine).unwrap()).unwrap();
         let host = dir.file_name().unwrap().to_str().unwrap().to_owned();
@@ -221,6 +226,13 @@ impl Stage {
     fn tried(&self, fault: &'static Fault, at: &str, good: &Instance) -> Option<String> {
         *self.on.lock().unwrap() = (Some(fault), at.to_owned(), 0);
         let (name, _, then) = *fault;
+        // Azure's service answers so until it is ready, and where it does not know a version of the document.
+        let then = match name {
+            "404" if at.starts_with(AZURE) => Then::IsWaitedFor("HTTP status 404"),
+            "410" if at.starts_with(AZURE) => Then::IsWaitedFor("HTTP status 410"),
+            "400" if at.starts_with(AZURE) => Then::Passes,
+            _ => then,
+        };
         let waited = matches!(then, Then::IsWaitedFor(_));
         let patience = if waited { SHORT } else { LONG };
         let start = Instant::now();
