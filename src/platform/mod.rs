@@ -8,6 +8,7 @@ mod akamai;
 mod aliyun;
 mod aws;
 mod azure;
+mod cloudstack;
 mod config_drive;
 mod detect;
 mod digitalocean;
@@ -49,6 +50,7 @@ pub const PLATFORMS: &[Platform] = &[
     aliyun::PLATFORM,
     aws::PLATFORM,
     azure::PLATFORM,
+    cloudstack::PLATFORM,
     digitalocean::PLATFORM,
     exoscale::PLATFORM,
     gcp::PLATFORM,
@@ -65,7 +67,6 @@ pub const PLATFORMS: &[Platform] = &[
 
 /// Platforms that Cluster API has providers for, and footplate does not know yet.
 pub const ABSENT: &[&str] = &[
-    "cloudstack",
     "hyperv",
     "kubevirt",
     "lxd",

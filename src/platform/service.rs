@@ -27,7 +27,7 @@ const IN_BETWEEN: &str = "something else answers in the service's place: look fo
 
 /// A metadata service.
 pub(super) struct Service {
-    /// Its scheme and host, such as `http://169.254.169.254`.
+    /// Its scheme and host, such as `http://169.254.169.254`; empty where the paths are whole URLs.
     pub host: &'static str,
     /// Where it listens. All are tried, and the first that answers is used.
     pub addresses: &'static [IpAddr],

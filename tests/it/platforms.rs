@@ -340,6 +340,7 @@ const REPLAYED: &[&str] = &[
     "akamai",
     "aliyun",
     "azure",
+    "cloudstack",
     "digitalocean",
     "exoscale",
     "gcp",
