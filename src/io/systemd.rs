@@ -64,6 +64,8 @@ pub struct Job {
 pub struct ServiceState {
     /// `active`, `failed`, …
     pub active: String,
+    /// `running`, `exited` (it ended and remains), …
+    pub sub: String,
     /// `success`, `exit-code`, `timeout`, …
     pub result: String,
     /// The exit status of its main process, once it ended.
@@ -189,6 +191,7 @@ impl Systemd {
             let of_service = Proxy::new(&self.connection, DESTINATION, path, SERVICE).await?;
             Ok(ServiceState {
                 active: of_unit.get_property("ActiveState").await?,
+                sub: of_unit.get_property("SubState").await?,
                 result: of_service.get_property("Result").await?,
                 exit_status: of_service.get_property("ExecMainStatus").await?,
                 condition: of_unit.get_property("ConditionResult").await?,

@@ -17,7 +17,7 @@ use crate::io::uptime_ms;
 use crate::model::instance::Instance;
 use crate::model::plan::{Bootstrap, Plan};
 use crate::model::problem::{Failure, In as _, Problem, Stage, WithCure as _};
-use crate::model::status::{Progress, StageStatus};
+use crate::model::status::{Progress, StageStatus, Status};
 
 /// How long to follow the bootstrap: its unit's own time-out and some minutes for its end.
 const BOOTSTRAP_LIMIT: Duration = Duration::from_secs(40 * 60);
@@ -117,21 +117,31 @@ pub fn start(
             .cure(format!("look at `systemctl status {unit}`"))
             .stage(Stage::Start);
     }
-    // `footplate report`, which the unit runs at its end, settles the result; should it be missing, this does.
-    let deadline = Instant::now() + SETTLE_LIMIT;
-    recorder.status = loop {
+    recorder.status = settled(&systemd, unit, root)?;
+    recorder.status.failure().map_or(Ok(()), Err)
+}
+
+/// The status once the bootstrap is settled. `footplate report`, which the unit runs at its end, settles it; where it is missing,
+/// this does. A unit of the data's own may run on when its job has ended (`Type=simple`), or have no end (`RemainAfterExit=`).
+fn settled(systemd: &Systemd, unit: &str, root: &Root) -> Result<Status, Failure> {
+    let begun = Instant::now();
+    let mut deadline = begun + SETTLE_LIMIT;
+    loop {
         let status = state::read_status(root).stage(Stage::Report)?.unwrap_or_default();
         if status.state != Progress::Running {
-            break status;
+            return Ok(status);
         }
-        if Instant::now() >= deadline {
-            let exit_status = service.exit_status.to_string();
-            let ended = Ended { result: service.result, status: exit_status, invocation: None };
-            break settle::settle(root, &ended).stage(Stage::Report)?.unwrap_or(status);
+        let service = systemd.service(unit).stage(Stage::Start)?;
+        if service.sub == "running" && begun.elapsed() < BOOTSTRAP_LIMIT {
+            deadline = Instant::now() + SETTLE_LIMIT;
+        }
+        if service.sub == "exited" || Instant::now() >= deadline {
+            let ended =
+                Ended { result: service.result, status: service.exit_status.to_string(), invocation: None };
+            return Ok(settle::settle(root, &ended).stage(Stage::Report)?.unwrap_or(status));
         }
         std::thread::sleep(POLL);
-    };
-    recorder.status.failure().map_or(Ok(()), Err)
+    }
 }
 
 fn notify(status: &str) -> Result<(), Failure> {
