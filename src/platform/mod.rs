@@ -19,10 +19,12 @@ mod fetch;
 mod gcp;
 mod hetzner;
 mod ibmcloud;
+mod ibmcloud_classic;
 mod metal;
 mod nocloud;
 mod nutanix;
 mod openstack;
+mod powervs;
 #[cfg(test)]
 mod pretend;
 mod service;
@@ -56,28 +58,20 @@ pub const PLATFORMS: &[Platform] = &[
     gcp::PLATFORM,
     hetzner::PLATFORM,
     ibmcloud::PLATFORM,
+    ibmcloud_classic::PLATFORM,
     metal::PLATFORM,
     nocloud::PLATFORM,
     nutanix::PLATFORM,
     openstack::PLATFORM,
+    powervs::PLATFORM,
     upcloud::PLATFORM,
     vmware::PLATFORM,
     vultr::PLATFORM,
 ];
 
 /// Platforms that Cluster API has providers for, and footplate does not know yet.
-pub const ABSENT: &[&str] = &[
-    "hyperv",
-    "kubevirt",
-    "lxd",
-    "opennebula",
-    "oraclecloud",
-    "packet",
-    "powervs",
-    "proxmoxve",
-    "qemu",
-    "scaleway",
-];
+pub const ABSENT: &[&str] =
+    &["hyperv", "kubevirt", "lxd", "opennebula", "oraclecloud", "packet", "proxmoxve", "qemu", "scaleway"];
 
 /// A platform: what it is called, and what it can do. A row of the table names what it has and takes the rest from
 /// [`Platform::NONE`].

@@ -346,9 +346,11 @@ const REPLAYED: &[&str] = &[
     "gcp",
     "hetzner",
     "ibmcloud",
+    "ibmcloud-classic",
     "metal",
     "nutanix",
     "openstack",
+    "powervs",
     "upcloud",
     "vultr",
 ];
