@@ -12,7 +12,7 @@ pub struct Facts {
     pub cmdline: Cmdline,
     /// `/sys/class/dmi/id`.
     pub dmi: Dmi,
-    /// CPUID's hypervisor signature, such as `VMwareVMware`.
+    /// CPUID's hypervisor signature, such as `VMwareVMware`; on processors without CPUID what the device tree says, such as `vmware`.
     pub hypervisor: Option<String>,
     /// The file systems on the machine's drives that may hold metadata.
     pub drives: Vec<Drive>,

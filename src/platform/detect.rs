@@ -19,7 +19,7 @@ pub enum Evidence {
     Argument(String),
     /// What the firmware says.
     Dmi(String),
-    /// What the CPU says of the hypervisor.
+    /// What the CPU, or the device tree, says of the hypervisor.
     Hypervisor(String),
     /// A drive's label. A drive can be attached to a machine on any platform.
     Drive(String),
@@ -49,7 +49,7 @@ impl fmt::Display for Evidence {
             Self::Option(text) => f.write_str(text),
             Self::Argument(text) => write!(f, "kernel argument {text}"),
             Self::Dmi(text) => write!(f, "DMI {text}"),
-            Self::Hypervisor(text) => write!(f, "CPUID signature {text}"),
+            Self::Hypervisor(text) => write!(f, "hypervisor signature {text}"),
             Self::Drive(label) => write!(f, "a drive labelled {label}"),
         }
     }
@@ -164,6 +164,10 @@ pub fn seen(facts: &Facts) -> String {
     )
 }
 
+/// What hypervisors say of themselves in the device tree of a machine without CPUID, a string that ends in NUL, by which
+/// [systemd](https://github.com/systemd/systemd/blob/main/src/basic/virt.c) knows VMware: machines for arm64 may be without SMBIOS.
+const IN_DEVICE_TREE: &str = "/proc/device-tree/hypervisor/compatible";
+
 /// Gathers the facts that detection goes by.
 ///
 /// # Errors
@@ -175,7 +179,10 @@ pub fn facts(world: &dyn World) -> Result<Facts> {
         let line = release.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix('='));
         line.unwrap_or_default().trim_matches(['"', '\'']).to_owned()
     };
-    let hypervisor = world.text(Ask::Hypervisor)?;
+    let mut hypervisor = world.text(Ask::Hypervisor)?;
+    if hypervisor.is_empty() {
+        hypervisor = world.text(Ask::File(IN_DEVICE_TREE))?;
+    }
     Ok(Facts {
         cmdline: Cmdline::parse(&world.text(Ask::File("/proc/cmdline"))?),
         dmi: Dmi {

@@ -53,6 +53,7 @@ mod sources;
 mod static_binary;
 mod systemd;
 mod trust;
+mod unidentified;
 mod units;
 mod userdata;
 mod userdata_property;

@@ -84,7 +84,7 @@ fn run(machine: &Machine, host: &str, arguments: &str) -> Ran {
 #[track_caller]
 fn tree(machine: &Machine, root: &Scratch, (host, source): (&str, &str)) -> String {
     run(machine, host, &format!("provision{source} --root {}", root.arg())).ended(0, &[]);
-    let because = if source.is_empty() { "CPUID signature VMwareVMware" } else { "--platform vmware" };
+    let because = if source.is_empty() { "hypervisor signature VMwareVMware" } else { "--platform vmware" };
     let tree = root.tree();
     let line = format!("    |  \"because\": \"{because}\",\n");
     assert!(tree.contains(&line), "{tree}");
@@ -185,7 +185,7 @@ fn either_transport_of_an_appliance_leads_to_the_same_tree() {
             let root = Scratch::new(&format!("{name}.{how}"));
             let words = ["provision", "--replay", replay.arg(), "--root", root.arg()];
             scratch::footplate(&words).ended(0, &[]);
-            let line = "    |  \"because\": \"CPUID signature VMwareVMware\",\n";
+            let line = "    |  \"because\": \"hypervisor signature VMwareVMware\",\n";
             let (is, was) = (root.tree().replace(line, ""), input(name, "tree"));
             assert!(is == was, "{name} by {how}:\n{}", difference(&was, &is));
         }
@@ -289,7 +289,7 @@ fn detection_says_why() {
             "ignition.platform.id=vmware",
             "this machine: vmware, because kernel argument ignition.platform.id=vmware",
         ),
-        ("--cpuid", "quiet", "this machine: vmware, because CPUID signature VMwareVMware"),
+        ("--cpuid", "quiet", "this machine: vmware, because hypervisor signature VMwareVMware"),
         (
             "--cpuid",
             "ignition.platform.id=nocloud",

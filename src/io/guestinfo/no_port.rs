@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Other processors have no I/O ports; VMware has another way there, which is not used here.
 
-use anyhow::{Error, Result, anyhow};
+use anyhow::{Result, anyhow};
 
 use super::Registers;
+use crate::model::problem::WithCure as _;
 
 pub const LOW: u16 = 0;
 pub const HIGH: u16 = 0;
@@ -18,20 +19,19 @@ impl Privilege {
 }
 
 pub fn low(_: Registers) -> Result<Registers> {
-    Err(elsewhere())
+    elsewhere()
 }
 
 pub fn high_send(_: Registers, _: &[u8]) -> Result<Registers> {
-    Err(elsewhere())
+    elsewhere()
 }
 
 pub fn high_receive(_: Registers, _: &mut [u8]) -> Result<Registers> {
-    Err(elsewhere())
+    elsewhere()
 }
 
-fn elsewhere() -> Error {
-    anyhow!(
-        "footplate reads vSphere's guestinfo on x86-64 only, and this machine is {}",
-        std::env::consts::ARCH
-    )
+fn elsewhere() -> Result<Registers> {
+    let machine = std::env::consts::ARCH;
+    Err(anyhow!("footplate reads vSphere's guestinfo on x86-64 machines only, and this machine is {machine}"))
+        .cure("attach a drive labelled cidata and set the kernel argument flatcar.oem.id=nocloud, or take an x86-64 machine")
 }

@@ -42,7 +42,8 @@ fn evidence(facts: &Facts) -> Option<Evidence> {
         return Some(Evidence::of_dmi(dmi));
     }
     // Nested hypervisors pass the signature on; a vendor that names another platform is then the truth.
-    let signature = facts.hypervisor.as_deref().filter(|h| *h == "VMwareVMware" && dmi.sys_vendor.is_empty());
+    let is_vmware = |h: &&str| matches!(*h, "VMwareVMware" | "vmware") && dmi.sys_vendor.is_empty();
+    let signature = facts.hypervisor.as_deref().filter(is_vmware);
     signature.map(|signature| Evidence::Hypervisor(signature.to_owned()))
 }
 
