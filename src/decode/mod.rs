@@ -15,7 +15,7 @@ pub mod sites;
 pub mod syntax;
 
 use crate::model::config::{NodeConfig, Script};
-use crate::model::problem::{Problem, Severity, any_error};
+use crate::model::problem::{Pos, Problem, Severity, any_error};
 use crate::model::secret::Secret;
 use document::coreos;
 use document::jinja::Variables;
@@ -75,6 +75,19 @@ pub fn decode(mut user: Documents, mut vendor: Documents, fetch: &mut Fetch<'_>)
     mixed::add(&user.list, &mut decoded.config, &mut problems, fetch);
     cloud_config::name_from_file(&mut decoded.config, &mut problems);
     containerd::check(&decoded.config, &mut problems);
+    // What stands in place of a failed tag is no fault of the author's.
+    let failed: Vec<Pos> = problems
+        .iter()
+        .filter(|p| p.is_error() && p.code.starts_with("template/"))
+        .filter_map(|p| p.pos)
+        .collect();
+    if !failed.is_empty() {
+        let follows = |p: &Problem| {
+            !p.code.starts_with("template/")
+                && p.pos.is_some_and(|pos| failed.iter().any(|f| f.line == pos.line))
+        };
+        problems.retain(|p| !follows(p));
+    }
     // What the platform adds must not stop a node whose own data is good, and who owns the node can't mend it.
     for problem in problems.iter_mut().filter(|p| p.is_error() && p.place.starts_with(document::VENDOR)) {
         problem.severity = Severity::Warning;
@@ -225,7 +238,7 @@ fn programs(documents: &[Document], source: Source, config: &mut NodeConfig, pro
         };
         if document.kind != Kind::Boothook && !text.starts_with("#!") {
             let problem = Problem::error("", "a script must begin with `#!` and its interpreter");
-            problems.push(document.locate(problem.at(crate::model::problem::Pos { line: 1, column: 1 })));
+            problems.push(document.locate(problem.at(Pos { line: 1, column: 1 })));
         }
         let above = document.text[..document.text.len() - text.len()].matches('\n').count();
         problems.extend(cloud_config::in_script(text, above).into_iter().map(|p| document.locate(p)));

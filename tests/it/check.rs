@@ -415,6 +415,40 @@ fn a_configuration_of_kubeadms_that_nothing_writes_is_an_error() {
     }
 }
 
+/// All that is wrong is told at once, each at its place in the author's text: what fails in a template does not hide what stands
+/// behind it, and what follows from it is not told.
+#[test]
+fn all_errors_are_told_at_once() {
+    let head = "## template: jinja\n#cloud-config\n";
+    for (text, want) in [
+        (
+            "hostname: {{ a }}\nwrite_files:\n- {path: /a, permissions: '{{ b.c }}'}\n- {path: /b, permissions: '9'}\n",
+            &["template/no-value 3:14", "template/no-value 5:31", " 6:27"][..],
+        ),
+        (
+            "final_message: '{{ a }} {{ b }}'\nx: [\n",
+            &["template/no-value 3:20", "template/no-value 3:28", "yaml/syntax 5:1"],
+        ),
+        (
+            "a: {{ b | }}\nc: ${#d}\ne: {{ f }}\n",
+            &["template/syntax 3:11", "template/syntax 4:5", "template/no-value 5:7"],
+        ),
+        (
+            "{% if a.b %}c: d{% endif %}\n{% for e in f.g %}{{ h }}{% endfor %}\ni: {{ j }}\n",
+            &["template/no-value 3:7", "template/no-value 4:13", "template/no-value 5:7"],
+        ),
+        ("{% set a = b.c %}\nc: {{ d }}\n", &["template/no-value 3:12", "template/no-value 4:7"]),
+        ("a: {{ b\nc: d\n", &["template/syntax 4:1"]),
+    ] {
+        let said: Value = serde_json::from_str(&check(format!("{head}{text}"), true).out).unwrap();
+        let errors = said["findings"].as_array().unwrap().iter().filter(|f| f["level"] == "error");
+        let told: Vec<String> = errors
+            .map(|f| format!("{} {}:{}", f["code"].as_str().unwrap_or_default(), f["line"], f["column"]))
+            .collect();
+        assert_eq!(told, want, "{text}\n{said:#}");
+    }
+}
+
 #[test]
 fn a_file_that_does_not_exist_is_told_in_words() {
     footplate(&["check", "/nonexistent/user-data"])

@@ -52,6 +52,19 @@ impl Checked {
         self.findings.iter().any(|f| f.problem.is_error())
     }
 
+    /// Brings the findings of each object in the order of its lines.
+    fn sort(&mut self) {
+        let mut objects: Vec<(String, String)> = Vec::new();
+        for Finding { file, object, .. } in &self.findings {
+            if !objects.iter().any(|(f, o)| f == file && o == object) {
+                objects.push((file.clone(), object.clone()));
+            }
+        }
+        let rank =
+            |f: &Finding| objects.iter().position(|(file, object)| *file == f.file && *object == f.object);
+        self.findings.sort_by_cached_key(|f| (rank(f), f.problem.pos));
+    }
+
     /// Adds a finding, unless another node of the object has it too.
     fn tell(&mut self, finding: Finding) {
         let same = |f: &Finding| {
@@ -76,6 +89,7 @@ pub fn run(args: &cli::Check) -> Result<u8, Failure> {
             file(&name, bytes, name == path.display().to_string(), &mut checked);
         }
     }
+    checked.sort();
     if args.strict {
         let findings = checked.findings.iter_mut().map(|f| &mut f.problem);
         findings.filter(|p| p.severity == Severity::Warning).for_each(|p| p.severity = Severity::Error);

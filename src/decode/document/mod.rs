@@ -310,7 +310,9 @@ impl Reader<'_, '_> {
     }
 
     fn template(&mut self, text: &str, mut place: Place) -> Result<(), Stop> {
-        let rendered = jinja::render(text, self.variables).map_err(|problem| place.stop(problem))?;
+        let (rendered, errors) = jinja::render_on(text, self.variables);
+        self.documents.problems.extend(errors.into_iter().map(|error| place.problem(error)));
+        let Some(rendered) = rendered else { return Ok(()) };
         self.documents.problems.extend(rendered.problems.iter().map(|f| place.problem(f.clone())));
         let rendered = Rc::new(rendered);
         place.origin.push(Step::Rendered(Rc::clone(&rendered)));

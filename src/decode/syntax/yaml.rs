@@ -35,10 +35,58 @@ pub fn parse(text: &str) -> Result<Node, Problem> {
     Ok(builder.root.unwrap_or_else(Node::null))
 }
 
-/// The parser's complaint, with the cure for the one cause that its text never names: a tab.
+const QUOTES: &str = "put the value in quotes, or write it as a block behind `|`";
+const INDENT: &str = "give all keys of one mapping, and all dashes of one list, the same column";
+const BRACKET: &str = "look above for the bracket, brace or quote that is not closed";
+
+/// What the parser says, by a part of its words; what that means, and what helps.
+const COMPLAINTS: &[(&str, &str, &str)] = &[
+    ("mapping values are not allowed", "a colon stands where no key can", QUOTES),
+    (
+        "block sequence entries are not allowed",
+        "a list's dash stands where no list can",
+        "put the list on lines of its own",
+    ),
+    ("expected ',' or ']'", "a list that began with `[` is not closed", BRACKET),
+    ("expected ',' or '}'", "a mapping that began with `{` is not closed", BRACKET),
+    ("expected node content", "a value is missing here", BRACKET),
+    ("unexpected end of stream", "a text in quotes is not closed", BRACKET),
+    ("invalid trailing content", "something stands behind a text in quotes", QUOTES),
+    ("illegal placement of ':'", "a colon stands within a list or a mapping that is not closed", BRACKET),
+    ("misplaced bracket", "a bracket is closed that is not open", QUOTES),
+    ("expected '-' indicator", "a key stands among the items of a list", INDENT),
+    ("did not find expected key", "the indentation fits nothing above", INDENT),
+    ("indent", "the indentation fits nothing above", INDENT),
+    (
+        "simple key expect",
+        "a key without a colon",
+        "put a colon and a space behind the key, or the text in quotes",
+    ),
+    ("unknown anchor", "an alias (`*name`) that has no anchor (`&name`)", QUOTES),
+    ("anchor or alias", "`&` and `*` begin the name of an anchor or an alias", QUOTES),
+    (
+        "unknown escape",
+        "an escape in double quotes that YAML does not have",
+        "use single quotes, or write `\\\\` for a backslash",
+    ),
+    (
+        "block scalar, did not",
+        "text stands behind the `|` or `>` of a block",
+        "begin the text on the next line",
+    ),
+    ("unexpected character", "this character can't begin a value", QUOTES),
+    ("document start", "text stands behind the end of the document", "remove what begins with `%` or `...`"),
+    ("tag", "`!` begins the name of a type that can't be read", QUOTES),
+];
+
+/// The parser's complaint in plain words, with the cure for the one cause that its text never names: a tab.
 fn syntax_error(text: &str, error: &saphyr_parser::ScanError) -> Problem {
     let (line, column) = (error.marker().line(), error.marker().col() + 1);
-    let problem = Problem::error("", format!("not YAML: {}", error.info())).at(Pos { line, column });
+    let known = COMPLAINTS.iter().find(|(said, ..)| error.info().contains(said));
+    let (what, cure) =
+        known.map_or(("the text can't be read here", QUOTES), |(_, what, cure)| (*what, *cure));
+    let problem = Problem::error("", format!("not YAML: {what}")).at(Pos { line, column });
+    let problem = problem.cure(cure).code("yaml/syntax");
     // The parser may notice a tab only on the line after it.
     let tab = text.lines().enumerate().skip(line.saturating_sub(2)).take(2).find(|(_, l)| {
         let body = l.trim_start_matches(' ');

@@ -67,7 +67,8 @@ fn exists(
     let whole = error::missing(failure, context).map_or_else(|| name.clone(), |missing| missing.whole);
     let what = format!("jinja: `{whole}` is taken to exist: not every platform has it");
     let problem = error::describe(failure, context);
-    notes.push(Problem { severity: Severity::Note, what, cure: None, ..problem });
+    let note = Problem { severity: Severity::Note, what, cure: None, ..problem };
+    notes.push(note.code("template/assumed"));
     shapes.insert(name, Shape::Any);
     true
 }

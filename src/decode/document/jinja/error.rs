@@ -181,15 +181,20 @@ pub fn describe(error: &Error, context: &Context<'_>) -> Problem {
         pos = error.line().map(|line| Pos { line, column: 1 });
     }
     // A comment that never ends is reported at the end of the document; its author needs the beginning: `${#array[@]}`.
-    if let Some(open) = template.rfind("{#").filter(|open| !template[*open..].contains("#}")) {
+    let endless = error.detail().is_some_and(|detail| detail.contains("end of comment"));
+    if let Some(open) = template.rfind("{#").filter(|open| endless && !template[*open..].contains("#}")) {
         pos = Some(pos_of(template, open));
     }
     let problem = match missing {
         Some(missing) => {
             let what = format!("jinja: `{}` has no value", missing.whole);
-            Problem::error("", what).cure(cure(&missing, context.variables))
+            Problem::error("", what).cure(cure(&missing, context.variables)).code("template/no-value")
         }
-        None => other(error, context, template),
+        None => {
+            let problem = other(error, context, template);
+            let syntax = error.kind() == ErrorKind::SyntaxError;
+            problem.code(if syntax { "template/syntax" } else { "template/error" })
+        }
     };
     match pos {
         Some(pos) => problem.at(Pos { line: pos.line + lines_before, ..pos }),
@@ -244,6 +249,11 @@ fn syntax(detail: &str) -> &str {
         ("unknown statement ", "this statement is unknown"),
         ("block '", "a block is defined twice"),
         ("cannot assign to ", "this variable's name is reserved"),
+        ("unexpected `.`", "a name is missing before the dot: Go's templates begin so, jinja's do not"),
+        ("unexpected end of comment", "a comment that `{#` begins has no end"),
+        ("unexpected end of variable", "an expression that `{{` begins has no end"),
+        ("unexpected end of block", "a statement that `{%` begins has no end"),
+        ("unexpected end of raw block", "`{% raw %}` has no `{% endraw %}`"),
     ];
     OF_THE_TEMPLATE.iter().find(|(begin, _)| detail.starts_with(begin)).map_or(detail, |(_, plain)| plain)
 }

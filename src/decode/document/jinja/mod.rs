@@ -7,6 +7,7 @@
 
 mod args;
 mod assume;
+mod blank;
 mod containers;
 mod error;
 mod filters;
@@ -90,6 +91,27 @@ pub fn render(text: &str, variables: &Variables) -> Result<Rendered, Problem> {
     // An error holds values too: all of it ends where there is room.
     let rendered = with_room(|| rendered(text, variables));
     rendered.unwrap_or_else(|| Err(Problem::error("", "jinja: there is no memory to render the template")))
+}
+
+/// Renders a document and goes on behind what is wrong: all errors, and the document where the rest of it renders. What failed
+/// is then a made-up word in it.
+pub fn render_on(text: &str, variables: &Variables) -> (Option<Rendered>, Vec<Problem>) {
+    let (mut text, mut errors) = (text.to_owned(), Vec::new());
+    loop {
+        let error = match render(&text, variables) {
+            Ok(rendered) => return (Some(rendered), errors),
+            Err(error) => error,
+        };
+        let again = errors.iter().any(|e: &Problem| e.pos == error.pos);
+        let rest = error.pos.filter(|_| !again).and_then(|pos| blank::without_tag(&text, pos));
+        if !again {
+            errors.push(error);
+        }
+        match rest {
+            Some(rest) if errors.len() < blank::MAX_ERRORS => text = rest,
+            _ => return (None, errors),
+        }
+    }
 }
 
 fn rendered(text: &str, variables: &Variables) -> Result<Rendered, Problem> {
