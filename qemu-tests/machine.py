@@ -93,13 +93,16 @@ def container(scenario, usr, root, logs, number):
     put(root / "opt/footplate-test/cmdline", " ".join(arguments(scenario, number, number == 1)).encode() + b"\n")
     peer = [scenario.peer] if scenario.peer.exists() else []
     # Killed, the first process of a process namespace takes with it all that runs there.
-    isolated = on_ec2(scenario, logs) or ["unshare", "--net", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child"]
+    isolated = with_services(scenario, logs) or ["unshare", "--net", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child"]
     return [str(part) for part in [*isolated, HERE / "nspawn", group, root, usr, logs, *peer]], group
 
 
-def on_ec2(scenario, logs):
-    """What stands before a machine's command where it has EC2's services, in a network of its own; nothing where it has none."""
-    return [HERE / "ec2", scenario.folder / "ec2", CACHE, logs] if (scenario.folder / "ec2").is_dir() else []
+def with_services(scenario, logs):
+    """What stands before a machine's command where it has EC2's or another platform's services, in a network of its own; nothing where it
+    has none."""
+    if (scenario.folder / "ec2").is_dir():
+        return [HERE / "ec2", scenario.folder / "ec2", CACHE, logs]
+    return [HERE / "service", scenario.folder / "service"] if (scenario.folder / "service").is_dir() else []
 
 
 def run_machine(command, logs, timeout, until=lambda: False):
@@ -135,7 +138,7 @@ def power_on(scenario, number, image, initrd, until=lambda: False):
     """One boot of a scenario's disk; the machine's exit status, None when it had to be ended."""
     first, logs = logs_of(scenario.name, 1), logs_of(scenario.name, number)
     if not scenario.container:
-        command = [str(part) for part in on_ec2(scenario, logs)] + qemu(scenario, image.files, initrd, first / "disk.img", logs, number)
+        command = [str(part) for part in with_services(scenario, logs)] + qemu(scenario, image.files, initrd, first / "disk.img", logs, number)
         return run_machine(command, logs, scenario.timeout, until)
     command, group = container(scenario, image.usr, first / "root", logs, number)
     try:

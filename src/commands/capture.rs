@@ -12,7 +12,7 @@ use crate::io::{Ask, World};
 use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
 use crate::pipeline::context::{Context, open_root};
 use crate::pipeline::recorder::Recorder;
-use crate::pipeline::{bootstrap_data, fetch, online, redact};
+use crate::pipeline::{bootstrap_data, fetch, redact};
 
 /// Asks all that a provision asks, and keeps the answers and the status of the last one.
 pub fn run(args: &cli::Capture) -> Result<u8, Failure> {
@@ -30,7 +30,7 @@ pub fn run(args: &cli::Capture) -> Result<u8, Failure> {
     // What include lists bring is bootstrap data too: it is read for the picture, and not kept.
     let config = found.as_ref().map(|f| bootstrap_data::glance(f, world.as_ref()).config).unwrap_or_default();
     let status = Ask::File("/run/footplate/status.json");
-    let _ = online::links(context.world()).and_then(|_| Ok(context.world().ask(status)?));
+    let _ = context.world().links().and_then(|_| context.world().ask(status));
     let answers = redact::redact(capture.take(), &config);
     for (name, bytes) in &answers {
         context.root.put(&format!("/{name}"), bytes, 0o600, Ids::default()).stage(Stage::Apply)?;

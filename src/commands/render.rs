@@ -22,7 +22,7 @@ pub fn run(input: &cli::Input) -> Result<u8, Failure> {
     // The files are for whatever machine; which NICs of this one they would match is told to people.
     let rendered = network::render(&config, &[]);
     problems.extend(rendered.problems.iter().cloned());
-    let nics = online::links(&Live::default()).map(|links| online::nics(&links)).unwrap_or_default();
+    let nics = online::nics_of(&Live::default()).unwrap_or_default();
     let here = network::render(&config, &nics);
     for problem in problems.iter().filter(|p| !p.is_error()) {
         log::warn!("{problem}");

@@ -26,6 +26,7 @@ use std::io::Read;
 
 use anyhow::Context as _;
 
+use crate::model::facts::Link;
 use crate::model::problem::Problem;
 use crate::model::time::Time;
 
@@ -198,6 +199,15 @@ pub trait World {
     fn text(&self, ask: Ask<'_>) -> Result<String, Error> {
         let bytes = self.ask(ask)?.unwrap_or_default();
         Ok(String::from_utf8_lossy(&bytes).trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned())
+    }
+
+    /// The machine's links; none where there is no answer.
+    ///
+    /// # Errors
+    /// As [`World::ask`], or the answer is not what [`Ask::Links`] asks for.
+    fn links(&self) -> Result<Vec<Link>, Error> {
+        let json = self.ask(Ask::Links)?;
+        Ok(json.map_or(Ok(Vec::new()), |json| serde_json::from_slice(&json).context(Ask::Links.name()))?)
     }
 }
 

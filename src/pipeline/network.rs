@@ -120,7 +120,7 @@ pub fn render(context: &Context, instance: &Instance) -> Result<Rendered, Failur
     if let Some(network) = network.as_mut() {
         ask_instead(network, &arguments.dns);
     }
-    let nics = if ours { online::nics(&online::links(world).stage(Stage::Fetch)?) } else { Vec::new() };
+    let nics = if ours { online::nics_of(world).stage(Stage::Fetch)? } else { Vec::new() };
     let mut rendered = network.map(|n| network::render(&n, &nics)).unwrap_or_default();
     rendered.problems.extend(problems);
     if given && instance.network.is_some() {
@@ -194,7 +194,7 @@ pub fn misnamed(rendered: &Rendered) -> Vec<Problem> {
 /// Swaps the names that udev can't swap. One that stays is not a reason to leave the network without configuration: files
 /// match by address.
 fn change_names_over(context: &Context, rendered: &Rendered) -> Result<(), Failure> {
-    let nics = online::nics(&online::links(context.world()).stage(Stage::Fetch)?);
+    let nics = online::nics_of(context.world()).stage(Stage::Fetch)?;
     let renames = naming::change_over(naming::misnamed(rendered), &nics);
     if renames.is_empty() {
         return Ok(());

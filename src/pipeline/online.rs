@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 
-use crate::io::{Ask, World};
+use crate::io::World;
 use crate::model::facts::Link;
 use crate::model::instance::WaitFor;
 use crate::model::network::{Device, Interface, Nic};
@@ -20,19 +20,16 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// How often to look.
 const POLL: Duration = Duration::from_millis(250);
 
-/// The machine's links.
+/// The machine's NICs.
 ///
 /// # Errors
 /// It can't be asked.
-pub fn links(world: &dyn World) -> Result<Vec<Link>> {
-    Ok(match world.ask(Ask::Links)? {
-        Some(json) => serde_json::from_slice(&json)?,
-        None => Vec::new(),
-    })
+pub fn nics_of(world: &dyn World) -> Result<Vec<Nic>> {
+    Ok(nics(&world.links()?))
 }
 
 /// The links as the network's plan wants them.
-pub fn nics(links: &[Link]) -> Vec<Nic> {
+fn nics(links: &[Link]) -> Vec<Nic> {
     links
         .iter()
         .map(|l| Nic {
@@ -58,7 +55,8 @@ pub fn wait(
 ) -> Result<(), Failure> {
     let start = Instant::now();
     loop {
-        let lacking = lacking(wait_for, &rendered()?, &links(world).stage(Stage::Fetch)?);
+        let lacking =
+            lacking(wait_for, &rendered()?, &world.links().map_err(anyhow::Error::from).stage(Stage::Fetch)?);
         if lacking.is_empty() {
             return Ok(());
         }

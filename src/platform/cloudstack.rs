@@ -6,7 +6,7 @@
 use super::service::{Service, Session};
 use super::{Error, Evidence, Platform, config_drive, document};
 use crate::io::{Ask, World};
-use crate::model::facts::{Facts, Link};
+use crate::model::facts::Facts;
 use crate::model::instance::{Instance, Spelling};
 use crate::model::problem::Problem;
 use crate::model::secret::Secret;
@@ -81,8 +81,7 @@ fn routers(world: &dyn World, _: &Facts, found: Option<Instance>) -> Result<Opti
 
 /// The servers that gave networkd's leases; first those of NICs with the default route.
 fn leases(world: &dyn World) -> Result<Vec<String>, Error> {
-    let links = world.ask(Ask::Links)?.unwrap_or_default();
-    let mut links: Vec<Link> = serde_json::from_slice(&links).unwrap_or_default();
+    let mut links = world.links()?;
     links.sort_by_key(|link| !link.default_route.0);
     let mut servers: Vec<String> = Vec::new();
     for link in links {

@@ -8,7 +8,7 @@ use crate::decode::azure::one_line;
 use crate::decode::document::envelope;
 use crate::decode::syntax::yaml::Node;
 use crate::io::World;
-use crate::model::facts::Facts;
+use crate::model::facts::{Facts, Link};
 use crate::model::instance::Instance;
 use crate::model::problem::Problem;
 use crate::model::secret::Secret;
@@ -31,6 +31,9 @@ const USER_DATA: &str = "/metadata/instance/compute/userData?api-version=2021-01
 /// The status codes with which the service says that it is not ready, beside those that every service has.
 const NOT_READY: &[u16] = &[404, 410];
 
+/// The driver of Hyper-V's NICs.
+const DRIVER: &str = "hv_netvsc";
+
 /// Asks the service. Custom data goes before user-data, also when the drive that it came with is gone.
 pub(super) fn fetch(
     world: &dyn World,
@@ -39,7 +42,7 @@ pub(super) fn fetch(
 ) -> Result<Option<Instance>, Error> {
     let session = Session::open(&SERVICE, world, world.patience())?;
     let mut told = match session.get_late(&[DOCUMENT, OLDER], NOT_READY)? {
-        Some(bytes) => read(&document::mapping("/metadata/instance", bytes.expose())?)?,
+        Some(bytes) => read(&document::mapping("/metadata/instance", bytes.expose())?, &world.links()?)?,
         None if found.is_none() => return Ok(None),
         None => Instance::default(),
     };
@@ -66,7 +69,7 @@ fn decoded(data: &[u8]) -> Result<Secret, Error> {
     Ok(Secret::new(envelope::base64(data).map_err(|what| Problem::error("compute.userData", what))?))
 }
 
-fn read(node: &Node) -> Result<Instance, Error> {
+fn read(node: &Node, links: &[Link]) -> Result<Instance, Error> {
     let (compute, extended) = (node.get("compute"), node.get("extended").and_then(|e| e.get("compute")));
     let text = |name: &str| document::text_of(compute?, &[name]);
     let extended = |name: &str| document::text_of(extended?, &[name]);
@@ -90,7 +93,7 @@ fn read(node: &Node) -> Result<Instance, Error> {
     instance.user_data = text("userData").map(|d| decoded(d.as_bytes())).transpose()?;
     instance.user_data_once = extended("hasCustomData") == Some("true");
     let nics = node.get("network").and_then(|n| n.get("interface")).and_then(Node::list).unwrap_or_default();
-    let cards: Vec<Json> = nics.iter().enumerate().filter_map(|(n, nic)| card(n, nic)).collect();
+    let cards: Vec<Json> = nics.iter().enumerate().filter_map(|(n, nic)| card(n, nic, links)).collect();
     document::read_cards(cards, &mut instance)?;
     let first = |family: &str, key: &str| addresses(nics.first()?, family, key).into_iter().next();
     let addresses = &mut instance.addresses;
@@ -130,7 +133,7 @@ fn addresses(nic: &Node, family: &str, key: &str) -> Vec<String> {
 
 /// The NIC that is the n-th of the list; `None` for one without addresses. The first of its addresses come by DHCP. With accelerated
 /// networking a second NIC has the same MAC address and works below this one: the driver tells them apart.
-fn card(n: usize, nic: &Node) -> Option<Json> {
+fn card(n: usize, nic: &Node, links: &[Link]) -> Option<Json> {
     let mac = document::text_of(nic, &["macAddress"])?;
     let mac: String = mac.chars().filter(char::is_ascii_hexdigit).map(|c| c.to_ascii_lowercase()).collect();
     let octets: Vec<&str> = (0..mac.len()).step_by(2).filter_map(|at| mac.get(at..at + 2)).collect();
@@ -145,8 +148,15 @@ fn card(n: usize, nic: &Node) -> Option<Json> {
     };
     let further = [beside("ipv4", &v4, "24"), beside("ipv6", &v6, "128")].concat();
     let overrides = json!({ "route-metric": 100 * (n + 1), "use-dns": n == 0 });
+    let mac = octets.join(":");
+    // With accelerated networking a virtual function has the same address; it is left to the driver of Hyper-V's NIC. A machine
+    // without that driver has one NIC of the address.
+    let mut drivers = links.iter().filter(|l| l.mac == mac).filter_map(|l| l.driver.as_deref()).peekable();
+    let other = drivers.peek().is_some() && !drivers.any(|driver| driver == DRIVER);
+    let matches =
+        if other { json!({ "macaddress": mac }) } else { json!({ "macaddress": mac, "driver": DRIVER }) };
     Some(json!({
-        "match": { "macaddress": octets.join(":"), "driver": "hv_netvsc" },
+        "match": matches,
         "dhcp4": !v4.is_empty(), "dhcp4-overrides": overrides,
         "dhcp6": !v6.is_empty(), "dhcp6-overrides": overrides,
         "addresses": further,
@@ -189,6 +199,29 @@ mod tests {
     const V2019: &str = "instance?api-version=2019-06-01";
     const V2021: &str = "instance?api-version=2021-08-01&extended=true";
     const OF_USER: &str = "userData?api-version=2021-01-01&format=text";
+
+    #[test]
+    fn the_driver_tells_a_nic_from_its_virtual_function() {
+        let text =
+            r#"{"macAddress": "000D3A0A0B0C", "ipv4": {"ipAddress": [{"privateIpAddress": "10.1.0.4"}]}}"#;
+        let nic = document::mapping("nic", text.as_bytes()).unwrap();
+        let link = |mac: &str, driver: &str| {
+            let json = json!({ "name": "eth0", "mac": mac, "driver": driver });
+            serde_json::from_value::<Link>(json).unwrap()
+        };
+        let (own, other) = ("00:0d:3a:0a:0b:0c", "00:0d:3a:0a:0b:0d");
+        for (links, pinned) in [
+            (vec![], true),
+            (vec![link(own, DRIVER)], true),
+            (vec![link(own, "mlx5_core"), link(own, DRIVER)], true),
+            (vec![link(own, "virtio_net"), link(other, DRIVER)], false),
+            (vec![link(other, "virtio_net")], true),
+        ] {
+            let card = card(0, &nic, &links).unwrap();
+            assert_eq!(card["match"]["driver"].is_string(), pinned, "{links:?}");
+            assert_eq!(card["match"]["macaddress"], own);
+        }
+    }
 
     #[test]
     fn custom_data_goes_before_user_data() {

@@ -4,10 +4,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use anyhow::Context as _;
 use serde_json::{Map, Value as Json, json};
 
-use crate::io::{Ask, World};
+use crate::io::World;
 use crate::model::facts::{Facts, Link};
 use crate::model::instance::Instance;
 use crate::platform::Error;
@@ -17,7 +16,7 @@ pub(super) fn complete(world: &dyn World, facts: &Facts, instance: &mut Instance
     if instance.instance_id.is_empty() {
         instance.instance_id = facts.dmi.product_uuid.to_ascii_lowercase();
     }
-    let links = links(world)?;
+    let links = world.links()?;
     if let Some(name) = &instance.hostname {
         for key in ["hostname", "local-hostname", "local_hostname"] {
             instance.metadata.entry(key).or_insert_with(|| Json::from(name.as_str()));
@@ -27,16 +26,9 @@ pub(super) fn complete(world: &dyn World, facts: &Facts, instance: &mut Instance
     Ok(())
 }
 
-fn links(world: &dyn World) -> Result<Vec<Link>, Error> {
-    Ok(match world.ask(Ask::Links)? {
-        Some(json) => serde_json::from_slice(&json).context("links")?,
-        None => Vec::new(),
-    })
-}
-
 /// The addresses that the default routes leave by, IPv4 and IPv6.
 pub(super) fn addresses(world: &dyn World) -> Result<(Option<IpAddr>, Option<IpAddr>), Error> {
-    let links = links(world)?;
+    let links = world.links()?;
     let first = |is: fn(&Link) -> bool, family: fn(&IpAddr) -> bool| {
         let all = links.iter().filter(|l| is(l)).flat_map(|l| &l.addresses);
         all.filter_map(|a| usable(a)).find(family)
