@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Where the places of problems stand: for what is found once the data has been decoded.
 
-use super::document::jinja::Variables;
+use super::document::jinja::{self, Variables};
 use super::document::{self, Document, Kind, Source, no_fetch, step_to_scalar};
 use super::syntax::json;
 use super::syntax::yaml::{self, Node};
@@ -49,5 +49,19 @@ impl Sites {
         let (document, tree) = self.0.as_ref()?;
         let pos = step_to_scalar(&document.text, find(tree, place)?).back(Pos { line, column: 1 });
         document.locate(Problem::default().at(pos)).pos
+    }
+
+    /// Where lines stand that begin a document, below the first lines of a cloud-config.
+    pub fn second_headers(&self) -> impl Iterator<Item = Pos> {
+        let document = self.0.as_ref().map(|(document, _)| document).filter(|d| d.kind == Kind::CloudConfig);
+        let found = document.into_iter().flat_map(|document| {
+            let header = |line: &str| ["#cloud-config", jinja::HEADER].contains(&line.trim_end());
+            // The header is the first line that is not empty.
+            let lines = document.text.lines().enumerate().skip_while(|(_, l)| l.trim().is_empty()).skip(1);
+            lines.filter(move |(_, line)| header(line)).filter_map(|(i, _)| {
+                document.locate(Problem::default().at(Pos { line: i + 1, column: 1 })).pos
+            })
+        });
+        found.collect::<Vec<_>>().into_iter()
     }
 }

@@ -32,6 +32,9 @@ pub enum Severity {
 /// The code of a problem about a path in the part of Flatcar that nothing can write.
 pub const READ_ONLY: &str = "path/read-only";
 
+/// The code of a problem about a program that installs packages.
+pub const PACKAGE_MANAGER: &str = "program/package-manager";
+
 /// The code of a problem about data that did not arrive in time. The text that names the data is not to blame.
 pub const UNREACHED: &str = "fetch/unreached";
 

@@ -415,6 +415,74 @@ fn a_configuration_of_kubeadms_that_nothing_writes_is_an_error() {
     }
 }
 
+/// What Flatcar can't do, and what only shows when the node does it, is found before: by its code and its line.
+#[test]
+fn what_flatcar_can_not_do_is_an_error() {
+    let config = |text: &str| format!("#cloud-config\nruncmd: [id]\n{text}");
+    let file = |path: &str, content: &str| {
+        let lines: String = content.lines().map(|l| format!("    {l}\n")).collect();
+        config(&format!("write_files:\n- path: {path}\n  content: |\n{lines}"))
+    };
+    let ignition = |body: &str| format!("{{\"ignition\": {{\"version\": \"3.4.0\"}},\n{body}}}");
+    let pod = "/etc/kubernetes/manifests/pod.yaml";
+    let mut wrong = String::new();
+    for (data, told) in [
+        (config("timezone: Europe/Pariss\n"), "error timezone/unknown 3:11 timezone"),
+        (config("timezone: Europe/Paris\n"), ""),
+        (config("fs_setup:\n- {device: sdb, filesystem: reiserfs}\n"), "error filesystem/unknown 4:29 fs_setup[0].filesystem"),
+        (config("fs_setup:\n- {device: sdb, filesystem: xfs}\n"), ""),
+        (config("mounts:\n- [LABEL=a, /a, zfs]\n"), "error filesystem/unknown 4:17 mounts[0][2]"),
+        (config("mounts:\n- [LABEL=a, /a, fuse.sshfs]\n- [LABEL=b, /b]\n"), ""),
+        (config("users:\n- {name: a, shell: /bin/zsh}\n"), "error user/shell 4:20 users[0].shell"),
+        (config("users:\n- {name: a, shell: /usr/bin/bash}\n- {name: b, shell: /opt/bin/fish}\n"), ""),
+        (config("users:\n- name: a\n  ssh_authorized_keys:\n  - ssh-dsa AAAA\n"), "error user/key 6:5 users[0].ssh_authorized_keys[0]"),
+        (config("ssh_authorized_keys: [hello]\n"), "error user/key 3:23 ssh_authorized_keys[0]"),
+        (config("ssh_authorized_keys: ['no-pty,from=\"10.0.0.0/8\" ssh-ed25519 AAAA', '${KEY}']\n"), ""),
+        (config("#cloud-config\n"), "error document/second-header 3:1 "),
+        (config("final_message: |\n  #cloud-config\n"), ""),
+        (file(pod, "apiVersion: v1\nkind: Pod\na: [\n"), "error yaml/in-file 9:5 write_files[0].content"),
+        (file(pod, "a: b\n"), "error yaml/in-file 6:5 write_files[0].content"),
+        (file(pod, "apiVersion: v1\nkind: Pod\n---\n"), ""),
+        (file("/run/kubeadm/kubeadm.yaml", "a: 1\n---\na: b: c\n"), "error yaml/in-file 8:5 write_files[0].content"),
+        (file("/srv/notes.yaml", "a: b: c\n"), ""),
+        (file("/a.sh", "#!/usr/bin/env bash\n\nfor a in b; do\n  id\n"), "error script/syntax 9:5 write_files[0].content"),
+        (file("/a.sh", "#!/bin/bash\nfor a in b; do id; done\n"), ""),
+        (file("/a.py", "#!/usr/bin/python3\nfor a in b:\n"), ""),
+        (config("").replace("[id]", "[id, 'echo \"a']"), "error script/syntax 2:15 runcmd[1]"),
+        (config("").replace("[id]", "['if true; then', id, fi]"), ""),
+        (config("").replace("[id]", "['apt-get update']"), "error program/package-manager 2:10 runcmd[0]"),
+        (
+            file("/etc/systemd/network/1.network", "[Network]\nAddress=10.0.0.2/8\n"),
+            "warning network/no-gateway 4:3 write_files[0]",
+        ),
+        (file("/etc/systemd/network/1.network", "[Network]\nAddress=10.0.0.2/8\nGateway=10.0.0.1\n"), ""),
+        ("#cloud-config\nhostname: a\n".to_owned(), "warning bootstrap/none null:null "),
+        (
+            "apiVersion: v1\nkind: Secret\ntype: cluster.x-k8s.io/secret\nstringData: {value: \"#cloud-config\\nhostname: a\\n\"}\n".to_owned(),
+            "error bootstrap/none null:null ",
+        ),
+        (
+            ignition("\"systemd\": {\"units\": [{\"name\": \"a.service\", \"enabled\": true, \"contents\": \"[Service]\\nExecStart=/a\\n[Install]\\nWantedBy=multi-user.target\"}]}"),
+            "",
+        ),
+        (
+            ignition("\"passwd\": {\"users\": [{\"name\": \"core\", \"shell\": \"/bin/ksh\"}]}"),
+            "error user/shell 2:48 passwd.users[0].shell",
+        ),
+    ] {
+        let said: Value = serde_json::from_str(&check(&data, true).out).unwrap();
+        let findings = said["findings"].as_array().unwrap().iter().map(|f| {
+            let text = |key: &str| f[key].as_str().unwrap_or_default();
+            format!("{} {} {}:{} {}", text("level"), text("code"), f["line"], f["column"], text("place"))
+        });
+        let have = findings.collect::<Vec<_>>().join("\n");
+        if have != told {
+            wrong += &format!("{data}\nwant {told}\nhave {have}\n");
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
 /// All that is wrong is told at once, each at its place in the author's text: what fails in a template does not hide what stands
 /// behind it, and what follows from it is not told.
 #[test]

@@ -3,7 +3,9 @@
 //! network, and runs nothing of the data.
 
 mod flatcar;
+mod places;
 mod report;
+mod rules;
 mod shell;
 mod verdict;
 

@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
-use crate::decode::capi::Origin;
-use crate::decode::sites::Sites;
+use super::places::Places;
 use crate::io::exec;
 use crate::model::config::NodeConfig;
-use crate::model::problem::{Pos, Problem};
+use crate::model::problem::Problem;
 use crate::model::secret::Secret;
 
 /// How long the shell may read a program.
@@ -57,16 +56,15 @@ fn read(options: &[&str], text: &str) -> Read {
 
 /// Reads all programs of the shell.
 pub struct Shell<'a> {
-    pub sites: &'a Sites,
-    pub origin: &'a Origin,
+    places: &'a Places<'a>,
     pub problems: Vec<Problem>,
     unread: usize,
     count: usize,
 }
 
 impl<'a> Shell<'a> {
-    pub fn new(sites: &'a Sites, origin: &'a Origin) -> Self {
-        Self { sites, origin, problems: Vec::new(), unread: 0, count: 0 }
+    pub fn new(places: &'a Places<'a>) -> Self {
+        Self { places, problems: Vec::new(), unread: 0, count: 0 }
     }
 
     /// Reads the programs of a node.
@@ -146,17 +144,9 @@ impl<'a> Shell<'a> {
     }
 
     fn tell(&mut self, place: &str, line: usize, program: &str) {
-        let author = self.origin.inside(place, line);
-        let lone = (place == "user-data").then_some(Pos { line, column: 1 });
-        let pos = self.sites.line(place, line).or(lone);
         let what = format!("bash finds a syntax error in {program}, line {line}");
         let cure = "`bash -n` with the script says what is wrong; look for a quote, a bracket, `fi`, `done` or `esac` that is missing";
         let problem = Problem::error(place, what).cure(cure).code("script/syntax");
-        self.problems.push(match (author, pos) {
-            // It has its place already.
-            (Some((place, pos)), _) => Problem { place, ..problem.at(pos) },
-            (None, Some(pos)) => problem.at(pos),
-            (None, None) => problem,
-        });
+        self.problems.push(self.places.line(problem, line));
     }
 }

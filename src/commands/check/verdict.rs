@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The verdict on a node's bootstrap data: what the decoder finds, and what would stop the node later.
 
+use super::places::Places;
+use super::rules;
 use super::shell::Shell;
 use super::{Checked, Finding, Node, flatcar};
 use crate::apply;
@@ -11,10 +13,10 @@ use crate::decode::kubeadm::{config_file, expiry};
 use crate::decode::sites::Sites;
 use crate::decode::{self, Decoded};
 use crate::io::now;
-use crate::model::config::NodeConfig;
+use crate::model::config::{NodeConfig, UnitSpec};
 use crate::model::instance::Instance;
 use crate::model::plan::Plan;
-use crate::model::problem::{Problem, READ_ONLY, Severity};
+use crate::model::problem::{PACKAGE_MANAGER, Problem, READ_ONLY, Severity, any_error};
 use crate::plan;
 use crate::platform::{self, PLATFORMS};
 
@@ -26,7 +28,7 @@ pub fn is_bootstrap(data: &[u8]) -> bool {
 
 /// Decodes and tries the data of a node.
 pub fn node(file: &str, bootstrap: Bootstrap, checked: &mut Checked) {
-    let Bootstrap { object, role, data, origin, anchor } = bootstrap;
+    let Bootstrap { object, role, data, origin, anchor, ours } = bootstrap;
     let variables = Variables::assumed();
     let mut decoded = decode::user_data(Some(&data), None, &variables, &mut no_fetch);
     decoded.problems.extend(expiry::problems(&decoded.config, now()));
@@ -39,26 +41,42 @@ pub fn node(file: &str, bootstrap: Bootstrap, checked: &mut Checked) {
         decoded.problems.extend(platform::too_large_for(PLATFORMS, data.len()));
     }
     let plan = try_out(&mut decoded);
-    let good = !decoded.failed();
-    let sites = Sites::of(&data, &variables);
-    let mut shell = Shell::new(&sites, &origin);
+    let tried = !decoded.failed();
+    let places = Places { sites: Sites::of(&data, &variables), origin: &origin };
+    let mut shell = Shell::new(&places);
     shell.node(&decoded.config);
-    let good = good && shell.problems.iter().all(|p| !p.is_error());
-    for mut problem in decoded.problems {
-        problem.pos = problem.pos.or_else(|| sites.pos(&problem.place).filter(|_| !problem.place.is_empty()));
-        let problem = origin.locate(problem);
-        checked.tell(Finding { file: file.to_owned(), object: object.clone(), problem, anchor });
+    let mut problems: Vec<Problem> =
+        decoded.problems.drain(..).map(|problem| places.entry(problem)).collect();
+    problems.append(&mut shell.problems);
+    problems.extend(rules::problems(&decoded.config, &places));
+    let good = !any_error(&problems);
+    if good && tried && !starts_something(&decoded.config, &plan) {
+        let problem = Problem::warning("", "the data starts no bootstrap: the machine joins no cluster");
+        let severity = if ours { Severity::Error } else { Severity::Warning };
+        problems.push(
+            Problem { severity, ..problem }
+                .cure("add the commands that start it to `runcmd`")
+                .code("bootstrap/none"),
+        );
     }
-    for problem in shell.problems {
+    let good = !any_error(&problems);
+    for problem in problems {
         checked.tell(Finding { file: file.to_owned(), object: object.clone(), problem, anchor });
     }
     let plan = if good { plan } else { Plan::default() };
     checked.nodes.push(Node { file: file.to_owned(), object, role, config: decoded.config, plan, good });
 }
 
+/// Whether anything of the data makes the machine a node: commands, scripts, or units of its own that start.
+fn starts_something(config: &NodeConfig, plan: &Plan) -> bool {
+    let unit =
+        |u: &UnitSpec| u.enabled == Some(true) && (u.contents.is_some() || u.name == "kubeadm.service");
+    plan.bootstrap.is_some() || !config.boot_scripts.is_empty() || config.units.iter().any(unit)
+}
+
 /// The plan of a node that knows nothing but its data, tried on an empty Flatcar: what would stop the node is an error.
 fn try_out(decoded: &mut Decoded) -> Plan {
-    for problem in decoded.problems.iter_mut().filter(|p| p.code == READ_ONLY) {
+    for problem in decoded.problems.iter_mut().filter(|p| p.code == READ_ONLY || p.code == PACKAGE_MANAGER) {
         problem.severity = Severity::Error;
     }
     // A file that can't be written takes nothing from the rest.

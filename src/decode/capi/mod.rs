@@ -36,6 +36,8 @@ pub struct Bootstrap {
     pub origin: Origin,
     /// Where the data stands in the file, if positions are those of the data itself.
     pub anchor: Option<Pos>,
+    /// Whether it is Cluster API's: it must start a bootstrap.
+    pub ours: bool,
 }
 
 /// What a file has.
@@ -91,8 +93,8 @@ pub fn read(bytes: Vec<u8>) -> Found {
     found
 }
 
-/// The documents of a stream, each with the lines above it.
-fn documents(text: &str) -> impl Iterator<Item = (usize, &str)> {
+/// The documents of a stream of YAML, each with the number of lines above it.
+pub fn documents(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut rest = Some((0, text));
     std::iter::from_fn(move || {
         let (first, text) = rest.take()?;
@@ -244,6 +246,7 @@ fn spec(text: &str, node: &Node, place: &str, name: &str, roles: Option<&[Role]>
             data: out.text.into_bytes(),
             origin: out.origin,
             anchor: None,
+            ours: true,
         });
     }
 }

@@ -76,5 +76,8 @@ pub fn read(text: &str, secret: &Node, name: &str, found: &mut Found) {
         (1..=lines).for_each(|line| origin.line(Some((mark, line, 1))));
         anchor = None;
     }
-    found.nodes.push(Bootstrap { object: name.to_owned(), role: "", data, origin, anchor });
+    let labels = secret.get("metadata").and_then(|m| m.get("labels"));
+    let label = labels.is_some_and(|l| l.get("cluster.x-k8s.io/cluster-name").is_some());
+    let ours = label || secret.get("type").and_then(Node::text) == Some("cluster.x-k8s.io/secret");
+    found.nodes.push(Bootstrap { object: name.to_owned(), role: "", data, origin, anchor, ours });
 }

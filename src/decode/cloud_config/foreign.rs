@@ -5,7 +5,7 @@
 use super::Reader;
 use crate::decode::syntax::yaml::Node;
 use crate::model::paths::{FOREIGN_TRUST, FOREIGN_TRUST_TOOLS};
-use crate::model::problem::{Pos, Problem};
+use crate::model::problem::{PACKAGE_MANAGER, Pos, Problem};
 
 const PACKAGES: &str =
     "Flatcar has no package manager: put programs into the image, or bring them as a system extension";
@@ -346,7 +346,8 @@ fn told(place: &str, (name, cure): Foreign) -> Problem {
         );
         return Problem::note(place, what);
     }
-    Problem::warning(place, format!("{name} is not a part of Flatcar")).cure(cure)
+    let code = if cure == PACKAGES { PACKAGE_MANAGER } else { "program/absent" };
+    Problem::warning(place, format!("{name} is not a part of Flatcar")).cure(cure).code(code)
 }
 
 #[cfg(test)]

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a node's data may ask for that Flatcar can't do, and that only shows when the node does it.
+
+use super::places::Places;
+use crate::decode::capi::documents;
+use crate::decode::syntax::words;
+use crate::decode::syntax::yaml::{self, Node};
+use crate::model::config::NodeConfig;
+use crate::model::problem::Problem;
+use crate::model::storage::File;
+
+/// Kinds of filesystems that Flatcar can make.
+const MADE: &[&str] = &["btrfs", "ext2", "ext3", "ext4", "none", "swap", "vfat", "xfs"];
+
+/// Kinds of filesystems that Flatcar can mount.
+const MOUNTED: &[&str] = &[
+    "9p",
+    "auto",
+    "bpf",
+    "btrfs",
+    "ceph",
+    "cifs",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "erofs",
+    "ext2",
+    "ext3",
+    "ext4",
+    "fuse",
+    "glusterfs",
+    "hugetlbfs",
+    "iso9660",
+    "mqueue",
+    "msdos",
+    "nfs",
+    "nfs4",
+    "none",
+    "ntfs3",
+    "overlay",
+    "proc",
+    "ramfs",
+    "smb3",
+    "squashfs",
+    "swap",
+    "sysfs",
+    "tmpfs",
+    "tracefs",
+    "udf",
+    "vfat",
+    "virtiofs",
+    "xfs",
+];
+
+/// Shells that Flatcar has, by their names in `/bin`, `/sbin` and the same below `/usr`.
+const SHELLS: &[&str] = &["bash", "dash", "false", "nologin", "rbash", "sh", "sync", "true"];
+
+/// Directories with programs that this data need not bring.
+const OTHERS_PROGRAMS: &[&str] = &["/home/", "/opt/", "/usr/local/", "/var/"];
+
+/// Kinds of keys that sshd takes.
+const KEYS: &[&str] = &[
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp521",
+    "ecdsa-sha2-nistp521-cert-v01@openssh.com",
+    "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+    "sk-ssh-ed25519-cert-v01@openssh.com",
+    "sk-ssh-ed25519@openssh.com",
+    "ssh-ed25519",
+    "ssh-ed25519-cert-v01@openssh.com",
+    "ssh-rsa",
+    "ssh-rsa-cert-v01@openssh.com",
+];
+
+/// The names of time zones, sorted: the tz database's, old names included.
+const ZONES: &str = include_str!("zones.txt");
+
+/// Whether a value has a variable in it that something else fills in.
+fn is_open(text: &str) -> bool {
+    text.contains("${")
+}
+
+/// The error of a value that is not one of those known.
+fn unknown(place: String, what: &str, value: &str, known: &[&str], code: &'static str) -> Problem {
+    let cure = match words::meant(value, known.iter().copied()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None if known.len() <= 40 => format!("one of {}", known.join(", ")),
+        None => "see the names in /usr/share/zoneinfo".to_owned(),
+    };
+    Problem::error(place, what).cure(cure).code(code)
+}
+
+/// All that is found, in the author's terms.
+pub fn problems(config: &NodeConfig, places: &Places<'_>) -> Vec<Problem> {
+    let mut found = Vec::new();
+    machine(config, &mut found);
+    users(config, &mut found);
+    let mut found: Vec<Problem> = found.into_iter().map(|problem| places.entry(problem)).collect();
+    config.files.iter().for_each(|file| documents_in(file, places, &mut found));
+    found.extend(without_gateway(config).map(|problem| places.entry(problem)));
+    found.extend(places.sites.second_headers().map(|pos| {
+        let what = "a second header: the text below it is not read as a document of its own";
+        let cure = "give each document a part of its own, in MIME or in a `#cloud-config-archive`, or remove this line";
+        places.origin.locate(Problem::error("", what).at(pos).cure(cure).code("document/second-header"))
+    }));
+    found
+}
+
+fn machine(config: &NodeConfig, found: &mut Vec<Problem>) {
+    if let Some(zone) = config.system.timezone.as_deref().filter(|zone| !is_open(zone)) {
+        let zones: Vec<&str> = ZONES.lines().collect();
+        if !zones.contains(&zone) {
+            let what = "there is no time zone of this name";
+            found.push(unknown("timezone".to_owned(), what, zone, &zones, "timezone/unknown"));
+        }
+    }
+    for filesystem in
+        config.filesystems.iter().filter(|f| f.place.starts_with("fs_setup") && !is_open(&f.kind))
+    {
+        if !MADE.contains(&filesystem.kind.as_str()) {
+            let place = format!("{}.filesystem", filesystem.place);
+            let what = "Flatcar can't make this kind of filesystem";
+            found.push(unknown(place, what, &filesystem.kind, MADE, "filesystem/unknown"));
+        }
+    }
+    for mount in config.mounts.iter().filter(|m| m.place.starts_with("mounts") && !is_open(&m.kind)) {
+        let kind = mount.kind.split('.').next().unwrap_or_default();
+        if !MOUNTED.contains(&kind) {
+            let what = "Flatcar can't mount this kind of filesystem";
+            found.push(unknown(format!("{}[2]", mount.place), what, kind, MOUNTED, "filesystem/unknown"));
+        }
+    }
+}
+
+fn users(config: &NodeConfig, found: &mut Vec<Problem>) {
+    for user in &config.users {
+        if let Some(shell) = user.shell.as_deref().filter(|shell| !is_open(shell)) {
+            let name =
+                ["/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/"].iter().find_map(|dir| shell.strip_prefix(dir));
+            let brought = config.files.iter().any(|f| f.path == shell)
+                || config.links.iter().any(|l| l.path == shell)
+                || OTHERS_PROGRAMS.iter().any(|dir| shell.starts_with(dir));
+            if !brought && !name.is_some_and(|name| SHELLS.contains(&name)) {
+                let problem =
+                    Problem::error(format!("{}.shell", user.place), "Flatcar does not have this shell");
+                found.push(problem.cure("use /bin/bash, or /sbin/nologin for none").code("user/shell"));
+            }
+        }
+        for (i, key) in user.ssh_keys.iter().enumerate() {
+            // Options may stand before the kind of the key.
+            let kind = key.split_whitespace().find(|word| KEYS.contains(word));
+            if kind.is_some() || is_open(key) || key.starts_with('#') || key.trim().is_empty() {
+                continue;
+            }
+            let place = match (user.place.as_str(), user.place.starts_with("passwd.")) {
+                ("ssh_authorized_keys", _) => format!("ssh_authorized_keys[{i}]"),
+                (place, true) => format!("{place}.sshAuthorizedKeys[{i}]"),
+                (place, false) => format!("{place}.ssh_authorized_keys[{i}]"),
+            };
+            let first = key.split_whitespace().next().unwrap_or_default();
+            let cure = match words::meant(first, KEYS.iter().copied()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => "give the line of a public key, such as `ssh-ed25519 AAAA… name`".to_owned(),
+            };
+            found
+                .push(Problem::error(place, "this is not a key that sshd takes").cure(cure).code("user/key"));
+        }
+    }
+}
+
+/// Whether a file is one that kubeadm or the kubelet reads as YAML.
+fn is_kubernetes(path: &str) -> bool {
+    let yaml = path.ends_with(".yaml") || path.ends_with(".yml") || path.ends_with(".json");
+    let below = ["/etc/kubernetes/", "/run/kubeadm/", "/etc/kubeadm.", "/tmp/kubeadm"]
+        .iter()
+        .any(|dir| path.starts_with(dir));
+    below && yaml
+}
+
+/// The YAML in a file that Kubernetes reads.
+fn documents_in(file: &File, places: &Places<'_>, found: &mut Vec<Problem>) {
+    let Ok(text) = std::str::from_utf8(file.content.expose()) else { return };
+    // In an Ignition config, kubeadm-prepare fills in what stands in braces.
+    if file.append || !is_kubernetes(&file.path) || text.contains("{{") {
+        return;
+    }
+    let key = if file.place.starts_with("write_files") { "content" } else { "contents.source" };
+    let place = format!("{}.{key}", file.place);
+    for (first, document) in documents(text) {
+        let problem = match yaml::parse(document) {
+            Ok(tree) => manifest(&file.path, &tree),
+            Err(problem) => Some(problem),
+        };
+        if let Some(problem) = problem {
+            let line = first + problem.pos.map_or(1, |pos| pos.line);
+            let problem = Problem { place: place.clone(), pos: None, ..problem };
+            found.push(places.line(problem.code("yaml/in-file"), line));
+        }
+    }
+}
+
+/// What a static pod's manifest lacks.
+fn manifest(path: &str, tree: &Node) -> Option<Problem> {
+    let is_pod = path.starts_with("/etc/kubernetes/manifests/");
+    let lacks = |key: &str| tree.get(key).and_then(Node::text).is_none();
+    if !is_pod || tree.is_null() || !["apiVersion", "kind"].iter().any(|key| lacks(key)) {
+        return None;
+    }
+    let problem =
+        Problem::error("", "the kubelet reads this as a static pod, and it has no `apiVersion` or no `kind`");
+    Some(problem.at(tree.pos).cure("begin with `apiVersion: v1` and `kind: Pod`, or put the file elsewhere"))
+}
+
+/// A warning where networkd's files give a static address and none of them a gateway.
+fn without_gateway(config: &NodeConfig) -> Option<Problem> {
+    let of_networkd = |path: &str| path.contains("/systemd/network/") && path.ends_with(".network");
+    let (mut fixed, mut way_out) = (None, false);
+    for file in config.files.iter().filter(|f| of_networkd(&f.path)) {
+        for line in String::from_utf8_lossy(file.content.expose()).lines() {
+            let Some((key, value)) = line.split_once('=').map(|(key, value)| (key.trim(), value.trim()))
+            else {
+                continue;
+            };
+            match key {
+                "Address" if value.contains('/') => fixed = fixed.or(Some(file)),
+                "Gateway" => way_out = true,
+                "DHCP" => way_out |= !matches!(value, "no" | "false" | "off" | "0"),
+                _ => {}
+            }
+        }
+    }
+    let file = fixed.filter(|_| !way_out)?;
+    let what =
+        "a static address, and no file for the network has a gateway: the node reaches its own subnet only";
+    let problem =
+        Problem::warning(file.place.clone(), what).cure("add `Gateway=` to [Network], or a [Route] with one");
+    Some(problem.code("network/no-gateway"))
+}
