@@ -27,6 +27,8 @@ pub struct Dmi {
     pub sys_vendor: String,
     /// SMBIOS type 1 product.
     pub product_name: String,
+    /// SMBIOS type 1 family.
+    pub product_family: String,
     /// SMBIOS type 1 serial number (readable by root only).
     pub product_serial: String,
     /// SMBIOS type 1 UUID (readable by root only).

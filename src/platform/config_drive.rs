@@ -6,7 +6,7 @@
 use serde_json::Value as Json;
 
 use super::drive::Place;
-use super::{Error, document};
+use super::{Error, OwnedDrive, document};
 use crate::decode::network::parse_interfaces;
 use crate::decode::syntax::yaml::Node;
 use crate::io::World;
@@ -16,6 +16,9 @@ use crate::model::secret::Secret;
 
 /// The label of the drive.
 const LABEL: &str = "config-2";
+
+/// The drive, for platforms that own one of its kind.
+pub(super) const DRIVE: OwnedDrive = OwnedDrive { label: LABEL, read: drive };
 
 /// The versions of the format, newest first. `latest` may be one that is not known here.
 pub(super) const VERSIONS: &[&str] = &[
@@ -75,7 +78,7 @@ pub(super) fn instance(read: Read<'_>, version: &str) -> Result<Option<Instance>
     let mut node = document::mapping(&place, meta_data.unwrap_or_default().expose())?;
     SECRETS.iter().for_each(|name| drop(node.remove(name)));
     let mut instance = Instance { user_data, ..Instance::default() };
-    document::read_machine(&place, &node, &mut instance)?;
+    document::read_named_machine(&place, &node, &mut instance, document::take_hostname)?;
     instance.instance_id = document::text_of(&node, &["uuid"]).unwrap_or_default().to_owned();
     instance.node_name = node_name(&node, &instance);
     if instance.ssh_keys.is_empty() {

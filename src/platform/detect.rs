@@ -188,6 +188,7 @@ pub fn facts(world: &dyn World) -> Result<Facts> {
         dmi: Dmi {
             sys_vendor: dmi("sys_vendor")?,
             product_name: dmi("product_name")?,
+            product_family: dmi("product_family")?,
             // Only root may read the serial number and the UUID. Without them less is known, and nothing is wrong.
             product_serial: dmi("product_serial").unwrap_or_default(),
             product_uuid: dmi("product_uuid").unwrap_or_default(),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Metadata documents: a YAML or JSON mapping, and the names that several platforms have in it.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde_json::{Map, Value as Json, json};
 
@@ -13,7 +13,7 @@ use crate::decode::syntax;
 use crate::decode::syntax::yaml::{self, Node, Value};
 use crate::io::World;
 use crate::model::instance::{Instance, short};
-use crate::model::network::NetworkConfig;
+use crate::model::network::{Interface, NetworkConfig};
 use crate::model::problem::{Problem, any_error};
 use crate::model::secret::Secret;
 
@@ -86,10 +86,26 @@ pub(super) fn text_of<'a>(map: &'a Node, names: &[&str]) -> Option<&'a str> {
 /// What a metadata document of cloud-init's shape says of the machine itself: names, keys, place, addresses. `name` is what
 /// messages call the document.
 pub(super) fn read_machine(name: &str, node: &Node, instance: &mut Instance) -> Result<(), Error> {
+    read_named_machine(name, node, instance, |place, name, instance| {
+        instance.hostname = Some(hostname(place, name)?);
+        Ok(())
+    })
+}
+
+/// Takes a name from a place.
+pub(super) type TakeName = fn(place: &str, name: &str, instance: &mut Instance) -> Result<(), Error>;
+
+/// The same, with what takes the machine's name.
+pub(super) fn read_named_machine(
+    name: &str,
+    node: &Node,
+    instance: &mut Instance,
+    take_name: TakeName,
+) -> Result<(), Error> {
     let text = |names: &[&str]| text_of(node, names).map(str::to_owned);
     instance.instance_id = text(&["instance-id", "instance_id"]).unwrap_or_default();
     if let Some(given) = text_of(node, &["local-hostname", "local_hostname", "hostname"]) {
-        instance.hostname = Some(hostname(&format!("{name}: local-hostname"), given)?);
+        take_name(&format!("{name}: local-hostname"), given, instance)?;
     }
     instance.node_name = text(&["node-name", "node_name"]);
     instance.provider_id = text(&["provider-id", "provider_id"]);
@@ -139,6 +155,28 @@ pub(super) fn hostname(place: &str, name: &str) -> Result<String, Error> {
     }
     check_hostname(name).map_err(|what| Problem::error(place, what))?;
     Ok(name.to_owned())
+}
+
+/// Gives the machine its name, on platforms that take names with `_`, which no machine can have.
+pub(super) fn take_hostname(place: &str, name: &str, instance: &mut Instance) -> Result<(), Error> {
+    instance.hostname = Some(hostname(place, &name.replace('_', "-"))?);
+    if name.contains('_') {
+        let what = "a machine's name can't have `_`, and this machine takes `-` for it";
+        instance.problems.push(Problem::warning(place, what).cure("rename the instance"));
+    }
+    Ok(())
+}
+
+/// The first static addresses of one of the interfaces that the metadata describes: Afterburn's `IPV4` and `IPV6`.
+pub(super) fn first_addresses(choose: fn(&NetworkConfig) -> Option<&Interface>, instance: &mut Instance) {
+    let addresses = instance.network.as_ref().and_then(choose).map(|i| i.addresses.as_slice());
+    let ips = || addresses.unwrap_or_default().iter().map(|a| a.cidr.addr);
+    let v4 = ips().find_map(|ip| if let IpAddr::V4(ip) = ip { Some(ip) } else { None });
+    let v6 = ips().find_map(|ip| if let IpAddr::V6(ip) = ip { Some(ip) } else { None });
+    instance.attribute("IPV4", v4.map(|ip| ip.to_string()).as_deref());
+    instance.attribute("IPV6", v6.map(|ip| ip.to_string()).as_deref());
+    instance.addresses.local_v4 = instance.addresses.local_v4.or(v4);
+    instance.addresses.local_v6 = instance.addresses.local_v6.or(v6);
 }
 
 /// The network that metadata describes. A config that as a whole can't be used is left out, and the problems say so:

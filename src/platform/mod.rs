@@ -20,6 +20,7 @@ mod gcp;
 mod hetzner;
 mod ibmcloud;
 mod ibmcloud_classic;
+mod kubevirt;
 mod metal;
 mod nocloud;
 mod nutanix;
@@ -27,6 +28,7 @@ mod openstack;
 mod powervs;
 #[cfg(test)]
 mod pretend;
+mod proxmoxve;
 mod service;
 mod upcloud;
 mod vmware;
@@ -59,19 +61,20 @@ pub const PLATFORMS: &[Platform] = &[
     hetzner::PLATFORM,
     ibmcloud::PLATFORM,
     ibmcloud_classic::PLATFORM,
+    kubevirt::PLATFORM,
     metal::PLATFORM,
     nocloud::PLATFORM,
     nutanix::PLATFORM,
     openstack::PLATFORM,
     powervs::PLATFORM,
+    proxmoxve::PLATFORM,
     upcloud::PLATFORM,
     vmware::PLATFORM,
     vultr::PLATFORM,
 ];
 
 /// Platforms that Cluster API has providers for, and footplate does not know yet.
-pub const ABSENT: &[&str] =
-    &["hyperv", "kubevirt", "lxd", "opennebula", "oraclecloud", "packet", "proxmoxve", "qemu", "scaleway"];
+pub const ABSENT: &[&str] = &["hyperv", "lxd", "opennebula", "oraclecloud", "packet", "qemu", "scaleway"];
 
 /// A platform: what it is called, and what it can do. A row of the table names what it has and takes the rest from
 /// [`Platform::NONE`].

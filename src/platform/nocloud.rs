@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use super::drive::Place;
 use super::{Error, Evidence, OwnedDrive, Platform, document};
 use crate::decode::network::{is_config, parse_interfaces};
+use crate::decode::syntax::yaml::Node;
 use crate::io::World;
 use crate::model::facts::{Cmdline, Facts};
 use crate::model::instance::Instance;
@@ -27,13 +28,28 @@ pub(super) const PLATFORM: Platform = Platform {
         }
         Ok(())
     },
-    seed: Some(|world, directory| read(world, Place::Directory(directory))),
+    seed: Some(|world, directory| read(world, Place::Directory(directory), document::read_machine)),
     ..Platform::NONE
 };
 
 /// The drive, for platforms that own one of its kind.
-pub(super) const DRIVE: OwnedDrive =
-    OwnedDrive { label: "cidata", read: |world| read(world, Place::Drive(DRIVE.label)) };
+pub(super) const DRIVE: OwnedDrive = OwnedDrive {
+    label: "cidata",
+    read: |world| read(world, Place::Drive(DRIVE.label), document::read_machine),
+};
+
+/// The same for platforms that take names which no machine can have.
+pub(super) const DRIVE_OF_ANY_NAME: OwnedDrive = OwnedDrive {
+    label: DRIVE.label,
+    read: |world| {
+        read(world, Place::Drive(DRIVE.label), |name, node, instance| {
+            document::read_named_machine(name, node, instance, document::take_hostname)
+        })
+    },
+};
+
+/// Reads meta-data.
+type ReadMachine = fn(name: &str, node: &Node, instance: &mut Instance) -> Result<(), Error>;
 
 /// Directories that an image may bring.
 const SEEDS: &[&str] = &["/var/lib/cloud/seed/nocloud", "/var/lib/cloud/seed/nocloud-net"];
@@ -75,7 +91,7 @@ fn fetch(world: &dyn World, facts: &Facts) -> Result<Option<Instance>, Error> {
     }
     places.extend(SEEDS.iter().map(|directory| Place::Directory(directory)));
     for place in places {
-        let Some(mut instance) = read(world, place)? else { continue };
+        let Some(mut instance) = read(world, place, document::read_machine)? else { continue };
         let name = given("h").or_else(|| given("local-hostname"));
         instance.hostname = instance.hostname.or(name.map(str::to_owned));
         if let Some(id) = given("i").or_else(|| given("instance-id"))
@@ -89,7 +105,7 @@ fn fetch(world: &dyn World, facts: &Facts) -> Result<Option<Instance>, Error> {
 }
 
 /// What the four files say; `None` where there is neither user-data nor meta-data.
-fn read(world: &dyn World, place: Place<'_>) -> Result<Option<Instance>, Error> {
+fn read(world: &dyn World, place: Place<'_>, read_machine: ReadMachine) -> Result<Option<Instance>, Error> {
     let secret = |bytes: Option<Vec<u8>>| bytes.filter(|b| !b.trim_ascii().is_empty()).map(Secret::new);
     let (user_data, meta_data) = (place.read(world, "user-data")?, place.read(world, "meta-data")?);
     if user_data.is_none() && meta_data.is_none() {
@@ -101,7 +117,7 @@ fn read(world: &dyn World, place: Place<'_>) -> Result<Option<Instance>, Error> 
         ..Instance::default()
     };
     let node = document::mapping("meta-data", &meta_data.unwrap_or_default())?;
-    document::read_machine("meta-data", &node, &mut instance)?;
+    read_machine("meta-data", &node, &mut instance)?;
     let file = place.read(world, "network-config")?;
     let file = file.map(|bytes| document::mapping("network-config", &bytes)).transpose()?;
     if let Some(network) = file.filter(|n| !n.is_null()) {

@@ -11,7 +11,6 @@ use crate::decode::syntax::yaml::Node;
 use crate::io::World;
 use crate::model::facts::Facts;
 use crate::model::instance::{Instance, Spelling};
-use crate::model::problem::Problem;
 
 /// Vultr.
 pub(super) const PLATFORM: Platform = Platform {
@@ -52,12 +51,7 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
     }
     let mut instance = document::with_user_data(DOCUMENT, &node)?;
     if let Some(name) = name.as_ref().filter(|n| !n.is_empty()) {
-        let place = format!("{DOCUMENT}: hostname");
-        instance.hostname = Some(document::hostname(&place, &name.replace('_', "-"))?);
-        if name.contains('_') {
-            let what = "a machine's name can't have `_`, and this machine takes `-` for it";
-            instance.problems.push(Problem::warning(place, what).cure("rename the instance"));
-        }
+        document::take_hostname(&format!("{DOCUMENT}: hostname"), name, &mut instance)?;
     }
     instance.attribute("HOSTNAME", name.as_deref());
     instance.attribute("INSTANCE_ID", legacy.as_deref());

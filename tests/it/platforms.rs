@@ -345,10 +345,12 @@ const REPLAYED: &[&str] = &[
     "hetzner",
     "ibmcloud",
     "ibmcloud-classic",
+    "kubevirt",
     "metal",
     "nutanix",
     "openstack",
     "powervs",
+    "proxmoxve",
     "upcloud",
     "vultr",
 ];

@@ -188,6 +188,8 @@ fn kind(family: &str, method: &str) -> Option<&'static str> {
 }
 
 fn option_of(r: &mut Reader, stanza: &mut Stanza, option: &str, values: &[&str], at: &At) {
+    // ifupdown's hooks get `dns_search`, which Proxmox writes, and `dns-search` under one name.
+    let option = option.replace('_', "-");
     match OPTIONS.iter().find(|(name, _)| *name == option) {
         Some((_, key @ ("dns_nameservers" | "dns_search"))) => stanza.extend(key, &values.join(" ")),
         Some((_, key)) if stanza.has(key) => {
@@ -196,7 +198,7 @@ fn option_of(r: &mut Reader, stanza: &mut Stanza, option: &str, values: &[&str],
         // `hwaddress ether 00:50:…` is the longer form.
         Some(("hwaddress", key)) => stanza.set(key, values.last().copied().unwrap_or_default()),
         Some((_, key)) => stanza.set(key, &values.join(" ")),
-        None if COMMANDS.contains(&option) => r.warn(
+        None if COMMANDS.contains(&option.as_str()) => r.warn(
             at,
             "is a command of ifupdown, and is not run",
             "write routes and the like in a network-config of version 2",

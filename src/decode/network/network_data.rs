@@ -23,7 +23,7 @@ const WORDS: Words = Words {
 };
 
 /// Types of networks whose default route comes by the router's advertisements.
-const ADVERTISED: &[&str] = &["ipv6_dhcp", "ipv6_dhcpv6-stateful", "ipv6_dhcpv6-stateless", "ipv6_slaac"];
+const ADVERTISED: &[&str] = &["ipv6_dhcpv6-stateful", "ipv6_dhcpv6-stateless", "ipv6_slaac"];
 
 pub(super) fn read(r: &mut Reader, at: &At) -> NetworkConfig {
     let mut config = NetworkConfig::default();
