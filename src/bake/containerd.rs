@@ -5,8 +5,9 @@
 use anyhow::{Result, bail};
 
 use super::conflicts::{Conflict, KUBELET_CONFIG, Kind, View, toml_value, yaml_value};
-use super::node::CONTAINERD_CONFIG;
-use crate::model::containerd::Settings;
+use super::lock::Artifact;
+use super::node::{CONTAINERD_CONFIG, CONTAINERD_CRI};
+use crate::model::containerd::{Settings, tells_the_kubelet};
 
 /// Main files, the first that is there in use.
 const MAIN: &[&str] = &[CONTAINERD_CONFIG, "/usr/share/containerd/config.toml"];
@@ -54,12 +55,20 @@ pub(super) fn files(view: &View<'_>) -> Result<Vec<File>> {
     Ok(files)
 }
 
+/// Whether this containerd merges what its files say of a plugin.
+pub(super) fn merges(containerd: &Artifact) -> bool {
+    let major = containerd.version.trim_start_matches('v').split('.').next();
+    major.and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= 2)
+}
+
+/// Whether a file has a table of the CRI plugin.
+fn has_cri(file: &&File) -> bool {
+    file.text.lines().any(|l| l.trim_start().starts_with('[') && CRI.iter().any(|c| l.contains(c)))
+}
+
 /// The CRI plugin's settings that count, with the file that they stand in. `merges` is whether this containerd merges.
 pub(super) fn cri(files: &[File], merges: bool) -> Option<File> {
-    let has = |file: &&File| {
-        file.text.lines().any(|l| l.trim_start().starts_with('[') && CRI.iter().any(|c| l.contains(c)))
-    };
-    let last = files.iter().rfind(has).or(files.first())?;
+    let last = files.iter().rfind(has_cri).or(files.first())?;
     let text = match merges {
         // What stands last wins, and is looked at first.
         true => files.iter().rev().map(|f| f.text.as_str()).collect::<Vec<_>>().join("\n"),
@@ -75,12 +84,20 @@ const REPLACES: &str =
 /// containerd, kubeadm and the kubelet agree on the pause image and on who manages cgroups.
 pub(super) fn settings(view: &View<'_>, found: &mut Vec<Conflict>) -> Result<()> {
     let files = files(view)?;
-    let merges =
-        view.lock.artifact("containerd").is_some_and(|a| a.version.trim_start_matches('v').starts_with("2."));
+    let containerd = view.lock.artifact("containerd");
+    let merges = containerd.is_some_and(merges);
     let config = cri(&files, merges);
     found.extend(of_another_version(&files));
+    if !merges {
+        found.extend(without_effect(&files));
+    }
     // A table that replaces the main file's says all that counts.
-    let replaces = |path: &str| !merges && files.first().is_some_and(|main| main.path != path);
+    let own = |path: &str| path == CONTAINERD_CRI || files.first().is_some_and(|main| main.path == path);
+    let replaces = |path: &str| !merges && !own(path);
+    let asks = match (containerd, view.lock.artifact("kubelet")) {
+        (Some(containerd), Some(kubelet)) => tells_the_kubelet(&containerd.version, &kubelet.version),
+        _ => false,
+    };
     let driver = match view.text(KUBELET_CONFIG)? {
         Some(text) => yaml_value(&text, "cgroupDriver"),
         None => None,
@@ -93,6 +110,7 @@ pub(super) fn settings(view: &View<'_>, found: &mut Vec<Conflict>) -> Result<()>
         // Which one a configuration of another runtime means is not told here.
         if (text.contains("runc") || replaces(path))
             && theirs != by_systemd
+            && !asks
             && view.locked("/opt/bin/kubelet")
         {
             found.push(Conflict {
@@ -120,22 +138,49 @@ pub(super) fn settings(view: &View<'_>, found: &mut Vec<Conflict>) -> Result<()>
     Ok(())
 }
 
-/// A file of version 3 beside a main file of version 2: no containerd takes both.
+/// A file of the CRI plugin in another version than the main file, or in a version that containerd 1 does not read.
 fn of_another_version(files: &[File]) -> Option<Conflict> {
     let (main, imported) = files.split_first()?;
-    let newer = |file: &&File| Settings::of(&file.text).version.is_some_and(|v| v > 2);
-    if newer(&main) {
-        return None;
-    }
-    let file = imported.iter().find(newer)?;
+    let version = |file: &File| Settings::of(&file.text).version.unwrap_or(1);
+    let of = version(main);
+    let file = imported.iter().find(|f| match of {
+        3.. => version(f) < 3 && has_cri(f),
+        _ => version(f) > 2,
+    })?;
+    let (what, plugins) = match of {
+        3.. => {
+            ("containerd 2 passes over its settings of the CRI plugin", "\"io.containerd.cri.v1.runtime\"")
+        }
+        _ => (
+            "containerd 1.6 passes it over, 1.7 may not start with it, and 2 does not merge it",
+            "\"io.containerd.grpc.v1.cri\"",
+        ),
+    };
     Some(Conflict {
         kind: Kind::Containerd,
         what: format!(
-            "{} is of version 3 and {} is not: containerd 1.6 passes it over, 1.7 does not start with it, and 2 does \
-             not merge it",
-            file.path, main.path
+            "{} is of version {} and {} of version {of}: {what}",
+            file.path,
+            version(file),
+            main.path
         ),
-        choice: "write it in version 2, for the plugin \"io.containerd.grpc.v1.cri\"".to_owned(),
+        choice: format!("write it in version {of}, for the plugin {plugins}"),
+    })
+}
+
+/// An operator's settings of the CRI plugin before those that `bake` writes: containerd 1 takes the last ones only.
+fn without_effect(files: &[File]) -> Option<Conflict> {
+    let mut with = files.iter().filter(has_cri);
+    let (first, last) = (with.next()?, with.next_back()?);
+    (last.path == CONTAINERD_CRI).then(|| Conflict {
+        kind: Kind::Containerd,
+        what: format!(
+            "{} has settings of the CRI plugin, and {CONTAINERD_CRI}, which is imported after it, replaces all of them in containerd 1",
+            first.path
+        ),
+        choice: "registries go to /etc/containerd/certs.d; for all else write /etc/containerd/config.toml yourself, as a whole, and leave \
+                 out --containerd-config"
+            .to_owned(),
     })
 }
 
@@ -191,9 +236,14 @@ mod tests {
         let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.to_owned() };
         let (two, three) = (file("main", "version = 2\n"), file("site", "version = 3\n[plugins]\n"));
         let told = of_another_version(&[two, three]).unwrap();
-        assert!(told.what.starts_with("site is of version 3 and main is not"), "{}", told.what);
+        assert!(told.what.starts_with("site is of version 3 and main of version 2: "), "{}", told.what);
         let three = || file("m", "version = 3\n");
         assert!(of_another_version(&[three(), three()]).is_none());
+        let cri = |version: u8| {
+            file("s", &format!("version = {version}\n[plugins.\"io.containerd.grpc.v1.cri\"]\na = 1\n"))
+        };
+        assert!(of_another_version(&[three(), cri(2)]).is_some());
+        assert!(of_another_version(&[three(), file("s", "version = 2\n[grpc]\n")]).is_none());
         assert!(of_another_version(&[]).is_none());
     }
 

@@ -13,7 +13,8 @@ use crate::model::storage::{Directory, File, Link};
 pub const SOCKET: &str = "unix:///run/containerd/containerd.sock";
 
 /// containerd's configuration, where the image has one of its own.
-pub use crate::model::containerd::MAIN as CONTAINERD_CONFIG;
+use crate::model::containerd::IMPORTED;
+pub use crate::model::containerd::{MAIN as CONTAINERD_CONFIG, OWN as CONTAINERD_CRI};
 
 /// Which user-data the machines of an image get.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,8 +127,12 @@ pub fn plan(lock: &Lock, choices: &Choices, oem: &str) -> Plan {
     file("/etc/modules-load.d/50-footplate.conf", MODULES, &mut plan);
     file("/etc/sysctl.d/50-footplate.conf", SYSCTLS, &mut plan);
     if let Some(pause) = &choices.pause_image {
-        file(CONTAINERD_CONFIG, &containerd_config(pause), &mut plan);
-        let own = lock.artifact("containerd").is_some();
+        let containerd = lock.artifact("containerd");
+        let merges = containerd.is_some_and(super::containerd::merges);
+        let (main, cri) = containerd_config(pause, merges);
+        file(CONTAINERD_CONFIG, &main, &mut plan);
+        file(CONTAINERD_CRI, &cri, &mut plan);
+        let own = containerd.is_some();
         put_unit(if own { &CONTAINERD_UNIT } else { &CONTAINERD_DROP_IN }, &mut plan);
     }
     if choices.userdata == Userdata::CloudConfig {
@@ -140,34 +145,57 @@ pub fn plan(lock: &Lock, choices: &Choices, oem: &str) -> Plan {
     plan
 }
 
-/// containerd's configuration in version 2, which containerd 1 reads and containerd 2 still does.
-fn containerd_config(pause: &str) -> String {
+/// containerd's main configuration, and that of its CRI plugin, which stands in an import of its own: containerd 1 takes a plugin's
+/// settings from the last file that has any, so whatever an operator's files say, the cgroup driver, the pause image and runc stay.
+/// In version 3 for a containerd that merges its files, and so takes an operator's of version 3 beside it; otherwise in version 2, which
+/// all read.
+fn containerd_config(pause: &str, merges: bool) -> (String, String) {
     // A pause image is a reference of a registry: letters, digits and ./:@_-
     let pause: String =
         pause.chars().filter(|c| c.is_ascii_alphanumeric() || "./:@_-".contains(*c)).collect();
-    format!(
+    let (version, runtime, images, image) = match merges {
+        true => (
+            3,
+            "\"io.containerd.cri.v1.runtime\"",
+            "\"io.containerd.cri.v1.images\"",
+            format!("[plugins.\"io.containerd.cri.v1.images\".pinned_images]\nsandbox = \"{pause}\"\n"),
+        ),
+        false => {
+            let cri = "\"io.containerd.grpc.v1.cri\"";
+            (2, cri, cri, format!("[plugins.{cri}]\nsandbox_image = \"{pause}\"\n"))
+        }
+    };
+    let main = format!(
         "# Written by footplate.\n\
-         version = 2\n\
-         # What an operator adds. In containerd 1 a file here that has a table of the CRI plugin replaces all of it: it must\n\
-         # repeat what stands below. Registries need no such file: they go to /etc/containerd/certs.d.\n\
-         imports = [\"/etc/containerd/conf.d/*.toml\"]\n\
+         version = {version}\n\
+         # What an operator adds comes first: the CRI plugin's settings, in the last file, stay. Registries need no file here, they go to\n\
+         # /etc/containerd/certs.d. In containerd 1 another runtime needs a main file of its own instead of this one.\n\
+         imports = [\"{IMPORTED}*.toml\", \"{CONTAINERD_CRI}\"]\n"
+    );
+    // As in Flatcar's own configuration.
+    let selinux = match merges {
+        true => format!("[plugins.{runtime}]\nenable_selinux = true\n"),
+        false => "enable_selinux = true\n".to_owned(),
+    };
+    let cri = format!(
+        "# Written by footplate.\n\
+         version = {version}\n\
          \n\
-         [plugins.\"io.containerd.grpc.v1.cri\"]\n\
-         # The one that kubeadm pulls: with another one a node without registry has none.\n\
-         sandbox_image = \"{pause}\"\n\
-         # As in Flatcar's own configuration.\n\
-         enable_selinux = true\n\
+         # The pause image is the one that kubeadm pulls: with another one a node without registry has none.\n\
+         {image}\
+         {selinux}\
          \n\
-         [plugins.\"io.containerd.grpc.v1.cri\".registry]\n\
+         [plugins.{images}.registry]\n\
          config_path = \"/etc/containerd/certs.d\"\n\
          \n\
-         [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc]\n\
+         [plugins.{runtime}.containerd.runtimes.runc]\n\
          runtime_type = \"io.containerd.runc.v2\"\n\
          \n\
-         [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc.options]\n\
+         [plugins.{runtime}.containerd.runtimes.runc.options]\n\
          # kubeadm sets the kubelet to systemd's cgroups; two managers of one tree make a node unstable.\n\
          SystemdCgroup = true\n"
-    )
+    );
+    (main, cri)
 }
 
 fn file(path: &str, text: &str, plan: &mut Plan) {

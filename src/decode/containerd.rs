@@ -3,13 +3,13 @@
 //! that the main file says of that plugin.
 
 use crate::model::config::NodeConfig;
-use crate::model::containerd::{IMPORTED, Settings};
+use crate::model::containerd::{IMPORTED, OWN, Settings};
 use crate::model::problem::Problem;
 
-const CURE: &str = "repeat in it what /etc/containerd/config.toml says of this plugin: runtimes.runc with SystemdCgroup = true, and \
-                    sandbox_image; registries need no such file, they go to /etc/containerd/certs.d";
+const CURE: &str = "registries need no such file, they go to /etc/containerd/certs.d; for all else write /etc/containerd/config.toml as a \
+                    whole: with runtimes.runc, SystemdCgroup = true and sandbox_image";
 
-/// Warns of files that take from containerd what the kubelet and kubeadm expect of it.
+/// Warns of files that do not do in containerd 1 what they say, or that take from it what the kubelet and kubeadm expect.
 pub(super) fn check(config: &NodeConfig, problems: &mut Vec<Problem>) {
     let imported = |path: &str| path.strip_prefix(IMPORTED).is_some_and(|name| name.ends_with(".toml"));
     for file in config.files.iter().filter(|f| imported(&f.path)) {
@@ -17,19 +17,22 @@ pub(super) fn check(config: &NodeConfig, problems: &mut Vec<Problem>) {
         if !settings.cri {
             continue;
         }
-        if settings.version.is_some_and(|v| v > 2) {
-            let what = "is of version 3: containerd 1.6 passes it over, 1.7 does not start with it, and 2 does not merge it into a main file \
-                        of version 2";
-            let cure = "write it in version 2, for the plugin \"io.containerd.grpc.v1.cri\"";
-            problems.push(Problem::warning(&file.place, what).cure(cure));
-        }
-        let lacks = match () {
-            () if !settings.by_systemd() => "SystemdCgroup = true for runc",
-            () if settings.pause.is_none() => "sandbox_image",
-            () => continue,
+        let what = match settings.version {
+            Some(3..) => {
+                "is of version 3, which containerd 1 does not read, and which containerd 2 merges only into a main file of version 3".to_owned()
+            }
+            _ => {
+                let lacks = match () {
+                    () if !settings.by_systemd() => ", and it does not set SystemdCgroup = true for runc",
+                    () if settings.pause.is_none() => ", and it does not set sandbox_image",
+                    () => "",
+                };
+                format!(
+                    "containerd 1 takes the CRI plugin's settings from one file: on an image that footplate configured they stay those of \
+                     {OWN}, elsewhere this file replaces all{lacks}"
+                )
+            }
         };
-        let what =
-            format!("replaces all settings of the CRI plugin in containerd 1, and does not set {lacks}");
         problems.push(Problem::warning(&file.place, what).cure(CURE));
     }
 }

@@ -2,15 +2,23 @@
 //! The containerd that runs.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use super::exec::answer_of;
+use super::exec::answer_within;
 use super::systemd::SYSTEMCTL;
 
+/// How long both questions may take together: kubeadm waits for them.
+const LIMIT: Duration = Duration::from_secs(3);
+
 /// The configuration that the running containerd takes, with all that it imports: it is asked by its own program with its own
-/// arguments. `None` where none runs or this one cannot tell.
+/// arguments. `None` where none runs, or where this one cannot tell in time.
 pub fn configuration() -> Option<String> {
     let asked = ["show", "--property=MainPID", "--value", "containerd.service"];
-    let pid: u32 = answer_of(Path::new(SYSTEMCTL), &asked).ok()?.trim().parse().ok()?;
+    let begun = Instant::now();
+    let ask = |program: &str, words: &[&str]| {
+        answer_within(Path::new(program), words, LIMIT.saturating_sub(begun.elapsed())).ok()
+    };
+    let pid: u32 = ask(SYSTEMCTL, &asked)?.trim().parse().ok()?;
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let words: Vec<String> = line
         .split(|b| *b == 0)
@@ -19,5 +27,5 @@ pub fn configuration() -> Option<String> {
         .collect();
     let arguments = words.get(1..)?.iter().map(String::as_str).chain(["config", "dump"]);
     let program = format!("/proc/{pid}/exe");
-    answer_of(Path::new(&program), &arguments.collect::<Vec<_>>()).ok()
+    ask(&program, &arguments.collect::<Vec<_>>())
 }

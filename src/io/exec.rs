@@ -121,6 +121,14 @@ pub fn run(program: &str, args: &[&str], input: &[u8], limit: Duration) -> Resul
 /// # Errors
 /// It can't be started, fails, or takes longer than 20 seconds.
 pub fn answer_of(program: &Path, args: &[&str]) -> Result<String, Unanswered> {
+    answer_within(program, args, ANSWER_LIMIT)
+}
+
+/// The same within `limit`.
+///
+/// # Errors
+/// It can't be started, fails, or takes longer.
+pub fn answer_within(program: &Path, args: &[&str], limit: Duration) -> Result<String, Unanswered> {
     let not_run = |error: Error| Unanswered { ran: false, why: error.to_string() };
     let failed = |why: String| Unanswered { ran: true, why };
     // The C library gives a file that the kernel does not know to a shell: bytes of any kind would run as a script.
@@ -131,10 +139,10 @@ pub fn answer_of(program: &Path, args: &[&str]) -> Result<String, Unanswered> {
     }
     let mut command = clean(program, args);
     command.env("HOME", "/nonexistent").current_dir("/");
-    match end_of(&mut command, b"", ANSWER_LIMIT).map_err(not_run)? {
+    match end_of(&mut command, b"", limit).map_err(not_run)? {
         Some(ended) if ended.status == Some(0) => Ok(ended.out),
         Some(ended) => Err(failed(format!("it failed: {}", ended.how()))),
-        None => Err(failed(format!("no answer after {} s", ANSWER_LIMIT.as_secs()))),
+        None => Err(failed(format!("no answer after {} s", limit.as_secs()))),
     }
 }
 

@@ -8,11 +8,28 @@ use std::collections::BTreeMap;
 /// The directory that the main configuration of an image imports.
 pub const IMPORTED: &str = "/etc/containerd/conf.d/";
 
+/// Where an image that `bake` configured has the CRI plugin's settings: the last import. containerd 1 takes a plugin's settings from one
+/// file, the last that has any.
+pub const OWN: &str = "/etc/containerd/cri.toml";
+
 /// The main configuration.
 pub const MAIN: &str = "/etc/containerd/config.toml";
 
 /// Parts of the names of the CRI plugins, in version 2 and in version 3 of the configuration.
 const CRI: &[&str] = &["plugins.io.containerd.grpc.v1.cri", "plugins.io.containerd.cri.v1."];
+
+/// The first version of Kubernetes, `1.N`, whose kubelet asks containerd 2 who manages cgroups, and takes that instead of its own setting
+/// ([KEP 4033](https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/4033-group-driver-detection-over-cri)).
+const KUBELET_ASKS: u32 = 31;
+
+/// Whether the kubelet of this version, as `v1.34.1`, takes the cgroup driver from this containerd, as `v2.1.4`.
+pub fn tells_the_kubelet(containerd: &str, kubelet: &str) -> bool {
+    let number = |version: &str, at: usize| {
+        version.trim_start_matches('v').split('.').nth(at).and_then(|n| n.parse::<u32>().ok())
+    };
+    let kubelet = (number(kubelet, 0), number(kubelet, 1).is_some_and(|minor| minor >= KUBELET_ASKS));
+    number(containerd, 0).is_some_and(|major| major >= 2) && kubelet == (Some(1), true)
+}
 
 /// A configuration's settings, as far as a file says them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,6 +103,20 @@ fn bare(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn newer_kubelets_ask_newer_containerds() {
+        for (containerd, kubelet, asks) in [
+            ("v2.1.4", "v1.34.1", true),
+            ("2.0.0", "v1.31.0", true),
+            ("v2.1.4", "v1.30.9", false),
+            ("v1.7.28", "v1.34.1", false),
+            ("", "v1.34.1", false),
+            ("v2.1.4", "", false),
+        ] {
+            assert_eq!(tells_the_kubelet(containerd, kubelet), asks, "{containerd} {kubelet}");
+        }
+    }
 
     #[test]
     fn both_versions_and_all_ways_to_write_them_are_read() {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The running containerd held against what its main configuration, kubeadm and the kubelet expect of it.
 
+use crate::bake::{self, lock::Lock};
 use crate::io;
 use crate::io::root::Root;
-use crate::model::containerd::{MAIN, Settings};
+use crate::model::containerd::{IMPORTED, MAIN, OWN, Settings, tells_the_kubelet};
 use crate::model::problem::Problem;
 
 /// Most of a configuration file that is read.
@@ -13,8 +14,8 @@ const MAX_FILE: usize = 1 << 20;
 const KUBEADM: &[&str] = &["/run/kubeadm/kubeadm.yaml", "/run/kubeadm/kubeadm-join-config.yaml"];
 
 /// Where to look when an import changed what the main file says.
-const CURE: &str = "look at `containerd config dump` and at the files in /etc/containerd/conf.d: in containerd 1 one that has a table \
-                    of the CRI plugin replaces all of it, and must repeat what the main file says";
+const CURE: &str = "look at `containerd config dump`: containerd 1 takes a plugin's settings from the last file that has any, and must find all of \
+                    them there; registries go to /etc/containerd/certs.d";
 
 /// What does not fit together on this machine. Nothing, where no containerd answers: kubeadm's own checks tell of that.
 /// `kubeadm` is a further place of kubeadm's configuration.
@@ -24,22 +25,43 @@ pub(super) fn check(root: &Root, kubeadm: &str) -> Vec<Problem> {
         let bytes = root.read(path, MAX_FILE).ok().flatten();
         bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     };
-    let main = Settings::of(&read(MAIN).unwrap_or_default());
+    let names = root.list(IMPORTED).unwrap_or_default();
+    let imports = names.iter().filter(|n| n.ends_with(".toml")).map(|name| format!("{IMPORTED}{name}"));
+    let said = [MAIN.to_owned()].into_iter().chain(imports).chain([OWN.to_owned()]);
+    let said: Vec<_> = said.filter_map(|path| Some((Settings::of(&read(&path)?), path))).collect();
     let files = KUBEADM.iter().copied().chain([kubeadm]).filter_map(read);
-    differences(&main, &Settings::of(&used), &files.collect::<Vec<_>>().join("\n"))
+    let lock = bake::baked_lock(root).ok().flatten();
+    let asks = |used: &Settings| lock.as_ref().is_some_and(|lock| kubelet_asks(lock, used));
+    let used = Settings::of(&used);
+    differences(&said, &used, &files.collect::<Vec<_>>().join("\n"), asks(&used))
 }
 
-/// The differences between what the main file says, what containerd uses, and kubeadm's configuration.
-fn differences(main: &Settings, used: &Settings, kubeadm: &str) -> Vec<Problem> {
+/// Whether this image's kubelet asks containerd for the cgroup driver. containerd 2 writes its configuration in version 3.
+fn kubelet_asks(lock: &Lock, used: &Settings) -> bool {
+    let containerd = used.version.filter(|v| *v >= 3).map_or("1", |_| "2");
+    lock.artifact("kubelet").is_some_and(|kubelet| tells_the_kubelet(containerd, &kubelet.version))
+}
+
+/// The differences between what the files of its configuration say, each with its path, what containerd uses, and kubeadm's
+/// configuration. `asks` is whether the kubelet takes the cgroup driver from containerd.
+fn differences(said: &[(Settings, String)], used: &Settings, kubeadm: &str, asks: bool) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut tell = |what: String, cure: &str| problems.push(Problem::warning("containerd", what).cure(cure));
-    let lost: Vec<&str> =
-        main.runtimes.keys().filter(|name| !used.runtimes.contains_key(*name)).map(String::as_str).collect();
-    if !lost.is_empty() {
-        tell(format!("{MAIN} has the runtime {}, and containerd does not", lost.join(", ")), CURE);
-    }
-    if main.pause.is_some() && main.pause != used.pause {
-        tell(format!("{MAIN} names another pause image than containerd uses"), CURE);
+    for (file, path) in said {
+        let lost = |name: &&String| !used.runtimes.contains_key(*name);
+        let lost: Vec<&str> = file.runtimes.keys().filter(lost).map(String::as_str).collect();
+        if !lost.is_empty() {
+            tell(format!("{path} has the runtime {}, and containerd does not", lost.join(", ")), CURE);
+        }
+        if file.pause.is_some() && file.pause != used.pause {
+            tell(format!("{path} names another pause image than containerd uses"), CURE);
+        }
+        let other = |(name, set): &(&String, &Option<bool>)| {
+            set.is_some() && used.runtimes.get(*name).is_some_and(|used| used != *set)
+        };
+        if let Some((name, _)) = file.runtimes.iter().find(other) {
+            tell(format!("{path} sets SystemdCgroup of {name}, and containerd does not take it"), CURE);
+        }
     }
     let driver = kubeadm.lines().find_map(|l| l.trim().strip_prefix("cgroupDriver:"));
     // kubeadm's default since Kubernetes 1.22.
@@ -48,11 +70,11 @@ fn differences(main: &Settings, used: &Settings, kubeadm: &str) -> Vec<Problem> 
     };
     let driver = driver.map_or_else(|| "systemd".to_owned(), value);
     let theirs = if used.by_systemd() { "systemd" } else { "cgroupfs" };
-    if used.cri && driver != theirs {
+    if used.cri && driver != theirs && !asks {
         let what = format!(
             "containerd's cgroups are managed by {theirs}, the kubelet's by {driver}: the node would be unstable"
         );
-        let cure = match main.by_systemd() {
+        let cure = match said.iter().any(|(file, _)| file.by_systemd()) {
             true if theirs == "cgroupfs" => CURE,
             _ => {
                 "set SystemdCgroup in the options of containerd's default runtime to what cgroupDriver of the kubelet says"
@@ -77,27 +99,36 @@ mod tests {
              [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.kata]\nruntime_type = \"k\"\n"
         );
         let cgroupfs = "kind: KubeletConfiguration\n  cgroupDriver: \"cgroupfs\" # as on the others\n";
-        let cases: &[(&str, &str, &str, &[&str])] = &[
-            (&good, &good, "", &[]),
+        let off = good.replace("true", "false");
+        let mixed = "managed by cgroupfs, the kubelet's by systemd";
+        let cases: &[(&[&str], &str, &str, &[&str])] = &[
+            (&[&good], &good, "", &[]),
+            (&[&good], &replaced, "", &["0 has the runtime runc", "0 names another pause image", mixed]),
+            (&[], &good, "", &[]),
+            (&[], &replaced, "", &[mixed]),
+            (&[], &replaced, cgroupfs, &[]),
+            (&[&good], &good, cgroupfs, &["managed by systemd, the kubelet's by cgroupfs"]),
+            // An operator's file has no effect, for another is imported after it.
             (
+                &["version = 2", &replaced, &good],
                 &good,
-                &replaced,
                 "",
-                &["the runtime runc", "another pause image", "managed by cgroupfs, the kubelet's by systemd"],
+                &["1 has the runtime kata", "1 names another pause"],
             ),
-            ("", &good, "", &[]),
-            ("", &replaced, "", &["managed by cgroupfs"]),
-            ("", &replaced, cgroupfs, &[]),
-            (&good, &good, cgroupfs, &["managed by systemd, the kubelet's by cgroupfs"]),
+            (&[&off, &good], &good, "", &["0 sets SystemdCgroup of runc"]),
             // It can't tell.
-            ("", "version = 2\n", "", &[]),
+            (&[], "version = 2\n", "", &[]),
         ];
-        for (main, used, kubeadm, want) in cases {
-            let told = differences(&Settings::of(main), &Settings::of(used), kubeadm);
-            assert_eq!(told.len(), want.len(), "{told:?}");
-            for (told, want) in told.iter().zip(*want) {
+        for (said, used, kubeadm, want) in cases {
+            let said: Vec<_> =
+                said.iter().enumerate().map(|(at, text)| (Settings::of(text), at.to_string())).collect();
+            let told = |asks| differences(&said, &Settings::of(used), kubeadm, asks);
+            for (told, want) in told(false).iter().zip(*want) {
                 assert!(told.what.contains(want) && told.cure.is_some(), "{told:?}");
             }
+            assert_eq!(told(false).len(), want.len(), "{:?}", told(false));
+            // What differs from the kubelet's is no matter where the kubelet asks.
+            assert_eq!(told(true).len(), want.iter().filter(|w| !w.contains("managed by")).count());
         }
     }
 }

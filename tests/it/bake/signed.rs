@@ -168,7 +168,7 @@ fn cosign(program: &Path, dir: &Path) -> Ran {
 
 #[test]
 fn what_verifies_is_what_cosign_verifies() {
-    let program = needs!(debian::unpacked_of_trixie(&["cosign"])).join("usr/bin/cosign");
+    let program = needs!(debian::unpacked_of("trixie", &["cosign"])).join("usr/bin/cosign");
     let dir = fresh("signed");
     let sigstore = Sigstore::new(dir.join("right"), "20480101000000Z");
     let other = Sigstore::new(dir.join("other"), "20480101000000Z");
@@ -535,7 +535,7 @@ fn cosign_attested(program: &Path, dir: &Path, bundle: &Value) -> Ran {
 
 #[test]
 fn what_is_attested_is_what_cosign_says_is_attested() {
-    let program = needs!(debian::unpacked_of_trixie(&["cosign"])).join("usr/bin/cosign");
+    let program = needs!(debian::unpacked_of("trixie", &["cosign"])).join("usr/bin/cosign");
     let dir = fresh("attested");
     let sigstore = Sigstore::new(dir.join("right"), "20480101000000Z");
     sigstore.put("tool", PROGRAM);

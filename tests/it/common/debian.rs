@@ -10,27 +10,25 @@ use super::needs::{Need, said};
 
 /// The root below which these packages are unpacked, once; without what they depend on.
 pub fn unpacked(packages: &[&str]) -> Need<PathBuf> {
-    fetched(packages, "$APT download \"$@\"")
+    fetched(packages[0], packages, "$APT download \"$@\"")
 }
 
-/// The same of packages that this machine's release need not have, from trixie by the machine's own mirror.
-pub fn unpacked_of_trixie(packages: &[&str]) -> Need<PathBuf> {
-    fetched(
-        packages,
-        "mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep -m1 '/debian/$')
+/// The same of packages that this machine's release need not have, from another suite by the machine's own mirror.
+pub fn unpacked_of(suite: &str, packages: &[&str]) -> Need<PathBuf> {
+    let fetch = "mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep -m1 '/debian/$')
         mkdir -p apt/lists/partial apt/cache/archives/partial
         keys=/usr/share/keyrings/debian-archive-keyring.gpg
-        echo \"deb [signed-by=$keys] $mirror trixie main\" > apt/sources
-        trixie() {
+        echo \"deb [signed-by=$keys] $mirror $suite main\" > apt/sources
+        theirs() {
             apt-get -q -o APT::Sandbox::User=root -o Dir::Etc::SourceList=\"$PWD/apt/sources\" -o Dir::Etc::SourceParts=/dev/null \\
                 -o Dir::State::Lists=\"$PWD/apt/lists\" -o Dir::Cache=\"$PWD/apt/cache\" \"$@\"
         }
-        trixie update; trixie download \"$@\"; rm -r apt",
-    )
+        theirs update; theirs download \"$@\"; rm -r apt";
+    fetched(&format!("{}-{suite}", packages[0]), packages, &format!("suite={suite}; {fetch}"))
 }
 
-fn fetched(packages: &[&str], fetch: &str) -> Need<PathBuf> {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian").join(packages[0]);
+fn fetched(name: &str, packages: &[&str], fetch: &str) -> Need<PathBuf> {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian").join(name);
     let root = dir.join("root");
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap();
