@@ -115,15 +115,29 @@ impl Dns {
         add(&mut interface.search, &self.search);
     }
 
-    /// Gives them to the links that lead beyond their subnets, since resolved asks each server over its link; to those
-    /// with an address if none does.
+    /// Gives each server to the links that lead to it, since resolved asks each server over its link: those with a subnet or a route
+    /// that it is in, and those with a lease, whose routes are not known. Where there is none, to those that lead beyond their
+    /// subnets, or else to those with an address.
     pub fn give(self, interfaces: &mut [Interface]) {
-        let outward = |i: &Interface| i.dhcp4 || i.dhcp6 || i.routes.iter().any(|r| r.to.prefix == 0);
+        let leads = |i: &Interface, server: IpAddr| {
+            let subnets = i.addresses.iter().map(|a| a.cidr).chain(i.routes.iter().map(|r| r.to));
+            subnets.filter(|cidr| cidr.prefix > 0).any(|cidr| cidr.contains(server))
+        };
+        let leased = |i: &Interface| i.dhcp4 || i.dhcp6;
+        let outward = |i: &Interface| leased(i) || i.routes.iter().any(|r| r.to.prefix == 0);
         let addressed = |i: &Interface| !i.addresses.is_empty() || i.accept_ra == Some(true);
         let any_outward = interfaces.iter().any(outward);
-        let chosen = |i: &&mut Interface| if any_outward { outward(i) } else { addressed(i) };
-        for interface in interfaces.iter_mut().filter(chosen) {
-            self.add_to(interface);
+        let near: Vec<bool> = self.servers.iter().map(|s| interfaces.iter().any(|i| leads(i, *s))).collect();
+        for interface in interfaces {
+            let chosen = if any_outward { outward(interface) } else { addressed(interface) };
+            let is_mine = |(server, near): &(&IpAddr, &bool)| {
+                if **near { leased(interface) || leads(interface, **server) } else { chosen }
+            };
+            let mine: Vec<IpAddr> = self.servers.iter().zip(&near).filter(is_mine).map(|(s, _)| *s).collect();
+            if chosen || !mine.is_empty() {
+                add(&mut interface.dns, &mine);
+                add(&mut interface.search, &self.search);
+            }
         }
     }
 }
