@@ -23,6 +23,7 @@ mod cloud_init_oracle;
 mod cut;
 mod disks;
 mod faults;
+mod found_services;
 mod fstab_oracle;
 mod fuzz;
 mod guestinfo;

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Services that are found by way of the machine's links: OpenStack's at a link-local address of IPv6, CloudStack's router as the
+//! server of a DHCP lease. They listen on real sockets, and their answers are those of `tests/platforms`.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+
+use nix::net::if_::if_nametoindex;
+
+use crate::common::sandbox::{Sandbox, run};
+use crate::common::scratch::{FOOTPLATE, Ran};
+use crate::common::server::Server;
+use crate::faults::folder;
+
+/// Captures what a platform's service says to a machine whose link `near` leads to it. `address` is the service's own on the link
+/// `far`, `listen` its socket there; `lease` is networkd's lease of `near`.
+fn captured(case: &'static str, host: &str, address: &str, listen: &str, lease: &str) {
+    let sandbox = Sandbox::enter(&format!("found-{case}"), &[]);
+    run("ip link add near type veth peer name far");
+    run("ip link set near up");
+    run("ip link set far up");
+    run(&format!("ip address add {address} dev far"));
+    let index = |name: &str| if_nametoindex(name).unwrap().to_string();
+    let machine = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/platforms").join(case).join("machine");
+    let answers = machine.join("http").join(host);
+    let service = Server::start(&listen.replace("far", &index("far")), move |seen| folder(&answers, seen));
+    let (root, mut node) = sandbox.node("node", FOOTPLATE);
+    let leases = root.join("run/systemd/netif/leases");
+    fs::create_dir_all(&leases).unwrap();
+    fs::write(leases.join(index("near")), lease).unwrap();
+    node.args(["capture", "/bundle", "--platform", case]);
+    Ran::of(&mut node).ended(0, &[]);
+    assert!(service.paths().iter().any(|path| path.contains("user")), "{:?}", service.paths());
+    assert!(root.join("bundle/http").join(host).is_dir(), "the host is another one");
+}
+
+fn apart(test: fn()) {
+    if let Err(panic) = thread::spawn(test).join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+#[test]
+fn openstack_answers_a_machine_without_ipv4() {
+    needs!(root("a network of its own"));
+    apart(|| {
+        let address = "fe80::a9fe:a9fe/64 nodad";
+        captured("openstack", "169.254.169.254", address, "[fe80::a9fe:a9fe%far]:80", "ADDRESS=192.0.2.1\n");
+    });
+}
+
+#[test]
+fn cloudstacks_router_is_the_server_of_the_lease() {
+    needs!(root("a network of its own"));
+    apart(|| {
+        let lease = "# This is private data. Do not parse.\nADDRESS=10.1.9.12\nSERVER_ADDRESS=10.1.9.1\n";
+        captured("cloudstack", "10.1.9.1", "10.1.9.1/24", "10.1.9.1:80", lease);
+    });
+}
