@@ -100,7 +100,7 @@ pub mod io {
         pub use crate::io::guestinfo::{Guestinfo, hypervisor_signature};
     }
     pub mod http {
-        pub use crate::io::http::{Client, Error, Method, Request, Response, Sink, Unfinished};
+        pub use crate::io::http::{Client, Error, Method, Request, Response, Sink, Unfinished, Way};
     }
     pub mod live {
         pub use crate::io::live::Live;

@@ -71,8 +71,11 @@ fn routers(world: &dyn World, _: &Facts, found: Option<Instance>) -> Result<Opti
     for host in hosts {
         let session = Session::open(&SERVICE, world, patience)?;
         match ask(&session, &format!("http://{host}/latest")) {
-            Ok(Some(instance)) => return Ok(Some(named(instance))),
-            Ok(None) => {}
+            // The one before it may have what this one does not have.
+            Ok(Some(instance)) if failed.is_none() || instance.user_data.is_some() => {
+                return Ok(Some(named(instance)));
+            }
+            Ok(_) => {}
             Err(error) => failed = failed.or(Some(error)),
         }
     }

@@ -29,6 +29,7 @@ mod powervs;
 #[cfg(test)]
 mod pretend;
 mod proxmoxve;
+mod scaleway;
 mod service;
 mod upcloud;
 mod vmware;
@@ -68,13 +69,14 @@ pub const PLATFORMS: &[Platform] = &[
     openstack::PLATFORM,
     powervs::PLATFORM,
     proxmoxve::PLATFORM,
+    scaleway::PLATFORM,
     upcloud::PLATFORM,
     vmware::PLATFORM,
     vultr::PLATFORM,
 ];
 
 /// Platforms that Cluster API has providers for, and footplate does not know yet.
-pub const ABSENT: &[&str] = &["hyperv", "lxd", "opennebula", "oraclecloud", "packet", "qemu", "scaleway"];
+pub const ABSENT: &[&str] = &["hyperv", "lxd", "opennebula", "oraclecloud", "packet", "qemu"];
 
 /// A platform: what it is called, and what it can do. A row of the table names what it has and takes the rest from
 /// [`Platform::NONE`].

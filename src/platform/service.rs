@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 
 use super::Error;
-use crate::io::http::{self, Method, Request, Response};
+use crate::io::http::{self, Method, Request, Response, Way};
 use crate::io::{Ask, World};
 use crate::model::facts::Cmdline;
 use crate::model::problem::WithCure as _;
@@ -31,14 +31,14 @@ pub(super) struct Service {
     pub host: &'static str,
     /// Where it listens. All are tried, and the first that answers is used.
     pub addresses: &'static [IpAddr],
+    /// How it is connected to.
+    pub way: Way,
     /// Headers of every question, names and values.
     pub headers: &'static [(&'static str, &'static str)],
     /// How it gives tokens, if it does.
     pub token: Option<Token>,
     /// Most bytes of an answer.
     pub limit: usize,
-    /// Status codes after which the same question may yet be answered, beside those of every service.
-    pub retry_also: &'static [u16],
     /// What to do where it does not answer.
     pub cure: &'static str,
 }
@@ -48,10 +48,10 @@ impl Service {
     pub(super) const LINK_LOCAL: Self = Self {
         host: "http://169.254.169.254",
         addresses: &[],
+        way: Way::Direct,
         headers: &[],
         token: None,
         limit: 1 << 20,
-        retry_also: &[],
         cure: "",
     };
 }
@@ -205,9 +205,7 @@ impl<'a> Session<'a> {
     ) -> Result<Vec<Result<Response, http::Error>>, Error> {
         let service = self.service;
         let request = |path: &String| {
-            let Service { limit, retry_also, .. } = *service;
-            let request = Request::get(format!("{}{path}", service.host));
-            let request = Request { limit, retry_also, ..request };
+            let request = Request { limit: service.limit, ..Request::get(format!("{}{path}", service.host)) };
             let request = service.headers.iter().fold(request, |r, (name, value)| r.header(name, *value));
             let value = self.token.borrow().clone();
             how(match &service.token {
@@ -249,7 +247,7 @@ impl<'a> Session<'a> {
 
     fn send(&self, mut requests: Vec<Request>) -> Vec<Result<Response, http::Error>> {
         for request in &mut requests {
-            request.addresses = self.service.addresses;
+            (request.addresses, request.way) = (self.service.addresses, self.service.way);
         }
         self.world.http(&requests, self.deadline)
     }

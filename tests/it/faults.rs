@@ -275,7 +275,7 @@ impl Stage {
             Then::IsNoticed => is.as_ref().map_or(!error.is_empty(), |i| i.user_data.is_some()),
         };
         let limit =
-            if matches!(then, Then::Fails(_)) { patience / 2 } else { patience + Duration::from_secs(1) };
+            if matches!(then, Then::Fails(_)) { patience * 3 / 4 } else { patience + Duration::from_secs(1) };
         // A service that knows no tokens may be asked without, and no other one.
         let hint = token && ["400", "404", "404 once"].contains(&name) && self.played.id != "akamai";
         let secret =
@@ -299,6 +299,9 @@ fn said(failure: &Failure) -> String {
     lines.collect::<Vec<_>>().join("; ")
 }
 
+/// How many workers are at work.
+const AT_ONCE: usize = 32;
+
 /// How many workers try the faults of a platform.
 const WORKERS: usize = 6;
 
@@ -317,7 +320,7 @@ fn worker(played: &Played, number: usize) -> Vec<String> {
     }
     if number == 0 {
         // Nobody listens yet.
-        let world = Live::with_patience(SHORT);
+        let world = Live::with_patience(SHORT * 4);
         let wanted = Wanted { platform: Some(played.id), seed: None };
         let detected = platform::detect(PLATFORMS, &played.facts, wanted).unwrap();
         let refused = platform::fetch(&world, &played.facts, &detected, wanted, Reach::Network);
@@ -343,7 +346,7 @@ fn worker(played: &Played, number: usize) -> Vec<String> {
     // A busy machine may not come to ask within the short patience, so what is wrong with it has to be wrong again.
     let tried = |(_, (fault, at, _)): (usize, (&'static Fault, &String, usize))| {
         let wrong = stage.tried(fault, at, &good, SHORT)?;
-        if is_slow(fault) { stage.tried(fault, at, &good, LONG) } else { Some(wrong) }
+        if is_slow(fault) { stage.tried(fault, at, &good, SHORT * 5) } else { Some(wrong) }
     };
     mine.filter_map(tried).collect()
 }
@@ -351,13 +354,19 @@ fn worker(played: &Played, number: usize) -> Vec<String> {
 #[test]
 fn no_fault_of_a_metadata_service_hangs_misleads_or_makes_a_node_of_nothing() {
     needs!(root("a network of its own"));
-    let mut workers = Vec::new();
-    for played in played() {
-        for number in 0..WORKERS {
-            let played = played.clone();
-            workers.push(thread::spawn(move || worker(&played, number)));
-        }
-    }
+    let jobs =
+        played().into_iter().flat_map(|played| (0..WORKERS).map(move |number| (played.clone(), number)));
+    let jobs = Arc::new(Mutex::new(jobs.collect::<Vec<_>>()));
+    let work = |jobs: Arc<Mutex<Vec<(Played, usize)>>>| {
+        let next = || jobs.lock().unwrap().pop();
+        std::iter::from_fn(next).flat_map(|(played, number)| worker(&played, number)).collect::<Vec<_>>()
+    };
+    let workers: Vec<_> = (0..AT_ONCE)
+        .map(|_| {
+            let jobs = Arc::clone(&jobs);
+            thread::spawn(move || work(jobs))
+        })
+        .collect();
     let wrong: Vec<String> = workers.into_iter().flat_map(|w| w.join().unwrap()).collect();
     assert!(wrong.is_empty(), "{} outcomes are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -4,13 +4,13 @@
 use crate::common::{authority, sandbox, server};
 
 use std::io::Read as _;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use authority::Authority;
-use footplate::facade::io::http::{Client, Method, Request, Sink, Unfinished};
+use footplate::facade::io::http::{Client, Method, Request, Sink, Unfinished, Way};
 use sandbox::Sandbox;
 use server::{End, Reply, Seen, Server};
 
@@ -160,6 +160,31 @@ const CASES: &[Case] = &[
     ("NULs", |_| Reply::ok("a\0b"), Ok("200 a\0b")),
     ("a status that is none", |_| Reply::raw("HTTP/1.1 99 X\r\n\r\n"), Err("not valid HTTP")),
 ];
+
+/// A service may know root by the port that a question comes from.
+#[test]
+fn a_question_may_come_from_a_low_port() {
+    needs!(root("ports below 1024"));
+    const HERE: &[IpAddr] = &[IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    let server = Server::start("127.0.0.1:0", |s| Reply::ok(format!("{}", s.from)));
+    let ask = |url: String, way| {
+        // Nobody listens on the first address.
+        let request = Request { addresses: HERE, way, ..Request::get(url) };
+        let client = Client::new().unwrap();
+        let answers: Vec<_> = (0..3).map(|_| client.fetch(&request, soon())).collect();
+        answers
+    };
+    for answer in ask(server.url("/"), Way::LowPort) {
+        let port: u16 = String::from_utf8_lossy(answer.unwrap().body.expose()).parse().unwrap();
+        assert!(port < 1024, "{port}");
+    }
+    // Where nobody listens, the kernel's reason is told.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for answer in ask(format!("http://{free}/"), Way::LowPort) {
+        let error = answer.unwrap_err().to_string();
+        assert!(error.contains("can't connect to 127.0.0.1: connection refused"), "{error}");
+    }
+}
 
 /// What is cut each time will not be whole the next time either.
 #[test]

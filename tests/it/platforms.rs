@@ -351,6 +351,7 @@ const REPLAYED: &[&str] = &[
     "openstack",
     "powervs",
     "proxmoxve",
+    "scaleway",
     "upcloud",
     "vultr",
 ];

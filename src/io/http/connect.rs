@@ -17,7 +17,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Proxy, Response, Url};
 use rustls::CertificateError;
 
-use super::marked;
+use super::relay::{self, Way, Why};
 use super::request::Request;
 use super::retry::Trouble;
 use super::tls::Trusted;
@@ -53,12 +53,16 @@ pub(super) struct Pool {
     hosts: Hosts,
     plain: reqwest::Client,
     tls: OnceLock<Result<reqwest::Client, String>>,
-    /// The one that goes past a lock of the platform's metadata service, and whether there is that lock.
-    marked: OnceLock<Option<reqwest::Client>>,
+    /// Whether the platform's metadata service is locked to sockets without a mark.
     locked: AtomicBool,
+    /// Those whose connections are particular.
+    ways: Mutex<HashMap<To, (reqwest::Client, Why)>>,
     /// Those with more authorities, or with a proxy.
     others: Mutex<HashMap<Other, reqwest::Client>>,
 }
+
+/// Which particular connections: how, where, and to which port.
+type To = (Way, &'static [IpAddr], Option<u16>);
 
 /// Bundles of authorities, and a proxy.
 type Other = (Vec<Secret>, Option<Secret>);
@@ -72,8 +76,8 @@ impl Pool {
             hosts,
             plain,
             tls: OnceLock::new(),
-            marked: OnceLock::new(),
             locked: AtomicBool::new(false),
+            ways: Mutex::default(),
             others: Mutex::default(),
         })
     }
@@ -98,6 +102,18 @@ impl Pool {
         }
         let name = target.host_str().unwrap_or_default().to_owned();
         self.hosts.turn(&name, known, turn);
+        let message = |client: &reqwest::Client| {
+            let message = client.request(request.method.clone(), target.clone()).headers(headers.clone());
+            let body = request.body.expose();
+            if body.is_empty() { message } else { message.body(body.to_vec()) }
+        };
+        if request.way != Way::Direct {
+            let (client, why) = self.particular((request.way, known, url.port_or_known_default()))?;
+            return message(&client).send().await.map_err(|error| {
+                let why = *why.lock().unwrap_or_else(PoisonError::into_inner);
+                why.map_or_else(|| trouble(&error, host), |why| unconnected(host, Some(&why.into())))
+            });
+        }
         let https = url.scheme() == "https";
         let proxy = options.proxy(https, host, url.port_or_known_default().unwrap_or_default());
         let client = match https {
@@ -116,28 +132,33 @@ impl Pool {
         let client = client.map_err(Trouble::never)?;
         let host = if proxy.is_some() { "the proxy" } else { host };
         let may_be_locked = !known.is_empty() && !https && proxy.is_none();
-        let marked = || self.marked.get_or_init(|| self.marked(known, url)).as_ref();
+        let marked = || self.particular((Way::Marked, known, url.port_or_known_default())).ok().map(|p| p.0);
         let way = if may_be_locked && self.locked.load(Ordering::Relaxed) { marked() } else { None };
-        let message = |client: &reqwest::Client| {
-            let message = client.request(request.method.clone(), target.clone()).headers(headers.clone());
-            let body = request.body.expose();
-            if body.is_empty() { message } else { message.body(body.to_vec()) }
-        };
-        let error = match message(way.unwrap_or(&client)).send().await {
+        let error = match message(way.as_ref().unwrap_or(&client)).send().await {
             Err(error) if may_be_locked && way.is_none() && error.is_connect() => error,
             sent => return sent.map_err(|e| trouble(&e, host)),
         };
         // Either no server listens there, or packets without a mark are dropped: try both, and take the one that works.
         let Some(marked) = marked() else { return Err(trouble(&error, host)) };
-        let response = message(marked).send().await.map_err(|_| trouble(&error, host))?;
+        let response = message(&marked).send().await.map_err(|_| trouble(&error, host))?;
         self.locked.store(true, Ordering::Relaxed);
         Ok(response)
     }
 
-    /// The client whose connections are marked.
-    fn marked(&self, known: &'static [IpAddr], url: &Url) -> Option<reqwest::Client> {
-        let path = marked::listen(known, url.port_or_known_default()?).ok()?;
-        client(&self.hosts, Trusted::nothing(), None, Some(path)).ok()
+    /// The client whose connections are made in a particular way, and why its last one was not made.
+    fn particular(&self, to: To) -> Result<(reqwest::Client, Why), Trouble> {
+        let mut ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = ways.get(&to) {
+            return Ok(found.clone());
+        }
+        let why = Why::default();
+        let path = match to {
+            (Way::Socket(path), ..) => PathBuf::from(path),
+            (way, known, port) => relay::listen(way, known, port.unwrap_or_default(), Arc::clone(&why))
+                .map_err(|e| Trouble::again(format!("no local socket: {}", plain(&e))))?,
+        };
+        let client = client(&self.hosts, Trusted::nothing(), None, Some(path)).map_err(Trouble::never)?;
+        Ok(ways.entry(to).or_insert((client, why)).clone())
     }
 
     /// The client for those authorities and that proxy.
@@ -299,17 +320,19 @@ pub(super) fn trouble(error: &reqwest::Error, host: &str) -> Trouble {
         return tls_trouble(tls);
     }
     if error.is_connect() {
-        let why = causes(error).find_map(|e| e.downcast_ref::<std::io::Error>()).map(plain);
-        return Trouble::again(format!(
-            "can't connect to {host}: {}",
-            why.unwrap_or_else(|| "no answer".to_owned())
-        ));
+        return unconnected(host, causes(error).find_map(|e| e.downcast_ref::<std::io::Error>()));
     }
     let what = chain(error);
     if PARSE_ERRORS.iter().any(|text| what.contains(text)) {
         return Trouble::never(format!("the answer is not valid HTTP: {what}"));
     }
     Trouble::again(what)
+}
+
+/// A connection that was not made, and what the kernel says of it.
+fn unconnected(host: &str, why: Option<&std::io::Error>) -> Trouble {
+    let why = why.map_or_else(|| "no answer".to_owned(), plain);
+    Trouble::again(format!("can't connect to {host}: {why}"))
 }
 
 /// An error of TLS, below however many of std's, which hold it and don't give it as their source.

@@ -9,7 +9,7 @@
 mod client;
 mod connect;
 mod download;
-mod marked;
+mod relay;
 mod request;
 mod retry;
 mod tls;
@@ -18,5 +18,6 @@ pub use reqwest::Method;
 
 pub use self::client::Client;
 pub use self::download::{Sink, Unfinished};
+pub use self::relay::Way;
 pub use self::request::{Error, Request, Response, proxies_of_environment};
 pub use self::retry::status_text;

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 
+use super::relay::Way;
 use super::retry::{Trouble, status_text};
 use crate::io::MAX_ANSWER;
 use crate::model::encoding::percent_decoded;
@@ -30,6 +31,8 @@ pub struct Request {
     pub limit: usize,
     /// Where the service listens, when that is known without asking DNS: all are tried, the first to answer is used.
     pub addresses: &'static [IpAddr],
+    /// How those addresses are connected to.
+    pub way: Way,
     /// Redirects to follow; to `https` or from `http` only, and other hosts get no header of ours.
     pub redirects: u8,
     /// Further status codes after which the same request may yet succeed.
@@ -52,6 +55,7 @@ impl Request {
             body: Secret::default(),
             limit: MAX_ANSWER,
             addresses: &[],
+            way: Way::Direct,
             redirects: 0,
             retry_also: &[],
             label: String::new(),

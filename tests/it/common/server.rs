@@ -25,6 +25,9 @@ pub struct Seen {
     pub connection: usize,
     /// The address that it was sent to.
     pub to: IpAddr,
+    /// The port that it came from.
+    #[allow(dead_code, reason = "the benchmark does not read it")]
+    pub from: u16,
     /// When it had come.
     #[allow(dead_code, reason = "the benchmark reads it")]
     pub at: Instant,
@@ -184,6 +187,7 @@ fn serve(
         let mut request = read_request(&mut reader)?;
         request.connection = connection;
         request.to = raw.local_addr().ok()?.ip();
+        request.from = raw.peer_addr().ok()?.port();
         {
             let mut seen = seen.lock().unwrap();
             request.before = seen.len();
@@ -235,5 +239,5 @@ fn read_request(reader: &mut impl BufRead) -> Option<Seen> {
     reader.read_exact(&mut body).ok()?;
     let to = IpAddr::from([0, 0, 0, 0]);
     let at = Instant::now();
-    Some(Seen { method, path, headers, body, before: 0, before_here: 0, connection: 0, to, at })
+    Some(Seen { method, path, headers, body, before: 0, before_here: 0, connection: 0, to, from: 0, at })
 }
