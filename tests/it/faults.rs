@@ -346,7 +346,11 @@ fn worker(played: &Played, number: usize) -> Vec<String> {
     // A busy machine may not come to ask within the short patience, so what is wrong with it has to be wrong again.
     let tried = |(_, (fault, at, _)): (usize, (&'static Fault, &String, usize))| {
         let wrong = stage.tried(fault, at, &good, SHORT)?;
-        if is_slow(fault) { stage.tried(fault, at, &good, SHORT * 5) } else { Some(wrong) }
+        if !is_slow(fault) {
+            return Some(wrong);
+        }
+        let again = || stage.tried(fault, at, &good, SHORT * 5);
+        again().and_then(|_| again())
     };
     mine.filter_map(tried).collect()
 }
