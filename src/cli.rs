@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command line: a contract, since units and image builds call it.
 
+mod check;
+
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use self::check::{Check, CheckFormat};
 
 /// Sets up a Flatcar node from its provider's metadata and Cluster API's bootstrap data.
 #[derive(Debug, Parser)]
@@ -84,6 +89,20 @@ pub enum Command {
     Seal(Seal),
 }
 
+/// A time as people write it: `90`, `90s`, `5m`, `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let seconds = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => 0,
+    };
+    let time = number.parse::<u64>().ok().and_then(|n| n.checked_mul(seconds)).filter(|_| seconds > 0);
+    time.map(Duration::from_secs).ok_or_else(|| "not a time: write seconds, or 90s, 5m, 1h".to_owned())
+}
+
 /// The form of a command's output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -131,20 +150,6 @@ pub struct Provision {
     /// Write below this directory and start no unit
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
-    /// Form of the output
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
-}
-
-/// Arguments of `check`.
-#[derive(Debug, Args)]
-pub struct Check {
-    /// Files, directories with files of YAML or JSON, or `-` for standard input
-    #[arg(value_name = "FILE", required = true)]
-    pub files: Vec<PathBuf>,
-    /// Take warnings for errors
-    #[arg(long)]
-    pub strict: bool,
     /// Form of the output
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -205,9 +210,9 @@ pub struct Status {
     /// Wait until the bootstrap is done or failed
     #[arg(long)]
     pub wait: bool,
-    /// Wait no longer than this
-    #[arg(long, value_name = "SECONDS", default_value_t = 3600, requires = "wait")]
-    pub timeout: u64,
+    /// Wait no longer than this: seconds, or with a unit as in 90s, 5m and 1h
+    #[arg(long, value_name = "TIME", default_value = "1h", requires = "wait", value_parser = duration)]
+    pub timeout: Duration,
     /// Form of the output
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

@@ -19,6 +19,9 @@ pub fn run() -> ExitCode {
             // `--help` and `--version` come this way too, and are not errors.
             let code = if error.use_stderr() { Stage::Usage.exit_code() } else { 0 };
             let _ = error.print();
+            if let Some(meant) = commands::meant(&error) {
+                eprintln!("\n hint: did you mean `{meant}`?");
+            }
             return ExitCode::from(code);
         }
     };

@@ -15,7 +15,11 @@ mod report;
 mod status;
 mod timeline;
 
+use clap::CommandFactory as _;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
 use crate::cli::{self, Cli, Command, RenderWhat};
+use crate::decode::syntax::words;
 use crate::model::problem::Failure;
 use crate::pipeline::context::Source;
 
@@ -55,4 +59,23 @@ fn source(args: &cli::Source) -> Source {
         (Some(name), _, _) => Source::Platform(name.clone()),
         (None, None, None) => Source::Machine,
     }
+}
+
+/// The command, option or word that a mistyped one is near to.
+pub fn meant(error: &clap::Error) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let known = match error.get(ContextKind::ValidValue).or_else(|| error.get(ContextKind::ValidSubcommand)) {
+        Some(ContextValue::Strings(known)) => known.clone(),
+        _ => Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect(),
+    };
+    let typed = match error.kind() {
+        ErrorKind::InvalidSubcommand => text(ContextKind::InvalidSubcommand),
+        ErrorKind::InvalidValue => text(ContextKind::InvalidValue),
+        _ => None,
+    }?;
+    let near = known.into_iter().map(|word| (words::distance(typed, &word), word)).min();
+    near.filter(|(far, word)| *far <= 2 && *far <= word.len() / 2).map(|(_, word)| word)
 }

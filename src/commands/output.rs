@@ -5,9 +5,16 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
+use crate::io::live;
+
 /// Prints text. A reader that went away is not a failure of the command.
 pub fn text(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// A word in a colour of ANSI's (`31;1`), where a person looks at it on a terminal.
+pub fn coloured(word: &str, colour: &str) -> String {
+    if live::has_colours() { format!("\x1b[{colour}m{word}\x1b[0m") } else { word.to_owned() }
 }
 
 /// Prints a value as JSON, indented.

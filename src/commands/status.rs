@@ -15,7 +15,7 @@ const POLL: Duration = Duration::from_millis(200);
 
 pub fn run(args: &cli::Status) -> Result<u8, Failure> {
     let root = open_root(Some(&args.root))?;
-    let deadline = Instant::now() + Duration::from_secs(args.timeout);
+    let deadline = Instant::now() + args.timeout;
     let status = loop {
         let status = state::read_status(&root).stage(Stage::Report)?;
         let over = status.as_ref().is_some_and(|s| s.state != Progress::Running);

@@ -162,6 +162,14 @@ pub fn inputs(path: &Path) -> Result<Vec<(String, Vec<u8>)>, Error> {
     files.into_iter().map(|file| Ok((file.display().to_string(), input(&file)?))).collect()
 }
 
+/// Whether standard output is a terminal that shows colours, and nobody asks for none (<https://no-color.org>).
+pub fn has_colours() -> bool {
+    use std::io::IsTerminal as _;
+    let unset = |name: &str| std::env::var_os(name).is_none_or(|value| value.is_empty());
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    std::io::stdout().is_terminal() && unset("NO_COLOR") && !dumb
+}
+
 /// Writes a command's output file.
 ///
 /// # Errors

@@ -42,6 +42,7 @@ pub use crate::io::Error;
 
 use std::time::Instant;
 
+use crate::decode::syntax::words;
 use crate::io::{World, http};
 use crate::model::facts::{Dmi, Facts};
 use crate::model::instance::{Instance, Spelling};
@@ -221,6 +222,27 @@ impl Platform {
     pub fn by_id<'t>(table: &'t [Self], id: &str) -> Option<&'t Self> {
         table.iter().find(|p| p.id == id)
     }
+
+    /// The platform that a person names, by its id or another name of it.
+    ///
+    /// # Errors
+    /// There is none: says which was meant.
+    pub fn named<'t>(table: &'t [Self], name: &str) -> Result<&'t Self, Problem> {
+        let known = table.iter().find(|p| p.id == name || p.aliases.contains(&name));
+        let meant = || {
+            words::meant(
+                name,
+                table.iter().flat_map(|p| std::iter::once(p.id).chain(p.aliases.iter().copied())),
+            )
+        };
+        known.ok_or_else(|| {
+            let problem = Problem::error("", format!("{name:?} is not a platform that footplate knows"));
+            problem.cure(match meant() {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("one of {}", table.iter().map(|p| p.id).collect::<Vec<_>>().join(", ")),
+            })
+        })
+    }
 }
 
 impl std::fmt::Debug for Platform {
@@ -238,6 +260,21 @@ pub fn too_large_for(table: &[Platform], bytes: usize) -> Vec<Problem> {
         (sent > limit.bytes).then(|| Problem::warning("", what).cure(limit.cure))
     };
     table.iter().filter_map(warning).collect()
+}
+
+/// The machine that a document of metadata describes, in YAML or JSON, as it stands in guestinfo or on a NoCloud drive. `name` is what
+/// messages call the document.
+///
+/// # Errors
+/// It is no mapping, or a value in it is broken.
+pub fn metadata(name: &str, bytes: &[u8]) -> Result<Instance, Error> {
+    let node = document::mapping(name, bytes)?;
+    let mut instance = Instance::default();
+    document::read_machine(name, &node, &mut instance)?;
+    if let Some(network) = node.get("network").filter(|n| n.is_map()) {
+        document::read_network(network, &mut instance);
+    }
+    Ok(instance)
 }
 
 /// A question that failed, as a failure of the stage that asked; an answer that is broken is one of decoding.

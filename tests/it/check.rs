@@ -491,7 +491,7 @@ fn all_errors_are_told_at_once() {
     for (text, want) in [
         (
             "hostname: {{ a }}\nwrite_files:\n- {path: /a, permissions: '{{ b.c }}'}\n- {path: /b, permissions: '9'}\n",
-            &["template/no-value 3:14", "template/no-value 5:31", " 6:27"][..],
+            &["template/no-value 3:14", "template/no-value 5:31", "value/invalid 6:27"][..],
         ),
         (
             "final_message: '{{ a }} {{ b }}'\nx: [\n",
@@ -515,6 +515,103 @@ fn all_errors_are_told_at_once() {
             .collect();
         assert_eq!(told, want, "{text}\n{said:#}");
     }
+}
+
+/// Tools that show findings beside the lines of a change get the line of the author's file; what is packed in it is told by its
+/// own line in words.
+#[test]
+fn findings_are_told_in_the_forms_that_tools_read() {
+    let dir = fresh("forms");
+    let (plain, packed) = (dir.join("a,b.yaml"), dir.join("secret.yaml"));
+    fs::write(&plain, "#cloud-config\nruncmd: [id]\ntimezone: Nowhere/Town\n").unwrap();
+    let secret = format!("apiVersion: v1\nkind: Secret\ndata:\n  value: {}\n", b64(BAD));
+    fs::write(&packed, secret).unwrap();
+    let run = |format: &str| {
+        let ran =
+            footplate(&["check", "--format", format, plain.to_str().unwrap(), packed.to_str().unwrap()]);
+        assert_eq!(ran.code, 65, "{}{}", ran.out, ran.err);
+        ran.out
+    };
+    let lines = run("github");
+    for told in [
+        format!("::error file={}/a%2Cb.yaml,line=3,col=11,title=timezone/unknown::timezone: ", dir.display()),
+        format!(
+            "::error file={},line=4,col=10,title=value/invalid::Secret: write_files[0].permissions: ",
+            packed.display()
+        ),
+        "(line 6, column 16 of the decoded data)".to_owned(),
+    ] {
+        assert!(lines.contains(&told), "{told}\n{lines}");
+    }
+    let sarif: Value = serde_json::from_str(&run("sarif")).unwrap();
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    let region = |n: usize| &results[n]["locations"][0]["physicalLocation"]["region"];
+    assert_eq!(
+        (region(0), results[0]["ruleId"].as_str()),
+        (&json!({"startLine": 3, "startColumn": 11}), Some("timezone/unknown"))
+    );
+    assert_eq!(region(1)["startLine"], 4);
+    let rules = sarif["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap();
+    for result in results {
+        assert!(rules.iter().any(|rule| rule["id"] == result["ruleId"]), "{result}");
+    }
+}
+
+#[test]
+fn a_platform_and_a_machine_are_what_the_data_is_held_against() {
+    let dir = fresh("against");
+    let (data, metadata) = (dir.join("data"), dir.join("metadata"));
+    fs::write(&data, "## template: jinja\n#cloud-config\nruncmd: ['echo {{ ds.meta_data.tags.zone }}']\n")
+        .unwrap();
+    fs::write(&metadata, "local-hostname: node-7\ntags: {zone: a}\n").unwrap();
+    let (data, machine) = (data.to_str().unwrap(), metadata.to_str().unwrap());
+    footplate(&["check", data]).ended(0, &[]);
+    let strict = footplate(&["check", "--platform", "gcp", "--strict", data]);
+    assert!(
+        strict.code == 65 && strict.out.contains("is taken to exist: Google Cloud may lack it"),
+        "{}",
+        strict.out
+    );
+    let good = footplate(&["check", "--platform", "gcp", "--strict", "--metadata", machine, data]);
+    assert!(good.code == 0 && !good.out.contains("taken to exist"), "{}", good.out);
+    fs::write(&metadata, "local-hostname: node-7\n").unwrap();
+    let lacks = footplate(&["check", "--metadata", machine, data]);
+    assert!(lacks.code == 65 && lacks.out.contains("`ds.meta_data.tags.zone` has no value"), "{}", lacks.out);
+    fs::write(data, format!("#cloud-config\nruncmd: ['true {}']\n", "x".repeat(60 << 10))).unwrap();
+    assert_eq!(footplate(&["check", data]).code, 0);
+    assert_eq!(footplate(&["check", "--platform", "gcp", data]).code, 0);
+    assert_eq!(footplate(&["check", "--platform", "vmware", data]).code, 65);
+    for (args, hint) in [
+        (&["check", "--platform", "vmwre", data][..], "did you mean `vmware`?"),
+        (&["check", "--explain", "template/no-valu"], "did you mean `template/no-value`?"),
+        (&["chekc"], "did you mean `check`?"),
+        (&["check", "--format", "sarfi", data], "did you mean `sarif`?"),
+    ] {
+        let ran = footplate(args);
+        assert!(ran.code == 64 && ran.err.contains(hint), "{args:?}: {}", ran.err);
+    }
+}
+
+/// A line of the data is shown when it is asked for, and not without.
+#[test]
+fn the_line_is_shown_on_demand() {
+    let file = fresh("line").join("data");
+    fs::write(
+        &file,
+        format!(
+            "#cloud-config\nruncmd: [id]\nwrite_files:\n- {{path: /a, content: {CANARY}, permissions: 'x'}}\n"
+        ),
+    )
+    .unwrap();
+    let file = file.to_str().unwrap();
+    let shown = footplate(&["check", "--show-values", file]).out;
+    let caret = shown.lines().skip_while(|l| !l.starts_with("    4 | ")).nth(1).unwrap_or_default();
+    assert!(
+        shown.contains(CANARY) && caret.find('^') == shown.lines().find_map(|l| l.find("'x'")),
+        "{shown}"
+    );
+    assert!(!footplate(&["check", "-v", file]).out.contains(CANARY));
+    assert_eq!(footplate(&["check", "-q", file]).out.lines().count(), 3);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! `check`: whether bootstrap data, or the objects that Cluster API makes it of, are good, and what would happen. Asks no
 //! network, and runs nothing of the data.
 
+mod annotations;
+mod codes;
 mod flatcar;
 mod places;
 mod report;
@@ -10,13 +12,17 @@ mod shell;
 mod verdict;
 
 use super::output;
-use crate::cli::{self, Format};
+use crate::cli::{self, CheckFormat};
 use crate::decode::capi;
+use crate::decode::document::jinja::Variables;
+use crate::decode::syntax::words;
 use crate::io::live;
 use crate::model::config::NodeConfig;
+use crate::model::facts::Os;
+use crate::model::instance::Instance;
 use crate::model::plan::Plan;
-use crate::model::problem::{Failure, Pos, Problem, Severity, Stage};
-use crate::platform;
+use crate::model::problem::{Failure, In as _, Pos, Problem, Severity, Stage};
+use crate::platform::{self, PLATFORMS, Platform};
 
 /// Something that was found in a file.
 pub struct Finding {
@@ -47,6 +53,8 @@ pub struct Checked {
     findings: Vec<Finding>,
     nodes: Vec<Node>,
     files: usize,
+    /// The texts of the files, where their lines are to be shown.
+    texts: Vec<(String, String)>,
 }
 
 impl Checked {
@@ -79,32 +87,84 @@ impl Checked {
     }
 }
 
+/// What is known of the machines that get the data.
+pub struct Machine {
+    /// Their platform, where it is named.
+    platform: Option<&'static Platform>,
+    /// One of them, where its metadata is given.
+    instance: Option<Instance>,
+    /// What templates see.
+    variables: Variables,
+}
+
+impl Machine {
+    fn of(args: &cli::Check) -> Result<Self, Failure> {
+        let platform = args.platform.as_deref().map(|name| Platform::named(PLATFORMS, name));
+        let platform = platform.transpose().stage(Stage::Usage)?;
+        let Some(file) = &args.metadata else {
+            return Ok(Self { platform, instance: None, variables: Variables::assumed() });
+        };
+        let bytes = live::input(file).map_err(|e| platform::failure(Stage::Usage, e))?;
+        let instance = platform::metadata(&file.display().to_string(), &bytes)?;
+        let instance = Instance { platform: platform.map_or(instance.platform, |p| p.id), ..instance };
+        let variables = Variables::of(&instance, &Os { id: "flatcar".to_owned(), ..Os::default() });
+        Ok(Self { platform, instance: Some(instance), variables })
+    }
+}
+
 /// Checks the files that the arguments name.
 ///
 /// # Errors
-/// A file can't be read.
+/// A file can't be read, or the arguments name what there is not.
 pub fn run(args: &cli::Check) -> Result<u8, Failure> {
+    if let Some(code) = &args.explain {
+        return explain(code);
+    }
+    let machine = Machine::of(args)?;
     let mut checked = Checked::default();
     for path in &args.files {
         let inputs = live::inputs(path).map_err(|e| platform::failure(Stage::Usage, e))?;
         for (name, bytes) in inputs {
-            file(&name, bytes, name == path.display().to_string(), &mut checked);
+            if args.show_values {
+                checked.texts.push((name.clone(), String::from_utf8_lossy(&bytes).into_owned()));
+            }
+            file(&name, bytes, name == path.display().to_string(), &machine, &mut checked);
         }
     }
+    checked.findings.iter_mut().for_each(|f| codes::classify(&mut f.problem));
     checked.sort();
     if args.strict {
         let findings = checked.findings.iter_mut().map(|f| &mut f.problem);
         findings.filter(|p| p.severity == Severity::Warning).for_each(|p| p.severity = Severity::Error);
     }
+    if args.quiet {
+        checked.findings.retain(|f| f.problem.severity > Severity::Note);
+    }
     match args.format {
-        Format::Json => output::json(&report::json(&checked)),
-        Format::Text => output::text(&report::text(&checked)),
+        CheckFormat::Json => output::json(&report::json(&checked)),
+        CheckFormat::Sarif => output::json(&annotations::sarif(&checked)),
+        CheckFormat::Github => output::text(&annotations::github(&checked)),
+        CheckFormat::Text => output::text(&report::text(&checked, args)),
     }
     Ok(if checked.failed() { Stage::Decode.exit_code() } else { 0 })
 }
 
+/// What a code means, and what to do.
+fn explain(name: &str) -> Result<u8, Failure> {
+    let Some(code) = codes::CODES.iter().find(|code| code.name == name) else {
+        let meant = words::meant(name, codes::CODES.iter().map(|code| code.name));
+        let names = || codes::CODES.iter().map(|code| code.name).collect::<Vec<_>>().join(", ");
+        let cure =
+            meant.map_or_else(|| format!("one of {}", names()), |meant| format!("did you mean `{meant}`?"));
+        return Err(Problem::error("", format!("{name:?} is not a code of a finding")).cure(cure))
+            .stage(Stage::Usage);
+    };
+    output::text(&format!("{}\n\n{}\n\n{}\n", code.name, code.means, code.cure));
+    Ok(0)
+}
+
 /// Checks all that a file has. `lone` is a file that was named by itself: one that has nothing is an error.
-fn file(name: &str, bytes: Vec<u8>, lone: bool, checked: &mut Checked) {
+fn file(name: &str, bytes: Vec<u8>, lone: bool, machine: &Machine, checked: &mut Checked) {
     let found = capi::read(bytes);
     let plain = |node: &capi::Bootstrap| node.object.is_empty() && node.role.is_empty();
     if !lone && found.nodes.iter().any(|n| plain(n) && !verdict::is_bootstrap(&n.data)) {
@@ -115,6 +175,6 @@ fn file(name: &str, bytes: Vec<u8>, lone: bool, checked: &mut Checked) {
         checked.tell(Finding { file: name.to_owned(), object, problem, anchor: None });
     }
     for node in found.nodes {
-        verdict::node(name, node, checked);
+        verdict::node(name, node, machine, checked);
     }
 }

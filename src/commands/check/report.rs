@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::super::output;
 use super::{Checked, Finding, Node};
 use crate::apply;
+use crate::cli;
 use crate::model::problem::Severity;
 
 impl Node {
@@ -76,51 +77,71 @@ pub fn json(checked: &Checked) -> Value {
     top
 }
 
-/// The word for a weight.
-pub fn level(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Note => "note",
-        Severity::Warning => "warning",
-        Severity::Error => "error",
-    }
-}
-
 /// All of it, for people: the findings by file and object, then the verdict on each node.
-pub fn text(checked: &Checked) -> String {
+pub fn text(checked: &Checked, args: &cli::Check) -> String {
     let mut out = String::new();
     let lone = matches!(&checked.nodes[..], [node] if node.role.is_empty());
     let (mut told, several) = (None, checked.files > 1);
-    for Finding { file, object, problem, .. } in &checked.findings {
+    for finding in &checked.findings {
+        let Finding { file, object, .. } = finding;
         if !lone && told != Some((file, object)) {
             let name =
                 if several || object.is_empty() { format!("{file}: {object}") } else { object.clone() };
             out += &format!("{}\n", name.trim_end_matches([':', ' ']));
             told = Some((file, object));
         }
-        out += &format!("{}: {problem}\n", level(problem.severity));
-        if let Some(cure) = &problem.cure {
-            out += &format!(" hint: {cure}\n");
-        }
+        out += &words(finding, checked);
+    }
+    if args.quiet {
+        return out;
     }
     if let ([node], true) = (&checked.nodes[..], lone) {
-        return out
-            + &node.outline()
-            + &match checked.failed() {
-                false => format!("good: {}\n", node.config.summary()),
-                true => "not good: the node would stop before kubeadm\n".to_owned(),
-            };
+        return out + &node.outline() + &verdict(node, "", checked);
     }
     for node in &checked.nodes {
         let file = if several { format!("{}: ", node.file) } else { String::new() };
-        let wrong = |f: &&Finding| f.problem.is_error() && f.file == node.file && f.object == node.object;
-        out += &match checked.findings.iter().find(wrong) {
-            None => format!("good: {file}{}: {}\n", node.name(), node.config.summary()),
-            Some(_) => format!("not good: {file}{}: the node would stop before kubeadm\n", node.name()),
-        };
+        if args.verbose {
+            out += &node.outline();
+        }
+        out += &verdict(node, &format!("{file}{}: ", node.name()), checked);
     }
     match (checked.nodes.is_empty(), checked.failed()) {
         (true, true) => out + "not good\n",
         (true, false) => out + "nothing was found that makes bootstrap data\n",
         _ => out,
+    }
+}
+
+/// A finding: what, where, what to do, and its code.
+fn words(finding: &Finding, checked: &Checked) -> String {
+    let Finding { file, problem, anchor, .. } = finding;
+    let (level, colour) = match problem.severity {
+        Severity::Note => ("note", "36"),
+        Severity::Warning => ("warning", "33;1"),
+        Severity::Error => ("error", "31;1"),
+    };
+    let mut out = format!("{}: {problem}\n", output::coloured(level, colour));
+    let text = checked.texts.iter().find(|(name, _)| name == file).map(|(_, text)| text);
+    let line = problem
+        .pos
+        .filter(|_| anchor.is_none())
+        .and_then(|pos| Some((pos, text?.lines().nth(pos.line - 1)?)));
+    if let Some((pos, line)) = line {
+        out += &format!("{:>5} | {line}\n      | {:>2$}\n", pos.line, "^", pos.column);
+    }
+    if let Some(cure) = &problem.cure {
+        out += &format!(" hint: {cure}\n");
+    }
+    out + &format!(" code: {}\n", problem.code)
+}
+
+/// The verdict on a node.
+fn verdict(node: &Node, name: &str, checked: &Checked) -> String {
+    let wrong = |f: &&Finding| f.problem.is_error() && f.file == node.file && f.object == node.object;
+    match checked.findings.iter().find(wrong) {
+        None => format!("{}: {name}{}\n", output::coloured("good", "32;1"), node.config.summary()),
+        Some(_) => {
+            format!("{}: {name}the node would stop before kubeadm\n", output::coloured("not good", "31;1"))
+        }
     }
 }

@@ -4,17 +4,15 @@
 use super::places::Places;
 use super::rules;
 use super::shell::Shell;
-use super::{Checked, Finding, Node, flatcar};
+use super::{Checked, Finding, Machine, Node, flatcar};
 use crate::apply;
 use crate::decode::capi::Bootstrap;
-use crate::decode::document::jinja::Variables;
 use crate::decode::document::{self, no_fetch};
 use crate::decode::kubeadm::{config_file, expiry};
 use crate::decode::sites::Sites;
 use crate::decode::{self, Decoded};
 use crate::io::now;
 use crate::model::config::{NodeConfig, UnitSpec};
-use crate::model::instance::Instance;
 use crate::model::plan::Plan;
 use crate::model::problem::{PACKAGE_MANAGER, Problem, READ_ONLY, Severity, any_error};
 use crate::plan;
@@ -27,22 +25,19 @@ pub fn is_bootstrap(data: &[u8]) -> bool {
 }
 
 /// Decodes and tries the data of a node.
-pub fn node(file: &str, bootstrap: Bootstrap, checked: &mut Checked) {
+pub fn node(file: &str, bootstrap: Bootstrap, machine: &Machine, checked: &mut Checked) {
     let Bootstrap { object, role, data, origin, anchor, ours } = bootstrap;
-    let variables = Variables::assumed();
-    let mut decoded = decode::user_data(Some(&data), None, &variables, &mut no_fetch);
+    let mut decoded = decode::user_data(Some(&data), None, &machine.variables, &mut no_fetch);
+    names(&mut decoded.problems, machine);
     decoded.problems.extend(expiry::problems(&decoded.config, now()));
     // What is fetched or written by an included part is not known here.
     if decoded.problems.iter().all(|p| p.severity != Severity::Note) {
         decoded.problems.extend(config_file::problems(&decoded.config));
     }
-    // How a provider hands over what Cluster API renders is the provider's: large data goes another way.
-    if role.is_empty() {
-        decoded.problems.extend(platform::too_large_for(PLATFORMS, data.len()));
-    }
-    let plan = try_out(&mut decoded);
+    decoded.problems.extend(too_large(role, data.len(), machine));
+    let plan = try_out(&mut decoded, machine);
     let tried = !decoded.failed();
-    let places = Places { sites: Sites::of(&data, &variables), origin: &origin };
+    let places = Places { sites: Sites::of(&data, &machine.variables), origin: &origin };
     let mut shell = Shell::new(&places);
     shell.node(&decoded.config);
     let mut problems: Vec<Problem> =
@@ -67,6 +62,31 @@ pub fn node(file: &str, bootstrap: Bootstrap, checked: &mut Checked) {
     checked.nodes.push(Node { file: file.to_owned(), object, role, config: decoded.config, plan, good });
 }
 
+/// Names that the platform at hand may lack: they are more than a note then.
+fn names(problems: &mut [Problem], machine: &Machine) {
+    let Some(platform) = machine.platform else { return };
+    for problem in problems.iter_mut().filter(|p| p.code == "template/assumed") {
+        problem.severity = Severity::Warning;
+        problem.what =
+            problem.what.replace("not every platform has it", &format!("{} may lack it", platform.name));
+        problem.cure =
+            Some("`--metadata FILE` with a machine's own values says whether it is there".to_owned());
+    }
+}
+
+/// What does not fit through a platform: through the one at hand, or through any for data by itself. How a provider hands over
+/// what Cluster API renders is the provider's, and on some platforms it hides large data elsewhere.
+fn too_large(role: &str, bytes: usize, machine: &Machine) -> Vec<Problem> {
+    let Some(chosen) = machine.platform else {
+        return if role.is_empty() { platform::too_large_for(PLATFORMS, bytes) } else { Vec::new() };
+    };
+    let mut problems = platform::too_large_for(std::slice::from_ref(chosen), bytes);
+    if chosen.hidden.is_none() {
+        problems.iter_mut().for_each(|problem| problem.severity = Severity::Error);
+    }
+    problems
+}
+
 /// Whether anything of the data makes the machine a node: commands, scripts, or units of its own that start.
 fn starts_something(config: &NodeConfig, plan: &Plan) -> bool {
     let unit =
@@ -75,7 +95,7 @@ fn starts_something(config: &NodeConfig, plan: &Plan) -> bool {
 }
 
 /// The plan of a node that knows nothing but its data, tried on an empty Flatcar: what would stop the node is an error.
-fn try_out(decoded: &mut Decoded) -> Plan {
+fn try_out(decoded: &mut Decoded, machine: &Machine) -> Plan {
     for problem in decoded.problems.iter_mut().filter(|p| p.code == READ_ONLY || p.code == PACKAGE_MANAGER) {
         problem.severity = Severity::Error;
     }
@@ -85,7 +105,7 @@ fn try_out(decoded: &mut Decoded) -> Plan {
     if decoded.problems.iter().any(|p| p.is_error() && !on_a_file(&p.place)) {
         return Plan::default();
     }
-    let plan = plan::node(&decoded.config, &Instance::default());
+    let plan = plan::node(&decoded.config, &machine.instance.clone().unwrap_or_default());
     match flatcar::root() {
         Ok(scratch) => {
             let problems = apply::compare(&plan, scratch.root()).err().unwrap_or_default();

@@ -145,6 +145,7 @@ impl Maker<'_, '_> {
             ("permissions", "mode"),
             ("owner", "user"),
             ("owner", "group"),
+            ("owner", "owner"),
             ("content", "contents"),
         ] {
             if let Some(value) = file.get(key) {

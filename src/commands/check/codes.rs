@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The codes of findings: stable names for programs, with what each means and what to do. docs/check.md is made of this table.
+
+use crate::model::problem::Problem;
+
+/// A code, what it means, and what to do.
+pub struct Code {
+    /// Its name.
+    pub name: &'static str,
+    /// What it means.
+    pub means: &'static str,
+    /// What to do.
+    pub cure: &'static str,
+}
+
+const fn code(name: &'static str, means: &'static str, cure: &'static str) -> Code {
+    Code { name, means, cure }
+}
+
+/// All codes, in the order of their names.
+pub const CODES: &[Code] = &[
+    code(
+        "bootstrap/none",
+        "The data has no command, no script and no unit that makes the machine a node of a cluster. Data by itself may be meant so; bootstrap data of Cluster API never is.",
+        "Add the commands that start the bootstrap to `runcmd`, or check that the right Secret was taken.",
+    ),
+    code(
+        "certificate/expires",
+        "A certificate or a bootstrap token in the data has ended or ends soon.",
+        "Renew it before machines are made with this data.",
+    ),
+    code(
+        "data/invalid",
+        "The data can't be opened or read: its envelope, its MIME, its format, or a value in it.",
+        "Follow the finding's own hint.",
+    ),
+    code(
+        "data/too-large",
+        "A platform does not take user-data of this size.",
+        "Take away what is not needed, compress it, or let the provider hand it over another way.",
+    ),
+    code(
+        "document/second-header",
+        "A line that begins a document stands within another one, where it is a comment. Two documents were written one below the other.",
+        "Give each document a part of its own, in MIME or in a `#cloud-config-archive`.",
+    ),
+    code(
+        "file/owner",
+        "The owner of a file is a user or a group that neither Flatcar nor the data makes. The node stops before kubeadm.",
+        "Correct the name, or make the user with `users` and the group with `groups`.",
+    ),
+    code(
+        "file/path",
+        "A file, a directory or a link can't stand where the data puts it.",
+        "Follow the finding's own hint.",
+    ),
+    code(
+        "filesystem/unknown",
+        "Flatcar has no program that makes, or no driver that mounts, this kind of filesystem.",
+        "Use ext4, xfs, btrfs or vfat.",
+    ),
+    code(
+        "ignition/invalid",
+        "A part of an Ignition config means nothing, or can't be done.",
+        "Follow the finding's own hint.",
+    ),
+    code(
+        "key/no-effect",
+        "A key of cloud-init that has no effect on Flatcar.",
+        "Follow the finding's own hint, or remove the key.",
+    ),
+    code(
+        "key/unknown",
+        "A key that neither cloud-init nor footplate knows. One that is nearly a known key is an error.",
+        "Correct its spelling, or remove it.",
+    ),
+    code(
+        "kubeadm/config-missing",
+        "`kubeadm init` or `kubeadm join` reads a configuration file that nothing in the data writes.",
+        "Write the file with `write_files`, or correct its path.",
+    ),
+    code(
+        "network/no-gateway",
+        "A static address, and no gateway in any of the data's files for networkd: the node reaches its own subnet only.",
+        "Add `Gateway=` to [Network], or a [Route] with one.",
+    ),
+    code(
+        "object/format",
+        "Cluster API's webhook refuses this in a KubeadmConfigSpec of this format.",
+        "Follow the finding's own hint.",
+    ),
+    code(
+        "object/not-rendered",
+        "An object, or a part of it, that `check` can't render to bootstrap data. It was not checked.",
+        "Check the Secret of one of its machines: `kubectl get secret NAME -o yaml | footplate check -`.",
+    ),
+    code(
+        "object/type",
+        "A value of the object has another type than Cluster API's has. The API server refuses it.",
+        "Put a string in quotes; write numbers and `true` or `false` without.",
+    ),
+    code(
+        "object/unknown-key",
+        "Cluster API's KubeadmConfigSpec does not have this key. kubectl refuses it, or the API server drops it.",
+        "Correct its spelling: the keys are those of Cluster API, not those of cloud-config.",
+    ),
+    code(
+        "path/read-only",
+        "A path in /usr, which is read-only on Flatcar.",
+        "Write programs to /opt/bin or /usr/local/bin, and units to /etc/systemd/system.",
+    ),
+    code("program/absent", "A program that Flatcar does not have.", "Follow the finding's own hint."),
+    code(
+        "program/package-manager",
+        "A program that installs packages: Flatcar has none.",
+        "Put programs into the image, or bring them as a system extension.",
+    ),
+    code(
+        "script/not-checked",
+        "The syntax of shell programs was not checked, since bash is not on the machine where `check` ran.",
+        "Install bash there.",
+    ),
+    code(
+        "script/syntax",
+        "The shell that runs this program refuses its syntax. Nothing was executed: `bash -n` only reads.",
+        "Look for a quote, a bracket, `fi`, `done` or `esac` that is missing.",
+    ),
+    code(
+        "secret/format",
+        "The Secret's `format` says another format than its data has. Providers choose by this word how the machine gets the data.",
+        "Make both say the same.",
+    ),
+    code(
+        "secret/value",
+        "The Secret holds no bootstrap data, or data that can't be decoded.",
+        "Take the Secret that Machine.spec.bootstrap.dataSecretName names.",
+    ),
+    code(
+        "source/not-fetched",
+        "The data names something that a node fetches. `check` asks no network, and does not know what comes.",
+        "Nothing; check that the node can reach it.",
+    ),
+    code(
+        "template/assumed",
+        "A name in a template that some platforms have and others lack.",
+        "Check with `--platform ID`, or with the real values by `--metadata FILE`.",
+    ),
+    code(
+        "template/error",
+        "An expression of a template can't be worked out.",
+        "Follow the finding's own words.",
+    ),
+    code(
+        "template/no-value",
+        "A name in a template has no value on this platform. cloud-init would write a placeholder into the file.",
+        "Correct the name, or give it a value of its own: `{{ NAME | default('…') }}`.",
+    ),
+    code(
+        "template/syntax",
+        "The text is no jinja template. Often it is a template of Go or Docker in a file's content.",
+        "Put it between `{% raw %}` and `{% endraw %}`, or write the content in base64.",
+    ),
+    code(
+        "timezone/unknown",
+        "There is no time zone of this name.",
+        "Use a name of the tz database, such as `Europe/Berlin` or `UTC`.",
+    ),
+    code(
+        "user/key",
+        "A line that is not a public key of a kind that sshd takes.",
+        "Give the line of a public key, such as `ssh-ed25519 AAAA… name`.",
+    ),
+    code(
+        "user/shell",
+        "A login shell that Flatcar does not have.",
+        "Use /bin/bash, or /sbin/nologin for none.",
+    ),
+    code(
+        "value/invalid",
+        "A value of a cloud-config means nothing, or can't be done.",
+        "Follow the finding's own hint.",
+    ),
+    code(
+        "yaml/in-file",
+        "A file that kubeadm or the kubelet reads is not YAML, or a static pod's manifest without `apiVersion` and `kind`.",
+        "Correct the content; indent it with spaces below `content: |`.",
+    ),
+    code("yaml/syntax", "The text can't be read as YAML.", "Follow the finding's own hint."),
+];
+
+/// Gives a finding that has no code of its own that of its kind, by its place and its words.
+pub fn classify(problem: &mut Problem) {
+    if !problem.code.is_empty() && CODES.iter().any(|c| c.name == problem.code) {
+        return;
+    }
+    let (place, what) = (problem.place.as_str(), problem.what.as_str());
+    let says = |words: &[&str]| words.iter().any(|w| what.contains(w));
+    let ignition = ["ignition", "storage.", "passwd.", "systemd.", "networkd.", "kernelArguments"];
+    problem.code = match () {
+        () if says(&["is not known and has no effect", "this key is not known"]) => "key/unknown",
+        () if says(&["no effect"]) => "key/no-effect",
+        () if says(&["names a file that nothing writes"]) => "kubeadm/config-missing",
+        () if says(&["the user does not exist", "the group does not exist"]) => "file/owner",
+        () if says(&["the certificate", "the bootstrap token"]) => "certificate/expires",
+        () if says(&[" bytes, and ", " bytes in base64, and "]) => "data/too-large",
+        () if says(&["is not fetched here"]) => "source/not-fetched",
+        () if says(&["can stand below it"]) => "file/path",
+        () if ignition.iter().any(|begin| place.starts_with(begin)) => "ignition/invalid",
+        () if place.is_empty() || place.starts_with("part ") => "data/invalid",
+        () => "value/invalid",
+    }
+    .into();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_is_there_once() {
+        let names: Vec<&str> = CODES.iter().map(|code| code.name).collect();
+        assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+    }
+
+    #[test]
+    fn each_finding_has_a_code_that_is_explained() {
+        for (place, what) in
+            [("write_files[0]", "x"), ("", "x"), ("storage.files[0]", "x"), ("a", "this key is not known")]
+        {
+            let mut problem = Problem::error(place, what);
+            classify(&mut problem);
+            assert!(CODES.iter().any(|code| code.name == problem.code), "{place} {what}");
+        }
+    }
+}
