@@ -16,6 +16,8 @@ pub struct Facts {
     pub hypervisor: Option<String>,
     /// The file systems on the machine's drives that may hold metadata.
     pub drives: Vec<Drive>,
+    /// Files with user-data that the host hands over with QEMU's firmware, the one that counts first.
+    pub fw_cfg: Vec<&'static str>,
     /// The running system.
     pub os: Os,
 }

@@ -24,7 +24,7 @@ pub fn redact(kept: Vec<(String, Vec<u8>)>, config: &NodeConfig) -> Vec<(String,
         // An answer that has others below its path is the directory's index.
         let last = name.strip_suffix("/index").unwrap_or(&name).rsplit('/').next().unwrap_or_default();
         let encoding = last.ends_with(".encoding");
-        let bytes = if names_bootstrap_data(last) {
+        let bytes = if names_bootstrap_data(last) || name.starts_with("file/sys/firmware/qemu_fw_cfg/") {
             if encoding || name_has(last, &["vendordata"]) {
                 continue;
             }

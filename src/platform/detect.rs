@@ -5,7 +5,7 @@ use std::fmt;
 
 use anyhow::{Result, anyhow};
 
-use super::Platform;
+use super::{Platform, qemu};
 use crate::io::{Ask, World};
 use crate::model::facts::{Cmdline, Dmi, Drive, Facts, Os};
 use crate::model::problem::WithCure as _;
@@ -21,6 +21,8 @@ pub enum Evidence {
     Dmi(String),
     /// What the CPU, or the device tree, says of the hypervisor.
     Hypervisor(String),
+    /// A file that the host hands over with QEMU's firmware.
+    FwCfg(String),
     /// A drive's label. A drive can be attached to a machine on any platform.
     Drive(String),
 }
@@ -33,7 +35,8 @@ impl Evidence {
             Self::Argument(_) => 1,
             Self::Dmi(_) => 2,
             Self::Hypervisor(_) => 3,
-            Self::Drive(_) => 4,
+            Self::FwCfg(_) => 4,
+            Self::Drive(_) => 5,
         }
     }
 
@@ -50,6 +53,7 @@ impl fmt::Display for Evidence {
             Self::Argument(text) => write!(f, "kernel argument {text}"),
             Self::Dmi(text) => write!(f, "DMI {text}"),
             Self::Hypervisor(text) => write!(f, "hypervisor signature {text}"),
+            Self::FwCfg(name) => write!(f, "a file {name} of fw_cfg"),
             Self::Drive(label) => write!(f, "a drive labelled {label}"),
         }
     }
@@ -110,9 +114,10 @@ pub fn detect<'t>(table: &'t [Platform], facts: &Facts, wanted: Wanted<'_>) -> R
             candidates.push(Candidate { platform, because });
         }
     }
-    candidates.sort_by_key(|c| c.because.rank());
+    candidates.sort_by_key(|c| (c.because.rank(), c.platform.generic));
     if let [first, second, ..] = candidates.as_slice()
         && first.because.rank() == second.because.rank()
+        && first.platform.generic == second.platform.generic
     {
         return Err(anyhow!("this machine may be on two platforms: {first} and {second}"))
             .cure("name the right one: the kernel argument flatcar.oem.id=ID or --platform ID");
@@ -199,6 +204,11 @@ pub fn facts(world: &dyn World) -> Result<Facts> {
         },
         hypervisor: (!hypervisor.is_empty()).then_some(hypervisor),
         drives: Drive::list(&String::from_utf8_lossy(&world.ask(Ask::Drives)?.unwrap_or_default())),
+        fw_cfg: qemu::FILES
+            .iter()
+            .copied()
+            .filter(|name| !matches!(world.ask(Ask::File(&qemu::path(name))), Ok(None)))
+            .collect(),
         os: Os {
             id: field("ID"),
             version: field("VERSION_ID"),

@@ -11,7 +11,8 @@ use crate::decode::cloud_config::check_hostname;
 use crate::decode::network;
 use crate::decode::syntax;
 use crate::decode::syntax::yaml::{self, Node, Value};
-use crate::io::World;
+use crate::io::{Ask, World};
+use crate::model::facts::Facts;
 use crate::model::instance::{Instance, short};
 use crate::model::network::{Interface, NetworkConfig};
 use crate::model::problem::{Problem, any_error};
@@ -59,6 +60,17 @@ pub(super) fn name_by_id(scheme: &str, instance: &mut Instance) {
     instance.node_name = instance.hostname.clone();
     let id = Some(&instance.instance_id).filter(|id| !id.is_empty());
     instance.provider_id = id.map(|id| format!("{scheme}://{id}"));
+}
+
+/// The UUID that many boards have, whose makers gave them none.
+const OF_MANY: &str = "03000200-0400-0500-0006-000700080009";
+
+/// An id of the machine's own, where no platform gives it one: the UUID of its firmware. Some boards have none of their own; the
+/// system's is made at its first boot and stays.
+pub(super) fn own_id(world: &dyn World, facts: &Facts) -> Result<String, Error> {
+    let uuid = facts.dmi.product_uuid.trim().to_lowercase();
+    let is_own = uuid.bytes().any(|b| b.is_ascii_hexdigit() && !b"0f".contains(&b)) && uuid != OF_MANY;
+    if uuid.len() == OF_MANY.len() && is_own { Ok(uuid) } else { world.text(Ask::File("/etc/machine-id")) }
 }
 
 /// The texts of a list.

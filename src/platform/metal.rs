@@ -2,8 +2,8 @@
 //! A machine without a platform, whose kernel arguments say where its user-data is: started over the network by iPXE, for instance
 //! ([Flatcar on bare metal](https://www.flatcar.org/docs/latest/installing/bare-metal/booting-with-ipxe/)).
 
-use super::{Error, Evidence, Platform};
-use crate::io::{Ask, World};
+use super::{Error, Evidence, Platform, document};
+use crate::io::World;
 use crate::model::facts::{Cmdline, Facts};
 use crate::model::instance::Instance;
 use crate::model::problem::Problem;
@@ -27,9 +27,6 @@ const ARGUMENTS: &[&str] =
 /// The arguments that name a platform: what one of them says goes before a URL.
 const NAMED: &[&str] = &["flatcar.oem.id", "coreos.oem.id", "ignition.platform.id"];
 
-/// The UUID that many boards have, whose makers gave them none.
-const OF_MANY: &str = "03000200-0400-0500-0006-000700080009";
-
 fn url(cmdline: &Cmdline) -> Option<(&'static str, &str)> {
     ARGUMENTS.iter().find_map(|a| Some((*a, cmdline.get(a).filter(|url| !url.is_empty())?)))
 }
@@ -47,12 +44,7 @@ fn read(world: &dyn World, facts: &Facts) -> Result<Option<Instance>, Error> {
     if url.contains(char::is_whitespace) {
         return Err(Problem::error(argument, "not a URL: it has a blank in it").into());
     }
-    let uuid = facts.dmi.product_uuid.trim().to_lowercase();
-    let is_own = uuid.bytes().any(|b| b.is_ascii_hexdigit() && !b"0f".contains(&b)) && uuid != OF_MANY;
-    let id = (uuid.len() == OF_MANY.len() && is_own).then_some(uuid);
-    // Some boards have no number of their own; the system's is made at its first boot and stays.
-    let id =
-        id.map_or_else(|| Ok(world.text(Ask::File("/etc/machine-id"))?.trim().to_owned()), Ok::<_, Error>)?;
     let user_data = Some(Secret::from(format!("#include\n{url}\n").as_str()));
-    Ok(Some(Instance { instance_id: id, user_data, ..Instance::default() }))
+    let instance_id = document::own_id(world, facts)?;
+    Ok(Some(Instance { instance_id, user_data, ..Instance::default() }))
 }

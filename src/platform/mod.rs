@@ -29,6 +29,7 @@ mod powervs;
 #[cfg(test)]
 mod pretend;
 mod proxmoxve;
+mod qemu;
 mod scaleway;
 mod service;
 mod upcloud;
@@ -70,6 +71,7 @@ pub const PLATFORMS: &[Platform] = &[
     openstack::PLATFORM,
     powervs::PLATFORM,
     proxmoxve::PLATFORM,
+    qemu::PLATFORM,
     scaleway::PLATFORM,
     upcloud::PLATFORM,
     vmware::PLATFORM,
@@ -77,7 +79,7 @@ pub const PLATFORMS: &[Platform] = &[
 ];
 
 /// Platforms that Cluster API has providers for, and footplate does not know yet.
-pub const ABSENT: &[&str] = &["hyperv", "lxd", "opennebula", "oraclecloud", "packet", "qemu"];
+pub const ABSENT: &[&str] = &["hyperv", "lxd", "opennebula", "oraclecloud", "packet"];
 
 /// A platform: what it is called, and what it can do. A row of the table names what it has and takes the rest from
 /// [`Platform::NONE`].
@@ -94,6 +96,8 @@ pub struct Platform {
     pub limit: Option<Limit>,
     /// What to do where it has nothing for a machine.
     pub hint: &'static str,
+    /// Whether machines of many platforms look like this one's: evidence of the same kind for another platform goes before.
+    pub generic: bool,
     /// Why this machine is on it, if it is.
     pub evidence: fn(&Facts) -> Option<Evidence>,
     /// What can be read before the network is up.
@@ -206,6 +210,7 @@ impl Platform {
         spelling: None,
         limit: None,
         hint: "",
+        generic: false,
         evidence: |_| None,
         local: None,
         network: None,

@@ -51,6 +51,10 @@ pub(super) const DRIVE_OF_ANY_NAME: OwnedDrive = OwnedDrive {
 /// Reads meta-data.
 type ReadMachine = fn(name: &str, node: &Node, instance: &mut Instance) -> Result<(), Error>;
 
+/// The words for a machine's name and for its id.
+pub(super) const HOSTNAME: &[&str] = &["h", "local-hostname"];
+pub(super) const INSTANCE_ID: &[&str] = &["i", "instance-id"];
+
 /// Directories that an image may bring.
 const SEEDS: &[&str] = &["/var/lib/cloud/seed/nocloud", "/var/lib/cloud/seed/nocloud-net"];
 
@@ -58,7 +62,7 @@ fn evidence(facts: &Facts) -> Option<Evidence> {
     if let Some(argument) = of_cmdline(&facts.cmdline) {
         return Some(Evidence::Argument(format!("ds={}", argument.split(';').next().unwrap_or_default())));
     }
-    if of_serial(&facts.dmi.product_serial).is_some() {
+    if serial(facts).is_some() {
         return Some(Evidence::Dmi("serial number names ds=nocloud".to_owned()));
     }
     Some(Evidence::Drive(facts.drive(DRIVE.label)?.label.clone()))
@@ -70,17 +74,26 @@ fn of_cmdline(cmdline: &Cmdline) -> Option<&str> {
 }
 
 /// The same in DMI's serial number.
-fn of_serial(serial: &str) -> Option<&str> {
-    serial.split_once("ds=").map(|(_, d)| d).filter(|d| d.starts_with("nocloud"))
+fn serial(facts: &Facts) -> Option<&str> {
+    facts.dmi.product_serial.split_once("ds=").map(|(_, d)| d.trim()).filter(|d| d.starts_with("nocloud"))
+}
+
+/// What is given in words of NoCloud's own, `ds=nocloud;h=NAME;i=ID`: in a kernel argument, else in DMI's serial number.
+pub(super) fn given<'a>(facts: &'a Facts, keys: &[&str]) -> Option<&'a str> {
+    let words = of_cmdline(&facts.cmdline).or_else(|| serial(facts))?;
+    let value = |key: &&str| words.split(';').find_map(|w| w.strip_prefix(*key)?.strip_prefix('='));
+    keys.iter().find_map(value).filter(|value| !value.is_empty())
+}
+
+/// Whether there are such words.
+pub(super) fn is_named(facts: &Facts) -> bool {
+    of_cmdline(&facts.cmdline).is_some() || serial(facts).is_some()
 }
 
 /// A drive wins over a directory that the command line names, and that over those that the image brings.
 fn fetch(world: &dyn World, facts: &Facts) -> Result<Option<Instance>, Error> {
-    let argument = of_cmdline(&facts.cmdline).or_else(|| of_serial(&facts.dmi.product_serial));
-    let argument = argument.unwrap_or_default();
-    let given = |key: &str| argument.split(';').find_map(|p| p.strip_prefix(key)?.strip_prefix('='));
     let mut places = vec![Place::Drive(DRIVE.label)];
-    if let Some(seed) = given("s").or_else(|| given("seedfrom")) {
+    if let Some(seed) = given(facts, &["s", "seedfrom"]) {
         let path = seed.strip_prefix("file://").unwrap_or(seed);
         if !path.starts_with('/') {
             let what = anyhow!("ds=nocloud: its seed is not a directory of this machine");
@@ -92,9 +105,9 @@ fn fetch(world: &dyn World, facts: &Facts) -> Result<Option<Instance>, Error> {
     places.extend(SEEDS.iter().map(|directory| Place::Directory(directory)));
     for place in places {
         let Some(mut instance) = read(world, place, document::read_machine)? else { continue };
-        let name = given("h").or_else(|| given("local-hostname"));
+        let name = given(facts, HOSTNAME);
         instance.hostname = instance.hostname.or(name.map(str::to_owned));
-        if let Some(id) = given("i").or_else(|| given("instance-id"))
+        if let Some(id) = given(facts, INSTANCE_ID)
             && instance.instance_id.is_empty()
         {
             id.clone_into(&mut instance.instance_id);

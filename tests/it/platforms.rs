@@ -116,6 +116,37 @@ fn a_drive_belongs_to_the_platform_that_owns_it() {
     }
 }
 
+/// A machine of QEMU is on many platforms: what is said of the platform goes before, and a file of fw_cfg before a drive.
+#[test]
+fn qemu_gives_way_to_what_is_surer() {
+    const FILE: Answers<'_> = &[(
+        "/file/sys/firmware/qemu_fw_cfg/by_name/opt/com.coreos/config/raw",
+        "#cloud-config\nwrite_files: [{path: /etc/made-by, content: file}]\n",
+    )];
+    let kargs = |line| ("/file/proc/cmdline", line);
+    let seed = "ds=nocloud;s=/seed/;h=of-seed flatcar.oem.id=qemu";
+    let seeded: Answers<'_> = &[
+        kargs(seed),
+        ("/file/seed/user-data", "#cloud-config\nwrite_files: [{path: /etc/made-by, content: seed}]\n"),
+        ("/file/seed/meta-data", "instance-id: s1\n"),
+    ];
+    let id: Answers<'_> = &[("/file/sys/class/dmi/id/product_uuid", "5d1c0d2e-0000-4000-8000-00000000000a")];
+    let cases: [(&str, &[Answers<'_>], &str, &str); 7] = [
+        ("a file", &[FILE, id], "qemu", "file"),
+        ("a file and a drive", &[FILE, id, DRIVE], "qemu", "file"),
+        ("a drive", &[DRIVE], "nocloud", "drive"),
+        ("a drive and the argument", &[DRIVE, &[kargs("flatcar.oem.id=qemu")]], "qemu", "drive"),
+        ("nothing but the argument", &[id, &[kargs("flatcar.oem.id=qemu")]], "qemu", ""),
+        ("a seed and the argument", &[seeded], "nocloud", "seed"),
+        ("a file on EC2", &[FILE, EC2], "aws", ""),
+    ];
+    for (what, answers, platform, made_by) in cases {
+        let (ran, root) = provision(answers);
+        ran.ended(0, &[&format!("fetch: platform={platform} ")]);
+        assert_eq!(text(&root, "/etc/made-by"), made_by, "{what}: {}", ran.err);
+    }
+}
+
 /// What answers at the address of a metadata service may be another machine's.
 #[test]
 fn metadata_of_another_machine_is_refused() {
@@ -351,6 +382,7 @@ const REPLAYED: &[&str] = &[
     "openstack",
     "powervs",
     "proxmoxve",
+    "qemu",
     "scaleway",
     "upcloud",
     "vultr",
