@@ -110,12 +110,12 @@ fn node_name(node: &Node, instance: &Instance) -> Option<String> {
     name.or_else(|| instance.hostname.as_deref().map(|name| short(name).to_lowercase()))
 }
 
-/// The network of `network_data.json`; where that has none, of an ifupdown file that the metadata points to.
+/// The network of `network_data.json`; where that has none, of an ifupdown file that the metadata points to; else DHCP.
 fn network(node: &Node, place: &str, read: Read<'_>, instance: &mut Instance) -> Result<(), Error> {
     if let Some(file) = read(place)? {
         let data = document::mapping(place, file.expose())?;
-        let has = |key: &str| data.get(key).and_then(Node::list).is_some_and(|list| !list.is_empty());
-        if has("links") || has("networks") {
+        // NICs without a network are left to DHCP.
+        if data.get("networks").and_then(Node::list).is_some_and(|list| !list.is_empty()) {
             document::read_network(&data, instance);
             return Ok(());
         }
@@ -197,6 +197,37 @@ mod tests {
             assert_eq!(instance.hostname.as_deref(), Some(hostname));
         }
         assert_eq!(of(r#"{"uuid": "u"}"#).node_name, None);
+    }
+
+    #[test]
+    fn a_network_is_told_by_its_networks() {
+        let nic = r#"{"id": "a", "type": "phy", "ethernet_mac_address": "fa:16:3e:00:00:09"}"#;
+        let dhcp = r#"{"id": "n", "link": "a", "type": "ipv4_dhcp"}"#;
+        for (links, networks, want) in [
+            (nic, dhcp, Some("a")),
+            (nic, "", None),
+            ("", "", None),
+            // The metadata's ifupdown file.
+            ("", "", Some("env2")),
+        ] {
+            let content = if want == Some("env2") { "/content/0007" } else { "" };
+            let read = |path: &str| {
+                let text = match path {
+                    "openstack/latest/meta_data.json" => {
+                        format!(r#"{{"uuid": "u", "network_config": {{"content_path": "{content}"}}}}"#)
+                    }
+                    "openstack/latest/network_data.json" => {
+                        format!(r#"{{"links": [{links}], "networks": [{networks}], "services": []}}"#)
+                    }
+                    "openstack/content/0007" => "auto env2\niface env2 inet dhcp\n".to_owned(),
+                    _ => return Ok(None),
+                };
+                Ok(Some(Secret::from(text.as_str())))
+            };
+            let instance = instance(&read, LATEST).unwrap().unwrap();
+            let is = instance.network.and_then(|n| n.interfaces.first().map(|i| i.id.clone()));
+            assert_eq!(is.as_deref(), want, "{links} {networks}");
+        }
     }
 
     #[test]

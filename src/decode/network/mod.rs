@@ -23,13 +23,13 @@ use read::{At, Reader};
 
 /// Reads a network configuration of [version 2](https://netplan.readthedocs.io/en/stable/netplan-yaml/) or
 /// [version 1](https://cloudinit.readthedocs.io/en/latest/reference/network-config-format-v1.html), with or without an
-/// outer `network:`, or OpenStack's `network_data.json`, which is told by its `links`. JSON is YAML.
+/// outer `network:`, or OpenStack's `network_data.json`, which is told by its `links` and `networks`. JSON is YAML.
 ///
 /// What can't be used is left out and an error says where; the problems' places begin with `network`, whether the text
 /// has that level or not. Ask [`NetworkConfig::usable`] whether anything is left.
 pub fn parse(node: &Node) -> (NetworkConfig, Vec<Problem>) {
     let mut r = Reader::default();
-    if node.get("version").is_none() && node.get("links").is_some() {
+    if node.get("version").is_none() && ["links", "networks"].iter().any(|key| node.get(key).is_some()) {
         let config = network_data::read(&mut r, &At::new(node, "network_data"));
         return (config, r.problems);
     }
