@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How the released program is linked: without unwind tables, and with its relocations packed (`DT_RELR`, glibc 2.36).
+//! How the released program is linked: without unwind tables, and with its relocations packed (`DT_RELR`, glibc 2.36); and the
+//! version that it tells. `dist/build` names the commit in the environment; without it the version is the crate's alone, so that
+//! a commit does not make everything be compiled again.
 //!
 //! The program aborts at a panic (`panic = "abort"`), so nothing unwinds, and the tables of the prebuilt standard library and
 //! of glibc are more than a tenth of its size. Backtraces read them too: `io::process::no_backtraces` turns these off.
@@ -12,7 +14,11 @@ const SCRIPT: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame .eh_frame_hdr) } } IN
 
 fn main() -> std::io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=FOOTPLATE_COMMIT");
     let variable = |name: &str| std::env::var_os(name).unwrap_or_default();
+    let commit = variable("FOOTPLATE_COMMIT");
+    let commit = if commit.is_empty() { String::new() } else { format!(" ({})", commit.display()) };
+    println!("cargo::rustc-env=FOOTPLATE_VERSION={}{commit}", variable("CARGO_PKG_VERSION").display());
     if variable("PROFILE") == "release" {
         let script = PathBuf::from(variable("OUT_DIR")).join("no-unwind-tables.ld");
         std::fs::write(&script, SCRIPT)?;

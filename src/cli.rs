@@ -12,7 +12,7 @@ pub use self::check::{Check, CheckFormat};
 
 /// Sets up a Flatcar node from its provider's metadata and Cluster API's bootstrap data.
 #[derive(Debug, Parser)]
-#[command(name = "footplate", version, about, after_help = EXIT_CODES)]
+#[command(name = "footplate", version = env!("FOOTPLATE_VERSION"), about, after_help = EXIT_CODES)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
