@@ -30,6 +30,8 @@ HOST = {
     "unxz": "xz-utils",
     "xorrisofs": "xorriso",
 }
+# For machines of another architecture: these as well. `tests/emulate` gets its own.
+FOREIGN = {"/usr/share/qemu-efi-aarch64/QEMU_EFI.fd": "qemu-efi-aarch64", "arch-test": "arch-test", "qemu-system-aarch64": "qemu-system-arm"}
 # Somebody wants this to end: no machine outlives it.
 ENDING = threading.Event()
 
@@ -50,9 +52,10 @@ def called(*command, **options):
         raise Trouble(f"`{' '.join(str(c) for c in command)}` ended with status {error.returncode}") from error
 
 
-def prepare_host():
-    """Everything that this program calls is there, or is installed, or is named."""
-    missing = sorted({package for name, package in HOST.items() if not (shutil.which(name) or Path(name).is_file())})
+def prepare_host(foreign):
+    """Everything that this program calls is there, or is installed, or is named. foreign: whether there are machines for arm64."""
+    wanted = HOST | (FOREIGN if foreign else {})
+    missing = sorted({package for name, package in wanted.items() if not (shutil.which(name) or Path(name).is_file())})
     if os.geteuid() != 0:
         also = f" Needed first: {' '.join(missing)}." if missing else ""
         raise Trouble(f"needs root: the image has owners, and dracut runs in a chroot. Call it with sudo.{also}")

@@ -20,12 +20,18 @@ KUBERNETES = ["kubeadm", "kubelet"]
 CONTROL_PLANE = ["kubectl", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler"]
 
 
-def make_image(suite):
+def run_as(architecture):
+    """What stands before a command that calls programs of an architecture."""
+    return [REPOSITORY / "tests" / "emulate"] if architecture == "arm64" else []
+
+
+def make_image(suite, architecture):
     """The directories of base and of the image, of a release of Debian."""
-    image = HERE / "image"
-    base_key, base = cached("base", [suite, image / "base", image / "packages"], lambda place: called(image / "base", suite, place))
+    image, here = HERE / "image", run_as(architecture)
+    make_base = lambda place: called(*here, image / "base", suite, architecture, place)  # noqa: E731
+    base_key, base = cached("base", [suite, architecture, image / "base", image / "packages"], make_base)
     inputs = [base_key, *(image / part for part in ("build", "initramfs", "stage-one", "minimal-init", "extension", "overlay", "dracut"))]
-    return base, cached("image", inputs, lambda place: called(image / "build", base, place))[1]
+    return base, cached("image", inputs, lambda place: called(*here, image / "build", base, place))[1]
 
 
 def make_usr(image):
@@ -55,8 +61,8 @@ def make_cluster(kubernetes):
     return cached("cluster", [key, *inputs], lambda goal: called(place / "images", kubernetes, programs, goal))[1]
 
 
-def make_binaries():
-    """footplate and vmware-host: as the environment names them, or as cargo builds them."""
+def make_binaries(architectures):
+    """footplate and vmware-host: as the environment names them, or as cargo builds them; and `footplate-arm64` where it is wanted."""
     wanted = {"footplate": "FOOTPLATE_BIN", "vmware-host": "VMWARE_HOST_BIN"}
     found = {name: Path(os.environ[variable]) for name, variable in wanted.items() if variable in os.environ}
     packages = [name for name in wanted if name not in found]
@@ -70,6 +76,12 @@ def make_binaries():
         for message in map(json.loads, build.stdout.splitlines()):
             if message.get("executable") and message["target"]["name"] in packages:
                 found[message["target"]["name"]] = Path(message["executable"])
+    if "arm64" in architectures:
+        wanted["footplate-arm64"] = "FOOTPLATE_ARM64_BIN"
+        made = REPOSITORY / "target/aarch64-unknown-linux-gnu/release/footplate"
+        found["footplate-arm64"] = Path(os.environ.get(wanted["footplate-arm64"], made))
+        if wanted["footplate-arm64"] not in os.environ:
+            called(REPOSITORY / "dist" / "build", "aarch64")
     for name in wanted:
         if name not in found or not found[name].is_file():
             raise Trouble(f"there is no {name}: {found.get(name, 'cargo built none')}")
@@ -92,8 +104,12 @@ def make_initramfs(base, binaries):
     return OUT / "initrd-footplate.img"
 
 
-def lock_file(kubernetes, cluster):
+def lock_file(architecture, kubernetes, cluster, binaries):
     """What `footplate bake` is to bring in, byte for byte, and the files of it."""
+    if architecture != "amd64":
+        # footplate itself comes by the lock there. What it starts is in the scenarios' data.
+        footplate = binaries[f"footplate-{architecture}"]
+        return lock_of(architecture, [(footplate, "0", "https://release.invalid", "/opt/bin/footplate")])
     asked = [kubernetes / "kubeadm", "version", "--output", "short"]
     version = subprocess.run(asked, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
     release = f"https://dl.k8s.io/release/{version}/bin/linux/amd64"
@@ -103,6 +119,10 @@ def lock_file(kubernetes, cluster):
         plugins = next(cluster.glob("cni-plugins-*.tgz"))
         version = plugins.stem.rpartition("-")[2]
         found.append((plugins, version, f"https://github.com/containernetworking/plugins/releases/download/{version}", "/opt/cni/bin/"))
+    return lock_of(architecture, found)
+
+
+def lock_of(architecture, found):
     artifacts = [
         {
             "name": path.name.partition("-linux-")[0],
@@ -113,20 +133,20 @@ def lock_file(kubernetes, cluster):
         }
         for path, version, where, to in found
     ]
-    return json.dumps({"version": 1, "arch": "amd64", "artifacts": artifacts}, indent=2), [path for path, *_ in found]
+    return json.dumps({"version": 1, "arch": architecture, "artifacts": artifacts}, indent=2), [path for path, *_ in found]
 
 
-def bake(suite, userdata, image, kubernetes, cluster, binaries):
+def bake(suite, architecture, userdata, image, kubernetes, cluster, binaries):
     """An image with footplate, as it is made by the program itself: baked, verified and sealed. Answers the archive of it. With a
     cluster's directory, it is one for its machines."""
     begun = time.monotonic()
     OUT.mkdir(exist_ok=True)
-    archive = OUT / f"baked-{suite}-{userdata}{'-cluster' if cluster else ''}.tar"
+    archive = OUT / f"baked-{suite}-{architecture}-{userdata}{'-cluster' if cluster else ''}.tar"
     with tempfile.TemporaryDirectory(prefix="footplate-bake-") as work:
         stage, downloads = Path(work) / "root", Path(work) / "downloads"
         unpack(image / "root.tar", stage)
         lock = Path(work) / "lock.json"
-        text, files = lock_file(kubernetes, cluster)
+        text, files = lock_file(architecture, kubernetes, cluster, binaries)
         lock.write_text(text)
         downloads.mkdir()
         for path in files:
@@ -142,24 +162,26 @@ def bake(suite, userdata, image, kubernetes, cluster, binaries):
         finally:
             called("umount", stage / "usr")
         called("tar", "-C", stage, "--numeric-owner", "--sort=name", "-cf", archive, ".")
-    what = f"of {suite} for {userdata}{' of a cluster' if cluster else ''}"
+    what = f"of {suite} {architecture} for {userdata}{' of a cluster' if cluster else ''}"
     say(f"baked an image {what} in {time.monotonic() - begun:.0f} s")
     return archive
 
 
 class Image:
-    """An image of a release of Debian, with all of it that these scenarios want."""
+    """An image of a release and an architecture of Debian, with all of it that these scenarios want."""
 
-    def __init__(self, suite, scenarios, kubernetes, cluster, binaries):
-        scenarios = [s for s in scenarios if s.suite == suite]
-        base, self.files = make_image(suite)
+    def __init__(self, suite, architecture, scenarios, kubernetes, cluster, binaries):
+        scenarios = [s for s in scenarios if (s.suite, s.architecture) == (suite, architecture)]
+        base, self.files = make_image(suite, architecture)
         self.cluster = cluster
         # For the containers.
         self.usr = make_usr(self.files) if any(s.container for s in scenarios) else None
         # The root without footplate, and of each flavour.
         self.roots = {False: self.files / "root.tar"}
         for userdata, clustered in sorted({root_of(s) for s in scenarios if s.footplate}):
-            self.roots[userdata, clustered] = bake(suite, userdata, self.files, kubernetes, cluster if clustered else None, binaries)
+            self.roots[userdata, clustered] = bake(
+                suite, architecture, userdata, self.files, kubernetes, cluster if clustered else None, binaries
+            )
         # Whether footplate is in it, and the initramfs.
         self.initrds = {False: self.files / "initrd.img"}
         if any(s.initramfs for s in scenarios):

@@ -31,23 +31,32 @@ def arguments(scenario, number, first):
 
 def qemu(scenario, image, initrd, drive, logs, number):
     """The command line of one machine for its boot of that number."""
+    if scenario.architecture == "amd64":
+        # Without QEMU's own, incomplete backdoor: on the machines here, VMware's is played by vmware-host or it is not there.
+        program, board, console = "qemu-system-x86_64", ["-machine", "q35,vmport=off"], "ttyS0,115200"
+    else:
+        # SMBIOS comes by way of UEFI; without UEFI there is a device tree alone. This emulation is slower than the other: devices of
+        # the initramfs have more time.
+        program, board, console = "qemu-system-aarch64", ["-machine", "virt"], "ttyAMA0 systemd.default_device_timeout_sec=400"
+        board += ["-bios", "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd"] if scenario.smbios else []
+    # Signed pointers of a processor for arm64 are most of the work of its emulation, unless they are signed in a way of QEMU's own.
+    cpu = scenario.cpu if scenario.architecture == "amd64" else f"{scenario.cpu},pauth-impdef=on"
     # As Flatcar's GRUB configuration has them, with what GRUB finds on the disk; then what makes a boot under emulation quick
     # and its console useful. A boot that fails in the initramfs ends there, in place of a shell that nobody sits at.
     kernel = [
         "rootflags=rw mount.usrflags=ro consoleblank=0 root=LABEL=ROOT",
-        f"mount.usr={disk.next_slot(drive).device} mount.usrfstype=squashfs console=ttyS0,115200 loglevel=4 panic=5",
+        f"mount.usr={disk.next_slot(drive).device} mount.usrfstype=squashfs console={console} loglevel=4 panic=5",
         "systemd.show_status=yes mitigations=off audit=0 lsm=landlock,yama no_timer_check random.trust_cpu=on",
         "rd.shell=0 rd.emergency=poweroff",
         *arguments(scenario, number, disk.first_boot(drive)),
     ]
     command = [
-        "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-        # Without QEMU's own, incomplete backdoor: on the machines here, VMware's is played by vmware-host or it is not there.
-        "-machine", "q35,vmport=off",
+        program, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+        *board,
         # TCG by default, for then every host gives the same: FOOTPLATE_ACCEL=kvm where that is there and works. What is translated is
         # kept in so many MiB, and begun anew when they are full: a control plane's programs are large.
         "-accel", os.environ.get("FOOTPLATE_ACCEL", f"tcg,thread=multi,tb-size={1024 if scenario.cluster else 512}"),
-        "-cpu", scenario.cpu, "-smp", "2", "-m", scenario.memory,
+        "-cpu", cpu, "-smp", "2", "-m", scenario.memory,
         "-serial", f"file:{logs / 'console.log'}",
         "-kernel", image / "vmlinuz", "-initrd", initrd, "-append", " ".join(kernel),
         "-drive", f"if=none,id=disk,format=raw,cache=unsafe,file={drive}",

@@ -14,13 +14,16 @@ USERDATA = ["cloud-config", "ignition"]
 # stages; and that with extensions merged in it.
 GENERATIONS = {"G1": "bookworm", "G2": "bookworm", "G3": "trixie"}
 
+# By Debian's names. A machine of another one than the host's is emulated wherever it runs.
+ARCHITECTURES = ["amd64", "arm64"]
+
 
 class Scenario:
     """A machine: a folder of scenarios/, or a folder in one, which is a cluster then. Its file `scenario` has `key=value` lines; those of
     MANY may come more than once."""
 
     ONE = {
-        "cpu": "max", "dies": "", "footplate": "yes", "generation": "G1", "initramfs": "no", "machine": "qemu", "memory": "1536",
+        "architecture": "amd64", "cpu": "max", "dies": "", "footplate": "yes", "generation": "G1", "initramfs": "no", "machine": "qemu", "memory": "1536",
         "seal": "no", "tier": "boot", "timeout": "360", "userdata": "cloud-config",
     }  # fmt: skip
     MANY = ("cut", "disk", "failed", "kernel", "nic", "says", "smbios")
@@ -43,6 +46,7 @@ class Scenario:
             else:
                 values[key] = value
         self.tier, self.cpu, self.memory = values["tier"], values["cpu"], values["memory"]
+        self.architecture = values["architecture"]
         self.container = values["machine"] == "nspawn"
         self.kernel, self.smbios = values["kernel"], values["smbios"]
         # What is behind the NIC, and the NIC: QEMU's -netdev and -device without what ties the two together.
@@ -63,6 +67,8 @@ class Scenario:
         if self.generation not in GENERATIONS or self.generation != "G1" and (self.container or adds_to_initramfs(self)):
             raise Trouble(f"{folder}/scenario: generation is one of {', '.join(GENERATIONS)}; a container is of the first, and only that has an initramfs that can be added to")
         self.suite = GENERATIONS[self.generation]
+        if self.architecture not in ARCHITECTURES or self.architecture != "amd64" and (self.container or cluster or self.initramfs):
+            raise Trouble(f"{folder}/scenario: architecture is one of {', '.join(ARCHITECTURES)}; containers, clusters and an initramfs with footplate are of the first")
         if self.userdata not in USERDATA:
             raise Trouble(f"{folder}/scenario: userdata is one of {', '.join(USERDATA)}")
         if any(len(nic) != 2 for nic in self.nic):

@@ -2,6 +2,8 @@
 //! The binary alone: nothing of the machine is loaded into it, so it runs where nothing else is, and where what is there
 //! is hostile. A static glibc program that asks for a user's or a host's name loads the node's NSS modules, which are of
 //! another glibc, and crashes.
+//!
+//! `FOOTPLATE_ARM64` names the program for arm64 where `tests/emulate` runs these tests: then that one is tested.
 
 use crate::common::scratch;
 
@@ -41,11 +43,40 @@ __attribute__((constructor)) static void spring(void) {
 /// Asks for a user, as a careless program does.
 const CARELESS: &str = "#include <pwd.h>\nint main(void) { return getpwnam(\"someone\") == 0; }\n";
 
+/// The program that is tested, and what is compiled and loaded beside it.
+struct Target {
+    program: PathBuf,
+    gcc: &'static str,
+    /// Where its C library is looked for, and where that is on this machine.
+    libraries: &'static str,
+    from: &'static str,
+    loader: &'static str,
+}
+
+fn target() -> Target {
+    match std::env::var_os("FOOTPLATE_ARM64") {
+        None => Target {
+            program: FOOTPLATE.into(),
+            gcc: "gcc",
+            libraries: "/lib/x86_64-linux-gnu",
+            from: "/lib/x86_64-linux-gnu",
+            loader: "ld-linux-x86-64.so.2",
+        },
+        Some(program) => Target {
+            program: program.into(),
+            gcc: "aarch64-linux-gnu-gcc",
+            libraries: "/lib/aarch64-linux-gnu",
+            from: "/usr/aarch64-linux-gnu/lib",
+            loader: "ld-linux-aarch64.so.1",
+        },
+    }
+}
+
 #[test]
 fn it_is_position_independent_and_wants_no_interpreter() {
     needs!(program("readelf", "binutils"));
     let read = |what: &str| {
-        let ran = Ran::of(Command::new("readelf").args(["--wide", what, FOOTPLATE]));
+        let ran = Ran::of(Command::new("readelf").args(["--wide", what]).arg(target().program));
         ran.ended(0, &[]);
         ran.out
     };
@@ -60,7 +91,7 @@ fn it_is_position_independent_and_wants_no_interpreter() {
 /// A root with the binary, a seed and a directory for the node, and nothing else.
 fn bare(name: &str) -> Scratch {
     let root = Scratch::new(name);
-    fs::copy(FOOTPLATE, root.path("/footplate")).unwrap();
+    fs::copy(target().program, root.path("/footplate")).unwrap();
     root.put("/seed/user-data", DATA)
         .put("/seed/meta-data", "instance-id: i-1\nlocal-hostname: n1.example.invalid\n");
     // The node's own accounts: what it is asked for stands there.
@@ -113,7 +144,8 @@ fn it_works_in_an_empty_root() {
 fn compile(name: &str, source: &str, options: &[&str]) -> PathBuf {
     let (dir, output) = (fresh(&format!("c-{name}")), fresh(&format!("out-{name}")).join(name));
     fs::write(dir.join("it.c"), source).unwrap();
-    Ran::of(Command::new("gcc").args(options).arg("-o").arg(&output).arg(dir.join("it.c"))).ended(0, &[]);
+    Ran::of(Command::new(target().gcc).args(options).arg("-o").arg(&output).arg(dir.join("it.c")))
+        .ended(0, &[]);
     output
 }
 
@@ -128,12 +160,12 @@ fn it_asks_no_name_service_switch() {
     root.put("/etc/nsswitch.conf", conf).put("/etc/passwd", "someone:x:4242:4242::/:/bin/false\n");
     let trap = fs::read(compile("trap", TRAP, &["-shared", "-fPIC"])).unwrap();
     // Beside the traps the machine's own C library, which they need to be loaded.
-    let libraries = "/lib/x86_64-linux-gnu";
+    let Target { libraries, from, loader, .. } = target();
     for name in ["trap", "files", "dns", "compat", "systemd"] {
         root.put(&format!("{libraries}/libnss_{name}.so.2"), &trap);
     }
-    for library in ["libc.so.6", "ld-linux-x86-64.so.2"] {
-        root.put(&format!("{libraries}/{library}"), fs::read(format!("{libraries}/{library}")).unwrap());
+    for library in ["libc.so.6", loader] {
+        root.put(&format!("{libraries}/{library}"), fs::read(format!("{from}/{library}")).unwrap());
     }
 
     // A careless static program is caught: the trap is a good one.
