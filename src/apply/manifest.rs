@@ -144,7 +144,8 @@ impl Manifest {
             return Ok(());
         }
         let mut missing = above(&path);
-        while !missing.is_empty() && root.meta(missing)?.is_none() {
+        // What is listed needs no look: many files have the same directories.
+        while !missing.is_empty() && (self.paths.contains_key(missing) || root.meta(missing)?.is_none()) {
             self.paths.entry(missing.to_owned()).or_insert_with(|| MADE.to_owned());
             missing = above(missing);
         }
