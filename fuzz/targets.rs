@@ -86,7 +86,7 @@ fn documents(header: &str, data: &[u8]) {
 fn open(data: &[u8]) {
     let _ = document::sniff(data);
     for encoding in ["base64", "gzip", "gzip+base64"] {
-        let _ = envelope::Encoding::by_name(encoding).map(|e| e.decode(data));
+        let _ = envelope::Encoding::by_name(encoding).map(|e| e.decode(data.to_vec(), envelope::MAX_DECODED));
     }
     if let Ok(opened) = envelope::open(data) {
         assert!(opened.len() <= envelope::MAX_DECODED.max(data.len()));
@@ -101,7 +101,7 @@ fn parsed(data: &[u8]) {
 }
 
 fn template(data: &[u8]) {
-    match jinja::render(&format!("{}\n{}", jinja::HEADER, text(data)), &Variables::assumed()) {
+    match jinja::render(&*format!("{}\n{}", jinja::HEADER, text(data)), &Variables::assumed()) {
         Ok(rendered) => {
             let lines = rendered.text.lines().count();
             for line in 1..=lines.min(50) {

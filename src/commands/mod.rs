@@ -20,8 +20,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::cli::{self, Cli, Command, RenderWhat};
 use crate::decode::syntax::words;
+use crate::io;
 use crate::model::problem::Failure;
-use crate::pipeline::context::Source;
+use crate::pipeline;
+use crate::pipeline::context::{Context, Source};
 
 /// Exit code of `plan` where something would change, and of `status` while the bootstrap runs.
 const PENDING: u8 = 2;
@@ -31,6 +33,7 @@ const PENDING: u8 = 2;
 /// # Errors
 /// What failed, in which stage.
 pub fn run(cli: &Cli) -> Result<u8, Failure> {
+    budget(&cli.command);
     match &cli.command {
         Command::Network(args) => network::run(args),
         Command::Provision(args) => provision::run(args),
@@ -49,6 +52,30 @@ pub fn run(cli: &Cli) -> Result<u8, Failure> {
         Command::Verify(args) => bake::verify(args),
         Command::Seal(args) => bake::seal(args),
     }
+}
+
+/// Holds the commands that read data from outside to what one run may take.
+fn budget(command: &Command) {
+    match command {
+        Command::Provision(args) => {
+            let (source, root) = (source(&args.source), args.root.clone());
+            io::budget::begin(move |failure| match Context::open(source.clone(), root.as_deref()) {
+                Ok(context) => pipeline::ended_early(&context, failure),
+                Err(_) => tell(failure),
+            });
+        }
+        Command::Capture(_)
+        | Command::Check(_)
+        | Command::KubeadmPrepare(_)
+        | Command::Network(_)
+        | Command::Plan(_)
+        | Command::Render(_) => io::budget::begin(tell),
+        _ => {}
+    }
+}
+
+fn tell(failure: &Failure) {
+    log::error!(target: "footplate", "{}", failure.to_string().trim_start_matches("error: "));
 }
 
 /// The source that the arguments name; clap allows one of them.

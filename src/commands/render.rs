@@ -17,8 +17,8 @@ use crate::platform;
 pub fn run(input: &cli::Input) -> Result<u8, Failure> {
     let bytes = live::input(&input.file).map_err(|e| platform::failure(Stage::Usage, e))?;
     let opened = envelope::open(&bytes).map_err(|what| Problem::error("", what)).stage(Stage::Decode)?;
-    let text = String::from_utf8(opened).map_err(|_| anyhow!("not UTF-8 text")).stage(Stage::Decode)?;
-    let (config, mut problems) = decode::network::parse(&yaml::parse(&text).stage(Stage::Decode)?);
+    let text = std::str::from_utf8(&opened).map_err(|_| anyhow!("not UTF-8 text")).stage(Stage::Decode)?;
+    let (config, mut problems) = decode::network::parse(&yaml::parse(text).stage(Stage::Decode)?);
     // The files are for whatever machine; which NICs of this one they would match is told to people.
     let rendered = network::render(&config, &[]);
     problems.extend(rendered.problems.iter().cloned());

@@ -14,6 +14,8 @@ pub mod ovf;
 pub mod sites;
 pub mod syntax;
 
+use std::borrow::Cow;
+
 use crate::model::config::{NodeConfig, Script};
 use crate::model::problem::{Pos, Problem, Severity, any_error};
 use crate::model::secret::Secret;
@@ -45,13 +47,13 @@ impl Decoded {
 
 /// Reads user-data and vendor-data as they travel, envelopes included; `fetch` brings what their include lists and
 /// Ignition configs name.
-pub fn user_data(
-    user: Option<&[u8]>,
-    vendor: Option<&[u8]>,
+pub fn user_data<'d>(
+    user: Option<&'d [u8]>,
+    vendor: Option<&'d [u8]>,
     variables: &Variables,
     fetch: &mut Fetch<'_>,
 ) -> Decoded {
-    let mut read = |source, data: Option<&[u8]>| match data {
+    let mut read = |source, data: Option<&'d [u8]>| match data {
         Some(data) => document::read(source, data, variables, fetch),
         None => Documents::default(),
     };
@@ -60,12 +62,12 @@ pub fn user_data(
 }
 
 /// The node that documents describe. The vendor's give way to the user's, and the user may refuse them.
-pub fn decode(mut user: Documents, mut vendor: Documents, fetch: &mut Fetch<'_>) -> Decoded {
+pub fn decode<'d>(mut user: Documents<'d>, mut vendor: Documents<'d>, fetch: &mut Fetch<'_>) -> Decoded {
     let mut trees = Trees { problems: std::mem::take(&mut user.problems), ..Trees::default() };
     let words = if user.list.is_empty() { vendor.words } else { user.words };
     let (mut tree, vendor) = trees.of_both(&user.list, &mut vendor);
     let unknown = coreos::replace(&mut tree, &words);
-    let mut decoded = cloud_config::decode(&tree, fetch);
+    let mut decoded = cloud_config::decode(tree, fetch);
     let mut problems = std::mem::take(&mut trees.problems);
     problems.extend(unknown.into_iter().map(|problem| trees.locate(problem)));
     problems.extend(decoded.problems.drain(..).map(|problem| trees.locate(problem)));
@@ -88,6 +90,7 @@ pub fn decode(mut user: Documents, mut vendor: Documents, fetch: &mut Fetch<'_>)
         };
         problems.retain(|p| !follows(p));
     }
+    problems.extend(crowded(&decoded.config));
     // What the platform adds must not stop a node whose own data is good, and who owns the node can't mend it.
     for problem in problems.iter_mut().filter(|p| p.is_error() && p.place.starts_with(document::VENDOR)) {
         problem.severity = Severity::Warning;
@@ -97,15 +100,27 @@ pub fn decode(mut user: Documents, mut vendor: Documents, fetch: &mut Fetch<'_>)
     Decoded { config: decoded.config, problems }
 }
 
+/// Users and groups that a node may get: each costs a look at all of them.
+const MAX_ACCOUNTS: usize = 1000;
+
+/// The error of data that has more users or groups than a node has.
+fn crowded(config: &NodeConfig) -> Option<Problem> {
+    let groups = config.groups.iter().map(|g| 1 + g.members.len()).sum::<usize>();
+    let users = config.users.iter().map(|u| 1 + u.groups.len()).sum::<usize>();
+    let place = if users > MAX_ACCOUNTS { "users" } else { "groups" };
+    let what = format!("more than {MAX_ACCOUNTS} users, groups and members of groups");
+    (groups + users > MAX_ACCOUNTS).then(|| Problem::error(place, what))
+}
+
 /// The one cloud-config that all cloud-configs of these documents make, and the problems that were found.
-pub fn merged(mut user: Documents, mut vendor: Documents) -> (Node, Vec<Problem>) {
+pub fn merged<'d>(mut user: Documents<'d>, mut vendor: Documents<'d>) -> (Node, Vec<Problem>) {
     let mut trees = Trees { problems: std::mem::take(&mut user.problems), ..Trees::default() };
     let (tree, _) = trees.of_both(&user.list, &mut vendor);
     (tree, trees.problems)
 }
 
 /// `vendor_data`: whether the user takes the vendor's data at all, and which kinds of it.
-fn refuse(vendor: &mut Documents, wanted: Option<&Node>) {
+fn refuse(vendor: &mut Documents<'_>, wanted: Option<&Node>) {
     if wanted.and_then(|w| w.get("enabled")).and_then(Node::bool) == Some(false) {
         *vendor = Documents::default();
     }
@@ -118,16 +133,20 @@ fn refuse(vendor: &mut Documents, wanted: Option<&Node>) {
 /// The trees of documents that become one tree: their lines are numbered through, so that a place in the one tree still
 /// tells which document it came from.
 #[derive(Default)]
-struct Trees<'a> {
+struct Trees<'a, 'd> {
     /// The documents with the lines that are numbered before theirs.
-    documents: Vec<(usize, &'a Document)>,
+    documents: Vec<(usize, &'a Document<'d>)>,
     lines: usize,
     problems: Vec<Problem>,
 }
 
-impl<'a> Trees<'a> {
+impl<'a, 'd> Trees<'a, 'd> {
     /// The user's cloud-config above the vendor's, and those of the vendor's documents that the user takes.
-    fn of_both(&mut self, user: &'a [Document], vendor: &'a mut Documents) -> (Node, &'a [Document]) {
+    fn of_both(
+        &mut self,
+        user: &'a [Document<'d>],
+        vendor: &'a mut Documents<'d>,
+    ) -> (Node, &'a [Document<'d>]) {
         let mut tree = self.merged(user);
         let wanted = tree.remove("vendor_data");
         refuse(vendor, wanted.as_ref());
@@ -142,7 +161,7 @@ impl<'a> Trees<'a> {
     }
 
     /// The documents' cloud-configs as one.
-    fn merged(&mut self, documents: &'a [Document]) -> Node {
+    fn merged(&mut self, documents: &'a [Document<'d>]) -> Node {
         let mut merged = Node { value: yaml::Value::Map(Vec::new()), ..Node::null() };
         for document in documents {
             let result = match document.kind {
@@ -159,7 +178,7 @@ impl<'a> Trees<'a> {
         merged
     }
 
-    fn config(&mut self, document: &'a Document, merged: &mut Node) -> Result<(), Problem> {
+    fn config(&mut self, document: &'a Document<'d>, merged: &mut Node) -> Result<(), Problem> {
         let mut tree = self.tree(document)?;
         if tree.is_null() {
             let problem = Problem::warning("", "the cloud-config is empty").at(tree.pos);
@@ -178,15 +197,15 @@ impl<'a> Trees<'a> {
         Ok(())
     }
 
-    fn tree(&mut self, document: &'a Document) -> Result<Node, Problem> {
+    fn tree(&mut self, document: &'a Document<'d>) -> Result<Node, Problem> {
         let first = self.lines;
         self.documents.push((first, document));
         // An error at the text's end stands on the line below it.
         self.lines += document.text.matches('\n').count() + 2;
         let text = match document.kind {
             // The patch may begin on its header's line, which is a comment to YAML.
-            Kind::JsonPatch => without_header(&document.text),
-            _ => document.text.clone(),
+            Kind::JsonPatch => Cow::Owned(without_header(&document.text)),
+            _ => Cow::Borrowed(&*document.text),
         };
         let mut tree = yaml::parse(&text).map_err(|mut problem| {
             problem.pos.iter_mut().for_each(|pos| pos.line += first);
@@ -224,7 +243,12 @@ fn without_header(text: &str) -> String {
 
 /// Scripts and boothooks. Those of the bootstrap are in the order in which they run: by name, and `runcmd` is a name
 /// among the user's.
-fn programs(documents: &[Document], source: Source, config: &mut NodeConfig, problems: &mut Vec<Problem>) {
+fn programs(
+    documents: &[Document<'_>],
+    source: Source,
+    config: &mut NodeConfig,
+    problems: &mut Vec<Problem>,
+) {
     let mut scripts: Vec<Script> = Vec::new();
     for document in documents {
         let (list, text) = match document.kind {

@@ -45,8 +45,58 @@ pub fn changed(
     Ok((!edits.is_empty()).then_some(text))
 }
 
+/// Attributes that an element may have: each is compared with all others. The environment's have four at most.
+const MAX_ATTRIBUTES: usize = 64;
+
+/// Declarations of namespaces that the document may have: each name is looked up in all of them.
+const MAX_NAMESPACES: usize = 64;
+
+/// Where the text has more than that, as far as can be seen without reading it as XML, and what it has.
+fn crowded(xml: &str) -> Option<(usize, String)> {
+    let (mut at, mut namespaces) = (0, 0);
+    while let Some(open) = xml[at..].find('<') {
+        at += open;
+        let rest = &xml[at..];
+        let opaque = [("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?", "?>")];
+        if let Some((_, close)) = opaque.iter().find(|(open, _)| rest.starts_with(open)) {
+            at += rest.find(close).map_or(rest.len(), |i| i + close.len());
+            continue;
+        }
+        // Values are in quotes, and a tag ends outside of them.
+        let (mut quote, mut attributes, mut end) = (None, 0, rest.len());
+        for (i, c) in rest.char_indices().skip(1) {
+            match (quote, c) {
+                (None, '>' | '<') => {
+                    end = i;
+                    break;
+                }
+                (None, '"' | '\'') => {
+                    (quote, attributes) = (Some(c), attributes + 1);
+                    if attributes > MAX_ATTRIBUTES {
+                        return Some((at, format!("an element has more than {MAX_ATTRIBUTES} attributes")));
+                    }
+                }
+                (Some(open), c) if open == c => quote = None,
+                _ => {}
+            }
+        }
+        namespaces += rest[..end].matches("xmlns").count();
+        if namespaces > MAX_NAMESPACES {
+            return Some((at, format!("more than {MAX_NAMESPACES} namespaces are declared")));
+        }
+        at += end;
+    }
+    None
+}
+
 /// A document; `place` is what messages call it.
 pub(super) fn parse<'a>(place: &str, xml: &'a str) -> Result<roxmltree::Document<'a>, Problem> {
+    if let Some((at, what)) = crowded(xml) {
+        let before = &xml[..at];
+        let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
+        let pos = Pos { line: before.matches('\n').count() + 1, column };
+        return Err(Problem::error(place, what).at(pos));
+    }
     roxmltree::Document::parse(xml).map_err(|e| {
         let pos = e.pos();
         Problem::error(place, "not well-formed XML")
@@ -102,6 +152,18 @@ mod tests {
         assert_eq!(other.replace("it&#39;s &#34;2&#34;", "n1 &amp; co"), xml);
         assert_eq!(changed(xml, |_, _| None), Ok(None));
         assert_eq!(properties("<a>\n</b>").unwrap_err().pos.unwrap().line, 2);
+        let many = |n: usize| {
+            let names: String = (0..n).map(|i| format!(" a{i}='>'")).collect();
+            properties(&format!("<!-- < ' --><a>\n<b{names}/></a>"))
+        };
+        assert_eq!(many(64).unwrap(), []);
+        let problem = many(65).unwrap_err();
+        assert_eq!(
+            (problem.pos, &*problem.what),
+            (Some(Pos { line: 2, column: 1 }), "an element has more than 64 attributes")
+        );
+        let many = |n: usize| properties(&format!("<a>{}</a>", "<b xmlns:c='d'/>".repeat(n)));
+        assert!(many(64).is_ok() && many(65).unwrap_err().what.contains("64 namespaces"));
         assert!(properties("<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>").is_err());
     }
 }

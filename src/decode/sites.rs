@@ -22,11 +22,11 @@ pub fn find<'n>(tree: &'n Node, place: &str) -> Option<&'n Node> {
 
 /// The places of data that is one document; of data with several, none is known.
 #[derive(Default)]
-pub struct Sites(Option<(Document, Node)>);
+pub struct Sites<'d>(Option<(Document<'d>, Node)>);
 
-impl Sites {
+impl<'d> Sites<'d> {
     /// Reads the data again for its places.
-    pub fn of(data: &[u8], variables: &Variables) -> Self {
+    pub fn of(data: &'d [u8], variables: &Variables) -> Self {
         let mut documents = document::read(Source::User, data, variables, &mut no_fetch).list;
         let Some(document) = documents.pop().filter(|_| documents.is_empty()) else { return Self::default() };
         let tree = match document.kind {

@@ -5,6 +5,7 @@
 //! captured into a directory and replayed from there. What it *does* goes through [`root::Root`], [`systemd`] and
 //! [`exec`].
 
+pub mod budget;
 pub mod containerd;
 pub mod disk;
 mod dns;

@@ -2,6 +2,7 @@
 //! Bytes that never print, and names that tell of such.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
@@ -55,14 +56,14 @@ pub fn strip(json: &mut Json) -> bool {
 const REMOVED: &str = "removed";
 
 /// Bytes that may hold a token, a key or a password. It has no `Display`, its `Debug` tells the length, and it does
-/// not serialise: printing one by mistake does not compile or says nothing.
+/// not serialise: printing one by mistake does not compile or says nothing. Its copies share the bytes.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
-pub struct Secret(Vec<u8>);
+pub struct Secret(Arc<Vec<u8>>);
 
 impl Secret {
     /// Takes the bytes in.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Self(bytes.into())
+        Self(Arc::new(bytes.into()))
     }
 
     /// The bytes, at a call that can be searched for.
@@ -72,7 +73,7 @@ impl Secret {
 
     /// The bytes, owned.
     pub fn into_exposed(self) -> Vec<u8> {
-        self.0
+        Arc::unwrap_or_clone(self.0)
     }
 
     /// How many bytes.
@@ -88,13 +89,13 @@ impl Secret {
 
 impl From<Vec<u8>> for Secret {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes)
+        Self::new(bytes)
     }
 }
 
 impl From<&str> for Secret {
     fn from(text: &str) -> Self {
-        Self(text.as_bytes().to_vec())
+        Self::new(text.as_bytes())
     }
 }
 

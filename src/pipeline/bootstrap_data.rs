@@ -209,9 +209,9 @@ impl First {
 
 fn decode_user_data(found: &Found, fetch: &mut Fetch<'_>) -> Decoded {
     let variables = Variables::of(&found.instance, &found.facts.os);
-    let bytes = |data: &'_ Option<Secret>| data.as_ref().map(|d| d.expose().to_vec());
-    let (user, vendor) = (bytes(&found.instance.user_data), bytes(&found.instance.vendor_data));
-    let mut decoded = decode::user_data(user.as_deref(), vendor.as_deref(), &variables, fetch);
+    let (user, vendor) = (found.instance.user_data.as_ref(), found.instance.vendor_data.as_ref());
+    let (user, vendor) = (user.map(Secret::expose), vendor.map(Secret::expose));
+    let mut decoded = decode::user_data(user, vendor, &variables, fetch);
     let Instance { node_name, provider_id, .. } = &found.instance;
     let filled = prepare::fill_in(&mut decoded.config, node_name.as_deref(), provider_id.as_deref());
     decoded.problems.extend(filled);

@@ -26,6 +26,7 @@ pub mod sources;
 pub mod state;
 
 use crate::apply::{Done, Outcome};
+use crate::io::budget;
 use crate::io::root::Lock;
 use crate::model::problem::{Failure, Stage, any_error};
 use crate::plan::network::Rendered;
@@ -61,8 +62,18 @@ fn run(recorder: &mut Recorder<'_>, context: &Context, turn: Lock) -> Result<(),
     data.delete_hidden(recorder, context.world());
     let (plan, problems) = node::picture(&found, &data.decoded, &rendered, &context.root)?;
     recorder.warn(&problems);
+    // What is left is footplate's own work on data that was found good.
+    budget::end();
     node::make(recorder, context, &plan)?;
     handoff::start(recorder, plan.bootstrap.as_ref(), found.instance.user_data.is_some(), context, turn)
+}
+
+/// Tells of a run that ended in the middle, and why: the status on the disk is as far as it came.
+pub fn ended_early(context: &Context, failure: &Failure) {
+    let mut recorder = Recorder::new(Some(&context.root));
+    recorder.status = state::read_status(&context.root).ok().flatten().unwrap_or_default();
+    recorder.fail(failure);
+    report::ended(context, &recorder.status, &Err(failure.clone()));
 }
 
 /// A network of which nothing can be used stops the node. The machine is up by DHCP, for a person to look at; it is not the

@@ -2,6 +2,7 @@
 //! A machine's answers for replay and for support, with what is secret taken out.
 
 use serde_json::{Map, Value as Json, json};
+use std::borrow::Cow;
 
 use crate::decode::document::envelope;
 use crate::decode::ovf;
@@ -56,7 +57,8 @@ pub fn redact(kept: Vec<(String, Vec<u8>)>, config: &NodeConfig) -> Vec<(String,
 
 /// A document of a platform as JSON, without secrets; `None` where it is not a mapping.
 fn document(bytes: &[u8], config: &NodeConfig) -> Option<Vec<u8>> {
-    let opened = envelope::base64(bytes).and_then(|b| envelope::open(&b)).unwrap_or_else(|_| bytes.to_vec());
+    let opened = envelope::base64(bytes).and_then(|b| envelope::open(&b).map(Cow::into_owned));
+    let opened = opened.unwrap_or_else(|_| bytes.to_vec());
     let node = [opened.as_slice(), bytes].into_iter().find_map(|text| {
         let node = syntax::parse(std::str::from_utf8(text).ok()?).ok()?;
         node.is_map().then_some(node)

@@ -14,6 +14,8 @@ pub mod users;
 
 pub use system::FINAL_MESSAGE;
 
+use std::collections::HashMap;
+
 use crate::model::config::{NodeConfig, Ntp};
 use crate::model::instance::Instance;
 use crate::model::paths::UNIT_DIR;
@@ -71,14 +73,17 @@ fn links(config: &NodeConfig, plan: &mut Plan) {
 /// Files, each path once: an entry that appends to one that comes before it makes one file of both, so that a second
 /// run finds what it looks for.
 fn files(config: &NodeConfig, instance: &Instance, plan: &mut Plan) {
-    let mut files: Vec<File> = Vec::new();
+    let mut files: Vec<Option<File>> = Vec::new();
+    let mut places = HashMap::new();
     for file in system::hosts(config, instance).iter().chain(&config.files).cloned() {
         // As writing one after the other would have it: what is written last stands last, since a path may be another
         // one's link.
-        let before = files.iter().position(|f| f.path == file.path).map(|i| files.remove(i));
-        files.push(match before {
+        let before = places.insert(file.path.clone(), files.len());
+        let before = before.and_then(|at: usize| files.get_mut(at)?.take());
+        files.push(Some(match before {
             Some(first) if file.append => {
-                let content = [first.content.expose(), file.content.expose()].concat();
+                let mut content = first.content.into_exposed();
+                content.extend_from_slice(file.content.expose());
                 File { content: content.into(), append: first.append, existing: first.existing, ..file }
             }
             // The earlier entry's owner stays where the later entry names none.
@@ -88,9 +93,9 @@ fn files(config: &NodeConfig, instance: &Instance, plan: &mut Plan) {
                 File { owner: Owner { user, group }, ..file }
             }
             None => file,
-        });
+        }));
     }
-    plan.items.extend(files.into_iter().map(Item::File));
+    plan.items.extend(files.into_iter().flatten().map(Item::File));
 }
 
 /// Time servers for systemd-timesyncd. Without any, the image's own are kept.

@@ -49,7 +49,7 @@ fn complete(_: &dyn World, facts: &Facts, instance: &mut Instance) -> Result<(),
 /// Proxmox makes a cloud-config with name and keys where nobody gives one, and the name stands nowhere else. Ignition's config, which
 /// can be given as vendor-data alone then, is the user-data.
 fn take_generated(instance: &mut Instance) -> Result<(), Error> {
-    let open = |data: &[u8]| envelope::open(data).ok().filter(|d| !d.is_empty());
+    let open = |data: &[u8]| envelope::open(data).ok().map(|d| d.into_owned()).filter(|d| !d.is_empty());
     let Some(data) = instance.user_data.as_ref().and_then(|d| open(d.expose())) else { return Ok(()) };
     if sniff(&data) != Some(Kind::CloudConfig) {
         return Ok(());

@@ -15,7 +15,7 @@ use std::process::Command;
 
 use cases::Case;
 use footplate::facade::apply;
-use footplate::facade::decode::document::{self, Documents, Source};
+use footplate::facade::decode::document::{self, Source};
 use footplate::facade::decode::{self, document::jinja::Variables};
 use footplate::facade::io::root::Root;
 use footplate::facade::model::config::NodeConfig;
@@ -232,12 +232,10 @@ impl Made {
         for problem in decoded.problems.iter().filter(|f| any_error(std::slice::from_ref(f))) {
             let _ = writeln!(refused, "{problem}");
         }
-        let mut read = |source, data: Option<&[u8]>| match data {
-            Some(data) => document::read(source, data, &variables, &mut fetch),
-            None => Documents::default(),
-        };
-        let (user, vendor) =
-            (read(Source::User, Some(&case.user)), read(Source::Vendor, case.vendor.as_deref()));
+        let user = document::read(Source::User, &case.user, &variables, &mut fetch);
+        let vendor = case.vendor.as_deref();
+        let vendor = vendor.map(|data| document::read(Source::Vendor, data, &variables, &mut fetch));
+        let vendor = vendor.unwrap_or_default();
         let config = decode::merged(user, vendor).0.to_json();
         let mut programs = BTreeMap::new();
         for script in &decoded.config.scripts {

@@ -171,7 +171,9 @@ fn render(body: &str) -> Result<String, String> {
     let instance =
         Instance { platform: "nocloud", instance_id: "i-1".to_owned(), metadata, ..Instance::default() };
     let variables = Variables::of(&instance, &Os::default());
-    jinja::render(&format!("## template: jinja\n{body}"), &variables).map(|r| r.text).map_err(|p| p.what)
+    jinja::render(&*format!("## template: jinja\n{body}"), &variables)
+        .map(|r| r.text.to_string())
+        .map_err(|p| p.what)
 }
 
 /// The names that Jinja2 has, and what it renders each template to.

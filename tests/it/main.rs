@@ -16,6 +16,7 @@ mod aws;
 mod azure;
 mod bad_input;
 mod bake;
+mod bombs;
 mod capa;
 mod check;
 mod check_objects;

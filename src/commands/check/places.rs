@@ -7,7 +7,7 @@ use crate::model::problem::{Pos, Problem};
 
 /// The way from rendered data to the author's text.
 pub struct Places<'a> {
-    pub sites: Sites,
+    pub sites: Sites<'a>,
     pub origin: &'a Origin,
 }
 

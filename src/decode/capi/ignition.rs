@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::kubeadm::{self, Role};
 use super::schema::is_open;
 use super::writer::{Given, Writer};
-use crate::decode::document::envelope::Encoding;
+use crate::decode::document::envelope::{Encoding, MAX_DECODED};
 use crate::model::problem::Problem;
 
 const UNIT: &str = "[Unit]\nDescription=kubeadm\nConditionPathExists=/etc/kubeadm.yml\nAfter=network.target\n[Service]\n\
@@ -117,7 +117,9 @@ impl Maker<'_, '_> {
 
     fn file(&mut self, file: &Given<'_>) {
         let text = file.text("content").as_bytes();
-        let content = Encoding::by_name(file.text("encoding")).unwrap_or(Encoding::Plain).decode(text);
+        let content = Encoding::by_name(file.text("encoding"))
+            .unwrap_or(Encoding::Plain)
+            .decode(text.to_vec(), MAX_DECODED);
         let content = content.unwrap_or_else(|_| text.to_vec());
         let mut entry =
             json!({ "filesystem": "root", "path": file.text("path"), "contents": data_url(&content) });

@@ -12,7 +12,7 @@ pub struct Mark {
     /// Where it stands in the author's text.
     pub pos: Pos,
     /// The way from a place within the value to one in the author's text.
-    pub step: Step,
+    pub step: Step<'static>,
     /// Whether it has a variable of clusterctl's in it: what it will be is not known.
     pub open: bool,
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `write_files`.
 
+use std::collections::HashMap;
+
 use super::{Field, Reader};
 use crate::decode::document::display_url;
 use crate::decode::document::envelope::{Encoding, MAX_DECODED};
@@ -14,6 +16,22 @@ use crate::model::storage::{Existing, File, Owner};
 
 /// The part of `/usr` that a baked image makes writable.
 const LOCAL: &str = "/usr/local/";
+
+/// Most that all encoded files together unpack to.
+const MAX_UNPACKED: usize = MAX_DECODED;
+
+/// Takes the contents of files out of the tree, by their places: they are most of a large document, and are not copied.
+pub(super) fn take_contents(root: &mut Node) -> HashMap<String, String> {
+    let files = root.get_mut("write_files").map(|node| &mut node.value);
+    let Some(Value::List(items)) = files else { return HashMap::new() };
+    let content = |(i, item): (usize, &mut Node)| match &mut item.get_mut("content")?.value {
+        Value::Scalar(s) if !matches!(s.kind, Kind::Null | Kind::Bytes(_)) => {
+            Some((format!("write_files[{i}].content"), std::mem::take(&mut s.text)))
+        }
+        _ => None,
+    };
+    items.iter_mut().enumerate().filter_map(content).collect()
+}
 
 /// What a file's `source` brought.
 enum Source {
@@ -80,7 +98,7 @@ impl Reader<'_> {
         let content = match entry.source {
             Source::Brought(bytes) => Ok(bytes),
             Source::Later if !entry.given => Ok(Vec::new()),
-            Source::Later | Source::None => entry.encoding.decode(&entry.content),
+            Source::Later | Source::None => self.decoded(&mut entry),
         };
         let content =
             content.map_err(|what| self.error(&format!("{place}.content"), entry.content_pos, what)).ok()?;
@@ -147,6 +165,23 @@ impl Reader<'_> {
         }
     }
 
+    /// An entry's content without its encoding. What all files unpack to is counted in one sum.
+    fn decoded(&mut self, entry: &mut Entry) -> Result<Vec<u8>, String> {
+        let content = std::mem::take(&mut entry.content);
+        if entry.encoding == Encoding::Plain {
+            return Ok(content);
+        }
+        let content = entry.encoding.decode(content, MAX_UNPACKED.saturating_sub(self.unpacked));
+        let over = |_| format!("all files together unpack to more than {} MiB", MAX_UNPACKED >> 20);
+        let content = if self.unpacked > 0 && content.as_ref().is_err_and(|e| e.contains("unpacks to")) {
+            content.map_err(over)
+        } else {
+            content
+        }?;
+        self.unpacked += content.len();
+        Ok(content)
+    }
+
     fn content(&mut self, at: &str, node: &Node) -> Vec<u8> {
         let Value::Scalar(scalar) = &node.value else {
             self.takes(at, node, "a string");
@@ -156,7 +191,8 @@ impl Reader<'_> {
         match &scalar.kind {
             Kind::Null => Vec::new(),
             Kind::Bytes(bytes) => bytes.clone(),
-            _ => scalar.text.clone().into_bytes(),
+            // A text of the author's own was taken out of the tree.
+            _ => self.contents.remove(at).unwrap_or_else(|| scalar.text.clone()).into_bytes(),
         }
     }
 

@@ -22,7 +22,7 @@ pub use foreign::in_script;
 pub use names::check_hostname;
 pub(super) use names::from_file as name_from_file;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::Decoded;
 use super::document::Fetch;
@@ -34,17 +34,24 @@ use keys::{KEYS, Key};
 /// Flatcar's own user, which every image has: cloud-init's default user.
 const DEFAULT_USER: &str = "core";
 
+/// Keys that nothing reads and that are told one by one.
+const MAX_UNKNOWN: usize = 200;
+
 /// Reads a cloud-config's tree, a mapping; `fetch` brings what files take from elsewhere.
-pub fn decode(root: &Node, fetch: &mut Fetch<'_>) -> Decoded {
+pub fn decode(mut root: Node, fetch: &mut Fetch<'_>) -> Decoded {
+    let contents = files::take_contents(&mut root);
     let mut reader = Reader {
         config: NodeConfig::default(),
         problems: Vec::new(),
         fetch,
         fetched: 0,
+        unpacked: 0,
+        contents,
+        unknown: 0,
         default_user: DEFAULT_USER.to_owned(),
         aliases: BTreeMap::new(),
     };
-    reader.root(root);
+    reader.root(&root);
     Decoded { config: reader.config, problems: reader.problems }
 }
 
@@ -54,6 +61,12 @@ struct Reader<'a> {
     fetch: &'a mut Fetch<'a>,
     /// Bytes that `fetch` brought.
     fetched: usize,
+    /// Bytes that encoded files unpacked to.
+    unpacked: usize,
+    /// Contents of files that were taken out of the tree, by their places.
+    contents: HashMap<String, String>,
+    /// Keys that nothing reads.
+    unknown: usize,
     /// Who gets the keys and the password that are for no user by name.
     default_user: String,
     /// `device_aliases`: names and the devices' paths.
@@ -129,6 +142,13 @@ impl Reader<'_> {
 
     /// A key that nothing reads. One that is nearly a known key is an error: its author relies on it.
     fn unknown(&mut self, place: &str, key: &Node) {
+        self.unknown += 1;
+        if self.unknown > MAX_UNKNOWN {
+            if self.unknown == MAX_UNKNOWN + 1 {
+                self.error("", key.pos, format!("more than {MAX_UNKNOWN} keys are not known"));
+            }
+            return;
+        }
         match keys::meant(place) {
             Some(meant) => {
                 self.error(place, key.pos, "this key is not known");

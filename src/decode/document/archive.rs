@@ -6,9 +6,9 @@ use super::{Reader, envelope, file_name, sniff};
 use crate::decode::syntax::yaml::{self, Kind, Node, Value};
 use crate::model::problem::Problem;
 
-impl Reader<'_, '_> {
+impl<'d> Reader<'d, '_, '_> {
     /// A YAML list of strings, or of mappings with `type`, `content`, `filename` and headers.
-    pub(super) fn archive(&mut self, whole: &str, place: &Place) -> Result<(), Stop> {
+    pub(super) fn archive(&mut self, whole: &str, place: &Place<'d>) -> Result<(), Stop> {
         let node = yaml::parse(whole).map_err(|problem| place.stop(problem))?;
         let wrong = |node: &Node, what: &str| {
             Problem::error("", format!("{what}, this is {}", node.kind_name())).at(node.pos)
@@ -42,7 +42,7 @@ impl Reader<'_, '_> {
             } else {
                 inner.origin.push(step_to_scalar(whole, content));
             }
-            self.piece(&bytes, &inner)?;
+            self.piece(bytes, &inner)?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What user-data travels in: gzip and base64, bounded.
 
+use std::borrow::Cow;
 use std::io::{ErrorKind, Read as _};
 
 use base64::Engine as _;
@@ -53,16 +54,16 @@ impl Encoding {
     /// The cure for an unknown name.
     pub const HINT: &str = "one of base64, gzip, gzip+base64; left out for plain text";
 
-    /// Undoes it.
+    /// Undoes it; `most` bytes may come of it, and never more than [`MAX_DECODED`].
     ///
     /// # Errors
     /// A text that says what is wrong with the data without quoting it.
-    pub fn decode(self, data: &[u8]) -> Result<Vec<u8>, String> {
+    pub fn decode(self, data: Vec<u8>, most: usize) -> Result<Vec<u8>, String> {
         match self {
-            Self::Plain => Ok(data.to_vec()),
-            Self::Base64 => base64(data),
-            Self::Gzip => gunzip(data),
-            Self::GzipBase64 => gunzip(&base64(data)?),
+            Self::Plain => Ok(data),
+            Self::Base64 => base64(&data),
+            Self::Gzip => gunzip_to(&data, most),
+            Self::GzipBase64 => gunzip_to(&base64(&data)?, most),
         }
     }
 }
@@ -77,16 +78,38 @@ pub fn is_gzip(data: &[u8]) -> bool {
 /// # Errors
 /// Says whether the data is not gzip, is cut off, damaged, or larger than the bound.
 pub fn gunzip(data: &[u8]) -> Result<Vec<u8>, String> {
+    gunzip_to(data, MAX_DECODED)
+}
+
+fn gunzip_to(data: &[u8], most: usize) -> Result<Vec<u8>, String> {
+    let most = most.min(MAX_DECODED);
     if !is_gzip(data) {
         return Err("not gzip data".to_owned());
     }
-    let mut out = Vec::new();
-    match MultiGzDecoder::new(data).take(MAX_DECODED as u64 + 1).read_to_end(&mut out) {
-        Ok(_) if out.len() > MAX_DECODED => Err(format!("unpacks to more than {} MiB", MAX_DECODED >> 20)),
-        Ok(_) => Ok(out),
-        Err(e) if e.kind() == ErrorKind::UnexpectedEof => Err("the gzip data is cut off".to_owned()),
-        Err(_) => Err("the gzip data is damaged".to_owned()),
+    let mut unpacked = MultiGzDecoder::new(data).take(most as u64 + 1);
+    let (mut out, mut chunk) = (Vec::new(), vec![0; 32 << 10]);
+    loop {
+        match unpacked.read(&mut chunk) {
+            Ok(0) if out.len() > most => {
+                return Err(format!("unpacks to more than {} MiB", MAX_DECODED >> 20));
+            }
+            Ok(0) => return Ok(out),
+            Ok(n) => extend(&mut out, &chunk[..n]),
+            Err(e) if e.kind() == ErrorKind::UnexpectedEof => {
+                return Err("the gzip data is cut off".to_owned());
+            }
+            Err(_) => return Err("the gzip data is damaged".to_owned()),
+        }
     }
+}
+
+/// Adds bytes to what may become large: it grows by so much at a time that little of it is unused.
+pub fn extend(out: &mut Vec<u8>, bytes: &[u8]) {
+    const MOST: usize = 2 << 20;
+    if out.len() + bytes.len() > out.capacity() {
+        out.reserve_exact(out.len().min(MOST).max(bytes.len()));
+    }
+    out.extend_from_slice(bytes);
 }
 
 /// Decodes base64; line breaks and blanks in it don't matter, the padding does.
@@ -110,13 +133,13 @@ pub fn base64(data: &[u8]) -> Result<Vec<u8>, String> {
 ///
 /// # Errors
 /// Damaged gzip, or a bomb.
-pub fn open(data: &[u8]) -> Result<Vec<u8>, String> {
-    let mut data = data.to_vec();
+pub fn open(data: &[u8]) -> Result<Cow<'_, [u8]>, String> {
+    let mut data = Cow::Borrowed(data);
     for _ in 0..MAX_LAYERS {
         if is_gzip(&data) {
-            data = gunzip(&data)?;
+            data = gunzip(&data)?.into();
         } else if let Some(inner) = base64_document(&data) {
-            data = inner;
+            data = inner.into();
         } else {
             break;
         }
@@ -125,6 +148,11 @@ pub fn open(data: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 fn base64_document(data: &[u8]) -> Option<Vec<u8>> {
+    // Most data shows in its first bytes that it is not base64.
+    let symbol = |b: &u8| b.is_ascii_alphanumeric() || b.is_ascii_whitespace() || b"+/=".contains(b);
+    if !data.iter().all(symbol) {
+        return None;
+    }
     let inner = base64(data).ok()?;
     let again = || base64(&inner).is_ok_and(|i| is_gzip(&i) || crate::decode::sniff(&i).is_some());
     (is_gzip(&inner) || crate::decode::sniff(&inner).is_some() || (inner.len() > 16 && again()))
@@ -155,9 +183,9 @@ mod tests {
         let text = b"hello, node";
         assert_eq!(Encoding::by_name(" Base64 "), Some(Encoding::Base64));
         assert_eq!(Encoding::by_name("base64+gzip"), None);
-        assert_eq!(Encoding::Base64.decode(b"aGVs\nbG8s IG5v\r\nZGU=").unwrap(), text);
-        assert_eq!(Encoding::Gzip.decode(&[gz(b"hello, "), gz(b"node")].concat()).unwrap(), text);
-        assert_eq!(Encoding::GzipBase64.decode(&b64(&gz(text))).unwrap(), text);
+        assert_eq!(Encoding::Base64.decode(b"aGVs\nbG8s IG5v\r\nZGU=".to_vec(), MAX_DECODED).unwrap(), text);
+        assert_eq!(Encoding::Gzip.decode([gz(b"hello, "), gz(b"node")].concat(), MAX_DECODED).unwrap(), text);
+        assert_eq!(Encoding::GzipBase64.decode(b64(&gz(text)), MAX_DECODED).unwrap(), text);
         let packed = gz(text);
         let refused: &[(Encoding, &[u8], &str)] = &[
             (Encoding::Base64, b"aGVsbG8", "padding"),
@@ -167,7 +195,7 @@ mod tests {
             (Encoding::Gzip, &[&packed[..packed.len() - 6], b"xxxxxx"].concat(), "damaged"),
         ];
         for (encoding, data, what) in refused {
-            let error = encoding.decode(data).unwrap_err();
+            let error = encoding.decode(data.to_vec(), MAX_DECODED).unwrap_err();
             assert!(error.contains(what), "{encoding:?}: {error}");
         }
     }
@@ -176,9 +204,9 @@ mod tests {
     fn envelopes_open_to_the_document() {
         let doc = b"#cloud-config\nruncmd: []\n";
         for sealed in [gz(doc), b64(doc), b64(&gz(doc)), gz(&b64(doc)), b64(&b64(doc)), gz(&gz(doc))] {
-            assert_eq!(open(&sealed).unwrap(), doc);
+            assert_eq!(&*open(&sealed).unwrap(), doc);
         }
-        assert_eq!(open(b"aGVsbG8=").unwrap(), b"aGVsbG8=", "base64 of no document stays");
+        assert_eq!(&*open(b"aGVsbG8=").unwrap(), b"aGVsbG8=", "base64 of no document stays");
         assert!(open(&gz(&vec![0; MAX_DECODED + 1])).unwrap_err().contains("more than 32 MiB"));
     }
 }

@@ -9,9 +9,9 @@ use crate::model::problem::{Pos, Problem, Severity};
 /// Files that all include lists may name together: each costs a fetch at boot.
 const MAX_INCLUDES: usize = 50;
 
-impl Reader<'_, '_> {
+impl<'d> Reader<'d, '_, '_> {
     /// A line is a URL or a path; the header may have one behind it.
-    pub(super) fn include(&mut self, text: &str, place: &Place) -> Result<(), Stop> {
+    pub(super) fn include(&mut self, text: &str, place: &Place<'d>) -> Result<(), Stop> {
         for (n, line) in text.lines().enumerate() {
             let lower = line.to_ascii_lowercase();
             let header = ["#include-once", "#include"].iter().find(|h| lower.starts_with(**h));
@@ -36,7 +36,7 @@ impl Reader<'_, '_> {
             let request = Request::plain(url);
             let fetched = request.problem().map_or_else(|| (self.fetch)(&request), |what| Err(what.into()));
             match fetched {
-                Ok(Some(data)) => self.piece(&data, &inner)?,
+                Ok(Some(data)) => self.piece(data, &inner)?,
                 Ok(None) => {
                     let what = "is not looked at here: the node reads it when it boots".to_owned();
                     self.documents.problems.push(problem(Severity::Note, what));

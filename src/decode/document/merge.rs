@@ -3,6 +3,8 @@
 //!
 //! Where cloud-init skips a part that it can't merge and boots on, this is an error.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::decode::syntax::yaml::{Kind, Node, Scalar, Value};
 use crate::model::problem::{Pos, Problem};
 
@@ -218,11 +220,22 @@ impl Mergers {
         deep: Deep,
     ) -> Result<Vec<(Node, Node)>, Problem> {
         let Value::Map(added) = new.value else { return Ok(entries) };
+        // A key that is not a scalar is like every other one of its kind.
+        let text = |key: &Node| key.scalar().map(|s| s.text.clone());
+        let mut known: HashMap<Option<String>, Vec<usize>> = HashMap::new();
+        let mut gone = HashSet::new();
+        for (i, (key, _)) in entries.iter().enumerate() {
+            known.entry(text(key)).or_default().push(i);
+        }
         for (key, value) in added {
-            match entries.iter().position(|(have, _)| have.scalar() == key.scalar()) {
-                None => entries.push((key, value)),
+            let like = known.entry(text(&key)).or_default();
+            match like.iter().copied().find(|i| entries[*i].0.scalar() == key.scalar()) {
+                None => {
+                    like.push(entries.len());
+                    entries.push((key, value));
+                }
                 Some(i) if delete && value.is_null() => {
-                    entries.remove(i);
+                    gone.insert(i);
                 }
                 Some(i) if replace => entries[i] = (key, value),
                 Some(i) if deep.of(&value) => {
@@ -232,6 +245,8 @@ impl Mergers {
                 Some(_) => {}
             }
         }
+        let mut at = 0..;
+        entries.retain(|_| at.next().is_none_or(|i| !gone.contains(&i)));
         Ok(entries)
     }
 

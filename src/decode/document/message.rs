@@ -9,12 +9,12 @@ use super::transfer::Lines;
 use super::{MAX_DEPTH, MAX_DOCUMENTS, Reader, file_name};
 use crate::model::problem::Problem;
 
-impl Reader<'_, '_> {
-    pub(super) fn message(&mut self, text: &str, place: &Place) -> Result<(), Stop> {
+impl<'d> Reader<'d, '_, '_> {
+    pub(super) fn message(&mut self, text: &str, place: &Place<'d>) -> Result<(), Stop> {
         self.entity(&Entity::read(text, 0), place)
     }
 
-    fn entity(&mut self, entity: &Entity<'_>, place: &Place) -> Result<(), Stop> {
+    fn entity(&mut self, entity: &Entity<'_>, place: &Place<'d>) -> Result<(), Stop> {
         let media_type = entity.media_type();
         let stop = |what: String| place.stop(Problem::error("", format!("MIME: {what}")));
         if place.depth > MAX_DEPTH {
@@ -56,6 +56,6 @@ impl Reader<'_, '_> {
             Lines::Map(map) => inner.origin.extend([below, Step::Lines(Rc::new(map))]),
             Lines::Lost => inner = inner.unpacked(),
         }
-        self.bytes(&bytes, &Place { depth: inner.depth + 1, ..inner })
+        self.bytes(bytes.into(), &Place { depth: inner.depth + 1, ..inner })
     }
 }

@@ -15,14 +15,16 @@ pub(crate) mod patch;
 mod place;
 mod transfer;
 
+use std::borrow::Cow;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use self::envelope::MAX_DECODED;
 pub(super) use self::include::display_url;
 use self::jinja::Variables;
 use self::mime::is_message;
 pub(super) use self::place::prefixed;
-use self::place::{Place, Stop, back};
+use self::place::{Place, Stop, Text, back};
 pub use self::place::{Step, step_to_scalar};
 use crate::model::fetch::{Request, Unfetched};
 use crate::model::problem::{Pos, Problem};
@@ -143,11 +145,11 @@ pub enum Source {
 }
 
 /// One part of the data, opened: what it is, its text, and where that stood.
-pub struct Document {
+pub struct Document<'d> {
     /// What it is: never one that is opened further.
     pub kind: Kind,
     /// Its text with its header, lines ended by LF.
-    pub text: String,
+    pub text: Text<'d>,
     /// What messages call it, `part 2 (text/cloud-config)`; empty for data that is this one document.
     pub label: String,
     /// Its file name, where the data gives one; `part-001` and so on without.
@@ -157,10 +159,10 @@ pub struct Document {
     /// Whether an include list brought it.
     pub included: bool,
     /// The way back to the text that its author wrote.
-    origin: Vec<Step>,
+    origin: Vec<Step<'d>>,
 }
 
-impl Document {
+impl Document<'_> {
     /// A problem in its text as one in the text that its author wrote.
     pub fn locate(&self, mut problem: Problem) -> Problem {
         problem.pos = problem.pos.map(|pos| back(&self.origin, pos));
@@ -182,9 +184,9 @@ pub fn no_fetch(_: &Request) -> Result<Option<Vec<u8>>, Unfetched> {
 
 /// The documents of one piece of data, in its order.
 #[derive(Default)]
-pub struct Documents {
+pub struct Documents<'d> {
     /// The documents.
-    pub list: Vec<Document>,
+    pub list: Vec<Document<'d>>,
     /// What was found while they were taken apart.
     pub problems: Vec<Problem>,
     /// What coreos-cloudinit's words stand for on this machine.
@@ -192,12 +194,17 @@ pub struct Documents {
 }
 
 /// Takes data apart. What can't be opened is a problem, and the rest is opened all the same.
-pub fn read(source: Source, data: &[u8], variables: &Variables, fetch: &mut Fetch<'_>) -> Documents {
+pub fn read<'d>(
+    source: Source,
+    data: &'d [u8],
+    variables: &Variables,
+    fetch: &mut Fetch<'_>,
+) -> Documents<'d> {
     let label = if source == Source::Vendor { VENDOR } else { "" };
     let mut reader =
         Reader { variables, fetch, documents: Documents::default(), parts: 0, includes: 0, bytes: 0 };
     let place = Place { label: label.to_owned(), ..Place::default() };
-    if let Err(problem) = reader.bytes(data, &place) {
+    if let Err(problem) = reader.bytes(Cow::Borrowed(data), &place) {
         reader.documents.problems.push(*problem);
     }
     let mut documents = reader.documents;
@@ -208,42 +215,40 @@ pub fn read(source: Source, data: &[u8], variables: &Variables, fetch: &mut Fetc
     documents
 }
 
-struct Reader<'a, 'f> {
+struct Reader<'d, 'a, 'f> {
     variables: &'a Variables,
     fetch: &'a mut Fetch<'f>,
-    documents: Documents,
+    documents: Documents<'d>,
     /// Parts so far, those included that no document came of: a part without a name is named by its number.
     parts: usize,
     includes: usize,
     bytes: usize,
 }
 
-impl Reader<'_, '_> {
+impl<'d> Reader<'d, '_, '_> {
     /// Opens envelopes, then what is in them.
-    fn bytes(&mut self, data: &[u8], place: &Place) -> Result<(), Stop> {
+    fn bytes(&mut self, data: Cow<'d, [u8]>, place: &Place<'d>) -> Result<(), Stop> {
         if place.depth > MAX_DEPTH {
             let what = format!("parts within parts more than {MAX_DEPTH} deep");
             return Err(place.stop(Problem::error("", what)));
         }
-        let opened = envelope::open(data).map_err(|what| place.stop(Problem::error("", what)))?;
+        let (opened, packed) = opened(data).map_err(|what| place.stop(Problem::error("", what)))?;
         self.bytes += opened.len();
         if self.bytes > MAX_DECODED {
             let what = format!("the data unpacks to more than {} MiB", MAX_DECODED >> 20);
             return Err(place.stop(Problem::error("", what)));
         }
-        let packed = opened != data && !place.origin.is_empty();
         let place = if packed { place.clone().unpacked() } else { place.clone() };
-        match std::str::from_utf8(&opened) {
-            // jinja, YAML and shells all want LF.
-            Ok(text) => self.text(text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n"), place),
-            Err(e) => {
-                let problem = Problem::error("", "not UTF-8 text").at(last_pos(&opened[..e.valid_up_to()]));
+        match text_of(opened) {
+            Ok(text) => self.text(text, place),
+            Err(pos) => {
+                let problem = Problem::error("", "not UTF-8 text").at(pos);
                 Err(place.stop(problem.cure("save it as UTF-8; what is binary travels in base64")))
             }
         }
     }
 
-    fn text(&mut self, text: String, place: Place) -> Result<(), Stop> {
+    fn text(&mut self, text: Text<'d>, place: Place<'d>) -> Result<(), Stop> {
         let declared = place.media_type.as_deref();
         let vague = declared.is_none_or(|t| VAGUE_TYPES.contains(&t));
         let sniffed = sniff(text.as_bytes());
@@ -264,7 +269,7 @@ impl Reader<'_, '_> {
             Some(Kind::Template) if place.rendered => {
                 Err(place.stop(Problem::error("", "a template within a template")))
             }
-            Some(Kind::Template) => self.template(&text, place),
+            Some(Kind::Template) => self.template(text, place),
             Some(Kind::Include) => self.include(&text, &place),
             Some(Kind::Archive) => self.archive(&text, &place),
             Some(Kind::Refused(what, instead)) => Err(place.stop(Problem::error("", what).cure(instead))),
@@ -287,7 +292,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn document(&mut self, kind: Kind, text: String, place: Place) -> Result<(), Stop> {
+    fn document(&mut self, kind: Kind, text: Text<'d>, place: Place<'d>) -> Result<(), Stop> {
         self.parts += 1;
         if self.documents.list.len() >= MAX_DOCUMENTS {
             return Err(place.stop(Problem::error("", format!("more than {MAX_DOCUMENTS} documents"))));
@@ -299,17 +304,17 @@ impl Reader<'_, '_> {
     }
 
     /// Reads a piece and goes on where it is broken: all that is wrong is told at once.
-    fn piece(&mut self, data: &[u8], place: &Place) -> Result<(), Stop> {
+    fn piece(&mut self, data: Vec<u8>, place: &Place<'d>) -> Result<(), Stop> {
         if self.documents.problems.len() > MAX_DOCUMENTS {
             return Err(place.stop(Problem::error("", "too many parts are broken, the rest was not read")));
         }
-        if let Err(problem) = self.bytes(data, place) {
+        if let Err(problem) = self.bytes(Cow::Owned(data), place) {
             self.documents.problems.push(*problem);
         }
         Ok(())
     }
 
-    fn template(&mut self, text: &str, mut place: Place) -> Result<(), Stop> {
+    fn template(&mut self, text: Text<'d>, mut place: Place<'d>) -> Result<(), Stop> {
         let (rendered, errors) = jinja::render_on(text, self.variables);
         self.documents.problems.extend(errors.into_iter().map(|error| place.problem(error)));
         let Some(rendered) = rendered else { return Ok(()) };
@@ -320,8 +325,40 @@ impl Reader<'_, '_> {
         // What it is, its own header says: the type that was declared may be the template's.
         place.media_type = place.media_type.filter(|t| t != "text/jinja2");
         self.bytes += rendered.text.len();
-        self.text(rendered.text.clone(), place)
+        self.text(Text::Made(Arc::clone(&rendered.text)), place)
     }
+}
+
+/// What stands in the envelopes, and whether there were any.
+fn opened(data: Cow<'_, [u8]>) -> Result<(Cow<'_, [u8]>, bool), String> {
+    match data {
+        Cow::Borrowed(data) => {
+            let opened = envelope::open(data)?;
+            let packed = matches!(opened, Cow::Owned(_));
+            Ok((opened, packed))
+        }
+        Cow::Owned(data) => match envelope::open(&data)? {
+            Cow::Owned(opened) => Ok((Cow::Owned(opened), true)),
+            Cow::Borrowed(_) => Ok((Cow::Owned(data), false)),
+        },
+    }
+}
+
+/// Bytes as text with line ends of LF alone, which jinja, YAML and shells want; or where it stops to be text.
+fn text_of(bytes: Cow<'_, [u8]>) -> Result<Text<'_>, Pos> {
+    let text = match bytes {
+        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|e| (e, bytes.into())),
+        Cow::Owned(bytes) => {
+            String::from_utf8(bytes).map(Cow::Owned).map_err(|e| (e.utf8_error(), Cow::Owned(e.into_bytes())))
+        }
+    };
+    let text = text.map_err(|(e, bytes)| last_pos(&bytes[..e.valid_up_to()]))?;
+    let plain = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    Ok(match plain.contains("\r\n") {
+        true => Text::Made(Arc::new(plain.replace("\r\n", "\n"))),
+        false if plain.len() < text.len() => Text::Made(Arc::new(plain.to_owned())),
+        false => text.into(),
+    })
 }
 
 /// A file name as cloud-init cleans it: its order among the others' is that of the programs.

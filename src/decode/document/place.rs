@@ -1,26 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Where in the data a piece of it stands, and the way back to the text that its author wrote.
 
+use std::borrow::Cow;
+use std::ops::Deref;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::jinja;
 use crate::decode::syntax::yaml::Node;
 use crate::model::problem::{Pos, Problem};
 
+/// A text of the data. Its copies share the bytes.
+#[derive(Clone)]
+pub enum Text<'d> {
+    /// It stands so in the data.
+    Given(&'d str),
+    /// It was made of the data.
+    Made(Arc<String>),
+}
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Given(text) => text,
+            Self::Made(text) => text,
+        }
+    }
+}
+
+impl<'d> From<&'d str> for Text<'d> {
+    fn from(text: &'d str) -> Self {
+        Self::Given(text)
+    }
+}
+
+impl<'d> From<Cow<'d, str>> for Text<'d> {
+    fn from(text: Cow<'d, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) => Self::Given(text),
+            Cow::Owned(text) => Self::Made(Arc::new(text)),
+        }
+    }
+}
+
 /// A step from a text back to the one that it came from.
 #[derive(Clone)]
-pub enum Step {
+pub enum Step<'d> {
     /// It is a block of it, so many lines down and so many columns to the right.
     Block { lines: usize, columns: usize },
     /// Its lines began in these lines of it, from 0.
     Lines(Rc<Vec<usize>>),
     /// It was rendered from it.
-    Rendered(Rc<jinja::Rendered>),
+    Rendered(Rc<jinja::Rendered<'d>>),
     /// All of it stands at one place.
     At(Pos),
 }
 
-impl Step {
+impl Step<'_> {
     /// The place in the text that this one came from.
     pub fn back(&self, pos: Pos) -> Pos {
         match self {
@@ -35,7 +73,7 @@ impl Step {
     }
 }
 
-pub fn back(origin: &[Step], pos: Pos) -> Pos {
+pub fn back(origin: &[Step<'_>], pos: Pos) -> Pos {
     origin.iter().rev().fold(pos, |pos, step| step.back(pos))
 }
 
@@ -49,10 +87,10 @@ pub fn prefixed(label: &str, place: &str) -> String {
 
 /// Where in the data a piece of it stands, and what is said of it there.
 #[derive(Clone, Default)]
-pub struct Place {
+pub struct Place<'d> {
     pub label: String,
     pub depth: usize,
-    pub origin: Vec<Step>,
+    pub origin: Vec<Step<'d>>,
     pub media_type: Option<String>,
     pub name: Option<String>,
     pub merge_type: Option<String>,
@@ -64,7 +102,7 @@ pub struct Place {
 /// The reading stops at this piece; boxed, since it is large and rare.
 pub type Stop = Box<Problem>;
 
-impl Place {
+impl Place<'_> {
     pub fn problem(&self, mut problem: Problem) -> Problem {
         problem.pos = problem.pos.map(|pos| back(&self.origin, pos));
         problem.place = prefixed(&self.label, &problem.place);
@@ -101,7 +139,7 @@ fn inner_label(label: &str, part: &str) -> String {
 
 /// The way from a scalar's content to the YAML text that it stands in: a literal block's lines stand there one by one,
 /// a quoted one's stand behind the quote, any other scalar's are folded or escaped.
-pub fn step_to_scalar(text: &str, scalar: &Node) -> Step {
+pub fn step_to_scalar<'d>(text: &str, scalar: &Node) -> Step<'d> {
     let (pos, content) = (scalar.pos, scalar.text().unwrap_or_default());
     // The parser's position is that of the first line that is not empty.
     let empty = content.chars().take_while(|c| *c == '\n').count();

@@ -4,4 +4,5 @@
 
 pub mod config_file;
 pub mod expiry;
+mod placeholders;
 pub mod prepare;

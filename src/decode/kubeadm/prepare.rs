@@ -8,18 +8,16 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
+use super::placeholders::expand;
 use crate::decode::syntax::yaml::{self, Node, Value};
 use crate::model::config::NodeConfig;
-use crate::model::problem::{Pos, Problem};
+use crate::model::problem::Problem;
 
 /// How names of placeholders begin: anything else in `${}` is not ours to expand, a manifest may hold it.
 const PREFIXES: &[&str] = &["AFTERBURN_", "COREOS_", "FOOTPLATE_"];
 
 /// Where Cluster API's cloud-config has kubeadm's configuration.
 const CONFIGURATIONS: &[&str] = &["/run/kubeadm/kubeadm-join-config.yaml", "/run/kubeadm/kubeadm.yaml"];
-
-/// Where a template's names begin.
-const TEMPLATE: &str = "ds.meta_data.";
 
 /// What placeholders stand for.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +46,7 @@ impl Values {
     }
 
     /// A value of the metadata; a key's `-` may be written `_`, since a template can't write it.
-    fn metadata(&self, path: &str) -> Option<String> {
+    pub(super) fn metadata(&self, path: &str) -> Option<String> {
         let mut at = &self.metadata;
         let mut parts = path.split('.').peekable();
         while let Some(part) = parts.next() {
@@ -68,7 +66,7 @@ impl Values {
 }
 
 /// Whether placeholders of that name are expanded.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     PREFIXES.iter().any(|p| name.starts_with(p) && name.len() > p.len())
         && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
@@ -117,64 +115,6 @@ fn register(text: &mut String, name: Option<&str>, id: Option<&str>) -> Result<V
         }
     }
     Ok(done)
-}
-
-/// Expands placeholders.
-fn expand(text: &str, values: &Values) -> Result<(String, usize), Vec<Problem>> {
-    let (mut out, mut count, mut problems) = (String::with_capacity(text.len()), 0, Vec::new());
-    let mut at = 0;
-    while let Some(found) = text[at..].find(['$', '{']) {
-        let start = at + found;
-        out.push_str(&text[at..start]);
-        let Some((name, end, value)) = placeholder(text, start, values) else {
-            out.push_str(&text[start..=start]);
-            at = start + 1;
-            continue;
-        };
-        let problem = |what: String| Problem::error("", what).at(pos_of(text, start));
-        match value {
-            // What would end a quoted string of YAML can't be put into one.
-            Some(v) if v.contains(|c: char| c.is_control() || "'\"\\".contains(c)) => {
-                problems.push(problem(format!("{name}: its value holds a quote or a control character")));
-            }
-            Some(value) => out.push_str(&value),
-            None => problems.push(
-                problem(format!("{name} has no value"))
-                    .cure("`cat /run/metadata/*` shows the names that this platform has"),
-            ),
-        }
-        (at, count) = (end, count + 1);
-    }
-    out.push_str(&text[at..]);
-    if problems.is_empty() { Ok((out, count)) } else { Err(problems) }
-}
-
-/// The placeholder that begins at `start`: how it is written, where it ends, and its value.
-fn placeholder<'t>(text: &'t str, start: usize, values: &Values) -> Option<(&'t str, usize, Option<String>)> {
-    let rest = &text[start..];
-    if let Some(body) = rest.strip_prefix("${") {
-        let length = body.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(body.len());
-        let name = &body[..length];
-        if !is_name(name) {
-            return None;
-        }
-        // `${NAME%.*}` is a shell's: it has no value here, and the error says so by its name.
-        let end = body[length..].find('}').map_or(length, |i| length + i + 1);
-        let value = values.names.get(name).filter(|_| body[length..].starts_with('}')).cloned();
-        return Some((&rest[..2 + end], start + 2 + end, value));
-    }
-    let inner = rest.strip_prefix("{{")?;
-    let close = inner.find("}}")?;
-    let path = inner[..close].trim().strip_prefix(TEMPLATE)?;
-    let plain = path.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.');
-    let value = if plain { values.metadata(path) } else { None };
-    Some((&rest[..close + 4], start + close + 4, value))
-}
-
-fn pos_of(text: &str, offset: usize) -> Pos {
-    let before = &text[..offset];
-    let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
-    Pos { line: before.matches('\n').count() + 1, column }
 }
 
 /// The text with a value of `nodeRegistration` filled in, `None` where the user gave one or there is nothing to fill.
@@ -325,6 +265,7 @@ fn documents(text: &str) -> Vec<(usize, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::problem::Pos;
 
     fn values() -> Values {
         let mut values = Values::default();

@@ -64,6 +64,12 @@ impl Node {
         self.entries().find(|(k, _)| k.text() == Some(key)).map(|(_, v)| v)
     }
 
+    /// The mapping's value of `key`, to change it.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        let Value::Map(entries) = &mut self.value else { return None };
+        entries.iter_mut().find(|(k, _)| k.text() == Some(key)).map(|(_, v)| v)
+    }
+
     /// The mapping's entries; none for anything else.
     pub fn entries(&self) -> impl Iterator<Item = (&Node, &Node)> {
         let entries: &[(Node, Node)] = if let Value::Map(m) = &self.value { m } else { &[] };
@@ -204,6 +210,15 @@ impl Node {
             return Err(format!("nested more than {MAX_DEPTH} deep"));
         }
         if self.size() > MAX_NODES { Err(format!("more than {MAX_NODES} YAML nodes")) } else { Ok(()) }
+    }
+
+    /// Bytes of text in it.
+    pub fn text_size(&self) -> usize {
+        match &self.value {
+            Value::Scalar(s) => s.text.len() + if let Kind::Bytes(b) = &s.kind { b.len() } else { 0 },
+            Value::List(items) => items.iter().map(Node::text_size).sum(),
+            Value::Map(entries) => entries.iter().map(|(k, v)| k.text_size() + v.text_size()).sum(),
+        }
     }
 
     /// Nodes in it, itself included.

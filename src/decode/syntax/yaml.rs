@@ -16,8 +16,12 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
 pub use super::node::{Kind, Node, Scalar, Value};
 use super::node::{MAX_DEPTH, MAX_NODES};
+
 use super::scalar::resolve;
 use crate::model::problem::{Pos, Problem};
+
+/// Text that anchors and aliases may put into more than one place, in bytes.
+const MAX_COPIED: usize = 4 << 20;
 
 /// Reads one document. An empty text is a null node.
 ///
@@ -127,6 +131,8 @@ struct Builder {
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
+    /// Bytes of text that stand in more than one place.
+    copied: usize,
     root: Option<Node>,
 }
 
@@ -149,6 +155,7 @@ impl Builder {
                     Problem::error("", "an alias stands inside the node that it names").at(pos)
                 })?;
                 self.count(node.size(), pos)?;
+                self.copy(&node, pos)?;
                 self.place(Node { pos, ..node }, 0)
             }
             Event::Scalar(text, style, anchor, tag) => {
@@ -172,7 +179,7 @@ impl Builder {
                 }
                 Some(Open::Map { pos, anchor, mut entries, merges, .. }) => {
                     for merged in merges {
-                        self.merge(&mut entries, &merged)?;
+                        self.merge(&mut entries, merged)?;
                     }
                     self.place(Node { pos, value: Value::Map(entries) }, anchor)
                 }
@@ -190,6 +197,16 @@ impl Builder {
         Ok(())
     }
 
+    /// Counts a node that will stand in one more place.
+    fn copy(&mut self, node: &Node, pos: Pos) -> Result<(), Problem> {
+        self.copied += node.text_size();
+        if self.copied > MAX_COPIED {
+            let what = format!("more than {} MiB of text stand behind anchors and aliases", MAX_COPIED >> 20);
+            return Err(Problem::error("", what).at(pos).cure("write a long text once, or encode it"));
+        }
+        Ok(())
+    }
+
     fn push(&mut self, open: Open, pos: Pos) -> Result<(), Problem> {
         self.count(1, pos)?;
         if self.open.len() >= MAX_DEPTH {
@@ -202,6 +219,7 @@ impl Builder {
     /// Puts a finished node where it belongs.
     fn place(&mut self, node: Node, anchor: usize) -> Result<(), Problem> {
         if anchor != 0 {
+            self.copy(&node, node.pos)?;
             self.anchors.insert(anchor, node.clone());
         }
         match self.open.last_mut() {
@@ -226,22 +244,18 @@ impl Builder {
 
     /// The [merge key](https://yaml.org/type/merge.html): what the mapping has itself wins, and earlier merged
     /// mappings win over later ones.
-    fn merge(&mut self, entries: &mut Vec<(Node, Node)>, merged: &Node) -> Result<(), Problem> {
-        let maps: &[Node] = match &merged.value {
+    fn merge(&mut self, entries: &mut Vec<(Node, Node)>, merged: Node) -> Result<(), Problem> {
+        let maps = match merged.value {
             Value::List(items) => items,
-            _ => std::slice::from_ref(merged),
+            _ => vec![merged],
         };
         let key = |node: &Node| node.scalar().map(|s| s.text.clone());
         let mut seen: HashSet<String> = entries.iter().filter_map(|(k, _)| key(k)).collect();
         for map in maps {
-            if !map.is_map() {
-                return Err(Problem::error("", "the merge key `<<` takes a mapping").at(merged.pos));
-            }
-            for (k, v) in map.entries() {
-                if key(k).is_none_or(|text| seen.insert(text)) {
-                    entries.push((k.clone(), v.clone()));
-                }
-            }
+            let Value::Map(map) = map.value else {
+                return Err(Problem::error("", "the merge key `<<` takes a mapping").at(map.pos));
+            };
+            entries.extend(map.into_iter().filter(|(k, _)| key(k).is_none_or(|text| seen.insert(text))));
         }
         Ok(())
     }
@@ -290,7 +304,9 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Result<S
             _ => return Err(UNKNOWN_TAG.to_owned()),
         },
     };
-    Ok(Scalar { text: text.into_owned(), kind })
+    let mut text = text.into_owned();
+    text.shrink_to_fit();
+    Ok(Scalar { text, kind })
 }
 
 /// A base64 error without the offending byte: it may belong to a secret.
@@ -340,6 +356,12 @@ mod tests {
             laughs += &format!("a{i}: &a{i} [{}]\n", vec![alias; 9].join(", "));
         }
         assert!(parse(&laughs).unwrap_err().what.contains("YAML nodes"));
+        let text =
+            |uses: usize| format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 19), vec!["*a"; uses].join(", "));
+        assert!(parse(&text(7)).is_ok());
+        assert!(parse(&text(8)).unwrap_err().what.contains("4 MiB of text"));
+        let within = format!("{}{}{}", "[&a ".repeat(9), "x".repeat(1 << 19), "]".repeat(9));
+        assert!(parse(&within).unwrap_err().what.contains("4 MiB of text"));
         assert!(parse(&"[".repeat(100_000)).is_err());
         assert!(parse("{\n\t\"a\": [1,\t2]\n}").is_ok(), "JSON that is indented with tabs");
     }

@@ -138,7 +138,7 @@ pub(super) fn decode(key: &str, (value, name): &(Option<Secret>, String)) -> Res
     let decoded = match encoding {
         Encoding::GzipBase64 => envelope::base64(value.expose()),
         Encoding::Gzip => Ok(value.expose().to_vec()),
-        other => other.decode(value.expose()),
+        other => other.decode(value.expose().to_vec(), envelope::MAX_DECODED),
     };
     let decoded = decoded.and_then(|d| if envelope::is_gzip(&d) { envelope::gunzip(&d) } else { Ok(d) });
     Ok(decoded.map(Some).map_err(|what| Problem::error(key, what))?)

@@ -9,7 +9,7 @@ use minijinja::{Error, ErrorKind};
 use super::error::{self, Context};
 use super::rewrite::Rewritten;
 use super::values::Shape;
-use super::{Outcome, Variables, attempt};
+use super::{Outcome, Variables, attempt, body};
 use crate::model::problem::{Problem, Severity};
 
 /// Names that one document may have taken to exist.
@@ -41,7 +41,7 @@ pub fn render(
 ) -> Result<(Outcome, Vec<Problem>), Problem> {
     let (mut shapes, mut notes, mut trials) = (HashMap::new(), Vec::new(), 0);
     loop {
-        let outcome = attempt(rewritten, variables, &shapes);
+        let outcome = attempt(body(text).1, rewritten, variables, &shapes);
         let Err(failure) = &outcome.result else { return Ok((outcome, notes)) };
         let context = Context { text, rewritten, names: &outcome.names, variables };
         let added = error::is_missing(failure)
@@ -93,10 +93,11 @@ fn reshaped(
             }
             let mut other = shapes.clone();
             other.insert(name.clone(), shape);
-            let further = match attempt(context.rewritten, context.variables, &other).result {
-                Ok(()) => true,
-                Err(error) => place(&error) > place(failure) || error.line() > failure.line(),
-            };
+            let further =
+                match attempt(body(context.text).1, context.rewritten, context.variables, &other).result {
+                    Ok(()) => true,
+                    Err(error) => place(&error) > place(failure) || error.line() > failure.line(),
+                };
             if further {
                 *shapes = other;
                 return true;

@@ -11,6 +11,9 @@ use crate::decode::document::envelope::MAX_DECODED;
 use crate::decode::syntax::words::distance;
 use crate::model::problem::{Pos, Problem};
 
+/// What is said of a template that has no end, or none within its fuel.
+pub const TOO_LONG: &str = "the template runs too long";
+
 /// A part of a name: `.zone` or `['zone']`, or `[0]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Segment {
@@ -227,7 +230,7 @@ fn other(error: &Error, context: &Context<'_>, template: &str) -> Problem {
         | ErrorKind::UnknownMethod => {
             Problem::error("", format!("jinja: {}", error.detail().unwrap_or("unknown name")))
         }
-        ErrorKind::OutOfFuel => Problem::error("", "jinja: the template runs too long"),
+        ErrorKind::OutOfFuel => Problem::error("", format!("jinja: {TOO_LONG}")),
         ErrorKind::WriteFailure => {
             Problem::error("", format!("jinja: the document renders to more than {} MiB", MAX_DECODED >> 20))
         }

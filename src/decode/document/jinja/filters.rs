@@ -7,8 +7,9 @@ use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
 use super::args::{Args, failed};
+use super::bounds;
 use super::containers;
-use super::rewrite::{DICT, LIST, REMAINDER, SLICED};
+use super::rewrite::{DICT, KEPT, LIST, REMAINDER, SLICED};
 use super::strings::pad;
 use super::text;
 use super::values::{Dict, List};
@@ -38,8 +39,10 @@ pub fn add(env: &mut Environment<'_>) {
     }
     env.add_filter(REMAINDER, remainder);
     env.add_filter(SLICED, sliced);
+    env.add_filter(KEPT, bounds::kept);
     env.add_function(LIST, |items: Vec<Value>| List::of(items));
     env.add_function(DICT, |map: &Value| containers::pairs(map).map(Dict::of));
+    env.add_function("dict", dict);
     env.add_filter("center", center);
     env.add_filter("filesizeformat", file_size);
     env.add_filter("float", float);
@@ -76,6 +79,7 @@ fn remainder(left: &Value, right: &Value) -> Result<Value, Error> {
             true => right.try_iter()?.checked().collect::<Result<_, _>>()?,
             false => vec![right.clone()],
         };
+        bounds::pattern('%', pattern, &values)?;
         return format(FormatStyle::Printf, pattern, &values).map(Value::from);
     }
     let whole = |v: &Value| i128::try_from(v.clone()).ok().filter(|_| v.kind() != ValueKind::String);
@@ -93,6 +97,18 @@ fn remainder(left: &Value, right: &Value) -> Result<Value, Error> {
 
 fn is_float(value: &Value) -> bool {
     value.kind() == ValueKind::Number && !value.is_integer()
+}
+
+/// A mapping of another one's entries, or of pairs, and of the named arguments.
+fn dict(args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let args = args.into_values();
+    let args = Args::of(&args)?;
+    let mut entries = args.get(0, "").map(|v| containers::pairs(&v)).transpose()?.unwrap_or_default();
+    for (key, value) in args.named() {
+        entries.retain(|(k, _)| *k != key);
+        entries.push((key, value));
+    }
+    Ok(Dict::of(entries))
 }
 
 /// What stands before `[a:b]`: a name without a value has no parts.

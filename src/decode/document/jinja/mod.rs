@@ -8,6 +8,7 @@
 mod args;
 mod assume;
 mod blank;
+mod bounds;
 mod containers;
 mod error;
 mod filters;
@@ -17,6 +18,7 @@ mod text;
 mod values;
 mod variables;
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -29,15 +31,19 @@ use self::error::{Context, describe};
 use self::rewrite::Rewritten;
 use self::values::{Names, Shape};
 pub use self::variables::Variables;
-use crate::decode::document::envelope::MAX_DECODED;
+use crate::decode::document::envelope::{MAX_DECODED, extend};
+use crate::decode::document::place::Text;
 use crate::model::problem::{Pos, Problem};
 
-/// Instructions a template may run. A control plane's takes a few hundred; the bound ends endless loops within a second.
-const FUEL: u64 = 200_000;
+/// Instructions that any template may run, and bytes of data that each of them is worth. A control plane's takes a few hundred; the
+/// bound ends endless loops within a second. Text that has nothing but names in it takes one for three of its bytes at most.
+const FUEL: (u64, u64) = (200_000, 3);
 
-/// Room for what a template builds: lists within each other are let go one within the other, and [`FUEL`] is enough for
-/// some ten thousands of them. Pages that are not used cost nothing.
-const STACK: usize = 128 << 20;
+/// The most that a template gets.
+const MAX_FUEL: u64 = 2_000_000;
+
+/// Room for expressions of [`bounds::crossed`]. Pages that are not used cost nothing.
+const STACK: usize = 64 << 20;
 
 /// Nesting of macros and includes.
 const MAX_RECURSION: usize = 100;
@@ -47,12 +53,13 @@ const MAX_RECURSION: usize = 100;
 pub const HEADER: &str = "## template: jinja";
 
 /// A rendered document that can say where in the template a place of it came from.
-pub struct Rendered {
+pub struct Rendered<'d> {
     /// The document.
-    pub text: String,
+    pub text: Arc<String>,
     /// Names that were taken to exist.
     pub problems: Vec<Problem>,
-    template: String,
+    /// What was rendered, header included.
+    source: Text<'d>,
     rewritten: Rewritten,
     variables: Variables,
     shapes: HashMap<String, Shape>,
@@ -66,11 +73,16 @@ struct Outcome {
     names: Arc<Names>,
 }
 
-fn attempt(rewritten: &Rewritten, variables: &Variables, shapes: &HashMap<String, Shape>) -> Outcome {
+fn attempt(
+    template: &str,
+    rewritten: &Rewritten,
+    variables: &Variables,
+    shapes: &HashMap<String, Shape>,
+) -> Outcome {
     let names = Arc::new(Names { shapes: shapes.clone(), ..Names::default() });
     let mut out = Bounded(Vec::new());
-    let environment = environment();
-    let template = environment.template_from_str(&rewritten.text);
+    let environment = environment(template);
+    let template = environment.template_from_str(rewritten.text(template));
     let result = template.and_then(|t| t.render_captured_to(variables.value(&names), &mut out).map(drop));
     Outcome { out: out.0, result, names }
 }
@@ -87,7 +99,8 @@ fn with_room<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
 ///
 /// # Errors
 /// A syntax error or a name without a value, with the line and the column in `text`, the name and the cure.
-pub fn render(text: &str, variables: &Variables) -> Result<Rendered, Problem> {
+pub fn render<'d>(text: impl Into<Text<'d>>, variables: &Variables) -> Result<Rendered<'d>, Problem> {
+    let text = text.into();
     // An error holds values too: all of it ends where there is room.
     let rendered = with_room(|| rendered(text, variables));
     rendered.unwrap_or_else(|| Err(Problem::error("", "jinja: there is no memory to render the template")))
@@ -95,33 +108,42 @@ pub fn render(text: &str, variables: &Variables) -> Result<Rendered, Problem> {
 
 /// Renders a document and goes on behind what is wrong: all errors, and the document where the rest of it renders. What failed
 /// is then a made-up word in it.
-pub fn render_on(text: &str, variables: &Variables) -> (Option<Rendered>, Vec<Problem>) {
-    let (mut text, mut errors) = (text.to_owned(), Vec::new());
+pub fn render_on<'d>(mut text: Text<'d>, variables: &Variables) -> (Option<Rendered<'d>>, Vec<Problem>) {
+    let mut errors = Vec::new();
     loop {
-        let error = match render(&text, variables) {
+        let error = match render(text.clone(), variables) {
             Ok(rendered) => return (Some(rendered), errors),
             Err(error) => error,
         };
         let again = errors.iter().any(|e: &Problem| e.pos == error.pos);
-        let rest = error.pos.filter(|_| !again).and_then(|pos| blank::without_tag(&text, pos));
+        // A template that runs too long would do so again.
+        let go_on = !again && !error.what.ends_with(error::TOO_LONG);
+        let rest = error.pos.filter(|_| go_on).and_then(|pos| blank::without_tag(&text, pos));
         if !again {
             errors.push(error);
         }
         match rest {
-            Some(rest) if errors.len() < blank::MAX_ERRORS => text = rest,
+            Some(rest) if errors.len() < blank::MAX_ERRORS => text = Text::Made(Arc::new(rest)),
             _ => return (None, errors),
         }
     }
 }
 
-fn rendered(text: &str, variables: &Variables) -> Result<Rendered, Problem> {
-    let text = &raw_as_written(text);
-    let template = body(text).1;
+fn rendered<'d>(text: Text<'d>, variables: &Variables) -> Result<Rendered<'d>, Problem> {
+    let source = match raw_as_written(&text) {
+        Cow::Owned(written) => Text::Made(Arc::new(written)),
+        Cow::Borrowed(_) => text.clone(),
+    };
+    let (text, template) = (&*source, body(&source).1);
+    if let Some((at, what)) = bounds::crossed(template, &syntax()) {
+        let pos = pos_of(template, at);
+        return Err(Problem::error("", format!("jinja: {what}")).at(Pos { line: pos.line + 1, ..pos }));
+    }
     let rewritten = Rewritten::of(template, &syntax());
     let (outcome, problems) = if variables.assume {
         assume::render(text, &rewritten, variables)?
     } else {
-        let outcome = attempt(&rewritten, variables, &HashMap::new());
+        let outcome = attempt(template, &rewritten, variables, &HashMap::new());
         if let Err(error) = &outcome.result {
             let context = Context { text, rewritten: &rewritten, names: &outcome.names, variables };
             return Err(describe(error, &context));
@@ -129,16 +151,17 @@ fn rendered(text: &str, variables: &Variables) -> Result<Rendered, Problem> {
         (outcome, Vec::new())
     };
     // Literal text and values are both UTF-8; only whole strings are written.
-    let mut rendered = String::from_utf8_lossy(&outcome.out).into_owned();
+    let mut rendered = String::from_utf8(outcome.out).unwrap_or_default();
     // The last line end is the document's: also where a block stands before it, which takes line ends away.
     if template.ends_with('\n') {
         rendered.push('\n');
     }
+    rendered.shrink_to_fit();
     let shapes = outcome.names.shapes.clone();
     Ok(Rendered {
-        text: rendered,
+        text: Arc::new(rendered),
         problems,
-        template: template.to_owned(),
+        source,
         rewritten,
         variables: variables.clone(),
         shapes,
@@ -153,30 +176,30 @@ fn methods() -> impl Iterator<Item = &'static str> {
 
 /// The text with a `+` in each `{% raw %}` at a line's end: Jinja2 keeps the line end behind that tag, and minijinja
 /// without the sign does not. A file's content would begin in another column than its author gave it.
-fn raw_as_written(text: &str) -> String {
-    let (mut out, mut rest) = (String::new(), text);
+fn raw_as_written(text: &str) -> Cow<'_, str> {
+    // What of the text is in `out`; nothing is where no sign is missing.
+    let (mut out, mut done, mut rest) = (String::new(), 0, text);
+    let at = |rest: &str| text.len() - rest.len();
     while let Some(start) = rest.find("{%") {
-        let (before, tag) = rest.split_at(start + 2);
-        out.push_str(before);
+        let tag = &rest[start + 2..];
         rest = tag;
         let name = tag.strip_prefix(['-', '+']).unwrap_or(tag).trim_start();
         let Some(end) = name.strip_prefix("raw").map(str::trim_start).filter(|e| e.starts_with("%}")) else {
             continue;
         };
-        out.push_str(&tag[..tag.len() - end.len()]);
         if end[2..].starts_with(['\r', '\n']) {
+            out.push_str(&text[done..at(end)]);
             out.push('+');
+            done = at(end);
         }
         // What stands in the block is text.
         let close = end.match_indices("{%").find(|(at, _)| {
             let tag = end[at + 2..].trim_start_matches(['-', '+']).trim_start();
             tag.strip_prefix("endraw").is_some_and(|e| e.trim_start().starts_with(['-', '+', '%']))
         });
-        let (block, behind) = end.split_at(close.map_or(end.len(), |(at, _)| at + 2));
-        out.push_str(block);
-        rest = behind;
+        rest = &end[close.map_or(end.len(), |(at, _)| at + 2)..];
     }
-    out + rest
+    if done == 0 { Cow::Borrowed(text) } else { Cow::Owned(out + &text[done..]) }
 }
 
 /// The header with its line end, and what follows it.
@@ -186,7 +209,7 @@ fn body(text: &str) -> (&str, &str) {
     text.split_at(end)
 }
 
-fn environment() -> Environment<'static> {
+fn environment(template: &str) -> Environment<'static> {
     let mut env = Environment::new();
     // `{% if ds.meta_data.zone %}` asks whether there is one; all else that needs a value stops without.
     env.set_undefined_behavior(UndefinedBehavior::SemiStrict);
@@ -196,7 +219,8 @@ fn environment() -> Environment<'static> {
         values::complete(value)?;
         minijinja::escape_formatter(out, state, value)
     });
-    env.set_fuel(Some(FUEL));
+    let (always, bytes) = FUEL;
+    env.set_fuel(Some((always + template.len() as u64 / bytes).min(MAX_FUEL)));
     env.set_recursion_limit(MAX_RECURSION);
     env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     env.set_debug(true);
@@ -217,7 +241,7 @@ impl Write for Bounded {
         if self.0.len() + data.len() > MAX_DECODED {
             return Err(io::Error::from(io::ErrorKind::FileTooLarge));
         }
-        self.0.extend_from_slice(data);
+        extend(&mut self.0, data);
         Ok(data.len())
     }
 
@@ -226,14 +250,14 @@ impl Write for Bounded {
     }
 }
 
-impl Rendered {
+impl Rendered<'_> {
     /// The place in the original text from which a place in the rendered text came.
     pub fn origin(&self, pos: Pos) -> Pos {
         let spans = self.spans.get_or_init(|| {
             let names = Arc::new(Names { shapes: self.shapes.clone(), ..Names::default() });
-            let (text, variables) = (&self.rewritten.text, &self.variables);
+            let (text, variables) = (self.rewritten.text(body(&self.source).1), &self.variables);
             let spans = with_room(|| {
-                let environment = environment();
+                let environment = environment(text);
                 let template = environment.template_from_str(text).ok()?;
                 template.render_with_spans(variables.value(&names)).ok()
             });
@@ -247,8 +271,8 @@ impl Rendered {
             Some(span) => span.source_range().start + (offset - span.output_range().start),
             None => 0,
         };
-        let source = self.rewritten.original(source).min(self.template.len());
-        let pos = pos_of(&self.template, source);
+        let template = body(&self.source).1;
+        let pos = pos_of(template, self.rewritten.original(source).min(template.len()));
         // The header's line was not rendered.
         Pos { line: pos.line + 1, ..pos }
     }

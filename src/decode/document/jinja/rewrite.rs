@@ -14,6 +14,8 @@ use super::error::{Chain, Segment};
 pub const REMAINDER: &str = "_remainder";
 /// The filter in front of a slice: a name without a value has no parts.
 pub const SLICED: &str = "_sliced";
+/// The filter of what a variable is to hold, and whether the variable is a namespace's.
+pub const KEPT: &str = "_kept";
 /// The function around a list that the template may change.
 pub const LIST: &str = "_list";
 /// The function around a mapping that the template may change.
@@ -37,8 +39,8 @@ pub const CHANGING: &[&str] = &[
 /// A template in the form that minijinja reads.
 #[derive(Debug)]
 pub struct Rewritten {
-    /// Its text.
-    pub text: String,
+    /// Its text, where it is another than the author's.
+    text: Option<String>,
     /// The names in the author's text, whole: `ds.meta_data.tags.zone`.
     pub chains: Vec<Chain>,
     edits: Vec<Edit>,
@@ -63,14 +65,22 @@ impl Rewritten {
         let Found { mut edits, chains, .. } = found;
         // A stable order: what is opened first at a place stays the outer one.
         edits.sort_by_key(|edit| edit.at);
-        let (mut text, mut done) = (String::with_capacity(template.len()), 0);
-        for edit in &edits {
-            text.push_str(&template[done..edit.at]);
-            text.push_str(edit.new);
-            done = edit.at + edit.gone;
-        }
-        text.push_str(&template[done..]);
+        let text = (!edits.is_empty()).then(|| {
+            let more: usize = edits.iter().map(|edit| edit.new.len()).sum();
+            let (mut text, mut done) = (String::with_capacity(template.len() + more), 0);
+            for edit in &edits {
+                text.push_str(&template[done..edit.at]);
+                text.push_str(edit.new);
+                done = edit.at + edit.gone;
+            }
+            text + &template[done..]
+        });
         Self { text, chains, edits }
+    }
+
+    /// Its text; `template` is the author's.
+    pub fn text<'t>(&'t self, template: &'t str) -> &'t str {
+        self.text.as_deref().unwrap_or(template)
     }
 
     /// The place in the author's text of one in the new text.
@@ -185,7 +195,19 @@ impl Found<'_> {
                 s.assignments.iter().for_each(|(_, value)| self.expr(value));
                 self.statements(&s.body);
             }
-            Stmt::Set(s) => self.expr(&s.expr),
+            Stmt::Set(s) => {
+                self.expr(&s.expr);
+                let sign = self.behind(&s.target, '=');
+                let rest = self.template.get(end(s.expr.span())..).unwrap_or_default();
+                if let (Some(sign), Some(close)) = (sign, rest.find("%}")) {
+                    // A sign before the tag's end belongs to the tag.
+                    let close = rest[..close].trim_end_matches(['-', '+']).len();
+                    self.edit(sign + 1, 0, "(");
+                    let attribute = matches!(s.target, Expr::GetAttr(_));
+                    let filter = if attribute { ")|_kept(true)" } else { ")|_kept(false)" };
+                    self.edit(end(s.expr.span()) + close, 0, filter);
+                }
+            }
             Stmt::SetBlock(s) => {
                 self.option(s.filter.as_ref());
                 self.statements(&s.body);
@@ -223,6 +245,8 @@ impl Found<'_> {
             // The method's name is not part of the name that it is called on.
             self.expr(&method.expr);
         } else {
+            // What a namespace holds is looked into, and is ours for that.
+            self.changing |= matches!(&call.expr, Expr::Var(name) if name.id == "namespace");
             self.expr(&call.expr);
         }
         self.args(&call.args);

@@ -98,6 +98,10 @@ pub fn call(
         "isprintable" => {
             Ok(Value::from(!s.chars().any(|c| c.is_control() || (c.is_whitespace() && c != ' '))))
         }
+        "format" => {
+            super::bounds::pattern('{', s, args)?;
+            pycompat::unknown_method_callback(state, value, method, args)
+        }
         "format_map" => format(FormatStyle::StrFormat, s, &[a.needed(0, "mapping")?]).map(Value::from),
         "join" => {
             for item in a.needed(0, "iterable")?.try_iter()?.checked() {

@@ -8,6 +8,7 @@ use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value};
 
 use super::args::{Args, failed};
+use super::bounds;
 use super::containers;
 use super::filters::{text_of, undefined};
 use super::strings::{pad, split_lines};
@@ -66,7 +67,9 @@ fn escaped(text: &str) -> Value {
 
 /// Values put into a text, by place or by name.
 fn format_values(value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
-    format(FormatStyle::Printf, &text_of(value)?, &args.into_values())
+    let (text, values) = (text_of(value)?, args.into_values());
+    bounds::pattern('%', &text, &values)?;
+    format(FormatStyle::Printf, &text, &values)
 }
 
 fn trim(value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Small data that would become much: each ends by one error that says what it was, with the exit code of bad data and a
+//! status that is true, within the memory and the time that a run has. Nothing here is larger than it takes to cross a
+//! bound of footplate's own.
+
+use crate::common::scratch;
+
+use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use scratch::{FOOTPLATE, Scratch, seed};
+
+/// Memory that a run may have in use. A program that is not optimised is larger by itself.
+const MEMORY: i64 = if cfg!(debug_assertions) { 96 << 20 } else { 64 << 20 };
+
+/// CPU time that a run may take.
+const CPU: Duration = Duration::from_secs(10);
+
+fn packed(bytes: usize) -> String {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&vec![b'a'; bytes]).unwrap();
+    STANDARD.encode(encoder.finish().unwrap())
+}
+
+fn times(n: usize, text: impl Fn(usize) -> String) -> String {
+    (0..n).map(text).collect()
+}
+
+fn user(duration: libc::timeval) -> Duration {
+    Duration::new(duration.tv_sec as u64, duration.tv_usec as u32 * 1000)
+}
+
+/// Runs the program: how it ended, what it said, and what memory and CPU time it took.
+#[allow(clippy::zombie_processes, reason = "wait4 waits for it, and tells what it used")]
+fn measured(name: &str, arguments: &[&str]) -> (Option<i32>, String, i64, Duration) {
+    let log = scratch::fresh(&format!("bombs-{name}.log")).join("stderr");
+    let stderr = std::fs::File::create(&log).unwrap();
+    let child = Command::new(FOOTPLATE)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(stderr.try_clone().unwrap())
+        .stderr(stderr)
+        .spawn()
+        .unwrap();
+    // SAFETY: a rusage is numbers only, for which all bits zero is a value.
+    let (mut status, mut usage): (libc::c_int, libc::rusage) = (0, unsafe { std::mem::zeroed() });
+    let id = child.id() as libc::pid_t;
+    // What wait4 tells of memory may be that of the process that started it (getrusage(2)).
+    let mut memory = 0;
+    // SAFETY: both places are this function's, and the child is its own.
+    while unsafe { libc::wait4(id, &raw mut status, libc::WNOHANG, &raw mut usage) } == 0 {
+        let now = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        let most = now.lines().find_map(|l| l.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        memory = most.and_then(|kib| kib.parse::<i64>().ok()).map_or(memory, |kib| memory.max(kib * 1024));
+        std::thread::sleep(Duration::from_micros(500));
+    }
+    let said = std::fs::read_to_string(log).unwrap();
+    let cpu = user(usage.ru_utime) + user(usage.ru_stime);
+    (ExitStatus::from_raw(status).code(), said, memory, cpu)
+}
+
+#[test]
+fn small_data_that_becomes_much_ends_by_one_error() {
+    let file = |i: usize, more: &str| format!("- {{path: /opt/f{i}, {more}}}\n");
+    let cloud = |text: &str| format!("#cloud-config\n{text}");
+    let template = |text: &str| format!("## template: jinja\n#cloud-config\n# {text}\n");
+    let gzipped = format!("encoding: gz+b64, content: {}", packed(11 << 20));
+    let anchored = format!("a: &a \"{}\"\n", "x".repeat(90_000));
+    let cases: &[(&str, String, &str)] = &[
+        (
+            "gzip",
+            cloud(&format!("write_files:\n{}", times(3, |i| file(i, &gzipped)))),
+            "write_files[2].content: all files together unpack to more than 32 MiB",
+        ),
+        (
+            "gzip-alias",
+            cloud(&format!(
+                "z: &z {}\nwrite_files:\n{}",
+                packed(11 << 20),
+                times(3, |i| file(i, "encoding: gz+b64, content: *z"))
+            )),
+            "all files together unpack to more than 32 MiB",
+        ),
+        (
+            "alias-text",
+            cloud(&format!("{anchored}write_files:\n{}", times(50, |i| file(i, "content: *a")))),
+            "more than 4 MiB of text stand behind anchors and aliases (line",
+        ),
+        (
+            "alias-keys",
+            cloud(&format!("{anchored}b:\n{}", times(50, |_| "- {*a : 1}\n".to_owned()))),
+            "more than 4 MiB of text stand behind anchors and aliases (line",
+        ),
+        (
+            "parts",
+            format!(
+                "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n{}--b--\n",
+                times(3, |i| format!(
+                    "--b\nContent-Type: text/cloud-config\n\n#cloud-config\nx{i}: [{}1]\n",
+                    "1,".repeat(190_000)
+                ))
+            ),
+            "it takes more than 46 MiB of memory to read this data",
+        ),
+        (
+            "unknown",
+            cloud(&times(300, |i| format!("strange{i}: 1\n"))),
+            "more than 200 keys are not known (line 202",
+        ),
+        (
+            "users",
+            cloud(&format!("users:\n{}", times(1001, |i| format!("- name: u{i}\n")))),
+            "users: more than 1000 users, groups and members",
+        ),
+        (
+            "groups",
+            cloud(&format!("groups:\n{}", times(400, |i| format!("- g{i}: [root, daemon]\n")))),
+            "groups: more than 1000 users, groups and members",
+        ),
+        (
+            "words",
+            template(&format!("{{{{ 1{} }}}}", " + 1".repeat(600))),
+            "an expression has more than 1000 words and signs in one another (line 3",
+        ),
+        (
+            "doubled",
+            template(
+                "{% set n = namespace(x=[1]) %}{% for i in range(40) %}{% set n.x = n.x + n.x %}{% endfor %}",
+            ),
+            "jinja: a variable that holds more than 100000 values",
+        ),
+        ("width", template("{{ '%100000d' | format(1) }}"), "jinja: a width of more than 5 digits"),
+    ];
+    for (name, data, says) in cases {
+        let (seed, root) = (seed(&format!("bombs-{name}"), data), Scratch::new(&format!("bombs-{name}")));
+        let ran = ["provision", "--seed", seed.to_str().unwrap(), "--root", root.arg()];
+        let (code, said, memory, cpu) = measured(name, &ran);
+        assert_eq!(code, Some(65), "{name}: {said}");
+        assert!(said.contains(says), "{name}: {said}");
+        let errors = said.lines().filter(|line| line.contains("decode: ")).count();
+        assert_eq!(errors, 1, "{name}: {said}");
+        assert!(memory <= MEMORY, "{name}: {} MiB", memory >> 20);
+        assert!(cpu <= CPU, "{name}: {cpu:?}");
+        let status: serde_json::Value =
+            serde_json::from_str(&root.text("/run/footplate/status.json")).unwrap();
+        assert_eq!(status["state"], "failed", "{name}");
+        assert!(status["error"].as_str().unwrap().contains(says.split(" (line").next().unwrap()), "{name}");
+        assert!(!root.path("/run/footplate/bootstrap").exists(), "{name}");
+    }
+}
+
+#[test]
+fn twice_the_data_takes_twice_the_time() {
+    let join = times(20_000, |i| format!("a{i}: ${{COREOS_NOPE_{i}}} {{{{ ds.x ${{COREOS_A\n"));
+    let root = Scratch::new("bombs-prepare");
+    root.put("/etc/kubeadm.yml", &join);
+    let (code, said, memory, cpu) =
+        measured("prepare", &["kubeadm-prepare", "/etc/kubeadm.yml", "--root", root.arg()]);
+    assert_eq!(code, Some(65), "{said}");
+    assert!(said.len() < 20_000 && memory <= MEMORY && cpu < CPU / 2, "{} {memory} {cpu:?}", said.len());
+    let files = |n: usize| {
+        let files: Vec<String> =
+            (0..n).map(|i| format!(r#"{{"path":"/opt/{i}","contents":{{"source":"data:,x"}}}}"#)).collect();
+        format!(r#"{{"ignition":{{"version":"3.3.0"}},"storage":{{"files":[{}]}}}}"#, files.join(","))
+    };
+    let took = |n: usize| {
+        let seed = seed("bombs-linear", files(n));
+        let file = seed.join("user-data");
+        let (code, said, _, cpu) = measured("linear", &["check", file.to_str().unwrap()]);
+        assert_eq!(code, Some(0), "{}", said.lines().last().unwrap_or_default());
+        cpu
+    };
+    let (one, four) = (took(1500), took(6000));
+    assert!(four < one * 10, "{one:?} for 1500 files and {four:?} for 6000");
+}
