@@ -52,7 +52,10 @@ pub fn fetch<'t>(
             instance.problems.extend(not_looked_at(candidate.platform, detected));
             return Ok(Some((candidate.clone(), instance)));
         }
-        asked.push(candidate);
+        // A service may yet have something.
+        if reach == Reach::Network || candidate.platform.network.is_none() {
+            asked.push(candidate);
+        }
     }
     if asked.is_empty() {
         return Ok(None);
@@ -117,7 +120,7 @@ fn ask(
         Ok(None) | Err(Error::Broken(_)) => true,
         Err(Error::Unreachable(_)) => false,
     };
-    if again {
+    if again && watched.asked() {
         watched.pause();
         answer = ask_once(&watched, facts, platform, wanted, reach);
     }

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-//! NoCloud: metadata on a drive or in a directory, as
+//! NoCloud: metadata on a drive, in a directory or on a web server, as
 //! [cloud-init defines it](https://docs.cloud-init.io/en/latest/reference/datasources/nocloud.html).
 
-use anyhow::anyhow;
-
 use super::drive::Place;
+use super::service::{Service, Session};
 use super::{Error, Evidence, OwnedDrive, Platform, document};
 use crate::decode::network::{is_config, parse_interfaces};
 use crate::decode::syntax::yaml::Node;
-use crate::io::World;
+use crate::io::{MAX_ANSWER, World};
 use crate::model::facts::{Cmdline, Facts};
 use crate::model::instance::Instance;
-use crate::model::problem::{Problem, WithCure as _};
+use crate::model::problem::Problem;
 use crate::model::secret::Secret;
 
 /// NoCloud.
 pub(super) const PLATFORM: Platform = Platform {
     id: "nocloud",
-    name: "NoCloud (a cidata drive or a seed directory)",
-    hint: "NoCloud: attach a drive labelled cidata",
+    name: "NoCloud (a cidata drive or a seed)",
+    hint: "NoCloud: attach a drive labelled cidata, or name a seed: ds=nocloud;s=http://SERVER/PATH/",
     evidence,
     local: Some(fetch),
+    network: Some(fetch_from_server),
     complete: |_, _, instance| {
         if instance.instance_id.is_empty() {
             // cloud-init's own id of a source that has none.
@@ -28,21 +28,21 @@ pub(super) const PLATFORM: Platform = Platform {
         }
         Ok(())
     },
-    seed: Some(|world, directory| read(world, Place::Directory(directory), document::read_machine)),
+    seed: Some(|world, directory| read_place(world, Place::Directory(directory), document::read_machine)),
     ..Platform::NONE
 };
 
 /// The drive, for platforms that own one of its kind.
 pub(super) const DRIVE: OwnedDrive = OwnedDrive {
     label: "cidata",
-    read: |world| read(world, Place::Drive(DRIVE.label), document::read_machine),
+    read: |world| read_place(world, Place::Drive(DRIVE.label), document::read_machine),
 };
 
 /// The same for platforms that take names which no machine can have.
 pub(super) const DRIVE_OF_ANY_NAME: OwnedDrive = OwnedDrive {
     label: DRIVE.label,
     read: |world| {
-        read(world, Place::Drive(DRIVE.label), |name, node, instance| {
+        read_place(world, Place::Drive(DRIVE.label), |name, node, instance| {
             document::read_named_machine(name, node, instance, document::take_hostname)
         })
     },
@@ -54,6 +54,20 @@ type ReadMachine = fn(name: &str, node: &Node, instance: &mut Instance) -> Resul
 /// The words for a machine's name and for its id.
 pub(super) const HOSTNAME: &[&str] = &["h", "local-hostname"];
 pub(super) const INSTANCE_ID: &[&str] = &["i", "instance-id"];
+
+/// The words for where the seed is.
+const SEED: &[&str] = &["s", "seedfrom"];
+
+/// A seed's files.
+const FILES: [&str; 4] = ["user-data", "meta-data", "vendor-data", "network-config"];
+
+/// The server of a seed. Its host is in the paths.
+static SERVER: Service = Service {
+    host: "",
+    limit: MAX_ANSWER,
+    cure: "the server of NoCloud's seed does not answer: see that a route leads to it, and that the seed's URL is right",
+    ..Service::LINK_LOCAL
+};
 
 /// Directories that an image may bring.
 const SEEDS: &[&str] = &["/var/lib/cloud/seed/nocloud", "/var/lib/cloud/seed/nocloud-net"];
@@ -90,49 +104,119 @@ pub(super) fn is_named(facts: &Facts) -> bool {
     of_cmdline(&facts.cmdline).is_some() || serial(facts).is_some()
 }
 
-/// A drive wins over a directory that the command line names, and that over those that the image brings.
+/// A drive wins over the directory that the command line names, and that over those that the image brings. A seed on a server is left
+/// to [`fetch_from_server`].
 fn fetch(world: &dyn World, facts: &Facts) -> Result<Option<Instance>, Error> {
     let mut places = vec![Place::Drive(DRIVE.label)];
-    if let Some(seed) = given(facts, &["s", "seedfrom"]) {
-        let path = seed.strip_prefix("file://").unwrap_or(seed);
-        if !path.starts_with('/') {
-            let what = anyhow!("ds=nocloud: its seed is not a directory of this machine");
-            return Ok(Err(what)
-                .cure("attach a cidata drive, or name a directory: a seed over the network is not read")?);
-        }
-        places.push(Place::Directory(path));
+    if let Some(seed) = given(facts, SEED).filter(|seed| !is_url(seed)) {
+        places.push(directory("ds=nocloud", seed)?);
     }
     places.extend(SEEDS.iter().map(|directory| Place::Directory(directory)));
     for place in places {
-        let Some(mut instance) = read(world, place, document::read_machine)? else { continue };
-        let name = given(facts, HOSTNAME);
-        instance.hostname = instance.hostname.or(name.map(str::to_owned));
-        if let Some(id) = given(facts, INSTANCE_ID)
-            && instance.instance_id.is_empty()
-        {
-            id.clone_into(&mut instance.instance_id);
+        let Some(mut instance) = read_place(world, place, document::read_machine)? else { continue };
+        if let Some(seed) = further(&instance).filter(|seed| !is_url(seed)) {
+            let more = read_place(world, directory("meta-data: seedfrom", &seed)?, document::read_machine)?;
+            complete_from(&mut instance, more);
         }
+        take_given(facts, &mut instance);
         return Ok(Some(instance));
     }
     Ok(None)
 }
 
-/// What the four files say; `None` where there is neither user-data nor meta-data.
-fn read(world: &dyn World, place: Place<'_>, read_machine: ReadMachine) -> Result<Option<Instance>, Error> {
+/// Asks the server that a drive's meta-data names as `seedfrom`, or where there is no drive, the kernel's command line or DMI.
+fn fetch_from_server(
+    world: &dyn World,
+    facts: &Facts,
+    found: Option<Instance>,
+) -> Result<Option<Instance>, Error> {
+    let seed = match &found {
+        Some(instance) => further(instance),
+        None => given(facts, SEED).map(str::to_owned),
+    };
+    let Some(seed) = seed.filter(|seed| is_url(seed)) else { return Ok(found) };
+    if seed.contains("__dmi.") || seed.contains("%s") {
+        let what = "the words `__dmi.….__` and `%s` in the URL are not replaced here";
+        return Err(Problem::error("ds=nocloud", what).cure("write the URL out").into());
+    }
+    let slash = if seed.ends_with('/') || seed.contains('?') { "" } else { "/" };
+    let session = Session::open(&SERVER, world, world.patience())?;
+    let answers = session.get_all(&FILES.map(|file| format!("{seed}{slash}{file}")))?;
+    let mut files = answers.into_iter().map(|answer| answer.map(Secret::into_exposed));
+    let mut next = || files.next().flatten();
+    let more = read([next(), next(), next(), next()], document::read_machine)?;
+    let mut instance = match (found, more) {
+        (None, None) => return Ok(None),
+        (found, more) => {
+            let mut instance = found.unwrap_or_default();
+            complete_from(&mut instance, more);
+            instance
+        }
+    };
+    take_given(facts, &mut instance);
+    Ok(Some(instance))
+}
+
+fn is_url(seed: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| seed.starts_with(scheme))
+}
+
+/// The directory that a seed names.
+fn directory<'a>(place: &str, seed: &'a str) -> Result<Place<'a>, Error> {
+    let path = seed.strip_prefix("file://").unwrap_or(seed);
+    if path.starts_with('/') {
+        return Ok(Place::Directory(path));
+    }
+    let what = "its seed is neither a directory of this machine nor an http or https URL";
+    Err(Problem::error(place, what).cure("name a directory or a URL, or attach a cidata drive").into())
+}
+
+/// Where meta-data says that there is more.
+fn further(instance: &Instance) -> Option<String> {
+    instance.metadata.get("seedfrom")?.as_str().map(str::to_owned)
+}
+
+/// Adds a further seed: its user-data counts, and of the rest what is not there yet.
+fn complete_from(instance: &mut Instance, more: Option<Instance>) {
+    let Some(mut more) = more else { return };
+    instance.user_data = more.user_data.take().or(instance.user_data.take());
+    instance.fill_from(more);
+}
+
+/// Adds name and id from the kernel's command line or DMI, where they are not there yet.
+fn take_given(facts: &Facts, instance: &mut Instance) {
+    let given = |keys| given(facts, keys).map(str::to_owned);
+    instance.hostname = instance.hostname.take().or_else(|| given(HOSTNAME));
+    if instance.instance_id.is_empty() {
+        instance.instance_id = given(INSTANCE_ID).unwrap_or_default();
+    }
+}
+
+/// What the files of a drive or a directory say.
+fn read_place(
+    world: &dyn World,
+    place: Place<'_>,
+    read_machine: ReadMachine,
+) -> Result<Option<Instance>, Error> {
+    let mut files = [const { None }; FILES.len()];
+    for (file, name) in files.iter_mut().zip(FILES) {
+        *file = place.read(world, name)?;
+    }
+    read(files, read_machine)
+}
+
+/// What the [`FILES`] say; `None` where there is neither user-data nor meta-data.
+fn read(files: [Option<Vec<u8>>; FILES.len()], read_machine: ReadMachine) -> Result<Option<Instance>, Error> {
     let secret = |bytes: Option<Vec<u8>>| bytes.filter(|b| !b.trim_ascii().is_empty()).map(Secret::new);
-    let (user_data, meta_data) = (place.read(world, "user-data")?, place.read(world, "meta-data")?);
+    let [user_data, meta_data, vendor_data, network_config] = files;
     if user_data.is_none() && meta_data.is_none() {
         return Ok(None);
     }
-    let mut instance = Instance {
-        user_data: secret(user_data),
-        vendor_data: secret(place.read(world, "vendor-data")?),
-        ..Instance::default()
-    };
+    let mut instance =
+        Instance { user_data: secret(user_data), vendor_data: secret(vendor_data), ..Instance::default() };
     let node = document::mapping("meta-data", &meta_data.unwrap_or_default())?;
     read_machine("meta-data", &node, &mut instance)?;
-    let file = place.read(world, "network-config")?;
-    let file = file.map(|bytes| document::mapping("network-config", &bytes)).transpose()?;
+    let file = network_config.map(|bytes| document::mapping("network-config", &bytes)).transpose()?;
     if let Some(network) = file.filter(|n| !n.is_null()) {
         document::read_network(&network, &mut instance);
     } else if let Some(network) = node.get("network").filter(|n| !n.is_null()) {

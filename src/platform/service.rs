@@ -231,7 +231,8 @@ impl<'a> Session<'a> {
 
     /// What an answer holds; `None` where the service has nothing at the path.
     fn found(&self, path: &str, response: Response) -> Result<Option<Secret>, Error> {
-        let place = format!("{}{path}", self.service.host);
+        // A query may hold a secret.
+        let place = format!("{}{}", self.service.host, path.split('?').next().unwrap_or_default());
         match response.status {
             200 => {
                 no_page(&place, response.body.expose())?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A machine whose platform is asked over the network twice at most, within one deadline, and which remembers what came.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use super::Error;
@@ -20,6 +20,7 @@ pub(super) struct Watched<'a> {
     /// The pause before a second time.
     pause: Duration,
     without: RefCell<Vec<String>>,
+    asked: Cell<bool>,
 }
 
 impl<'a> Watched<'a> {
@@ -27,13 +28,24 @@ impl<'a> Watched<'a> {
     pub(super) fn new(world: &'a dyn World) -> Self {
         let patience = world.patience();
         let deadline = Instant::now() + patience;
-        Self { world, deadline, pause: PAUSE.min(patience / 4), without: RefCell::default() }
+        Self {
+            world,
+            deadline,
+            pause: PAUSE.min(patience / 4),
+            without: RefCell::default(),
+            asked: Cell::new(false),
+        }
     }
 
     /// Waits before a second time, and forgets the first one's answers.
     pub(super) fn pause(&self) {
         std::thread::sleep(self.pause);
         self.without.take();
+    }
+
+    /// Whether a service was asked at all.
+    pub(super) fn asked(&self) -> bool {
+        self.asked.get()
     }
 
     /// The questions whose answers brought nothing, each with what came.
@@ -56,6 +68,7 @@ impl World for Watched<'_> {
         requests: &[http::Request],
         deadline: Instant,
     ) -> Vec<Result<http::Response, http::Error>> {
+        self.asked.set(true);
         let answers = self.world.http(requests, deadline);
         let mut without = self.without.borrow_mut();
         for (request, answer) in requests.iter().zip(&answers) {
