@@ -23,14 +23,18 @@ const MAX_HOSTNAME: usize = 64;
 
 /// A metadata document, which must be a mapping or empty. `name` is what messages call it.
 pub(super) fn mapping(name: &str, bytes: &[u8]) -> Result<Node, Error> {
-    let at = |problem: Problem| Problem { place: name.to_owned(), ..problem };
-    let text = std::str::from_utf8(bytes).map_err(|_| Problem::error(name, "not UTF-8 text"))?;
-    let node = syntax::parse(text).map_err(at)?;
+    let node = list(name, bytes)?;
     if !node.is_map() && !node.is_null() {
         let what = format!("takes a YAML or JSON mapping, this is {}", node.kind_name());
         return Err(Problem::error(name, what).at(node.pos).into());
     }
     Ok(node)
+}
+
+/// A document that is a list, or of any kind.
+pub(super) fn list(name: &str, bytes: &[u8]) -> Result<Node, Error> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Problem::error(name, "not UTF-8 text"))?;
+    Ok(syntax::parse(text).map_err(|problem| Problem { place: name.to_owned(), ..problem })?)
 }
 
 /// The one document in which a service says all; `None` where it has none.

@@ -8,11 +8,10 @@ use serde_json::{Value as Json, json};
 
 use super::service::{Service, Session};
 use super::{Error, Evidence, Platform, document};
-use crate::decode::syntax::yaml::{self, Node};
+use crate::decode::syntax::yaml::Node;
 use crate::io::World;
 use crate::model::facts::Facts;
 use crate::model::instance::{Instance, Spelling};
-use crate::model::problem::Problem;
 
 /// Hetzner Cloud.
 pub(super) const PLATFORM: Platform = Platform {
@@ -111,8 +110,7 @@ fn without_sysconfig(text: &str) -> String {
 
 /// The NICs of private networks. Each gets its address and its routes by DHCP.
 fn private_cards(bytes: &[u8], instance: &mut Instance) -> Result<Vec<Json>, Error> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Problem::error(PRIVATE_NETWORKS, "not UTF-8 text"))?;
-    let node = yaml::parse(text).map_err(|p| Problem { place: PRIVATE_NETWORKS.to_owned(), ..p })?;
+    let node = document::list(PRIVATE_NETWORKS, bytes)?;
     let mut cards = Vec::new();
     for (n, nic) in node.list().unwrap_or_default().iter().take(MAX_PRIVATE).enumerate() {
         let ip = document::text_of(nic, &["ip"]);

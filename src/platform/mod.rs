@@ -25,6 +25,7 @@ mod metal;
 mod nocloud;
 mod nutanix;
 mod openstack;
+mod oraclecloud;
 mod powervs;
 #[cfg(test)]
 mod pretend;
@@ -69,6 +70,7 @@ pub const PLATFORMS: &[Platform] = &[
     nocloud::PLATFORM,
     nutanix::PLATFORM,
     openstack::PLATFORM,
+    oraclecloud::PLATFORM,
     powervs::PLATFORM,
     proxmoxve::PLATFORM,
     qemu::PLATFORM,
@@ -79,7 +81,7 @@ pub const PLATFORMS: &[Platform] = &[
 ];
 
 /// Platforms that Cluster API has providers for, and footplate does not know yet.
-pub const ABSENT: &[&str] = &["hyperv", "lxd", "opennebula", "oraclecloud", "packet"];
+pub const ABSENT: &[&str] = &["hyperv", "lxd", "opennebula", "packet"];
 
 /// A platform: what it is called, and what it can do. A row of the table names what it has and takes the rest from
 /// [`Platform::NONE`].

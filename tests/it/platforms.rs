@@ -377,6 +377,7 @@ const REPLAYED: &[&str] = &[
     "kubevirt",
     "metal",
     "nutanix",
+    "oraclecloud",
     "powervs",
     "proxmoxve",
     "qemu",
