@@ -104,9 +104,11 @@ fn leases(world: &dyn World) -> Result<Vec<String>, Error> {
     Ok(servers)
 }
 
-/// CAPI's provider for CloudStack has three slashes.
+/// The cloud controller knows the node by the machine's name, to which a network adds its domain. The provider id has three slashes, as
+/// Cluster API's provider writes it.
 fn named(mut instance: Instance) -> Instance {
     document::name_by_id("cloudstack", &mut instance);
+    instance.node_name = instance.short_hostname().map(str::to_lowercase);
     instance.provider_id = instance.provider_id.map(|id| id.replacen("://", ":///", 1));
     instance
 }
