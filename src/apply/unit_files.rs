@@ -191,7 +191,9 @@ impl<'a> UnitFiles<'a> {
             };
             let texts = self.texts(&name, text)?;
             let install = install::read(&name, &texts.iter().map(String::as_str).collect::<Vec<_>>());
-            for trouble in &install.problems {
+            // What is wrong with the data's own unit is told where the data is read.
+            let told = wanted == unit && self.planned.contains_key(&path);
+            for trouble in install.problems.iter().filter(|_| !told) {
                 log::warn!("unit {wanted}: [Install], line {}: {}", trouble.line, trouble.what);
             }
             let new = install.also.iter().filter(|n| done.len() < MAX_UNITS && done.insert((*n).clone()));

@@ -625,3 +625,35 @@ fn a_file_that_does_not_exist_is_told_in_words() {
         &["footplate has not run on this machine in this boot", "hint: name another root directory"],
     );
 }
+
+/// What is without effect in a unit that the data enables is told once, where the data has it.
+#[test]
+fn an_install_section_without_effect_is_told_once() {
+    let unit = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n";
+    let lines: String = unit.lines().map(|l| format!("        {l}\n")).collect();
+    let ignition = json!({"ignition": {"version": "3.3.0"},
+        "systemd": {"units": [{"name": "t@.service", "enabled": true, "contents": unit}]}});
+    let coreos = format!(
+        "#cloud-config\ncoreos:\n  units:\n  - name: t@.service\n    enable: true\n    content: |\n{lines}"
+    );
+    for (place, data) in [("systemd.units[0].contents", ignition.to_string()), ("coreos.units[0]", coreos)] {
+        let ran = check(&data, false);
+        let all = ran.out + &ran.err;
+        assert_eq!(all.matches("WantedBy= has no effect").count(), 1, "{all}");
+        assert!(all.contains(&format!("warning: {place}: line 4 of the unit: ")), "{all}");
+    }
+}
+
+/// systemd-sysext of 257 hides what stands beside a mount; `findings/sysext-hides-opt.sh` shows it.
+#[test]
+fn a_mount_below_opt_is_told() {
+    for (path, told) in
+        [("/opt/data", true), ("/opt/a/b", true), ("/opt", false), ("/options", false), ("/var/opt/x", false)]
+    {
+        let ran = check(format!("#cloud-config\nmounts:\n- [/dev/vdb1, {path}]\n"), false)
+            .ended(0, &[])
+            .out
+            .clone();
+        assert_eq!(ran.contains("warning: mounts[0][1]: a mount below /opt"), told, "{path}: {ran}");
+    }
+}

@@ -115,6 +115,11 @@ impl Reader<'_> {
             self.warn(&format!("{place}.enable"), pos, "no effect: the unit has no [Install] section");
             self.cure("[Install] with WantedBy=multi-user.target, or `command: start`");
         }
+        if unit.enabled.is_some() {
+            for (_, what) in unit::without_effect(&unit) {
+                self.warn(place, pos, what);
+            }
+        }
         if let Some((word, pos)) = command {
             self.command(&format!("{place}.command"), pos, &word, install(&unit), &mut unit);
         }

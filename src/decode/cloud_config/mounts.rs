@@ -126,6 +126,11 @@ impl Reader<'_> {
         if mount.by_systemd() {
             self.note(&format!("{place}[1]"), pos, "systemd mounts this itself, and starts no unit for it");
         }
+        if mount.path.as_ref().is_some_and(|path| path.starts_with("/opt/")) {
+            let what = "a mount below /opt: systemd 257 hides all else in /opt, also /opt/bin, when it merges system extensions";
+            self.warn(&format!("{place}[1]"), pos, what);
+            self.cure("mount it below /var, and link to it from /opt");
+        }
         Some(mount)
     }
 

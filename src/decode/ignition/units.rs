@@ -102,10 +102,7 @@ impl Reader<'_, '_, '_> {
         if unit.enabled != Some(true) {
             return;
         }
-        let dropins = unit.dropins.iter().map(|(_, text)| String::from_utf8_lossy(text.expose()));
-        let texts: Vec<_> = std::iter::once(contents).chain(dropins).collect();
-        for (text, what) in unit::without_effect(&unit.name, &texts.iter().map(|t| &**t).collect::<Vec<_>>())
-        {
+        for (text, what) in unit::without_effect(unit) {
             let part =
                 text.checked_sub(1).map_or("contents".to_owned(), |i| format!("dropins[{i}].contents"));
             self.warn(&format!("{place}.{part}"), pos, what);

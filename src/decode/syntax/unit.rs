@@ -124,9 +124,14 @@ pub fn misnamed(name: &str, contents: &str) -> Option<(String, String)> {
     Some((what, format!("name it {wanted}")))
 }
 
-/// The settings of `[Install]` without effect in a unit that is enabled: which of the texts, and what. The texts are its file and
-/// its drop-ins.
-pub fn without_effect(name: &str, texts: &[&str]) -> Vec<(usize, String)> {
-    let problems = install::read(name, texts).problems;
+/// The settings of `[Install]` without effect in a unit that is enabled: which of its texts, and what. The texts are its file and
+/// its drop-ins; without a file nothing is told, for the image has it.
+pub fn without_effect(unit: &UnitSpec) -> Vec<(usize, String)> {
+    let texts = unit.contents.iter().chain(unit.dropins.iter().map(|(_, text)| text));
+    let texts: Vec<_> = texts.map(|text| String::from_utf8_lossy(text.expose())).collect();
+    let problems = match unit.contents.is_some() {
+        true => install::read(&unit.name, &texts.iter().map(|t| &**t).collect::<Vec<_>>()).problems,
+        false => Vec::new(),
+    };
     problems.into_iter().map(|p| (p.text, format!("line {} of the unit: {}", p.line, p.what))).collect()
 }
