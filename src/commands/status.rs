@@ -3,12 +3,17 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::{PENDING, output};
 use crate::cli::{self, Format};
 use crate::model::problem::{Failure, In as _, Severity, Stage};
 use crate::model::status::{Progress, Status};
 use crate::pipeline::context::open_root;
 use crate::pipeline::state;
+
+/// The state where there is no status.
+const NOT_RUN: &str = "not-run";
 
 /// How often `--wait` looks.
 const POLL: Duration = Duration::from_millis(200);
@@ -27,8 +32,14 @@ pub fn run(args: &cli::Status) -> Result<u8, Failure> {
     let known = status.is_some();
     let status = status.unwrap_or_default();
     match args.format {
-        Format::Json => output::json(&status),
-        Format::Text if !known => output::text("running: footplate has not run yet on this boot\n"),
+        Format::Json if known => output::json(&status),
+        Format::Json => output::json(&json!({ "state": NOT_RUN })),
+        Format::Text if !known => {
+            let hint = "`systemctl status footplate.service` says whether it will";
+            output::text(&format!(
+                "{NOT_RUN}: footplate has not run on this machine in this boot\n hint: {hint}\n"
+            ));
+        }
         Format::Text => output::text(&text(&status)),
     }
     Ok(match status.state {

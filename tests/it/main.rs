@@ -20,6 +20,7 @@ mod bombs;
 mod capa;
 mod check;
 mod check_objects;
+mod check_templates;
 mod cloud_init_oracle;
 mod cut;
 mod disks;

@@ -216,6 +216,23 @@ pub fn classify(problem: &mut Problem) {
 mod tests {
     use super::*;
 
+    /// The end of `docs/check.md` is made of the table: `BLESS=1` writes it.
+    #[test]
+    fn the_page_ends_with_the_table() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/check.md");
+        let page = std::fs::read_to_string(&path).unwrap();
+        let (head, _) = page.split_once("## Codes\n").unwrap();
+        let section =
+            |code: &Code| format!("\n### `{}`\n\n{}\n\nWhat to do: {}\n", code.name, code.means, code.cure);
+        let now = format!("{head}## Codes\n{}", CODES.iter().map(section).collect::<String>());
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&path, &now).unwrap();
+        }
+        let help =
+            "docs/check.md is not what the table says: BLESS=1 cargo test --lib the_page_ends_with_the_table";
+        assert!(std::env::var_os("BLESS").is_some() || page == now, "{help}");
+    }
+
     #[test]
     fn each_code_is_there_once() {
         let names: Vec<&str> = CODES.iter().map(|code| code.name).collect();

@@ -2,7 +2,7 @@
 //! The cloud-config that Cluster API makes of a KubeadmConfigSpec, its own files and commands included.
 
 use super::kubeadm::{self, Role};
-use super::writer::{Given, Writer};
+use super::writer::{Given, Writer, is_one_variable};
 
 /// Keys of a user, and how cloud-config has them.
 const USER: &[(&str, &str)] = &[
@@ -96,7 +96,12 @@ impl Maker<'_, '_> {
             ("owner", "    owner: ", ""),
             ("permissions", "    permissions: '", "'"),
         ] {
-            if let Some(value) = file.get(key).filter(|v| v.node.text().is_some_and(|t| !t.is_empty())) {
+            // What a variable will hold is not known, and not how it is packed.
+            let open =
+                key == "encoding" && file.get("content").is_some_and(|content| is_one_variable(&content));
+            if let Some(value) =
+                file.get(key).filter(|v| !open && v.node.text().is_some_and(|t| !t.is_empty()))
+            {
                 self.field(head, tail, &value, &format!("{at}.{key}"));
             }
         }

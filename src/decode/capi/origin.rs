@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The way from rendered bootstrap data back to the object that its author wrote.
 
-use crate::decode::document::{Step, prefixed};
+use crate::decode::document::Step;
 use crate::model::problem::{Pos, Problem};
 
 /// A value of the author's object.
@@ -78,7 +78,10 @@ impl Origin {
             None => format!(" ({})", problem.place),
         };
         problem.pos = Some(by_line.map_or(self.marks[mark].pos, |(_, pos)| pos));
-        problem.place = prefixed("", &format!("{}{rest}", self.marks[mark].place));
+        // The text of a Secret has places of its own.
+        if !self.marks[mark].place.is_empty() {
+            problem.place = format!("{}{rest}", self.marks[mark].place);
+        }
         if self.marks[mark].open {
             problem.severity = crate::model::problem::Severity::Note;
             problem.what +=

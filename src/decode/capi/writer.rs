@@ -45,6 +45,11 @@ impl<'n> Given<'n> {
     }
 }
 
+/// Whether a text is one variable of clusterctl's and nothing else.
+pub fn is_one_variable(given: &Given<'_>) -> bool {
+    given.node.text().is_some_and(|text| text.trim().starts_with("${") && text.trim().ends_with('}'))
+}
+
 /// The text so far. `source` is the author's text.
 pub struct Writer<'a> {
     pub text: String,
@@ -72,8 +77,7 @@ impl<'a> Writer<'a> {
         // Scripts have variables of their own: only a text that is one variable is not known.
         let program =
             place.ends_with("ontent") || place.contains("ommands[") || place.ends_with("additionalConfig");
-        let whole = |text: &str| text.trim().starts_with("${") && text.trim().ends_with('}');
-        let open = if program { node.text().is_some_and(whole) } else { is_open(node) };
+        let open = if program { is_one_variable(given) } else { is_open(node) };
         let mark = self.origin.mark(Mark { place, pos: node.pos, step, open });
         at.iter().filter(|at| !at.is_empty()).for_each(|at| self.origin.place(*at, mark));
         mark
