@@ -57,6 +57,14 @@ pub(super) fn fetch(
         told.user_data = data.map(|d| decoded(d.expose())).transpose()?.filter(|d| !d.is_empty());
     }
     told.fill_from(found.unwrap_or_default());
+    // In a scale set the resource has another name than the machine, and the cloud controller knows the machine's. A service that does
+    // not tell it has the resource's.
+    if told.hostname.is_none() {
+        let resource = told.metadata.get("imds").and_then(|m| m["compute"]["name"].as_str());
+        if let Some(name) = resource.map(str::to_owned).filter(|name| !name.is_empty()) {
+            document::take_hostname("compute.name", &name, &mut told)?;
+        }
+    }
     if told.instance_id.is_empty() {
         told.instance_id = facts.dmi.product_uuid.to_ascii_lowercase();
     }
@@ -78,11 +86,9 @@ fn read(node: &Node, links: &[Link]) -> Result<Instance, Error> {
     }
     let mut instance =
         Instance { instance_id: text("vmId").unwrap_or_default().to_lowercase(), ..Instance::default() };
-    // In a scale set the machine's name is not that of the resource, and the cloud controller knows the machine's.
-    let profile = compute.and_then(|c| document::text_of(c.get("osProfile")?, &["computerName"]));
-    if let Some(name) = profile.or(text("name")) {
-        instance.hostname = Some(document::hostname("compute: name of the machine", name)?);
-    }
+    let name = compute.and_then(|c| document::text_of(c.get("osProfile")?, &["computerName"]));
+    let name = name.map(|name| document::hostname("compute.osProfile.computerName", name));
+    instance.hostname = name.transpose()?;
     instance.provider_id = text("resourceId").map(provider_id);
     instance.region = text("location").map(str::to_lowercase);
     let zone = instance.region.as_ref().zip(text("zone"));
@@ -220,6 +226,26 @@ mod tests {
             let card = card(0, &nic, &links).unwrap();
             assert_eq!(card["match"]["driver"].is_string(), pinned, "{links:?}");
             assert_eq!(card["match"]["macaddress"], own);
+        }
+    }
+
+    #[test]
+    fn a_machine_has_its_own_name_before_its_resources() {
+        const PROFILE: &str = r#"{"compute": {"name": "set_3", "osProfile": {"computerName": "set000003"}}}"#;
+        const NAME: &str = r#"{"compute": {"name": "set_3", "osProfile": null}}"#;
+        for (document, on_drive, want, problems) in [
+            (PROFILE, Some("set000003"), Some("set000003"), 0),
+            (PROFILE, None, Some("set000003"), 0),
+            (NAME, Some("Set000003"), Some("Set000003"), 0),
+            (NAME, None, Some("set-3"), 1),
+            ("{}", None, None, 0),
+        ] {
+            let world = Answers(Box::leak(Box::new([(V2021, 200, document)])), RefCell::default());
+            let found = on_drive.map(|n| Instance { hostname: Some(n.to_owned()), ..Instance::default() });
+            let read = fetch(&world, &Facts::default(), found).unwrap().unwrap();
+            assert_eq!(read.hostname.as_deref(), want, "{document} {on_drive:?}");
+            assert_eq!(read.node_name, want.map(str::to_lowercase));
+            assert_eq!(read.problems.len(), problems, "{:?}", read.problems);
         }
     }
 
