@@ -5,6 +5,7 @@
 
 use super::service::{Service, Session};
 use super::{Error, Evidence, Platform, config_drive, document};
+use crate::decode::syntax::yaml::Node;
 use crate::io::{Ask, World};
 use crate::model::facts::Facts;
 use crate::model::instance::{Instance, Spelling};
@@ -49,6 +50,9 @@ const NAMES: &[&str] = &[
     "vm-id",
 ];
 
+/// Where the drive has the network, in OpenStack's format; empty where DHCP tells it.
+const NETWORK: &str = "openstack/latest/network_data.json";
+
 /// The name of the document with SSH keys.
 const KEYS: &str = "public-keys";
 
@@ -56,7 +60,10 @@ fn drive(world: &dyn World, _: &Facts) -> Result<Option<Instance>, Error> {
     let path = |name: &str| format!("cloudstack/metadata/{}.txt", name.replace('-', "_"));
     let read = |path: String| config_drive::file(world, &path).map(|value| (path, value));
     let values: Result<Vec<_>, _> = NAMES.iter().chain([&KEYS]).map(|name| read(path(name))).collect();
-    Ok(instance(values?, read("cloudstack/userdata/user_data.txt".to_owned())?.1)?.map(named))
+    let user_data = read("cloudstack/userdata/user_data.txt".to_owned())?.1;
+    let Some(mut instance) = instance(values?, user_data)? else { return Ok(None) };
+    config_drive::network(&Node::null(), NETWORK, &|path| config_drive::file(world, path), &mut instance)?;
+    Ok(Some(named(instance)))
 }
 
 /// The drive has all that a router has, and needs no network.

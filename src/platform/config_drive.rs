@@ -111,7 +111,12 @@ fn node_name(node: &Node, instance: &Instance) -> Option<String> {
 }
 
 /// The network of `network_data.json`; where that has none, of an ifupdown file that the metadata points to; else DHCP.
-fn network(node: &Node, place: &str, read: Read<'_>, instance: &mut Instance) -> Result<(), Error> {
+pub(super) fn network(
+    node: &Node,
+    place: &str,
+    read: Read<'_>,
+    instance: &mut Instance,
+) -> Result<(), Error> {
     if let Some(file) = read(place)? {
         let data = document::mapping(place, file.expose())?;
         // NICs without a network are left to DHCP.
