@@ -60,6 +60,20 @@ impl Time {
         Some(Self(time.0 - offset))
     }
 
+    /// HTTP's `Sun, 06 Nov 1994 08:49:37 GMT` ([RFC 9110, section 5.6.7](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7)).
+    pub fn parse_http(text: &str) -> Option<Self> {
+        const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+        let mut words = text.split_once(", ")?.1.split([' ', ':']);
+        let number = |word: Option<&str>| word?.parse::<u16>().ok().map(i64::from);
+        let day = number(words.next())?;
+        let month = words.next().filter(|m| m.len() == 3).and_then(|m| MONTHS.find(m))? as i64 / 3 + 1;
+        let rest = [(); 4].map(|()| number(words.next()));
+        let ([Some(year), Some(hour), Some(minute), Some(second)], Some("GMT")) = (rest, words.next()) else {
+            return None;
+        };
+        Self::new(year, month, day, hour, minute, second)
+    }
+
     /// Whole days from another time to this one, rounded down.
     pub fn days_since(self, other: Self) -> i64 {
         (self.0 - other.0).div_euclid(DAY)
@@ -111,6 +125,15 @@ mod tests {
             "2026-11-22T18:00:00+0200",
         ] {
             assert_eq!(Time::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn http_dates_are_read() {
+        let read = |text: &str| Time::parse_http(text).map(|t| t.to_string());
+        assert_eq!(read("Sun, 06 Nov 1994 08:49:37 GMT").as_deref(), Some("1994-11-06T08:49:37Z"));
+        for bad in ["", "Sun, 06 Nov 1994 08:49:37 UTC", "06 Nov 1994", "Sun, 06 Foo 1994 08:49:37 GMT"] {
+            assert_eq!(read(bad), None, "{bad}");
         }
     }
 }

@@ -394,6 +394,45 @@ fn a_chunk_that_cannot_be_read_deletes_nothing() {
     });
 }
 
+/// What `date` makes of a time.
+fn date(time: &str, format: &str) -> String {
+    let mut command = std::process::Command::new("date");
+    let output = command.env("LC_ALL", "C").args(["-u", "-d", time, format]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_clock_that_is_off_is_told_and_made_up_for() {
+    needs!(root("a network of its own"));
+    sandboxed("capa-clock", |sandbox| {
+        let fault = passing();
+        let case = Case::new(sandbox, SecretsManager, Arc::clone(&fault));
+        case.reset(SecretsManager);
+        // A service whose clock is an hour ahead, and which takes what is signed within five minutes of it.
+        *fault.lock().unwrap() = Box::new(|s, _| {
+            moto::guard(false);
+            let signed = s.header("x-amz-date").unwrap();
+            let signed =
+                format!("{} {}:{}:{}", &signed[..8], &signed[9..11], &signed[11..13], &signed[13..15]);
+            let seconds = |time: &str| date(time, "+%s").parse::<i64>().unwrap();
+            let off = seconds("now + 1 hour") - seconds(&signed);
+            if off.abs() < 300 {
+                return moto::pass(s);
+            }
+            let head = format!("date: {}\r\n", date("now + 1 hour", "+%a, %d %b %Y %H:%M:%S GMT"));
+            Reply::status(400, &head, "{\"__type\":\"InvalidSignatureException\"}")
+        });
+        let output = case.provision(&[]);
+        assert!(output.status.success() && case.applied(), "{}", stderr(&output));
+        let told = stderr(&output);
+        assert!(
+            told.contains("this machine's clock is 3") && told.contains(" s behind that of AWS"),
+            "{told}"
+        );
+        assert_eq!(left(SecretsManager), 0);
+    });
+}
+
 /// A way in which a server's certificate is bad: its names, its days, whose it is, and a text of the error.
 type BadCertificate = (&'static str, &'static [&'static str], &'static str, &'static str, bool, &'static str);
 

@@ -2,6 +2,7 @@
 //! Amazon EC2: the instance metadata service, version 2 only
 //! ([Use the Instance Metadata Service](https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html)).
 
+mod clock;
 mod hidden;
 mod imds;
 pub(super) mod network;

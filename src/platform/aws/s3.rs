@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use anyhow::anyhow;
 
+use super::clock::Clock;
 use super::imds;
 use super::role::{self, ROLE, domain};
 use super::sigv4::{self, Scope};
 use super::{LOCAL_IPV4, REGION};
+use crate::io::World;
 use crate::io::http::{Request, Response};
-use crate::io::{World, now};
 use crate::model::problem::Problem;
 use crate::model::secret::Secret;
 use crate::platform::Error;
@@ -65,12 +66,16 @@ fn fetch(world: &dyn World, request: &Request, on_ec2: bool, deadline: Instant) 
             credentials = Some(role::credentials(imds)?);
         }
     }
-    let mut moved = false;
+    let (mut moved, clock) = (false, Clock::default());
     loop {
         // Where S3 redirects to is told in another way, and a signature holds for one host.
         let mut sent = Request { url: object.url(&place)?, redirects: 0, ..request.clone() };
         if let Some(credentials) = &credentials {
-            sent = sigv4::sign(sent, credentials, Scope { region: &place.region, service: "s3", now: now() });
+            sent = sigv4::sign(
+                sent,
+                credentials,
+                Scope { region: &place.region, service: "s3", now: clock.now() },
+            );
         }
         let Some(answer) = world.http(&[sent], deadline).pop() else {
             return Err(anyhow!("{}", request.place()).into());
@@ -81,6 +86,9 @@ fn fetch(world: &dyn World, request: &Request, on_ec2: bool, deadline: Instant) 
         })?;
         if answer.status == 200 {
             return Ok(answer.body);
+        }
+        if credentials.is_some() && clock.refused_for(&answer) {
+            continue;
         }
         let region = region_of(&answer).filter(|r| *r != place.region);
         match (region, &imds, &credentials) {

@@ -9,15 +9,17 @@ use crate::io::http::Method;
 use anyhow::{Result, anyhow, bail};
 use serde_json::{Value as Json, json};
 
+use super::clock::Clock;
 use super::imds;
 use super::role::{self, domain};
 use super::sigv4::{self, Credentials, Scope};
 use crate::decode::capa::{Service, Transport};
 use crate::decode::document::envelope;
+use crate::io::World;
 use crate::io::http::{Request, Response};
-use crate::io::{World, now};
 use crate::model::problem::WithCure as _;
 use crate::model::secret::Secret;
+use crate::model::time::Time;
 
 /// Most of an answer: a secret has 64 KiB, a parameter 8 KiB, both in base64.
 const MAX_ANSWER: usize = 256 << 10;
@@ -105,16 +107,21 @@ fn call_all(
     let deadline = Instant::now() + patience;
     let mut answers: Vec<Result<Json, String>> = vec![Err(String::new()); transport.chunks];
     let mut waiting: Vec<usize> = (0..transport.chunks).collect();
+    let clock = Clock::default();
     loop {
         // Anew each time: a role's session may have ended, or the role only now have come.
         let imds = imds::open(world, deadline.saturating_duration_since(Instant::now()))?;
         let credentials = role::credentials(&imds)?;
         let requests: Vec<Request> =
-            waiting.iter().map(|chunk| request(transport, *chunk, call, &credentials)).collect();
-        let mut again = Vec::new();
+            waiting.iter().map(|chunk| request(transport, *chunk, call, &credentials, clock.now())).collect();
+        let (mut again, mut told) = (Vec::new(), false);
         for (chunk, response) in waiting.into_iter().zip(world.http(&requests, deadline)) {
-            let answer = answer(&response?);
-            if answer.as_ref().is_err_and(|kind| MAY_PASS.contains(&kind.as_str())) {
+            let response = response?;
+            told |= clock.refused_for(&response);
+            let answer = answer(&response);
+            // All of them were signed with the same time.
+            let may_pass = |kind: &String| told || MAY_PASS.contains(&kind.as_str());
+            if answer.as_ref().is_err_and(may_pass) {
                 again.push(chunk);
             }
             answers[chunk] = answer;
@@ -127,7 +134,7 @@ fn call_all(
     }
 }
 
-fn request(transport: &Transport, chunk: usize, call: Call, credentials: &Credentials) -> Request {
+fn request(transport: &Transport, chunk: usize, call: Call, credentials: &Credentials, now: Time) -> Request {
     let name = transport.name(chunk);
     let (service, target, body) = match (transport.service, call) {
         (Service::SecretsManager, Call::Get) => {
@@ -156,7 +163,7 @@ fn request(transport: &Transport, chunk: usize, call: Call, credentials: &Creden
     request.limit = MAX_ANSWER;
     request.secret = true;
     request.label = format!("{target} {name}");
-    sigv4::sign(request, credentials, Scope { region, service, now: now() })
+    sigv4::sign(request, credentials, Scope { region, service, now })
 }
 
 /// The answer, or the name of the error in it: `__type` is a name, with its space of names before a `#` or without.
