@@ -46,7 +46,7 @@ fn object(kind: &str, spec: &str) -> String {
 
 #[test]
 fn each_kind_is_rendered_for_the_nodes_that_it_is_for() {
-    let spec = "preKubeadmCommands: [id]\n";
+    let spec = "preKubeadmCommands: [id]\nntp: {servers: [a.example.com]}\n";
     for (kind, spec, roles) in [
         ("KubeadmConfig", "joinConfiguration: {}\n", &["worker"][..]),
         ("KubeadmConfig", "joinConfiguration: {controlPlane: {}}\n", &["join"]),
@@ -57,7 +57,12 @@ fn each_kind_is_rendered_for_the_nodes_that_it_is_for() {
     ] {
         for format in ["", "format: cloud-config\n", "format: ignition\n"] {
             let (ran, found) = findings(&object(kind, &format!("{format}{spec}")));
-            assert!(ran.code == 0 && found.is_empty(), "{kind} {format}: {}", ran.out);
+            assert!(
+                ran.code == 0 && found.is_empty() && ran.err.is_empty(),
+                "{kind} {format}: {}{}",
+                ran.out,
+                ran.err
+            );
             let said: Value = serde_json::from_str(&ran.out).unwrap();
             let of: Vec<&str> =
                 said["nodes"].as_array().unwrap().iter().map(|n| n["role"].as_str().unwrap()).collect();
@@ -195,4 +200,53 @@ fn a_directory_and_several_files_are_read() {
     fs::remove_file(&bad).unwrap();
     assert_eq!(footplate(&["check", dir.to_str().unwrap()]).code, 0);
     assert_eq!(footplate(&["check", good.to_str().unwrap(), good.to_str().unwrap()]).code, 0);
+}
+
+/// A secret may stand anywhere in an object but in a path or a name: nothing repeats it.
+#[test]
+fn no_value_of_an_object_is_repeated() {
+    for spec in [
+        "files: [{path: /a, content: @, owner: @, permissions: @, encoding: @}]",
+        "files: [{path: /a, content: {b: @}}, {path: @/../b}]",
+        "files: [@]",
+        "files: @",
+        "users: [{name: a, passwd: @, shell: @, groups: @, sshAuthorizedKeys: [@]}]",
+        "users: [{name: a, sudo: [@], lockPassword: @}]",
+        "preKubeadmCommands: ['echo \"@', '{{ @', {a: @}, 'if @']",
+        "ntp: {servers: @}",
+        "format: @",
+        "mounts: [[@, @, @]]",
+        "diskSetup: {partitions: [{device: @, tableType: @}], filesystems: [{device: @, filesystem: @, partition: @}]}",
+        "joinConfiguration: {nodeRegistration: {name: '{{ \"@\" + 1 }}', x: @}}",
+        "joinConfiguration: @",
+        "verbosity: @",
+        "format: ignition\nfiles: [{path: /a, content: @, owner: @, permissions: @}]\nusers: [{name: a, shell: @, passwd: @}]",
+        "format: ignition\nignition: {containerLinuxConfig: {additionalConfig: '@: ['}}",
+        "format: ignition\nignition: {containerLinuxConfig: {additionalConfig: 'systemd: {units: [{name: @, contents: @}]}'}}",
+        "a: [@",
+        "a: '@\nb: c",
+    ] {
+        for kind in ["KubeadmConfigTemplate", "KubeadmControlPlane"] {
+            let file = fresh("objects-secret").join("a.yaml");
+            fs::write(&file, object(kind, &spec.replace('@', scratch::CANARY))).unwrap();
+            for format in ["text", "json", "sarif", "github"] {
+                let ran = footplate(&["check", "--format", format, file.to_str().unwrap()]);
+                let said = format!("{}{}", ran.out, ran.err);
+                assert!(!said.contains("c4n4ry") && [0, 65].contains(&ran.code), "{spec}\n{said}");
+            }
+        }
+    }
+}
+
+/// A file of a megabyte is read in seconds, whatever it holds.
+#[test]
+fn a_large_object_takes_no_long_time() {
+    let labels: String = (0..20_000).map(|i| format!("    label-{i}: 'value of {i}'\n")).collect();
+    let began = std::time::Instant::now();
+    let (ran, found) = findings(&object(
+        "KubeadmControlPlane",
+        &format!("joinConfiguration:\n  nodeRegistration:\n{labels}"),
+    ));
+    assert!(found.iter().all(|f| !f.starts_with("error")), "{}", ran.err);
+    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
 }

@@ -125,7 +125,7 @@ fn words(finding: &Finding, checked: &Checked) -> String {
     let line = problem
         .pos
         .filter(|_| anchor.is_none())
-        .and_then(|pos| Some((pos, text?.lines().nth(pos.line - 1)?)));
+        .and_then(|pos| Some((pos, text?.lines().nth(pos.line.checked_sub(1)?)?)));
     if let Some((pos, line)) = line {
         out += &format!("{:>5} | {line}\n      | {:>2$}\n", pos.line, "^", pos.column);
     }

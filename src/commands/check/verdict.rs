@@ -108,7 +108,11 @@ fn try_out(decoded: &mut Decoded, machine: &Machine) -> Plan {
     let plan = plan::node(&decoded.config, &machine.instance.clone().unwrap_or_default());
     match flatcar::root() {
         Ok(scratch) => {
+            // What is not in an empty root, such as Flatcar's own units, is no finding.
+            let level = log::max_level();
+            log::set_max_level(log::LevelFilter::Error);
             let problems = apply::compare(&plan, scratch.root()).err().unwrap_or_default();
+            log::set_max_level(level);
             let placed = problems.into_iter().map(|problem| of_an_entry(&decoded.config, problem));
             decoded.problems.extend(placed.collect::<Vec<_>>());
         }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::ignition::Maker;
 use super::origin::Mark;
 use super::writer::Given;
-use crate::decode::document::{Step, step_to_scalar};
+use crate::decode::document::Step;
 use crate::decode::syntax::yaml::{self, Node};
 use crate::model::problem::Problem;
 
@@ -29,7 +29,7 @@ const LISTS: &[&str] = &[
 /// Adds the config that an author gives beside a KubeadmConfigSpec.
 pub fn add(maker: &mut Maker<'_, '_>, given: &Given<'_>) {
     let text = given.node.text().unwrap_or_default();
-    let step = step_to_scalar(maker.out.source(), given.node);
+    let step = maker.out.source().step(given.node);
     let tree = match yaml::parse(text) {
         Ok(tree) if tree.is_map() || tree.is_null() => tree,
         Ok(tree) => {

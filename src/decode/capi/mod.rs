@@ -14,7 +14,7 @@ mod writer;
 
 use self::kubeadm::Role;
 pub use self::origin::Origin;
-use self::writer::{Given, Writer};
+use self::writer::{Given, Source, Writer};
 use super::document::{Kind, sniff};
 use super::sites::find;
 use super::syntax::yaml::{self, Node, Value};
@@ -67,14 +67,15 @@ pub fn read(bytes: Vec<u8>) -> Found {
     if known || !(text.contains("apiVersion") && text.contains("kind")) {
         return plain(bytes);
     }
+    let source = Source::new(&text);
     let mut found = Found::default();
     let mut objects = 0;
-    for (first, document) in documents(&text).take(MAX_DOCUMENTS) {
+    for (first, document) in documents(source.text()).take(MAX_DOCUMENTS) {
         match tree(document) {
             Ok(mut tree) => {
                 tree.shift(first);
                 objects += usize::from(is_object(&tree));
-                object(&text, &tree, &mut found);
+                object(&source, &tree, &mut found);
             }
             Err(mut problem) => {
                 objects += usize::from(document.contains("apiVersion"));
@@ -165,7 +166,7 @@ fn is_object(node: &Node) -> bool {
 }
 
 /// What an object and those that it lists have.
-fn object(text: &str, node: &Node, found: &mut Found) {
+fn object(text: &Source<'_>, node: &Node, found: &mut Found) {
     if !is_object(node) {
         return;
     }
@@ -204,7 +205,7 @@ fn object(text: &str, node: &Node, found: &mut Found) {
 const CONTROL_PLANE: &[Role] = &[Role::Init, Role::Join];
 
 /// Renders a KubeadmConfigSpec for each role that it is for.
-fn spec(text: &str, node: &Node, place: &str, name: &str, roles: Option<&[Role]>, found: &mut Found) {
+fn spec(text: &Source<'_>, node: &Node, place: &str, name: &str, roles: Option<&[Role]>, found: &mut Found) {
     let Some(at) = find(node, place).filter(|n| n.is_map()) else {
         let problem = Problem::error(place, "missing: the object has no KubeadmConfigSpec").at(node.pos);
         return found.tell(name, problem.code("object/type"));

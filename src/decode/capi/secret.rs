@@ -2,8 +2,9 @@
 //! Bootstrap data in a Secret, as Cluster API keeps it and kubectl prints it.
 
 use super::origin::{Mark, Origin};
+use super::writer::Source;
 use super::{Bootstrap, Found};
-use crate::decode::document::{Kind, Step, envelope, sniff, step_to_scalar};
+use crate::decode::document::{Kind, Step, envelope, sniff};
 use crate::decode::syntax::yaml::Node;
 use crate::model::problem::Problem;
 
@@ -37,7 +38,7 @@ pub fn empty() -> Problem {
 }
 
 /// Reads a Secret. One that holds no bootstrap data is passed over: a cluster's template has Secrets of its provider beside.
-pub fn read(text: &str, secret: &Node, name: &str, found: &mut Found) {
+pub fn read(source: &Source<'_>, secret: &Node, name: &str, found: &mut Found) {
     let Some(value) = held(secret, "value", ["stringData.value", "data.value"]) else {
         found.empty_secret = Some(name.to_owned());
         return;
@@ -70,7 +71,7 @@ pub fn read(text: &str, secret: &Node, name: &str, found: &mut Found) {
     // A block stands in the author's file line by line; all else has lines of its own.
     let opened =
         value.place == "stringData.value" && envelope::open(&data).is_ok_and(|opened| opened == data);
-    if let (true, step @ Step::Block { .. }) = (opened, step_to_scalar(text, value.node)) {
+    if let (true, step @ Step::Block { .. }) = (opened, source.step(value.node)) {
         let mark = origin.mark(Mark { place: String::new(), pos: value.node.pos, step, open: false });
         let lines = value.node.text().unwrap_or_default().matches('\n').count() + 1;
         (1..=lines).for_each(|line| origin.line(Some((mark, line, 1))));

@@ -5,7 +5,7 @@ use super::origin::{Mark, Origin};
 use super::schema::is_open;
 use crate::decode::document::{Step, step_to_scalar};
 use crate::decode::syntax::yaml::{Kind, Node, Value};
-use crate::model::problem::Problem;
+use crate::model::problem::{Pos, Problem};
 
 /// A value of the author's object with its key path.
 #[derive(Clone)]
@@ -50,30 +50,61 @@ pub fn is_one_variable(given: &Given<'_>) -> bool {
     given.node.text().is_some_and(|text| text.trim().starts_with("${") && text.trim().ends_with('}'))
 }
 
+/// The author's text.
+pub struct Source<'a> {
+    text: &'a str,
+    /// Where each line of it begins.
+    lines: Vec<usize>,
+}
+
+impl<'a> Source<'a> {
+    pub fn new(text: &'a str) -> Self {
+        let below = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self { text, lines: std::iter::once(0).chain(below).collect() }
+    }
+
+    /// The text.
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// The way from the content of a scalar to where it stands. It looks at the scalar's own lines alone.
+    pub fn step(&self, node: &Node) -> Step<'static> {
+        let content = node.text().unwrap_or_default();
+        let empty = content.chars().take_while(|c| *c == '\n').count();
+        let first = (node.pos.line - 1).saturating_sub(empty);
+        let Some(start) = self.lines.get(first) else { return Step::At(node.pos) };
+        let pos = Pos { line: node.pos.line - first, ..node.pos };
+        match step_to_scalar(&self.text[*start..], &Node { pos, value: node.value.clone() }) {
+            Step::Block { lines, columns } => Step::Block { lines: lines + first, columns },
+            _ => Step::At(node.pos),
+        }
+    }
+}
+
 /// The text so far. `source` is the author's text.
 pub struct Writer<'a> {
     pub text: String,
     pub origin: Origin,
     /// What is wrong with texts within the object.
     pub problems: Vec<Problem>,
-    source: &'a str,
+    source: &'a Source<'a>,
 }
 
 impl<'a> Writer<'a> {
-    pub fn new(source: &'a str) -> Self {
+    pub fn new(source: &'a Source<'a>) -> Self {
         Self { text: String::new(), origin: Origin::default(), problems: Vec::new(), source }
     }
 
     /// The author's text.
-    pub fn source(&self) -> &'a str {
+    pub fn source(&self) -> &'a Source<'a> {
         self.source
     }
 
     /// A mark for a value; `at` are places in the rendered data that come of it.
     pub fn mark(&mut self, given: &Given<'_>, at: &[&str]) -> usize {
         let (node, place) = (given.node, given.place.clone());
-        let step =
-            if node.scalar().is_some() { step_to_scalar(self.source, node) } else { Step::At(node.pos) };
+        let step = if node.scalar().is_some() { self.source.step(node) } else { Step::At(node.pos) };
         // Scripts have variables of their own: only a text that is one variable is not known.
         let program =
             place.ends_with("ontent") || place.contains("ommands[") || place.ends_with("additionalConfig");
