@@ -18,6 +18,8 @@ pub struct Facts {
     pub drives: Vec<Drive>,
     /// Files with user-data that the host hands over with QEMU's firmware, the one that counts first.
     pub fw_cfg: Vec<&'static str>,
+    /// Whether LXD's socket is there.
+    pub lxd: bool,
     /// The running system.
     pub os: Os,
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use anyhow::{Result, anyhow};
 
-use super::{Platform, qemu};
+use super::{Platform, lxd, qemu};
 use crate::io::{Ask, World};
 use crate::model::facts::{Cmdline, Dmi, Drive, Facts, Os};
 use crate::model::problem::WithCure as _;
@@ -17,6 +17,8 @@ pub enum Evidence {
     Option(String),
     /// A kernel argument.
     Argument(String),
+    /// A socket that the host gives its guests. A container has its host's DMI.
+    Socket(String),
     /// What the firmware says.
     Dmi(String),
     /// What the CPU, or the device tree, says of the hypervisor.
@@ -32,7 +34,7 @@ impl Evidence {
     fn rank(&self) -> u8 {
         match self {
             Self::Option(_) => 0,
-            Self::Argument(_) => 1,
+            Self::Argument(_) | Self::Socket(_) => 1,
             Self::Dmi(_) => 2,
             Self::Hypervisor(_) => 3,
             Self::FwCfg(_) => 4,
@@ -51,6 +53,7 @@ impl fmt::Display for Evidence {
         match self {
             Self::Option(text) => f.write_str(text),
             Self::Argument(text) => write!(f, "kernel argument {text}"),
+            Self::Socket(path) => write!(f, "the socket {path}"),
             Self::Dmi(text) => write!(f, "DMI {text}"),
             Self::Hypervisor(text) => write!(f, "hypervisor signature {text}"),
             Self::FwCfg(name) => write!(f, "a file {name} of fw_cfg"),
@@ -209,6 +212,8 @@ pub fn facts(world: &dyn World) -> Result<Facts> {
             .copied()
             .filter(|name| !matches!(world.ask(Ask::File(&qemu::path(name))), Ok(None)))
             .collect(),
+        // It can't be opened as a file where it is.
+        lxd: !matches!(world.ask(Ask::File(lxd::SOCKET)), Ok(None)),
         os: Os {
             id: field("ID"),
             version: field("VERSION_ID"),

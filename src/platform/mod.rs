@@ -21,6 +21,7 @@ mod hetzner;
 mod ibmcloud;
 mod ibmcloud_classic;
 mod kubevirt;
+mod lxd;
 mod metal;
 mod nocloud;
 mod nutanix;
@@ -66,6 +67,7 @@ pub const PLATFORMS: &[Platform] = &[
     ibmcloud::PLATFORM,
     ibmcloud_classic::PLATFORM,
     kubevirt::PLATFORM,
+    lxd::PLATFORM,
     metal::PLATFORM,
     nocloud::PLATFORM,
     nutanix::PLATFORM,
@@ -81,7 +83,7 @@ pub const PLATFORMS: &[Platform] = &[
 ];
 
 /// Platforms that Cluster API has providers for, and footplate does not know yet.
-pub const ABSENT: &[&str] = &["hyperv", "lxd", "opennebula", "packet"];
+pub const ABSENT: &[&str] = &["hyperv", "opennebula", "packet"];
 
 /// A platform: what it is called, and what it can do. A row of the table names what it has and takes the rest from
 /// [`Platform::NONE`].

@@ -6,6 +6,8 @@ use crate::common::{imds, sandbox, server};
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -18,6 +20,7 @@ use footplate::facade::model::facts::Facts;
 use footplate::facade::model::instance::Instance;
 use footplate::facade::model::problem::{Failure, Problem};
 use footplate::facade::platform::{self, PLATFORMS, Reach, Wanted};
+use nix::mount::{MntFlags, umount2};
 use sandbox::Sandbox;
 use server::{End, Reply, Seen, Server};
 
@@ -192,6 +195,7 @@ fn played() -> Vec<Played> {
         let facts = platform::facts(&Replay::open(&machine).unwrap()).unwrap();
         let address = dir.file_name().unwrap().to_str().unwrap().to_owned();
         let host = if p.id == "cloudstack" { ROUTER.to_owned() } else { address.clone() };
+        let address = if p.id == "lxd" { "127.0.0.1".to_owned() } else { address };
         Played { id: p.id, host, address, facts, service: Service::Folder(dir.clone()) }
     };
     PLATFORMS.iter().filter(|p| p.network.is_some()).map(of).collect()
@@ -308,6 +312,26 @@ const WORKERS: usize = 6;
 /// Faults that take long are tried at so many questions of a platform: all questions are sent in the same way.
 const SLOW: usize = 6;
 
+/// Listens at a local socket, and lets what comes there go on to a server.
+fn bridge(path: &str, to: SocketAddr) {
+    let listener = UnixListener::bind(path).unwrap();
+    let pass_on = move |near: UnixStream| -> std::io::Result<()> {
+        let far = TcpStream::connect_timeout(&to, LONG)?;
+        let (mut from, mut into) = (near.try_clone()?, far.try_clone()?);
+        thread::spawn(move || {
+            let _ = std::io::copy(&mut from, &mut into);
+            into.shutdown(Shutdown::Both)
+        });
+        let _ = std::io::copy(&mut &far, &mut &near);
+        near.shutdown(Shutdown::Both)
+    };
+    thread::spawn(move || {
+        for near in listener.incoming().flatten() {
+            thread::spawn(move || pass_on(near));
+        }
+    });
+}
+
 fn worker(played: &Played, number: usize) -> Vec<String> {
     let address = format!("{}/32", played.address);
     let sandbox = Sandbox::enter(&format!("faults-{}-{number}", played.id), &[&address]);
@@ -317,6 +341,11 @@ fn worker(played: &Played, number: usize) -> Vec<String> {
         if Path::new(LEASES).exists() {
             sandbox::run(&format!("mount -t tmpfs none {LEASES}"));
         }
+    }
+    if played.id == "lxd" {
+        // The machine's own devices stay as they are.
+        sandbox::run("mount -t tmpfs none /dev");
+        fs::create_dir("/dev/lxd").unwrap();
     }
     if number == 0 {
         // Nobody listens yet.
@@ -328,6 +357,9 @@ fn worker(played: &Played, number: usize) -> Vec<String> {
         assert!(error.contains("can't connect to") && error.contains(&played.host), "{}: {error}", played.id);
     }
     let stage = Stage::start(played);
+    if played.id == "lxd" {
+        bridge("/dev/lxd/sock", stage.server.address);
+    }
     let good = stage.fetch(LONG).unwrap_or_else(|e| panic!("{}: {e}", played.id));
     assert!(good.user_data.is_some(), "{}: nothing can be told without user-data", played.id);
     let mut questions: BTreeMap<String, usize> = BTreeMap::new();
@@ -352,7 +384,11 @@ fn worker(played: &Played, number: usize) -> Vec<String> {
         let again = || stage.tried(fault, at, &good, SHORT * 5);
         again().and_then(|_| again())
     };
-    mine.filter_map(tried).collect()
+    let wrong = mine.filter_map(tried).collect();
+    if played.id == "lxd" {
+        umount2("/dev", MntFlags::MNT_DETACH).unwrap();
+    }
+    wrong
 }
 
 #[test]

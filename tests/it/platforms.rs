@@ -375,6 +375,7 @@ const REPLAYED: &[&str] = &[
     "ibmcloud",
     "ibmcloud-classic",
     "kubevirt",
+    "lxd",
     "metal",
     "nutanix",
     "oraclecloud",

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//! LXD: a service behind a socket of the guest ([devlxd](https://documentation.ubuntu.com/lxd/latest/dev-lxd/)).
+
+use super::service::{Service, Session};
+use super::{Error, Evidence, Platform, document};
+use crate::io::World;
+use crate::io::http::Way;
+use crate::model::facts::Facts;
+use crate::model::instance::Instance;
+use crate::model::secret::Secret;
+
+/// LXD. Its guests have the DMI of QEMU or none, so their agent's socket names it.
+pub(super) const PLATFORM: Platform = Platform {
+    id: "lxd",
+    name: "LXD",
+    hint: "LXD: give the instance the configuration key cloud-init.user-data",
+    evidence: |facts| facts.lxd.then(|| Evidence::Socket(SOCKET.to_owned())),
+    network: Some(fetch),
+    ..Platform::NONE
+};
+
+/// The socket.
+pub(super) const SOCKET: &str = "/dev/lxd/sock";
+
+static SERVICE: Service = Service {
+    host: "http://lxd",
+    way: Way::Socket(SOCKET),
+    cure: "LXD does not answer at /dev/lxd/sock: in a virtual machine, lxd-agent must run, and security.devlxd must be true",
+    ..Service::LINK_LOCAL
+};
+
+const METADATA: &str = "/1.0/meta-data";
+
+/// The keys of each document, the one that counts first.
+const KEYS: [[&str; 2]; 3] = [
+    ["/1.0/config/cloud-init.user-data", "/1.0/config/user.user-data"],
+    ["/1.0/config/cloud-init.vendor-data", "/1.0/config/user.vendor-data"],
+    ["/1.0/config/cloud-init.network-config", "/1.0/config/user.network-config"],
+];
+
+fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Instance>, Error> {
+    let session = Session::open(&SERVICE, world, world.patience())?;
+    let paths: Vec<String> =
+        [METADATA].iter().chain(KEYS.iter().flatten()).map(|p| (*p).to_owned()).collect();
+    let answers = session.get_all(&paths)?.into_iter();
+    let mut answers = answers.map(|answer| answer.filter(|a| !a.expose().trim_ascii().is_empty()));
+    let mut next = || answers.next().flatten();
+    let metadata = next();
+    let [user_data, vendor_data, network] = KEYS.map(|_| {
+        let (first, second) = (next(), next());
+        first.or(second)
+    });
+    if metadata.is_none() && user_data.is_none() {
+        return Ok(None);
+    }
+    let mut instance = Instance { user_data, vendor_data, ..Instance::default() };
+    let node = document::mapping(METADATA, metadata.as_ref().map_or(&b""[..], Secret::expose))?;
+    document::read_machine(METADATA, &node, &mut instance)?;
+    instance.node_name = instance.hostname.clone();
+    if let Some(network) = network {
+        document::read_network(&document::mapping("network-config", network.expose())?, &mut instance);
+    }
+    Ok(Some(instance))
+}
