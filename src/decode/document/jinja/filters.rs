@@ -46,6 +46,7 @@ pub fn add(env: &mut Environment<'_>) {
     env.add_filter("center", center);
     env.add_filter("filesizeformat", file_size);
     env.add_filter("float", float);
+    env.add_filter("string", text_of);
     env.add_filter("int", int);
     env.add_filter("list", list);
     text::add(env);
@@ -55,7 +56,7 @@ pub fn add(env: &mut Environment<'_>) {
     env.add_test("sequence", |value: &Value| {
         matches!(value.kind(), ValueKind::String | ValueKind::Map) || minijinja::tests::is_sequence(value)
     });
-    env.add_function("cycler", minijinja_contrib::globals::cycler);
+    env.add_function("cycler", |items: Rest<Value>| minijinja_contrib::globals::cycler(items.0));
     env.add_function("joiner", minijinja_contrib::globals::joiner);
 }
 
@@ -67,7 +68,16 @@ pub fn undefined(value: &Value) -> Result<(), Error> {
 /// A value's text, which it must have.
 pub fn text_of(value: &Value) -> Result<String, Error> {
     undefined(value)?;
-    Ok(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    Ok(value.as_str().map(str::to_owned).or_else(|| exponent(value)).unwrap_or_else(|| value.to_string()))
+}
+
+/// A number that Python writes with an exponent: from 1e16, and below 0.0001.
+pub fn exponent(value: &Value) -> Option<String> {
+    let number = f64::try_from(value.clone()).ok().filter(|n| is_float(value) && n.is_finite())?;
+    let text = format!("{number:e}");
+    let (digits, power) = text.split_once('e')?;
+    let power: i32 = power.parse().ok()?;
+    (!(-4..16).contains(&power)).then(|| format!("{digits}e{power:+03}"))
 }
 
 /// `%`: what remains of a division, or a text with values put in.

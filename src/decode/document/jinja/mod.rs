@@ -217,6 +217,9 @@ fn environment(template: &str) -> Environment<'static> {
     filters::add(&mut env);
     env.set_formatter(|out, state, value| {
         values::complete(value)?;
+        if let Some(number) = filters::exponent(value) {
+            return Ok(out.write_str(&number)?);
+        }
         minijinja::escape_formatter(out, state, value)
     });
     let (always, bytes) = FUEL;

@@ -231,45 +231,34 @@ fn split(s: &str, from_end: bool, a: &Args<'_>) -> Result<Value, Error> {
     Ok(texts(parts))
 }
 
-/// At most so many words, and the rest as it stands.
+/// At most so many words, and the rest as it stands, with the blanks at its far side.
 fn words(s: &str, most: usize, from_end: bool) -> Vec<&str> {
-    let (mut parts, mut rest) = (Vec::new(), s.trim());
-    while !rest.is_empty() {
-        let at = if from_end { rest.rfind(char::is_whitespace) } else { rest.find(char::is_whitespace) };
-        match at.filter(|_| parts.len() < most) {
+    let trim = |text: &'_ str| if from_end { text.trim_end().len() } else { text.trim_start().len() };
+    // What is left of a text of which so many bytes are left, at the side that is not read yet.
+    let left = |text: &'_ str, bytes: usize| if from_end { 0..bytes } else { text.len() - bytes..text.len() };
+    let (mut parts, mut rest) = (Vec::new(), s);
+    loop {
+        rest = &rest[left(rest, trim(rest))];
+        if rest.is_empty() {
+            return parts;
+        }
+        let blank = if from_end { rest.rfind(char::is_whitespace) } else { rest.find(char::is_whitespace) };
+        match blank.filter(|_| parts.len() < most) {
             None => {
-                // What is left keeps the blanks that are not at the cut.
                 parts.push(rest);
-                break;
+                return parts;
+            }
+            Some(at) if from_end => {
+                let width = rest[at..].chars().next().map_or(1, char::len_utf8);
+                parts.push(&rest[at + width..]);
+                rest = &rest[..at];
             }
             Some(at) => {
-                let width = rest[at..].chars().next().map_or(1, char::len_utf8);
-                let (word, left) = if from_end {
-                    (&rest[at + width..], &rest[..at])
-                } else {
-                    (&rest[..at], &rest[at + width..])
-                };
-                parts.push(word);
-                rest = if from_end { left.trim_end() } else { left.trim_start() };
+                parts.push(&rest[..at]);
+                rest = &rest[at..];
             }
         }
     }
-    // With no cut at all Python takes only the blanks at the side where it would have begun.
-    if parts.len() == 1 && most == 0 {
-        parts[0] = if from_end { s.trim_end() } else { s.trim_start() };
-    } else if let Some(last) = parts.last_mut().filter(|_| !from_end) {
-        let end = s.len() - (s.len() - s.trim_end().len());
-        let start = last.as_ptr() as usize - s.as_ptr() as usize;
-        if start + last.len() == end && last.contains(char::is_whitespace) {
-            *last = &s[start..];
-        }
-    } else if let Some(first) = parts.last_mut().filter(|_| from_end) {
-        let start = first.as_ptr() as usize - s.as_ptr() as usize;
-        if first.contains(char::is_whitespace) {
-            *first = &s[..start + first.len()];
-        }
-    }
-    parts
 }
 
 fn lines(s: &str, keep: bool) -> Value {

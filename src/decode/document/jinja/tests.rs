@@ -300,6 +300,15 @@ fn strings_lists_and_mappings_have_pythons_methods() {
         ("{% set d = {} %}{% do d.update({'a': 1}, b=2) %}{{ d }}", "{'a': 1, 'b': 2}"),
         ("{{ (7 % 4) * 2 % 5 }}{{ ('a' ~ 'b')[1:] }}{{ 'abc'[::-1][:2] }}", "1bcb"),
         ("{{ ds.meta_data.hostname | truncate(9, true) | center(11) }}|", " node-1... |"),
+        (
+            "{{ 1e16 }} {{ 1e15 }} {{ 1.5e-7 }} {{ 0.0001 }} {{ 1e100 | string }} {{ -2.5e20 }} {{ 0.0 }}",
+            "1e+16 1000000000000000.0 1.5e-07 0.0001 1e+100 -2.5e+20 0.0",
+        ),
+        ("{% set c = cycler('a', 'b') %}{{ c.next() }}{{ c.next() }}{{ c.next() }}", "aba"),
+        (
+            "{{ ' a  b '.split(none, 1) }}{{ ' a  b '.rsplit(none, 1) }}{{ ' a  b '.split(none, 0) }}{{ ' a b '.split(none, 5) }}",
+            "['a', 'b '][' a', 'b']['a  b ']['a', 'b']",
+        ),
     ];
     for (template, want) in cases {
         assert_eq!(rendered(template).unwrap(), want, "{template}");
