@@ -577,6 +577,10 @@ fn a_platform_and_a_machine_are_what_the_data_is_held_against() {
     fs::write(&metadata, "local-hostname: node-7\n").unwrap();
     let lacks = footplate(&["check", "--metadata", machine, data]);
     assert!(lacks.code == 65 && lacks.out.contains("`ds.meta_data.tags.zone` has no value"), "{}", lacks.out);
+    fs::write(data, "## template: jinja\n#cloud-config\n{% if v1.platform == 'aws' %}timezone: Nowhere/Town{% endif %}\nruncmd: [id]\n").unwrap();
+    for (platform, code) in [("aws", 65), ("gcp", 0)] {
+        assert_eq!(footplate(&["check", "--platform", platform, data]).code, code, "{platform}");
+    }
     fs::write(data, format!("#cloud-config\nruncmd: ['true {}']\n", "x".repeat(60 << 10))).unwrap();
     assert_eq!(footplate(&["check", data]).code, 0);
     assert_eq!(footplate(&["check", "--platform", "gcp", data]).code, 0);

@@ -102,7 +102,11 @@ impl Machine {
         let platform = args.platform.as_deref().map(|name| Platform::named(PLATFORMS, name));
         let platform = platform.transpose().stage(Stage::Usage)?;
         let Some(file) = &args.metadata else {
-            return Ok(Self { platform, instance: None, variables: Variables::assumed() });
+            return Ok(Self {
+                platform,
+                instance: None,
+                variables: Variables::assumed_on(platform.map_or("none", |p| p.id)),
+            });
         };
         let bytes = live::input(file).map_err(|e| platform::failure(Stage::Usage, e))?;
         let instance = platform::metadata(&file.display().to_string(), &bytes)?;

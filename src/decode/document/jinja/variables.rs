@@ -58,9 +58,14 @@ impl Variables {
 
     /// Names as every platform has them, with made-up values; any other name below `ds.meta_data` is taken to exist.
     pub fn assumed() -> Self {
+        Self::assumed_on("none")
+    }
+
+    /// The same on a platform of this id.
+    pub fn assumed_on(platform: &'static str) -> Self {
         let name = || Some("node-1.example.com".to_owned());
         let instance = Instance {
-            platform: "none",
+            platform,
             instance_id: "i-0".to_owned(),
             hostname: name(),
             availability_zone: Some("zone-1".to_owned()),
