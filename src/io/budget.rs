@@ -16,7 +16,7 @@ use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
 use crate::model::problem::{Failure, Problem, Stage};
 
 /// Bytes that may be allocated at a time. With the program itself, its stacks and what the allocator wastes it is less than 64 MiB.
-const MEMORY: usize = 46 << 20;
+const MEMORY: usize = 52 << 20;
 
 /// Seconds of CPU time.
 const CPU: Duration = Duration::from_secs(10);

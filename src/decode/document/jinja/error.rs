@@ -140,7 +140,8 @@ pub fn missing(error: &Error, context: &Context<'_>) -> Option<Missing> {
     let said = said.map(|(_, name)| name).filter(|name| !name.contains("(...)"));
     let near = offset(error, context).unwrap_or(0);
     let chain_of = |part: &[Segment]| {
-        let chains = context.rewritten.chains.iter().filter(|chain| chain.path.starts_with(part));
+        let chains = context.rewritten.chains(body(context.text).1, &super::syntax());
+        let chains = chains.iter().filter(|chain| chain.path.starts_with(part));
         chains.min_by_key(|chain| chain.start.abs_diff(near))
     };
     let of = |name: &str| {

@@ -4,6 +4,8 @@
 //! minijinja has no hook for operators, slices and literals. They are found by its own parser and become calls of
 //! filters and functions of this module's neighbours; every position of the new text leads back to the author's.
 
+use std::sync::OnceLock;
+
 use minijinja::machinery::ast::{BinOpKind, Call, CallArg, Expr, Stmt};
 use minijinja::machinery::{Span, parse};
 use minijinja::syntax::SyntaxConfig;
@@ -41,8 +43,7 @@ pub const CHANGING: &[&str] = &[
 pub struct Rewritten {
     /// Its text, where it is another than the author's.
     text: Option<String>,
-    /// The names in the author's text, whole: `ds.meta_data.tags.zone`.
-    pub chains: Vec<Chain>,
+    chains: OnceLock<Vec<Chain>>,
     edits: Vec<Edit>,
 }
 
@@ -57,12 +58,12 @@ struct Edit {
 impl Rewritten {
     /// Reads a template. One that can't be parsed stays as it is: rendering it says why.
     pub fn of(template: &str, syntax: &SyntaxConfig) -> Self {
-        let mut found = Found { template, edits: Vec::new(), chains: Vec::new(), changing: false };
+        let mut found = Found::new(template);
         if let Ok(parsed) = parse(template, "<string>", syntax.clone()) {
             found.changing = changes(&parsed);
             found.statement(&parsed);
         }
-        let Found { mut edits, chains, .. } = found;
+        let mut edits = found.edits;
         // A stable order: what is opened first at a place stays the outer one.
         edits.sort_by_key(|edit| edit.at);
         let text = (!edits.is_empty()).then(|| {
@@ -75,7 +76,18 @@ impl Rewritten {
             }
             text + &template[done..]
         });
-        Self { text, chains, edits }
+        Self { text, chains: OnceLock::new(), edits }
+    }
+
+    /// The names in the author's text, whole: `ds.meta_data.tags.zone`.
+    pub fn chains(&self, template: &str, syntax: &SyntaxConfig) -> &[Chain] {
+        self.chains.get_or_init(|| {
+            let mut found = Found { chains: Some(Vec::new()), ..Found::new(template) };
+            if let Ok(parsed) = parse(template, "<string>", syntax.clone()) {
+                found.statement(&parsed);
+            }
+            found.chains.unwrap_or_default()
+        })
     }
 
     /// Its text; `template` is the author's.
@@ -102,7 +114,7 @@ impl Rewritten {
 
 /// Whether the template calls a method that changes what it is called on.
 fn changes(statement: &Stmt<'_>) -> bool {
-    let mut found = Found { template: "", edits: Vec::new(), chains: Vec::new(), changing: false };
+    let mut found = Found::new("");
     found.statement(statement);
     found.changing
 }
@@ -110,7 +122,8 @@ fn changes(statement: &Stmt<'_>) -> bool {
 struct Found<'t> {
     template: &'t str,
     edits: Vec<Edit>,
-    chains: Vec<Chain>,
+    /// `None` where they are not asked for: there are as many as the template has names.
+    chains: Option<Vec<Chain>>,
     changing: bool,
 }
 
@@ -160,7 +173,11 @@ fn path(expr: &Expr<'_>) -> Option<Vec<Segment>> {
     }
 }
 
-impl Found<'_> {
+impl<'t> Found<'t> {
+    fn new(template: &'t str) -> Self {
+        Self { template, edits: Vec::new(), chains: None, changing: false }
+    }
+
     fn edit(&mut self, at: usize, gone: usize, new: &'static str) {
         self.edits.push(Edit { at, gone, new });
     }
@@ -264,7 +281,7 @@ impl Found<'_> {
 
     fn expr(&mut self, expr: &Expr<'_>) {
         if let Some(path) = path(expr) {
-            self.chains.push(Chain { start: begin(expr), path });
+            self.chains.iter_mut().for_each(|c| c.push(Chain { start: begin(expr), path: path.clone() }));
             return;
         }
         match expr {
