@@ -41,7 +41,8 @@ pub fn redact(kept: Vec<(String, Vec<u8>)>, config: &NodeConfig) -> Vec<(String,
             let Ok(properties) = ovf::properties(&String::from_utf8_lossy(&bytes)) else { continue };
             let kept = properties.into_iter().map(|(key, value)| (key, value.into_bytes())).collect();
             ovf::environment(&redact(kept, config)).into_bytes()
-        } else if names_secret(last) {
+        } else if names_secret(last) || last == "context.sh" {
+            // OpenNebula's context has all in one, user-data and tokens too.
             continue;
         } else if name.starts_with("http/") {
             document(&bytes, config).unwrap_or(bytes)

@@ -25,6 +25,7 @@ mod lxd;
 mod metal;
 mod nocloud;
 mod nutanix;
+mod opennebula;
 mod openstack;
 mod oraclecloud;
 mod powervs;
@@ -71,6 +72,7 @@ pub const PLATFORMS: &[Platform] = &[
     metal::PLATFORM,
     nocloud::PLATFORM,
     nutanix::PLATFORM,
+    opennebula::PLATFORM,
     openstack::PLATFORM,
     oraclecloud::PLATFORM,
     powervs::PLATFORM,
@@ -83,7 +85,7 @@ pub const PLATFORMS: &[Platform] = &[
 ];
 
 /// Platforms that Cluster API has providers for, and footplate does not know yet.
-pub const ABSENT: &[&str] = &["hyperv", "opennebula", "packet"];
+pub const ABSENT: &[&str] = &["hyperv", "packet"];
 
 /// A platform: what it is called, and what it can do. A row of the table names what it has and takes the rest from
 /// [`Platform::NONE`].

@@ -378,6 +378,7 @@ const REPLAYED: &[&str] = &[
     "lxd",
     "metal",
     "nutanix",
+    "opennebula",
     "oraclecloud",
     "powervs",
     "proxmoxve",
