@@ -7,12 +7,11 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::image::{ARCH, Entry, Image, elf, tarball};
+use super::image::{ARCH, Entry, Image, OWN, elf, tarball};
 use crate::common::needs::programs;
 use crate::common::scratch::{Ran, footplate};
 
-/// This machine's ELF machine number; the other architecture by Kubernetes' name, by systemd's, and by its number.
-const OWN: u8 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
+/// The other architecture by Kubernetes' name, by systemd's, and by its ELF machine number.
 const OTHER: (&str, &str, u8) =
     if cfg!(target_arch = "aarch64") { ("amd64", "x86-64", 62) } else { ("arm64", "arm64", 183) };
 

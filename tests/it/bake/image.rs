@@ -34,6 +34,8 @@ impl Image {
             fs::create_dir_all(image.root.join(path)).unwrap();
         }
         fs::create_dir(&image.from).unwrap();
+        // What tells the image's architecture.
+        image.put_program("/usr/lib/systemd/systemd", elf(OWN));
         image.put("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\ncore:x:500:500::/home/core:/bin/bash\n");
         image.put("/etc/group", "root:x:0:\ncore:x:500:\n");
         image.put("/etc/shadow", "root:*:1:0:99999:7:::\ncore:*:1:0:99999:7:::\n");
@@ -157,6 +159,9 @@ impl Image {
 
 /// The architecture of this machine's programs.
 pub const ARCH: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+
+/// This machine's ELF machine number.
+pub const OWN: u8 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
 
 /// The head of a 64-bit little-endian program for an ELF machine: all that tells one program's architecture from another's.
 pub fn elf(machine: u8) -> Vec<u8> {
