@@ -137,7 +137,7 @@ fn real_programs_come_over_https_whatever_happens_on_the_way() {
     offline.bake(&["--containerd-config"]).ended(0, &[]);
     online.bake(&["--containerd-config"]).ended(0, &[]);
     assert_eq!(online.tree(), offline.tree(), "seed {seed}");
-    let config = fs::read_to_string(offline.path("/etc/containerd/config.toml")).unwrap();
+    let config = fs::read_to_string(offline.path("/etc/containerd/cri.toml")).unwrap();
     assert!(config.contains("pause:3.2\""), "what this kubeadm pulls: {config}");
 
     // What is not as it was baked is found, in files as large as these and by what they say of themselves.
