@@ -60,7 +60,7 @@ pub enum Command {
     /// Record kubeadm's result and report it to the platform; run by kubeadm.service at its end
     Report(Report),
     /// Show the state of the bootstrap
-    #[command(after_help = "Exit codes: 0 done, or nothing to do; 1 failed; 2 running, or not run yet.")]
+    #[command(after_help = "Exit codes: 0 done, or nothing-to-do; 1 failed; 2 running, waiting, or not-run.")]
     Status(Status),
     /// Show how long each part of the boot took
     Timeline(Timeline),

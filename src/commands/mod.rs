@@ -34,6 +34,21 @@ const PENDING: u8 = 2;
 /// What failed, in which stage.
 pub fn run(cli: &Cli) -> Result<u8, Failure> {
     budget(&cli.command);
+    chosen(cli).map_err(|mut failure| {
+        for problem in &mut failure.problems {
+            let denied = |text: &String| text.contains("Permission denied");
+            if problem.cure.is_none()
+                && (denied(&problem.what) || problem.why.iter().any(denied))
+                && !io::process::is_root()
+            {
+                problem.cure = Some("this needs root: run it again with `sudo`".to_owned());
+            }
+        }
+        failure
+    })
+}
+
+fn chosen(cli: &Cli) -> Result<u8, Failure> {
     match &cli.command {
         Command::Network(args) => network::run(args),
         Command::Provision(args) => provision::run(args),

@@ -287,6 +287,12 @@ impl Console {
     }
 }
 
+/// The id of this boot as the journal knows it, 32 digits of hexadecimal.
+pub fn boot_id() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().replace('-', ""))
+}
+
 /// Milliseconds since the kernel started.
 pub fn uptime_ms() -> u64 {
     use nix::time::{ClockId, clock_gettime};

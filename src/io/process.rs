@@ -19,7 +19,7 @@ pub fn no_core_dumps() {
     let none = nix::libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the call reads the struct and keeps no pointer to it. Lowering a limit is always allowed.
     unsafe { nix::libc::setrlimit(nix::libc::RLIMIT_CORE, &none) };
-    if nix::unistd::geteuid().is_root() {
+    if is_root() {
         // The kernel refuses no value that it knows.
         let _ = nix::sys::prctl::set_dumpable(false);
     }
@@ -29,4 +29,9 @@ pub fn no_core_dumps() {
 /// umask is 077.
 pub fn own_umask() {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+}
+
+/// Whether this process has the rights of root.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
 }

@@ -248,15 +248,17 @@ pub enum Stage {
     Verify,
     /// Starting the bootstrap and following it.
     Start,
-    /// The bootstrap itself.
+    /// The bootstrap itself, by kubeadm.
     Kubeadm,
+    /// The bootstrap itself, by anything else: RKE2, k3s, or a script of the data.
+    Bootstrap,
     /// Writing down and telling how it went.
     Report,
 }
 
 impl Stage {
     /// All stages, in their order.
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Usage,
         Self::Detect,
         Self::Fetch,
@@ -266,6 +268,7 @@ impl Stage {
         Self::Verify,
         Self::Start,
         Self::Kubeadm,
+        Self::Bootstrap,
         Self::Report,
     ];
 
@@ -275,7 +278,7 @@ impl Stage {
             Self::Usage => 64,
             Self::Decode | Self::Verify => 65,
             Self::Detect => 69,
-            Self::Start | Self::Kubeadm | Self::Report => 70,
+            Self::Start | Self::Kubeadm | Self::Bootstrap | Self::Report => 70,
             Self::Apply | Self::Install => 74,
             Self::Fetch => 75,
         }
@@ -293,8 +296,14 @@ impl Stage {
             Self::Verify => "verify",
             Self::Start => "start",
             Self::Kubeadm => "kubeadm",
+            Self::Bootstrap => "bootstrap",
             Self::Report => "report",
         }
+    }
+
+    /// Whether it is the bootstrap itself, which a unit of systemd's runs.
+    pub fn is_bootstrap(self) -> bool {
+        matches!(self, Self::Kubeadm | Self::Bootstrap)
     }
 
     /// The stage of that name; `None` for one that another version of footplate may have.

@@ -15,6 +15,8 @@ pub enum Progress {
     /// It is under way, or footplate has not run yet.
     #[default]
     Running,
+    /// It waits for something outside of this machine; the status says for what.
+    Waiting,
     /// It succeeded.
     Done,
     /// The data asks for no bootstrap; the status says why.
@@ -25,10 +27,16 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// `running`, `done`, `nothing-to-do` or `failed`.
+    /// Whether the run has not ended.
+    pub fn is_under_way(self) -> bool {
+        matches!(self, Self::Running | Self::Waiting)
+    }
+
+    /// `running`, `waiting`, `done`, `nothing-to-do` or `failed`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Running => "running",
+            Self::Waiting => "waiting",
             Self::Done => "done",
             Self::NothingToDo => "nothing-to-do",
             Self::Failed => "failed",
@@ -42,7 +50,8 @@ impl Progress {
 pub struct Status {
     /// How it stands.
     pub state: Progress,
-    /// Why there was nothing to do: `no-user-data`, or `no-commands` where the data has none.
+    /// What is waited for; or why there was nothing to do: `no-user-data`, `no-bootstrap` where the data has no commands, or
+    /// `condition`.
     pub reason: Option<String>,
     /// The platform's id.
     pub platform: Option<String>,
@@ -88,7 +97,7 @@ impl Status {
     pub fn error(&self) -> Option<String> {
         let first = self.problems.iter().find(|p| p.is_error())?;
         Some(match self.failed {
-            Some(stage) if stage != Stage::Kubeadm => format!("{stage}: {first}"),
+            Some(stage) if !stage.is_bootstrap() => format!("{stage}: {first}"),
             _ => first.to_string(),
         })
     }
@@ -141,12 +150,15 @@ pub struct Stamp {
     pub problems: Vec<Problem>,
     /// kubeadm's own exit status.
     pub kubeadm_exit_status: Option<i32>,
+    /// The boot in which it ended, by its id in the journal (32 digits of hexadecimal).
+    pub boot_id: Option<String>,
 }
 
 impl Stamp {
-    /// The end that a status tells of this instance.
-    pub fn of(instance_id: &str, status: &Status) -> Self {
+    /// The end that a status tells of this instance, in the boot of that id.
+    pub fn of(instance_id: &str, status: &Status, boot_id: Option<String>) -> Self {
         Self {
+            boot_id,
             instance_id: instance_id.to_owned(),
             result: status.state,
             failed: status.failed,
@@ -192,6 +204,8 @@ struct WrittenStamp {
     told: Told,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     kubeadm_exit_status: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    boot_id: Option<String>,
 }
 
 /// A failure as it is written: whole, and in the words of the older fields.
@@ -311,18 +325,18 @@ impl From<WrittenStatus> for Status {
 
 impl From<Stamp> for WrittenStamp {
     fn from(stamp: Stamp) -> Self {
-        let Stamp { instance_id, result, failed, problems, kubeadm_exit_status } = stamp;
+        let Stamp { instance_id, result, failed, problems, kubeadm_exit_status, boot_id } = stamp;
         let status = Status { failed, problems, ..Status::default() };
         let told = Told::of(status.error(), failed, status.problems);
-        Self { version: VERSION, instance_id, result, told, kubeadm_exit_status }
+        Self { version: VERSION, instance_id, result, told, kubeadm_exit_status, boot_id }
     }
 }
 
 impl From<WrittenStamp> for Stamp {
     fn from(written: WrittenStamp) -> Self {
-        let WrittenStamp { version: _, instance_id, result, told, kubeadm_exit_status } = written;
+        let WrittenStamp { version: _, instance_id, result, told, kubeadm_exit_status, boot_id } = written;
         let (failed, problems) = told.read(Vec::new());
-        Self { instance_id, result, failed, problems, kubeadm_exit_status }
+        Self { instance_id, result, failed, problems, kubeadm_exit_status, boot_id }
     }
 }
 
@@ -350,7 +364,7 @@ mod tests {
         assert_eq!(json["hint"], "choose another path");
         assert_eq!(json["also"][0], "users[1]: is missing; hint: add it");
         assert_eq!(json["warnings"][0], "a: has no effect; remove it");
-        let stamp = Stamp::of("i-1", &status);
+        let stamp = Stamp::of("i-1", &status, Some("5e1f".to_owned()));
         let json = serde_json::to_value(&stamp).unwrap();
         assert_eq!(json["error"], "apply: write_files[0]: is a directory");
         assert_eq!(serde_json::from_value::<Stamp>(json).unwrap(), stamp);

@@ -33,7 +33,8 @@ pub struct Found {
 pub fn find(recorder: &mut Recorder<'_>, context: &Context, wait: bool) -> Result<Found, Failure> {
     let (facts, detected) = recorder.stage(
         Stage::Detect,
-        |status| {
+        |recorder| {
+            let status = &mut recorder.status;
             let (facts, detected) = detect::detect(context)?;
             // The likeliest one: it is told, should none of them have anything for this machine.
             if let Some(Candidate { platform, because }) = detected.candidates.first() {
@@ -49,17 +50,23 @@ pub fn find(recorder: &mut Recorder<'_>, context: &Context, wait: bool) -> Resul
     )?;
     let (candidate, instance) = recorder.stage(
         Stage::Fetch,
-        |status| {
+        |recorder| {
             let (world, wanted) = (context.world(), context.source.wanted());
+            let service = detected.candidates.first().filter(|c| wait && c.platform.network.is_some());
+            if let Some(Candidate { platform, .. }) = service {
+                recorder.wait_for(format!("the metadata service of {}", platform.name))?;
+            }
             let asked = platform::fetch(world, &facts, &detected, wanted, Reach::Network)?;
             let (candidate, mut instance) = asked.context("no platform was asked").stage(Stage::Fetch)?;
             if wait {
                 network::put(context, &instance)?;
-                online::wait(world, instance.wait_for, || network::render(context, &instance))?;
+                let rendered = || network::render(context, &instance);
+                online::wait(world, instance.wait_for, rendered, |what| recorder.wait_for(what))?;
                 // The addresses are metadata too.
                 platform::complete(world, &facts, candidate.platform, &mut instance)?;
             }
             name_if_nameless(context, &mut instance)?;
+            let status = &mut recorder.status;
             status.platform = Some(candidate.platform.id.to_owned());
             status.because = Some(candidate.because.to_string());
             status.instance_id = Some(instance.instance_id.clone());

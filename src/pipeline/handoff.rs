@@ -46,6 +46,8 @@ pub fn already_bootstrapped(instance: &Instance, root: &Root) -> Result<bool, Fa
             let cure = first.cure.clone().unwrap_or("a bootstrap runs once: delete the Machine".to_owned());
             let why = [&[first.to_string()], first.why.as_slice()].concat();
             let what = "the bootstrap of this instance failed on an earlier boot";
+            let boot = stamp.boot_id.unwrap_or("-1".to_owned());
+            let cure = format!("{cure}; its log: `journalctl -b {boot} -u footplate -u kubeadm`");
             let problem = Problem { why, code: first.code, ..Problem::error("", what).cure(cure) };
             return Err(Failure::new(Stage::Start, problem));
         }
@@ -81,7 +83,7 @@ pub fn start(
     let root = &context.root;
     let Some(Bootstrap { unit, permit: _ }) = bootstrap else {
         let (reason, what) = match has_data {
-            true => ("no-commands", "the bootstrap data has no commands"),
+            true => ("no-bootstrap", "the bootstrap data has no commands"),
             false => ("no-user-data", "there is no user-data"),
         };
         log::info!("start: {what}: there is nothing to start");
@@ -102,7 +104,8 @@ pub fn start(
         },
         |_| format!("unit={unit}"),
     )?;
-    let (name, started_ms) = (Stage::Kubeadm.name().to_owned(), uptime_ms());
+    let stage = settle::stage(root).stage(Stage::Start)?;
+    let (name, started_ms) = (stage.name().to_owned(), uptime_ms());
     recorder.status.stages.push(StageStatus { name, started_ms, ..StageStatus::default() });
     recorder.save()?;
     drop(turn);
@@ -128,7 +131,7 @@ fn settled(systemd: &Systemd, unit: &str, root: &Root) -> Result<Status, Failure
     let mut deadline = begun + SETTLE_LIMIT;
     loop {
         let status = state::read_status(root).stage(Stage::Report)?.unwrap_or_default();
-        if status.state != Progress::Running {
+        if !status.state.is_under_way() {
             return Ok(status);
         }
         let service = systemd.service(unit).stage(Stage::Start)?;

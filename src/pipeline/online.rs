@@ -44,7 +44,7 @@ fn nics(links: &[Link]) -> Vec<Nic> {
 
 /// Waits until the machine is online: it has addresses of the families that the metadata asks for; else the default
 /// routes that the configuration says, and an address on each link that is not optional. `rendered` is what footplate sets
-/// up, asked for anew each time: links come.
+/// up, asked for anew each time: links come. `tell` hears what is waited for.
 ///
 /// # Errors
 /// It is not after [`LIMIT`]; says which link lacks what.
@@ -52,6 +52,7 @@ pub fn wait(
     world: &dyn World,
     wait_for: WaitFor,
     rendered: impl Fn() -> Result<Rendered, Failure>,
+    mut tell: impl FnMut(String) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let start = Instant::now();
     loop {
@@ -66,6 +67,7 @@ pub fn wait(
                 .cure("look at `networkctl status`, and at the network in the metadata")
                 .stage(Stage::Fetch);
         }
+        tell(format!("the network: {}", lacking.join("; ")))?;
         std::thread::sleep(POLL);
     }
 }

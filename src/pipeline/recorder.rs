@@ -29,12 +29,15 @@ impl<'a> Recorder<'a> {
     pub fn stage<T>(
         &mut self,
         stage: Stage,
-        run: impl FnOnce(&mut Status) -> Result<T, Failure>,
+        run: impl FnOnce(&mut Self) -> Result<T, Failure>,
         summary: impl FnOnce(&T) -> String,
     ) -> Result<T, Failure> {
         let (started_ms, clock, name) = (uptime_ms(), Instant::now(), stage.name());
-        let result = run(&mut self.status);
+        let result = run(self);
         let ms = clock.elapsed().as_millis() as u64;
+        if self.status.state == Progress::Waiting {
+            (self.status.state, self.status.reason) = (Progress::Running, None);
+        }
         let (state, summary) = match &result {
             Ok(value) => (Progress::Done, summary(value)),
             Err(_) => (Progress::Failed, String::new()),
@@ -76,6 +79,19 @@ impl<'a> Recorder<'a> {
             Some(root) => state::write_status(root, &self.status).stage(Stage::Report),
             None => Ok(()),
         }
+    }
+
+    /// Records what the run waits for. It goes on with the end of its stage, or when it waits for something else.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn wait_for(&mut self, what: String) -> Result<(), Failure> {
+        if self.status.reason.as_ref() == Some(&what) {
+            return Ok(());
+        }
+        log::info!("waiting for {what}");
+        (self.status.state, self.status.reason) = (Progress::Waiting, Some(what));
+        self.save()
     }
 
     /// Records that the run ended well.

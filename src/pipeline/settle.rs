@@ -7,7 +7,7 @@ use super::state;
 use crate::diagnosis;
 use crate::io::exec::Entry;
 use crate::io::root::{Ids, Root};
-use crate::io::{console, exec, now, systemd, uptime_ms};
+use crate::io::{boot_id, console, exec, now, systemd, uptime_ms};
 use crate::model::problem::{Failure, Problem, Stage};
 use crate::model::status::{Progress, StageStatus, Stamp, Status};
 use crate::plan::FINAL_MESSAGE;
@@ -124,7 +124,8 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
         return Ok(None);
     }
     let sentinel = root.meta(SENTINEL)?.is_some();
-    let names_kubeadm = prepared || script.as_deref().is_some_and(script_calls_kubeadm);
+    let stage = stage_of(script.as_deref());
+    let names_kubeadm = stage == Stage::Kubeadm;
     let success = match recorded {
         Some(code) => code == 0,
         // Called by its path, or by another script: the command line that Cluster API made tells.
@@ -158,9 +159,9 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
     let journal = exec::journal_of(UNIT, ended.invocation.as_deref()).unwrap_or_default();
     // `kubeadm-prepare` said why, and nothing ran after it.
     if !success && status.state != Progress::Failed {
-        status.fail(&Failure::new(Stage::Kubeadm, why(ended, recorded, names_kubeadm, &journal)));
+        status.fail(&Failure::new(stage, why(ended, recorded, names_kubeadm, &journal)));
     }
-    end_stage(&mut status, &journal);
+    end_stage(&mut status, stage, &journal);
     finish(root, &status)?;
     Ok(Some(status))
 }
@@ -174,7 +175,7 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
 pub fn aborted(root: &Root, ended: &Ended) -> Result<Option<Status>> {
     let mut status = state::read_status(root)?.unwrap_or_default();
     let last = status.stages.last().and_then(|stage| Stage::by_name(&stage.name));
-    if status.state != Progress::Running || last == Some(Stage::Kubeadm) || ended.result == "success" {
+    if !status.state.is_under_way() || last.is_some_and(Stage::is_bootstrap) || ended.result == "success" {
         return Ok(None);
     }
     if TERMINATED.contains(&ended.status.as_str()) && systemd::stopping() {
@@ -245,7 +246,7 @@ fn finish(root: &Root, status: &Status) -> Result<()> {
         }
     }
     if let Some(instance_id) = &status.instance_id {
-        state::write_stamp(root, &Stamp::of(instance_id, status))?;
+        state::write_stamp(root, &Stamp::of(instance_id, status, boot_id()))?;
         // It ran once, and never runs again.
         state::remove_bootstrap(root, instance_id)?;
     }
@@ -304,6 +305,19 @@ fn script_calls_kubeadm(script: &[u8]) -> bool {
     bootstraps(&text) || text.contains(SENTINEL)
 }
 
+/// What bootstraps this node, by the script that stands there. Without one it is Cluster API's own script, which calls kubeadm.
+fn stage_of(script: Option<&[u8]>) -> Stage {
+    if script.is_none_or(script_calls_kubeadm) { Stage::Kubeadm } else { Stage::Bootstrap }
+}
+
+/// The stage of the bootstrap that stands ready.
+///
+/// # Errors
+/// The disk refuses.
+pub fn stage(root: &Root) -> Result<Stage> {
+    Ok(stage_of(root.read(SCRIPT, MAX_FILE)?.as_deref()))
+}
+
 /// Makes sure that a node which joined shows so: the sentinel stands on a file system that every boot begins empty.
 ///
 /// # Errors
@@ -327,7 +341,7 @@ fn phases(journal: &[Entry]) -> Vec<(u64, &'static str)> {
 }
 
 /// Ends the stage of the bootstrap, with what kubeadm says of its phases. Only the last of them can have failed.
-fn end_stage(status: &mut Status, journal: &[Entry]) {
+fn end_stage(status: &mut Status, stage: Stage, journal: &[Entry]) {
     let summary = match status.kubeadm_exit_status {
         Some(code) => format!("exit-status={code}"),
         None => String::new(),
@@ -349,13 +363,13 @@ fn end_stage(status: &mut Status, journal: &[Entry]) {
     if let Some(last) = parts.last_mut() {
         last.state = status.state;
     }
-    match status.stages.iter_mut().find(|s| s.name == Stage::Kubeadm.name()) {
+    match status.stages.iter_mut().find(|s| s.name == stage.name()) {
         Some(stage) => {
             stage.ms = now.saturating_sub(stage.started_ms);
             (stage.state, stage.summary, stage.parts) = (status.state, summary, parts);
         }
         None => {
-            let name = Stage::Kubeadm.name().to_owned();
+            let name = stage.name().to_owned();
             status.stages.push(StageStatus {
                 name,
                 state: status.state,

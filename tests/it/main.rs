@@ -47,6 +47,7 @@ mod networkd;
 mod nic;
 mod nocloud;
 mod nspawn;
+mod people;
 mod platform_cases;
 mod platforms;
 mod s3;

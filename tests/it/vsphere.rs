@@ -387,7 +387,7 @@ fn what_is_secret_goes_after_success() {
 #[test]
 fn data_without_commands_leaves_nothing_to_do() {
     for (data, reason) in
-        [(None, "no-user-data"), (Some("#cloud-config\ntimezone: Etc/UTC\n"), "no-commands")]
+        [(None, "no-user-data"), (Some("#cloud-config\ntimezone: Etc/UTC\n"), "no-bootstrap")]
     {
         let (machine, root) = (
             Scratch { dir: scratch::fresh(&format!("{reason}.machine")) },

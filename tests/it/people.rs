@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a person gets who runs the commands by hand: true states, the next step, and nothing that can hurt.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+use std::{fs, thread, time::Duration};
+
+use crate::common::scratch::{FOOTPLATE, Ran, Scratch, footplate, provision, seed};
+
+const STATUS: &str = "/run/footplate/status.json";
+
+fn status(root: &Scratch, text: &str) -> Ran {
+    root.put(STATUS, text);
+    footplate(&["status", "--root", root.arg()])
+}
+
+/// Each state with its exit status, its words, and the step after it.
+#[test]
+fn each_state_is_told_with_what_to_run_next() {
+    let root = Scratch::new("states");
+    let ran = footplate(&["status", "--root", root.arg()]);
+    assert_eq!((ran.code, ran.out.lines().count()), (2, 2), "{}", ran.out);
+    assert!(ran.out.starts_with("not-run: ") && ran.out.contains(" next: `systemctl status"), "{}", ran.out);
+    let failed = |stage: &str| {
+        format!(
+            r#"{{"version": 1, "state": "failed", "failed": "{stage}",
+                "problems": [{{"level": "error", "place": "", "what": "exit status 3", "hint": "look there"}}]}}"#
+        )
+    };
+    let table = [
+        (r#"{"version": 1, "state": "running"}"#.to_owned(), 2, "running\n", "`footplate status --wait`"),
+        (
+            r#"{"version": 1, "state": "waiting", "reason": "the network: eth0 has no IPv4 address"}"#
+                .to_owned(),
+            2,
+            "waiting reason=the network: eth0 has no IPv4 address\n",
+            "`footplate status --wait`",
+        ),
+        (r#"{"version": 1, "state": "done"}"#.to_owned(), 0, "done\n", ""),
+        (
+            r#"{"version": 1, "state": "nothing-to-do", "reason": "no-bootstrap"}"#.to_owned(),
+            0,
+            "nothing-to-do reason=no-bootstrap\n",
+            "",
+        ),
+        (failed("bootstrap"), 1, "error: exit status 3\n", "`journalctl -b -u kubeadm`"),
+        (failed("kubeadm"), 1, "error: exit status 3\n", "`journalctl -b -u kubeadm`"),
+        (failed("apply"), 1, "error: apply: exit status 3\n", "`journalctl -b -u footplate`"),
+    ];
+    for (text, code, says, next) in table {
+        let ran = status(&root, &text);
+        assert_eq!(ran.code, code, "{text}\n{}{}", ran.out, ran.err);
+        assert!(ran.out.contains(says), "{text}\n{}", ran.out);
+        let told = ran.out.lines().find_map(|line| line.strip_prefix(" next: ")).unwrap_or_default();
+        assert!(told.starts_with(next) && told.is_empty() == next.is_empty(), "{text}\n{}", ran.out);
+    }
+}
+
+/// A run by RKE2, k3s or a script is called a bootstrap, one by kubeadm has its name.
+#[test]
+fn the_failure_of_an_earlier_boot_names_its_log() {
+    let root = Scratch::new("earlier-boot");
+    let stamp = r#"{"version": 1, "instance_id": "i-1", "result": "failed", "failed": "bootstrap",
+        "error": "exit status 3", "boot_id": "0123456789abcdef0123456789abcdef"}"#;
+    root.put("/var/lib/footplate/instances/i-1.json", stamp);
+    let seed = seed("earlier-boot", "#cloud-config\nruncmd: [rke2-install]\n");
+    provision(&seed, &root).ended(70, &["failed on an earlier boot", "exit status 3"]);
+    let ran = footplate(&["status", "--root", root.arg()]);
+    assert_eq!(ran.code, 1);
+    let log = "`journalctl -b 0123456789abcdef0123456789abcdef -u footplate -u kubeadm`";
+    assert!(ran.out.contains(log), "{}", ran.out);
+}
+
+/// `--wait` tells what it waits for, once for each change, and gives up in time.
+#[test]
+fn waiting_is_told_while_it_lasts() {
+    let root = Scratch::new("wait");
+    let child = Command::new(FOOTPLATE)
+        .args(["status", "--wait", "--timeout", "60", "--root", root.arg()])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    for text in [
+        r#"{"version": 1, "state": "waiting", "reason": "the network: eth0 has no IPv4 address"}"#,
+        r#"{"version": 1, "state": "done"}"#,
+    ] {
+        thread::sleep(Duration::from_millis(900));
+        fs::create_dir_all(root.path("/run/footplate")).unwrap();
+        let new = root.path("/run/footplate/new");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, root.path(STATUS)).unwrap();
+    }
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let lines: Vec<&str> = ran.err.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "not-run: waiting for footplate.service to start",
+            "waiting: for the network: eth0 has no IPv4 address"
+        ]
+    );
+    assert_eq!(ran.out, "done\n");
+}
+
+/// Without root the state can't be read, and the message says how it can.
+#[test]
+fn without_root_it_is_said_how() {
+    let root = Scratch::new("no-root");
+    root.put(STATUS, "{}");
+    fs::set_permissions(root.path("/run/footplate"), fs::Permissions::from_mode(0o700)).unwrap();
+    needs!(root("another user is to run the program"));
+    // The program itself may be below a directory of root's.
+    let program = root.path("/footplate");
+    fs::copy(FOOTPLATE, &program).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new("chroot");
+    let ran = Ran::of(command.args(["--userspec=65534:65534", root.arg(), "/footplate", "status"]));
+    ran.ended(
+        70,
+        &["/run/footplate", "Permission denied", "hint: this needs root: run it again with `sudo`"],
+    );
+}
