@@ -150,21 +150,7 @@ pub fn plan(lock: &Lock, choices: &Choices, oem: &str) -> Plan {
 /// In version 3 for a containerd that merges its files, and so takes an operator's of version 3 beside it; otherwise in version 2, which
 /// all read.
 fn containerd_config(pause: &str, merges: bool) -> (String, String) {
-    // A pause image is a reference of a registry: letters, digits and ./:@_-
-    let pause: String =
-        pause.chars().filter(|c| c.is_ascii_alphanumeric() || "./:@_-".contains(*c)).collect();
-    let (version, runtime, images, image) = match merges {
-        true => (
-            3,
-            "\"io.containerd.cri.v1.runtime\"",
-            "\"io.containerd.cri.v1.images\"",
-            format!("[plugins.\"io.containerd.cri.v1.images\".pinned_images]\nsandbox = \"{pause}\"\n"),
-        ),
-        false => {
-            let cri = "\"io.containerd.grpc.v1.cri\"";
-            (2, cri, cri, format!("[plugins.{cri}]\nsandbox_image = \"{pause}\"\n"))
-        }
-    };
+    let version = if merges { 3 } else { 2 };
     let main = format!(
         "# Written by footplate.\n\
          version = {version}\n\
@@ -172,18 +158,31 @@ fn containerd_config(pause: &str, merges: bool) -> (String, String) {
          # /etc/containerd/certs.d. In containerd 1 another runtime needs a main file of its own instead of this one.\n\
          imports = [\"{IMPORTED}*.toml\", \"{CONTAINERD_CRI}\"]\n"
     );
-    // As in Flatcar's own configuration.
-    let selinux = match merges {
-        true => format!("[plugins.{runtime}]\nenable_selinux = true\n"),
-        false => "enable_selinux = true\n".to_owned(),
+    (main, cri_settings(pause, version))
+}
+
+/// The CRI plugin's settings that a node depends on, in version 2 or 3 of containerd's configuration.
+pub fn cri_settings(pause: &str, version: u32) -> String {
+    // A pause image is a reference of a registry: letters, digits and ./:@_-
+    let pause: String =
+        pause.chars().filter(|c| c.is_ascii_alphanumeric() || "./:@_-".contains(*c)).collect();
+    let (runtime, images) = match version {
+        3.. => ("\"io.containerd.cri.v1.runtime\"", "\"io.containerd.cri.v1.images\""),
+        _ => ("\"io.containerd.grpc.v1.cri\"", "\"io.containerd.grpc.v1.cri\""),
     };
-    let cri = format!(
+    // SELinux as in Flatcar's own configuration.
+    let settings = match version {
+        3.. => format!(
+            "[plugins.{images}.pinned_images]\nsandbox = \"{pause}\"\n[plugins.{runtime}]\nenable_selinux = true\n"
+        ),
+        _ => format!("[plugins.{images}]\nsandbox_image = \"{pause}\"\nenable_selinux = true\n"),
+    };
+    format!(
         "# Written by footplate.\n\
          version = {version}\n\
          \n\
          # The pause image is the one that kubeadm pulls: with another one a node without registry has none.\n\
-         {image}\
-         {selinux}\
+         {settings}\
          \n\
          [plugins.{images}.registry]\n\
          config_path = \"/etc/containerd/certs.d\"\n\
@@ -194,8 +193,7 @@ fn containerd_config(pause: &str, merges: bool) -> (String, String) {
          [plugins.{runtime}.containerd.runtimes.runc.options]\n\
          # kubeadm sets the kubelet to systemd's cgroups; two managers of one tree make a node unstable.\n\
          SystemdCgroup = true\n"
-    );
-    (main, cri)
+    )
 }
 
 fn file(path: &str, text: &str, plan: &mut Plan) {

@@ -19,7 +19,9 @@ pub(super) fn check(config: &NodeConfig, problems: &mut Vec<Problem>) {
         }
         let what = match settings.version {
             Some(3..) => {
-                "is of version 3, which containerd 1 does not read, and which containerd 2 merges only into a main file of version 3".to_owned()
+                "is of version 3, which containerd 1 does not read. On an image that footplate configured containerd 2 takes it; elsewhere it merges \
+                 it only into a main file of version 3"
+                    .to_owned()
             }
             _ => {
                 let lacks = match () {

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The running containerd held against what its main configuration, kubeadm and the kubelet expect of it.
+//! containerd's configuration beside what the bootstrap data adds to it, and the running containerd held against what its main
+//! configuration, kubeadm and the kubelet expect of it.
 
-use crate::bake::{self, lock::Lock};
+use crate::bake::{self, lock::Lock, node::cri_settings};
 use crate::io;
 use crate::io::root::Root;
 use crate::model::containerd::{IMPORTED, MAIN, OWN, Settings, tells_the_kubelet};
-use crate::model::problem::Problem;
+use crate::model::plan::{Item, Plan};
+use crate::model::problem::{Failure, In as _, Problem, Stage};
+use crate::model::storage::File;
 
 /// Most of a configuration file that is read.
 const MAX_FILE: usize = 1 << 20;
@@ -16,6 +19,35 @@ const KUBEADM: &[&str] = &["/run/kubeadm/kubeadm.yaml", "/run/kubeadm/kubeadm-jo
 /// Where to look when an import changed what the main file says.
 const CURE: &str = "look at `containerd config dump`: containerd 1 takes a plugin's settings from the last file that has any, and must find all of \
                     them there; registries go to /etc/containerd/certs.d";
+
+/// The settings of [`OWN`] in version 3; a name that sorts behind an operator's.
+const OWN_OF_VERSION_THREE: &str = "/etc/containerd/conf.d/zz-footplate.toml";
+
+/// A file that keeps the node's own settings of the CRI plugin where an operator's file is of version 3 and [`OWN`] of version 2:
+/// containerd 2 then takes the operator's runtimes alone. An image whose lock has no containerd runs the release's own, of which only the
+/// boot knows the version; containerd 1 passes over what is of version 3, since [`OWN`] comes last.
+///
+/// # Errors
+/// A file can't be read.
+pub(super) fn beside(root: &Root, plan: &Plan) -> Result<Option<Item>, Failure> {
+    let read = |path: &str| root.read(path, MAX_FILE).stage(Stage::Apply);
+    let settings = |bytes: &[u8]| Settings::of(&String::from_utf8_lossy(bytes));
+    let own = read(OWN)?.map(|bytes| settings(&bytes));
+    let Some(Settings { version: Some(2), pause: Some(pause), .. }) = own else { return Ok(None) };
+    let three = |bytes: &[u8]| matches!(settings(bytes), Settings { version: Some(3..), cri: true, .. });
+    let imported =
+        |path: &str| path.starts_with(IMPORTED) && path.ends_with(".toml") && path != OWN_OF_VERSION_THREE;
+    let files = plan.items.iter().filter_map(|item| match item {
+        Item::File(file) if imported(&file.path) => Some(file),
+        _ => None,
+    });
+    let mut needed = files.into_iter().any(|file| three(file.content.expose()));
+    for name in root.list(IMPORTED).stage(Stage::Apply)? {
+        let path = format!("{IMPORTED}{name}");
+        needed = needed || imported(&path) && read(&path)?.is_some_and(|bytes| three(&bytes));
+    }
+    Ok(needed.then(|| Item::File(File::ours(OWN_OF_VERSION_THREE, cri_settings(&pause, 3)))))
+}
 
 /// What does not fit together on this machine. Nothing, where no containerd answers: kubeadm's own checks tell of that.
 /// `kubeadm` is a further place of kubeadm's configuration.

@@ -3,7 +3,7 @@
 
 use super::fetch::Found;
 use super::recorder::Recorder;
-use super::{Context, bootstrap_data, changes, network, note, settle};
+use super::{Context, bootstrap_data, changes, containerd, network, note, settle};
 use crate::apply::accounts::Accounts;
 use crate::apply::{self, Outcome};
 use crate::bake;
@@ -42,6 +42,7 @@ pub fn picture(
     let present = network::files(root, DIR)?;
     let mut items = plan::network_items(&rendered, &present, hostname);
     items.extend(metadata(&found.instance, root)?);
+    items.extend(containerd::beside(root, &plan)?);
     if let Some(keys) = plan::users::keys(&decoded.config, &found.instance) {
         let default = plan::users::default_user(&decoded.config);
         let is_default = |i: &Item| matches!(i, Item::User(u) if u.name == default);
