@@ -289,6 +289,17 @@ pub struct MountSpec {
     pub disk: bool,
 }
 
+/// Filesystems whose login mount(8) reads from a file.
+pub const CIFS: &[&str] = &["cifs", "smb3", "smbfs"];
+
+/// The lines of that file, and the options that mean the same
+/// ([mount.cifs(8)](https://man7.org/linux/man-pages/man8/mount.cifs.8.html)).
+pub const CIFS_LOGIN: &[(&str, &[&str])] = &[
+    ("username", &["username", "user"]),
+    ("password", &["password", "pass"]),
+    ("domain", &["domain", "dom", "workgroup"]),
+];
+
 /// The kernel's filesystems that systemd mounts by itself. It refuses mount units for them.
 const SYSTEMDS_MOUNTS: &[&str] = &[
     "/dev",

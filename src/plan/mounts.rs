@@ -7,7 +7,7 @@ use super::UNIT_DIR;
 use crate::model::config::NodeConfig;
 use crate::model::plan::{Item, Mount, MountUnits, Mounted, Plan};
 use crate::model::secret::Secret;
-use crate::model::storage::{File, Link, MountSpec, partition_path};
+use crate::model::storage::{CIFS, CIFS_LOGIN, File, Link, MountSpec, partition_path};
 use crate::model::unit::{KINDS, of_path};
 
 /// Filesystems that come over the network.
@@ -88,24 +88,17 @@ fn target(mount: &MountSpec) -> &'static str {
 /// Where the login of a mount is, in a file of the unit's name that only root may read: everybody may read a unit.
 const LOGINS: &str = "/etc/footplate/mounts";
 
-/// The mount without the login among its options, and the file that has the login instead, as
-/// [mount.cifs(8)](https://man7.org/linux/man-pages/man8/mount.cifs.8.html) reads it. (The kernel reads no such file for ceph, and Flatcar
-/// has no program that would.)
+/// The mount without the login among its options, and the file that has the login instead.
 fn without_login(mount: &MountSpec) -> (MountSpec, Option<File>) {
-    const NAMES: &[(&str, &[&str])] = &[
-        ("username", &["username", "user"]),
-        ("password", &["password", "pass"]),
-        ("domain", &["domain", "dom", "workgroup"]),
-    ];
     let value = |names: &[&str]| names.iter().find_map(|name| mount.value(name));
-    if !["cifs", "smb3", "smbfs"].contains(&mount.kind.as_str()) || value(NAMES[1].1).is_none() {
+    if !CIFS.contains(&mount.kind.as_str()) || value(CIFS_LOGIN[1].1).is_none() {
         return (mount.clone(), None);
     }
-    let lines = NAMES.iter().filter_map(|(key, names)| Some(format!("{key}={}\n", value(names)?)));
+    let lines = CIFS_LOGIN.iter().filter_map(|(key, names)| Some(format!("{key}={}\n", value(names)?)));
     let (path, content) = (format!("{LOGINS}/{}", unit_of(mount)), lines.collect::<String>());
     let is_login = |option: &&str| {
         let name = option.split('=').next().unwrap_or_default();
-        NAMES.iter().any(|(_, names)| names.contains(&name))
+        CIFS_LOGIN.iter().any(|(_, names)| names.contains(&name))
     };
     let kept = mount.options().filter(|option| !is_login(option));
     let login = format!("credentials={path}");

@@ -524,14 +524,14 @@ fn a_bad_certificate_is_named_and_nothing_is_sent() {
             "good.example",
             "20200101",
             "20210101",
-            Err("its certificate has expired: or is the clock wrong?"),
+            Err("its certificate has expired, or this machine's clock is wrong: it says 20"),
         ),
         (
             true,
             "good.example",
             "20480101",
             "20490101",
-            Err("its certificate is not valid yet: is the clock right?"),
+            Err("its certificate is not valid yet, or this machine's clock is wrong: it says 20"),
         ),
         (true, "other.example", "20200101", "20490101", Err("not trusted: certificate not valid for name")),
         (true, "*.good.example", "20200101", "20490101", Err("not trusted: certificate not valid for name")),
@@ -558,9 +558,66 @@ fn a_bad_certificate_is_named_and_nothing_is_sent() {
                 (got, want) => panic!("{name} {until}: {got:?} is not {want:?}"),
             }
         }
+        // A clock that is far ahead looks so, until a time server has set it. Here the certificate changes instead.
+        let serve = |address: &str, until| {
+            let tls = authorities[1].server(&["good.example"], "20200101", until);
+            Server::start_tls(address, tls, |_| Reply::ok("x"))
+        };
+        let late = serve("127.0.0.2:0", "20210101");
+        let good = serve(&format!("127.0.0.3:{}", late.address.port()), "20490101");
+        let hosts = sandbox.dir().join("etc-hosts");
+        std::fs::write(&hosts, "127.0.0.2 good.example\n").unwrap();
+        thread::spawn(move || {
+            thread::sleep(MS(500));
+            std::fs::write(&hosts, "127.0.0.3 good.example\n").unwrap();
+        });
+        let request = Request::get(format!("https://good.example:{}/", late.address.port()));
+        Client::new().unwrap().fetch(&request, Instant::now() + Duration::from_secs(20)).unwrap();
+        assert_eq!((late.seen().len(), good.seen().len()), (0, 1));
     })
     .join()
     .unwrap();
+}
+
+/// Asks a server of this machine, and trusts what is given.
+fn ask_localhost(tls: Arc<rustls::ServerConfig>, given: &str) -> Result<(), String> {
+    let server = Server::start_tls("127.0.0.1:0", tls, |_| Reply::ok("x"));
+    let mut request = Request::get(format!("https://localhost:{}/", server.address.port()));
+    request.options.authorities = vec![given.into()];
+    Client::new().unwrap().fetch(&request, soon()).map(|_| ()).map_err(|e| e.to_string())
+}
+
+#[test]
+fn an_intermediate_certificate_signs_only_where_it_may() {
+    const MAY_NOT: Result<(), &str> = Err("is not trusted: an intermediate certificate may not sign others");
+    let authority = Authority::new(&crate::common::scratch::fresh("intermediate"));
+    let ours = std::fs::read_to_string(authority.bundle()).unwrap();
+    for (extensions, want) in [
+        ("basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign", Ok(())),
+        ("basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=digitalSignature,keyCertSign", Ok(())),
+        ("basicConstraints=CA:TRUE", Ok(())),
+        ("basicConstraints=critical,CA:TRUE\nkeyUsage=critical,digitalSignature", MAY_NOT),
+        ("basicConstraints=critical,CA:TRUE\nkeyUsage=cRLSign,encipherOnly", MAY_NOT),
+        ("basicConstraints=CA:FALSE\nkeyUsage=keyCertSign", MAY_NOT),
+        ("basicConstraints=CA:FALSE", MAY_NOT),
+        (
+            "basicConstraints=CA:TRUE\nnameConstraints=critical,excluded;DNS:localhost",
+            Err("may not issue certificates for this name"),
+        ),
+    ] {
+        let (tls, between) = authority.behind(extensions);
+        let got = ask_localhost(Arc::clone(&tls), &ours);
+        let as_wanted = match (&got, want) {
+            (Err(text), Err(want)) => text.contains(want),
+            (got, want) => got.is_ok() && want.is_ok(),
+        };
+        assert!(as_wanted, "{extensions}: {got:?} is not {want:?}");
+        // Nor does it sign where an operator gave it as an authority.
+        if want == MAY_NOT {
+            let error = ask_localhost(tls, &between).unwrap_err();
+            assert!(error.contains("not trusted"), "{extensions}: {error}");
+        }
+    }
 }
 
 #[test]
@@ -598,15 +655,9 @@ fn a_servers_own_certificate_is_trusted_where_it_was_given() {
         ("20200101", "20210101", [NAME, SIGNS, ""], Err("has expired")),
         ("20480101", "20490101", [NAME, SIGNS, ""], Err("not valid yet")),
     ];
-    let ask = |tls, given: &str| {
-        let server = Server::start_tls("127.0.0.1:0", tls, |_| Reply::ok("x"));
-        let mut request = Request::get(format!("https://localhost:{}/", server.address.port()));
-        request.options.authorities = vec![given.into()];
-        Client::new().unwrap().fetch(&request, soon()).map(|_| ()).map_err(|e| e.to_string())
-    };
     for (from, until, extensions, want) in cases {
         let (tls, pem) = authority.self_signed(from, until, &extensions.concat());
-        let got = ask(tls, &pem);
+        let got = ask_localhost(tls, &pem);
         let as_wanted = match (&got, want) {
             (Err(text), Err(want)) => text.contains(want),
             (got, want) => got.is_ok() && want.is_ok(),
@@ -616,12 +667,12 @@ fn a_servers_own_certificate_is_trusted_where_it_was_given() {
     // The same name and the same key do not do: it must be these very bytes.
     let (_, given) = authority.self_signed("20200101", "20490101", &[NAME, SIGNS].concat());
     let (other, _) = authority.self_signed("20200101", "20490101", &[NAME, SIGNS].concat());
-    assert!(ask(other, &given).unwrap_err().contains("not trusted"));
+    assert!(ask_localhost(other, &given).unwrap_err().contains("not trusted"));
     // One that another authority issued, without that authority.
     let issued = authority.server(&["localhost"], "20200101", "20490101");
     let pem = std::fs::read_to_string(authority.bundle().with_file_name("server.pem")).unwrap();
-    ask(Arc::clone(&issued), &pem).unwrap();
-    assert!(ask(issued, &given).unwrap_err().contains("not trusted"));
+    ask_localhost(Arc::clone(&issued), &pem).unwrap();
+    assert!(ask_localhost(issued, &given).unwrap_err().contains("not trusted"));
 }
 
 #[test]

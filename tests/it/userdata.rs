@@ -450,6 +450,26 @@ fn a_mounts_login_is_not_in_its_unit() {
     }
 }
 
+/// Where no program reads the secret from a file, the mount is refused.
+#[test]
+fn a_mounts_secret_that_its_unit_would_show_is_refused() {
+    for mount in
+        ["ceph, 'name=k8s,secret=canary,noatime'", "davfs, 'password=canary'", "cifs, 'password2=canary'"]
+    {
+        let data = format!("#cloud-config\nmounts: [['10.0.0.9:/v', /srv/v, {mount}]]\n");
+        let decoded = decode(data.as_bytes());
+        let told = problems(&decoded);
+        assert!(decoded.failed() && told.contains("mounts[0][3]: an option holds a secret"), "{told}");
+        assert!(!told.contains("canary"), "{told}");
+    }
+    assert!(
+        !decode(
+            b"#cloud-config\nmounts: [['10.0.0.9:/v', /srv/v, ceph, 'name=k8s,secretfile=/etc/ceph/k']]\n"
+        )
+        .failed()
+    );
+}
+
 /// What usually holds secrets is root's alone where the data gives no mode, in both formats; a mode that is given counts.
 #[test]
 fn files_that_hold_secrets_are_for_root_alone() {

@@ -4,7 +4,7 @@
 use super::{Reader, check_path};
 use crate::decode::syntax::yaml::Node;
 use crate::model::problem::Pos;
-use crate::model::storage::{Layout, MountSpec, Partition, partition_path};
+use crate::model::storage::{CIFS, CIFS_LOGIN, Layout, MountSpec, Partition, partition_path};
 
 /// cloud-init's default without its own service and without `_netdev`: a missing disk does not stop a boot.
 const MOUNT_OPTIONS: &str = "defaults,nofail";
@@ -20,6 +20,10 @@ const ON_A_DEVICE: &[&str] = &[
 /// `LABEL=` and its kin, and where udev links such devices.
 const TAGS: &[(&str, &str)] =
     &[("LABEL=", "label"), ("PARTLABEL=", "partlabel"), ("PARTUUID=", "partuuid"), ("UUID=", "uuid")];
+
+/// Options that hold a secret. Everybody may read a mount unit, and ask systemd for its settings. For cifs the password goes to a file;
+/// ceph has `secretfile=`, which only its own mount program reads, and Flatcar does not have that program.
+const SECRETS: &[&str] = &["pass", "passwd", "password", "password2", "secret"];
 
 /// How the names of cloud-init's own units begin. Its templates order mounts behind them, and Flatcar has none of them.
 const CLOUD_INIT: &[&str] = &["cloud-config.", "cloud-final.", "cloud-init-", "cloud-init."];
@@ -121,6 +125,16 @@ impl Reader<'_> {
             return None;
         }
         let options = self.mount_options(&format!("{place}[3]"), pos, &options);
+        let moved = |name: &str| CIFS.contains(&kind.as_str()) && CIFS_LOGIN[1].1.contains(&name);
+        let is_secret = |option: &str| {
+            option.split_once('=').is_some_and(|(name, _)| SECRETS.contains(&name) && !moved(name))
+        };
+        if options.split(',').any(is_secret) {
+            let what = "an option holds a secret, and every user of the machine can read the options of a mount unit";
+            self.error(&format!("{place}[3]"), pos, what);
+            self.cure("write the secret to a file with `permissions: '0600'`, and mount in runcmd or with a CSI driver");
+            return None;
+        }
         let fsck = field(5).unwrap_or_else(|| "2".to_owned()) != "0";
         let mount = MountSpec { place: place.to_owned(), what, path, kind, options, fsck, optional, disk };
         if mount.by_systemd() {

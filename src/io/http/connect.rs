@@ -15,12 +15,11 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{Proxy, Response, Url};
-use rustls::CertificateError;
 
 use super::relay::{self, Way, Why};
 use super::request::Request;
 use super::retry::Trouble;
-use super::tls::Trusted;
+use super::tls::{self, Trusted};
 use crate::io::dns;
 use crate::model::secret::Secret;
 
@@ -317,7 +316,7 @@ pub(super) fn trouble(error: &reqwest::Error, host: &str) -> Trouble {
         return Trouble::again(what);
     }
     if let Some(tls) = causes(error).find_map(tls_error) {
-        return tls_trouble(tls);
+        return tls::trouble(tls);
     }
     if error.is_connect() {
         return unconnected(host, causes(error).find_map(|e| e.downcast_ref::<std::io::Error>()));
@@ -347,33 +346,4 @@ fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Erro
 fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_lowercase()
-}
-
-/// A bad certificate stays bad, but one that is not valid yet may only say that the clock is not set yet.
-fn tls_trouble(error: &rustls::Error) -> Trouble {
-    match error {
-        rustls::Error::InvalidCertificate(
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
-        ) => Trouble::again("its certificate is not valid yet: is the clock right?"),
-        rustls::Error::InvalidCertificate(
-            CertificateError::Expired | CertificateError::ExpiredContext { .. },
-        ) => Trouble::never("its certificate has expired: or is the clock wrong?"),
-        rustls::Error::InvalidCertificate(why) => {
-            let why = match why {
-                CertificateError::UnknownIssuer => "no authority that is trusted here issued it".to_owned(),
-                CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-                    "it may not be used by a server".to_owned()
-                }
-                CertificateError::Other(other) => match other.0.downcast_ref() {
-                    Some(webpki::Error::CaUsedAsEndEntity) => {
-                        "it is an authority's, and was not itself given as trusted".to_owned()
-                    }
-                    _ => other.to_string(),
-                },
-                why => why.to_string(),
-            };
-            Trouble::never(format!("its certificate is not trusted: {why}"))
-        }
-        other => Trouble::never(format!("TLS: {other}")),
-    }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Which failures are worth another try, and how long to wait before it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
@@ -24,6 +25,9 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// How often an answer may come in part, one time after the other, before no whole one is expected.
 const MOST_PARTS: u32 = 6;
 
+/// Whether this run has told that it waits for the clock.
+static CLOCK_TOLD: AtomicBool = AtomicBool::new(false);
+
 /// The status codes after which the same request may yet succeed. [`Request::retry_also`] has what a platform adds to
 /// them. This is the only place that decides it.
 pub(super) fn may_pass(status: u16, also: &[u16]) -> bool {
@@ -43,11 +47,22 @@ pub(super) struct Trouble {
     pub(super) after: Option<Duration>,
     /// Whether a part of the answer came.
     pub(super) in_part: bool,
+    /// Whether it may be that the clock is only not set yet.
+    pub(super) for_clock: bool,
 }
 
 impl Trouble {
     pub(super) fn again(what: impl Into<String>) -> Self {
-        Self { what: what.into(), status: None, again: true, too_large: false, after: None, in_part: false }
+        let what = what.into();
+        Self {
+            what,
+            status: None,
+            again: true,
+            too_large: false,
+            after: None,
+            in_part: false,
+            for_clock: false,
+        }
     }
 
     pub(super) fn never(what: impl Into<String>) -> Self {
@@ -136,6 +151,9 @@ impl Tries {
                 gave_up,
                 deadline: self.deadline.is_some() && !enough,
             });
+        }
+        if trouble.for_clock && !CLOCK_TOLD.swap(true, Ordering::Relaxed) {
+            log::warn!("{}: {}; waiting for a time server to set it", request.place(), trouble.what);
         }
         log::debug!("{}: {}, next try in {} ms", request.place(), trouble.what, pause.as_millis());
         sleep(pause).await;

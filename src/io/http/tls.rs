@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Which certificates HTTPS trusts.
+//! Which certificates HTTPS trusts, and in plain words why one is not trusted.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,8 +13,12 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
+};
 
+use super::retry::Trouble;
+use crate::io::now;
 use crate::model::certificate::{Certificate, value};
 use crate::model::secret::Secret;
 
@@ -65,11 +70,15 @@ impl Trusted {
         Ok(self)
     }
 
-    /// Adds certificates; how many of them could be read.
+    /// Adds certificates; how many of them could be read. One that may not sign others is trusted as a server's own alone.
     fn add(&mut self, certificates: impl Iterator<Item = CertificateDer<'static>>) -> usize {
-        let before = self.given.len();
-        self.given.extend(certificates);
-        self.roots.add_parsable_certificates(self.given[before..].iter().cloned()).0
+        let mut read = 0;
+        for certificate in certificates {
+            let added = !may_sign(&certificate) || self.roots.add(certificate.clone()).is_ok();
+            read += usize::from(added);
+            self.given.push(certificate);
+        }
+        read
     }
 
     /// TLS, by ring, that trusts these.
@@ -81,7 +90,7 @@ impl Trusted {
         let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .context("TLS can't be set up")?;
-        if self.given.is_empty() {
+        if self.roots.is_empty() {
             return Ok(config.with_root_certificates(self.roots).with_no_client_auth());
         }
         let verifier = Verifier::new(self, provider)?;
@@ -90,9 +99,9 @@ impl Trusted {
     }
 }
 
-/// The library's verifier, and servers that present a certificate that was itself given as trusted. The library refuses that
-/// where the certificate may sign others, as those that sign themselves mostly may, and where another authority issued it;
-/// curl and Go's programs take it.
+/// The library's verifier, with two differences. It does not look at the `keyUsage` of intermediate certificates: those that may
+/// not sign are kept from it. And it refuses a certificate that was itself given as trusted where that one may sign others, as
+/// those that sign themselves mostly may, and where another authority issued it; curl and Go's programs take it.
 #[derive(Debug)]
 struct Verifier {
     common: Arc<WebPkiServerVerifier>,
@@ -115,11 +124,18 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified = self.common.verify_server_cert(certificate, intermediates, name, ocsp, now);
+        let signing: Vec<_> = intermediates.iter().filter(|c| may_sign(c)).cloned().collect();
+        let verified = self.common.verify_server_cert(certificate, &signing, name, ocsp, now);
         let Err(error) = verified else { return verified };
         // Compared byte for byte: in the handshake the server proves that it has the key.
         if !is_only_the_issuer(&error) || !self.given.iter().any(|given| given == certificate) {
-            return Err(error);
+            let unknown = matches!(error, Error::InvalidCertificate(CertificateError::UnknownIssuer));
+            let missing = unknown && signing.len() < intermediates.len();
+            return Err(if missing {
+                CertificateError::Other(OtherError(Arc::new(MayNotSign))).into()
+            } else {
+                error
+            });
         }
         verify_given(certificate, name, now)?;
         Ok(ServerCertVerified::assertion())
@@ -160,9 +176,22 @@ fn is_only_the_issuer(error: &Error) -> bool {
     }
 }
 
+/// A certificate between the server's and the authority's may not sign others.
+#[derive(Debug)]
+struct MayNotSign;
+
+impl fmt::Display for MayNotSign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an intermediate certificate may not sign others, by its basicConstraints or its keyUsage (keyCertSign)")
+    }
+}
+
+impl std::error::Error for MayNotSign {}
+
 /// Names of extensions and of a server's purpose
-/// ([RFC 5280, section 4.2.1](https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1)): `keyUsage`, `extKeyUsage`,
-/// `serverAuth`, `anyExtendedKeyUsage`.
+/// ([RFC 5280, section 4.2.1](https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1)): `basicConstraints`, `keyUsage`,
+/// `extKeyUsage`, `serverAuth`, `anyExtendedKeyUsage`.
+const CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
 const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
 const PURPOSES: &[u8] = &[0x55, 0x1d, 0x25];
 const SERVER: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
@@ -170,6 +199,20 @@ const ANY: &[u8] = &[0x55, 0x1d, 0x25, 0x00];
 
 /// The bits of `keyUsage` of which a server needs one: `digitalSignature`, `keyEncipherment`, `keyAgreement`.
 const SERVER_BITS: u8 = 0b1010_1000;
+
+/// The bit of `keyUsage` that allows to sign certificates: `keyCertSign`.
+const SIGNING_BIT: u8 = 0b0000_0100;
+
+/// Whether a certificate may sign others by its `basicConstraints` and its `keyUsage`, where it has them: those of the first
+/// version have neither. What can't be read is left to the library, which refuses it.
+fn may_sign(certificate: &CertificateDer<'_>) -> bool {
+    let Some(read) = Certificate::parse(certificate) else { return true };
+    // A SEQUENCE that begins with TRUE; FALSE is left out.
+    let authority =
+        |constraints| matches!(value(constraints), Some((0x30, [0x01, 0x01, is, ..], [])) if *is != 0);
+    read.extension(CONSTRAINTS).is_none_or(authority)
+        && read.extension(KEY_USAGE).is_none_or(|usage| allows(usage, SIGNING_BIT))
+}
 
 /// Checks a certificate that is trusted itself as a server's: its name, its time, and what it may be used for.
 fn verify_given(certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
@@ -186,15 +229,17 @@ fn verify_given(certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: Un
     if now > not_after {
         return Err(CertificateError::ExpiredContext { time: now, not_after }.into());
     }
-    if !read.extension(KEY_USAGE).is_none_or(serves) || !read.extension(PURPOSES).is_none_or(is_for_servers) {
+    if !read.extension(KEY_USAGE).is_none_or(|usage| allows(usage, SERVER_BITS))
+        || !read.extension(PURPOSES).is_none_or(is_for_servers)
+    {
         return Err(CertificateError::InvalidPurpose.into());
     }
     Ok(())
 }
 
-/// Whether a `keyUsage` allows a server's handshake: a BIT STRING, behind the number of its unused bits.
-fn serves(usage: &[u8]) -> bool {
-    matches!(value(usage), Some((0x03, [_, bits, ..], [])) if bits & SERVER_BITS != 0)
+/// Whether a `keyUsage` has one of these bits: a BIT STRING, behind the number of its unused bits.
+fn allows(usage: &[u8], wanted: u8) -> bool {
+    matches!(value(usage), Some((0x03, [_, bits, ..], [])) if bits & wanted != 0)
 }
 
 /// Whether an `extKeyUsage`, a SEQUENCE of OIDs, names servers.
@@ -207,4 +252,83 @@ fn is_for_servers(purposes: &[u8]) -> bool {
         rest = after;
     }
     false
+}
+
+/// systemd-timesyncd makes it when a time server has set the clock in this boot
+/// ([systemd-timesyncd.service(8)](https://www.freedesktop.org/software/systemd/man/latest/systemd-timesyncd.service.html)).
+const CLOCK_IS_SET: &str = "/run/systemd/timesync/synchronized";
+
+/// What an error of TLS means for the request. A bad certificate stays bad, but one that does not hold at this time may only say
+/// that the clock is not set yet.
+pub(super) fn trouble(error: &Error) -> Trouble {
+    use CertificateError as Bad;
+    match error {
+        Error::InvalidCertificate(Bad::NotValidYet | Bad::NotValidYetContext { .. }) => {
+            by_clock("is not valid yet")
+        }
+        Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
+            Trouble { again: !Path::new(CLOCK_IS_SET).exists(), ..by_clock("has expired") }
+        }
+        Error::InvalidCertificate(why) => {
+            Trouble::never(format!("its certificate is not trusted: {}", certificate(why)))
+        }
+        Error::AlertReceived(alert) => {
+            Trouble::never(format!("TLS: the server ended it with the alert {alert:?}"))
+        }
+        Error::PeerIncompatible(_) => Trouble::never(
+            "TLS: the server offers no version and no ciphers that are taken here (TLS 1.2 or 1.3)",
+        ),
+        Error::PeerMisbehaved(_)
+        | Error::InappropriateMessage { .. }
+        | Error::InappropriateHandshakeMessage { .. } => {
+            Trouble::never("TLS: the server does not keep to the protocol")
+        }
+        Error::InvalidMessage(_) => {
+            Trouble::never("TLS: the answer is not valid TLS: is this port for https?")
+        }
+        other => Trouble::never(format!("TLS: {other}")),
+    }
+}
+
+fn by_clock(what: &str) -> Trouble {
+    let what = format!("its certificate {what}, or this machine's clock is wrong: it says {}", now());
+    Trouble { for_clock: true, ..Trouble::again(what) }
+}
+
+/// What is wrong with a certificate.
+fn certificate(why: &CertificateError) -> String {
+    use webpki::Error as Library;
+    let text = match why {
+        CertificateError::UnknownIssuer => "no authority that is trusted here issued it",
+        CertificateError::BadSignature => {
+            "its signature is wrong: it was changed, or another authority issued it"
+        }
+        CertificateError::BadEncoding => "it can't be read",
+        CertificateError::Revoked => "its authority has revoked it",
+        CertificateError::UnhandledCriticalExtension => "it has a critical extension that is not known here",
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "it may not be used by a server"
+        }
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "its signature is of a kind that is not taken here (SHA-1, or a key that is too short)"
+        }
+        CertificateError::Other(other) => match other.0.downcast_ref() {
+            Some(Library::CaUsedAsEndEntity) => "it is an authority's, and was not itself given as trusted",
+            Some(Library::NameConstraintViolation) => {
+                "its authority may not issue certificates for this name"
+            }
+            Some(Library::PathLenConstraintViolated) => {
+                "there are more intermediate certificates than its authority allows"
+            }
+            Some(Library::UnsupportedCertVersion) => "it is of a version before X.509 v3",
+            Some(Library::MaximumPathDepthExceeded | Library::MaximumPathBuildCallsExceeded) => {
+                "there are too many intermediate certificates"
+            }
+            Some(_) => "it does not keep to RFC 5280",
+            None => return other.to_string(),
+        },
+        why => return why.to_string(),
+    };
+    text.to_owned()
 }

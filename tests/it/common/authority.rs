@@ -65,6 +65,22 @@ impl Authority {
         (served(&pem, &self.0.join("own.key")), std::fs::read_to_string(pem).unwrap())
     }
 
+    /// A server of `localhost` behind an intermediate with these extensions in openssl's words, and that intermediate in PEM.
+    pub fn behind(&self, intermediate: &str) -> (Arc<ServerConfig>, String) {
+        std::fs::write(self.0.join("between"), intermediate).unwrap();
+        std::fs::write(self.0.join("leaf"), "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n")
+            .unwrap();
+        self.openssl(
+            "[ -f leaf.key ] || openssl req -newkey rsa:2048 -nodes -subj /CN=between -keyout between.key -out between.csr
+             [ -f leaf.key ] || openssl req -newkey rsa:2048 -nodes -subj /CN=leaf -keyout leaf.key -out leaf.csr
+             openssl x509 -req -days 2 -in between.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile between -out between.pem
+             openssl x509 -req -days 2 -in leaf.csr -CA between.pem -CAkey between.key -CAcreateserial -extfile leaf -out leaf.pem
+             cat leaf.pem between.pem > chain.pem",
+        );
+        let pem = std::fs::read_to_string(self.0.join("between.pem")).unwrap();
+        (served(&self.0.join("chain.pem"), &self.0.join("leaf.key")), pem)
+    }
+
     fn openssl(&self, script: &str) {
         let made = Command::new("sh").args(["-ec", script]).current_dir(&self.0).output().unwrap();
         assert!(made.status.success(), "openssl is needed\n{}", String::from_utf8_lossy(&made.stderr));

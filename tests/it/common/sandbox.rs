@@ -50,6 +50,13 @@ impl Sandbox {
         mount(Some(&own), path, None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
     }
 
+    /// A time server has set the clock of this machine.
+    pub fn clock_is_set(&self) {
+        mount(None::<&str>, "/run", Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+        std::fs::create_dir_all("/run/systemd/timesync").unwrap();
+        std::fs::write("/run/systemd/timesync/synchronized", "").unwrap();
+    }
+
     /// A machine to run `program` on as on a running system: a root of its own with nothing in it but the program, a name
     /// of its own, and the sandbox's network. Gives the root, and the command so far; arguments of the program go behind.
     pub fn node(&self, name: &str, program: &str) -> (PathBuf, Command) {
