@@ -74,7 +74,12 @@ fn programs(binary: &str, scratch: &Path) -> (usize, Duration) {
     fs::write(&lock, json!({"version": 1, "arch": OWN_ARCHITECTURE, "artifacts": artifacts}).to_string())
         .unwrap();
     let mut bake = Command::new(binary);
-    bake.args(["bake", "--root"]).arg(&root).arg("--lock").arg(&lock).arg("--from").arg(scratch.join("from"));
+    bake.args(["bake", "--force", "--root"])
+        .arg(&root)
+        .arg("--lock")
+        .arg(&lock)
+        .arg("--from")
+        .arg(scratch.join("from"));
     let baked = bake.output().unwrap();
     assert!(baked.status.success(), "{}", String::from_utf8_lossy(&baked.stderr));
     let root = Root::open(&root, false).unwrap();

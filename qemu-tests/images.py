@@ -156,7 +156,7 @@ def bake(suite, architecture, userdata, image, kubernetes, cluster, binaries):
         try:
             # The images of a cluster hold the pause image of this kubeadm, and no other.
             containerd = ["--containerd-config"] if cluster else []
-            called(footplate, "bake", "--root", stage, "--lock", lock, "--from", downloads, "--userdata", userdata, *containerd)
+            called(footplate, "bake", "--force", "--root", stage, "--lock", lock, "--from", downloads, "--userdata", userdata, *containerd)
             called(footplate, "verify", "--root", stage)
             called(footplate, "seal", "--root", stage)
         finally:

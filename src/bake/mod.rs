@@ -10,6 +10,7 @@ pub mod attestation;
 pub mod conflicts;
 mod containerd;
 pub mod cosign;
+pub mod dry;
 pub mod location;
 pub mod lock;
 mod network;

@@ -68,16 +68,62 @@ pub struct Sealed {
     pub written: Vec<String>,
     /// What a person should know.
     pub notes: Vec<String>,
+    /// Whether this is what would be done, and nothing was.
+    pub dry_run: bool,
 }
 
-/// Seals a root. Nothing is removed before all that could refuse it was looked at.
+impl Sealed {
+    /// Removes a path and lists it.
+    pub(super) fn remove(&mut self, root: &Root, path: String) -> Result<()> {
+        if !self.dry_run {
+            root.remove_tree(&path)?;
+        }
+        self.removed.push(path);
+        Ok(())
+    }
+
+    /// Whether a path was removed, or what it is in.
+    pub(super) fn has(&self, path: &str) -> bool {
+        let leads = |other: &String| {
+            path.strip_prefix(other.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('/'))
+        };
+        self.removed.iter().any(leads)
+    }
+
+    /// Writes a file where it differs, and lists it.
+    fn write(&mut self, root: &Root, path: &str, text: &[u8]) -> Result<()> {
+        let changes = match self.dry_run {
+            true => root.read(path, MAX_FILE)?.is_none_or(|there| there != text),
+            false => root.put(path, text, 0o644, ROOT)? == Change::Changed,
+        };
+        if changes {
+            self.written.push(path.to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// What a machine that built an image may have left that is not one machine's alone: it is named, and stays.
+const LEFT: &[(&str, &str)] = &[
+    ("/tmp", "files"),
+    ("/var/tmp", "files"),
+    ("/home", "homes, but for their keys and histories"),
+    ("/var/lib/containerd", "containerd's images and containers"),
+    ("/var/lib/docker", "Docker's images and containers"),
+    ("/etc/containerd/certs.d", "settings of registries"),
+    ("/etc/sudoers.d", "rules of sudo"),
+    ("/etc/ssh/sshd_config.d", "settings of sshd"),
+    ("/etc/kubernetes", "files of Kubernetes"),
+];
+
+/// Seals a root; with `dry_run`, finds out what that would do. Nothing is removed before all that could refuse it was looked at.
 ///
 /// # Errors
 /// Somebody could log in to every machine made from the image, the root is a member of a cluster, or the disk refuses.
-pub fn seal(root: &Root) -> Result<Sealed, Failure> {
+pub fn seal(root: &Root, dry_run: bool) -> Result<Sealed, Failure> {
     let manifest = Manifest::read(root).stage(Stage::Verify)?;
     check(root, &manifest).stage(Stage::Verify)?;
-    remove_all(root, &manifest).stage(Stage::Install)
+    remove_all(root, &manifest, dry_run).stage(Stage::Install)
 }
 
 fn check(root: &Root, manifest: &Manifest) -> Result<()> {
@@ -131,8 +177,8 @@ fn with_password(root: &Root) -> Result<Vec<String>> {
     Ok(open)
 }
 
-fn remove_all(root: &Root, manifest: &Manifest) -> Result<Sealed> {
-    let mut sealed = Sealed::default();
+fn remove_all(root: &Root, manifest: &Manifest, dry_run: bool) -> Result<Sealed> {
+    let mut sealed = Sealed { dry_run, ..Sealed::default() };
     let mut paths: Vec<String> = OF_ONE_MACHINE.iter().map(|p| (*p).to_owned()).collect();
     for (dir, begins) in NAMED {
         paths.extend(root.list(dir)?.iter().filter(|n| n.starts_with(begins)).map(|n| format!("{dir}/{n}")));
@@ -147,14 +193,20 @@ fn remove_all(root: &Root, manifest: &Manifest) -> Result<Sealed> {
     }
     logs(root, "/var/log", LOG_DEPTH, &mut paths)?;
     for path in paths {
-        if root.meta_of_link(&path)?.is_some() {
-            root.remove_tree(&path)?;
-            sealed.removed.push(path);
+        if root.meta_of_link(&path)?.is_some() && !sealed.has(&path) {
+            sealed.remove(root, path)?;
         }
     }
     undo::undo(root, manifest, &mut sealed)?;
     first_boot(root, &mut sealed)?;
     oem_config(root, &mut sealed)?;
+    for (dir, what) in LEFT {
+        let inside = |name: &String| !sealed.has(&format!("{dir}/{name}"));
+        let count = root.list(dir)?.iter().filter(|name| inside(name)).count();
+        if count > 0 {
+            sealed.notes.push(format!("left as it is: {dir}, {what} ({count})"));
+        }
+    }
     Ok(sealed)
 }
 
@@ -192,9 +244,7 @@ fn logs(root: &Root, dir: &str, depth: u32, paths: &mut Vec<String>) -> Result<(
 }
 
 fn first_boot(root: &Root, sealed: &mut Sealed) -> Result<()> {
-    if root.put(FIRST_BOOT, b"", 0o644, ROOT)? == Change::Changed {
-        sealed.written.push(FIRST_BOOT.to_owned());
-    }
+    sealed.write(root, FIRST_BOOT, b"")?;
     let device = |path: &str| Ok::<_, anyhow::Error>(root.meta(path)?.map(|m| m.device));
     if device("/boot")? == device("/")? {
         sealed.notes.push(format!(
@@ -215,8 +265,8 @@ fn oem_config(root: &Root, sealed: &mut Sealed) -> Result<()> {
     }
     let path = format!("{oem}/config.ign");
     let cloud_config = record(root)?.is_some_and(|r| r.userdata == Userdata::CloudConfig);
-    if cloud_config && root.put(&path, CONFIG_IGN.as_bytes(), 0o644, ROOT)? == Change::Changed {
-        sealed.written.push(path);
+    if cloud_config {
+        sealed.write(root, &path, CONFIG_IGN.as_bytes())?;
     }
     Ok(())
 }

@@ -15,7 +15,10 @@ use crate::io::root::{Change, Root, SFlag};
 /// Removes the accounts and paths that were made, and names what can't be undone.
 pub(super) fn undo(root: &Root, manifest: &Manifest, sealed: &mut Sealed) -> Result<()> {
     let accounts = Accounts::read(root)?;
-    if manifest.without(&accounts).write(root)? == Change::Changed {
+    let known = !manifest.users.is_empty() || !manifest.groups.is_empty();
+    if sealed.dry_run && known
+        || !sealed.dry_run && manifest.without(&accounts).write(root)? == Change::Changed
+    {
         let words = |kind: &str, names: &BTreeSet<String>| {
             names.iter().map(|n| format!("{kind} {n}")).collect::<Vec<_>>()
         };
@@ -30,8 +33,9 @@ pub(super) fn undo(root: &Root, manifest: &Manifest, sealed: &mut Sealed) -> Res
     for (path, what) in first.into_iter().chain(last) {
         undo_path(root, path, what, &baked, sealed)?;
     }
-    if root.remove(MANIFEST)? == Change::Changed {
-        sealed.removed.push(MANIFEST.to_owned());
+    // It may have gone with its directory.
+    if root.meta_of_link(MANIFEST)?.is_some() && !sealed.has(MANIFEST) {
+        sealed.remove(root, MANIFEST.to_owned())?;
     }
     Ok(())
 }
@@ -53,20 +57,22 @@ fn undo_path(
     baked: &BTreeSet<String>,
     sealed: &mut Sealed,
 ) -> Result<()> {
-    let stands = root.meta_of_link(path)?;
+    // A dry run leaves what it lists as removed.
+    let stands = root.meta_of_link(path)?.filter(|_| !sealed.has(path));
     let note = match (what, stands) {
         (MADE | HOME, None) | (CHANGED, None) | (REMOVED, Some(_)) => return Ok(()),
         (MADE | HOME, Some(_)) if baked.contains(path) || in_store(root, path)? => return Ok(()),
         (MADE, Some(meta)) if meta.kind == SFlag::S_IFDIR => {
-            if !root.remove_dir(path)? {
+            let empty = match sealed.dry_run {
+                true => root.list(path)?.iter().all(|name| sealed.has(&format!("{path}/{name}"))),
+                false => root.remove_dir(path)?,
+            };
+            if !empty {
                 return not_empty(root, path, baked, sealed);
             }
             None
         }
-        (MADE | HOME, Some(_)) => {
-            root.remove_tree(path)?;
-            None
-        }
+        (MADE | HOME, Some(_)) => return sealed.remove(root, path.to_owned()),
         (CHANGED, Some(_)) => Some("bootstrap data changed it, and its earlier content is not known"),
         (REMOVED, None) => Some("bootstrap data removed it, and its earlier content is not known"),
         // A newer footplate's word.
@@ -90,7 +96,8 @@ fn not_empty(root: &Root, path: &str, baked: &BTreeSet<String>, sealed: &mut Sea
         let inside = format!("{path}/{name}");
         let leads_to = |path: &str| path == inside || path.starts_with(&format!("{inside}/"));
         let of_image = inside.starts_with(OWN_DIRECTORY) || leads_to(OWN_DIRECTORY);
-        if !of_image && !baked.iter().any(|path| leads_to(path)) && !in_store(root, &inside)? {
+        let removed = sealed.has(&inside);
+        if !removed && !of_image && !baked.iter().any(|path| leads_to(path)) && !in_store(root, &inside)? {
             others.push(name);
         }
     }

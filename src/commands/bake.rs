@@ -58,7 +58,13 @@ pub fn bake(args: &cli::Bake) -> Result<u8, Failure> {
             .map(|k| k.1)
             .collect(),
     };
-    let baked = bake::bake(&root, &order, &Progress::new(Console::stderr()))?;
+    if !args.force {
+        bake::dry::refuse_other_systems(&root)?;
+    }
+    let baked = match args.dry_run {
+        true => bake::dry::bake(&root, &order)?,
+        false => bake::bake(&root, &order, &Progress::new(Console::stderr()))?,
+    };
     match args.format {
         Format::Json => output::json(&baked),
         Format::Text => {
@@ -69,9 +75,13 @@ pub fn bake(args: &cli::Bake) -> Result<u8, Failure> {
             for note in &baked.notes {
                 text += &format!("note: {note}\n");
             }
-            let fetched = baked.artifacts.values().filter(|s| **s == bake::store::Stocked::Fetched).count();
+            let new = baked.artifacts.values().filter(|s| **s != bake::store::Stocked::Present).count();
+            let (done, changed) = match args.dry_run {
+                true => ("dry run, nothing was written", "would change"),
+                false => ("baked", "changed"),
+            };
             text += &format!(
-                "baked: {} artifacts, {fetched} of them new; {} paths changed, {} right already\n",
+                "{done}: {} artifacts, {new} of them new; {} paths {changed}, {} right already\n",
                 baked.artifacts.len(),
                 baked.changed.len(),
                 baked.unchanged
@@ -158,17 +168,24 @@ pub fn verify(args: &cli::Verify) -> Result<u8, Failure> {
 /// `seal`
 pub fn seal(args: &cli::Seal) -> Result<u8, Failure> {
     let root = open_root(Some(&args.root))?;
-    let sealed = bake::seal::seal(&root)?;
+    if !args.force {
+        bake::dry::refuse_unbaked(&root)?;
+    }
+    let sealed = bake::seal::seal(&root, args.dry_run)?;
     match args.format {
         Format::Json => output::json(&sealed),
         Format::Text => {
             let mut text = String::new();
-            let lines = [("removed", &sealed.removed), ("written", &sealed.written), ("note", &sealed.notes)];
+            let (removed, written, end) = match args.dry_run {
+                true => ("would remove", "would write", "dry run: nothing was removed or written\n"),
+                false => ("removed", "written", "sealed: the next boot is a first one\n"),
+            };
+            let lines = [(removed, &sealed.removed), (written, &sealed.written), ("note", &sealed.notes)];
             for (word, items) in lines {
                 text.extend(items.iter().map(|item| format!("{word}: {item}\n")));
             }
             output::text(&text);
-            output::text("sealed: the next boot is a first one\n");
+            output::text(end);
         }
     }
     Ok(0)

@@ -39,7 +39,7 @@ fn tree(root: &Path) -> BTreeMap<String, String> {
 /// Seals a root that was provisioned and the image that it was before, and compares. What the image had and the data
 /// changed must be named. A refusal is only right for an account of the image that the data gave a password.
 pub fn nothing_is_left(name: &str, image: &Path, used: &Path) {
-    let sealed = |root: &Path| seal::seal(&Root::open(root, false).unwrap());
+    let sealed = |root: &Path| seal::seal(&Root::open(root, false).unwrap(), false);
     let before = tree(image);
     sealed(image).unwrap_or_else(|e| panic!("{name}: the image is refused: {e}"));
     let done = match sealed(used) {
@@ -100,7 +100,7 @@ fn machine(name: &str) -> Scratch {
 }
 
 fn seal(root: &Scratch) -> Ran {
-    footplate(&["seal", "--root", root.arg()])
+    footplate(&["seal", "--force", "--root", root.arg()])
 }
 
 fn list(root: &Scratch) -> serde_json::Value {

@@ -136,7 +136,10 @@ pub fn stranger(root: &Root, artifact: &Artifact, manifest: &Manifest) -> Result
 }
 
 /// Whether the store holds an artifact to the byte, with its bits and owner, and nothing beside it.
-fn whole(root: &Root, artifact: &Artifact) -> Result<bool> {
+///
+/// # Errors
+/// It can't be read.
+pub fn whole(root: &Root, artifact: &Artifact) -> Result<bool> {
     let Some(manifest) = manifest(root, artifact)? else { return Ok(false) };
     let ids = if root.privileged() { ROOT } else { Ids::default() };
     for stored in &manifest.files {

@@ -31,6 +31,8 @@ pub enum Stocked {
     Present,
     /// It came in now.
     Fetched,
+    /// It is not in the store, and was not asked for.
+    Missing,
 }
 
 /// Where artifacts come from.

@@ -89,7 +89,7 @@ impl Machine {
             for link in bin sbin lib lib64; do ln -sfn usr/$link $link; done
             mount -t tmpfs tmpfs proc; mkdir proc/upper proc/work
             mount -t overlay -o lowerdir=/usr,upperdir=proc/upper,workdir=proc/work overlay usr
-            rm -f usr/bin/kube* usr/lib/systemd/system/kube*; ln -sf /run/kit/bin/sudo usr/bin/sudo; mount -o remount,ro usr
+            rm -f usr/bin/kube* usr/lib/systemd/system/kube*; echo ID=flatcar > usr/lib/os-release; ln -sf /run/kit/bin/sudo usr/bin/sudo; mount -o remount,ro usr
             mount -t proc proc proc; mount --rbind /dev dev; mount -t tmpfs tmpfs tmp
             mkdir -p run/kit/ansible; mount --bind \"$2\" run/kit; mkdir -p run/kit/ansible; mount --bind \"$3\" run/kit/ansible
             case $4 in /usr | /usr/*) ;; *) mkdir -p \".$4\"; mount --bind \"$4\" \".$4\" ;; esac

@@ -36,6 +36,7 @@ impl Image {
         fs::create_dir(&image.from).unwrap();
         // What tells the image's architecture.
         image.put_program("/usr/lib/systemd/systemd", elf(OWN));
+        image.put("/usr/lib/os-release", "NAME=x\nID=flatcar\nVERSION_ID=4593.2.0\n");
         image.put("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\ncore:x:500:500::/home/core:/bin/bash\n");
         image.put("/etc/group", "root:x:0:\ncore:x:500:\n");
         image.put("/etc/shadow", "root:*:1:0:99999:7:::\ncore:*:1:0:99999:7:::\n");

@@ -186,12 +186,82 @@ fn the_builders_network_goes_and_the_images_stays() {
         image.put(&format!("{dir}/{name}"), text);
     }
     symlink("/dev/null", image.path(&format!("{dir}/99-default.link"))).unwrap();
-    let said = seal(&image).ended(0, &[]).out.clone();
+    let root = image.root.to_str().unwrap();
+    let said = footplate(&["seal", "--force", "--root", root]).ended(0, &[]).out.clone();
     for (name, _) in gone {
         assert!(said.contains(&format!("removed: {dir}/{name}\n")), "{name}: {said}");
         assert!(!image.path(&format!("{dir}/{name}")).exists(), "{name} is left");
     }
     for name in kept.iter().map(|(name, _)| *name).chain(["99-default.link"]) {
         assert!(image.path(&format!("{dir}/{name}")).symlink_metadata().is_ok(), "{name} is gone");
+    }
+}
+
+/// What is no image is not sealed, and what is not Flatcar's is not baked, unless a person insists.
+#[test]
+fn other_systems_are_refused() {
+    needs!(root("files have owners"));
+    let image = Image::new("other-system");
+    image.publish_node("v1.34.1");
+    for path in LEFT {
+        image.put(path, "x");
+    }
+    let before = image.tree();
+    let root = image.root.to_str().unwrap();
+    seal(&image).ended(65, &["/opt/footplate: nothing was baked in this root", "--dry-run", "--force"]);
+    for (release, says) in [
+        ("ID=debian\nID_LIKE=\n", "`debian`, not Flatcar"),
+        ("ID=\"fedora\"\n", "`fedora`, not Flatcar"),
+        ("NAME=x\n", "the root is not Flatcar: /usr/lib/os-release"),
+    ] {
+        image.put("/usr/lib/os-release", release);
+        image.bake(&[]).ended(74, &[says, "--force"]);
+        image.bake(&["--dry-run"]).ended(74, &[says, "--force"]);
+    }
+    image.put("/usr/lib/os-release", "NAME=x\nID=flatcar\nVERSION_ID=4593.2.0\n");
+    assert_eq!(image.tree(), before, "a refusal changes nothing");
+    image.put("/usr/lib/os-release", "ID=debian\n");
+    image.bake(&["--force"]).ended(0, &[]);
+    // What was baked is an image, whatever it is made of.
+    image.bake(&[]).ended(0, &[]);
+    footplate(&["seal", "--root", root]).ended(0, &[]);
+}
+
+/// A dry run says what the real one does, and does nothing.
+#[test]
+fn a_dry_run_is_true_and_changes_nothing() {
+    needs!(root("files have owners"));
+    let image = Image::new("dry-run");
+    image.publish_node("v1.34.1");
+    let list = |text: &str, word: &str| -> Vec<String> {
+        let mut list: Vec<_> = text.lines().filter_map(|l| l.strip_prefix(word)).map(str::to_owned).collect();
+        list.sort();
+        list
+    };
+    let before = image.tree();
+    let dry = image.bake(&["--dry-run"]).ended(0, &[]).out.clone();
+    assert!(dry.contains("dry run, nothing was written: 5 artifacts, 5 of them new"), "{dry}");
+    assert_eq!(image.tree(), before);
+    image.bake(&[]).ended(0, &[]);
+    let dry = image.bake(&["--dry-run"]).ended(0, &[]).out.clone();
+    assert!(dry.contains("5 artifacts, 0 of them new; 0 paths would change"), "{dry}");
+
+    let image = used("dry-seal");
+    image.put("/home/core/notes", "x");
+    let before = image.tree();
+    let root = image.root.to_str().unwrap();
+    let dry = footplate(&["seal", "--dry-run", "--root", root]).ended(0, &[]).out.clone();
+    assert_eq!(image.tree(), before);
+    assert!(
+        dry.contains("note: left as it is: /home, homes, but for their keys and histories (1)\n"),
+        "{dry}"
+    );
+    assert!(dry.ends_with("dry run: nothing was removed or written\n"), "{dry}");
+    let real = seal(&image).ended(0, &[]).out.clone();
+    for (would, does) in
+        [("would remove: ", "removed: "), ("would write: ", "written: "), ("note: ", "note: ")]
+    {
+        assert_eq!(list(&dry, would), list(&real, does), "{dry}\n{real}");
+        assert!(!list(&real, does).is_empty(), "{does}");
     }
 }
