@@ -21,7 +21,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 success; 64 usage; 65 bad user-data; 69 no platform; 70 start or report failed; \
+const EXIT_CODES: &str = "Exit codes: 0 success; 64 usage or policy; 65 bad user-data; 69 no platform; 70 start or report failed; \
     74 apply failed; 75 fetch failed. `plan` and `status` have more, see their help.";
 
 /// The commands.

@@ -5,7 +5,7 @@
 #![allow(missing_docs)]
 
 pub mod model {
-    pub use crate::model::{fetch, network, plan, problem};
+    pub use crate::model::{fetch, network, plan, policy, problem};
 
     pub mod config {
         pub use crate::model::config::{NodeConfig, UnitSpec};

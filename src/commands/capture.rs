@@ -10,7 +10,7 @@ use crate::io::replay::Capture;
 use crate::io::root::Ids;
 use crate::io::{Ask, World};
 use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
-use crate::pipeline::context::{Context, open_root};
+use crate::pipeline::context::{self, Context, open_root};
 use crate::pipeline::recorder::Recorder;
 use crate::pipeline::{bootstrap_data, fetch, redact};
 
@@ -21,10 +21,9 @@ pub fn run(args: &cli::Capture) -> Result<u8, Failure> {
         .cure("name a new directory: what was captured before is not mixed with this")
         .stage(Stage::Usage)?;
     let source = super::source(&args.source);
-    let world = source.world()?;
+    let world = source.world(&context::policy(&open_root(None)?).0)?;
     let capture = Rc::new(Capture::new(Rc::clone(&world)));
-    let context =
-        Context { source, world: Rc::clone(&capture) as Rc<dyn World>, root: open_root(Some(dir))? };
+    let context = Context::of(source, Rc::clone(&capture) as Rc<dyn World>, open_root(Some(dir))?);
     // A machine whose metadata is broken is worth capturing most of all.
     let found = fetch::find(&mut Recorder::new(None), &context, false);
     // What include lists bring is bootstrap data too: it is read for the picture, and not kept.

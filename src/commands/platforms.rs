@@ -5,12 +5,13 @@ use serde_json::json;
 
 use super::output;
 use crate::cli::{self, Format};
+use crate::model::policy::Policy;
 use crate::model::problem::{Failure, In as _, Stage};
 use crate::platform::{self, ABSENT, Candidate, Detected, PLATFORMS, Platform};
 
 pub fn run(args: &cli::Platforms) -> Result<u8, Failure> {
     let source = super::source(&args.source);
-    let world = source.world()?;
+    let world = source.world(&Policy::default())?;
     let facts = platform::facts(world.as_ref()).stage(Stage::Detect)?;
     let found = platform::detect(PLATFORMS, &facts, source.wanted());
     let seen = platform::seen(&facts);

@@ -11,6 +11,7 @@ pub mod ignition;
 pub mod kubeadm;
 pub mod network;
 pub mod ovf;
+pub mod policy;
 pub mod sites;
 pub mod syntax;
 

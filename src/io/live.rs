@@ -14,8 +14,9 @@ use nix::ifaddrs::getifaddrs;
 use super::drive::Drives;
 use super::guestinfo::{self, Guestinfo};
 use super::root::Change;
-use super::{Ask, Error, PATIENCE, Tell, World, http, nic, read_bounded};
+use super::{Ask, Error, Tell, World, http, nic, read_bounded};
 use crate::model::facts::Link;
+use crate::model::policy::Policy;
 use crate::model::problem::Problem;
 
 /// How long telling a platform something over HTTP may take: a node does not wait long for somebody to listen.
@@ -26,19 +27,19 @@ pub struct Live {
     guestinfo: RefCell<Option<Guestinfo>>,
     drives: Drives,
     http: RefCell<Option<http::Client>>,
-    patience: Duration,
+    policy: Policy,
 }
 
 impl Default for Live {
     fn default() -> Self {
-        Self::with_patience(PATIENCE)
+        Self::with_policy(Policy::default())
     }
 }
 
 impl Live {
-    /// The machine, asked over the network for at most so long.
-    pub fn with_patience(patience: Duration) -> Self {
-        Self { guestinfo: RefCell::default(), drives: Drives::default(), http: RefCell::default(), patience }
+    /// The machine, asked as the policy of its image says.
+    pub fn with_policy(policy: Policy) -> Self {
+        Self { guestinfo: RefCell::default(), drives: Drives::default(), http: RefCell::default(), policy }
     }
 
     fn with_guestinfo<T>(&self, call: impl FnOnce(&Guestinfo) -> Result<T>) -> Result<T> {
@@ -72,7 +73,7 @@ impl World for Live {
                 self.with_guestinfo(|g| g.set(key, value)).with_context(|| format!("guestinfo key {key}"))?;
             }
             Tell::Http(request) => {
-                let deadline = Instant::now() + TELL_LIMIT.min(self.patience);
+                let deadline = Instant::now() + TELL_LIMIT.min(self.patience());
                 let answers = self.http(std::slice::from_ref(request), deadline);
                 for answer in answers {
                     let status = answer.map_err(anyhow::Error::from)?.status;
@@ -102,7 +103,11 @@ impl World for Live {
     }
 
     fn patience(&self) -> Duration {
-        self.patience
+        self.policy.metadata_wait
+    }
+
+    fn asks_without_token(&self) -> bool {
+        self.policy.imdsv1
     }
 }
 

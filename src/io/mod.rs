@@ -28,16 +28,13 @@ use std::io::Read;
 use anyhow::Context as _;
 
 use crate::model::facts::Link;
+use crate::model::policy::Policy;
 use crate::model::problem::Problem;
 use crate::model::time::Time;
 
 /// Most bytes that one question may bring: more than any platform's user-data (vSphere raises its 64 KiB to 1 MiB at
 /// most, drives carry what fits).
 pub const MAX_ANSWER: usize = 4 << 20;
-
-/// How long a platform may take to answer, all its questions together: metadata services are up a minute after the
-/// machine is, and platforms give a machine up after 20.
-pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The kernel's number of an error, where it has one.
 fn errno(error: &anyhow::Error) -> Option<nix::errno::Errno> {
@@ -190,7 +187,12 @@ pub trait World {
 
     /// How long all questions of one undertaking may take over the network.
     fn patience(&self) -> Duration {
-        PATIENCE
+        Policy::default().metadata_wait
+    }
+
+    /// Whether a metadata service is asked without a token where it gives none, though no kernel argument says so.
+    fn asks_without_token(&self) -> bool {
+        false
     }
 
     /// The answer as text without blanks around it; empty where there is no answer.

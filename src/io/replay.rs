@@ -167,4 +167,8 @@ impl World for Capture {
     fn patience(&self) -> Duration {
         self.inner.patience()
     }
+
+    fn asks_without_token(&self) -> bool {
+        self.inner.asks_without_token()
+    }
 }

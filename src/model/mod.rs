@@ -11,6 +11,7 @@ pub mod instance;
 pub mod network;
 pub mod paths;
 pub mod plan;
+pub mod policy;
 pub mod problem;
 pub mod secret;
 pub mod status;

@@ -4,11 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use crate::decode::policy;
 use crate::io::World;
 use crate::io::live::Live;
 use crate::io::replay::Replay;
 use crate::io::root::Root;
-use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
+use crate::model::policy::Policy;
+use crate::model::problem::{Failure, In as _, Problem, Stage, WithCure as _};
 use crate::platform::Wanted;
 
 /// Where metadata and bootstrap data come from.
@@ -35,14 +37,16 @@ impl Source {
         }
     }
 
-    /// The answers.
+    /// The answers. The machine itself is asked as the policy says.
     ///
     /// # Errors
     /// A recorded machine's directory can't be read.
-    pub fn world(&self) -> Result<Rc<dyn World>, Failure> {
+    pub fn world(&self, policy: &Policy) -> Result<Rc<dyn World>, Failure> {
         match self {
             Self::Replay(dir) => Ok(Rc::new(Replay::open(dir).stage(Stage::Usage)?)),
-            Self::Machine | Self::Platform(_) | Self::Seed(_) => Ok(Rc::new(Live::default())),
+            Self::Machine | Self::Platform(_) | Self::Seed(_) => {
+                Ok(Rc::new(Live::with_policy(policy.clone())))
+            }
         }
     }
 }
@@ -55,6 +59,10 @@ pub struct Context {
     pub world: Rc<dyn World>,
     /// Where the node is made.
     pub root: Root,
+    /// What its image decides.
+    pub policy: Policy,
+    /// What is wrong in the files of the policy.
+    pub policy_problems: Vec<Problem>,
 }
 
 impl Context {
@@ -63,7 +71,25 @@ impl Context {
     /// # Errors
     /// The directory of either can't be opened.
     pub fn open(source: Source, root: Option<&Path>) -> Result<Self, Failure> {
-        Ok(Self { world: source.world()?, root: open_root(root)?, source })
+        let root = open_root(root)?;
+        let (policy, policy_problems) = policy(&root);
+        Ok(Self { world: source.world(&policy)?, root, source, policy, policy_problems })
+    }
+
+    /// The answers of a world that is given, and a node that no policy is for.
+    pub fn of(source: Source, world: Rc<dyn World>, root: Root) -> Self {
+        Self { source, world, root, policy: Policy::default(), policy_problems: Vec::new() }
+    }
+
+    /// Whether the policy's files are right.
+    ///
+    /// # Errors
+    /// All that is wrong in them.
+    pub fn check_policy(&self) -> Result<(), Failure> {
+        match self.policy_problems.as_slice() {
+            [] => Ok(()),
+            problems => Err(Failure::of(Stage::Usage, problems)),
+        }
     }
 
     /// The answers.
@@ -75,6 +101,24 @@ impl Context {
     pub fn is_the_machine(&self) -> bool {
         self.root.live() || matches!(self.source, Source::Replay(_))
     }
+}
+
+/// The policy of the image below a root, and what is wrong in its files.
+pub fn policy(root: &Root) -> (Policy, Vec<Problem>) {
+    let (mut policy, mut problems) = (Policy::default(), Vec::new());
+    for file in policy::FILES {
+        let found = match root.read(file, policy::MAX_FILE) {
+            Ok(None) => continue,
+            Ok(Some(bytes)) => policy::read(&String::from_utf8_lossy(&bytes), &mut policy),
+            Err(error) => vec![Problem::error("", format!("{error:#}")).cure("make it a file of text")],
+        };
+        let placed = |p: Problem| Problem {
+            place: format!("{file}: {}", p.place).trim_end_matches(": ").to_owned(),
+            ..p
+        };
+        problems.extend(found.into_iter().map(placed));
+    }
+    (policy, problems)
 }
 
 /// The root directory at `path`; the running machine's own without one.

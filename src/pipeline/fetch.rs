@@ -61,7 +61,9 @@ pub fn find(recorder: &mut Recorder<'_>, context: &Context, wait: bool) -> Resul
             if wait {
                 network::put(context, &instance)?;
                 let rendered = || network::render(context, &instance);
-                online::wait(world, instance.wait_for, rendered, |what| recorder.wait_for(what))?;
+                online::wait(world, instance.wait_for, context.policy.network_wait, rendered, |what| {
+                    recorder.wait_for(what)
+                })?;
                 // The addresses are metadata too.
                 platform::complete(world, &facts, candidate.platform, &mut instance)?;
             }

@@ -19,8 +19,8 @@ use crate::model::plan::{Bootstrap, Plan};
 use crate::model::problem::{Failure, In as _, Problem, Stage, WithCure as _};
 use crate::model::status::{Progress, StageStatus, Status};
 
-/// How long to follow the bootstrap: its unit's own time-out and some minutes for its end.
-const BOOTSTRAP_LIMIT: Duration = Duration::from_secs(40 * 60);
+/// How long to follow the bootstrap beyond its unit's own time-out: some minutes for its end.
+const BEYOND: Duration = Duration::from_secs(10 * 60);
 
 /// How long the unit's `ExecStopPost=` may take to settle the result after its job ended.
 const SETTLE_LIMIT: Duration = Duration::from_secs(60);
@@ -109,10 +109,11 @@ pub fn start(
     recorder.status.stages.push(StageStatus { name, started_ms, ..StageStatus::default() });
     recorder.save()?;
     drop(turn);
+    let limit = context.policy.bootstrap_wait + BEYOND;
     // The unit comes after this service: systemd runs it only now.
     notify(&format!("following {unit}"))?;
     report::tell(context, &recorder.status);
-    let result = systemd.wait(job, BOOTSTRAP_LIMIT).stage(Stage::Start)?;
+    let result = systemd.wait(job, limit).stage(Stage::Start)?;
     let service = systemd.service(unit).stage(Stage::Start)?;
     log::info!("{unit}: job={result} result={} exit-status={}", service.result, service.exit_status);
     if !service.condition {
@@ -120,13 +121,13 @@ pub fn start(
             .cure(format!("look at `systemctl status {unit}`"))
             .stage(Stage::Start);
     }
-    recorder.status = settled(&systemd, unit, root)?;
+    recorder.status = settled(&systemd, unit, root, limit)?;
     recorder.status.failure().map_or(Ok(()), Err)
 }
 
 /// The status once the bootstrap is settled. `footplate report`, which the unit runs at its end, settles it; where it is missing,
 /// this does. A unit of the data's own may run on when its job has ended (`Type=simple`), or have no end (`RemainAfterExit=`).
-fn settled(systemd: &Systemd, unit: &str, root: &Root) -> Result<Status, Failure> {
+fn settled(systemd: &Systemd, unit: &str, root: &Root, limit: Duration) -> Result<Status, Failure> {
     let begun = Instant::now();
     let mut deadline = begun + SETTLE_LIMIT;
     loop {
@@ -135,7 +136,7 @@ fn settled(systemd: &Systemd, unit: &str, root: &Root) -> Result<Status, Failure
             return Ok(status);
         }
         let service = systemd.service(unit).stage(Stage::Start)?;
-        if service.sub == "running" && begun.elapsed() < BOOTSTRAP_LIMIT {
+        if service.sub == "running" && begun.elapsed() < limit {
             deadline = Instant::now() + SETTLE_LIMIT;
         }
         if service.sub == "exited" || Instant::now() >= deadline {

@@ -49,6 +49,7 @@ pub fn provision(recorder: &mut Recorder<'_>, context: &Context, turn: Lock) -> 
 }
 
 fn run(recorder: &mut Recorder<'_>, context: &Context, turn: Lock) -> Result<(), Failure> {
+    context.check_policy()?;
     let mut found = fetch::find(recorder, context, context.root.live())?;
     if handoff::already_bootstrapped(&found.instance, &context.root)? {
         return recorder.done();
@@ -59,8 +60,10 @@ fn run(recorder: &mut Recorder<'_>, context: &Context, turn: Lock) -> Result<(),
     check_network(recorder, context, &found, &rendered)?;
     let data = bootstrap_data::read(recorder, context, &found)?;
     recorder.warn(&data.decoded.problems);
-    data.delete_hidden(recorder, context.world());
-    let (plan, problems) = node::picture(&found, &data.decoded, &rendered, &context.root)?;
+    if context.policy.delete_secrets {
+        data.delete_hidden(recorder, context.world());
+    }
+    let (plan, problems) = node::picture(&found, &data.decoded, &rendered, context)?;
     recorder.warn(&problems);
     // What is left is footplate's own work on data that was found good.
     budget::end();

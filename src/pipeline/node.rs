@@ -28,8 +28,9 @@ pub fn picture(
     found: &Found,
     decoded: &Decoded,
     rendered: &Rendered,
-    root: &Root,
+    context: &Context,
 ) -> Result<(Plan, Vec<Problem>), Failure> {
+    let root = &context.root;
     let mut plan = plan::node(&decoded.config, &found.instance);
     // A file of the bootstrap data's own configures its NIC as one that is there already does.
     let mut rendered = rendered.clone();
@@ -55,6 +56,7 @@ pub fn picture(
             problems.push(Problem::warning("", what));
         }
     }
+    items.extend(plan::kubeadm::time_limit(&context.policy));
     // A directory that two parts of the plan need is made once.
     plan.items.retain(|i| !matches!(i, Item::Directory(_)) || !items.contains(i));
     items.append(&mut plan.items);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The failure for people: the last lines of the console, and a file beside the one by which Cluster API sees a success.
 
+use super::context::Context;
 use crate::io::console;
 use crate::io::root::{Change, Ids, Root};
 use crate::model::problem::Problem;
@@ -15,7 +16,8 @@ const WIDTH: usize = 240;
 
 /// Writes the failure to the file, and to the console of a running machine: once, though both the bootstrap's unit and the run that
 /// follows it tell its failure. What can't be written is a warning: a report never fails the boot.
-pub fn put(root: &Root, status: &Status) {
+pub fn put(context: &Context, status: &Status) {
+    let root = &context.root;
     let lines = block(status);
     let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
     match root.put(ERROR_LOG, text.as_bytes(), 0o600, Ids::ROOT) {
@@ -23,7 +25,7 @@ pub fn put(root: &Root, status: &Status) {
         Ok(Change::Changed) => {}
         Err(error) => log::warn!("report: {ERROR_LOG} is not written: {error:#}"),
     }
-    if root.live() {
+    if root.live() && context.policy.report_console {
         for line in &lines {
             console(&line.chars().take(WIDTH).collect::<String>());
         }

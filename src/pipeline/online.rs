@@ -14,9 +14,6 @@ use crate::model::network::{Device, Interface, Nic};
 use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
 use crate::plan::network::Rendered;
 
-/// How long to wait. DHCP over a slow switch takes a minute; a platform gives a machine up after 20.
-const LIMIT: Duration = Duration::from_secs(300);
-
 /// How often to look.
 const POLL: Duration = Duration::from_millis(250);
 
@@ -47,10 +44,11 @@ fn nics(links: &[Link]) -> Vec<Nic> {
 /// up, asked for anew each time: links come. `tell` hears what is waited for.
 ///
 /// # Errors
-/// It is not after [`LIMIT`]; says which link lacks what.
+/// It is not after `limit`; says which link lacks what.
 pub fn wait(
     world: &dyn World,
     wait_for: WaitFor,
+    limit: Duration,
     rendered: impl Fn() -> Result<Rendered, Failure>,
     mut tell: impl FnMut(String) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
@@ -61,8 +59,8 @@ pub fn wait(
         if lacking.is_empty() {
             return Ok(());
         }
-        if start.elapsed() >= LIMIT {
-            let what = format!("not online after {} s: {}", LIMIT.as_secs(), lacking.join("; "));
+        if start.elapsed() >= limit {
+            let what = format!("not online after {} s: {}", limit.as_secs(), lacking.join("; "));
             return Err(anyhow!(what))
                 .cure("look at `networkctl status`, and at the network in the metadata")
                 .stage(Stage::Fetch);

@@ -27,13 +27,14 @@ pub struct Preview {
 /// # Errors
 /// Those that would stop provision.
 pub fn preview(recorder: &mut Recorder<'_>, context: &Context) -> Result<Preview, Failure> {
+    context.check_policy()?;
     let found = fetch::find(recorder, context, false)?;
     let rendered = network::render(context, &found.instance)?;
     let decoded = bootstrap_data::preview(context, &found)?;
     recorder.warn(&found.instance.problems);
     recorder.warn(&rendered.problems);
     recorder.warn(&decoded.problems);
-    let (plan, problems) = node::picture(&found, &decoded, &rendered, &context.root)?;
+    let (plan, problems) = node::picture(&found, &decoded, &rendered, context)?;
     recorder.warn(&problems);
     let outcomes = apply::compare(&plan, &context.root).stage(Stage::Apply)?;
     Ok(Preview { found, rendered, plan, outcomes })

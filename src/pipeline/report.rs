@@ -38,7 +38,7 @@ pub fn settled(context: &Context, ended: &Ended) -> Result<(), Failure> {
     match (status.state, status.error()) {
         (Progress::Failed, Some(error)) => {
             log::error!(MESSAGE_ID = message_id::FAILED, code = status.code().unwrap_or_default(); "report: {error}");
-            notice::put(&context.root, &status);
+            notice::put(context, &status);
         }
         (Progress::Done, _) => {
             log::info!(MESSAGE_ID = message_id::SUCCEEDED; "report: the bootstrap succeeded");
@@ -69,7 +69,7 @@ pub fn ended(context: &Context, status: &Status, result: &Result<(), Failure>) {
             let text = failure.to_string();
             let text = text.trim_start_matches("error: ");
             log::error!(MESSAGE_ID = message_id::FAILED, code = status.code().unwrap_or_default(); "{text}");
-            notice::put(&context.root, status);
+            notice::put(context, status);
         }
     }
     tell(context, status);
@@ -80,7 +80,11 @@ pub fn tell(context: &Context, status: &Status) {
     let platform = status.platform.as_deref().and_then(|id| Platform::by_id(PLATFORMS, id));
     let Some(report) = platform.and_then(|p| p.report).filter(|_| context.is_the_machine()) else { return };
     let (error, code) = (status.error(), status.code());
-    let spent = status.state == Progress::Done && was_bootstrapped(context, status);
+    if !context.policy.report_platform {
+        return;
+    }
+    let done = status.state == Progress::Done && context.policy.delete_user_data;
+    let spent = done && was_bootstrapped(context, status);
     let told = Report {
         state: status.state.name(),
         phase: status.phase(),

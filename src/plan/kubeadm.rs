@@ -5,6 +5,7 @@ use super::{BINARY, RUN_DIR, STATE_DIR, UNIT_DIR, trust};
 use crate::model::config::{NodeConfig, Script};
 use crate::model::instance::Instance;
 use crate::model::plan::{Bootstrap, Item, Plan, Run};
+use crate::model::policy::Policy;
 use crate::model::secret::Secret;
 use crate::model::storage::{Directory, File, Link};
 
@@ -281,6 +282,16 @@ pub(super) fn bootstrap(config: &NodeConfig, instance: &Instance, plan: &mut Pla
     }
     plan.items.push(file("runcmd", SCRIPT.to_owned(), script(&format!("{PRELUDE}{begin}"), lines), 0o700));
     plan.bootstrap = Some(Bootstrap { unit: UNIT.to_owned(), permit: SCRIPT.to_owned() });
+}
+
+/// The bootstrap's time limit, where the policy has another than the units: a drop-in for the unit that footplate writes and for
+/// the one of Ignition data.
+pub fn time_limit(policy: &Policy) -> Option<Item> {
+    let limit = policy.bootstrap_wait;
+    let text =
+        format!("# Written by footplate from the policy.\n[Service]\nTimeoutStartSec={}\n", limit.as_secs());
+    let path = format!("{UNIT_DIR}/{UNIT}.d/06-footplate-policy.conf");
+    (limit != Policy::default().bootstrap_wait).then(|| file("waits.bootstrap", path, text, 0o644))
 }
 
 /// The unit of the bootstrap; `afterwards` are the units that its success starts, `first` is what its PATH begins with.

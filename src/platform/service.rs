@@ -96,14 +96,15 @@ impl<'a> Session<'a> {
         let Some(why) = session.renew(token)? else { return Ok(session) };
         let Some(without) = token.without else { return Ok(Err(anyhow!(why)).cure(service.cure)?) };
         let cmdline = Cmdline::parse(&world.text(Ask::File("/proc/cmdline"))?);
-        if cmdline.get(without) != Some("allow") {
+        let allowed = cmdline.get(without) == Some("allow") || world.asks_without_token();
+        if !allowed {
             let cure = format!(
                 "footplate asks this service with a token, and what answers here gives none; the kernel argument \
-                 {without}=allow lets it ask without one"
+                 {without}=allow, or imdsv1 in the policy, lets it ask without one"
             );
             return Ok(Err(anyhow!(why)).cure(cure)?);
         }
-        log::warn!("fetch: {why}: asked without one, as {without}=allow says");
+        log::warn!("fetch: {why}: asked without one, as {without}=allow or the policy says");
         Ok(session)
     }
 

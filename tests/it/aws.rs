@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use footplate::facade::io::live::Live;
 use footplate::facade::model::facts::Facts;
 use footplate::facade::model::instance::Instance;
+use footplate::facade::model::policy::Policy;
 use footplate::facade::platform::{PLATFORMS, Platform};
 use imds::{Tree, V4, V6, machine, session};
 use sandbox::Sandbox;
@@ -21,7 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 fn fetch_within(patience: Duration) -> anyhow::Result<Instance> {
     let ask = Platform::by_id(PLATFORMS, "aws").unwrap().network.unwrap();
-    Ok(ask(&Live::with_patience(patience), &Facts::default(), None)?.unwrap())
+    Ok(ask(
+        &Live::with_policy(Policy { metadata_wait: patience, ..Policy::default() }),
+        &Facts::default(),
+        None,
+    )?
+    .unwrap())
 }
 
 fn fetch() -> anyhow::Result<Instance> {
@@ -354,6 +360,10 @@ fn version_1_is_spoken_only_by_policy() {
             assert!(format!("{error:#}").contains("HTTP status 404: no token"), "{cmdline}: {error:#}");
             assert_eq!(bare(), 0, "{cmdline}");
         }
+        let policy = Policy { imdsv1: true, ..Policy::default() };
+        let ask = Platform::by_id(PLATFORMS, "aws").unwrap().network.unwrap();
+        let instance = ask(&Live::with_policy(policy), &Facts::default(), None).unwrap().unwrap();
+        assert_eq!((instance.instance_id.as_str(), bare() > 0), ("i-0123456789abcdef0", true));
         sandbox.cover("/proc/cmdline", "quiet footplate.imdsv1=allow");
         assert_eq!(fetch().unwrap().instance_id, "i-0123456789abcdef0");
         assert!(bare() > 0 && service.seen().iter().all(|s| s.header("x-aws-ec2-metadata-token").is_none()));

@@ -18,6 +18,7 @@ use footplate::facade::io::live::Live;
 use footplate::facade::io::replay::Replay;
 use footplate::facade::model::facts::Facts;
 use footplate::facade::model::instance::Instance;
+use footplate::facade::model::policy::Policy;
 use footplate::facade::model::problem::{Failure, Problem};
 use footplate::facade::platform::{self, PLATFORMS, Reach, Wanted};
 use nix::mount::{MntFlags, umount2};
@@ -231,7 +232,7 @@ impl Stage {
     }
 
     fn fetch(&self, patience: Duration) -> Result<Instance, String> {
-        let world: &dyn World = &Live::with_patience(patience);
+        let world: &dyn World = &Live::with_policy(Policy { metadata_wait: patience, ..Policy::default() });
         let wanted = Wanted { platform: Some(self.played.id), seed: None };
         let detected = platform::detect(PLATFORMS, &self.played.facts, wanted).unwrap();
         match platform::fetch(world, &self.played.facts, &detected, wanted, Reach::Network) {
@@ -349,7 +350,7 @@ fn worker(played: &Played, number: usize) -> Vec<String> {
     }
     if number == 0 {
         // Nobody listens yet.
-        let world = Live::with_patience(SHORT * 4);
+        let world = Live::with_policy(Policy { metadata_wait: SHORT * 4, ..Policy::default() });
         let wanted = Wanted { platform: Some(played.id), seed: None };
         let detected = platform::detect(PLATFORMS, &played.facts, wanted).unwrap();
         let refused = platform::fetch(&world, &played.facts, &detected, wanted, Reach::Network);

@@ -14,6 +14,7 @@ use authority::Authority;
 use flate2::{Compression, write::GzEncoder};
 use footplate::facade::decode::{self, Decoded, document::jinja::Variables};
 use footplate::facade::io::live::Live;
+use footplate::facade::model::policy::Policy;
 use footplate::facade::model::problem::Severity;
 use footplate::facade::pipeline::sources;
 use footplate::facade::platform::Platform;
@@ -24,7 +25,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\n";
 
 /// Reads a config as the node does, and gives up after that long.
 fn read(config: &str, patience: Duration) -> Decoded {
-    let world = Live::with_patience(patience);
+    let world = Live::with_policy(Policy { metadata_wait: patience, ..Policy::default() });
     let deadline = Instant::now() + patience;
     decode::user_data(Some(config.as_bytes()), None, &Variables::assumed(), &mut |request| {
         sources::fetch(&world, &Platform::NONE, request, deadline)

@@ -50,6 +50,7 @@ mod nspawn;
 mod people;
 mod platform_cases;
 mod platforms;
+mod policy;
 mod s3;
 mod schema;
 mod sealed;

@@ -13,6 +13,7 @@ use footplate::facade::decode::{self, document::jinja::Variables};
 use footplate::facade::io::World as _;
 use footplate::facade::io::live::Live;
 use footplate::facade::model::fetch::Request;
+use footplate::facade::model::policy::Policy;
 use footplate::facade::model::problem::Severity;
 use footplate::facade::pipeline::sources;
 use footplate::facade::platform::Platform;
@@ -170,7 +171,7 @@ fn a_source_out_of_reach_is_no_bad_data() {
         plan(&seed, &root).ended(code, &[stage]);
     }
     // cloud-init's language has no such words, so here it is a world that gives up soon.
-    let world = Live::with_patience(Duration::from_millis(300));
+    let world = Live::with_policy(Policy { metadata_wait: Duration::from_millis(300), ..Policy::default() });
     let data = |path: &str| {
         let url = server.url(path);
         [

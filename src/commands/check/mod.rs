@@ -13,14 +13,15 @@ mod verdict;
 
 use super::output;
 use crate::cli::{self, CheckFormat};
-use crate::decode::capi;
 use crate::decode::document::jinja::Variables;
 use crate::decode::syntax::words;
+use crate::decode::{capi, policy};
 use crate::io::live;
 use crate::model::config::NodeConfig;
 use crate::model::facts::Os;
 use crate::model::instance::Instance;
 use crate::model::plan::Plan;
+use crate::model::policy::Policy;
 use crate::model::problem::{Failure, In as _, Pos, Problem, Severity, Stage};
 use crate::platform::{self, PLATFORMS, Platform};
 
@@ -167,8 +168,19 @@ fn explain(name: &str) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// The name of a policy's file, which may have no key that is known.
+const OWN_POLICY: &str = "footplate.yaml";
+
 /// Checks all that a file has. `lone` is a file that was named by itself: one that has nothing is an error.
 fn file(name: &str, bytes: Vec<u8>, lone: bool, machine: &Machine, checked: &mut Checked) {
+    let text = String::from_utf8_lossy(&bytes);
+    if name.rsplit('/').next() == Some(OWN_POLICY) || policy::is_policy(&text) {
+        checked.files += 1;
+        for problem in policy::read(&text, &mut Policy::default()) {
+            checked.tell(Finding { file: name.to_owned(), object: String::new(), problem, anchor: None });
+        }
+        return;
+    }
     let found = capi::read(bytes);
     let plain = |node: &capi::Bootstrap| node.object.is_empty() && node.role.is_empty();
     if !lone && found.nodes.iter().any(|n| plain(n) && !verdict::is_bootstrap(&n.data)) {

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the maker of an image decides of footplate's own behaviour, for every machine of that image.
+
+use std::time::Duration;
+
+/// What an image decides. The default is what holds without a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// How long a platform may take to answer all questions.
+    pub metadata_wait: Duration,
+    /// How long the machine may take to be online.
+    pub network_wait: Duration,
+    /// How long the bootstrap may take, kubeadm among its commands.
+    pub bootstrap_wait: Duration,
+    /// Whether a metadata service is asked without a token where it gives none.
+    pub imdsv1: bool,
+    /// Whether the platform is told how the bootstrap stands.
+    pub report_platform: bool,
+    /// Whether a failure is shown on the console.
+    pub report_console: bool,
+    /// Whether user-data is deleted on a platform that allows it, once the bootstrap has succeeded.
+    pub delete_user_data: bool,
+    /// Whether bootstrap data in AWS' secret stores is deleted there, once it is on the node's disk.
+    pub delete_secrets: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        let minutes = |n: u64| Duration::from_secs(n * 60);
+        Self {
+            // Metadata services are up a minute after the machine is, and platforms give a machine up after 20.
+            metadata_wait: minutes(5),
+            // DHCP over a slow switch takes a minute.
+            network_wait: minutes(5),
+            bootstrap_wait: minutes(30),
+            imdsv1: false,
+            report_platform: true,
+            report_console: true,
+            delete_user_data: true,
+            delete_secrets: true,
+        }
+    }
+}
