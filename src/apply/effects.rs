@@ -9,6 +9,7 @@
 //!
 //! Only changes have effects: a run that changes nothing runs nothing. Under another root nothing is run.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -42,6 +43,10 @@ enum Effect {
     Reload,
     /// networkd reads its files.
     Network,
+    /// What fstab asks for is mounted, before the bootstrap begins.
+    Mounts,
+    /// Users' own systemd, where it runs already, starts anew.
+    Users,
     /// A service restarts, if it runs.
     Service(&'static str),
     /// Services that run restart where their units changed, and what has become wanted starts.
@@ -50,7 +55,10 @@ enum Effect {
     Later(&'static str),
 }
 
-use Effect::{Accounts, Again, Devices, Extensions, Later, Network, Reload, Service, Start, TemporaryFiles};
+use Effect::{
+    Accounts, Again, Devices, Extensions, Later, Mounts, Network, Reload, Service, Start, TemporaryFiles,
+    Users,
+};
 
 const MODULES: Effect = Again("systemd-modules-load.service");
 const KERNEL: Effect = Again("systemd-sysctl.service");
@@ -58,8 +66,9 @@ const KERNEL: Effect = Again("systemd-sysctl.service");
 /// An extension may bring files of most families in `/usr`, and units.
 const EXTENSION: &[Effect] = &[Extensions, Accounts, TemporaryFiles, MODULES, KERNEL, Reload, Start];
 
-/// A family of files: the directory or the file, the ending of names, what is done. Files that are read whenever they are used, such
-/// as `/etc/hosts`, `environment.d`, `modprobe.d` and what a user's own systemd reads at its start, have a row without an effect.
+/// A family of files: the directory or the file, the ending of names, what is done. A directory below `/etc` stands for those of the same
+/// name below `/run` and `/usr/local/lib` too, which the same programs read; one that begins with `~` is of any home. Files that are
+/// read whenever they are used, such as `/etc/hosts` and `modprobe.d`, have a row without an effect.
 const FAMILIES: &[(&str, &str, &[Effect])] = &[
     ("/etc/extensions/", "", EXTENSION),
     ("/var/lib/extensions/", "", EXTENSION),
@@ -97,9 +106,16 @@ const FAMILIES: &[(&str, &str, &[Effect])] = &[
     ("/etc/systemd/logind.conf.d/", ".conf", &[Service("systemd-logind.service")]),
     ("/etc/systemd/oomd.conf", "", &[Service("systemd-oomd.service")]),
     ("/etc/systemd/oomd.conf.d/", ".conf", &[Service("systemd-oomd.service")]),
-    ("/etc/systemd/user/", "", &[]),
-    ("/etc/systemd/user.conf.d/", ".conf", &[]),
-    ("/etc/environment.d/", ".conf", &[]),
+    ("/etc/systemd/user.conf", "", &[Users]),
+    ("/etc/systemd/user.conf.d/", ".conf", &[Users]),
+    ("/etc/systemd/user/", "", &[Users]),
+    ("/etc/systemd/user-generators/", "", &[Users]),
+    ("~/.config/systemd/user/", "", &[Users]),
+    ("/etc/environment.d/", ".conf", &[Users]),
+    // logind starts the systemd of these users, whether they log in or not.
+    ("/var/lib/systemd/linger/", "", &[Service("systemd-logind.service")]),
+    ("/etc/audit/rules.d/", ".rules", &[Again("audit-rules.service")]),
+    ("/etc/fstab", "", &[Reload, Mounts]),
     ("/etc/hosts", "", &[]),
 ];
 
@@ -119,12 +135,19 @@ pub(super) fn path(item: &Item) -> Option<&str> {
     (place != "footplate").then_some(path.as_str())
 }
 
+/// The path below `/etc` of a file that programs read as one of there.
+fn in_etc(path: &str) -> Cow<'_, str> {
+    let below = ["/run/", "/usr/local/lib/"].iter().find_map(|dir| path.strip_prefix(dir));
+    below.map_or(Cow::Borrowed(path), |below| Cow::Owned(format!("/etc/{below}")))
+}
+
 /// What the changed paths ask for, in order.
 fn effects(changed: &[String]) -> BTreeSet<Effect> {
     let rows = changed.iter().flat_map(|path| {
-        FAMILIES.iter().filter(move |(at, ending, _)| match at.ends_with('/') {
-            true => path.starts_with(at) && path.ends_with(ending),
-            false => path == at,
+        FAMILIES.iter().filter(move |(at, ending, _)| match at.strip_prefix('~') {
+            Some(below_home) => path.contains(below_home),
+            None if at.ends_with('/') => in_etc(path).starts_with(at) && path.ends_with(ending),
+            None => path == at,
         })
     });
     rows.flat_map(|(_, _, effects)| effects.iter().copied()).collect()
@@ -151,13 +174,12 @@ pub(super) fn apply(changed: &[String], restarted: &[&str]) -> Result<()> {
                 // Only the files that changed: others may have lines that were meant for the start of the boot.
                 let mut args = vec!["--create", "--boot"];
                 if !effects.contains(&Extensions) {
-                    args.extend(
-                        changed.iter().map(String::as_str).filter(|p| p.starts_with("/etc/tmpfiles.d/")),
-                    );
+                    let own = |path: &&String| in_etc(path).starts_with("/etc/tmpfiles.d/");
+                    args.extend(changed.iter().filter(own).map(String::as_str));
                 }
                 warned(program("systemd-tmpfiles", &args));
             }
-            Again(unit) => warned(job(&systemd, "RestartUnit", unit)),
+            Again(unit) => warned(job(&systemd, "RestartUnit", unit, READ)),
             Devices => warned(devices()),
             Reload => {
                 systemd.reload()?;
@@ -168,7 +190,17 @@ pub(super) fn apply(changed: &[String], restarted: &[&str]) -> Result<()> {
                     log::info!("apply: networkd has read its files again");
                 }
             })),
-            Service(unit) => warned(job(&systemd, "TryRestartUnit", unit)),
+            Mounts => {
+                for target in ["local-fs.target", "remote-fs.target", "swap.target"] {
+                    warned(job(&systemd, "StartUnit", target, "is reached"));
+                }
+            }
+            Users => {
+                for unit in systemd.running("user@*.service")? {
+                    warned(job(&systemd, "TryRestartUnit", &unit, READ));
+                }
+            }
+            Service(unit) => warned(job(&systemd, "TryRestartUnit", unit, READ)),
             Start => start(&systemd, changed),
             Later(why) => log::warn!("apply: a file has no effect in this boot: {why}"),
         }
@@ -189,15 +221,18 @@ fn program(name: &str, args: &[&str]) -> Result<()> {
     if ended.status != Some(0) {
         bail!("{name}: {}", ended.complaint());
     }
-    log::info!("apply: {name} has read its files");
+    log::info!("apply: {name} {READ}");
     Ok(())
 }
 
-/// Asks systemd for a job and waits for its end.
-fn job(systemd: &Systemd, verb: &str, unit: &str) -> Result<()> {
+/// What a unit has done whose settings changed.
+const READ: &str = "has read its files";
+
+/// Asks systemd for a job, waits for its end, and logs what it came to.
+fn job(systemd: &Systemd, verb: &str, unit: &str, end: &str) -> Result<()> {
     match systemd.start_and_wait(verb, unit, LIMIT)?.as_str() {
         "done" => {
-            log::info!("apply: {unit} has read its files");
+            log::info!("apply: {unit} {end}");
             Ok(())
         }
         result => bail!("{verb} of {unit} ended as {result}"),
@@ -216,7 +251,8 @@ fn devices() -> Result<()> {
 /// since a unit may be ordered after footplate itself.
 fn start(systemd: &Systemd, changed: &[String]) {
     let mut asked: BTreeSet<(&str, &str)> = BTreeSet::new();
-    for path in changed.iter().filter_map(|path| path.strip_prefix(UNIT_DIR)?.strip_prefix('/')) {
+    let paths: Vec<_> = changed.iter().map(|path| in_etc(path)).collect();
+    for path in paths.iter().filter_map(|path| path.strip_prefix(UNIT_DIR)?.strip_prefix('/')) {
         let name = path.split_once('/').map_or(path, |(dir, _)| dir.strip_suffix(".d").unwrap_or_default());
         let own = name.starts_with("footplate") || LEFT_ALONE.contains(&name);
         if kind(name) == "service" && matches!(form(name), Some(Form::Plain | Form::Instance)) && !own {
@@ -251,6 +287,15 @@ mod tests {
         assert_eq!(
             of(&paths),
             [Extensions, Accounts, TemporaryFiles, MODULES, KERNEL, Reload, resolved, Start]
+        );
+        let elsewhere = ["/run/systemd/system/a.timer", "/usr/local/lib/sysctl.d/a.conf", "/run/footplate/a"];
+        assert_eq!(of(&elsewhere), [KERNEL, Reload, Start]);
+        let users =
+            ["/home/core/.config/systemd/user/default.target.wants/a.service", "/etc/systemd/user/a.timer"];
+        assert_eq!(of(&users), [Users]);
+        assert_eq!(
+            of(&["/etc/fstab", "/var/lib/systemd/linger/core"]),
+            [Reload, Mounts, Service("systemd-logind.service")]
         );
         assert_eq!(
             of(&["/etc/hosts", "/etc/sysctl.d/README", "/etc/sysctl.d", "/srv/etc/sysctl.d/a.conf"]),

@@ -179,6 +179,19 @@ impl Systemd {
         })
     }
 
+    /// The names of the units that run and fit the pattern, as `user@*.service`.
+    ///
+    /// # Errors
+    /// systemd does not answer.
+    pub fn running(&self, pattern: &str) -> Result<Vec<String>> {
+        self.runtime.block_on(async {
+            let manager = Proxy::new(&self.connection, DESTINATION, MANAGER_PATH, MANAGER).await?;
+            let asked = (vec!["active", "activating"], vec![pattern]);
+            let units: Vec<Listed> = manager.call("ListUnitsByPatterns", &asked).await?;
+            Ok(units.into_iter().map(|unit| unit.0).collect())
+        })
+    }
+
     /// How a service stands now.
     ///
     /// # Errors
@@ -199,6 +212,10 @@ impl Systemd {
         })
     }
 }
+
+/// A unit as systemd lists it: name, description, how it is loaded, active and what that means for its kind, the unit that it follows,
+/// its path, and its job's number, kind and path.
+type Listed = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
 
 /// Has systemd-networkd, if it runs, read its files again. It then sets those links up anew whose files changed, and no
 /// others ([networkctl(1), reload](https://www.freedesktop.org/software/systemd/man/latest/networkctl.html#reload)).

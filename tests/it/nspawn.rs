@@ -27,14 +27,14 @@ static SUITE: LazyLock<String> =
 static BASE: LazyLock<PathBuf> = LazyLock::new(|| {
     program("systemd-nspawn", "systemd-container").unwrap();
     program("mmdebstrap", "mmdebstrap").unwrap();
-    let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("nspawn-base-2-{}", *SUITE));
+    let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("nspawn-base-3-{}", *SUITE));
     if !base.exists() {
         // Made aside, so that one that was interrupted is not taken for a whole one.
         let made = fresh("base");
         let options = [
             "--mode=root",
             "--variant=essential",
-            "--include=systemd,systemd-sysv,dbus,hostname,iproute2,libkmod2",
+            "--include=systemd,systemd-sysv,dbus,hostname,iproute2,libkmod2,libpam-systemd,systemd-resolved,systemd-timesyncd,udev",
             "--format=directory",
             "--quiet",
             "--aptopt=APT::Install-Recommends \"false\"",
@@ -58,7 +58,7 @@ const CHECK: &str = r#"#!/bin/bash
 echo $? > /out/status
 [ ! -x /opt/test/more ] || /opt/test/more > /out/more 2>&1
 systemctl --failed --plain --no-legend | cut -d' ' -f1 > /out/failed
-systemctl show -P ActiveState footplate.service > /out/footplate
+systemctl show -P ActiveState footplate.service > /out/active
 hostname > /out/hostname
 # The rest is the node's own, which the test reads below its root; /run goes with the machine.
 cp -a /run/cluster-api /run/footplate /out/
@@ -153,6 +153,8 @@ impl Node {
             let seed = format!("[Service]\nExecStart=\nExecStart={footplate} {command} --seed /seed\n");
             root.put(&format!("/etc/systemd/system/{unit}.service.d/seed.conf"), seed);
         }
+        // What only some boots need.
+        node.systemctl(&["disable", "systemd-resolved.service", "systemd-timesyncd.service"]);
         node.systemctl(&["add-wants", "multi-user.target", "check.service"]);
         node.systemctl(&["set-default", "multi-user.target"]);
         node
@@ -318,7 +320,7 @@ fn a_bootstrap_that_succeeds_runs_once() {
         status["stages"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
     assert_eq!(stages, ["detect", "fetch", "decode", "apply", "start", "kubeadm"]);
     assert_eq!(
-        (node.out("failed").as_str(), node.out("footplate").as_str(), node.out("hostname").as_str()),
+        (node.out("failed").as_str(), node.out("active").as_str(), node.out("hostname").as_str()),
         ("", "active\n", "node-1\n"),
         "{}",
         node.out("journal")
@@ -1165,4 +1167,90 @@ fn files_that_early_services_have_read_count_in_this_boot() {
     assert!(again.contains("changed=0") && again.ends_with("exit 0\n"), "{again}");
     assert!(!again.contains("read its"), "{again}");
     assert!(journal.contains("systemd-sysctl.service has read its files"), "{journal}");
+}
+
+/// The same of services that a container has only when it is told so: name resolution, time, devices, and users' own systemd, of which one
+/// runs before the data is there and one is asked for by the data.
+const SERVED: &str = r#"#!/bin/bash
+check() { printf '%s=%s\n' "$1" "$(eval "$2" 2>&1 | tr '\n' ' ' | sed 's/ $//')"; }
+for _ in $(seq 100); do [ -e /var/tmp/early-user -a -e /var/tmp/late-user -a -e /srv/fstab/there ] && break; sleep 0.1; done
+check dns 'resolvectl dns | grep -o "Global: .*"'
+check stub 'ss --listening --numeric --udp --tcp | grep -c 127.0.0.53'
+check time 'timedatectl show-timesync --property=SystemNTPServers --value'
+check rule 'stat --format=%F /dev/of-rule'
+check early 'cat /var/tmp/early-user'
+check late 'cat /var/tmp/late-user'
+check fstab 'findmnt --noheadings --output FSTYPE /srv/fstab'
+rm -rf /var/lib/footplate/instances
+/opt/bin/footplate provision --seed /seed > /out/again 2>&1
+echo "exit $?" >> /out/again
+"#;
+
+#[test]
+fn settings_of_services_count_in_this_boot() {
+    needs!(root("containers"));
+    let unit = |file: &str| {
+        format!(
+            "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c 'echo $OF_USER > {file}'\n"
+        )
+    };
+    let files = [
+        ("/etc/systemd/resolved.conf.d/a.conf", "[Resolve]\nDNS=192.0.2.54\nDNSStubListener=no\n".to_owned()),
+        ("/run/systemd/timesyncd.conf.d/a.conf", "[Time]\nNTP=ntp-7.invalid\n".to_owned()),
+        (
+            "/etc/udev/rules.d/90-a.rules",
+            "SUBSYSTEM==\"mem\", KERNEL==\"null\", SYMLINK+=\"of-rule\"\n".to_owned(),
+        ),
+        ("/etc/environment.d/90-a.conf", "OF_USER=data\n".to_owned()),
+        ("/etc/systemd/user/early.service", unit("/var/tmp/early-user")),
+        ("/home/late/.config/systemd/user/late.service", unit("/var/tmp/late-user")),
+        ("/var/lib/systemd/linger/late", String::new()),
+        ("/etc/fstab", "none /srv/fstab tmpfs size=1M 0 0\n".to_owned()),
+    ];
+    let links = [
+        ("/etc/systemd/user/default.target.wants/early.service", "/etc/systemd/user/early.service"),
+        ("/home/late/.config/systemd/user/default.target.wants/late.service", "../late.service"),
+    ];
+    let ignition = serde_json::json!({"ignition": {"version": "3.3.0"}, "storage": {
+        "files": files.iter().map(|(path, text)| serde_json::json!({
+            "path": path, "mode": 0o644, "overwrite": true, "contents": {"source": data_url(text)}})).collect::<Vec<_>>(),
+        "links": links.iter().map(|(path, target)| serde_json::json!({"path": path, "target": target})).collect::<Vec<_>>()}})
+    .to_string();
+    let cloud_config = files.iter().map(|(path, text)| format!("- {{path: {path}, content: {text:?}}}\n"));
+    let cloud_config = format!("#cloud-config\nwrite_files:\n{}", cloud_config.collect::<String>());
+    for (name, data) in [("served-ignition", ignition), ("served-cloud-config", cloud_config)] {
+        let mut node = Node::new(name, JOIN, SUCCESS);
+        node.root.put("/seed/user-data", data);
+        node.program("/opt/test/more", SERVED);
+        // Not even a container keeps them from running.
+        let anywhere = "[Unit]\nConditionVirtualization=\nConditionPathIsReadWrite=\nConditionCapability=\n";
+        for service in ["systemd-timesyncd", "systemd-udevd"] {
+            node.root.put(&format!("/etc/systemd/system/{service}.service.d/here.conf"), anywhere);
+        }
+        node.systemctl(&["enable", "systemd-resolved.service", "systemd-timesyncd.service"]);
+        // This machine's devices are only looked at: no rule but the data's.
+        node.mount(&["-t", "tmpfs", "rules"], &node.root.path("/usr/lib/udev/rules.d"));
+        let accounts = "early:x:1501:1501::/home/early:/bin/sh\nlate:x:1502:1502::/home/late:/bin/sh\n";
+        let passwd = node.root.text("/etc/passwd") + accounts;
+        node.root.put("/etc/passwd", passwd).put("/var/lib/systemd/linger/early", "");
+        node.root.put("/srv/fstab/.keep", "").put("/home/early/.keep", "").put("/home/late/.keep", "");
+        // A cloud-config has no key for links.
+        for (path, target) in links.iter().filter(|_| name == "served-cloud-config") {
+            node.root.put(&path.replace(".service", ".keep"), "");
+            std::os::unix::fs::symlink(target, node.root.path(path)).unwrap();
+        }
+        let shadow = node.root.text("/etc/shadow") + "early:*:1::::::\nlate:*:1::::::\n";
+        node.root.put("/etc/shadow", shadow);
+        // A user's systemd runs before, and events can be asked for: a container has its /sys read-only.
+        let before = "[Service]\nExecStartPre=+/bin/mount -o remount,rw /sys/devices\n\
+                      ExecStartPre=/bin/sh -c 'until systemctl -q is-active user@1501.service; do sleep 0.1; done'\n";
+        node.root.put("/etc/systemd/system/footplate.service.d/before.conf", before);
+        node.boot();
+        let (journal, said) = (node.out("journal"), node.out("more"));
+        let want = "dns=Global: 192.0.2.54\nstub=0\ntime=ntp-7.invalid\nrule=symbolic link\nearly=data\nlate=data\nfstab=tmpfs\n";
+        assert_eq!(said, want, "{name}: {journal}");
+        assert_eq!(node.out("failed"), "", "{name}: {journal}");
+        let again = node.out("again");
+        assert!(again.contains("changed=0") && again.ends_with("exit 0\n"), "{name}: {again}");
+    }
 }
