@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The commands that build images.
+//! `footplate bake` and its subcommands: they build images.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ use crate::pipeline::context::open_root;
 use crate::platform;
 
 /// Reads a lock file.
-fn read_lock(path: &Path) -> Result<(Lock, Vec<u8>), Failure> {
+pub(super) fn read_lock(path: &Path) -> Result<(Lock, Vec<u8>), Failure> {
     let bytes = live::input(path).map_err(|e| platform::failure(Stage::Usage, e))?;
     let lock = Lock::parse(&bytes).map_err(anyhow::Error::from);
     Ok((lock.with_context(|| path.display().to_string()).stage(Stage::Decode)?, bytes))
@@ -34,7 +34,7 @@ fn userdata(flavour: Flavour) -> Userdata {
 }
 
 /// `bake`
-pub fn bake(args: &cli::Bake) -> Result<u8, Failure> {
+pub fn run(args: &cli::Bake) -> Result<u8, Failure> {
     match &args.what {
         Some(BakeWhat::Lock(args)) => return write_lock(args),
         Some(BakeWhat::Sysext(args)) => return sysext(args),
@@ -68,13 +68,8 @@ pub fn bake(args: &cli::Bake) -> Result<u8, Failure> {
     match args.format {
         Format::Json => output::json(&baked),
         Format::Text => {
-            let mut text = String::new();
-            for path in &baked.changed {
-                text += &format!("{path}\n");
-            }
-            for note in &baked.notes {
-                text += &format!("note: {note}\n");
-            }
+            let mut text: String = baked.changed.iter().map(|path| format!("{path}\n")).collect();
+            text.extend(baked.notes.iter().map(|note| format!("note: {note}\n")));
             let new = baked.artifacts.values().filter(|s| **s != bake::store::Stocked::Present).count();
             let (done, changed) = match args.dry_run {
                 true => ("dry run, nothing was written", "would change"),
@@ -148,44 +143,6 @@ fn sysext(args: &cli::BakeSysext) -> Result<u8, Failure> {
                 bake::progress::bytes(made.size),
                 made.sha256
             ));
-        }
-    }
-    Ok(0)
-}
-
-/// `verify`
-pub fn verify(args: &cli::Verify) -> Result<u8, Failure> {
-    let wanted = args.lock.as_deref().map(read_lock).transpose()?.map(|(lock, _)| lock);
-    let root = open_root(Some(&args.root))?;
-    let report = bake::verify::verify(&root, wanted.as_ref());
-    match args.format {
-        Format::Json => output::json(&report),
-        Format::Text => output::text(&bake::verify::text(&report)),
-    }
-    Ok(if report.ok { 0 } else { Stage::Verify.exit_code() })
-}
-
-/// `seal`
-pub fn seal(args: &cli::Seal) -> Result<u8, Failure> {
-    let root = open_root(Some(&args.root))?;
-    if !args.force {
-        bake::dry::refuse_unbaked(&root)?;
-    }
-    let sealed = bake::seal::seal(&root, args.dry_run)?;
-    match args.format {
-        Format::Json => output::json(&sealed),
-        Format::Text => {
-            let mut text = String::new();
-            let (removed, written, end) = match args.dry_run {
-                true => ("would remove", "would write", "dry run: nothing was removed or written\n"),
-                false => ("removed", "written", "sealed: the next boot is a first one\n"),
-            };
-            let lines = [(removed, &sealed.removed), (written, &sealed.written), ("note", &sealed.notes)];
-            for (word, items) in lines {
-                text.extend(items.iter().map(|item| format!("{word}: {item}\n")));
-            }
-            output::text(&text);
-            output::text(end);
         }
     }
     Ok(0)

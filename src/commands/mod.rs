@@ -12,8 +12,10 @@ mod platforms;
 mod provision;
 mod render;
 mod report;
+mod seal;
 mod status;
 mod timeline;
+mod verify;
 
 use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -63,9 +65,9 @@ fn chosen(cli: &Cli) -> Result<u8, Failure> {
         Command::Timeline(args) => timeline::run(args),
         Command::Capture(args) => capture::run(args),
         Command::Platforms(args) => platforms::run(args),
-        Command::Bake(args) => bake::bake(args),
-        Command::Verify(args) => bake::verify(args),
-        Command::Seal(args) => bake::seal(args),
+        Command::Bake(args) => bake::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Seal(args) => seal::run(args),
     }
 }
 
