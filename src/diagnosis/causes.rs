@@ -12,6 +12,8 @@ pub(super) struct Cause {
     /// What the same line has beside it, which tells whose text it is; one of them is enough, and none are needed where the list
     /// is empty.
     pub beside: &'static [&'static str],
+    /// What else must be so of the line.
+    pub when: fn(&str) -> bool,
     /// Whether it only says that something failed, and nothing where another cause is known.
     pub vague: bool,
     /// What that means.
@@ -24,7 +26,7 @@ impl Cause {
     /// Whether a line, in lower case, names it.
     pub fn is_named_by(&self, line: &str) -> bool {
         let has = |texts: &[&str]| texts.iter().any(|text| line.contains(text));
-        has(self.texts) && (self.beside.is_empty() || has(self.beside))
+        has(self.texts) && (self.beside.is_empty() || has(self.beside)) && (self.when)(line)
     }
 }
 
@@ -34,7 +36,7 @@ pub(super) const fn cause(
     what: &'static str,
     cure: &'static str,
 ) -> Cause {
-    Cause { code, texts, beside: &[], vague: false, what, cure }
+    Cause { code, texts, beside: &[], when: |_| true, vague: false, what, cure }
 }
 
 /// All causes. Of a line, the first that it names decides, so what is about one part of the machine stands before what is about the
@@ -61,6 +63,18 @@ pub(super) const MACHINE: &[Cause] = &[
             "look for `Out of memory` in `journalctl -k`, and give the machine more memory",
         )
     },
+    cause(
+        "kubeadm/not-executable",
+        &["kubeadm: permission denied"],
+        "kubeadm can't be run: it is not executable, or its file system is mounted with noexec",
+        "give the program mode 0755, and look at `findmnt -T /opt/bin/kubeadm`",
+    ),
+    cause(
+        "kubeadm/crashed",
+        &["panic: runtime error", "fatal error: runtime", "[signal sigsegv"],
+        "kubeadm crashed",
+        "look at kubeadm's own words in the journal, and bake another patch release of Kubernetes",
+    ),
     cause(
         "kubeadm/wrong-architecture",
         &["exec format error"],
@@ -94,6 +108,30 @@ pub(super) const MACHINE: &[Cause] = &[
         &["kind was found"],
         "the file that kubeadm reads has no configuration of the kind that the command needs",
         "see that `kubeadm init` gets an InitConfiguration or a ClusterConfiguration, and `kubeadm join` a JoinConfiguration",
+    ),
+    cause(
+        "preflight/hostname",
+        &["[error hostname]", "noderegistration.name: invalid value", "rfc 1123"],
+        "the machine's name is not one that Kubernetes takes",
+        "use small letters, digits, `-` and `.`: hostname, or nodeRegistration.name",
+    ),
+    cause(
+        "config/invalid-value",
+        &[
+            ": invalid value: ",
+            ": required value",
+            "token or file must be set",
+            "invalid hash \"",
+            "expected a 32 byte sha-256",
+        ],
+        "the kubeadm configuration has a value that kubeadm does not take",
+        "look at kubeadm's own words in the journal: they name the field; `footplate check` finds most of them before",
+    ),
+    cause(
+        "preflight/version-from-internet",
+        &["kubernetes version from the internet", "unable to get url \"https://dl.k8s.io"],
+        "the configuration has no Kubernetes version, and this machine can't ask the internet for one",
+        "set kubernetesVersion in the ClusterConfiguration",
     ),
     cause(
         "config/not-read",
@@ -151,6 +189,15 @@ pub(super) const MACHINE: &[Cause] = &[
     Cause {
         beside: &["pull"],
         ..cause(
+            "image/proxy",
+            &["proxyconnect", "proxy authentication required"],
+            "the proxy between containerd and a registry does not work",
+            "mend HTTPS_PROXY and NO_PROXY in containerd's drop-in, or bake the images",
+        )
+    },
+    Cause {
+        beside: &["pull"],
+        ..cause(
             "image/registry-not-reached",
             &[
                 "no such host",
@@ -194,6 +241,15 @@ pub(super) const MACHINE: &[Cause] = &[
         "take `cri` out of `disabled_plugins` in /etc/containerd/config.toml",
     ),
     Cause {
+        beside: &["[error cri]", "container runtime"],
+        ..cause(
+            "containerd/wrong-socket",
+            &["dockershim.sock", "crio.sock", "cri-dockerd.sock"],
+            "kubeadm looks for another container runtime than containerd",
+            "set nodeRegistration.criSocket to unix:///run/containerd/containerd.sock",
+        )
+    },
+    Cause {
         beside: &["container runtime", "cri ", "cri]", "unix:", "containerd.sock"],
         ..cause(
             "containerd/not-running",
@@ -213,6 +269,12 @@ pub(super) const MACHINE: &[Cause] = &[
         "containerd does not answer",
         "look at `systemctl status containerd`, and at nodeRegistration.criSocket",
     ),
+    cause(
+        "preflight/etcd-version",
+        &["[error externaletcd"],
+        "the external etcd can't be asked for its version, or its version does not fit",
+        "see that etcd.external has the right endpoints, and that its certificates are on this machine",
+    ),
     Cause {
         beside: &["etcd"],
         ..cause(
@@ -222,6 +284,12 @@ pub(super) const MACHINE: &[Cause] = &[
             "see that the members of other control planes run: `crictl ps` there, and remove members of machines that are gone",
         )
     },
+    cause(
+        "etcd/database-full",
+        &["database space exceeded"],
+        "etcd's database has reached its quota",
+        "compact and defragment it on a control plane that runs: `etcdctl defrag`, then `etcdctl alarm disarm`",
+    ),
     cause(
         "etcd/member-exists",
         &["peer urls already exists", "member with duplicate", "peerurl exists"],
@@ -245,6 +313,7 @@ pub(super) const MACHINE: &[Cause] = &[
             "error syncing endpoints with etcd",
             "etcd is not healthy",
             "etcd check failed",
+            "waiting for etcd cluster",
             "failed to dial endpoint",
         ],
         "etcd does not answer or refuses this machine",
@@ -334,13 +403,13 @@ pub(super) const MACHINE: &[Cause] = &[
     },
     cause(
         "node/not-permitted",
-        &["is not allowed to", "is forbidden: user \"system:node", "cannot get resource \"nodes\""],
+        &["is not allowed to", "is forbidden: user \"system:node"],
         "the API server does not let this node register under its name",
         "see that the node's name is the one in its certificate: hostname, and nodeRegistration.name",
     ),
     cause(
         "node/not-registered",
-        &["error uploading crisocket", "nodes \"", "timed out waiting for the node"],
+        &["error uploading crisocket", "crisocket information", "timed out waiting for the node"],
         "the kubelet runs, and its node does not appear in the cluster",
         "look at `journalctl -u kubelet`: it can't register, often for its name or its cloud provider",
     ),

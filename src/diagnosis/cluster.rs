@@ -36,9 +36,16 @@ pub(super) const CLUSTER: &[Cause] = &[
         "Cluster API uploads them again for a new machine: delete this one's Machine",
     ),
     cause(
+        "join/certificates-incomplete",
+        &["the secret does not include the required certificate"],
+        "the secret with the control plane's certificates lacks one of them",
+        "upload them again with the configuration that the cluster has now: `kubeadm init phase upload-certs --upload-certs`",
+    ),
+    cause(
         "join/certificate-key-wrong",
         &[
             "error decoding secret data with provided key",
+            "error decoding certificate key",
             "cipher: message authentication failed",
             "invalid certificate key",
         ],
@@ -53,7 +60,7 @@ pub(super) const CLUSTER: &[Cause] = &[
     ),
     cause(
         "join/token-refused",
-        &["unauthorized"],
+        &["unauthorized", "asked for the client to provide credentials"],
         "the API server does not take the bootstrap token any more",
         "the token expired or was removed meanwhile: delete this machine's Machine, Cluster API makes a new token",
     ),
@@ -66,13 +73,27 @@ pub(super) const CLUSTER: &[Cause] = &[
         "the cluster takes no further control plane: it has no common endpoint",
         "set controlPlaneEndpoint before the first control plane is made",
     ),
+    Cause {
+        beside: &[" is after 2", "the certificate has expired"],
+        ..cause(
+            "certificate/expired",
+            &["certificate has expired"],
+            "a certificate has expired, or this machine's clock is ahead",
+            "compare `timedatectl` with the certificate's dates, then renew it: `kubeadm certs renew` on a control plane",
+        )
+    },
+    Cause {
+        beside: &[" is before 2", "certificate is not valid yet"],
+        ..cause(
+            "certificate/not-yet-valid",
+            &["not yet valid", "is not valid yet"],
+            "a certificate is not valid yet: this machine's clock is behind",
+            "compare `timedatectl` with the certificate's dates; the `ntp` key sets time servers",
+        )
+    },
     cause(
         "certificate/not-valid-now",
-        &[
-            "certificate has expired or is not yet valid",
-            "the certificate is not valid yet",
-            "the certificate has expired",
-        ],
+        &["certificate has expired or is not yet valid"],
         "a certificate is outside its validity: the clock may be wrong",
         "compare `timedatectl` with the certificate's dates; the `ntp` key sets time servers",
     ),
@@ -87,6 +108,16 @@ pub(super) const CLUSTER: &[Cause] = &[
         &["not signed by ca certificate", "is not signed by the ca"],
         "a certificate of this machine is not signed by the CA beside it",
         "see that all files in /etc/kubernetes/pki come from one cluster",
+    ),
+    cause(
+        "certificate/not-read",
+        &[
+            "does not contain any valid rsa or ecdsa",
+            "failed to find any pem data",
+            "failed to parse certificate",
+        ],
+        "a file of the cluster's certificates does not hold a certificate or a key",
+        "the data writes /etc/kubernetes/pki: compare its files with those of a control plane that runs",
     ),
     cause(
         "certificate/missing",
@@ -117,7 +148,14 @@ pub(super) const CLUSTER: &[Cause] = &[
     ),
     cause(
         "endpoint/proxy",
-        &["proxyconnect", "proxy error"],
+        &[
+            "proxyconnect",
+            "proxy error",
+            "proxy authentication required",
+            "\": forbidden",
+            "\": bad gateway",
+            "\": service unavailable",
+        ],
         "the proxy between this machine and the API server does not work",
         "add the endpoint to no_proxy, or mend https_proxy",
     ),
@@ -128,8 +166,52 @@ pub(super) const CLUSTER: &[Cause] = &[
         "the endpoint leads to something that is not an API server: compare its host and port",
     ),
     cause(
+        "endpoint/not-ready",
+        &[
+            "currently unable to handle the request",
+            "server was unable to return a response",
+            "an error on the server (\"",
+        ],
+        "what listens at the endpoint says that no API server is ready",
+        "see that a healthy control plane stands behind the load balancer",
+    ),
+    cause(
+        "endpoint/not-an-api-server",
+        &["could not find the requested resource", "malformed http response"],
+        "what listens at the endpoint is not an API server",
+        "compare the endpoint's host and port with the cluster's controlPlaneEndpoint",
+    ),
+    cause(
+        "endpoint/no-default-route",
+        &["no default routes found", "unable to select an ip from"],
+        "this machine has no default route, so kubeadm does not know its address",
+        "look at `ip route` and at the gateway in the network metadata, or set localAPIEndpoint.advertiseAddress",
+    ),
+    Cause {
+        when: |line| {
+            let name = line.split("lookup ").nth(1).and_then(|l| l.split([' ', ':']).next());
+            name.is_some_and(|name| !name.trim_end_matches('.').contains('.'))
+        },
+        ..cause(
+            "endpoint/search-domain",
+            &["no such host"],
+            "the API server's name has no dot, and no search domain completes it",
+            "write the whole name into the endpoint, or give the network metadata the search domain (nameservers.search)",
+        )
+    },
+    Cause {
+        beside: &["server misbehaving", "i/o timeout", ":53: ", "temporary failure", "try again"],
+        when: |line| !line.contains("no such host"),
+        ..cause(
+            "endpoint/no-name-server",
+            &["lookup "],
+            "no name server answers, so the API server's name can't be resolved",
+            "look at `resolvectl status`, at nameservers in the network metadata, and at the route to them",
+        )
+    },
+    cause(
         "endpoint/name-not-resolved",
-        &["no such host", "server misbehaving", "dial tcp: lookup "],
+        &["no such host", "dial tcp: lookup "],
         "the API server's name can't be resolved",
         "look at `resolvectl status` and at nameservers in the network metadata",
     ),
@@ -189,9 +271,9 @@ pub(super) const CLUSTER: &[Cause] = &[
         beside: &["[error filecontent"],
         ..cause(
             "preflight/ip-forward",
-            &["ip_forward"],
-            "IPv4 forwarding is off",
-            "set net.ipv4.ip_forward = 1 in a file of /etc/sysctl.d: `footplate bake` writes one",
+            &["ip_forward", "forwarding"],
+            "IP forwarding is off",
+            "set net.ipv4.ip_forward = 1, and for IPv6 net.ipv6.conf.default.forwarding = 1, in a file of /etc/sysctl.d: `footplate bake` writes one",
         )
     },
     Cause {
@@ -204,16 +286,16 @@ pub(super) const CLUSTER: &[Cause] = &[
         )
     },
     cause(
-        "preflight/too-small",
-        &["[error numcpu]", "[error mem]"],
-        "the machine has too few processors or too little memory",
-        "give the machine two processors and 2 GiB, or a larger type",
+        "preflight/cpus",
+        &["[error numcpu]"],
+        "the machine has too few processors",
+        "give the machine two processors or more: a larger type, or more vCPUs",
     ),
     cause(
-        "preflight/hostname",
-        &["[error hostname]"],
-        "the machine's name is not one that Kubernetes takes",
-        "use small letters, digits, `-` and `.`: hostname, or nodeRegistration.name",
+        "preflight/memory",
+        &["[error mem]"],
+        "the machine has too little memory",
+        "give the machine 2 GiB of memory or more",
     ),
     cause(
         "preflight/program-missing",
@@ -233,8 +315,14 @@ pub(super) const CLUSTER: &[Cause] = &[
         "bake the Kubernetes version that the cluster asks for",
     ),
     cause(
+        "preflight/cgroup-v1",
+        &["cgroups v1 support", "failcgroupv1"],
+        "the machine runs with cgroup version 1, which this kubelet refuses",
+        "take `systemd.unified_cgroup_hierarchy=0` from the kernel's command line",
+    ),
+    cause(
         "preflight/cgroups",
-        &["missing required cgroups", "cgroup driver", "cgroups v1 support"],
+        &["missing required cgroups", "cgroup driver"],
         "the kernel's cgroups are not as the kubelet needs them",
         "see `systemd-detect-virt` and the kernel's command line: the image wants cgroup version 2 and systemd's driver",
     ),

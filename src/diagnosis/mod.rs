@@ -5,35 +5,88 @@
 
 mod causes;
 mod cluster;
+mod ends;
+mod logs;
 mod phases;
 
 use self::causes::{Cause, all};
+pub use self::ends::RESULTS;
+use self::logs::Of;
 pub use self::phases::phases;
 use crate::model::problem::Problem;
 
+/// A log that may say more of a cause than kubeadm's output does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Log {
+    /// The kubelet's journal of this boot.
+    Kubelet,
+    /// The newest log of a container of this machine's control plane, by the container's name.
+    Container(&'static str),
+}
+
+/// The containers of a control plane, each behind those that it needs.
+const CONTAINERS: &[&str] = &["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+
 /// What kubeadm's output says of a failure: code, meaning and what to do. The first is the cause; what else is named comes
-/// after it. Empty where the output has none of the known texts.
-pub fn classify(output: &str) -> Vec<Problem> {
-    let lines: Vec<String> = output.lines().filter(|l| !is_warning(l)).map(str::to_ascii_lowercase).collect();
+/// after it. Empty where the output has none of the known texts. `read` gives the end of a log: where kubeadm names only the part
+/// that failed, that part's own log may name the cause.
+pub fn classify(output: &str, read: impl Fn(Log) -> String) -> Vec<Problem> {
+    let mut found = of_output(output);
+    let logs: &[Log] = match found.first().map(|cause| cause.code) {
+        Some("control-plane/api-server" | "control-plane/not-up") => {
+            &[Log::Container(CONTAINERS[0]), Log::Container(CONTAINERS[1]), Log::Kubelet]
+        }
+        Some("control-plane/controller-manager") => &[Log::Container(CONTAINERS[2]), Log::Kubelet],
+        Some("control-plane/scheduler") => &[Log::Container(CONTAINERS[3]), Log::Kubelet],
+        Some("kubelet/not-up" | "kubelet/no-certificate" | "node/not-registered" | "endpoint/timed-out") => {
+            &[Log::Kubelet]
+        }
+        _ => &[],
+    };
+    if let Some(cause) = logs.iter().find_map(|log| of_log(*log, &read(*log))) {
+        found.retain(|other| other.code != cause.code);
+        found.insert(0, cause);
+    }
+    found.into_iter().map(|c| Problem::error("", c.what).code(c.code).cure(c.cure)).collect()
+}
+
+/// The causes that kubeadm's output names, the first cause first.
+fn of_output(output: &str) -> Vec<&'static Cause> {
+    let lines: Vec<String> =
+        output.lines().filter_map(without_warnings).map(|l| l.trim_end().to_ascii_lowercase()).collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let last = lines
-        .iter()
-        .rposition(|l| is_of_phase(l))
-        .or_else(|| lines.iter().rposition(|l| l.starts_with("error:")));
-    let (before, end) = lines.split_at(last.unwrap_or(0));
+    let last = last_error(&lines);
+    let at = last.unwrap_or(0);
+    // An earlier run of kubeadm said what it found, too.
+    let run = last_error(&lines[..at]).map_or(0, |before| before + length(&lines[before..at]));
+    let before = &lines[run..at];
+    let end = match last {
+        Some(at) => &lines[at..at + length(&lines[at..])],
+        None => &lines[..],
+    };
     // The checks that failed: they stand in the error or, from 1.34 on, before it.
-    let checks: Vec<&str> = lines.iter().copied().filter(|l| l.trim_start().starts_with("[error ")).collect();
+    let checks: Vec<&str> =
+        before.iter().chain(end).copied().filter(|l| l.trim_start().starts_with("[error ")).collect();
     let in_preflight =
         end.first().is_none_or(|l| l.contains("phase preflight") || !l.contains("execution phase"));
     let mut found = Vec::new();
     if in_preflight {
         found.extend(in_order(&checks));
     }
-    // Without an error, what was waited for may have come.
-    found.extend(in_order(end).into_iter().filter(|cause| last.is_some() || !cause.vague));
+    match last {
+        Some(_) => found.extend(in_order(&[trace(before, end), end.to_vec()].concat())),
+        // Without an error of kubeadm's, what was waited for may have come, and what can't be reached may be another command's.
+        None => {
+            let another = |c: &Cause| {
+                ["endpoint/", "certificate/", "join/token-ref"].iter().any(|p| c.code.starts_with(p))
+            };
+            found.extend(in_order(end).into_iter().filter(|c| !c.vague && !another(c)));
+        }
+    }
     // An error that only says that time ran out, or that there is one.
     if found.iter().all(|cause| cause.vague) {
-        let waited: Vec<&str> = before.iter().copied().filter(|l| tells_of_waiting(l)).collect();
+        let since = before.iter().rposition(|l| l.contains("is healthy after")).unwrap_or(0);
+        let waited: Vec<&str> = before[since..].iter().copied().filter(|l| tells_of_waiting(l)).collect();
         found.splice(0..0, in_order(&waited));
     }
     let mut codes = Vec::new();
@@ -49,7 +102,62 @@ pub fn classify(output: &str) -> Vec<Problem> {
     } else {
         found.retain(|cause| !cause.vague);
     }
-    found.into_iter().map(|c| Problem::error("", c.what).code(c.code).cure(c.cure)).collect()
+    found
+}
+
+/// What kubeadm writes below its errors.
+const STACK_TRACE: &str = "to see the stack trace of this error";
+
+/// The line of kubeadm's last error. Other commands of the data have errors too.
+fn last_error(lines: &[&str]) -> Option<usize> {
+    let told = || Some(lines.iter().rposition(|l| l.starts_with(STACK_TRACE))?.saturating_sub(1));
+    lines
+        .iter()
+        .rposition(|l| l.contains("error execution phase "))
+        .or_else(told)
+        .or_else(|| lines.iter().rposition(|l| l.starts_with("error:")))
+}
+
+/// How many lines an error has: those of its checks and of a program's output belong to it, those of the next command do not.
+fn length(lines: &[&str]) -> usize {
+    if let Some(end) = lines.iter().position(|l| l.starts_with(STACK_TRACE)) {
+        return end;
+    }
+    if lines.first().is_some_and(|l| l.ends_with("occurred:")) {
+        let end = lines.iter().position(|l| l.contains("[preflight] if you know what you are doing"));
+        return end.map_or(lines.len(), |end| end + 1);
+    }
+    let more = lines.iter().skip(1).take_while(|l| l.starts_with([' ', '\t', ',']));
+    lines.len().min(1 + more.count())
+}
+
+/// The messages that a verbose kubeadm writes above the phase, from the innermost on, without the places of its source.
+fn trace<'l>(before: &[&'l str], end: &[&'l str]) -> Vec<&'l str> {
+    let Some((_, phase)) = end.first().and_then(|l| l.split_once("error execution phase ")) else {
+        return Vec::new();
+    };
+    if phase.contains(": ") {
+        return Vec::new();
+    }
+    let is_place = |l: &&str| l.starts_with('\t') || l.starts_with("k8s.io/") || l.starts_with("runtime.");
+    let block = before.iter().rev().copied().take_while(|l| !l.is_empty() && !l.starts_with('['));
+    block.filter(|l| !is_place(l)).collect()
+}
+
+/// The last cause that a log names.
+fn of_log(log: Log, text: &str) -> Option<&'static Cause> {
+    let rows = logs::LOGS.iter().filter(|(of, _)| match log {
+        Log::Kubelet => *of == Of::Kubelet || *of == Of::Any,
+        Log::Container(name) => *of == Of::Any || *of == Of::Containers || *of == Of::Container(name),
+    });
+    let rows: Vec<&Cause> = rows.map(|(_, cause)| cause).collect();
+    let named: Vec<&Cause> = text
+        .lines()
+        .rev()
+        .map(str::to_ascii_lowercase)
+        .filter_map(|line| rows.iter().find(|cause| cause.is_named_by(&line)).copied())
+        .collect();
+    named.iter().find(|cause| !cause.vague).or(named.first()).copied()
 }
 
 /// The causes that the lines name, in the table's order. One line has one cause: the first in the table.
@@ -59,32 +167,28 @@ fn in_order(lines: &[&str]) -> Vec<&'static Cause> {
     all().filter(|cause| named.contains(&cause.code)).collect()
 }
 
-/// A warning is not what stopped kubeadm: it warns, for one, where the node's own name does not resolve. klog's lines begin with
-/// their severity and the date.
-fn is_warning(line: &str) -> bool {
-    let line = line.trim_start();
-    let klog = line.as_bytes().get(..6).is_some_and(|l| {
-        matches!(l[0], b'W' | b'I') && l[1..5].iter().all(u8::is_ascii_digit) && l[5] == b' '
+/// The line without klog's head; `None` for a warning, which is not what stopped kubeadm: it warns, for one, where the node's own
+/// name does not resolve. klog's lines begin with their severity and the date, and have a place in the source before `] `.
+fn without_warnings(line: &str) -> Option<&str> {
+    let text = line.trim_start();
+    let severity = text.as_bytes().get(..6).and_then(|l| {
+        (l[1..5].iter().all(u8::is_ascii_digit) && l[5] == b' ')
+            .then_some(l[0])
+            .filter(u8::is_ascii_uppercase)
     });
-    klog || line.starts_with("[WARNING") || line.starts_with("[preflight] WARNING")
-}
-
-/// Whether a line begins the error of one of kubeadm's phases. Other commands of the data have errors too.
-fn is_of_phase(line: &str) -> bool {
-    line.strip_prefix("error: ").unwrap_or(line).starts_with("error execution phase")
+    match severity {
+        Some(b'W' | b'I') => None,
+        Some(b'E' | b'F') => Some(text.split_once("] ").map_or(text, |(_, text)| text)),
+        _ if text.starts_with("[WARNING") || text.starts_with("[preflight] WARNING") => None,
+        _ => Some(line),
+    }
 }
 
 /// Whether a line says that what was waited for did not come.
 fn tells_of_waiting(line: &str) -> bool {
-    [
-        "is not healthy after",
-        "isn't running or healthy",
-        "the kubelet is not running",
-        "perform the tls bootstrap",
-    ]
-    .iter()
-    .any(|text| line.contains(text))
-        || line.contains("perform the tls bootstrap")
+    ["is not healthy after", "isn't running or healthy", "perform the tls bootstrap"]
+        .iter()
+        .any(|text| line.contains(text))
 }
 
 #[cfg(test)]
@@ -102,12 +206,21 @@ mod tests {
 
     #[test]
     fn codes_are_unique_and_texts_are_in_lower_case() {
-        let codes: BTreeSet<&str> = all().map(|c| c.code).collect();
-        assert_eq!(codes.len(), all().count());
-        assert!(all().count() >= 40, "{}", all().count());
-        for text in all().flat_map(|c| c.texts.iter().chain(c.beside)) {
+        let codes: BTreeSet<&str> = table().map(|c| c.code).collect();
+        assert_eq!(codes.len(), table().count());
+        assert!(codes.len() >= 90, "{}", codes.len());
+        for text in table().flat_map(|c| c.texts.iter().chain(c.beside)) {
             assert_eq!(*text, text.to_ascii_lowercase());
         }
+    }
+
+    /// The whole table.
+    fn table() -> impl Iterator<Item = &'static Cause> {
+        all().chain(logs::LOGS.iter().map(|(_, cause)| cause))
+    }
+
+    fn no_logs(_: Log) -> String {
+        String::new()
     }
 
     fn transcripts(dir: &Path) -> Vec<PathBuf> {
@@ -117,20 +230,29 @@ mod tests {
     }
 
     /// `tests/diagnosis/CODE/NAME.txt` is the end of a bootstrap that failed for that cause; `none/` has ends of which nothing is known.
+    /// `NAME.kubelet.log` and `NAME.CONTAINER.log` beside it are what the kubelet and a container of the control plane said.
     #[test]
     fn each_transcript_has_its_cause_and_each_cause_a_transcript() {
         let dir = repository().join("tests/diagnosis");
         let (mut wrong, mut hit) = (String::new(), BTreeSet::new());
-        for path in transcripts(&dir) {
+        let texts = transcripts(&dir).into_iter().filter(|path| path.extension().is_some_and(|e| e == "txt"));
+        for path in texts {
             let code = path.strip_prefix(&dir).unwrap().parent().unwrap().to_str().unwrap().to_owned();
-            let found = classify(&fs::read_to_string(&path).unwrap());
+            let log = |log| {
+                let name = match log {
+                    Log::Kubelet => "kubelet",
+                    Log::Container(name) => name,
+                };
+                fs::read_to_string(path.with_extension(format!("{name}.log"))).unwrap_or_default()
+            };
+            let found = classify(&fs::read_to_string(&path).unwrap(), log);
             let is = found.first().map_or("none", |p| &*p.code);
             if is != code {
                 let _ = writeln!(wrong, "{}: {is}", path.display());
             }
             hit.insert(code);
         }
-        for cause in all().filter(|c| !hit.contains(c.code)) {
+        for cause in table().filter(|c| !hit.contains(c.code)) {
             let _ = writeln!(wrong, "{}: no transcript", cause.code);
         }
         assert!(wrong.is_empty(), "{wrong}");
@@ -143,9 +265,9 @@ mod tests {
             \t[ERROR CRI]: container runtime is not running: output: dial unix: no such file or directory\n\
             \t[ERROR NumCPU]: the number of available CPUs 1 is less than the required 2\n\
             error: error execution phase preflight: preflight checks failed\n";
-        let found = classify(output);
+        let found = classify(output, no_logs);
         let codes: Vec<&str> = found.iter().map(|p| &*p.code).collect();
-        assert_eq!(codes, ["containerd/not-running", "preflight/port-taken", "preflight/too-small"]);
+        assert_eq!(codes, ["containerd/not-running", "preflight/port-taken", "preflight/cpus"]);
     }
 
     #[test]
@@ -153,16 +275,17 @@ mod tests {
         let output = "error execution phase preflight: couldn't validate the identity of the API Server: \
             could not find a JWS signature in the cluster-info ConfigMap for token ID \"a1b2c3\"\n\
             error: stat /etc/kubernetes/admin.conf: no such file or directory\n";
-        assert_eq!(classify(output).first().map(|p| &*p.code), Some("join/token-expired"));
+        assert_eq!(classify(output, no_logs).first().map(|p| &*p.code), Some("join/token-expired"));
     }
 
     #[test]
     fn warnings_are_no_causes() {
-        assert!(classify("[WARNING Hostname]: lookup n1: no such host\n").is_empty());
+        assert!(classify("[WARNING Hostname]: lookup n1: no such host\n", no_logs).is_empty());
         assert!(
-            classify("W0412 10:00:00.000000 77 checks.go:1065] WARNING: connection refused\n").is_empty()
+            classify("W0412 10:00:00.000000 77 checks.go:1065] WARNING: connection refused\n", no_logs)
+                .is_empty()
         );
-        assert!(classify("[kubelet-check] The kubelet is healthy after 1.5s\n").is_empty());
+        assert!(classify("[kubelet-check] The kubelet is healthy after 1.5s\n", no_logs).is_empty());
     }
 
     /// `docs/diagnosis.md` is made of the table: `BLESS=1` writes it.
@@ -170,16 +293,17 @@ mod tests {
     fn the_page_is_the_table() {
         let mut page = "# What a failed bootstrap means\n\nfootplate reads kubeadm's output when a bootstrap failed, and tells the cause \
                         by one of these codes: in\n`footplate status`, on the console, in the journal and to the platform. \
-                        The table is in `src/diagnosis/`.\n"
+                        The table is in `src/diagnosis/`.\nThe codes `bootstrap/…` say how systemd \
+                        saw the bootstrap end, where nothing else says why.\n"
             .to_owned();
-        for cause in all() {
-            let _ = write!(
-                page,
-                "\n## `{}`\n\n{}.\n\nWhat to do: {}.\n",
-                cause.code,
-                upper(cause.what),
-                cause.cure
-            );
+        let mut row = |code: &str, what: &str, cure: &str| {
+            let _ = write!(page, "\n## `{code}`\n\n{}.\n\nWhat to do: {cure}.\n", upper(what));
+        };
+        table().for_each(|cause| row(cause.code, cause.what, cause.cure));
+        // A result that needs no cure of its own is looked up in the log.
+        for (result, what, cure) in RESULTS.iter().filter(|(result, ..)| *result != "success") {
+            let cure = if cure.is_empty() { "look at `journalctl -b -u kubeadm`" } else { cure };
+            row(&format!("bootstrap/{result}"), &what.replace("{}", "N"), cure);
         }
         let path = repository().join("docs/diagnosis.md");
         let was = fs::read_to_string(&path).unwrap_or_default();

@@ -12,6 +12,7 @@ pub mod detect;
 pub mod fetch;
 mod handoff;
 mod hidden;
+mod logs;
 pub mod network;
 pub mod node;
 mod notice;

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use super::state;
+use super::{logs, state};
 use crate::diagnosis;
 use crate::io::exec::Entry;
 use crate::io::root::{Ids, Root};
@@ -30,47 +30,13 @@ const KUBEADM_TERMINATED: i32 = 128 + 15;
 /// ([systemd.exec(5)](https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#Environment%20Variables%20Set%20or%20Propagated%20by%20the%20Service%20Manager)).
 #[derive(Clone, Debug, Default)]
 pub struct Ended {
-    /// One of [`RESULTS`].
+    /// One of [`diagnosis::RESULTS`].
     pub result: String,
     /// The script's exit status or the name of its signal; empty where a command before it failed.
     pub status: String,
     /// The run's id in the journal.
     pub invocation: Option<String>,
 }
-
-/// systemd's results of a service, each in a sentence, and what to do. `{}` is the exit status or the signal.
-const RESULTS: &[(&str, &str, &str)] = &[
-    ("success", "the bootstrap's commands ended well", ""),
-    ("exit-code", "the bootstrap's commands ended with exit status {}", ""),
-    ("signal", "signal {} ended the bootstrap's commands", ""),
-    (
-        "core-dump",
-        "the bootstrap's commands crashed with signal {} and left a core dump",
-        "look at `coredumpctl list`",
-    ),
-    ("timeout", "the bootstrap did not end in the time that kubeadm.service has (TimeoutStartSec=)", ""),
-    (
-        "oom-kill",
-        "the kernel ended the bootstrap because memory ran out",
-        "give the machine more memory; `journalctl -k` names the process",
-    ),
-    ("watchdog", "the bootstrap did not answer the watchdog of its unit in time (WatchdogSec=)", ""),
-    ("protocol", "the bootstrap did not start as the Type= of its unit says", ""),
-    (
-        "resources",
-        "systemd could not start the bootstrap: it lacked a resource or a setting of the unit failed",
-        "",
-    ),
-    (
-        "start-limit-hit",
-        "systemd refused to start the bootstrap: it was started too often in a short time",
-        "",
-    ),
-    ("exec-condition", SKIPPED, ""),
-];
-
-/// A command of the unit said that it is not to run now.
-const SKIPPED: &str = "kubeadm.service was skipped: a command of its ExecCondition= said so";
 
 impl Ended {
     /// From the environment that systemd gives to `ExecStopPost=`.
@@ -85,7 +51,7 @@ impl Ended {
 
     /// How the unit ended, in words, and what to do.
     pub fn sentence(&self) -> (String, String) {
-        let known = RESULTS.iter().find(|(result, ..)| *result == self.result);
+        let known = diagnosis::RESULTS.iter().find(|(result, ..)| *result == self.result);
         let end = match known {
             // The status is that of the script, which did not run.
             Some((_, text, _)) if text.contains("{}") && self.status.is_empty() => format!(
@@ -159,7 +125,7 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
     let journal = exec::journal_of(UNIT, ended.invocation.as_deref()).unwrap_or_default();
     // `kubeadm-prepare` said why, and nothing ran after it.
     if !success && status.state != Progress::Failed {
-        status.fail(&Failure::new(stage, why(ended, recorded, names_kubeadm, &journal)));
+        status.fail(&Failure::new(stage, why(root, ended, recorded, names_kubeadm, &journal)));
     }
     end_stage(&mut status, stage, &journal);
     finish(root, &status)?;
@@ -206,7 +172,13 @@ pub fn aborted(root: &Root, ended: &Ended) -> Result<Option<Status>> {
 const KUBEADMS: &[&str] = &["/etc/kubernetes", "/var/lib"];
 
 /// Why the bootstrap failed, by its own end and by what its output says: the cause first.
-fn why(ended: &Ended, recorded: Option<i32>, names_kubeadm: bool, journal: &[Entry]) -> Vec<Problem> {
+fn why(
+    root: &Root,
+    ended: &Ended,
+    recorded: Option<i32>,
+    names_kubeadm: bool,
+    journal: &[Entry],
+) -> Vec<Problem> {
     let (mut end, cure) = ended.sentence();
     if ended.result == "timeout"
         && let Some((_, phase)) = phases(journal).last()
@@ -226,7 +198,7 @@ fn why(ended: &Ended, recorded: Option<i32>, names_kubeadm: bool, journal: &[Ent
         None => end,
     };
     let output: Vec<&str> = journal.iter().map(|entry| entry.message.as_str()).collect();
-    let mut causes = diagnosis::classify(&output.join("\n"));
+    let mut causes = diagnosis::classify(&output.join("\n"), |log| logs::read(root, log, journal));
     match causes.first_mut() {
         Some(cause) => cause.what = format!("{what}: {}", cause.what),
         None => {
@@ -399,7 +371,7 @@ mod tests {
             let ended = Ended { result: result.to_owned(), status: status.to_owned(), invocation: None };
             ended.sentence().0
         };
-        for (result, ..) in RESULTS {
+        for (result, ..) in diagnosis::RESULTS {
             assert!(!of(result, "").contains("{}") && !of(result, "7").contains("{}"), "{result}");
         }
         assert_eq!(of("exit-code", "7"), "the bootstrap's commands ended with exit status 7");

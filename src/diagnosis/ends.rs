@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What systemd says of a bootstrap that has ended, where nothing else says why.
+
+/// systemd's results of a service, each in a sentence, and what to do. `{}` is the exit status or the signal. The code of a bootstrap
+/// that ended so, and whose output names no cause, is `bootstrap/RESULT`.
+pub const RESULTS: &[(&str, &str, &str)] = &[
+    ("success", "the bootstrap's commands ended well", ""),
+    ("exit-code", "the bootstrap's commands ended with exit status {}", ""),
+    ("signal", "signal {} ended the bootstrap's commands", ""),
+    (
+        "core-dump",
+        "the bootstrap's commands crashed with signal {} and left a core dump",
+        "look at `coredumpctl list`",
+    ),
+    ("timeout", "the bootstrap did not end in the time that kubeadm.service has (TimeoutStartSec=)", ""),
+    (
+        "oom-kill",
+        "the kernel ended the bootstrap because memory ran out",
+        "give the machine more memory; `journalctl -k` names the process",
+    ),
+    ("watchdog", "the bootstrap did not answer the watchdog of its unit in time (WatchdogSec=)", ""),
+    ("protocol", "the bootstrap did not start as the Type= of its unit says", ""),
+    (
+        "resources",
+        "systemd could not start the bootstrap: it lacked a resource or a setting of the unit failed",
+        "",
+    ),
+    (
+        "start-limit-hit",
+        "systemd refused to start the bootstrap: it was started too often in a short time",
+        "",
+    ),
+    ("exec-condition", "kubeadm.service was skipped: a command of its ExecCondition= said so", ""),
+];
