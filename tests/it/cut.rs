@@ -17,7 +17,7 @@ const CALLS: [&str; 8] =
     ["renameat", "mkdirat", "symlinkat", "unlinkat", "fchown", "fchownat", "fchmod", "syncfs"];
 
 /// Accounts, a home, keys and files in new directories of another owner.
-const USERS: &str = "#cloud-config
+pub const USERS: &str = "#cloud-config
 groups: [crew, {staff: [pilot]}]
 users:
   - name: pilot
@@ -35,7 +35,7 @@ runcmd: [kubeadm init]
 ";
 
 /// A root with accounts and a skeleton.
-fn furnish(root: &Scratch) {
+pub fn furnish(root: &Scratch) {
     let _ = fs::remove_dir_all(&root.dir);
     root.put("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n").put("/etc/shadow", "root:*:1::::::\n");
     root.put("/etc/group", "root:x:0:\nusers:x:100:\n").put("/etc/gshadow", "root:*::\nusers:*::\n");
@@ -43,13 +43,13 @@ fn furnish(root: &Scratch) {
 }
 
 /// All that a run makes, but for the account of the run itself.
-fn made(root: &Scratch) -> String {
+pub fn made(root: &Scratch) -> String {
     fs::remove_file(root.path("/run/footplate/status.json")).unwrap();
     format!("{}{}", root.tree(), root.text(MANIFEST))
 }
 
 /// Runs the program under strace with these arguments.
-fn strace(how: &[&str], provision: &[&str]) -> Ran {
+pub fn strace(how: &[&str], provision: &[&str]) -> Ran {
     let mut command = Command::new("timeout");
     Ran::of(command.args(["--signal=KILL", "60", "strace", "-f"]).args(how).arg(FOOTPLATE).args(provision))
 }

@@ -57,6 +57,7 @@ mod sealed;
 mod sources;
 mod static_binary;
 mod systemd;
+mod tears;
 mod trust;
 mod unidentified;
 mod units;
