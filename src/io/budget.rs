@@ -5,8 +5,8 @@
 //! at once, by an error that is told.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -24,7 +24,11 @@ const CPU: Duration = Duration::from_secs(10);
 /// Bytes from which an allocation is given back to the system as soon as it is freed.
 const LARGE: libc::c_int = 256 << 10;
 
-/// Stack of the thread that tells of spent time.
+/// How long it may take to tell. After that the process ends with its exit code and a line on standard error alone; systemd then
+/// starts `report --provision`, which writes the status.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Stack of the threads that watch and tell.
 const STACK: usize = 1 << 20;
 
 static USED: AtomicUsize = AtomicUsize::new(0);
@@ -48,7 +52,8 @@ fn cost(size: usize) -> usize {
 fn take(size: usize) {
     let cost = cost(size);
     if USED.fetch_add(cost, Ordering::Relaxed).saturating_add(cost) > LIMIT.load(Ordering::Relaxed) {
-        spent(|| format!("it takes more than {} MiB of memory to read this data", MEMORY >> 20));
+        let limit = LIMIT.load(Ordering::Relaxed) >> 20;
+        spent(|| format!("it takes more than {limit} MiB of memory to read this data"));
     }
 }
 
@@ -84,9 +89,13 @@ unsafe impl GlobalAlloc for Counted {
     }
 }
 
-/// Begins to hold this run to its budget. Where it takes more, `tell` is called once, on any thread and in the middle of
+/// Begins to hold this run to its budget. Where it takes more, `tell` is called once, on a thread of its own and in the middle of
 /// whatever was done, and then the process ends with the exit code of data that can't be used.
 pub fn begin(tell: impl Fn(&Failure) + Send + Sync + 'static) {
+    hold(MEMORY, CPU, tell);
+}
+
+fn hold(memory: usize, cpu: Duration, tell: impl Fn(&Failure) + Send + Sync + 'static) {
     // What is freed must be the system's again: otherwise the sum of what is in use says little.
     for (setting, value) in [(libc::M_MMAP_THRESHOLD, LARGE), (libc::M_ARENA_MAX, 1)] {
         // SAFETY: the call takes two numbers. One that it does not know changes nothing.
@@ -95,12 +104,12 @@ pub fn begin(tell: impl Fn(&Failure) + Send + Sync + 'static) {
     if TELL.set(Box::new(tell)).is_err() {
         return;
     }
-    LIMIT.store(MEMORY, Ordering::Relaxed);
-    let watch = || {
+    LIMIT.store(memory, Ordering::Relaxed);
+    let watch = move || {
         let clock = ClockId::CLOCK_PROCESS_CPUTIME_ID;
-        let ended = clock_nanosleep(clock, ClockNanosleepFlags::TIMER_ABSTIME, &CPU.into());
+        let ended = clock_nanosleep(clock, ClockNanosleepFlags::TIMER_ABSTIME, &cpu.into());
         if ended.is_ok() && LIMIT.load(Ordering::Relaxed) != usize::MAX {
-            spent(|| format!("it takes more than {} seconds of CPU time to read this data", CPU.as_secs()));
+            spent(|| format!("it takes more than {} seconds of CPU time to read this data", cpu.as_secs()));
         }
     };
     // Without the thread the bounds of the decoders are left.
@@ -113,7 +122,7 @@ pub fn end() {
 }
 
 #[cold]
-fn spent(what: fn() -> String) -> ! {
+fn spent(what: impl Fn() -> String) -> ! {
     // What is allocated from here on tells of the end.
     end();
     if TOLD.swap(true, Ordering::SeqCst) {
@@ -122,10 +131,98 @@ fn spent(what: fn() -> String) -> ! {
             thread::park();
         }
     }
-    let problem = Problem::error("", what())
+    let text = what();
+    let problem = Problem::error("", text.as_str())
         .cure("make the data smaller: fewer and smaller files, no long chains of aliases, simpler templates");
-    if let Some(tell) = TELL.get() {
-        tell(&Failure::new(Stage::Decode, problem));
+    let failure = Failure::new(Stage::Decode, problem);
+    // This thread stopped within an allocation, and may hold a lock that is needed to tell.
+    let (told, is_told) = mpsc::channel();
+    let teller = move || {
+        if let Some(tell) = TELL.get() {
+            tell(&failure);
+        }
+        // Nobody waits for it only where it took too long.
+        let _ = told.send(());
+    };
+    let telling = thread::Builder::new().stack_size(STACK).spawn(teller).is_ok();
+    if !telling || is_told.recv_timeout(PATIENCE).is_err() {
+        let line = format!("error: {}: {text}\n", Stage::Decode.name());
+        // Standard error may be closed.
+        let _ = nix::unistd::write(std::io::stderr(), line.as_bytes());
     }
-    std::process::exit(Stage::Decode.exit_code().into())
+    // SAFETY: it ends the process without handlers, which may need a lock too.
+    unsafe { libc::_exit(Stage::Decode.exit_code().into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+    use std::sync::Mutex;
+    use std::time::Instant;
+
+    const CASE: &str = "FOOTPLATE_BUDGET_TEST";
+    static LOCK: Mutex<()> = Mutex::new(());
+
+    fn waste() {
+        let mut kept = Vec::new();
+        while kept.len() < 4_000 {
+            kept.push(vec![1_u8; 4096]);
+        }
+    }
+
+    /// What the test does in a process of its own, since the budget is one for the process and ends it.
+    fn child(case: &str) {
+        let told = |failure: &Failure| {
+            drop(LOCK.lock());
+            eprintln!("told: {failure}");
+        };
+        match case {
+            "memory" => {
+                hold(8 << 20, CPU, told);
+                waste();
+            }
+            "a lock of the same thread" => {
+                hold(8 << 20, CPU, told);
+                let _held = LOCK.lock();
+                waste();
+            }
+            "time" => {
+                hold(MEMORY, Duration::from_secs(1), told);
+                let start = Instant::now();
+                while start.elapsed() < Duration::from_secs(60) {}
+            }
+            _ => {
+                hold(8 << 20, Duration::from_millis(1), told);
+                end();
+                waste();
+                let start = Instant::now();
+                while start.elapsed() < Duration::from_millis(200) {}
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_that_takes_too_much_is_told_and_ends() {
+        if let Ok(case) = std::env::var(CASE) {
+            return child(&case);
+        }
+        for (case, code, says) in [
+            ("memory", 65, "told: error: decode: it takes more than 8 MiB of memory to read this data"),
+            ("a lock of the same thread", 65, "error: decode: it takes more than 8 MiB of memory"),
+            ("time", 65, "told: error: decode: it takes more than 1 seconds of CPU time to read this data"),
+            ("the end", 0, ""),
+        ] {
+            let name = "io::budget::tests::a_run_that_takes_too_much_is_told_and_ends";
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            command.args(["--exact", name, "--nocapture"]).env(CASE, case).stdin(Stdio::null());
+            let start = Instant::now();
+            let output = command.output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(code), "{case}: {said}");
+            assert!(said.contains(says), "{case}: {said}");
+            assert_eq!(said.matches("it takes more than").count(), usize::from(code != 0), "{case}: {said}");
+            assert!(start.elapsed() < Duration::from_secs(30), "{case}: {:?}", start.elapsed());
+        }
+    }
 }
