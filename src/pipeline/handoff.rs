@@ -133,6 +133,8 @@ fn settled(systemd: &Systemd, unit: &str, root: &Root, limit: Duration) -> Resul
     loop {
         let status = state::read_status(root).stage(Stage::Report)?.unwrap_or_default();
         if !status.state.is_under_way() {
+            // What settled it may have been cut off before it removed its files.
+            settle::forget(root).stage(Stage::Report)?;
             return Ok(status);
         }
         let service = systemd.service(unit).stage(Stage::Start)?;

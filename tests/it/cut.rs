@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A run that is killed at any call that changes something, and a second run after it: the same node as without the kill.
-//! `strace` kills the unmodified program as it enters the call.
+//! A run that is killed at any call that changes something, or one of whose calls fails, and a second run after it: the same node
+//! as without. `strace` kills the unmodified program as it enters the call, so after the call before it, or makes the call fail.
+//!
+//! Each test takes a part of the points; `tests/hostile --long` takes all of them, and prints how many there were.
 
 use crate::common::scratch;
 
@@ -8,6 +10,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use footplate::facade::apply::manifest::MANIFEST;
 use scratch::{FOOTPLATE, Ran, Scratch};
@@ -34,6 +40,48 @@ write_files:
 runcmd: [kubeadm init]
 ";
 
+/// The same by Ignition, with a link, a unit and a file that gets more.
+const IGNITION: &str = r#"{"ignition": {"version": "3.3.0"},
+  "passwd": {"groups": [{"name": "crew", "gid": 4100}], "users": [{"name": "pilot", "groups": ["crew"],
+    "sshAuthorizedKeys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEEGCT7rn4bn3rVVcu2kUJtyqHLzzqThf9ELk1tqGS1e pilot"]}]},
+  "storage": {
+    "directories": [{"path": "/srv/new", "mode": 488, "user": {"name": "pilot"}, "group": {"name": "crew"}}],
+    "files": [
+      {"path": "/srv/new/deep/file", "user": {"name": "pilot"}, "mode": 416, "contents": {"source": "data:,one"}},
+      {"path": "/etc/motd", "overwrite": true, "contents": {"source": "data:,two"}, "append": [{"source": "data:,three"}]},
+      {"path": "/etc/kubeadm.yml", "contents": {"source": "data:,four"}}],
+    "links": [{"path": "/etc/localtime", "target": "/usr/share/zoneinfo/Etc/UTC"},
+      {"path": "/srv/hard", "target": "/etc/kubeadm.yml", "hard": true}]},
+  "systemd": {"units": [
+    {"name": "own.service", "enabled": true, "contents": "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"},
+    {"name": "sshd.service", "dropins": [{"name": "10-x.conf", "contents": "[Service]\nNice=1\n"}]}]}}"#;
+
+/// What is provisioned: its name, and the program's arguments that name it.
+fn boots() -> Vec<(&'static str, [String; 2])> {
+    let seed =
+        |name: &str, data: &str| ["--seed".to_owned(), scratch::seed(name, data).display().to_string()];
+    let replay = |dir: &Path| ["--replay".to_owned(), dir.display().to_string()];
+    // The machine of the demo, with Cluster API's data for the first control plane.
+    let machine = scratch::fresh("cut-control-plane");
+    Ran::of(Command::new("cp").args(["-r", "demo/vsphere-worker/."]).arg(&machine)).ended(0, &[]);
+    for (key, file) in [("userdata", "userdata"), ("metadata", "metadata.yaml")] {
+        let data = fs::read(format!("tests/cases/capv-control-plane-init/{file}")).unwrap();
+        fs::write(machine.join(format!("guestinfo/guestinfo.{key}")), STANDARD.encode(data)).unwrap();
+        fs::write(machine.join(format!("guestinfo/guestinfo.{key}.encoding")), "base64").unwrap();
+    }
+    vec![
+        ("users", seed("cut-users", USERS)),
+        ("vSphere worker", replay(Path::new("demo/vsphere-worker"))),
+        ("vSphere control plane", replay(&machine)),
+        ("Ignition", seed("cut-ignition", IGNITION)),
+    ]
+}
+
+/// Of how many points one is taken.
+fn every(n: usize) -> usize {
+    if std::env::var_os("HOSTILE_LONG").is_some() { 1 } else { n }
+}
+
 /// A root with accounts and a skeleton.
 pub fn furnish(root: &Scratch) {
     let _ = fs::remove_dir_all(&root.dir);
@@ -44,8 +92,28 @@ pub fn furnish(root: &Scratch) {
 
 /// All that a run makes, but for the account of the run itself.
 pub fn made(root: &Scratch) -> String {
-    fs::remove_file(root.path("/run/footplate/status.json")).unwrap();
-    format!("{}{}", root.tree(), root.text(MANIFEST))
+    for own in ["/run/footplate/status.json", "/run/cluster-api/bootstrap-error.log"] {
+        let _ = fs::remove_file(root.path(own));
+    }
+    let _ = fs::remove_dir(root.path("/run/cluster-api"));
+    // The note of a failure has its directory before the data's file in it.
+    let listed = root.text(MANIFEST).replace("    \"/run/cluster-api\": \"made\",\n", "");
+    format!("{}{listed}", root.tree())
+}
+
+/// What is in each file.
+fn contents(root: &Scratch) -> BTreeMap<String, Vec<u8>> {
+    let files =
+        scratch::walk(&root.dir).into_iter().filter(|path| fs::symlink_metadata(path).unwrap().is_file());
+    let own = |path: &String| {
+        path != MANIFEST && !path.starts_with("/run/footplate/status") && !path.contains("bootstrap-error")
+    };
+    files
+        .map(|path| {
+            (format!("/{}", path.strip_prefix(&root.dir).unwrap().display()), fs::read(&path).unwrap())
+        })
+        .filter(|(path, _)| own(path))
+        .collect()
 }
 
 /// Runs the program under strace with these arguments.
@@ -54,47 +122,225 @@ pub fn strace(how: &[&str], provision: &[&str]) -> Ran {
     Ran::of(command.args(["--signal=KILL", "60", "strace", "-f"]).args(how).arg(FOOTPLATE).args(provision))
 }
 
-/// How often each of [`CALLS`] is made.
-fn counts(log: &Path) -> BTreeMap<&'static str, usize> {
-    let text = fs::read_to_string(log).unwrap();
-    let call = |name: &&'static str| (*name, text.matches(&format!(" {name}(")).count());
-    CALLS.iter().map(call).collect()
+/// Runs it once more after `inject` was done to it at `call`.
+fn injected(root: &Scratch, provision: &[&str], call: &str, inject: &str) -> Ran {
+    furnish(root);
+    let inject = format!("inject={call}:{inject}");
+    strace(&["-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject], provision)
 }
 
-#[track_caller]
-fn same_after_each_kill(root: &Scratch, source: &[&str]) -> usize {
-    let provision = [&["provision"], source, &["--root", root.arg()]].concat();
+/// How often each of these calls is made, and what is made by them.
+fn measured(
+    root: &Scratch,
+    provision: &[&str],
+    calls: &[&'static str],
+) -> (Vec<(&'static str, usize)>, String) {
     let log = root.dir.with_file_name("calls");
     furnish(root);
-    strace(&["-o", log.to_str().unwrap(), "-e", &format!("trace={}", CALLS.join(","))], &provision)
+    strace(&["-o", log.to_str().unwrap(), "-e", &format!("trace={}", calls.join(","))], provision)
         .ended(0, &[]);
-    let (wanted, mut points) = (made(root), 0);
+    let text = fs::read_to_string(log).unwrap();
+    let counts = calls.iter().map(|name| (*name, text.matches(&format!(" {name}(")).count())).collect();
+    let wanted = made(root);
     assert!(!wanted.contains(".footplate-"), "a temporary name is left:\n{wanted}");
-    for (call, count) in counts(&log) {
-        for when in 1..=count {
-            furnish(root);
-            let inject = format!("inject={call}:signal=KILL:when={when}");
-            let cut = strace(&["-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject], &provision);
-            assert_ne!(cut.code, 0, "{call} {when}: the run was not killed");
-            scratch::footplate(&provision).ended(0, &[]);
-            let is = made(root);
-            assert!(is == wanted, "killed at {call} {when}:\n{}", scratch::difference(&wanted, &is));
-            points += 1;
-        }
+    (counts, wanted)
+}
+
+/// The second run ends well, and has made what a run without a fault makes; otherwise what is wrong.
+fn completed(root: &Scratch, provision: &[&str], wanted: &str) -> Result<(), String> {
+    let second = scratch::footplate(provision);
+    if second.code != 0 {
+        return Err(format!("the second run ends with {}: {}", second.code, second.err));
     }
-    points
+    let is = made(root);
+    if is == wanted { Ok(()) } else { Err(scratch::difference(wanted, &is)) }
+}
+
+/// None of the points went wrong.
+#[track_caller]
+fn all_well(wrong: &[String]) {
+    assert!(
+        wrong.is_empty(),
+        "{} points went wrong:\n{}",
+        wrong.len(),
+        wrong[..wrong.len().min(20)].join("\n")
+    );
 }
 
 #[test]
 fn a_second_run_makes_what_a_killed_one_owed() {
     needs!(root("files have owners"));
     needs!(program("strace", "strace"));
-    let seed = scratch::seed("cut-users", USERS);
-    let root = Scratch::new("cut");
-    let mut points = same_after_each_kill(&root, &["--seed", seed.to_str().unwrap()]);
-    points += same_after_each_kill(&root, &["--replay", "demo/vsphere-worker"]);
-    println!("{points} kills, each with a second run");
-    assert!(points > 150, "only {points} kills");
+    let (root, mut all, mut wrong) = (Scratch::new("cut"), 0, Vec::new());
+    for (boot, source) in boots() {
+        let provision = ["provision", &source[0], &source[1], "--root", root.arg()];
+        let (counts, wanted) = measured(&root, &provision, &CALLS);
+        let mut points = 0;
+        for (call, count) in counts {
+            for when in (1..=count).step_by(every(3)) {
+                let what = format!("{boot}, killed at {call} {when}");
+                let cut = injected(&root, &provision, call, &format!("signal=KILL:when={when}"));
+                assert_ne!(cut.code, 0, "{what}: the run was not killed");
+                wrong.extend(completed(&root, &provision, &wanted).err().map(|why| format!("{what}: {why}")));
+                points += 1;
+            }
+        }
+        println!("{boot}: {points} kills, each with a second run");
+        all += points;
+    }
+    all_well(&wrong);
+    assert!(all > 100, "only {all} kills");
+}
+
+/// The same at any time, whatever the program is doing.
+#[test]
+fn a_run_may_be_killed_at_any_time() {
+    needs!(root("files have owners"));
+    let (root, mut noise, mut killed, mut wrong) = (Scratch::new("cut-at-random"), 11_u64, 0, Vec::new());
+    for (boot, source) in boots() {
+        let provision = ["provision", &source[0], &source[1], "--root", root.arg()];
+        furnish(&root);
+        let start = std::time::Instant::now();
+        scratch::footplate(&provision).ended(0, &[]);
+        let (took, wanted) = (start.elapsed(), made(&root));
+        for _ in 0..500 / every(25) {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let after = Duration::from_nanos((noise >> 16) % took.as_nanos() as u64);
+            furnish(&root);
+            let mut run =
+                Command::new(FOOTPLATE).args(provision).stderr(std::process::Stdio::null()).spawn().unwrap();
+            std::thread::sleep(after);
+            run.kill().unwrap();
+            killed += usize::from(!run.wait().unwrap().success());
+            let what = |why| format!("{boot}, killed after {after:?}: {why}");
+            wrong.extend(completed(&root, &provision, &wanted).err().map(what));
+        }
+    }
+    println!("{killed} kills at random times, each with a second run");
+    all_well(&wrong);
+    assert!(killed > 20, "only {killed} kills");
+}
+
+/// Errors of the kernel, and the calls that are made to fail with them.
+const ERRORS: [(&str, &[&str]); 5] = [
+    ("ENOSPC", &["openat", "write", "mkdirat", "symlinkat", "linkat", "renameat", "syncfs"]),
+    ("EDQUOT", &["openat", "write", "mkdirat", "symlinkat", "linkat", "renameat", "syncfs"]),
+    (
+        "EIO",
+        &[
+            "openat",
+            "openat2",
+            "read",
+            "write",
+            "mkdirat",
+            "symlinkat",
+            "linkat",
+            "renameat",
+            "syncfs",
+            "unlinkat",
+            "fchown",
+            "fchmod",
+        ],
+    ),
+    ("EROFS", &["openat", "mkdirat", "symlinkat", "linkat", "renameat", "unlinkat", "fchown", "fchmod"]),
+    ("EMFILE", &["openat", "openat2"]),
+];
+
+/// The files of accounts. One account follows the other, so they may hold some of the new ones.
+const ACCOUNTS: [&str; 4] = ["/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow"];
+
+/// Whole files to which the data then adds something.
+const STEPS: [&str; 2] = ["umask 022\n", "two"];
+
+/// Whether these are whole lines, for accounts of the finished file.
+fn are_accounts(bytes: &[u8], finished: &[u8]) -> bool {
+    let names = |bytes: &[u8]| -> Vec<String> {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        text.lines().map(|line| line.split(':').next().unwrap_or_default().to_owned()).collect()
+    };
+    bytes.ends_with(b"\n")
+        && finished.starts_with(b"root:")
+        && names(bytes).iter().all(|n| names(finished).contains(n))
+}
+
+/// Each message of an error begins with the stage that it happened in, and the exit code is that stage's. Where the call that failed
+/// was one for a file, it is named.
+fn told(ran: &Ran) -> Result<(), String> {
+    let Some((_, error)) =
+        format!("\n{}", ran.err).split_once("\nerror: ").map(|(a, b)| (a.len(), b.to_owned()))
+    else {
+        return Err(format!("no error is told with {}", ran.code));
+    };
+    let code = match error.split(':').next().unwrap_or_default() {
+        "usage" => 64,
+        "decode" => 65,
+        "detect" => 69,
+        "start" | "report" => 70,
+        "apply" => 74,
+        "fetch" => 75,
+        _ => return Err(format!("no stage is told: {error}")),
+    };
+    // What the machine is asked has names that are paths, but for these.
+    let named = error.contains('/') || ["hypervisor", "links"].iter().any(|name| error.contains(name));
+    match ran.code == code && named {
+        true => Ok(()),
+        false => Err(format!("exit code {}, or no file is named: {error}", ran.code)),
+    }
+}
+
+/// What is wrong after a call failed, before there is a second run.
+fn faulty(ran: &Ran, root: &Scratch, known: impl Fn(&String, &Vec<u8>) -> bool) -> Result<(), String> {
+    if ran.code != 0 {
+        told(ran)?;
+    }
+    match contents(root).iter().find(|(path, bytes)| !known(path, bytes)) {
+        Some((path, bytes)) => {
+            Err(format!("{path} is neither old nor new: {}", String::from_utf8_lossy(bytes)))
+        }
+        None => Ok(()),
+    }
+}
+
+#[test]
+fn a_call_that_fails_leaves_old_files_or_new_ones_and_is_told() {
+    needs!(root("files have owners"));
+    needs!(program("strace", "strace"));
+    let (root, mut all, mut wrong) = (Scratch::new("cut-errors"), 0, Vec::new());
+    for (boot, source) in boots() {
+        let provision = ["provision", &source[0], &source[1], "--root", root.arg()];
+        furnish(&root);
+        let before = contents(&root);
+        let mut calls: Vec<&str> = ERRORS.iter().flat_map(|(_, calls)| *calls).copied().collect();
+        calls.sort_unstable();
+        calls.dedup();
+        let (counts, wanted) = measured(&root, &provision, &calls);
+        let after = contents(&root);
+        let of = |call: &str| counts.iter().find(|(name, _)| *name == call).map_or(0, |(_, count)| *count);
+        let points = ERRORS.iter().flat_map(|(error, calls)| {
+            calls.iter().flat_map(move |call| (1..=of(call)).map(move |when| (*error, *call, when)))
+        });
+        let (points, mut told_of) = (points.step_by(every(37)).collect::<Vec<_>>(), 0);
+        for (error, call, when) in &points {
+            let what = format!("{boot}, {error} at {call} {when}");
+            let ran = injected(&root, &provision, call, &format!("error={error}:when={when}"));
+            told_of += usize::from(ran.code != 0);
+            let known = |path: &String, bytes: &Vec<u8>| {
+                [&before, &after].iter().any(|files| files.get(path) == Some(bytes))
+                    || STEPS.iter().any(|step| step.as_bytes() == bytes.as_slice())
+                    || (ACCOUNTS.contains(&path.as_str()) && are_accounts(bytes, &after[path]))
+            };
+            let mut result = faulty(&ran, &root, known);
+            // Where the list of what is made can't be written, all else is made, and this is told.
+            if result.is_ok() && !ran.err.contains("what is made is not listed for `footplate seal`") {
+                result = completed(&root, &provision, &wanted);
+            }
+            wrong.extend(result.err().map(|why| format!("{what}: {why}")));
+        }
+        println!("{boot}: {} calls that failed, {told_of} told, each with a second run", points.len());
+        all += points.len();
+    }
+    all_well(&wrong);
+    assert!(all > 50, "only {all} failed calls");
 }
 
 #[test]

@@ -383,6 +383,73 @@ fn what_is_secret_goes_after_success() {
     assert_eq!((open, String::from_utf8(machine.value("guestinfo.ovfEnv")).unwrap()), before);
 }
 
+/// `report` is killed as it enters each call that changes something: the next boot knows the node, takes what is secret from the
+/// platform, and leaves nothing of the bootstrap behind.
+#[test]
+fn a_report_that_was_killed_is_made_up_for_by_the_next_boot() {
+    needs!(root("a root of its own"));
+    needs!(program("strace", "strace"));
+    let (machine, root) = (Machine::new("vsphere-report"), Scratch::new("vsphere-report"));
+    let program = ["unshare", "--mount", "--net", "chroot", root.arg(), "/opt/bin/footplate"];
+    let furnish = || {
+        let _ = fs::remove_dir_all(&root.dir);
+        root.put("/opt/bin/footplate", fs::read(FOOTPLATE).unwrap());
+        fs::set_permissions(root.path("/opt/bin/footplate"), fs::Permissions::from_mode(0o755)).unwrap();
+        root.put("/etc/kubernetes/kubelet.conf", "{}").put("/run/footplate/bootstrap", "kubeadm join\n");
+        root.put("/run/footplate/kubeadm.status", "0\n").put("/run/footplate/scripts/1", scratch::CANARY);
+        root.put("/var/lib/footplate/instances/n-8.bootstrap", scratch::CANARY);
+        let stages = r#"[{"name": "kubeadm", "state": "running", "started_ms": 1, "ms": 0, "summary": ""}]"#;
+        let status = format!(
+            r#"{{"version": 1, "state": "running", "platform": "vmware", "instance_id": "n-8", "hostname": "n-8", "stages": {stages}}}"#
+        );
+        root.put("/run/footplate/status.json", status);
+    };
+    let report = |how: &[&str]| {
+        let mut command = std::process::Command::new("strace");
+        command.args(["-f", "-o", root.dir.with_file_name("calls").to_str().unwrap()]).args(how);
+        Ran::of(
+            command.args(program).arg("report").envs([("SERVICE_RESULT", "success"), ("EXIT_STATUS", "0")]),
+        )
+    };
+    let calls = ["renameat", "mkdirat", "unlinkat", "fchmod", "fsync", "syncfs"];
+    furnish();
+    report(&["-e", &format!("trace={}", calls.join(","))]).ended(0, &[]);
+    let log = fs::read_to_string(root.dir.with_file_name("calls")).unwrap();
+    let mut points: Vec<(&str, usize)> = Vec::new();
+    for call in calls {
+        points.extend((1..=log.matches(&format!(" {call}(")).count()).map(|when| (call, when)));
+    }
+    assert!(points.len() > 10, "{points:?}");
+    let every = if std::env::var_os("HOSTILE_LONG").is_some() { 1 } else { 3 };
+    for (call, when) in points.iter().step_by(every) {
+        furnish();
+        let seed = format!("#cloud-config\nruncmd: [echo {}]\n", scratch::CANARY);
+        machine.put("guestinfo.metadata", "instance-id: n-8\nlocal-hostname: n-8\n");
+        machine.put("guestinfo.userdata", b64(seed.as_bytes())).put("guestinfo.userdata.encoding", "base64");
+        let cut = report(&[
+            "-e",
+            &format!("trace={call}"),
+            "-e",
+            &format!("inject={call}:signal=KILL:when={when}"),
+        ]);
+        assert_ne!(cut.code, 0, "{call} {when}: it was not killed");
+        fs::remove_dir_all(root.path("/run")).unwrap();
+        let boot: Ran =
+            machine.run("", &[&program[..], &["provision", "--platform", "vmware"]].concat()).into();
+        boot.ended(0, &["was bootstrapped before"]);
+        assert_eq!(machine.value("guestinfo.userdata"), b"---", "{call} {when}");
+        assert!(root.path("/run/cluster-api/bootstrap-success.complete").exists(), "{call} {when}");
+        let secret = |path: &PathBuf| {
+            path.is_file()
+                && !path.ends_with("bin/footplate")
+                && fs::read_to_string(path).is_ok_and(|t| t.contains(scratch::CANARY))
+        };
+        let left: Vec<_> = scratch::walk(&root.dir).into_iter().filter(secret).collect();
+        assert!(left.is_empty(), "{call} {when}: {left:?}");
+    }
+    println!("{} kills of report of {}", points.len().div_ceil(every), points.len());
+}
+
 /// Data that asks for no bootstrap is neither a success nor a failure, and its reason is told.
 #[test]
 fn data_without_commands_leaves_nothing_to_do() {

@@ -290,6 +290,7 @@ impl Accounts {
     }
 
     /// Writes what changed: users first. A run that is cut off after them finds by their lines which numbers their groups have.
+    /// Where one of the files can't be written, what waits for the others is taken back.
     ///
     /// # Errors
     /// A file can't be written, or another program holds the lock.
@@ -298,10 +299,16 @@ impl Accounts {
         let mut change = Change::Unchanged;
         let tables =
             [(&self.passwd, PASSWD), (&self.shadow, SHADOW), (&self.gshadow, GSHADOW), (&self.group, GROUP)];
-        for (table, path) in tables {
-            if table.write(root, path)? == Change::Changed {
-                change = Change::Changed;
-            }
+        let mut write = |table: &Table, path| {
+            table.write(root, path).map(|c| {
+                if c == Change::Changed {
+                    change = c
+                }
+            })
+        };
+        if let Err(error) = tables.iter().try_for_each(|(table, path)| write(table, path)) {
+            tables.iter().for_each(|(_, path)| root.withdraw(path));
+            return Err(error);
         }
         // The files may get their names later.
         lock.into_iter().for_each(|lock| root.hold(lock));

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::sync::{Arc, MutexGuard, OnceLock, PoisonError};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, readlinkat, renameat};
 use nix::sys::stat::{fstat, fstatat};
@@ -114,6 +114,8 @@ pub(super) struct Held {
     locks: Vec<OwnedFd>,
     /// A directory of each file system that was changed.
     touched: BTreeMap<u64, Arc<Dir>>,
+    /// Why something did not get its name in the middle of the batch. Nothing is done in it from then on.
+    failed: Option<String>,
 }
 
 impl Held {
@@ -170,6 +172,9 @@ impl Root {
     /// # Errors
     /// The disk refuses: what is not durable does not get its name.
     pub fn settle(&self) -> Result<()> {
+        if let Some(why) = self.held().as_ref().and_then(|held| held.failed.clone()) {
+            bail!(why);
+        }
         let Some(held) = self.held().as_mut().map(std::mem::take) else { return Ok(()) };
         // What has its name by then is not found by its temporary one.
         self.give_names(&held).inspect_err(|_| held.pending.iter().for_each(|(dir, name)| discard(dir, name)))
@@ -186,13 +191,12 @@ impl Root {
             return sync();
         }
         sync()?;
-        // One that can't have its name is no reason to lose the others.
-        let mut first = Ok(());
-        for (dir, name) in &held.pending {
+        // In their order, and none after one that can't have its name: a group's number is found by the user's line before it.
+        let named = held.pending.iter().try_for_each(|(dir, name)| {
             let renamed = renameat(dir, temporary_name(name).as_str(), dir, name.as_str());
-            first = first.and(renamed.map_err(|e| anyhow!("{}/{name}: {}", dir.shown(), e.desc())));
-        }
-        first.and(sync())
+            renamed.map_err(|e| anyhow!("{}/{name}: {}", dir.shown(), e.desc()))
+        });
+        named.and(sync())
     }
 
     pub(super) fn held(&self) -> MutexGuard<'_, Option<Held>> {
@@ -207,6 +211,9 @@ impl Root {
     pub(super) fn try_dir(&self, path: &str) -> nix::Result<Arc<Dir>> {
         let path = dir_path(path);
         if let Some(held) = self.held().as_ref() {
+            if held.failed.is_some() {
+                return Err(Errno::EIO);
+            }
             if let Some(dir) = held.dirs.get(&path) {
                 return Ok(dir.clone());
             }
@@ -217,7 +224,7 @@ impl Root {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
         let mut opened = self.resolve(&path, flags);
         if opened.is_err() && self.is_below_pending(&path) {
-            self.settle().map_err(|_| Errno::EIO)?;
+            self.settle().map_err(|why| self.fail(&why))?;
             opened = self.resolve(&path, flags);
         }
         if let (Err(Errno::ENOENT), Some(held)) = (&opened, self.held().as_mut()) {
@@ -231,6 +238,14 @@ impl Root {
             held.dirs.insert(path, dir.clone());
         }
         Ok(dir)
+    }
+
+    /// Ends all further work of the batch: what is asked for next may need what has no name now.
+    fn fail(&self, why: &anyhow::Error) -> Errno {
+        if let Some(held) = self.held().as_mut() {
+            held.failed = Some(format!("{why:#}"));
+        }
+        Errno::EIO
     }
 
     /// Whether something on the way to a path waits in the batch: a directory that was made with all that is in it.
@@ -314,6 +329,16 @@ impl Root {
             let key = dir.key(name);
             held.pending.retain(|(dir, name)| dir.key(name) != key);
             held.keys.remove(&key);
+        }
+    }
+
+    /// Takes back what waits for this name.
+    pub fn withdraw(&self, path: &str) {
+        let Ok((above, name)) = split(path) else { return };
+        let Ok(dir) = self.try_dir(above) else { return };
+        if self.pending(&dir, name) {
+            self.drop_pending(&dir, name);
+            discard(&dir, name);
         }
     }
 

@@ -90,7 +90,13 @@ impl Root {
         // What a run that was cut off left.
         self.remove_tree(&draft)?;
         let parent = self.open_dir(above)?;
-        fill(&draft)?;
+        if let Err(error) = fill(&draft) {
+            // What waits in it has to go first.
+            if self.remove_tree(&draft).is_err() {
+                let _ = remove_at(parent.as_fd(), &temporary_name(name), MAX_DEPTH);
+            }
+            return Err(error);
+        }
         self.moved();
         if self.defer(&parent, name)? {
             return Ok(());
