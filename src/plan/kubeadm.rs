@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The user's commands as scripts and units: footplate runs none of them, systemd does.
 
-use super::{BINARY, RUN_DIR, STATE_DIR, UNIT_DIR, trust};
+use super::wrapper::{self, WRAPPER};
+use super::{BINARY, RUN_DIR, STATE_DIR, UNIT_DIR, WRITTEN, trust};
 use crate::model::config::{NodeConfig, Script};
 use crate::model::instance::Instance;
 use crate::model::plan::{Bootstrap, Item, Plan, Run};
@@ -66,37 +67,9 @@ shift 2 && mkdir -p "$dir" || exit 74
 "$@" && : > "$dir/$name"
 "#;
 
-/// What the script begins with: kubeadm is wrapped by a function that keeps the exit status of `init` and `join`, since the
-/// script's own is that of its last command, and that keeps `init` from printing a token and a key to join by: what it prints is
-/// shown on the console. A phase, a dry run and any other command of kubeadm decide nothing. Words are taken
-/// as kubeadm's own parser takes them: an option without `=` is followed by its value, unless it is one of those without.
-const PRELUDE: &str = r#"#!/bin/sh
-# Written by footplate from the bootstrap data's runcmd; run once, by kubeadm.service.
-kubeadm() {
-    footplate_bootstraps "$@" || { command kubeadm "$@"; return; }
-    case " $* " in *" init "*) set -- "$@" --skip-token-print --skip-certificate-key-print ;; esac
-    command kubeadm "$@" && footplate_status=0 || footplate_status=$?
-    echo "$footplate_status" > /run/footplate/kubeadm.status
-    return "$footplate_status"
-}
-footplate_bootstraps() {
-    footplate_command=''
-    while [ $# -gt 0 ]; do
-        case $1 in
-        --dry-run | --dry-run=[1tT]* | --help | -h) return 1 ;;
-        --*=* | --upload-certs | --control-plane | --skip-*-print | --*-unsafe-skip-ca-verification) ;;
-        --experimental-upload-certs | --experimental-control-plane | --*-headers | --*-header | --one-output | --*logtostderr) ;;
-        --* | -?) [ $# -eq 1 ] || shift ;;
-        -*) ;;
-        phase) [ "$footplate_command" = done ] || return 1 ;;
-        init | join) [ -n "$footplate_command" ] && footplate_command=done || footplate_command=$1 ;;
-        *) [ -n "$footplate_command" ] && footplate_command=done || return 1 ;;
-        esac
-        shift
-    done
-    [ -n "$footplate_command" ]
-}
-"#;
+/// What the script begins with.
+const PRELUDE: &str =
+    "#!/bin/sh\n# Written by footplate from the bootstrap data's runcmd; run once, by kubeadm.service.\n";
 
 /// Options of kubeadm that have no value behind them, by their beginnings and ends.
 const SWITCHES: &[(&str, &str)] = &[
@@ -115,7 +88,8 @@ const SWITCHES: &[(&str, &str)] = &[
 /// Whether a script's commands call kubeadm's `init` or `join` itself; `text` is the script as footplate wrote it. The script's
 /// own function says the same of a call's words in shell.
 pub fn bootstraps(text: &str) -> bool {
-    let body = text.strip_prefix(PRELUDE).unwrap_or(text).replace("\\\n", " ");
+    let body = text.strip_prefix(PRELUDE).and_then(|body| body.strip_prefix(WRAPPER)).unwrap_or(text);
+    let body = body.replace("\\\n", " ");
     let commands = body.split(['\n', ';', '&', '|', '(', ')', '{', '}', '`']);
     commands.into_iter().any(|command| {
         let mut words = command.split_whitespace().map(|w| w.trim_matches(['"', '\'']));
@@ -268,10 +242,19 @@ pub(super) fn bootstrap(config: &NodeConfig, instance: &Instance, plan: &mut Pla
         return;
     }
     helper(lines, &config.scripts, plan);
-    let (first, begin) = trust::tools(config, plan);
-    let unit = bootstrap_unit(config, instance, &afterwards, &first);
+    let (mut first, begin) = trust::tools(config, plan);
+    if wrapper::is_called_for(config) {
+        plan.items.push(file("footplate", format!("{}/kubeadm", wrapper::DIR), wrapper::program(), 0o755));
+        first.insert_str(0, &format!("{}:", wrapper::DIR));
+    }
+    let unit = bootstrap_unit(config, instance, &afterwards);
     plan.items.push(file("runcmd", format!("{UNIT_DIR}/{UNIT}"), unit, 0o644));
     plan.items.push(enabled(UNIT));
+    if !first.is_empty() {
+        // The image's own drop-in sets the PATH too, and sorts before this one.
+        let text = format!("{WRITTEN}[Service]\nEnvironment=PATH={first}{PATH}\n");
+        plan.items.push(file("runcmd", format!("{UNIT_DIR}/{UNIT}.d/06-footplate-path.conf"), text, 0o644));
+    }
     plan.items.push(Item::Directory(Directory::ours(RUN_DIR, 0o700)));
     if let Some(message) = message {
         plan.items.push(file("final_message", super::FINAL_MESSAGE.to_owned(), message.as_bytes(), 0o600));
@@ -280,7 +263,12 @@ pub(super) fn bootstrap(config: &NodeConfig, instance: &Instance, plan: &mut Pla
         let path = format!("{SCRIPTS}/{}", script.name);
         plan.items.push(file(&script.place, path, script.content.expose(), 0o700));
     }
-    plan.items.push(file("runcmd", SCRIPT.to_owned(), script(&format!("{PRELUDE}{begin}"), lines), 0o700));
+    plan.items.push(file(
+        "runcmd",
+        SCRIPT.to_owned(),
+        script(&format!("{PRELUDE}{WRAPPER}{begin}"), lines),
+        0o700,
+    ));
     plan.bootstrap = Some(Bootstrap { unit: UNIT.to_owned(), permit: SCRIPT.to_owned() });
 }
 
@@ -294,8 +282,8 @@ pub fn time_limit(policy: &Policy) -> Option<Item> {
     (limit != Policy::default().bootstrap_wait).then(|| file("waits.bootstrap", path, text, 0o644))
 }
 
-/// The unit of the bootstrap; `afterwards` are the units that its success starts, `first` is what its PATH begins with.
-fn bootstrap_unit(config: &NodeConfig, instance: &Instance, afterwards: &[&str], first: &str) -> String {
+/// The unit of the bootstrap; `afterwards` are the units that its success starts.
+fn bootstrap_unit(config: &NodeConfig, instance: &Instance, afterwards: &[&str]) -> String {
     let afterwards: String = afterwards.iter().map(|unit| format!("OnSuccess={unit}\n")).collect();
     let (after, before): (Vec<&Script>, _) = config.scripts.iter().partition(|s| s.after_commands);
     let exec = |scripts: &[&Script]| -> String {
@@ -334,7 +322,7 @@ fn bootstrap_unit(config: &NodeConfig, instance: &Instance, afterwards: &[&str],
          \n\
          [Service]\n\
          Type=oneshot\n\
-         Environment=PATH={first}{PATH} HOME=/root {}\n\
+         Environment=PATH={PATH} HOME=/root {}\n\
          {before}\
          ExecStart=/bin/sh {SCRIPT}\n\
          {after}\

@@ -11,6 +11,7 @@ mod system;
 mod trust;
 pub mod units;
 pub mod users;
+mod wrapper;
 
 pub use system::FINAL_MESSAGE;
 

@@ -587,6 +587,72 @@ fn the_last_command_does_not_decide() {
     assert!(node.has_sentinel());
 }
 
+/// A program of the data's calls kubeadm by its name too: its own `init` decides, and no phase after it.
+#[test]
+fn what_a_script_calls_decides() {
+    needs!(root("containers"));
+    let kubeadm = "#!/bin/sh\necho \"$*\" >> /var/lib/kubeadm-runs\ncase \"$*\" in *phase*) ;; *) exit $(cat /opt/test/exit) ;; esac\n";
+    let script = "#!/bin/bash\nexport PATH=/opt/other:$PATH\nkubeadm init --config /x\nkubeadm init phase upload-certs\n";
+    let file = format!(
+        "#cloud-config\nwrite_files:\n- {{path: /opt/join, permissions: '0755', content: {script:?}}}\nruncmd: [/opt/join]\n"
+    );
+    for (name, data) in [("script-part", script.to_owned()), ("script-file", file)] {
+        for (exit, code, state) in [("1", 1, "failed"), ("0", 0, "done")] {
+            let node = Node::new(name, JOIN, kubeadm);
+            node.root.put("/seed/user-data", &data).put("/opt/test/exit", exit);
+            node.boot();
+            let status = node.stands(code, state);
+            assert_eq!(status["kubeadm_exit_status"].to_string(), exit, "{name}: {status:#}");
+            assert_eq!(node.has_sentinel(), exit == "0", "{name}");
+            let ran = node.root.text("/var/lib/kubeadm-runs");
+            assert!(
+                ran.ends_with("\ninit phase upload-certs\n") && ran.lines().count() == 2,
+                "{name}: {ran}"
+            );
+        }
+    }
+}
+
+/// The name that the data gives is the running one before kubeadm, and after each boot; nothing is written a second time.
+#[test]
+fn the_datas_name_stays() {
+    needs!(root("containers"));
+    let told = "runcmd:\n- hostname >> /var/lib/names\n";
+    let unit = "[Unit]\nConditionPathExists=!/var/lib/names\n[Service]\nType=oneshot\nExecStart=/bin/sh -c 'hostname >> /var/lib/names'\n[Install]\nWantedBy=multi-user.target\n";
+    let ignition = serde_json::json!({"ignition": {"version": "3.4.0"},
+        "storage": {"files": [{"path": "/etc/hostname", "overwrite": true, "mode": 420, "contents": {"source": "data:,node9.lab.invalid%0A"}}]},
+        "systemd": {"units": [{"name": "told.service", "enabled": true, "contents": unit}]}});
+    for (name, data, want) in [
+        ("name-key", format!("#cloud-config\nhostname: cp-0\n{told}"), "cp-0"),
+        ("name-fqdn", format!("#cloud-config\nfqdn: cp-1.lab.invalid\n{told}"), "cp-1"),
+        ("name-kept", format!("#cloud-config\npreserve_hostname: true\n{told}"), "golden"),
+        (
+            "name-file",
+            format!(
+                "#cloud-config\nwrite_files:\n- path: /etc/hostname\n  content: node8.lab.invalid\n{told}"
+            ),
+            "node8.lab.invalid",
+        ),
+        ("name-ignition", ignition.to_string(), "node9.lab.invalid"),
+    ] {
+        let node = Node::new(name, JOIN, SUCCESS);
+        node.root.put("/seed/user-data", data).put("/etc/hostname", "golden\n");
+        node.root.put("/seed/meta-data", "instance-id: i-1\nlocal-hostname: vm-4711.meta.invalid\n");
+        for boot in 1..=2 {
+            node.boot();
+            let journal = node.out("journal");
+            assert_eq!(node.out("hostname").trim(), want, "{name} {boot}: {journal}");
+            assert_eq!(node.root.text("/etc/hostname").trim(), want, "{name} {boot}");
+            assert_eq!(node.root.text("/var/lib/names").trim(), want, "{name} {boot}: once, under its name");
+            assert_eq!(
+                journal.matches(": hostname: ").count(),
+                usize::from(boot == 1 && want != "golden"),
+                "{name} {boot}: {journal}"
+            );
+        }
+    }
+}
+
 #[test]
 fn without_kubeadm_the_image_is_to_blame() {
     needs!(root("containers"));

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What stands between the bootstrap's commands and kubeadm, and keeps its exit status.
+
+use crate::model::config::NodeConfig;
+
+/// kubeadm is wrapped by a function that keeps the exit status of `init` and `join`, since the
+/// script's own is that of its last command, and that keeps `init` from printing a token and a key to join by: what it prints is
+/// shown on the console. A phase, a dry run and any other command of kubeadm decide nothing. Words are taken
+/// as kubeadm's own parser takes them: an option without `=` is followed by its value, unless it is one of those without.
+pub(super) const WRAPPER: &str = r#"kubeadm() {
+    footplate_bootstraps "$@" || { command kubeadm "$@"; return; }
+    case " $* " in *" init "*) set -- "$@" --skip-token-print --skip-certificate-key-print ;; esac
+    command kubeadm "$@" && footplate_status=0 || footplate_status=$?
+    echo "$footplate_status" > /run/footplate/kubeadm.status
+    return "$footplate_status"
+}
+footplate_bootstraps() {
+    footplate_command=''
+    while [ $# -gt 0 ]; do
+        case $1 in
+        --dry-run | --dry-run=[1tT]* | --help | -h) return 1 ;;
+        --*=* | --upload-certs | --control-plane | --skip-*-print | --*-unsafe-skip-ca-verification) ;;
+        --experimental-upload-certs | --experimental-control-plane | --*-headers | --*-header | --one-output | --*logtostderr) ;;
+        --* | -?) [ $# -eq 1 ] || shift ;;
+        -*) ;;
+        phase) [ "$footplate_command" = done ] || return 1 ;;
+        init | join) [ -n "$footplate_command" ] && footplate_command=done || footplate_command=$1 ;;
+        *) [ -n "$footplate_command" ] && footplate_command=done || return 1 ;;
+        esac
+        shift
+    done
+    [ -n "$footplate_command" ]
+}
+"#;
+
+/// The same for programs that the data brings, which do not know the function: this one comes before kubeadm in their PATH, and takes
+/// itself out of it.
+const PROGRAM: &str = "#!/bin/sh\n# Written by footplate: keeps kubeadm's exit status for `footplate report`.\n\
+    before=${PATH%%/run/footplate/bin:*}\n\
+    [ \"$before\" = \"$PATH\" ] || PATH=$before${PATH#*/run/footplate/bin:}\n\
+    PATH=${PATH%:/run/footplate/bin}\n";
+
+/// Where the program is.
+pub(super) const DIR: &str = "/run/footplate/bin";
+
+/// The program's text.
+pub(super) fn program() -> String {
+    format!("{PROGRAM}{WRAPPER}kubeadm \"$@\"\n")
+}
+
+/// Whether a program that the data brings names kubeadm: a script of its, or a file that can be run.
+pub(super) fn is_called_for(config: &NodeConfig) -> bool {
+    let name = b"kubeadm";
+    let files = config.files.iter().map(|file| file.content.expose()).filter(|text| text.starts_with(b"#!"));
+    let mut programs = files.chain(config.scripts.iter().map(|script| script.content.expose()));
+    programs.any(|text| text.windows(name.len()).any(|word| word == name))
+}
