@@ -239,6 +239,30 @@ fn user_data_may_stand_behind_a_url() {
     assert_eq!(text(&root, "/etc/made-by"), "key");
 }
 
+/// Roles of NICs say which addresses coreos-cloudinit's words stand for.
+#[test]
+fn roles_of_nics_give_the_words_their_addresses() {
+    let data = "#cloud-config\ncoreos: {}\nwrite_files:\n- {path: /etc/words, content: '$private_ipv4 $public_ipv4 $public_ipv6'}\n";
+    let nics: Answers<'_> = &[
+        ("/guestinfo/guestinfo.userdata", data),
+        ("/guestinfo/guestinfo.interface.0.name", "ens161"),
+        ("/guestinfo/guestinfo.interface.0.role", "public"),
+        ("/guestinfo/guestinfo.interface.0.ip.0.address", "198.51.100.7/24"),
+        ("/guestinfo/guestinfo.interface.0.ip.1.address", "2001:db8:7::7/64"),
+        ("/guestinfo/guestinfo.interface.1.name", "ens162"),
+        ("/guestinfo/guestinfo.interface.1.role", "private"),
+        ("/guestinfo/guestinfo.interface.1.ip.0.address", "10.7.0.7/16"),
+        ("/guestinfo/guestinfo.interface.2.name", "ens163"),
+        ("/guestinfo/guestinfo.interface.2.role", "storage"),
+        ("/guestinfo/guestinfo.interface.2.dhcp", "yes"),
+    ];
+    let (ran, root) = provision(&[VMWARE, nics]);
+    ran.ended(0, &["warning: interface.2.role: no effect: this role is not known"]);
+    assert_eq!(text(&root, "/etc/words"), "10.7.0.7 198.51.100.7 2001:db8:7::7");
+    let metadata = text(&root, "/run/metadata/footplate");
+    assert!(metadata.contains("FOOTPLATE_PUBLIC_IPV4=198.51.100.7\n"), "{metadata}");
+}
+
 /// The properties that an appliance has where nobody set any: they ask for nothing.
 #[test]
 fn properties_that_ask_for_nothing_change_nothing() {

@@ -7,8 +7,8 @@ use super::read::{At, Reader, is_domain};
 use crate::model::network::{Address, Cidr, Device, Ethernet, Interface, NetworkConfig};
 use crate::model::problem::any_error;
 
-/// NICs of a machine, addresses of a NIC and so on: a virtual machine has at most 10 NICs.
-const MAX: usize = 64;
+/// The most NICs of a machine, addresses of a NIC and so on that are looked for: a virtual machine has at most 10 NICs.
+pub const MAX: usize = 64;
 
 pub(super) fn read(r: &mut Reader, get: &dyn Fn(&str) -> Option<String>) -> NetworkConfig {
     let mut config = NetworkConfig::default();

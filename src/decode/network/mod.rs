@@ -13,6 +13,7 @@ mod subnet;
 mod tunnels;
 mod v1;
 
+pub use self::guestinfo::MAX as MAX_FLAT;
 pub use common::prefix;
 use std::net::IpAddr;
 

@@ -3,6 +3,7 @@
 //! [coreos-cloudinit's](https://github.com/flatcar/coreos-cloudinit) and Afterburn's.
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 
 use super::guest::Guest;
 use crate::decode::network;
@@ -53,6 +54,7 @@ pub(super) fn read_network(guest: &Guest<'_>, instance: &mut Instance) -> Result
         config = arguments;
         problems.extend(more);
     }
+    read_roles(&get, instance);
     if let Some(error) = failure.into_inner() {
         return Err(error);
     }
@@ -62,4 +64,35 @@ pub(super) fn read_network(guest: &Guest<'_>, instance: &mut Instance) -> Result
     }
     instance.network = (!config.interfaces.is_empty()).then_some(config);
     Ok(())
+}
+
+/// `interface.N.role`: whether a NIC's addresses are the machine's private ones or its public ones. The last of each family counts, as
+/// in coreos-cloudinit.
+fn read_roles(get: &dyn Fn(&str) -> Option<String>, instance: &mut Instance) {
+    let get = |key: &str| get(key).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty() && v != "---");
+    for n in 0..network::MAX_FLAT {
+        let key = |rest: &str| format!("interface.{n}.{rest}");
+        let Some(role) = get(&key("role")) else { continue };
+        if !["private", "public"].contains(&role.as_str()) {
+            let problem = Problem::warning(key("role"), "no effect: this role is not known");
+            instance.problems.push(problem.cure("`private` and `public` are known"));
+            continue;
+        }
+        for m in 0..network::MAX_FLAT {
+            let Some(address) = get(&key(&format!("ip.{m}.address"))) else { break };
+            // An address that can't be read is told with the network.
+            let Some(ip) = address.split('/').next().and_then(|a| a.parse::<IpAddr>().ok()) else { continue };
+            let to = &mut instance.addresses;
+            match (role.as_str(), ip) {
+                ("public", IpAddr::V4(ip)) => to.public_v4 = Some(ip),
+                ("public", IpAddr::V6(ip)) => to.public_v6 = Some(ip),
+                (_, IpAddr::V4(ip)) => to.local_v4 = Some(ip),
+                (_, IpAddr::V6(ip)) => to.local_v6 = Some(ip),
+            }
+            // Templates know it by this name, and what the machine says of itself does not replace it.
+            let side = if role == "public" { "public" } else { "local" };
+            let family = if ip.is_ipv4() { 4 } else { 6 };
+            instance.metadata.insert(format!("{side}-ipv{family}"), ip.to_string().into());
+        }
+    }
 }
