@@ -57,7 +57,7 @@ pub const CODES: &[Code] = &[
     code(
         "filesystem/unknown",
         "Flatcar has no program that makes, or no driver that mounts, this kind of filesystem.",
-        "Use ext4, xfs, btrfs or vfat.",
+        "Use ext4, xfs, btrfs or vfat, or add what mounts it to the image.",
     ),
     code(
         "ignition/invalid",

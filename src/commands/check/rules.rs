@@ -19,6 +19,8 @@ const MOUNTED: &[&str] = &[
     "bpf",
     "btrfs",
     "ceph",
+    "cgroup",
+    "cgroup2",
     "cifs",
     "configfs",
     "debugfs",
@@ -40,6 +42,7 @@ const MOUNTED: &[&str] = &[
     "overlay",
     "proc",
     "ramfs",
+    "securityfs",
     "smb3",
     "squashfs",
     "swap",
@@ -130,8 +133,17 @@ fn machine(config: &NodeConfig, found: &mut Vec<Problem>) {
     for mount in config.mounts.iter().filter(|m| m.place.starts_with("mounts") && !is_open(&m.kind)) {
         let kind = mount.kind.split('.').next().unwrap_or_default();
         if !MOUNTED.contains(&kind) {
-            let what = "Flatcar can't mount this kind of filesystem";
-            found.push(unknown(format!("{}[2]", mount.place), what, kind, MOUNTED, "filesystem/unknown"));
+            let place = format!("{}[2]", mount.place);
+            found.push(match words::meant(kind, MOUNTED.iter().copied()) {
+                Some(_) => {
+                    let what = "Flatcar can't mount this kind of filesystem";
+                    unknown(place, what, kind, MOUNTED, "filesystem/unknown")
+                }
+                // An extension may bring what it needs, as Flatcar's own for ZFS does.
+                None => Problem::warning(place, "Flatcar by itself can't mount this kind of filesystem")
+                    .cure("add the extension or the program that mounts it to the image")
+                    .code("filesystem/unknown"),
+            });
         }
     }
 }

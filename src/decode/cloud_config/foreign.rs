@@ -20,6 +20,9 @@ const CLOUD_INIT: &str = "footplate applies this data itself, and before the com
 const SERVICES: &str = "use systemctl, with a unit in /etc/systemd/system";
 const SELINUX: &str = "SELinux is permissive on Flatcar unless the image says otherwise: leave it out";
 
+const MODULES: &str = "write the modules' names to /etc/modules-load.d/NAME.conf";
+const LOCALE: &str = "use the key `locale`";
+
 /// Paths, directories with a slash at their end, and what to do instead.
 const FILES: &[(&str, &str)] = &[
     ("/etc/netplan/", NETWORK),
@@ -47,6 +50,14 @@ const FILES: &[(&str, &str)] = &[
     ("/etc/ufw/", FIREWALL),
     ("/etc/firewalld/", FIREWALL),
     ("/etc/default/ufw", FIREWALL),
+    ("/etc/iptables/", FIREWALL),
+    ("/etc/sysconfig/iptables", FIREWALL),
+    ("/etc/sysconfig/ip6tables", FIREWALL),
+    ("/etc/modules", MODULES),
+    ("/etc/sysconfig/modules/", MODULES),
+    ("/etc/default/locale", LOCALE),
+    ("/etc/sysconfig/i18n", LOCALE),
+    ("/etc/timezone", "use the key `timezone`"),
     ("/etc/crontab", TIMER),
     ("/etc/cron.d/", TIMER),
     ("/etc/cron.hourly/", TIMER),
@@ -105,7 +116,7 @@ const COMMANDS: &[(&[&str], &str)] = &[
     ),
     (&["netplan", "nmcli", "ifup", "ifdown", "dhclient", "resolvconf"], NETWORK),
     (&["chronyc", "chronyd", "ntpdate", "ntpd", "ntpq"], TIME),
-    (&["ufw", "firewall-cmd"], FIREWALL),
+    (&["ufw", "firewall-cmd", "netfilter-persistent"], FIREWALL),
     (&["setenforce", "setsebool", "semanage", "restorecon"], SELINUX),
     (
         &["apparmor_parser", "aa-disable", "aa-teardown", "aa-complain"],
@@ -119,7 +130,8 @@ const COMMANDS: &[(&[&str], &str)] = &[
         &["adduser", "addgroup", "deluser", "delgroup"],
         "use the keys `users` and `groups`, or useradd and groupadd",
     ),
-    (&["locale-gen", "update-locale"], "use the key `locale`"),
+    (&["locale-gen", "update-locale"], LOCALE),
+    (&["python", "python3"], "write it in shell, or run it in a container"),
     (&["update-alternatives", "alternatives"], "write a link below /opt/bin"),
 ];
 
@@ -127,7 +139,7 @@ const COMMANDS: &[(&[&str], &str)] = &[
 const UNITS: &[(&[&str], &str)] = &[
     (&["chrony", "chronyd", "ntp", "ntpd", "ntpsec"], TIME),
     (&["networking", "NetworkManager", "network", "network-manager", "resolvconf"], NETWORK),
-    (&["ufw", "firewalld"], FIREWALL),
+    (&["ufw", "firewalld", "netfilter-persistent"], FIREWALL),
     (&["cloud-init", "cloud-config", "cloud-final", "cloud-init-local"], CLOUD_INIT),
     (
         &["apt-daily.timer", "apt-daily-upgrade.timer", "unattended-upgrades", "snapd", "snapd.socket"],
