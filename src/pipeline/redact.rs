@@ -45,15 +45,59 @@ pub fn redact(kept: Vec<(String, Vec<u8>)>, config: &NodeConfig) -> Vec<(String,
             // OpenNebula's context has all in one, user-data and tokens too.
             continue;
         } else if name.starts_with("http/") {
-            document(&bytes, config).unwrap_or(bytes)
+            document(&bytes, config).unwrap_or_else(|| without_logins(bytes))
+        } else if name == "file/proc/cmdline" {
+            arguments(&String::from_utf8_lossy(&bytes)).into_bytes()
         } else {
-            bytes
+            without_logins(bytes)
         };
         // Asked twice, the last answer counts.
         redacted.retain(|(n, _)| *n != name);
         redacted.push((name, bytes));
     }
     redacted
+}
+
+/// The kernel's arguments without the values of those that are named like secrets, and without what URLs hold of such.
+fn arguments(text: &str) -> String {
+    let word = |word: &str| match word.trim().split_once('=') {
+        Some((name, _)) if names_secret(name) => format!("{name}=removed "),
+        _ => without_login(word),
+    };
+    text.split_inclusive(char::is_whitespace).map(word).collect::<String>().trim_end().to_owned() + "\n"
+}
+
+/// Text in which no URL has a login or parameters; other bytes as they are.
+fn without_logins(bytes: Vec<u8>) -> Vec<u8> {
+    match String::from_utf8(bytes) {
+        Ok(text) if text.contains("://") => {
+            text.split_inclusive(char::is_whitespace).map(without_login).collect::<String>().into_bytes()
+        }
+        Ok(text) => text.into_bytes(),
+        Err(error) => error.into_bytes(),
+    }
+}
+
+/// A word whose URLs have neither a login nor the values of parameters.
+fn without_login(word: &str) -> String {
+    let mut parts = word.split("://");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for rest in parts {
+        let host_ends = rest.find(['/', '"', '\'', ';', '?', '#']).unwrap_or(rest.len());
+        let login_ends = rest[..host_ends].rfind('@').map_or(0, |at| at + 1);
+        let (path, query) = rest[login_ends..].split_once('?').unwrap_or((&rest[login_ends..], ""));
+        text += "://";
+        text += path;
+        let mut separator = '?';
+        for parameter in query.split('&').filter(|_| !query.is_empty()) {
+            let ends = |c: char| matches!(c, ';' | '"' | '\'' | '#') || c.is_whitespace();
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let after = value.find(ends).map_or("", |at| &value[at..]);
+            text += &format!("{separator}{name}{}{after}", if value.is_empty() { "" } else { "=removed" });
+            separator = '&';
+        }
+    }
+    text
 }
 
 /// A document of a platform as JSON, without secrets; `None` where it is not a mapping.
@@ -67,7 +111,19 @@ fn document(bytes: &[u8], config: &NodeConfig) -> Option<Vec<u8>> {
     let mut json = node?.to_json();
     pictured(&mut json, config);
     strip(&mut json);
+    strip_logins(&mut json);
     Some(format!("{json:#}\n").into_bytes())
+}
+
+/// Removes logins and parameters of URLs at any depth.
+fn strip_logins(json: &mut Json) {
+    match json {
+        // User-data's own picture has none.
+        Json::String(text) if text.contains("://") => *text = without_login(text),
+        Json::Array(items) => items.iter_mut().for_each(strip_logins),
+        Json::Object(map) => map.values_mut().for_each(strip_logins),
+        _ => {}
+    }
 }
 
 /// Puts the picture in the place of user-data within a document, and removes vendor-data, names of encodings, and Google's
@@ -346,13 +402,29 @@ mod tests {
             ("http/169.254.169.254/latest/api/token".to_owned(), b"canary-5".to_vec()),
             ("drive/OVF ENV/ovf-env.xml".to_owned(), ovf::environment(&properties).into_bytes()),
             ("guestinfo/guestinfo.ovfEnv".to_owned(), b"<canary-9>".to_vec()),
-            ("file/proc/cmdline".to_owned(), b"quiet".to_vec()),
+            (
+                "file/proc/cmdline".to_owned(),
+                b"quiet flatcar.config.url=https://u:canary-a@h.example/p?sig=canary-b&v=canary-c rd.token=canary-d \
+                  ds=nocloud;s=http://canary-e@h.example/;h=n tinkerbell.key=canary-f console=ttyS0\n"
+                    .to_vec(),
+            ),
+            (
+                "file/sys/class/dmi/id/product_serial".to_owned(),
+                b"ds=nocloud-net;s=https://u:canary-g@h.example/".to_vec(),
+            ),
+            ("drive/cidata/meta-data".to_owned(), b"{seedfrom: 'https://u:canary-h@h.example/a/'}".to_vec()),
+            ("guestinfo/guestinfo.coreos.config.url".to_owned(), b"https://u:canary-i@h.example/c?k=canary-j".to_vec()),
         ];
         let redacted = redact(kept, &config);
         let all: String =
             redacted.iter().map(|(n, b)| format!("{n} {}\n", String::from_utf8_lossy(b))).collect();
         assert!(!all.contains("canary"), "{all}");
-        assert_eq!(redacted.len(), 5, "{all}");
+        assert_eq!(redacted.len(), 8, "{all}");
+        assert!(
+            all.contains("quiet flatcar.config.url=https://h.example/p?sig=removed&v=removed rd.token=removed ds=nocloud;s=http://h.example/;h=n \
+                tinkerbell.key=removed console=ttyS0\n"),
+            "{all}"
+        );
         let xml = String::from_utf8(redacted[3].1.clone()).unwrap();
         let properties = ovf::properties(&xml).unwrap();
         assert_eq!(properties[0].1.as_bytes(), redacted[0].1, "an appliance's user-data is pictured, too");

@@ -96,6 +96,21 @@ fn a_capture_holds_no_secret() {
         }
         let again = footplate(&["platforms", "--replay", bundle.to_str().unwrap()]);
         assert!(again.out.contains("this machine: ") && !again.out.contains("not known:"), "{}", again.out);
+        // The captured machine becomes the same node, but for the contents that were removed.
+        let node = |dir: &Path| {
+            let empty = Scratch::new(&format!("captured-{name}-root"));
+            empty.put("/etc/passwd", "root:x:0:0::/root:/bin/sh\ncore:x:500:500::/home/core:/bin/sh\n");
+            empty
+                .put("/etc/group", "root:x:0:\ncore:x:500:\n")
+                .put("/etc/shadow", "root:*:1::::::\ncore:*:1::::::\n");
+            let ran = footplate(&["plan", "--replay", dir.to_str().unwrap(), "--root", empty.arg()]);
+            let items =
+                ran.out.lines().filter(|l| l.starts_with("+ ")).filter_map(|l| l.split_whitespace().nth(2));
+            let items: Vec<String> = items.map(str::to_owned).collect();
+            (ran.code, items, ran.err)
+        };
+        let (was, is) = (node(&machine), node(&bundle));
+        assert_eq!((was.0, &was.1), (is.0, &is.1), "{name}: {}{}", was.2, is.2);
     }
 }
 
