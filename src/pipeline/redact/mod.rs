@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A machine's answers for replay and for support, with what is secret taken out.
 
+mod urls;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value as Json, json};
 use std::borrow::Cow;
 
@@ -16,6 +20,8 @@ use crate::model::secret::{Secret, name_has, names_bootstrap_data, names_secret,
 use crate::model::storage::{
     DiskSpec, File, FilesystemSpec, Layout, MountSpec, Partition, PartitionSpec, TableKind,
 };
+use crate::platform;
+use urls::{arguments, strip_logins, without_logins};
 
 /// The answers without secrets: bootstrap data becomes a picture of itself, metadata loses the values of keys that are
 /// named like secrets, an answer that is named like one is left out.
@@ -25,8 +31,12 @@ pub fn redact(kept: Vec<(String, Vec<u8>)>, config: &NodeConfig) -> Vec<(String,
         // An answer that has others below its path is the directory's index.
         let last = name.strip_suffix("/index").unwrap_or(&name).rsplit('/').next().unwrap_or_default();
         let encoding = last.ends_with(".encoding");
-        let bytes = if names_bootstrap_data(last) || name.starts_with("file/sys/firmware/qemu_fw_cfg/") {
-            if encoding || name_has(last, &["vendordata"]) {
+        // A service may have its kinds of user-data below one path.
+        let above =
+            name.rsplit('/').nth(1).filter(|above| name.starts_with("http/") && names_bootstrap_data(above));
+        let bootstrap_data = above.or(Some(last).filter(|last| names_bootstrap_data(last)));
+        let bytes = if bootstrap_data.is_some() || name.starts_with("file/sys/firmware/qemu_fw_cfg/") {
+            if encoding || bootstrap_data.is_some_and(|name| name_has(name, &["vendordata"])) {
                 continue;
             }
             picture(config).into_bytes()
@@ -58,72 +68,20 @@ pub fn redact(kept: Vec<(String, Vec<u8>)>, config: &NodeConfig) -> Vec<(String,
     redacted
 }
 
-/// The kernel's arguments without the values of those that are named like secrets, and without what URLs hold of such.
-fn arguments(text: &str) -> String {
-    let word = |word: &str| match word.trim().split_once('=') {
-        Some((name, _)) if names_secret(name) => format!("{name}=removed "),
-        _ => without_login(word),
-    };
-    text.split_inclusive(char::is_whitespace).map(word).collect::<String>().trim_end().to_owned() + "\n"
-}
-
-/// Text in which no URL has a login or parameters; other bytes as they are.
-fn without_logins(bytes: Vec<u8>) -> Vec<u8> {
-    match String::from_utf8(bytes) {
-        Ok(text) if text.contains("://") => {
-            text.split_inclusive(char::is_whitespace).map(without_login).collect::<String>().into_bytes()
-        }
-        Ok(text) => text.into_bytes(),
-        Err(error) => error.into_bytes(),
-    }
-}
-
-/// A word whose URLs have neither a login nor the values of parameters.
-fn without_login(word: &str) -> String {
-    let mut parts = word.split("://");
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    for rest in parts {
-        let host_ends = rest.find(['/', '"', '\'', ';', '?', '#']).unwrap_or(rest.len());
-        let login_ends = rest[..host_ends].rfind('@').map_or(0, |at| at + 1);
-        let (path, query) = rest[login_ends..].split_once('?').unwrap_or((&rest[login_ends..], ""));
-        text += "://";
-        text += path;
-        let mut separator = '?';
-        for parameter in query.split('&').filter(|_| !query.is_empty()) {
-            let ends = |c: char| matches!(c, ';' | '"' | '\'' | '#') || c.is_whitespace();
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            let after = value.find(ends).map_or("", |at| &value[at..]);
-            text += &format!("{separator}{name}{}{after}", if value.is_empty() { "" } else { "=removed" });
-            separator = '&';
-        }
-    }
-    text
-}
-
 /// A document of a platform as JSON, without secrets; `None` where it is not a mapping.
 fn document(bytes: &[u8], config: &NodeConfig) -> Option<Vec<u8>> {
     let opened = envelope::base64(bytes).and_then(|b| envelope::open(&b).map(Cow::into_owned));
     let opened = opened.unwrap_or_else(|_| bytes.to_vec());
     let node = [opened.as_slice(), bytes].into_iter().find_map(|text| {
-        let node = syntax::parse(std::str::from_utf8(text).ok()?).ok()?;
+        let text = std::str::from_utf8(text).ok()?;
+        let node = syntax::parse(text).or_else(|_| syntax::parse(&platform::readable(text))).ok()?;
         node.is_map().then_some(node)
     });
-    let mut json = node?.to_json();
+    let mut json = node?.to_spelled_json();
     pictured(&mut json, config);
     strip(&mut json);
     strip_logins(&mut json);
     Some(format!("{json:#}\n").into_bytes())
-}
-
-/// Removes logins and parameters of URLs at any depth.
-fn strip_logins(json: &mut Json) {
-    match json {
-        // User-data's own picture has none.
-        Json::String(text) if text.contains("://") => *text = without_login(text),
-        Json::Array(items) => items.iter_mut().for_each(strip_logins),
-        Json::Object(map) => map.values_mut().for_each(strip_logins),
-        _ => {}
-    }
 }
 
 /// Puts the picture in the place of user-data within a document, and removes vendor-data, names of encodings, and Google's
@@ -142,7 +100,10 @@ fn pictured(json: &mut Json, config: &NodeConfig) {
                 match value {
                     Json::String(data) if names_bootstrap_data(key) => {
                         if !data.trim().is_empty() {
-                            *data = picture(config);
+                            // Some services have it in base64 alone.
+                            let encoded = envelope::base64(data.as_bytes()).is_ok();
+                            let picture = picture(config);
+                            *data = if encoded { STANDARD.encode(picture) } else { picture };
                         }
                     }
                     _ if names_bootstrap_data(key) => *value = Json::Null,
@@ -236,8 +197,10 @@ fn cloud_config(config: &NodeConfig) -> Json {
 fn file(file: &File) -> Json {
     // Ignition's words for what is there already have no counterpart in cloud-config.
     let File { place: _, path, content, owner, mode, append, existing: _, restart: _ } = file;
+    // cloud-config's word for an owner that is left alone.
+    let name = |name: &Option<String>| name.clone().unwrap_or("none".to_owned());
     json!({
-        "path": path, "owner": owner.to_string(), "permissions": format!("{mode:04o}"),
+        "path": path, "owner": format!("{}:{}", name(&owner.user), name(&owner.group)), "permissions": format!("{mode:04o}"),
         "append": append, "content": removed(content.len()),
     })
 }
