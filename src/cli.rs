@@ -59,6 +59,15 @@ pub enum Command {
         value is an error that names it. Values come from the environment and from /run/metadata."
     )]
     KubeadmPrepare(KubeadmPrepare),
+    /// Look at what kubeadm needs and wait for it; run by the bootstrap's script
+    #[command(
+        long_about = "Looks at what `kubeadm init` and `kubeadm join` need, waits for an API server that is not up yet, and tells \
+        what stands against kubeadm. With --after it says whether a join that failed is to be run again. The words are those that \
+        kubeadm gets.",
+        after_help = "Exit codes: 0 run kubeadm; 70 do not run it. With --after: 0 run it again; 1 do not; 2 run `kubeadm reset phase \
+        cleanup-node` and ask again with --undone."
+    )]
+    Preflight(Preflight),
     /// Record kubeadm's result and report it to the platform; run by kubeadm.service at its end
     Report(Report),
     /// Show the state of the bootstrap
@@ -119,7 +128,7 @@ pub enum Format {
 #[derive(Clone, Debug, Default, Args)]
 pub struct Source {
     /// Name the platform instead of detecting it
-    #[arg(long, value_name = "NAME", conflicts_with = "seed")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["seed", "replay"])]
     pub platform: Option<String>,
     /// A NoCloud directory: user-data, meta-data, network-config, vendor-data
     #[arg(long, value_name = "DIR", conflicts_with = "replay")]
@@ -140,7 +149,7 @@ pub struct Network {
     pub root: Option<PathBuf>,
     /// Write networkd's files to this directory, and nothing else: for an initramfs
     #[arg(long, value_name = "DIR", conflicts_with = "root")]
-    pub out: Option<PathBuf>,
+    pub out: Option<String>,
 }
 
 /// Arguments of `provision` and `plan`.
@@ -190,6 +199,20 @@ pub struct KubeadmPrepare {
     /// The machine's root directory
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
+}
+
+/// Arguments of `preflight`.
+#[derive(Debug, Args)]
+pub struct Preflight {
+    /// kubeadm ran and ended with this exit status
+    #[arg(long, value_name = "STATUS")]
+    pub after: Option<i32>,
+    /// `kubeadm reset` ran after it
+    #[arg(long, requires = "after")]
+    pub undone: bool,
+    /// The words behind `kubeadm`
+    #[arg(last = true, required = true)]
+    pub words: Vec<String>,
 }
 
 /// Arguments of `report`.

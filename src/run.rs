@@ -28,7 +28,11 @@ pub fn run() -> ExitCode {
     // What the other commands print is their result, and nothing of the log belongs to it.
     let quiet = !matches!(
         cli.command,
-        Command::KubeadmPrepare(_) | Command::Network(_) | Command::Provision(_) | Command::Report(_)
+        Command::KubeadmPrepare(_)
+            | Command::Network(_)
+            | Command::Preflight(_)
+            | Command::Provision(_)
+            | Command::Report(_)
     );
     if !matches!(cli.command, Command::Capture(_)) {
         // What `capture` writes is the caller's own.

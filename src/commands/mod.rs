@@ -9,6 +9,7 @@ mod network;
 mod output;
 mod plan;
 mod platforms;
+mod preflight;
 mod provision;
 mod render;
 mod report;
@@ -60,6 +61,7 @@ fn chosen(cli: &Cli) -> Result<u8, Failure> {
             RenderWhat::Network(input) => render::run(input),
         },
         Command::KubeadmPrepare(args) => kubeadm_prepare::run(args),
+        Command::Preflight(args) => preflight::run(args),
         Command::Report(args) => report::run(args),
         Command::Status(args) => status::run(args),
         Command::Timeline(args) => timeline::run(args),
@@ -86,6 +88,7 @@ fn budget(command: &Command) {
         | Command::KubeadmPrepare(_)
         | Command::Network(_)
         | Command::Plan(_)
+        | Command::Preflight(_)
         | Command::Render(_) => io::budget::begin(tell),
         _ => {}
     }
@@ -95,11 +98,11 @@ fn tell(failure: &Failure) {
     log::error!(target: "footplate", "{}", failure.to_string().trim_start_matches("error: "));
 }
 
-/// The source that the arguments name; clap allows one of them, and a platform for a replay.
+/// The source that the arguments name; clap allows one of them.
 fn source(args: &cli::Source) -> Source {
     match (&args.platform, &args.seed, &args.replay) {
-        (platform, _, Some(dir)) => Source::replay(dir, platform.as_deref()),
-        (_, Some(dir), _) => Source::Seed(io::live::absolute(dir)),
+        (_, _, Some(dir)) => Source::Replay(dir.clone()),
+        (_, Some(dir), _) => Source::Seed(dir.clone()),
         (Some(name), _, _) => Source::Platform(name.clone()),
         (None, None, None) => Source::Machine,
     }

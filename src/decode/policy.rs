@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::syntax::words;
 use super::syntax::yaml::{self, Node, Value};
-use crate::model::policy::Policy;
+use crate::model::policy::{Policy, Preflight};
 use crate::model::problem::Problem;
 
 /// Where the files stand: the vendor's, and the image's, whose keys win.
@@ -20,6 +20,10 @@ enum Setting<'a> {
     Time(&'a mut Duration, u64, u64),
     /// `true` or `false`.
     Switch(&'a mut bool),
+    /// A number up to another.
+    Count(&'a mut u32, u32),
+    /// A word of [`Preflight::ALL`].
+    Preflight(&'a mut Preflight),
 }
 
 /// A key of the file.
@@ -46,9 +50,32 @@ const KEYS: &[Key] = &[
         means: "How long the machine may take to get the addresses and routes that its metadata asks for.",
     },
     Key {
+        name: "waits.api-server",
+        setting: |p| Setting::Time(&mut p.endpoint_wait, 0, HOUR),
+        means: "How long the API server that a node joins may take to answer before kubeadm runs; at most half of \
+                `waits.bootstrap`.",
+    },
+    Key {
         name: "waits.bootstrap",
         setting: |p| Setting::Time(&mut p.bootstrap_wait, 60, 6 * HOUR),
         means: "How long the bootstrap's commands may take, kubeadm among them: `TimeoutStartSec=` of kubeadm.service.",
+    },
+    Key {
+        name: "preflight",
+        setting: |p| Setting::Preflight(&mut p.preflight),
+        means: "What is done before kubeadm: `off` is nothing, `warn` waits for the API server and tells what stands against \
+                kubeadm, and `stop` does not run it where it could only fail.",
+    },
+    Key {
+        name: "retries.join",
+        setting: |p| Setting::Count(&mut p.join_retries, 20),
+        means: "How often a `kubeadm join` that failed is tried again: where it wrote nothing, or `kubeadm reset` undid what it \
+                wrote. An init never is.",
+    },
+    Key {
+        name: "retries.pause",
+        setting: |p| Setting::Time(&mut p.retry_pause, 1, HOUR / 4),
+        means: "The pause before a join is tried again, give or take a fifth. Each next one is twice as long, up to two minutes.",
     },
     Key {
         name: "imdsv1",
@@ -153,6 +180,14 @@ fn set(setting: &mut Setting<'_>, value: &Node) -> Option<Problem> {
             let takes = format!("a time from {} to {}, such as `5min`", span(*least), span(*most));
             (time.map(|time| **at = Duration::from_secs(time)), takes)
         }
+        Setting::Count(at, most) => {
+            let count = text.parse().ok().filter(|count| count <= &*most);
+            (count.map(|count| **at = count), format!("a number up to {most}"))
+        }
+        Setting::Preflight(at) => {
+            let known = Preflight::ALL.iter().find(|(name, _)| *name == text);
+            (known.map(|(_, preflight)| **at = *preflight), "`off`, `warn` or `stop`".to_owned())
+        }
         Setting::Switch(at) => {
             let switch = ["false", "true"].iter().position(|word| *word == text);
             (switch.map(|switch| **at = switch == 1), "`true` or `false`".to_owned())
@@ -177,8 +212,8 @@ fn time(text: &str) -> Option<u64> {
 /// Seconds as a person writes them.
 fn span(seconds: u64) -> String {
     match seconds {
-        s if s % HOUR == 0 => format!("{}h", s / HOUR),
-        s if s % 60 == 0 => format!("{}min", s / 60),
+        s if s > 0 && s % HOUR == 0 => format!("{}h", s / HOUR),
+        s if s > 0 && s % 60 == 0 => format!("{}min", s / 60),
         s => format!("{s}s"),
     }
 }

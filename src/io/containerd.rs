@@ -4,11 +4,25 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+
 use super::exec::answer_within;
 use super::systemd::SYSTEMCTL;
 
 /// How long both questions may take together: kubeadm waits for them.
 const LIMIT: Duration = Duration::from_secs(3);
+
+/// Whether a container runtime takes connections at a socket.
+pub fn answers(path: &str) -> bool {
+    use std::os::fd::AsRawFd as _;
+    // A runtime that hangs must not be waited for: a blocking socket would wait for a place in its queue.
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let connected = || {
+        let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+        connect(socket.as_raw_fd(), &UnixAddr::new(path)?)
+    };
+    connected().is_ok()
+}
 
 /// The configuration that the running containerd takes, with all that it imports: it is asked by its own program with its own
 /// arguments. `None` where none runs, or where this one cannot tell in time.

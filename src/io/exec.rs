@@ -160,10 +160,11 @@ pub struct Entry {
 /// # Errors
 /// `journalctl` can't be run.
 pub fn journal_of(unit: &str, invocation: Option<&str>) -> Result<Vec<Entry>> {
+    // What footplate itself logs beside the unit's commands comes another way, and is not theirs.
     // What a unit wrote last may still be on its way to the journal; if that can't be hurried, what is there is read.
     let _ = run("journalctl", &["--sync"], b"", ANSWER_LIMIT);
     let of_run = invocation.map(|id| format!("_SYSTEMD_INVOCATION_ID={id}"));
-    let whose = of_run.as_deref().map_or(vec!["--unit", unit], |of_run| vec![of_run]);
+    let whose = of_run.as_deref().map_or(vec!["--unit", unit], |of_run| vec![of_run, "_TRANSPORT=stdout"]);
     let form = ["--output=json", "--output-fields=MESSAGE", "--boot", "--lines=400", "--reverse"];
     let args = [&["--no-pager", "--quiet"], &form[..], &whose[..]].concat();
     let ended =

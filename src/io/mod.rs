@@ -5,6 +5,7 @@
 //! captured into a directory and replayed from there. What it *does* goes through [`root::Root`], [`systemd`] and
 //! [`exec`].
 
+pub mod api_server;
 pub mod budget;
 pub mod containerd;
 pub mod disk;
@@ -43,6 +44,11 @@ fn errno(error: &anyhow::Error) -> Option<nix::errno::Errno> {
         let number = |e: &std::io::Error| e.raw_os_error().map(Errno::from_raw);
         cause.downcast_ref::<Errno>().copied().or_else(|| cause.downcast_ref().and_then(number))
     })
+}
+
+/// An error in words, without the number that std puts behind it.
+fn plain(error: &std::io::Error) -> String {
+    error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
 /// Whether an error came of a file system that is read-only.

@@ -60,6 +60,13 @@ impl<'a> Certificate<'a> {
         Some(Self { not_before, not_after, rest })
     }
 
+    /// The public key with its algorithm, in DER: `SubjectPublicKeyInfo`.
+    pub fn public_key(&self) -> Option<&'a [u8]> {
+        let after_subject = value(self.rest)?.2;
+        let rest = value(after_subject)?.2;
+        after_subject.get(..after_subject.len() - rest.len())
+    }
+
     /// The value of the extension of this name, in DER; `None` where it is not there exactly once.
     pub fn extension(&self, name: &[u8]) -> Option<&'a [u8]> {
         let mut rest = self.rest;

@@ -10,8 +10,16 @@ pub struct Policy {
     pub metadata_wait: Duration,
     /// How long the machine may take to be online.
     pub network_wait: Duration,
+    /// How long the API server that a node joins may take to answer before kubeadm runs.
+    pub endpoint_wait: Duration,
     /// How long the bootstrap may take, kubeadm among its commands.
     pub bootstrap_wait: Duration,
+    /// What is done before kubeadm.
+    pub preflight: Preflight,
+    /// How often a `join` that failed is tried again.
+    pub join_retries: u32,
+    /// The pause before it is tried again for the first time; each next one is twice as long.
+    pub retry_pause: Duration,
     /// Whether a metadata service is asked without a token where it gives none.
     pub imdsv1: bool,
     /// Whether the platform is told how the bootstrap stands.
@@ -24,6 +32,22 @@ pub struct Policy {
     pub delete_secrets: bool,
 }
 
+/// What is done before kubeadm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preflight {
+    /// Nothing.
+    Off,
+    /// What stands against it is told, and kubeadm runs.
+    Warn,
+    /// Where kubeadm could only fail, it does not run.
+    Stop,
+}
+
+impl Preflight {
+    /// All with their names.
+    pub const ALL: [(&str, Self); 3] = [("off", Self::Off), ("warn", Self::Warn), ("stop", Self::Stop)];
+}
+
 impl Default for Policy {
     fn default() -> Self {
         let minutes = |n: u64| Duration::from_secs(n * 60);
@@ -32,7 +56,12 @@ impl Default for Policy {
             metadata_wait: minutes(5),
             // DHCP over a slow switch takes a minute.
             network_wait: minutes(5),
+            // An order of magnitude is a control plane that boots beside its workers.
+            endpoint_wait: minutes(10),
             bootstrap_wait: minutes(30),
+            preflight: Preflight::Warn,
+            join_retries: 3,
+            retry_pause: Duration::from_secs(10),
             imdsv1: false,
             report_platform: true,
             report_console: true,

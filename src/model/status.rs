@@ -65,6 +65,8 @@ pub struct Status {
     pub stages: Vec<StageStatus>,
     /// kubeadm's own exit status, once it ended.
     pub kubeadm_exit_status: Option<i32>,
+    /// The runs of kubeadm that failed.
+    pub attempts: Vec<Attempt>,
     /// The stage that failed.
     pub failed: Option<Stage>,
     /// What went wrong there, and what else is worth knowing.
@@ -136,6 +138,20 @@ pub struct StageStatus {
     pub parts: Vec<StageStatus>,
 }
 
+/// A `kubeadm init` or `join` that failed, and what followed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When it began, in milliseconds since the kernel started.
+    pub started_ms: u64,
+    /// How long it took, in milliseconds.
+    pub ms: u64,
+    /// kubeadm's exit status.
+    pub exit_status: i32,
+    /// What followed, in words: that it was tried again, or why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then: Option<String>,
+}
+
 /// Says that an instance was bootstrapped, or that its bootstrap failed: it is not tried again either way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "WrittenStamp", into = "WrittenStamp")]
@@ -189,6 +205,8 @@ struct WrittenStatus {
     stages: Vec<StageStatus>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     kubeadm_exit_status: Option<i32>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    attempts: Vec<Attempt>,
     #[serde(flatten)]
     told: Told,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -272,6 +290,7 @@ impl From<Status> for WrittenStatus {
             hostname,
             stages,
             kubeadm_exit_status,
+            attempts,
             failed,
             problems,
         } = status;
@@ -286,6 +305,7 @@ impl From<Status> for WrittenStatus {
             hostname,
             stages,
             kubeadm_exit_status,
+            attempts,
             warnings: warnings.collect(),
             told: Told::of(error, failed, problems),
         }
@@ -304,6 +324,7 @@ impl From<WrittenStatus> for Status {
             hostname,
             stages,
             kubeadm_exit_status,
+            attempts,
             told,
             warnings,
         } = written;
@@ -317,6 +338,7 @@ impl From<WrittenStatus> for Status {
             hostname,
             stages,
             kubeadm_exit_status,
+            attempts,
             failed,
             problems,
         }

@@ -17,6 +17,7 @@ pub mod network;
 pub mod node;
 mod notice;
 pub mod online;
+pub mod preflight;
 pub mod prepare;
 pub mod preview;
 pub mod recorder;

@@ -4,7 +4,7 @@
 use anyhow::{Context as _, anyhow};
 
 use super::node::MAX_METADATA;
-use super::state;
+use super::{context, preflight, state};
 use crate::apply::manifest::Manifest;
 use crate::decode::kubeadm::prepare::{self, Values};
 use crate::io::root::{Change, Ids, Root};
@@ -16,12 +16,12 @@ use crate::plan::{RUN_DIR, metadata};
 /// Most of `/etc/environment`.
 const MAX_ENVIRONMENT: usize = 1 << 20;
 
-/// Makes the machine and the configuration at `file`, a path below the root, ready for kubeadm. Where the bootstrap's unit runs this
-/// (`in_unit`), a failure is written to the status too: nothing runs after it that could.
+/// Makes the machine and the configuration at `file`, a path below the root, ready for kubeadm. A failure is written to the
+/// status too: nothing runs after it that could.
 ///
 /// # Errors
 /// A placeholder has no value, the file is missing or broken, or the disk refuses.
-pub fn prepare(file: &str, root: &Root, in_unit: bool) -> Result<(), Failure> {
+pub fn prepare(file: &str, root: &Root) -> Result<(), Failure> {
     make_room_for_commands(root);
     if root.live() {
         for problem in super::containerd::check(root, file) {
@@ -32,14 +32,13 @@ pub fn prepare(file: &str, root: &Root, in_unit: bool) -> Result<(), Failure> {
         log::info!("kubeadm-prepare: the bootstrap is footplate's own, there is nothing to prepare");
         return Ok(());
     }
-    if !in_unit {
-        log::info!("kubeadm-prepare: run by hand: its result is not recorded");
-        return fill_in(file, root);
-    }
     let ours = Ids::ROOT;
     root.put_dir(RUN_DIR, 0o700, ours).stage(Stage::Apply)?;
     root.put(PREPARED, b"", 0o600, ours).stage(Stage::Apply)?;
     let result = fill_in(file, root);
+    if result.is_ok() && root.live() {
+        preflight::before(root, &context::policy(root).0, &words(file, root))?;
+    }
     if let Err(failure) = &result {
         let mut status = state::read_status(root).stage(Stage::Report)?.unwrap_or_default();
         let mut told = Failure { stage: Stage::Kubeadm, ..failure.clone() };
@@ -84,6 +83,13 @@ fn own_environment(root: &Root) -> anyhow::Result<Change> {
         Manifest::changes(root, ENVIRONMENT)?;
     }
     root.put_own(ENVIRONMENT, MAX_ENVIRONMENT)
+}
+
+/// The words that Cluster API's script gives to kubeadm.
+fn words(file: &str, root: &Root) -> [String; 3] {
+    let text = root.read(file, MAX_METADATA).ok().flatten().unwrap_or_default();
+    let join = String::from_utf8_lossy(&text).contains("JoinConfiguration");
+    [if join { "join" } else { "init" }, "--config", file].map(str::to_owned)
 }
 
 fn fill_in(file: &str, root: &Root) -> Result<(), Failure> {

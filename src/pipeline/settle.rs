@@ -12,7 +12,8 @@ use crate::model::problem::{Failure, Problem, Stage};
 use crate::model::status::{Progress, StageStatus, Stamp, Status};
 use crate::plan::FINAL_MESSAGE;
 use crate::plan::kubeadm::{
-    IGNITION_LEFTOVER, KUBEADM_STATUS, KUBELET_CONF, PREPARED, SCRIPT, SCRIPTS, SENTINEL, UNIT, bootstraps,
+    BEFORE, IGNITION_LEFTOVER, KUBEADM_STATUS, KUBELET_CONF, PREPARED, SCRIPT, SCRIPTS, SENTINEL, UNIT,
+    bootstraps,
 };
 
 const OURS: Ids = Ids::ROOT;
@@ -39,13 +40,14 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// From the environment that systemd gives to `ExecStopPost=`; `None` where systemd did not start this program so.
-    pub fn from_environment() -> Option<Self> {
-        Some(Self {
-            result: std::env::var("SERVICE_RESULT").ok()?,
-            status: std::env::var("EXIT_STATUS").unwrap_or_default(),
+    /// From the environment that systemd gives to `ExecStopPost=`.
+    pub fn from_environment() -> Self {
+        let var = |name: &str| std::env::var(name).unwrap_or_default();
+        Self {
+            result: var("SERVICE_RESULT"),
+            status: var("EXIT_STATUS"),
             invocation: std::env::var("INVOCATION_ID").ok(),
-        })
+        }
     }
 
     /// How the unit ended, in words, and what to do.
@@ -121,7 +123,12 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
             root.remove(SENTINEL)?;
         }
     }
-    let journal = exec::journal_of(UNIT, ended.invocation.as_deref()).unwrap_or_default();
+    let mut journal = exec::journal_of(UNIT, ended.invocation.as_deref()).unwrap_or_default();
+    // Of several attempts the last one decides. Those that failed are in the status.
+    if let Some(last) = status.attempts.last() {
+        let from = last.started_ms + if success { last.ms } else { 0 };
+        journal.retain(|entry| entry.at_ms >= from);
+    }
     // `kubeadm-prepare` said why, and nothing ran after it.
     if !success && status.state != Progress::Failed {
         status.fail(&Failure::new(stage, why(root, ended, recorded, names_kubeadm, &journal)));
@@ -236,6 +243,7 @@ pub fn forget(root: &Root) -> Result<()> {
         root.remove(&format!("{SCRIPTS}/{name}"))?;
     }
     root.remove(KUBEADM_STATUS)?;
+    root.remove(BEFORE)?;
     if root.stands(PREPARED)? {
         root.remove(IGNITION_LEFTOVER)?;
         root.remove(PREPARED)?;

@@ -31,6 +31,9 @@ pub const IGNITION_LEFTOVER: &str = "/tmp/kubeadm.yml";
 /// Where the script leaves kubeadm's own exit status.
 pub const KUBEADM_STATUS: &str = "/run/footplate/kubeadm.status";
 
+/// The list of files that there were before kubeadm: a `join` is tried again only where they are the same after it.
+pub const BEFORE: &str = "/run/footplate/before-kubeadm.json";
+
 /// A node that has this file is a member of its cluster: kubeadm never runs there again.
 pub const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
 

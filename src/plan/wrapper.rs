@@ -5,12 +5,23 @@ use crate::model::config::NodeConfig;
 
 /// kubeadm is wrapped by a function that keeps the exit status of `init` and `join`, since the
 /// script's own is that of its last command, and that keeps `init` from printing a token and a key to join by: what it prints is
-/// shown on the console. A phase, a dry run and any other command of kubeadm decide nothing. Words are taken
+/// shown on the console. footplate looks at the machine and the API server before kubeadm runs, and says whether a `join` that
+/// failed is run again. A phase, a dry run and any other command of kubeadm decide nothing. Words are taken
 /// as kubeadm's own parser takes them: an option without `=` is followed by its value, unless it is one of those without.
 pub(super) const WRAPPER: &str = r#"kubeadm() {
     footplate_bootstraps "$@" || { command kubeadm "$@"; return; }
     case " $* " in *" init "*) set -- "$@" --skip-token-print --skip-certificate-key-print ;; esac
-    command kubeadm "$@" && footplate_status=0 || footplate_status=$?
+    /opt/bin/footplate preflight -- "$@" || [ $? -ne 70 ] || return 70
+    while :; do
+        command kubeadm "$@" && footplate_status=0 || footplate_status=$?
+        [ "$footplate_status" -ne 0 ] || break
+        /opt/bin/footplate preflight --after "$footplate_status" -- "$@" && footplate_next=0 || footplate_next=$?
+        if [ "$footplate_next" -eq 2 ]; then
+            command kubeadm reset phase cleanup-node || true
+            /opt/bin/footplate preflight --after "$footplate_status" --undone -- "$@" && footplate_next=0 || footplate_next=$?
+        fi
+        [ "$footplate_next" -eq 0 ] || break
+    done
     echo "$footplate_status" > /run/footplate/kubeadm.status
     return "$footplate_status"
 }

@@ -90,8 +90,8 @@ fn cgroup(name: &str) -> PathBuf {
 }
 
 /// A node's root, which lasts from boot to boot. On a tmpfs, for where a checkout is no overlay may stand on it.
-struct Node {
-    root: Scratch,
+pub struct Node {
+    pub root: Scratch,
     out: PathBuf,
     mounts: Vec<PathBuf>,
     cgroup: PathBuf,
@@ -109,7 +109,7 @@ impl Drop for Node {
 
 impl Node {
     /// A node with footplate and its units, a seed with these commands, and a kubeadm.
-    fn new(name: &str, runcmd: &str, kubeadm: &str) -> Self {
+    pub fn new(name: &str, runcmd: &str, kubeadm: &str) -> Self {
         let node = Self::bare(name, runcmd, "/opt/bin/footplate");
         node.program("/opt/bin/kubeadm", kubeadm);
         fs::copy(FOOTPLATE, node.root.path("/opt/bin/footplate")).unwrap();
@@ -147,6 +147,8 @@ impl Node {
         );
         root.put("/seed/user-data", data).put("/seed/meta-data", META_DATA);
         root.put("/etc/systemd/system/check.service", CHECK_UNIT);
+        // Nothing comes late here, and one run of kubeadm is enough.
+        root.put("/etc/footplate.yaml", "waits: {api-server: 0s}\nretries: {join: 0}\n");
         node.program("/opt/test/check", CHECK);
         // The units as they are; only the source is this test's.
         for (unit, command) in [("footplate", "provision"), ("footplate-network", "network")] {
@@ -165,12 +167,12 @@ impl Node {
         self.mounts.push(at.to_owned());
     }
 
-    fn systemctl(&self, words: &[&str]) {
+    pub fn systemctl(&self, words: &[&str]) {
         Ran::of(Command::new("systemctl").args(["--quiet", "--root", self.root.arg()]).args(words))
             .ended(0, &[]);
     }
 
-    fn program(&self, path: &str, text: &str) {
+    pub fn program(&self, path: &str, text: &str) {
         self.root.put(path, text);
         fs::set_permissions(self.root.path(path), fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -210,7 +212,7 @@ impl Node {
 
     /// Boots and waits for the end, then for nothing secret having been told on the way.
     #[track_caller]
-    fn boot(&self) {
+    pub fn boot(&self) {
         let mut machine = self.start();
         let begun = Instant::now();
         while machine.try_wait().unwrap().is_none() {
@@ -259,13 +261,13 @@ impl Node {
     }
 
     /// What the check left; empty where it left nothing.
-    fn out(&self, file: &str) -> String {
+    pub fn out(&self, file: &str) -> String {
         fs::read_to_string(self.out.join(file)).unwrap_or_default()
     }
 
     /// How the bootstrap stood at the end of the boot.
     #[track_caller]
-    fn stands(&self, exit: u8, state: &str) -> serde_json::Value {
+    pub fn stands(&self, exit: u8, state: &str) -> serde_json::Value {
         let status = self.out("status.json");
         assert_eq!(self.out("status"), format!("{exit}\n"), "{status}{}", self.out("journal"));
         let status: serde_json::Value = serde_json::from_str(&status).unwrap();
@@ -274,17 +276,17 @@ impl Node {
     }
 
     /// Lines that a program wrote into a file of the node.
-    fn lines(&self, file: &str) -> usize {
+    pub fn lines(&self, file: &str) -> usize {
         fs::read_to_string(self.root.path(file)).map_or(0, |t| t.lines().count())
     }
 
-    fn has_sentinel(&self) -> bool {
+    pub fn has_sentinel(&self) -> bool {
         self.out("cluster-api/bootstrap-success.complete").trim() == "success"
     }
 
     /// What of a bootstrap must not outlive it.
     #[track_caller]
-    fn is_clean(&self) {
+    pub fn is_clean(&self) {
         assert!(!self.out.join("footplate/bootstrap").exists(), "the script is still there");
         assert!(!self.out.join("footplate/kubeadm.status").exists());
         let leftover = |p: &String| p.rsplit('/').next().unwrap().starts_with(".footplate-");

@@ -404,7 +404,6 @@ const REPLAYED: &[&str] = &[
     "nutanix",
     "opennebula",
     "oraclecloud",
-    "packet",
     "powervs",
     "proxmoxve",
     "qemu",

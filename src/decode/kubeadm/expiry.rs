@@ -52,9 +52,14 @@ fn told(place: String, what: &str, end: Time, now: Time) -> Option<Problem> {
 
 /// When each PEM certificate of a text ends.
 fn certificates(text: &str) -> Vec<Time> {
+    pem(text).iter().filter_map(|der| not_after(der)).collect()
+}
+
+/// The PEM certificates of a text, in DER.
+pub(super) fn pem(text: &str) -> Vec<Vec<u8>> {
     let bodies = text.split("-----BEGIN CERTIFICATE-----").skip(1);
     let bodies = bodies.filter_map(|rest| rest.split_once("-----END CERTIFICATE-----").map(|(body, _)| body));
-    bodies.filter_map(|body| not_after(&envelope::base64(body.as_bytes()).ok()?)).collect()
+    bodies.filter_map(|body| envelope::base64(body.as_bytes()).ok()).collect()
 }
 
 fn not_after(der: &[u8]) -> Option<Time> {

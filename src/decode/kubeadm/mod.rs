@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! kubeadm's configuration: what a machine fills into it, how long its tokens and certificates are good, and whether it
+//! kubeadm's configuration: what it asks for, what a machine fills into it, how long its tokens and certificates are good, and whether it
 //! is written at all.
 
+pub mod asked;
+pub mod cluster_info;
 pub mod config_file;
 pub mod expiry;
 mod placeholders;

@@ -21,6 +21,7 @@ use super::request::Request;
 use super::retry::Trouble;
 use super::tls::{self, Trusted};
 use crate::io::dns;
+use crate::io::plain;
 use crate::model::secret::Secret;
 
 /// To find an address, to connect and to agree on keys. The addresses of one family share it and are tried one after
@@ -340,10 +341,4 @@ fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Erro
         Some(e.downcast_ref::<std::io::Error>()?.get_ref()?)
     };
     successors(Some(error), held).find_map(|e| e.downcast_ref())
-}
-
-/// An error without the number that std puts behind it.
-fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }

@@ -133,9 +133,8 @@ impl Tries {
     /// Waits before the next try, or makes the last trouble an error.
     pub(super) async fn next(&mut self, request: &Request, trouble: Trouble) -> Result<(), Error> {
         let doubled = FIRST_PAUSE * 2_u32.pow(self.in_a_row.min(16));
-        let spread = 1.0 + JITTER * (2.0 * (dns::random() as f64 / u64::MAX as f64) - 1.0);
         let pause = trouble.after.map_or(doubled.min(LONGEST_PAUSE), |a| a.min(LONGEST_RETRY_AFTER));
-        let pause = pause.mul_f64(spread);
+        let pause = jitter(pause);
         self.in_a_row += 1;
         self.parts = if trouble.in_part { self.parts + 1 } else { 0 };
         let enough = self.in_a_row > self.most || self.parts >= MOST_PARTS;
@@ -175,6 +174,11 @@ impl Tries {
             (tried, _) => tried,
         }
     }
+}
+
+/// A pause a little off its mark.
+pub fn jitter(pause: Duration) -> Duration {
+    pause.mul_f64(1.0 + JITTER * (2.0 * (dns::random() as f64 / u64::MAX as f64) - 1.0))
 }
 
 /// A piece of a try within its bound.

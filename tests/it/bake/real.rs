@@ -3,7 +3,7 @@
 //! kubelet by `qemu-tests/kubernetes/build`, which the boots use too.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -13,14 +13,6 @@ use super::image::{Image, sha256};
 use super::server::{Answer, Server};
 use crate::common::debian;
 use crate::common::scratch::{FOOTPLATE, Ran, command};
-
-/// The directory of kubeadm and kubelet. Building them takes some minutes, once.
-fn built() -> PathBuf {
-    let run = format!("{}/qemu-tests/run", env!("CARGO_MANIFEST_DIR"));
-    let made = Ran::of(Command::new("timeout").args(["1200", &run, "--kubernetes"]));
-    made.ended(0, &[]);
-    PathBuf::from(made.out.trim())
-}
 
 /// A program of this version that says it is of another: the text of its version in it is as long as the old one.
 fn patched(program: &[u8], from: &str, to: &str) -> Vec<u8> {
@@ -58,7 +50,7 @@ fn publish(image: &Image, name: &str, version: &str, bytes: &[u8]) -> Value {
 fn node(image: &Image, kubeadm: &[u8], version: &str) -> Vec<Value> {
     let kubectl =
         fs::read(debian::unpacked(&["kubernetes-client"]).unwrap().join("usr/bin/kubectl")).unwrap();
-    let kubelet = fs::read(built().join("kubelet")).unwrap();
+    let kubelet = fs::read(debian::kubernetes().join("kubelet")).unwrap();
     let archive = image.from.join("cni-plugins.tgz");
     let plugins = debian::unpacked(&["containernetworking-plugins"]).unwrap().join("usr/lib/cni");
     let tar = Ran::of(Command::new("tar").arg("-C").arg(plugins).arg("-czf").arg(&archive).arg("."));
@@ -96,7 +88,7 @@ fn real_programs_come_over_https_whatever_happens_on_the_way() {
     println!("the random numbers begin with {seed}");
     let mut random = Random(seed);
     let online = Image::new("real-online");
-    let kubeadm = fs::read(built().join("kubeadm")).unwrap();
+    let kubeadm = fs::read(debian::kubernetes().join("kubeadm")).unwrap();
     online.write_lock(node(&online, &kubeadm, "v1.20.2"));
 
     // The program is killed, then connections break, at random bytes.
@@ -166,7 +158,7 @@ fn real_programs_come_over_https_whatever_happens_on_the_way() {
 fn a_real_program_that_is_not_the_locks_is_refused() {
     needs!(root("files have owners"));
     let image = Image::new("real-refused");
-    let kubeadm = fs::read(built().join("kubeadm")).unwrap();
+    let kubeadm = fs::read(debian::kubernetes().join("kubeadm")).unwrap();
     let mut random = Random(kubeadm.len() as u64 | 1);
     let at = random.below(kubeadm.len());
     image.write_lock(vec![publish(&image, "kubeadm", "v1.20.2", &kubeadm)]);

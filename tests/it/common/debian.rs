@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use super::needs::{Need, said};
+use super::scratch::Ran;
 
 /// The root below which these packages are unpacked, once; without what they depend on.
 pub fn unpacked(packages: &[&str]) -> Need<PathBuf> {
@@ -25,6 +26,14 @@ pub fn unpacked_of(suite: &str, packages: &[&str]) -> Need<PathBuf> {
         }
         theirs update; theirs download \"$@\"; rm -r apt";
     fetched(&format!("{}-{suite}", packages[0]), packages, &format!("suite={suite}; {fetch}"))
+}
+
+/// The directory of the real kubeadm and kubelet, built from Debian's source. Building them takes some minutes, once.
+pub fn kubernetes() -> PathBuf {
+    let run = format!("{}/qemu-tests/run", env!("CARGO_MANIFEST_DIR"));
+    let made = Ran::of(Command::new("timeout").args(["1200", &run, "--kubernetes"]));
+    made.ended(0, &[]);
+    PathBuf::from(made.out.trim())
 }
 
 fn fetched(name: &str, packages: &[&str], fetch: &str) -> Need<PathBuf> {
