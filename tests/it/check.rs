@@ -434,6 +434,7 @@ fn what_flatcar_can_not_do_is_an_error() {
         (config("mounts:\n- [LABEL=a, /a, btrf]\n"), "error filesystem/unknown 4:17 mounts[0][2]"),
         (config("mounts:\n- [pool/a, /a, zfs]\n"), "warning filesystem/unknown 4:16 mounts[0][2]"),
         (config("mounts:\n- [cgroup2, /a, cgroup2]\n"), ""),
+        (config("swap: {size: 2048}\n"), "warning value/invalid 3:14 swap.size"),
         (config("mounts:\n- [LABEL=a, /a, fuse.sshfs]\n- [LABEL=b, /b]\n"), ""),
         (config("users:\n- {name: a, shell: /bin/zsh}\n"), "error user/shell 4:20 users[0].shell"),
         (config("users:\n- {name: a, shell: /usr/bin/bash}\n- {name: b, shell: /opt/bin/fish}\n"), ""),

@@ -98,6 +98,16 @@ const HOTPLUG: Key = Key::NoEffect(
     "remove it: a boot applies what changed in the platform's network data",
 );
 
+const CREATE_HOSTNAME_FILE: Key =
+    Key::NoEffect("the name is always written to /etc/hostname: the key has no effect", "remove it");
+
+const RASPBERRY: Key = Key::NoEffect("this is for Raspberry Pi OS: the key has no effect", "remove it");
+
+const VENDOR_DATA_2: Key = Key::NoEffect(
+    "both kinds of vendor-data are one here: the key has no effect",
+    "use `vendor_data`, which holds for both",
+);
+
 const WIREGUARD: Key = Key::NoEffect(
     "the key has no effect",
     "write networkd's .netdev file to /etc/systemd/network with write_files",
@@ -125,8 +135,10 @@ pub(super) const KEYS: &[(&str, Key)] = &[
     ("cloud_final_modules", MODULES),
     ("cloud_init_modules", MODULES),
     ("coreos", Key::Read(|r, n| r.coreos(n))),
+    ("create_hostname_file", CREATE_HOSTNAME_FILE),
     ("datasource", PLATFORM),
     ("datasource_list", PLATFORM),
+    ("debug", MODULES),
     ("device_aliases", Key::Beside),
     ("disable_ec2_metadata", DISABLE_EC2_METADATA),
     ("disable_root", Key::Beside),
@@ -174,6 +186,7 @@ pub(super) const KEYS: &[(&str, Key)] = &[
     ("resize_rootfs", Key::Done("Flatcar grows its root filesystem itself")),
     ("resolv_conf", Key::Beside),
     ("rh_subscription", PACKAGES),
+    ("rpi", RASPBERRY),
     ("rsyslog", RSYSLOG),
     ("runcmd", Key::Read(|r, n| r.config.runcmd = r.commands("runcmd", n))),
     ("salt_minion", PACKAGES),
@@ -201,6 +214,7 @@ pub(super) const KEYS: &[(&str, Key)] = &[
     ("user", Key::Beside),
     ("users", Key::Beside),
     ("vendor_data", Key::Beside),
+    ("vendor_data2", VENDOR_DATA_2),
     ("wireguard", WIREGUARD),
     ("write_files", Key::Read(|r, n| r.files(n))),
     ("yum_repo_dir", PACKAGES),

@@ -91,6 +91,10 @@ impl Reader<'_> {
                 },
                 "size" if value.is_null() => {}
                 "size" => match value.text().and_then(size) {
+                    Some(n) if (1..SWAP_STEP).contains(&n) => {
+                        self.warn(at, value.pos, "less than the smallest swap file: none is made");
+                        self.cure("a number without K, M or G is one of bytes");
+                    }
                     Some(n) => bytes = Some(n - n % SWAP_STEP),
                     None => {
                         self.error(at, value.pos, "must be a number of bytes, such as 512M, 0.5G, 2G or 1T");

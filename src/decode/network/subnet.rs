@@ -252,8 +252,12 @@ pub(super) fn place_route(
     route: Route,
     at: &At,
 ) {
+    let cure = match at.place.starts_with("rd.route") {
+        true => "name the interface: rd.route=NETWORK:GATEWAY:INTERFACE",
+        false => OWN_PLACE,
+    };
     let Some(via) = route.via else {
-        return r.error(at, "is a route without a gateway, so its interface is not known", OWN_PLACE);
+        return r.error(at, "is a route without a gateway, so its interface is not known", cure);
     };
     let holds = |i: &Interface| i.addresses.iter().any(|a| a.cidr.contains(via));
     let link_local = matches!(via, IpAddr::V6(a) if a.is_unicast_link_local());
@@ -271,11 +275,11 @@ pub(super) fn place_route(
                 let what = format!(
                     "has a gateway in no subnet that is written down: {id} gets it, the first that asks for a lease"
                 );
-                r.warn(at, what, OWN_PLACE);
+                r.warn(at, what, cure);
             }
             interfaces[n].routes.push(route);
         }
-        None => r.error(at, "is a route whose gateway is in the subnet of no interface", OWN_PLACE),
+        None => r.error(at, "is a route whose gateway is in the subnet of no interface", cure),
     }
 }
 
