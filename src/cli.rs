@@ -128,7 +128,7 @@ pub enum Format {
 #[derive(Clone, Debug, Default, Args)]
 pub struct Source {
     /// Name the platform instead of detecting it
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["seed", "replay"])]
+    #[arg(long, value_name = "NAME", conflicts_with = "seed")]
     pub platform: Option<String>,
     /// A NoCloud directory: user-data, meta-data, network-config, vendor-data
     #[arg(long, value_name = "DIR", conflicts_with = "replay")]
@@ -149,7 +149,7 @@ pub struct Network {
     pub root: Option<PathBuf>,
     /// Write networkd's files to this directory, and nothing else: for an initramfs
     #[arg(long, value_name = "DIR", conflicts_with = "root")]
-    pub out: Option<String>,
+    pub out: Option<PathBuf>,
 }
 
 /// Arguments of `provision` and `plan`.

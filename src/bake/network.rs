@@ -23,6 +23,8 @@ const OF_ONE_MACHINE: &[&str] = &[
     "DUIDRawData",
     "Gateway",
     "Hostname",
+    "IAID",
+    "IPv6Token",
     "Local",
     "MACAddress",
     "Peer",
@@ -30,7 +32,11 @@ const OF_ONE_MACHINE: &[&str] = &[
     "PresharedKey",
     "PrivateKey",
     "RequestAddress",
+    "Token",
 ];
+
+/// udev's own rules, by which older systems gave NICs their names.
+const RULES: &str = "/etc/udev/rules.d";
 
 /// The files to remove: footplate's own, and all that name one machine and are not the image's.
 pub(super) fn of_builder(root: &Root, baked: &BTreeSet<String>) -> Result<Vec<String>> {
@@ -51,6 +57,8 @@ pub(super) fn of_builder(root: &Root, baked: &BTreeSet<String>) -> Result<Vec<St
             }
         }
     }
+    let rules = root.list(RULES)?.into_iter().filter(|name| name.ends_with(".rules"));
+    paths.extend(rules.map(|name| format!("{RULES}/{name}")).filter(|path| knows_a_nic(root, path)));
     paths.retain(|path| !baked.contains(path));
     Ok(paths)
 }
@@ -62,4 +70,12 @@ fn names_one_machine(root: &Root, path: &str) -> bool {
         .lines()
         .filter_map(|line| line.trim().split_once('='))
         .any(|(key, value)| !value.trim().is_empty() && OF_ONE_MACHINE.contains(&key.trim_end()))
+}
+
+/// Whether a rule of udev's matches a NIC by its address: `ATTR{address}=="…"`.
+fn knows_a_nic(root: &Root, path: &str) -> bool {
+    let text = root.read(path, MAX_FILE).ok().flatten().unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let mut rules = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    rules.any(|line| line.contains("{address}==") && line.contains("\"net\""))
 }

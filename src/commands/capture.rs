@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::output;
 use crate::cli;
 use crate::io::live;
-use crate::io::replay::Capture;
+use crate::io::replay::{self, Capture};
 use crate::io::root::Ids;
 use crate::io::{Ask, World};
 use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
@@ -30,7 +30,11 @@ pub fn run(args: &cli::Capture) -> Result<u8, Failure> {
     let config = found.as_ref().map(|f| bootstrap_data::glance(f, world.as_ref()).config).unwrap_or_default();
     let status = Ask::File("/run/footplate/status.json");
     let _ = context.world().links().and_then(|_| context.world().ask(status));
-    let answers = redact::redact(capture.take(), &config);
+    let mut answers = redact::redact(capture.take(), &config);
+    let wanted = context.source.wanted();
+    if wanted.platform.is_some() || wanted.seed.is_some() {
+        answers.push(replay::asked_for_file(wanted.platform, wanted.seed));
+    }
     for (name, bytes) in &answers {
         context.root.put(&format!("/{name}"), bytes, 0o600, Ids::default()).stage(Stage::Apply)?;
     }

@@ -7,6 +7,8 @@ use crate::pipeline::context::open_root;
 use crate::pipeline::prepare;
 
 pub fn run(args: &cli::KubeadmPrepare) -> Result<u8, Failure> {
-    prepare::prepare(&args.file, &open_root(args.root.as_deref())?)?;
+    // systemd gives it to all that a unit runs.
+    let in_unit = std::env::var_os("INVOCATION_ID").is_some();
+    prepare::prepare(&args.file, &open_root(args.root.as_deref())?, in_unit)?;
     Ok(0)
 }

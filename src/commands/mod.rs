@@ -98,11 +98,11 @@ fn tell(failure: &Failure) {
     log::error!(target: "footplate", "{}", failure.to_string().trim_start_matches("error: "));
 }
 
-/// The source that the arguments name; clap allows one of them.
+/// The source that the arguments name; clap allows one of them, and a platform for a replay.
 fn source(args: &cli::Source) -> Source {
     match (&args.platform, &args.seed, &args.replay) {
-        (_, _, Some(dir)) => Source::Replay(dir.clone()),
-        (_, Some(dir), _) => Source::Seed(dir.clone()),
+        (platform, _, Some(dir)) => Source::replay(dir, platform.as_deref()),
+        (_, Some(dir), _) => Source::Seed(io::live::absolute(dir)),
         (Some(name), _, _) => Source::Platform(name.clone()),
         (None, None, None) => Source::Machine,
     }

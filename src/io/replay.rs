@@ -16,6 +16,24 @@ use anyhow::{Result, anyhow, bail};
 
 use super::{Ask, Error, Tell, World, http, read_bounded};
 
+/// The file that tells with which options the answers of a directory were captured.
+const ASKED_FOR: &str = "asked-for.json";
+
+/// What that file holds, at its path in the directory.
+pub fn asked_for_file(platform: Option<&str>, seed: Option<&str>) -> (String, Vec<u8>) {
+    let text = format!("{:#}\n", serde_json::json!({ "version": 1, "platform": platform, "seed": seed }));
+    (ASKED_FOR.to_owned(), text.into_bytes())
+}
+
+/// The platform and the NoCloud directory that were named when a directory's answers were captured.
+pub fn asked_for(dir: &Path) -> (Option<String>, Option<String>) {
+    let file = File::open(dir.join(ASKED_FOR)).map_err(|_| ());
+    let bytes = file.and_then(|file| read_bounded(file, ASKED_FOR).map_err(|_| ())).unwrap_or_default();
+    let asked: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    let text = |name: &str| asked[name].as_str().map(str::to_owned);
+    (text("platform"), text("seed"))
+}
+
 /// Gives the answers that a directory holds.
 pub struct Replay {
     dir: PathBuf,

@@ -10,8 +10,10 @@ use serde_json::Value as Json;
 const BOOTSTRAP: &[&str] = &["configdata", "customdata", "userdata", "vendordata"];
 
 /// Parts of a name that make its value a secret, likewise.
-const SECRETS: &[&str] =
-    &["adminpass", "credential", "key", "passw", "private", "randomseed", "secret", "token"];
+const SECRETS: &[&str] = &["adminpass", "credential", "key", "passw", "randomseed", "secret", "token"];
+
+/// Parts of a name that make something private an address, which is not a secret: `private_ip`, `private-networks`.
+const ADDRESSES: &[&str] = &["dns", "host", "interface", "ip", "mac", "net", "nic"];
 
 /// Parts of a name that make its value none: a public key is public.
 const PUBLIC: &[&str] = &["authorized", "public"];
@@ -29,7 +31,13 @@ pub fn names_bootstrap_data(name: &str) -> bool {
 
 /// Whether secrets have such names: `password`, `api_key`, and not `public-keys`.
 pub fn names_secret(name: &str) -> bool {
-    name_has(name, SECRETS) && !name_has(name, PUBLIC)
+    let private = name_has(name, &["private"]) && !name_has(name, ADDRESSES);
+    (private || name_has(name, SECRETS)) && !name_has(name, PUBLIC)
+}
+
+/// Whether a name is that of public keys, of which each may be called a key.
+fn names_public_keys(name: &str) -> bool {
+    name_has(name, PUBLIC) && name_has(name, &["key"])
 }
 
 /// Replaces the values of keys that are named like secrets, at any depth. Says whether there were any.
@@ -39,10 +47,12 @@ pub fn strip(json: &mut Json) -> bool {
         Json::Array(items) => items.iter_mut().for_each(|item| found |= strip(item)),
         Json::Object(map) => {
             for (name, value) in map {
-                if names_secret(name) {
+                // What is private may be a network: then what is in it decides.
+                let whole = !value.is_object() && !value.is_array() || name_has(name, SECRETS);
+                if names_secret(name) && whole {
                     found |= value != REMOVED;
                     *value = Json::from(REMOVED);
-                } else {
+                } else if !names_public_keys(name) {
                     found |= strip(value);
                 }
             }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::decode::policy;
 use crate::io::World;
 use crate::io::live::Live;
-use crate::io::replay::Replay;
+use crate::io::replay::{self, Replay};
 use crate::io::root::Root;
 use crate::model::policy::Policy;
 use crate::model::problem::{Failure, In as _, Problem, Stage, WithCure as _};
@@ -23,17 +23,33 @@ pub enum Source {
     Platform(String),
     /// A NoCloud directory.
     Seed(PathBuf),
-    /// A directory with a machine's recorded answers.
-    Replay(PathBuf),
+    /// A directory with a machine's recorded answers, and what was asked for when they were recorded or is asked for now.
+    Replay {
+        /// The directory.
+        dir: PathBuf,
+        /// The platform's name.
+        platform: Option<String>,
+        /// The NoCloud directory.
+        seed: Option<String>,
+    },
 }
 
 impl Source {
+    /// A directory of recorded answers. Without `platform` the one is taken that the capture was told.
+    pub fn replay(dir: &Path, platform: Option<&str>) -> Self {
+        let (named, seed) = if platform.is_some() { (None, None) } else { replay::asked_for(dir) };
+        Self::Replay { dir: dir.to_owned(), platform: platform.map(str::to_owned).or(named), seed }
+    }
+
     /// What it says of the platform.
     pub fn wanted(&self) -> Wanted<'_> {
         match self {
             Self::Platform(name) => Wanted { platform: Some(name), seed: None },
             Self::Seed(dir) => Wanted { platform: None, seed: dir.to_str() },
-            Self::Machine | Self::Replay(_) => Wanted::default(),
+            Self::Replay { platform, seed, .. } => {
+                Wanted { platform: platform.as_deref(), seed: seed.as_deref() }
+            }
+            Self::Machine => Wanted::default(),
         }
     }
 
@@ -43,7 +59,7 @@ impl Source {
     /// A recorded machine's directory can't be read.
     pub fn world(&self, policy: &Policy) -> Result<Rc<dyn World>, Failure> {
         match self {
-            Self::Replay(dir) => Ok(Rc::new(Replay::open(dir).stage(Stage::Usage)?)),
+            Self::Replay { dir, .. } => Ok(Rc::new(Replay::open(dir).stage(Stage::Usage)?)),
             Self::Machine | Self::Platform(_) | Self::Seed(_) => {
                 Ok(Rc::new(Live::with_policy(policy.clone())))
             }
@@ -99,7 +115,7 @@ impl Context {
 
     /// Whether the root is the machine that answers: its links are then those that the network's files are for.
     pub fn is_the_machine(&self) -> bool {
-        self.root.live() || matches!(self.source, Source::Replay(_))
+        self.root.live() || matches!(self.source, Source::Replay { .. })
     }
 }
 

@@ -13,8 +13,8 @@ use crate::platform::{self, Detected, PLATFORMS};
 pub fn detect(context: &Context) -> Result<(Facts, Detected<'static>), Failure> {
     let facts = platform::facts(context.world()).stage(Stage::Detect)?;
     let stage = match context.source {
-        Source::Platform(_) | Source::Seed(_) => Stage::Usage,
-        Source::Machine | Source::Replay(_) => Stage::Detect,
+        Source::Platform(_) | Source::Seed(_) | Source::Replay { platform: Some(_), .. } => Stage::Usage,
+        Source::Machine | Source::Replay { .. } => Stage::Detect,
     };
     let detected = platform::detect(PLATFORMS, &facts, context.source.wanted()).stage(stage)?;
     Ok((facts, detected))

@@ -16,12 +16,12 @@ use crate::plan::{RUN_DIR, metadata};
 /// Most of `/etc/environment`.
 const MAX_ENVIRONMENT: usize = 1 << 20;
 
-/// Makes the machine and the configuration at `file`, a path below the root, ready for kubeadm. A failure is written to the
-/// status too: nothing runs after it that could.
+/// Makes the machine and the configuration at `file`, a path below the root, ready for kubeadm. Where the bootstrap's unit runs this
+/// (`in_unit`), a failure is written to the status too: nothing runs after it that could.
 ///
 /// # Errors
 /// A placeholder has no value, the file is missing or broken, or the disk refuses.
-pub fn prepare(file: &str, root: &Root) -> Result<(), Failure> {
+pub fn prepare(file: &str, root: &Root, in_unit: bool) -> Result<(), Failure> {
     make_room_for_commands(root);
     if root.live() {
         for problem in super::containerd::check(root, file) {
@@ -31,6 +31,10 @@ pub fn prepare(file: &str, root: &Root) -> Result<(), Failure> {
     if root.stands(SCRIPT).stage(Stage::Apply)? {
         log::info!("kubeadm-prepare: the bootstrap is footplate's own, there is nothing to prepare");
         return Ok(());
+    }
+    if !in_unit {
+        log::info!("kubeadm-prepare: run by hand: its result is not recorded");
+        return fill_in(file, root);
     }
     let ours = Ids::ROOT;
     root.put_dir(RUN_DIR, 0o700, ours).stage(Stage::Apply)?;

@@ -40,14 +40,13 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// From the environment that systemd gives to `ExecStopPost=`.
-    pub fn from_environment() -> Self {
-        let var = |name: &str| std::env::var(name).unwrap_or_default();
-        Self {
-            result: var("SERVICE_RESULT"),
-            status: var("EXIT_STATUS"),
+    /// From the environment that systemd gives to `ExecStopPost=`; `None` where systemd did not start this program so.
+    pub fn from_environment() -> Option<Self> {
+        Some(Self {
+            result: std::env::var("SERVICE_RESULT").ok()?,
+            status: std::env::var("EXIT_STATUS").unwrap_or_default(),
             invocation: std::env::var("INVOCATION_ID").ok(),
-        }
+        })
     }
 
     /// How the unit ended, in words, and what to do.

@@ -83,7 +83,8 @@ fn names(instance: &Instance) -> (Names, Names) {
             theirs.push((format!("AFTERBURN_{afterburn}_{name}"), value.clone()));
         }
     };
-    for (name, value) in instance.attributes.iter().filter(|(_, v)| plain(v)) {
+    // Afterburn writes a name without a value where the platform has an empty list.
+    for (name, value) in instance.attributes.iter().filter(|(_, v)| v.is_empty() || plain(v)) {
         spell(name, value);
     }
     for (name, fact, common) in NAMES {

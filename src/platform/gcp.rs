@@ -5,10 +5,11 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::service::{Service, Session};
-use super::{Error, Evidence, Limit, Platform, document};
+use super::{Error, Evidence, Limit, Platform, Report, document};
 use crate::decode::document::envelope;
 use crate::decode::syntax::yaml::Node;
-use crate::io::{World, now};
+use crate::io::http::{Method, Request};
+use crate::io::{Tell, World, now};
 use crate::model::facts::Facts;
 use crate::model::instance::{Instance, Spelling, short};
 use crate::model::problem::Problem;
@@ -34,6 +35,7 @@ pub(super) const PLATFORM: Platform = Platform {
         is.then(|| Evidence::of_dmi(dmi))
     },
     network: Some(fetch),
+    report: Some(report),
     ..Platform::NONE
 };
 
@@ -57,6 +59,10 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("project", "projectId", "/computeMetadata/v1/project/project-id"),
 ];
 
+/// The guest attribute that says how the bootstrap goes: `gcloud compute instances get-guest-attributes NAME
+/// --query-path=footplate/status`.
+const STATUS: &str = "/computeMetadata/v1/instance/guest-attributes/footplate/status";
+
 /// The users whose keys are the default user's.
 const USERS: &[&str] = &["core", "cloudinit"];
 
@@ -71,6 +77,19 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
         },
     };
     read(&node).map(Some)
+}
+
+/// Tells the state as JSON in a guest attribute. Most projects have guest attributes switched off, and that is not a fault.
+fn report(world: &dyn World, report: &Report<'_>) -> Result<(), Error> {
+    let Report { state, phase, code, error, .. } = report;
+    let request = Request::new(Method::PUT, format!("{}{STATUS}", SERVICE.host));
+    let mut request = SERVICE.headers.iter().fold(request, |r, (name, value)| r.header(name, *value));
+    let status = json!({ "state": state, "phase": phase, "code": code, "error": error });
+    request.body = status.to_string().as_str().into();
+    if let Err(error) = world.tell(Tell::Http(&request)) {
+        log::info!("report: the guest attribute footplate/status is not set: {error}");
+    }
+    Ok(())
 }
 
 /// The tree of a server that gives its parts only; `None` where it has none of them.

@@ -92,7 +92,7 @@ fn fetch(world: &dyn World, facts: &Facts, _: Option<Instance>) -> Result<Option
 
 /// The document without `network-sysconfig`, which holds files of another system. Its lines begin where those of keys do, which not
 /// every reader of YAML takes in a quoted text.
-fn without_sysconfig(text: &str) -> String {
+pub fn without_sysconfig(text: &str) -> String {
     let is_key = |line: &str| {
         let key = line.split_once(':').map_or("", |(key, _)| key);
         !key.is_empty()

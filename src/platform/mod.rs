@@ -28,6 +28,7 @@ mod nutanix;
 mod opennebula;
 mod openstack;
 mod oraclecloud;
+mod packet;
 mod powervs;
 #[cfg(test)]
 mod pretend;
@@ -35,6 +36,8 @@ mod proxmoxve;
 mod qemu;
 mod scaleway;
 mod service;
+#[cfg(test)]
+mod told;
 mod upcloud;
 mod vmware;
 mod vultr;
@@ -42,6 +45,7 @@ mod watched;
 
 pub use self::detect::{Candidate, Detected, Evidence, Wanted, detect, facts, seen};
 pub use self::fetch::{Reach, complete, fetch};
+pub use self::hetzner::without_sysconfig as readable;
 pub use crate::io::Error;
 
 use std::time::Instant;
@@ -75,6 +79,7 @@ pub const PLATFORMS: &[Platform] = &[
     opennebula::PLATFORM,
     openstack::PLATFORM,
     oraclecloud::PLATFORM,
+    packet::PLATFORM,
     powervs::PLATFORM,
     proxmoxve::PLATFORM,
     qemu::PLATFORM,
@@ -85,7 +90,7 @@ pub const PLATFORMS: &[Platform] = &[
 ];
 
 /// Platforms that Cluster API has providers for, and footplate does not know yet.
-pub const ABSENT: &[&str] = &["hyperv", "packet"];
+pub const ABSENT: &[&str] = &["hyperv"];
 
 /// A platform: what it is called, and what it can do. A row of the table names what it has and takes the rest from
 /// [`Platform::NONE`].

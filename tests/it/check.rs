@@ -664,3 +664,38 @@ fn a_mount_below_opt_is_told() {
         assert_eq!(ran.contains("warning: mounts[0][1]: a mount below /opt"), told, "{path}: {ran}");
     }
 }
+
+/// A network configuration is checked too, by itself and in a machine's metadata.
+#[test]
+fn networks_are_checked() {
+    let dir = fresh("check-network");
+    let two = "version: 2\nethernets:\n  eth7: {dhcp4: true, dhcp6: true, dhcp4-overrides: {use-dns: false}, dhcp6-overrides: {use-dns: true}}\n";
+    let apart = "note: network.ethernets.eth7: dhcp4-overrides and dhcp6-overrides differ in use-dns";
+    let inside = format!(
+        "instance-id: i\nnetwork:\n{}",
+        two.replace("version", " version").replace("\ne", "\n e").replace("\n  e", "\n   e")
+    );
+    for (text, code, says) in [
+        (two, 0, apart),
+        (
+            "network: {version: 1, config: [{type: physical, name: eth7, subnets: [{type: dhcp}]}]}",
+            0,
+            "good: a network configuration",
+        ),
+        (
+            "{\"links\": [], \"networks\": [{\"id\": \"n\", \"link\": \"no\", \"type\": \"ipv4_dhcp\"}]}",
+            65,
+            "network_data.networks[0].link: names a link",
+        ),
+        ("version: 2\nethernets:\n  eth7: {addresses: [192.0.2.7]}\n", 65, "not good"),
+    ] {
+        fs::write(dir.join("net"), text).unwrap();
+        let ran = footplate(&["check", dir.join("net").to_str().unwrap()]);
+        assert!(ran.code == code && ran.out.contains(says), "{text}\n{}{}", ran.out, ran.err);
+    }
+    fs::write(dir.join("metadata"), inside).unwrap();
+    fs::write(dir.join("user-data"), "#cloud-config\nruncmd: [id]\n").unwrap();
+    let (metadata, data) = (dir.join("metadata"), dir.join("user-data"));
+    let ran = footplate(&["check", "--metadata", metadata.to_str().unwrap(), data.to_str().unwrap()]);
+    assert!(ran.code == 0 && ran.out.contains(apart), "{}{}", ran.out, ran.err);
+}

@@ -215,7 +215,7 @@ fn no_value_of_an_object_is_repeated() {
         "preKubeadmCommands: ['echo \"@', '{{ @', {a: @}, 'if @']",
         "ntp: {servers: @}",
         "format: @",
-        "mounts: [[@, @, @]]",
+        "mounts: [[@, /a, @]]",
         "diskSetup: {partitions: [{device: @, tableType: @}], filesystems: [{device: @, filesystem: @, partition: @}]}",
         "joinConfiguration: {nodeRegistration: {name: '{{ \"@\" + 1 }}', x: @}}",
         "joinConfiguration: @",

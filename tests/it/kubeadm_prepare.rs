@@ -28,7 +28,7 @@ fn seeded(name: &str, data: &str) -> PathBuf {
 
 fn prepare(root: &Scratch, environment: &[(&str, &str)]) -> Ran {
     let mut command = Command::new(FOOTPLATE);
-    command.env_clear().envs(environment.iter().copied());
+    command.env_clear().env("INVOCATION_ID", "1").envs(environment.iter().copied());
     Ran::of(command.args(["kubeadm-prepare", "/etc/kubeadm.yml", "--root", root.arg()]))
 }
 

@@ -17,6 +17,7 @@ mod azure;
 mod bad_input;
 mod bake;
 mod bombs;
+mod canaries;
 mod capa;
 mod check;
 mod check_objects;

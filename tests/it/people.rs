@@ -122,3 +122,75 @@ fn without_root_it_is_said_how() {
         &["/run/footplate", "Permission denied", "hint: this needs root: run it again with `sudo`"],
     );
 }
+
+/// What a unit runs is also run by hand, to look at it. The result of the boot stays what it is.
+#[test]
+fn what_is_run_by_hand_changes_no_result() {
+    let root = Scratch::new("by-hand");
+    let seed = seed("by-hand", "#cloud-config\nruncmd: [kubeadm init]\n");
+    provision(&seed, &root).ended(0, &[]);
+    let script = root.text("/run/footplate/bootstrap");
+    let status = root.text(STATUS);
+    let hand = |args: &[&str]| {
+        let mut command = Command::new(FOOTPLATE);
+        for name in ["SERVICE_RESULT", "INVOCATION_ID", "EXIT_STATUS"] {
+            command.env_remove(name);
+        }
+        Ran::of(command.args(args))
+    };
+    for args in [&["report"][..], &["report", "--provision"]] {
+        hand(args).ended(64, &["was not started by systemd", "`footplate status`"]);
+    }
+    hand(&["network", "--seed", seed.to_str().unwrap(), "--root", root.arg()]).ended(0, &[]);
+    fs::remove_file(root.path("/run/footplate/bootstrap")).unwrap();
+    hand(&["kubeadm-prepare", "/etc/nothing.yml", "--root", root.arg()]).ended(64, &["does not exist"]);
+    root.put("/etc/kubeadm.yml", "nodeName: ${COREOS_NOTHING}\n");
+    hand(&["kubeadm-prepare", "/etc/kubeadm.yml", "--root", root.arg()]).ended(65, &["COREOS_NOTHING"]);
+    assert_eq!(root.text(STATUS), status);
+    assert!(!root.path("/run/footplate/kubeadm.prepared").exists());
+    assert!(script.contains("kubeadm init"));
+}
+
+/// A relative directory is below where the person stands, and a capture tells its replay which platform was asked for.
+#[test]
+fn paths_begin_where_one_stands() {
+    let root = Scratch::new("relative");
+    let seed = seed("relative", "#cloud-config\nruncmd: [kubeadm init]\n");
+    let network = "version: 2\nethernets: {eth0: {dhcp4: true}}\n";
+    fs::write(seed.join("network-config"), network).unwrap();
+    let here = seed.parent().unwrap();
+    let relative = seed.file_name().unwrap().to_str().unwrap();
+    let run = |args: &[&str]| Ran::of(Command::new(FOOTPLATE).args(args).current_dir(here));
+    run(&["network", "--seed", relative, "--out", "relative-out"]).ended(0, &[]);
+    let made = fs::read_dir(here.join("relative-out")).unwrap().count();
+    assert!(made > 0);
+    fs::remove_dir_all(here.join("relative-out")).unwrap();
+    let _ = fs::remove_dir_all(here.join("relative-bundle"));
+    run(&["capture", "relative-bundle", "--seed", relative]).ended(0, &[]);
+    let again = run(&["plan", "--replay", "relative-bundle", "--root", root.arg()]);
+    assert_eq!(again.code, 2, "{}", again.err);
+    assert!(again.out.starts_with("nocloud (--seed "), "{}", again.out);
+    // A recorded machine whose platform nothing names.
+    let machine = Scratch::new("relative-machine");
+    machine.put("/guestinfo/guestinfo.metadata", "instance-id: n-8\n");
+    let plan = ["plan", "--replay", machine.arg(), "--root", root.arg()];
+    run(&plan).ended(69, &["nothing says which platform this is"]);
+    let named = run(&[&plan[..], &["--platform", "vmware"]].concat());
+    assert!(
+        named.out.starts_with("vmware (--platform vmware), instance n-8\n"),
+        "{}{}",
+        named.out,
+        named.err
+    );
+    let bundle = here.join("relative-bundle-2");
+    let _ = fs::remove_dir_all(&bundle);
+    let bundle = bundle.to_str().unwrap();
+    run(&["capture", bundle, "--replay", machine.arg(), "--platform", "vmware"]).ended(0, &[]);
+    let again = run(&["plan", "--replay", bundle, "--root", root.arg()]);
+    assert!(
+        again.out.starts_with("vmware (--platform vmware), instance n-8\n"),
+        "{}{}",
+        again.out,
+        again.err
+    );
+}

@@ -404,6 +404,7 @@ const REPLAYED: &[&str] = &[
     "nutanix",
     "opennebula",
     "oraclecloud",
+    "packet",
     "powervs",
     "proxmoxve",
     "qemu",

@@ -5,6 +5,7 @@
 mod annotations;
 mod codes;
 mod flatcar;
+mod network;
 mod places;
 mod report;
 mod rules;
@@ -54,6 +55,8 @@ pub struct Checked {
     findings: Vec<Finding>,
     nodes: Vec<Node>,
     files: usize,
+    /// How many of the files are network configurations.
+    networks: usize,
     /// The texts of the files, where their lines are to be shown.
     texts: Vec<(String, String)>,
 }
@@ -127,6 +130,9 @@ pub fn run(args: &cli::Check) -> Result<u8, Failure> {
     }
     let machine = Machine::of(args)?;
     let mut checked = Checked::default();
+    if let (Some(file), Some(instance)) = (&args.metadata, &machine.instance) {
+        network::of_metadata(&file.display().to_string(), instance, &mut checked);
+    }
     for path in &args.files {
         let inputs = live::inputs(path).map_err(|e| platform::failure(Stage::Usage, e))?;
         for (name, bytes) in inputs {
@@ -179,6 +185,10 @@ fn file(name: &str, bytes: Vec<u8>, lone: bool, machine: &Machine, checked: &mut
         for problem in policy::read(&text, &mut Policy::default()) {
             checked.tell(Finding { file: name.to_owned(), object: String::new(), problem, anchor: None });
         }
+        return;
+    }
+    if network::file(name, &text, checked) {
+        checked.files += 1;
         return;
     }
     let found = capi::read(bytes);

@@ -107,6 +107,7 @@ pub fn text(checked: &Checked, args: &cli::Check) -> String {
     }
     match (checked.nodes.is_empty(), checked.failed()) {
         (true, true) => out + "not good\n",
+        (true, false) if checked.networks > 0 => out + "good: a network configuration\n",
         (true, false) => out + "nothing was found that makes bootstrap data\n",
         _ => out,
     }

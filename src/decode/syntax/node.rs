@@ -165,6 +165,20 @@ impl Node {
         }
     }
 
+    /// The node as JSON in which what YAML 1.1 takes for a number of base 60, such as a MAC address, is the text that was written.
+    pub fn to_spelled_json(&self) -> serde_json::Value {
+        use serde_json::Value as J;
+        match &self.value {
+            Value::List(items) => J::Array(items.iter().map(Node::to_spelled_json).collect()),
+            Value::Map(entries) => {
+                let key = |k: &Node| k.scalar().map(|s| s.text.clone()).unwrap_or_default();
+                J::Object(entries.iter().map(|(k, v)| (key(k), v.to_spelled_json())).collect())
+            }
+            Value::Scalar(s) if s.text.contains(':') => J::String(s.text.clone()),
+            Value::Scalar(_) => self.to_json(),
+        }
+    }
+
     /// A null at no place: what stands in while a node is taken apart.
     pub fn null() -> Self {
         let value = Value::Scalar(Scalar { text: String::new(), kind: Kind::Null });

@@ -172,6 +172,11 @@ fn the_builders_network_goes_and_the_images_stays() {
         ("13-wg0.netdev", "[NetDev]\nName=wg0\nKind=wireguard\n[WireGuard]\nPrivateKey=abc=\n"),
         ("zz-default.network.d/builder.conf", "[Network]\nAddress=2001:db8::7/64\n"),
         ("15-footplate-ens3.network", "[Match]\nName=ens3\n"),
+        ("14-token.network", "[Match]\nName=*\n[IPv6AcceptRA]\nToken=static:::7\n"),
+        (
+            "../../udev/rules.d/70-persistent-net.rules",
+            "SUBSYSTEM==\"net\", ATTR{address}==\"02:00:00:00:00:07\", NAME=\"lan0\"\n",
+        ),
     ];
     let kept = [
         ("zz-default.network", "[Match]\nName=*\n[Network]\nDHCP=yes\n"),
@@ -180,6 +185,7 @@ fn the_builders_network_goes_and_the_images_stays() {
             "# Address=192.0.2.1/24\n[Network]\nAddress=\n[Link]\nMTUBytes=9000\n",
         ),
         ("20-br0.netdev", "[NetDev]\nName=br0\nKind=bridge\n"),
+        ("../../udev/rules.d/60-io.rules", "SUBSYSTEM==\"block\", ATTR{queue/scheduler}=\"none\"\n"),
         ("README", "Address=192.0.2.1/24\n"),
     ];
     for (name, text) in gone.iter().chain(&kept) {
@@ -189,8 +195,9 @@ fn the_builders_network_goes_and_the_images_stays() {
     let root = image.root.to_str().unwrap();
     let said = footplate(&["seal", "--force", "--root", root]).ended(0, &[]).out.clone();
     for (name, _) in gone {
-        assert!(said.contains(&format!("removed: {dir}/{name}\n")), "{name}: {said}");
-        assert!(!image.path(&format!("{dir}/{name}")).exists(), "{name} is left");
+        let path = format!("{dir}/{name}").replace("systemd/network/../../", "");
+        assert!(said.contains(&format!("removed: {path}\n")), "{name}: {said}");
+        assert!(!image.path(&path).exists(), "{name} is left");
     }
     for name in kept.iter().map(|(name, _)| *name).chain(["99-default.link"]) {
         assert!(image.path(&format!("{dir}/{name}")).symlink_metadata().is_ok(), "{name} is gone");

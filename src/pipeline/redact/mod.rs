@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A machine's answers for replay and for support, with what is secret taken out.
 
+mod urls;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value as Json, json};
 use std::borrow::Cow;
 
@@ -16,6 +20,8 @@ use crate::model::secret::{Secret, name_has, names_bootstrap_data, names_secret,
 use crate::model::storage::{
     DiskSpec, File, FilesystemSpec, Layout, MountSpec, Partition, PartitionSpec, TableKind,
 };
+use crate::platform;
+use urls::{arguments, strip_logins, without_logins};
 
 /// The answers without secrets: bootstrap data becomes a picture of itself, metadata loses the values of keys that are
 /// named like secrets, an answer that is named like one is left out.
@@ -25,8 +31,12 @@ pub fn redact(kept: Vec<(String, Vec<u8>)>, config: &NodeConfig) -> Vec<(String,
         // An answer that has others below its path is the directory's index.
         let last = name.strip_suffix("/index").unwrap_or(&name).rsplit('/').next().unwrap_or_default();
         let encoding = last.ends_with(".encoding");
-        let bytes = if names_bootstrap_data(last) || name.starts_with("file/sys/firmware/qemu_fw_cfg/") {
-            if encoding || name_has(last, &["vendordata"]) {
+        // A service may have its kinds of user-data below one path.
+        let above =
+            name.rsplit('/').nth(1).filter(|above| name.starts_with("http/") && names_bootstrap_data(above));
+        let bootstrap_data = above.or(Some(last).filter(|last| names_bootstrap_data(last)));
+        let bytes = if bootstrap_data.is_some() || name.starts_with("file/sys/firmware/qemu_fw_cfg/") {
+            if encoding || bootstrap_data.is_some_and(|name| name_has(name, &["vendordata"])) {
                 continue;
             }
             picture(config).into_bytes()
@@ -45,9 +55,11 @@ pub fn redact(kept: Vec<(String, Vec<u8>)>, config: &NodeConfig) -> Vec<(String,
             // OpenNebula's context has all in one, user-data and tokens too.
             continue;
         } else if name.starts_with("http/") {
-            document(&bytes, config).unwrap_or(bytes)
+            document(&bytes, config).unwrap_or_else(|| without_logins(bytes))
+        } else if name == "file/proc/cmdline" {
+            arguments(&String::from_utf8_lossy(&bytes)).into_bytes()
         } else {
-            bytes
+            without_logins(bytes)
         };
         // Asked twice, the last answer counts.
         redacted.retain(|(n, _)| *n != name);
@@ -61,12 +73,14 @@ fn document(bytes: &[u8], config: &NodeConfig) -> Option<Vec<u8>> {
     let opened = envelope::base64(bytes).and_then(|b| envelope::open(&b).map(Cow::into_owned));
     let opened = opened.unwrap_or_else(|_| bytes.to_vec());
     let node = [opened.as_slice(), bytes].into_iter().find_map(|text| {
-        let node = syntax::parse(std::str::from_utf8(text).ok()?).ok()?;
+        let text = std::str::from_utf8(text).ok()?;
+        let node = syntax::parse(text).or_else(|_| syntax::parse(&platform::readable(text))).ok()?;
         node.is_map().then_some(node)
     });
-    let mut json = node?.to_json();
+    let mut json = node?.to_spelled_json();
     pictured(&mut json, config);
     strip(&mut json);
+    strip_logins(&mut json);
     Some(format!("{json:#}\n").into_bytes())
 }
 
@@ -86,7 +100,10 @@ fn pictured(json: &mut Json, config: &NodeConfig) {
                 match value {
                     Json::String(data) if names_bootstrap_data(key) => {
                         if !data.trim().is_empty() {
-                            *data = picture(config);
+                            // Some services have it in base64 alone.
+                            let encoded = envelope::base64(data.as_bytes()).is_ok();
+                            let picture = picture(config);
+                            *data = if encoded { STANDARD.encode(picture) } else { picture };
                         }
                     }
                     _ if names_bootstrap_data(key) => *value = Json::Null,
@@ -180,8 +197,10 @@ fn cloud_config(config: &NodeConfig) -> Json {
 fn file(file: &File) -> Json {
     // Ignition's words for what is there already have no counterpart in cloud-config.
     let File { place: _, path, content, owner, mode, append, existing: _, restart: _ } = file;
+    // cloud-config's word for an owner that is left alone.
+    let name = |name: &Option<String>| name.clone().unwrap_or("none".to_owned());
     json!({
-        "path": path, "owner": owner.to_string(), "permissions": format!("{mode:04o}"),
+        "path": path, "owner": format!("{}:{}", name(&owner.user), name(&owner.group)), "permissions": format!("{mode:04o}"),
         "append": append, "content": removed(content.len()),
     })
 }
@@ -346,13 +365,29 @@ mod tests {
             ("http/169.254.169.254/latest/api/token".to_owned(), b"canary-5".to_vec()),
             ("drive/OVF ENV/ovf-env.xml".to_owned(), ovf::environment(&properties).into_bytes()),
             ("guestinfo/guestinfo.ovfEnv".to_owned(), b"<canary-9>".to_vec()),
-            ("file/proc/cmdline".to_owned(), b"quiet".to_vec()),
+            (
+                "file/proc/cmdline".to_owned(),
+                b"quiet flatcar.config.url=https://u:canary-a@h.example/p?sig=canary-b&v=canary-c rd.token=canary-d \
+                  ds=nocloud;s=http://canary-e@h.example/;h=n tinkerbell.key=canary-f console=ttyS0\n"
+                    .to_vec(),
+            ),
+            (
+                "file/sys/class/dmi/id/product_serial".to_owned(),
+                b"ds=nocloud-net;s=https://u:canary-g@h.example/".to_vec(),
+            ),
+            ("drive/cidata/meta-data".to_owned(), b"{seedfrom: 'https://u:canary-h@h.example/a/'}".to_vec()),
+            ("guestinfo/guestinfo.coreos.config.url".to_owned(), b"https://u:canary-i@h.example/c?k=canary-j".to_vec()),
         ];
         let redacted = redact(kept, &config);
         let all: String =
             redacted.iter().map(|(n, b)| format!("{n} {}\n", String::from_utf8_lossy(b))).collect();
         assert!(!all.contains("canary"), "{all}");
-        assert_eq!(redacted.len(), 5, "{all}");
+        assert_eq!(redacted.len(), 8, "{all}");
+        assert!(
+            all.contains("quiet flatcar.config.url=https://h.example/p?sig=removed&v=removed rd.token=removed ds=nocloud;s=http://h.example/;h=n \
+                tinkerbell.key=removed console=ttyS0\n"),
+            "{all}"
+        );
         let xml = String::from_utf8(redacted[3].1.clone()).unwrap();
         let properties = ovf::properties(&xml).unwrap();
         assert_eq!(properties[0].1.as_bytes(), redacted[0].1, "an appliance's user-data is pictured, too");
