@@ -120,10 +120,13 @@ pub fn read(text: &str, policy: &mut Policy) -> Vec<Problem> {
 
 /// Whether a text that has no name of its own is a policy: it has a mapping with one of the first words of the keys.
 pub fn is_policy(text: &str) -> bool {
+    if text.len() > MAX_FILE || text.starts_with("#cloud-config") {
+        return false;
+    }
     let Ok(node) = yaml::parse(text) else { return false };
     let Value::Map(entries) = &node.value else { return false };
-    let header = text.starts_with("#cloud-config") || node.get("kind").is_some();
-    !header && entries.iter().any(|(key, _)| names(&[]).any(|name| key.text() == Some(name)))
+    node.get("kind").is_none()
+        && entries.iter().any(|(key, _)| names(&[]).any(|name| key.text() == Some(name)))
 }
 
 /// The words that may stand below a path.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Where the places of problems stand: for what is found once the data has been decoded.
 
+use std::cell::OnceCell;
+
 use super::document::jinja::{self, Variables};
 use super::document::{self, Document, Kind, Source, no_fetch, step_to_scalar};
 use super::syntax::json;
@@ -20,40 +22,62 @@ pub fn find<'n>(tree: &'n Node, place: &str) -> Option<&'n Node> {
     Some(node)
 }
 
-/// The places of data that is one document; of data with several, none is known.
-#[derive(Default)]
-pub struct Sites<'d>(Option<(Document<'d>, Node)>);
+/// The places of data that is one document; of data with several, none is known. The data is read again for them, once one is asked for.
+pub struct Sites<'d> {
+    data: &'d [u8],
+    variables: &'d Variables,
+    read: OnceCell<Option<(Document<'d>, Node)>>,
+}
 
 impl<'d> Sites<'d> {
-    /// Reads the data again for its places.
-    pub fn of(data: &'d [u8], variables: &Variables) -> Self {
-        let mut documents = document::read(Source::User, data, variables, &mut no_fetch).list;
-        let Some(document) = documents.pop().filter(|_| documents.is_empty()) else { return Self::default() };
-        let tree = match document.kind {
-            Kind::CloudConfig => yaml::parse(&document.text),
-            Kind::Ignition => json::parse(&document.text),
-            _ => return Self::default(),
+    /// Those of data that is rendered with these variables.
+    pub fn of(data: &'d [u8], variables: &'d Variables) -> Self {
+        Self { data, variables, read: OnceCell::new() }
+    }
+
+    fn read(&self) -> Option<&(Document<'d>, Node)> {
+        let read = || {
+            let mut documents = document::read(Source::User, self.data, self.variables, &mut no_fetch).list;
+            let document = documents.pop().filter(|_| documents.is_empty())?;
+            let tree = match document.kind {
+                Kind::CloudConfig => yaml::parse(&document.text),
+                Kind::Ignition => json::parse(&document.text),
+                _ => return None,
+            };
+            tree.ok().map(|tree| (document, tree))
         };
-        Self(tree.ok().map(|tree| (document, tree)))
+        self.read.get_or_init(read).as_ref()
+    }
+
+    /// Whether the data as it stands begins one document and no other.
+    fn begins_once(&self) -> bool {
+        let Ok(text) = std::str::from_utf8(self.data) else { return false };
+        let begins = |at: usize| {
+            let is = |header: &str| text[at..].starts_with(header);
+            (at == 0 || text[..at].ends_with('\n')) && (is("#cloud-config") || is(jinja::HEADER))
+        };
+        let headers = text.match_indices('#').filter(|(at, _)| begins(*at)).count();
+        begins(0) && headers == 1 + usize::from(text.starts_with(jinja::HEADER))
     }
 
     /// Where a place stands in the text that the author wrote.
     pub fn pos(&self, place: &str) -> Option<Pos> {
-        let (document, tree) = self.0.as_ref()?;
+        let (document, tree) = self.read()?;
         let pos = find(tree, place)?.pos;
         document.locate(Problem::default().at(pos)).pos
     }
 
     /// Where a line of the text at a place stands, counted from 1.
     pub fn line(&self, place: &str, line: usize) -> Option<Pos> {
-        let (document, tree) = self.0.as_ref()?;
+        let (document, tree) = self.read()?;
         let pos = step_to_scalar(&document.text, find(tree, place)?).back(Pos { line, column: 1 });
         document.locate(Problem::default().at(pos)).pos
     }
 
     /// Where lines stand that begin a document, below the first lines of a cloud-config.
     pub fn second_headers(&self) -> impl Iterator<Item = Pos> {
-        let document = self.0.as_ref().map(|(document, _)| document).filter(|d| d.kind == Kind::CloudConfig);
+        let read = if self.begins_once() { None } else { self.read() };
+        let document = read.map(|(document, _)| document).filter(|d| d.kind == Kind::CloudConfig);
         let found = document.into_iter().flat_map(|document| {
             let header = |line: &str| ["#cloud-config", jinja::HEADER].contains(&line.trim_end());
             // The header is the first line that is not empty.

@@ -16,6 +16,7 @@ pub mod guestinfo;
 pub mod http;
 pub mod live;
 pub mod nic;
+mod nss;
 pub mod process;
 pub mod replay;
 pub mod root;

@@ -94,8 +94,8 @@ fn link_of(file: &File) -> Option<Link> {
         below.is_some_and(|below| below.ends_with(ending))
     };
     let begins = b"-----BEGIN CERTIFICATE-----";
-    let is_certificate = file.content.expose().windows(begins.len()).any(|w| w == begins);
-    if !is_certificate || !FOREIGN_TRUST.iter().any(there) {
+    let is_certificate = || file.content.expose().windows(begins.len()).any(|w| w == begins);
+    if !(FOREIGN_TRUST.iter().any(there) && is_certificate()) {
         return None;
     }
     let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };

@@ -1322,3 +1322,50 @@ fn settings_of_services_count_in_this_boot() {
         assert!(again.contains("changed=0") && again.ends_with("exit 0\n"), "{name}: {again}");
     }
 }
+
+/// Moments of a boot in microseconds, in their order, but for that of kubeadm, which tells its own.
+const MOMENTS: &str = r#"#!/bin/bash
+moment() { date -d "$(systemctl show --timestamp=us+utc --value -p "$2Timestamp" "$1")" +%s%6N; }
+moment network-online.target ActiveEnter
+moment footplate.service ExecMainStart
+moment footplate.service ActiveEnter
+moment kubeadm.service ExecMainStart
+cat /run/kubeadm.began
+"#;
+
+/// From network-online to kubeadm, most of the time of the program itself and of systemd. Nothing is asked over the network here.
+/// It is printed, and asserted of the released program that `FOOTPLATE_RELEASED` names: this one is not optimised.
+#[test]
+fn the_way_from_the_network_to_kubeadm_is_short() {
+    needs!(root("containers"));
+    const OWN: i64 = 40_000;
+    let node = Node::new(
+        "own-time",
+        JOIN,
+        &SUCCESS.replace("#!/bin/sh\n", "#!/bin/sh\ndate +%s%6N > /run/kubeadm.began\n"),
+    );
+    let released = std::env::var_os("FOOTPLATE_RELEASED");
+    if let Some(program) = &released {
+        fs::copy(program, node.root.path("/opt/bin/footplate")).unwrap();
+    }
+    node.program("/opt/test/more", MOMENTS);
+    node.boot();
+    let status = node.stands(0, "done");
+    let more = node.out("more");
+    let moments: Vec<i64> = more.lines().map(|line| line.parse().expect(&more)).collect();
+    let [online, started, ready, script, kubeadm] = moments[..] else { panic!("{more}") };
+    for (what, from, to) in [
+        ("systemd starts footplate", online, started),
+        ("footplate provisions", started, ready),
+        ("systemd starts kubeadm.service, whose configuration footplate fills in", ready, script),
+        ("a shell starts kubeadm", script, kubeadm),
+        ("together", online, kubeadm),
+    ] {
+        println!("{:>8.1} ms  {what}", (to - from) as f64 / 1e3);
+    }
+    for stage in status["stages"].as_array().unwrap() {
+        println!("{:>8} ms  of it {}", stage["ms"], stage["name"].as_str().unwrap());
+    }
+    assert!(online <= started && started <= ready && ready <= script && script <= kubeadm, "{more}");
+    assert!(released.is_none() || kubeadm - online <= OWN, "it took {} microseconds", kubeadm - online);
+}

@@ -63,10 +63,10 @@ pub fn read(bytes: Vec<u8>) -> Found {
     // A Secret in JSON may hold an Ignition config as it is.
     let known = sniff(&bytes).is_some_and(|kind| !matches!(kind, Kind::Refused(..) | Kind::Ignition));
     let Ok(text) = std::str::from_utf8(&bytes) else { return plain(bytes) };
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
     if known || !(text.contains("apiVersion") && text.contains("kind")) {
         return plain(bytes);
     }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
     let source = Source::new(&text);
     let mut found = Found::default();
     let mut objects = 0;

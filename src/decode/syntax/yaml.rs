@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use base64::Engine as _;
-use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
+use yaml_events::{Event, Events, ScalarStyle, ScanError, Tag};
 
 pub use super::node::{Kind, Node, Scalar, Value};
 use super::node::{MAX_DEPTH, MAX_NODES};
@@ -31,7 +31,7 @@ const MAX_COPIED: usize = 4 << 20;
 pub fn parse(text: &str) -> Result<Node, Problem> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut builder = Builder::default();
-    for event in Parser::new_from_str(text) {
+    for event in Events::of(text) {
         let (event, span) = event.map_err(|e| syntax_error(text, &e))?;
         // The parser counts lines from 1 and columns from 0.
         builder.event(event, Pos { line: span.start.line(), column: span.start.col() + 1 })?;
@@ -84,7 +84,7 @@ const COMPLAINTS: &[(&str, &str, &str)] = &[
 ];
 
 /// The parser's complaint in plain words, with the cure for the one cause that its text never names: a tab.
-fn syntax_error(text: &str, error: &saphyr_parser::ScanError) -> Problem {
+fn syntax_error(text: &str, error: &ScanError) -> Problem {
     let (line, column) = (error.marker().line(), error.marker().col() + 1);
     let known = COMPLAINTS.iter().find(|(said, ..)| error.info().contains(said));
     let (what, cure) =

@@ -25,6 +25,28 @@ const MAX_HELD: usize = 100_000;
 /// Digits of a width in a pattern of `format`.
 const MAX_WIDTH: u32 = 5;
 
+/// Whether a template has no tags but short ones with nothing but names in them: such a template keeps to all bounds, and the engine
+/// means by it what Jinja2 means. Most large data is so, and is not read twice more by the engine.
+pub fn is_plain(template: &str) -> bool {
+    const MOST: usize = 200;
+    let mut rest = template;
+    while let Some(start) = rest.find('{') {
+        rest = &rest[start + 1..];
+        match rest.as_bytes().first() {
+            Some(b'{') => {}
+            Some(b'%' | b'#') => return false,
+            _ => continue,
+        }
+        let is_name = |b: &u8| b.is_ascii_alphanumeric() || b"_. ".contains(b);
+        let end = 1 + rest.bytes().skip(1).take(MOST).take_while(is_name).count();
+        if !rest[end..].starts_with("}}") {
+            return false;
+        }
+        rest = &rest[end + 2..];
+    }
+    true
+}
+
 /// Where a template has more in one another than it may, and what. What can't be read is the parser's to tell of.
 pub fn crossed(template: &str, syntax: &SyntaxConfig) -> Option<(usize, String)> {
     // How many stand before the brackets that are open, and behind the last comma; branches of the conditions that are open.

@@ -56,6 +56,11 @@ struct Edit {
 }
 
 impl Rewritten {
+    /// A template that means the same as it stands.
+    pub fn unchanged() -> Self {
+        Self { text: None, chains: OnceLock::new(), edits: Vec::new() }
+    }
+
     /// Reads a template. One that can't be parsed stays as it is: rendering it says why.
     pub fn of(template: &str, syntax: &SyntaxConfig) -> Self {
         let mut found = Found::new(template);
