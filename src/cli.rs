@@ -233,10 +233,13 @@ pub struct Status {
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
     /// Wait until the bootstrap is done or failed
-    #[arg(long)]
+    #[arg(long, group = "until")]
     pub wait: bool,
+    /// Show it again at each change until then; with JSON, a document for each
+    #[arg(long, group = "until")]
+    pub watch: bool,
     /// Wait no longer than this: seconds, or with a unit as in 90s, 5m and 1h
-    #[arg(long, value_name = "TIME", default_value = "1h", requires = "wait", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "1h", requires = "until", value_parser = duration)]
     pub timeout: Duration,
     /// Form of the output
     #[arg(long, value_enum, default_value_t)]

@@ -59,6 +59,7 @@ macro_rules! unit {
 /// All units and drop-ins of an image. containerd's are told apart below.
 const UNITS: &[Unit] = &[
     unit!("footplate-network.service", Some("sysinit.target"), None),
+    unit!("footplate-catalog.service", Some("multi-user.target"), None),
     unit!("footplate.service", Some("multi-user.target"), None),
     // The unit itself comes with Cluster API's data.
     unit!("kubeadm.service.d/05-footplate.conf", None, None),
@@ -72,6 +73,9 @@ const UNITS: &[Unit] = &[
 
 /// Where `usr-local.mount` keeps what is written to `/usr/local`.
 const LOCAL: [&str; 2] = ["/opt/footplate/local/upper", "/opt/footplate/local/work"];
+
+/// Where the explanations of journal entries stand, seen as `/usr/local/lib/systemd/catalog`: journald reads none in `/etc`.
+pub(super) const CATALOG: &str = "/opt/footplate/local/upper/lib/systemd/catalog";
 
 const CONTAINERD_UNIT: Unit = unit!("containerd.service", Some("multi-user.target"), Some("containerd"));
 const CONTAINERD_DROP_IN: Unit = unit!("containerd.service.d/10-footplate.conf", None, None);
@@ -124,6 +128,7 @@ pub fn plan(lock: &Lock, choices: &Choices, oem: &str) -> Plan {
     plan.items.extend(LOCAL.map(|path| Item::Directory(Directory::ours(path, 0o755))));
     let crictl = format!("# Written by footplate.\nruntime-endpoint: {SOCKET}\nimage-endpoint: {SOCKET}\n");
     file("/etc/crictl.yaml", &crictl, &mut plan);
+    file(&format!("{CATALOG}/footplate.catalog"), include_str!("../../units/footplate.catalog"), &mut plan);
     file("/etc/modules-load.d/50-footplate.conf", MODULES, &mut plan);
     file("/etc/sysctl.d/50-footplate.conf", SYSCTLS, &mut plan);
     if let Some(pause) = &choices.pause_image {

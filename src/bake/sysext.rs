@@ -36,6 +36,7 @@ const IN_USR: &[(&str, &str)] = &[
     (UNIT_DIR, UNITS),
     ("/etc/sysctl.d", "/usr/lib/sysctl.d"),
     ("/etc/modules-load.d", "/usr/lib/modules-load.d"),
+    (node::CATALOG, "/usr/lib/systemd/catalog"),
 ];
 
 /// Flatcar before 4628 lays extensions over `/usr` when PID 1 has read its units, and the targets and settings of early boot

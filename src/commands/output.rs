@@ -19,8 +19,12 @@ pub fn coloured(word: &str, colour: &str) -> String {
 
 /// Prints a value as JSON, indented.
 pub fn json(value: &impl Serialize) {
-    let value = serde_json::to_value(value).unwrap_or_default();
-    text(&format!("{value:#}\n"));
+    text(&indented(value));
+}
+
+/// A value as JSON, indented, and a newline.
+pub fn indented(value: &impl Serialize) -> String {
+    format!("{:#}\n", serde_json::to_value(value).unwrap_or_default())
 }
 
 /// The width of the first column of a table: that of its longest entry, 72 characters at most.

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `status`: how the bootstrap stands.
 
+use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::{PENDING, output};
 use crate::cli::{self, Format};
+use crate::io::uptime_ms;
 use crate::model::problem::{Failure, In as _, Severity, Stage};
-use crate::model::status::{Progress, Status};
+use crate::model::status::{Progress, Status, VERSION};
 use crate::pipeline::context::open_root;
 use crate::pipeline::state;
 
@@ -25,32 +27,52 @@ pub fn run(args: &cli::Status) -> Result<u8, Failure> {
     let status = loop {
         let status = state::read_status(&root).stage(Stage::Report)?;
         let over = status.as_ref().is_some_and(|s| !s.state.is_under_way());
-        if over || !args.wait || Instant::now() >= deadline {
+        let waits = (args.wait || args.watch) && Instant::now() < deadline;
+        if over || !waits {
             break status;
         }
-        let now = waits_for(status.as_ref());
+        let shown = shown(args.format, status.as_ref());
+        // The time of what runs goes on, which is a change only for a person at a terminal.
+        let is_screen = args.watch && std::io::stdout().is_terminal();
+        let now = if is_screen { shown.clone() } else { format!("{status:?}") };
         if now != told {
-            eprintln!("{now}");
+            match args.watch {
+                true => redraw(&shown),
+                false => eprintln!("{}", waits_for(status.as_ref())),
+            }
             told = now;
         }
         std::thread::sleep(POLL);
     };
-    let known = status.is_some();
-    let status = status.unwrap_or_default();
-    match args.format {
-        Format::Json if known => output::json(&status),
-        Format::Json => output::json(&json!({ "state": NOT_RUN })),
-        Format::Text if !known => {
-            output::text(&format!("{NOT_RUN}: footplate has not run on this machine in this boot\n"));
-            output::text(" next: `systemctl status footplate.service` says whether it will run\n");
-        }
-        Format::Text => output::text(&text(&status)),
+    let now = shown(args.format, status.as_ref());
+    match args.watch {
+        true => redraw(&now),
+        false => output::text(&now),
     }
-    Ok(match status.state {
+    Ok(match status.unwrap_or_default().state {
         Progress::Done | Progress::NothingToDo => 0,
         Progress::Failed => 1,
         Progress::Running | Progress::Waiting => PENDING,
     })
+}
+
+/// The status in the form that was asked for.
+fn shown(format: Format, status: Option<&Status>) -> String {
+    match (format, status) {
+        (Format::Json, Some(status)) => output::indented(status),
+        (Format::Json, None) => output::indented(&json!({ "version": VERSION, "state": NOT_RUN })),
+        (Format::Text, Some(status)) => text(status),
+        (Format::Text, None) => format!(
+            "{NOT_RUN}: footplate has not run on this machine in this boot\n \
+             next: `systemctl status footplate.service` says whether it will run\n"
+        ),
+    }
+}
+
+/// Shows a status in place of the one before it, on a terminal; elsewhere below it.
+fn redraw(text: &str) {
+    let clear = if std::io::stdout().is_terminal() { "\x1b[H\x1b[2J\x1b[3J" } else { "" };
+    output::text(&format!("{clear}{text}"));
 }
 
 /// What a person waits for who waits for the end.
@@ -95,7 +117,11 @@ fn text(status: &Status) -> String {
     text.push('\n');
     for stage in &status.stages {
         let (name, state) = (&stage.name, stage.state.name());
-        text += &format!("  {name:9} {state:8} {:>7} ms  {}\n", stage.ms, stage.summary);
+        let ms = match stage.state.is_under_way() {
+            true => uptime_ms().saturating_sub(stage.started_ms) / 1000 * 1000,
+            false => stage.ms,
+        };
+        text += &format!("  {name:9} {state:8} {ms:>7} ms  {}\n", stage.summary);
     }
     let mut errors = status.problems.iter().filter(|p| p.is_error());
     if let (Some(error), Some(first)) = (status.error(), errors.next()) {

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::output;
 use crate::cli::{self, TimelineFormat};
 use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
-use crate::model::status::{Progress, StageStatus};
+use crate::model::status::{Progress, StageStatus, VERSION};
 use crate::pipeline::context::open_root;
 use crate::pipeline::state;
 
@@ -24,7 +24,7 @@ pub fn run(args: &cli::Timeline) -> Result<u8, Failure> {
         .cure("name another root directory with --root, or a capture with --replay")
         .stage(Stage::Report)?;
     match args.format {
-        TimelineFormat::Json => output::json(&json!({ "stages": status.stages })),
+        TimelineFormat::Json => output::json(&json!({ "version": VERSION, "stages": status.stages })),
         TimelineFormat::Text => output::text(&text(&status.stages)),
         TimelineFormat::Svg => output::text(&svg(&status.stages)),
     }

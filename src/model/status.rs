@@ -133,7 +133,10 @@ pub struct StageStatus {
     /// What it did, in a line.
     #[serde(default)]
     pub summary: String,
-    /// What it consists of, such as kubeadm's phases.
+    /// The exit status, where it is a command that has ended by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_status: Option<i32>,
+    /// What it consists of, such as the data's commands and kubeadm's phases.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<StageStatus>,
 }
@@ -185,7 +188,7 @@ impl Stamp {
 }
 
 /// The version of both forms that is written. A reader takes what it knows of a newer one.
-const VERSION: u32 = 1;
+pub const VERSION: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
 struct WrittenStatus {

@@ -20,6 +20,7 @@ pub mod online;
 pub mod preflight;
 pub mod prepare;
 pub mod preview;
+mod ran;
 pub mod recorder;
 pub mod redact;
 pub mod report;

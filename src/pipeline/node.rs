@@ -3,7 +3,7 @@
 
 use super::fetch::Found;
 use super::recorder::Recorder;
-use super::{Context, bootstrap_data, changes, containerd, network, note, settle};
+use super::{Context, bootstrap_data, changes, containerd, network, note, ran, settle};
 use crate::apply::accounts::Accounts;
 use crate::apply::{self, Outcome};
 use crate::bake;
@@ -108,6 +108,14 @@ pub fn make(recorder: &mut Recorder<'_>, context: &Context, plan: &Plan) -> Resu
         },
         |outcomes| format!("changed={} unchanged={}", changes(outcomes), outcomes.len() - changes(outcomes)),
     )?;
+    if root.live()
+        && let Some(stage) = recorder.status.stages.last_mut()
+    {
+        stage.parts = ran::before_bootstrap(root);
+        let problems = ran::failures(&stage.parts, None, |_| false);
+        recorder.warn(&problems);
+        recorder.save()?;
+    }
     if changes(&outcomes) == 0 {
         log::info!("apply: nothing changed");
     }

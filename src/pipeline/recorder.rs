@@ -51,7 +51,7 @@ impl<'a> Recorder<'a> {
             started_ms,
             ms,
             summary,
-            parts: Vec::new(),
+            ..StageStatus::default()
         });
         self.save()?;
         result

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use super::{logs, state};
+use super::{logs, ran, state};
 use crate::diagnosis;
 use crate::io::exec::Entry;
 use crate::io::root::{Ids, Root};
@@ -15,6 +15,7 @@ use crate::plan::kubeadm::{
     BEFORE, IGNITION_LEFTOVER, KUBEADM_STATUS, KUBELET_CONF, PREPARED, SCRIPT, SCRIPTS, SENTINEL, UNIT,
     bootstraps,
 };
+use crate::plan::noted::RAN;
 
 const OURS: Ids = Ids::ROOT;
 
@@ -132,7 +133,9 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
     if !success && status.state != Progress::Failed {
         status.fail(&Failure::new(stage, why(root, ended, recorded, names_kubeadm, &journal)));
     }
-    end_stage(&mut status, stage, &journal);
+    let commands = ran::of_bootstrap(root);
+    status.problems.extend(ran::failures(&commands, script.as_deref(), script_calls_kubeadm));
+    end_stage(&mut status, stage, &journal, commands);
     finish(root, &status)?;
     Ok(Some(status))
 }
@@ -241,8 +244,9 @@ pub fn forget(root: &Root) -> Result<()> {
     for name in root.list(SCRIPTS)? {
         root.remove(&format!("{SCRIPTS}/{name}"))?;
     }
-    root.remove(KUBEADM_STATUS)?;
-    root.remove(BEFORE)?;
+    for file in [KUBEADM_STATUS, BEFORE, RAN] {
+        root.remove(file)?;
+    }
     if root.stands(PREPARED)? {
         root.remove(IGNITION_LEFTOVER)?;
         root.remove(PREPARED)?;
@@ -318,8 +322,9 @@ fn phases(journal: &[Entry]) -> Vec<(u64, &'static str)> {
     diagnosis::phases(journal.iter().map(|entry| (entry.at_ms, entry.message.as_str())))
 }
 
-/// Ends the stage of the bootstrap, with what kubeadm says of its phases. Only the last of them can have failed.
-fn end_stage(status: &mut Status, stage: Stage, journal: &[Entry]) {
+/// Ends the stage of the bootstrap, with the data's commands and what kubeadm says of its phases. Only the last phase can have
+/// failed.
+fn end_stage(status: &mut Status, stage: Stage, journal: &[Entry], commands: Vec<StageStatus>) {
     let summary = match status.kubeadm_exit_status {
         Some(code) => format!("exit-status={code}"),
         None => String::new(),
@@ -341,23 +346,16 @@ fn end_stage(status: &mut Status, stage: Stage, journal: &[Entry]) {
     if let Some(last) = parts.last_mut() {
         last.state = status.state;
     }
-    match status.stages.iter_mut().find(|s| s.name == stage.name()) {
-        Some(stage) => {
-            stage.ms = now.saturating_sub(stage.started_ms);
-            (stage.state, stage.summary, stage.parts) = (status.state, summary, parts);
-        }
-        None => {
-            let name = stage.name().to_owned();
-            status.stages.push(StageStatus {
-                name,
-                state: status.state,
-                started_ms: now,
-                ms: 0,
-                summary,
-                parts,
-            });
-        }
+    parts.splice(0..0, commands);
+    parts.sort_by_key(|part| part.started_ms);
+    let at = status.stages.iter().position(|s| s.name == stage.name()).unwrap_or(status.stages.len());
+    if at == status.stages.len() {
+        let name = stage.name().to_owned();
+        status.stages.push(StageStatus { name, started_ms: now, ..StageStatus::default() });
     }
+    let stage = &mut status.stages[at];
+    stage.ms = now.saturating_sub(stage.started_ms);
+    (stage.state, stage.summary, stage.parts) = (status.state, summary, parts);
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The user's commands as scripts and units: footplate runs none of them, systemd does.
 
+use super::noted::{BOOTCMD, BOOTCMD_RAN, RAN, noting};
 use super::wrapper::{self, WRAPPER};
 use super::{BINARY, RUN_DIR, STATE_DIR, UNIT_DIR, WRITTEN, trust};
 use crate::model::config::{NodeConfig, Script};
@@ -45,10 +46,10 @@ pub const SENTINEL: &str = "/run/cluster-api/bootstrap-success.complete";
 pub const BOOTHOOKS_UNIT: &str = "footplate-boothooks.service";
 
 /// The unit of `bootcmd`.
-const BOOTCMD_UNIT: &str = "footplate-bootcmd.service";
+pub const BOOTCMD_UNIT: &str = "footplate-bootcmd.service";
 
 /// The unit of scripts for every boot.
-const BOOT_SCRIPTS_UNIT: &str = "footplate-per-boot.service";
+pub const BOOT_SCRIPTS_UNIT: &str = "footplate-per-boot.service";
 
 /// `/opt/bin` first: on Flatcar what images add stands there, and an older namesake in `/usr/bin` must not win. Last,
 /// what stands in for cloud-init's helpers.
@@ -155,12 +156,15 @@ impl EveryBoot<'_> {
             plan.items.push(file(&program.place, path, [shell, body].concat(), 0o700));
         }
         if !lines.is_empty() {
-            commands += &format!("ExecStart=/bin/sh {STATE_DIR}/bootcmd\n");
+            commands += &format!("ExecStart=/bin/sh {BOOTCMD}\n");
             let script = script(
-                &format!("#!/bin/sh\n# Written by footplate from the bootstrap data's bootcmd.\n{begin}"),
+                &format!(
+                    "#!/bin/sh\n# Written by footplate from the bootstrap data's bootcmd.\n{begin}{}",
+                    noting(BOOTCMD_RAN, lines)
+                ),
                 lines,
             );
-            plan.items.push(file("bootcmd", format!("{STATE_DIR}/bootcmd"), script, 0o700));
+            plan.items.push(file("bootcmd", BOOTCMD.to_owned(), script, 0o700));
         }
         let text = format!(
             "# Written by footplate from {reason}.\n\
@@ -266,12 +270,8 @@ pub(super) fn bootstrap(config: &NodeConfig, instance: &Instance, plan: &mut Pla
         let path = format!("{SCRIPTS}/{}", script.name);
         plan.items.push(file(&script.place, path, script.content.expose(), 0o700));
     }
-    plan.items.push(file(
-        "runcmd",
-        SCRIPT.to_owned(),
-        script(&format!("{PRELUDE}{WRAPPER}{begin}"), lines),
-        0o700,
-    ));
+    let prelude = format!("{PRELUDE}{WRAPPER}{begin}{}", noting(RAN, lines));
+    plan.items.push(file("runcmd", SCRIPT.to_owned(), script(&prelude, lines), 0o700));
     plan.bootstrap = Some(Bootstrap { unit: UNIT.to_owned(), permit: SCRIPT.to_owned() });
 }
 

@@ -7,6 +7,7 @@ pub mod metadata;
 mod mounts;
 pub mod name;
 pub mod network;
+pub mod noted;
 mod system;
 mod trust;
 pub mod units;

@@ -55,6 +55,7 @@ mod platforms;
 mod policy;
 mod s3;
 mod schema;
+mod schemas;
 mod sealed;
 mod sources;
 mod static_binary;

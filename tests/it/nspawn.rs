@@ -312,11 +312,12 @@ fn a_bootstrap_that_succeeds_runs_once() {
     let status = node.stands(0, "done");
     let parts = &status["stages"].as_array().unwrap().last().unwrap()["parts"];
     assert_eq!(
-        (&parts[0]["name"], &parts[1]["name"]),
-        (&"preflight".into(), &"kubelet-start".into()),
+        [&parts[0]["name"], &parts[1]["name"], &parts[2]["name"]],
+        ["runcmd", "preflight", "kubelet-start"],
         "{status}"
     );
-    assert!((300..20_000).contains(&parts[0]["ms"].as_u64().unwrap()), "{status}");
+    // The journal has the time at which it got a line.
+    assert!((250..20_000).contains(&parts[1]["ms"].as_u64().unwrap()), "{status}");
     assert_eq!(status["kubeadm_exit_status"], 0);
     let stages: Vec<&str> =
         status["stages"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
@@ -528,6 +529,52 @@ fn each_result_that_systemd_gives_has_its_sentence() {
     }
 }
 
+/// A command of the data that failed is named, also where kubeadm succeeded after it, and each has its begin, end and exit status.
+#[test]
+fn each_command_is_told() {
+    needs!(root("containers"));
+    let runcmd = format!(
+        "  - 'false'\n  - (exit 3)\n  - mkdir -p /var/lib/a\n  - cd $_ && touch here\n{JOIN}  - sleep 1\n"
+    );
+    let node = Node::new("commands", &runcmd, SUCCESS);
+    // As on Flatcar.
+    fs::remove_file(node.root.path("/usr/bin/sh")).unwrap();
+    std::os::unix::fs::symlink("bash", node.root.path("/usr/bin/sh")).unwrap();
+    node.root
+        .put("/usr/lib/systemd/catalog/footplate.catalog", include_str!("../../units/footplate.catalog"));
+    let explain = "#!/bin/sh\nsystemctl start footplate-catalog.service\n\
+        journalctl --no-pager --boot -x MESSAGE_ID=600ebcc726b64c17a8bf90f5e7bd7d24\n";
+    node.program("/opt/test/more", explain);
+    node.boot();
+    let status = node.stands(0, "done");
+    let told: Vec<String> = ["apply", "kubeadm"]
+        .iter()
+        .flat_map(|name| status["stages"].as_array().unwrap().iter().find(|s| s["name"] == *name))
+        .flat_map(|stage| stage["parts"].as_array().into_iter().flatten())
+        .map(|part| format!("{} {} {}", part["name"], part["state"], part["exit_status"]))
+        .collect();
+    let want = [
+        r#""bootcmd[0]" "done" 0"#,
+        r#""runcmd[0..1]" "failed" 3"#,
+        r#""runcmd[2]" "done" 0"#,
+        r#""runcmd[3]" "done" 0"#,
+        r#""runcmd[4]" "done" 0"#,
+        r#""runcmd[5]" "done" 0"#,
+    ];
+    assert_eq!(told, want, "{status:#}");
+    let parts =
+        &status["stages"].as_array().unwrap().iter().find(|s| s["name"] == "kubeadm").unwrap()["parts"];
+    assert!(parts[4]["ms"].as_u64() >= Some(900), "{parts:#}");
+    let warnings = status["warnings"].to_string();
+    assert!(
+        warnings.contains("runcmd[0..1]: ended with exit status 3, and the bootstrap went on"),
+        "{warnings}"
+    );
+    assert!(node.root.path("/var/lib/a/here").exists(), "the shell's $_ is as it was");
+    assert!(node.out("more").contains("kubeadm ended well. Later boots do not run it again."));
+    node.is_clean();
+}
+
 /// The end of a bootstrap whose time ran out says which of kubeadm's phases it was in.
 #[test]
 fn a_time_out_names_the_phase() {
@@ -541,7 +588,7 @@ fn a_time_out_names_the_phase() {
     let status = node.stands(1, "failed");
     assert!(status.to_string().contains("kubeadm was in its phase kubelet-start"), "{status}");
     let parts = &status["stages"].as_array().unwrap().last().unwrap()["parts"];
-    assert_eq!((&parts[0]["state"], &parts[1]["state"]), (&"done".into(), &"failed".into()), "{status}");
+    assert_eq!([&parts[1]["state"], &parts[2]["state"]], ["done", "failed"], "{status}");
 }
 
 #[test]
