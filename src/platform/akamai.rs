@@ -85,7 +85,7 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
     let mut instance = Instance { user_data, region: text("region"), ..Instance::default() };
     instance.instance_id = text("id").unwrap_or_default();
     if let Some(label) = text("label") {
-        instance.hostname = Some(document::hostname("/v1/instance: label", &label)?);
+        document::take_hostname("/v1/instance: label", &label, &mut instance)?;
     }
     document::name_by_id("linode", &mut instance);
     for (name, key) in NAMES {

@@ -112,8 +112,13 @@ fn leases(world: &dyn World) -> Result<Vec<String>, Error> {
 }
 
 /// The cloud controller knows the node by the machine's name, to which a network adds its domain. The provider id has three slashes, as
-/// Cluster API's provider writes it.
+/// Cluster API's provider writes it. Afterburn calls its addresses otherwise than their documents, and other than Exoscale's.
 fn named(mut instance: Instance) -> Instance {
+    for (name, _) in &mut instance.attributes {
+        if let Some(sort) = name.strip_suffix("_IPV4") {
+            *name = format!("IPV4_{sort}");
+        }
+    }
     document::name_by_id("cloudstack", &mut instance);
     instance.node_name = instance.short_hostname().map(str::to_lowercase);
     instance.provider_id = instance.provider_id.map(|id| id.replacen("://", ":///", 1));

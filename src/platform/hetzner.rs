@@ -78,7 +78,7 @@ fn fetch(world: &dyn World, facts: &Facts, _: Option<Instance>) -> Result<Option
     };
     let asked = network.map(|bytes| document::mapping(NETWORK_CONFIG, bytes.expose())).transpose()?;
     let mut first = Vec::new();
-    if let Some(node) = asked.or(given) {
+    if let Some(node) = asked.or(given).filter(|n| !n.is_null()) {
         document::read_network(&node, &mut instance);
         first = instance.network.take().map(|n| n.interfaces).unwrap_or_default();
     }

@@ -90,7 +90,7 @@ fn fetch(world: &dyn World, facts: &Facts, _: Option<Instance>) -> Result<Option
     for (name, key) in [("HOSTNAME", "hostname"), ("PLAN", "plan"), ("PHONE_HOME_URL", "phone_home_url")] {
         instance.attribute(name, text(key));
     }
-    let addresses = addresses(&node);
+    let addresses = addresses(&node, &mut instance.problems);
     for public in [true, false] {
         for (family, is_v6) in [("IPV4", false), ("IPV6", true)] {
             let sort = format!("{family}_{}", if public { "PUBLIC" } else { "PRIVATE" });
@@ -126,7 +126,7 @@ struct Address {
     own: bool,
 }
 
-fn addresses(node: &Node) -> Vec<Address> {
+fn addresses(node: &Node, problems: &mut Vec<Problem>) -> Vec<Address> {
     let list = node.get("network").and_then(|n| n.get("addresses")).and_then(Node::list).unwrap_or_default();
     let read = |entry: &Node| {
         let is = |name: &str| entry.get(name).and_then(Node::bool).unwrap_or(true);
@@ -139,7 +139,18 @@ fn addresses(node: &Node) -> Vec<Address> {
             own: is("management") && is("enabled"),
         })
     };
-    list.iter().filter_map(read).collect()
+    let mut addresses = Vec::new();
+    for (n, entry) in list.iter().enumerate() {
+        match read(entry) {
+            Some(address) => addresses.push(address),
+            None => {
+                let what = "is not an address with its prefix, and is left out";
+                problems
+                    .push(Problem::warning(format!("metadata: network.addresses[{n}]"), what).at(entry.pos));
+            }
+        }
+    }
+    addresses
 }
 
 /// The bonds of the machine's NICs; a NIC in none is left to the image. All addresses are on the first bond.
@@ -181,6 +192,11 @@ fn read_bonds(
     let name_servers =
         name_servers.lines().filter_map(|l| l.strip_prefix("nameserver ")?.trim().parse::<IpAddr>().ok());
     let name_servers: Vec<String> = name_servers.map(|ip| ip.to_string()).collect();
+    if name_servers.is_empty() {
+        let what = "the metadata names no name servers, and DHCP told none: the bonds are without";
+        let cure = "set them by a file in /etc/systemd/resolved.conf.d";
+        instance.problems.push(Problem::warning("metadata: network", what).cure(cure));
+    }
     let mut devices = Map::new();
     for (n, (name, members)) in bonds.into_iter().enumerate() {
         let first = members
