@@ -39,7 +39,7 @@ pub fn redact(kept: Vec<(String, Vec<u8>)>, config: &NodeConfig) -> Vec<(String,
             if encoding || bootstrap_data.is_some_and(|name| name_has(name, &["vendordata"])) {
                 continue;
             }
-            picture(config).into_bytes()
+            like(&bytes, picture(config)).into_bytes()
         } else if name_has(last, &["metadata", "networkconfig"]) {
             // Written plain, whatever it was: its encoding goes.
             if encoding {
@@ -100,10 +100,7 @@ fn pictured(json: &mut Json, config: &NodeConfig) {
                 match value {
                     Json::String(data) if names_bootstrap_data(key) => {
                         if !data.trim().is_empty() {
-                            // Some services have it in base64 alone.
-                            let encoded = envelope::base64(data.as_bytes()).is_ok();
-                            let picture = picture(config);
-                            *data = if encoded { STANDARD.encode(picture) } else { picture };
+                            *data = like(data.as_bytes(), picture(config));
                         }
                     }
                     _ if names_bootstrap_data(key) => *value = Json::Null,
@@ -113,6 +110,11 @@ fn pictured(json: &mut Json, config: &NodeConfig) {
         }
         _ => {}
     }
+}
+
+/// A picture as the data came: some services have it in base64 alone.
+fn like(data: &[u8], picture: String) -> String {
+    if envelope::base64(data).is_ok() { STANDARD.encode(picture) } else { picture }
 }
 
 /// User-data that makes the same plan, with nothing in it but names, paths and sizes: a cloud-config, and in an archive
