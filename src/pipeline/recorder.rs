@@ -53,8 +53,10 @@ impl<'a> Recorder<'a> {
             summary,
             ..StageStatus::default()
         });
-        self.save()?;
-        result
+        let saved = self.save();
+        // Why the stage failed tells more than that a full disk does not take the status either.
+        let value = result?;
+        saved.map(|()| value)
     }
 
     /// Tells of what does not stop the run. An error that gets here concerns a part, such as one of several interfaces: it

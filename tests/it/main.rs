@@ -46,6 +46,7 @@ mod network_oracle;
 mod network_property;
 mod networkd;
 mod nic;
+mod no_room;
 mod nocloud;
 mod nspawn;
 mod nspawn_join;

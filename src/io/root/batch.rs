@@ -194,7 +194,7 @@ impl Root {
         // In their order, and none after one that can't have its name: a group's number is found by the user's line before it.
         let named = held.pending.iter().try_for_each(|(dir, name)| {
             let renamed = renameat(dir, temporary_name(name).as_str(), dir, name.as_str());
-            renamed.map_err(|e| anyhow!("{}/{name}: {}", dir.shown(), e.desc()))
+            renamed.with_context(|| format!("{}/{name}", dir.shown()))
         });
         named.and(sync())
     }

@@ -52,7 +52,7 @@ impl Root {
         let made = if self.ours(&parent, ids) { mkdirat(&parent, name, mode) } else { owned() };
         if let Err(e) = made {
             let _ = unlinkat(&parent, temporary.as_str(), UnlinkatFlags::RemoveDir);
-            bail!("{path}: {}", e.desc());
+            return Err(anyhow::Error::new(e).context(path.to_owned()));
         }
         if volatile(path) {
             self.moved();
