@@ -20,7 +20,7 @@ use crate::nspawn::Node;
 
 const POLICY: &str = "/etc/footplate.yaml";
 const TOKEN: (&str, &str) = ("abcdef", "0123456789abcdef");
-const CLUSTER_INFO: &str = "/opt/test/api/api/v1/namespaces/kube-public/configmaps/cluster-info";
+const CLUSTER_INFO: &str = "kube-public/configmaps/cluster-info";
 
 /// A join by a file of the test's own; its token and its authority's digest are those of [`api_server`].
 const JOIN: &str = "  - kubeadm join --config /opt/test/join.yaml --ignore-preflight-errors=all && echo success > /run/cluster-api/bootstrap-success.complete\n";
@@ -51,11 +51,7 @@ fn api_server(node: &Node, after: u32) {
     let key = format!("jws-kubeconfig-{}", TOKEN.0);
     let map = json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "cluster-info", "namespace": "kube-public"},
                      "data": {"kubeconfig": kubeconfig, key: signature}});
-    // kubeadm adds how long it waits; openssl takes that for a part of the file's name.
-    for query in ["", "?timeout=10s"] {
-        let answer = format!("HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{map}");
-        node.root.put(&format!("{CLUSTER_INFO}{query}"), answer);
-    }
+    answer(node, CLUSTER_INFO, "200 OK", &map);
     join_config(node, read("pin").trim());
     let debian = unpacked(&["openssl", "libssl3"]).unwrap();
     fs::copy(debian.join("usr/bin/openssl"), node.root.path("/opt/test/openssl")).unwrap();
@@ -69,6 +65,15 @@ fn api_server(node: &Node, after: u32) {
     );
     node.root.put("/etc/systemd/system/api.service", unit);
     node.systemctl(&["add-wants", "multi-user.target", "api.service"]);
+}
+
+/// What that API server answers for an object.
+fn answer(node: &Node, object: &str, status: &str, json: &Value) {
+    // kubeadm adds how long it waits; openssl takes that for a part of the file's name.
+    for query in ["", "?timeout=10s"] {
+        let answer = format!("HTTP/1.0 {status}\r\nContent-Type: application/json\r\n\r\n{json}");
+        node.root.put(&format!("/opt/test/api/api/v1/namespaces/{object}{query}"), answer);
+    }
 }
 
 fn join_config(node: &Node, pin: &str) {
@@ -116,7 +121,7 @@ fn an_api_server_that_comes_late_is_waited_for() {
     // kubeadm finds the cluster at once, by the token and the pinned digest, and fails at what this server does not have.
     let output: String = journal.lines().filter(|line| !line.contains("footplate")).collect();
     assert!(output.contains("[preflight] Reading configuration from the cluster"), "{journal}");
-    assert!(!output.contains("connection refused"), "{journal}");
+    assert!(!output.contains("6443: connect: connection refused"), "{journal}");
     // It wrote nothing, and so is run again, once.
     let followed = followed(&status);
     assert_eq!(followed.len(), 2, "{status:#}");
@@ -154,6 +159,42 @@ fn an_api_server_that_never_comes_ends_in_time() {
         }
         node.is_clean();
     }
+}
+
+#[test]
+fn what_the_real_kubeadm_wrote_is_undone_before_it_runs_again() {
+    needs!(root("containers"));
+    let node = node("undone", JOIN, "", "waits: {api-server: 60s}\nretries: {join: 1, pause: 1s}\n");
+    real_kubeadm(&node);
+    api_server(&node, 0);
+    let map = |name: &str, key: &str, text: &str| json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": name, "namespace": "kube-system"}, "data": {key: text}});
+    let cluster =
+        "apiVersion: kubeadm.k8s.io/v1beta2\nkind: ClusterConfiguration\nkubernetesVersion: v1.20.2\n";
+    let kubelet = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n";
+    let maps = "kube-system/configmaps";
+    answer(
+        &node,
+        &format!("{maps}/kubeadm-config"),
+        "200 OK",
+        &map("kubeadm-config", "ClusterConfiguration", cluster),
+    );
+    answer(
+        &node,
+        &format!("{maps}/kubelet-config-1.20"),
+        "200 OK",
+        &map("kubelet-config-1.20", "kubelet", kubelet),
+    );
+    let none =
+        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404});
+    answer(&node, &format!("{maps}/kube-proxy"), "404 Not Found", &none);
+    // It can't tell kubeadm whether the node's name is taken: kubeadm fails after it wrote the cluster's CA.
+    node.boot();
+    let (status, journal) = (node.stands(1, "failed"), node.out("journal"));
+    let followed = followed(&status);
+    assert!(followed.len() == 2 && followed[0].starts_with("tried again after "), "{followed:?}{journal}");
+    assert!(followed[1].contains("2 attempts are most"), "{followed:?}");
+    assert!(journal.contains("[reset] Deleting contents of config directories"), "{journal}");
+    assert!(node.root.path("/etc/kubernetes/pki/ca.crt").exists(), "{journal}");
 }
 
 /// As a kubeadm that fails the first time, late enough to have written, and whose `reset` undoes what it wrote.
