@@ -41,7 +41,7 @@ pub enum Command {
     Provision(Provision),
     /// Show what provision would do, as a diff
     #[command(after_help = "Exit codes: 0 no changes; 2 changes.")]
-    Plan(Provision),
+    Plan(Plan),
     /// Check bootstrap data, or the objects that Cluster API makes it of, offline
     #[command(
         long_about = "Checks user-data, bootstrap Secrets, and objects of Cluster API: KubeadmConfig, KubeadmConfigTemplate, \
@@ -79,6 +79,11 @@ pub enum Command {
     Capture(Capture),
     /// List the platforms; tell which one this machine is, and why
     Platforms(Platforms),
+    /// List the names that a template can use on this machine, and their values
+    #[command(
+        after_help = "Of a secret the length is shown. Exit codes: 64 usage, or a name that does not exist."
+    )]
+    Query(Query),
     /// Install Kubernetes and the rest of a node into an image, from a lock file
     #[command(
         long_about = "Installs what a lock file names into an image, and the rest of a node: units, kernel settings, \
@@ -152,7 +157,7 @@ pub struct Network {
     pub out: Option<PathBuf>,
 }
 
-/// Arguments of `provision` and `plan`.
+/// Arguments of `provision`.
 #[derive(Debug, Args)]
 pub struct Provision {
     /// The source.
@@ -164,6 +169,17 @@ pub struct Provision {
     /// Form of the output
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Those that it shares with `provision`.
+    #[command(flatten)]
+    pub provision: Provision,
+    /// Show what differs inside text files; of files that may hold a secret only lengths and digests
+    #[arg(long)]
+    pub diff: bool,
 }
 
 /// Arguments of `render network`.
@@ -280,6 +296,19 @@ pub struct Capture {
     /// The source.
     #[command(flatten)]
     pub source: Source,
+}
+
+/// Arguments of `query`.
+#[derive(Debug, Args)]
+pub struct Query {
+    /// A name, such as ds.meta_data.hostname: it and all below it; without one all names
+    pub name: Option<String>,
+    /// The source.
+    #[command(flatten)]
+    pub source: Source,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
 }
 
 /// Arguments of `platforms`.

@@ -4,6 +4,7 @@
 mod bake;
 mod capture;
 mod check;
+mod diff;
 mod kubeadm_prepare;
 mod network;
 mod output;
@@ -11,6 +12,7 @@ mod plan;
 mod platforms;
 mod preflight;
 mod provision;
+mod query;
 mod render;
 mod report;
 mod seal;
@@ -67,6 +69,7 @@ fn chosen(cli: &Cli) -> Result<u8, Failure> {
         Command::Timeline(args) => timeline::run(args),
         Command::Capture(args) => capture::run(args),
         Command::Platforms(args) => platforms::run(args),
+        Command::Query(args) => query::run(args),
         Command::Bake(args) => bake::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Seal(args) => seal::run(args),
@@ -89,6 +92,7 @@ fn budget(command: &Command) {
         | Command::Network(_)
         | Command::Plan(_)
         | Command::Preflight(_)
+        | Command::Query(_)
         | Command::Render(_) => io::budget::begin(tell),
         _ => {}
     }

@@ -3,16 +3,22 @@
 
 use serde_json::json;
 
-use super::{PENDING, output};
+use super::{PENDING, diff, output};
 use crate::apply::{Done, Outcome};
 use crate::cli::{self, Format};
+use crate::io::root::Root;
+use crate::model::plan::Item;
 use crate::model::problem::{Failure, Severity};
 use crate::pipeline;
 use crate::pipeline::context::Context;
 use crate::pipeline::preview::{self, Preview};
 use crate::pipeline::recorder::Recorder;
 
-pub fn run(args: &cli::Provision) -> Result<u8, Failure> {
+/// The largest file of which differences are shown.
+const MAX_FILE: usize = 4 << 20;
+
+pub fn run(args: &cli::Plan) -> Result<u8, Failure> {
+    let cli::Plan { provision: args, diff } = args;
     let context = Context::open(super::source(&args.source), args.root.as_deref())?;
     let mut recorder = Recorder::new(None);
     let preview = preview::preview(&mut recorder, &context)?;
@@ -22,9 +28,28 @@ pub fn run(args: &cli::Provision) -> Result<u8, Failure> {
             let warnings: Vec<String> = warnings.map(|p| p.in_the_log()).collect();
             output::json(&json(&preview, &warnings));
         }
-        Format::Text => output::text(&text(&preview)),
+        Format::Text => {
+            if *diff {
+                differences(&preview, &context.root);
+            }
+            output::text(&text(&preview));
+        }
     }
     Ok(if pipeline::changes(&preview.outcomes) == 0 { 0 } else { PENDING })
+}
+
+/// How each file that would change differs. `compare` answers in the order of the plan.
+fn differences(preview: &Preview, root: &Root) {
+    for (item, outcome) in preview.plan.items.iter().zip(&preview.outcomes) {
+        let Item::File(file) = item else { continue };
+        if !matches!(outcome.done, Done::Absent | Done::Changed) {
+            continue;
+        }
+        match root.read(&file.path, MAX_FILE) {
+            Ok(old) => output::text(&diff::file(file, old.as_deref())),
+            Err(error) => log::warn!("{}: can't be compared: {error:#}", file.path),
+        }
+    }
 }
 
 /// The sign and the word for what would become of an item.

@@ -194,3 +194,59 @@ fn paths_begin_where_one_stands() {
         again.err
     );
 }
+
+/// `plan --diff` shows the lines that change, and of what may hold a secret nothing but lengths and digests.
+#[test]
+fn a_diff_shows_lines_and_no_secret() {
+    let root = Scratch::new("diff");
+    root.put("/etc/motd", "one\ntwo\nthree\n").put("/etc/app.conf", "password = old-canary\n");
+    root.put("/etc/passwd", "root:x:0:0::/root:/bin/sh\n").put("/etc/group", "root:x:0:\n");
+    let data = "#cloud-config\nruncmd: [kubeadm init --token new-canary]\nwrite_files:\n\
+        - {path: /etc/motd, content: \"one\\n2\\nthree\\n\"}\n- {path: /etc/new, content: \"x\\n\"}\n\
+        - {path: /etc/app.conf, content: \"password = new-canary\\n\"}\n\
+        - {path: /etc/key, content: new-canary, permissions: '0600'}\n";
+    let seed = seed("diff", data);
+    let ran = footplate(&["plan", "--diff", "--seed", seed.to_str().unwrap(), "--root", root.arg()]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    for text in [
+        "--- a/etc/motd\n+++ b/etc/motd\n@@ -1,3 +1,3 @@\n one\n-two\n+2\n three\n",
+        "--- /dev/null\n+++ b/etc/new\n@@ -0,0 +1,1 @@\n+x\n",
+        "/etc/app.conf: may hold a secret: 22 bytes, sha256 ",
+        "/etc/key: may hold a secret: absent -> 10 bytes, sha256 ",
+        "/run/footplate/bootstrap: may hold a secret: absent -> ",
+    ] {
+        assert!(ran.out.contains(text), "{text}\n{}", ran.out);
+    }
+    assert!(!ran.out.contains("canary"), "{}", ran.out);
+}
+
+/// The names of a template with their values, and no secret.
+#[test]
+fn the_names_of_a_template_are_told() {
+    let seed = seed("query", "#cloud-config\n{}\n");
+    let meta = "instance-id: i-7\nlocal-hostname: node-7.example\nrack: {row: 3, api_token: canary}\n";
+    fs::write(seed.join("meta-data"), meta).unwrap();
+    let seed = seed.to_str().unwrap();
+    let ran = footplate(&["query", "--seed", seed]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let value = |name: &str| {
+        let line = ran.out.lines().find(|line| line.split_whitespace().next() == Some(name));
+        line.and_then(|line| line.split_once(char::is_whitespace)).map(|(_, value)| value.trim().to_owned())
+    };
+    for (name, want) in [
+        ("v1.local_hostname", "node-7"),
+        ("ds.meta_data.rack.row", "3"),
+        ("ds.meta_data.rack.api_token", "6 bytes, not shown"),
+        ("instance_id", "i-7"),
+    ] {
+        assert_eq!(value(name).as_deref(), Some(want), "{name}\n{}", ran.out);
+    }
+    assert!(!ran.out.contains("canary"));
+    let json = footplate(&["query", "ds.meta_data.rack", "--seed", seed, "--format", "json"]).json();
+    assert_eq!(
+        (json["version"].as_u64(), json["values"].as_object().map(serde_json::Map::len)),
+        (Some(1), Some(2))
+    );
+    footplate(&["query", "v1.local_hostnam", "--seed", seed])
+        .ended(64, &["a template has no such name", "did you mean v1.local_hostname?"]);
+}

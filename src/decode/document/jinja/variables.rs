@@ -10,6 +10,7 @@ use super::values::{self, Names};
 use crate::decode::document::coreos::Words;
 use crate::model::facts::Os;
 use crate::model::instance::{Addresses, Instance, short};
+use crate::model::secret::names_secret;
 
 /// The names that a template can use, with their values.
 #[derive(Clone, Debug)]
@@ -84,6 +85,21 @@ impl Variables {
     /// The names with their values as a template takes them.
     pub(super) fn value(&self, names: &Arc<Names>) -> Value {
         values::from_json(&Json::Object(self.values.clone()), "", names)
+    }
+
+    /// Each name that a template can use, with its value; a secret's is its length.
+    pub fn told(&self) -> Vec<(String, Json)> {
+        let secret = |name: &str| name.split('.').any(names_secret);
+        let value = |name: &String| {
+            let path = format!("/{}", name.replace('.', "/"));
+            let value = Json::Object(self.values.clone()).pointer(&path).cloned().unwrap_or_default();
+            match value.as_str() {
+                _ if !secret(name) => value,
+                Some(text) => Json::from(format!("{} bytes, not shown", text.len())),
+                None => Json::from(format!("{} bytes, not shown", value.to_string().len())),
+            }
+        };
+        self.names().into_iter().map(|name| (name.clone(), value(&name))).collect()
     }
 
     /// The names that exist, `ds.meta_data.hostname`, for hints.
