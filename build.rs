@@ -24,6 +24,10 @@ fn main() -> std::io::Result<()> {
         std::fs::write(&script, SCRIPT)?;
         let script = script.display();
         println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr,-z,pack-relative-relocs,-T,{script}");
+        // Functions with the same code are one: rustc links with LLD here, which can do that.
+        if variable("CARGO_CFG_TARGET_ARCH") == "x86_64" {
+            println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
+        }
     }
     Ok(())
 }
