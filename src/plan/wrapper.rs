@@ -13,7 +13,7 @@ pub(super) const WRAPPER: &str = r#"kubeadm() {
     case " $* " in *" init "*) set -- "$@" --skip-token-print --skip-certificate-key-print ;; esac
     /opt/bin/footplate preflight -- "$@" || [ $? -ne 70 ] || return 70
     while :; do
-        command kubeadm "$@" && footplate_status=0 || footplate_status=$?
+        FOOTPLATE_KUBEADM=1 command kubeadm "$@" && footplate_status=0 || footplate_status=$?
         [ "$footplate_status" -ne 0 ] || break
         /opt/bin/footplate preflight --after "$footplate_status" -- "$@" && footplate_next=0 || footplate_next=$?
         if [ "$footplate_next" -eq 2 ]; then
@@ -45,11 +45,12 @@ footplate_bootstraps() {
 "#;
 
 /// The same for programs that the data brings, which do not know the function: this one comes before kubeadm in their PATH, and takes
-/// itself out of it.
+/// itself out of it. Called by the function, it leaves kubeadm to it.
 const PROGRAM: &str = "#!/bin/sh\n# Written by footplate: keeps kubeadm's exit status for `footplate report`.\n\
     before=${PATH%%/run/footplate/bin:*}\n\
     [ \"$before\" = \"$PATH\" ] || PATH=$before${PATH#*/run/footplate/bin:}\n\
-    PATH=${PATH%:/run/footplate/bin}\n";
+    PATH=${PATH%:/run/footplate/bin}\n\
+    [ -z \"${FOOTPLATE_KUBEADM-}\" ] || exec kubeadm \"$@\"\n";
 
 /// Where the program is.
 pub(super) const DIR: &str = "/run/footplate/bin";

@@ -163,7 +163,7 @@ fn nothing_after_a_failure_gets_its_name() {
     }
     // Somebody makes a directory of that name meanwhile.
     std::fs::create_dir(root.path().join("etc/two")).unwrap();
-    let error = batch.end().unwrap_err().to_string();
+    let error = format!("{:#}", batch.end().unwrap_err());
     assert!(error.contains("/etc/two: "), "{error}");
     assert_eq!(names(root, "etc"), ["one", "two"]);
 }
