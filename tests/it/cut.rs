@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -56,8 +57,8 @@ const IGNITION: &str = r#"{"ignition": {"version": "3.3.0"},
     {"name": "own.service", "enabled": true, "contents": "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"},
     {"name": "sshd.service", "dropins": [{"name": "10-x.conf", "contents": "[Service]\nNice=1\n"}]}]}}"#;
 
-/// What is provisioned: its name, and the program's arguments that name it.
-fn boots() -> Vec<(&'static str, [String; 2])> {
+/// What is provisioned: its name, and the program's arguments that name it. The tests share the files.
+static BOOTS: LazyLock<Vec<(&str, [String; 2])>> = LazyLock::new(|| {
     let seed =
         |name: &str, data: &str| ["--seed".to_owned(), scratch::seed(name, data).display().to_string()];
     let replay = |dir: &Path| ["--replay".to_owned(), dir.display().to_string()];
@@ -75,7 +76,7 @@ fn boots() -> Vec<(&'static str, [String; 2])> {
         ("vSphere control plane", replay(&machine)),
         ("Ignition", seed("cut-ignition", IGNITION)),
     ]
-}
+});
 
 /// Of how many points one is taken.
 fn every(n: usize) -> usize {
@@ -172,7 +173,7 @@ fn a_second_run_makes_what_a_killed_one_owed() {
     needs!(root("files have owners"));
     needs!(program("strace", "strace"));
     let (root, mut all, mut wrong) = (Scratch::new("cut"), 0, Vec::new());
-    for (boot, source) in boots() {
+    for (boot, source) in BOOTS.iter() {
         let provision = ["provision", &source[0], &source[1], "--root", root.arg()];
         let (counts, wanted) = measured(&root, &provision, &CALLS);
         let mut points = 0;
@@ -197,7 +198,7 @@ fn a_second_run_makes_what_a_killed_one_owed() {
 fn a_run_may_be_killed_at_any_time() {
     needs!(root("files have owners"));
     let (root, mut noise, mut killed, mut wrong) = (Scratch::new("cut-at-random"), 11_u64, 0, Vec::new());
-    for (boot, source) in boots() {
+    for (boot, source) in BOOTS.iter() {
         let provision = ["provision", &source[0], &source[1], "--root", root.arg()];
         furnish(&root);
         let start = std::time::Instant::now();
@@ -306,7 +307,7 @@ fn a_call_that_fails_leaves_old_files_or_new_ones_and_is_told() {
     needs!(root("files have owners"));
     needs!(program("strace", "strace"));
     let (root, mut all, mut wrong) = (Scratch::new("cut-errors"), 0, Vec::new());
-    for (boot, source) in boots() {
+    for (boot, source) in BOOTS.iter() {
         let provision = ["provision", &source[0], &source[1], "--root", root.arg()];
         furnish(&root);
         let before = contents(&root);
