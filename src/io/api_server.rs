@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One question to an API server whose certificate is not known yet, as kubeadm asks it: over TLS that trusts whatever comes, with
 //! the certificates that came. Nothing secret is sent, and what comes is believed only after what it holds was checked.
+//! `io::http` does not serve here: its client shows of the certificates the server's own alone.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -22,8 +23,11 @@ use crate::model::time::Time;
 /// Most bytes of an answer: `cluster-info` has some kilobytes, and 1 MiB is most that etcd keeps.
 const MAX_ANSWER: u64 = 2 << 20;
 
-/// How long a connection and each piece of the answer may take.
-const PIECE: Duration = Duration::from_secs(5);
+/// How long a connection may take, to each address.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long the answer may take from there, all of its pieces together.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// Most addresses of a name that are tried.
 const MAX_TRIED: usize = 4;
@@ -60,9 +64,42 @@ pub enum Trouble {
 /// # Errors
 /// Why there is no answer.
 pub fn get(host: &str, port: u16, path: &str) -> Result<Answer, Trouble> {
-    let stream = connect(host, port)?;
-    let timed = stream.set_read_timeout(Some(PIECE)).and_then(|()| stream.set_write_timeout(Some(PIECE)));
-    timed.map_err(|_| Trouble::CutOff)?;
+    ask(connect(host, port)?, host, port, path, ANSWER)
+}
+
+/// A connection that is used for so long at most. A server that sends a byte now and then is not waited for.
+struct Bounded {
+    stream: TcpStream,
+    until: Instant,
+}
+
+impl Bounded {
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.left()?)?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+fn ask(stream: TcpStream, host: &str, port: u16, path: &str, limit: Duration) -> Result<Answer, Trouble> {
+    let stream = Bounded { stream, until: Instant::now() + limit };
     let name = ServerName::try_from(host.to_owned()).map_err(|_| Trouble::Name)?;
     let client = ClientConnection::new(Arc::new(config()?), name).map_err(|_| Trouble::NotTls)?;
     let mut stream = StreamOwned::new(client, stream);
@@ -93,16 +130,16 @@ fn connect(host: &str, port: u16) -> Result<TcpStream, Trouble> {
     };
     let mut met = Trouble::Name;
     for address in addresses.into_iter().take(MAX_TRIED) {
-        match TcpStream::connect_timeout(&SocketAddr::new(address, port), PIECE) {
+        match TcpStream::connect_timeout(&SocketAddr::new(address, port), CONNECT) {
             Ok(stream) => return Ok(stream),
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => met = Trouble::Refused,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => met = Trouble::Refused,
             Err(error) => met = Trouble::NoWay(plain(&error)),
         }
     }
     Err(met)
 }
 
-fn trouble(error: &std::io::Error) -> Trouble {
+fn trouble(error: &io::Error) -> Trouble {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match tls {
         Some(Error::InvalidMessage(_)) => Trouble::NotTls,
@@ -203,5 +240,33 @@ pub fn distrust(chain: &[Vec<u8>], authorities: &[Vec<u8>], host: &str, at: Time
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         )) => Some(Distrust::Name),
         Err(_) => Some(Distrust::Issuer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::thread;
+
+    /// The head of a message of the handshake, and then a byte every tenth of a second.
+    #[test]
+    fn a_server_that_drips_is_not_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            let _ = stream.write_all(&[0x16, 3, 3, 0x40, 0, 2, 0, 0x3f, 0xfc]);
+            let drips = (0..300).take_while(|_| {
+                thread::sleep(Duration::from_millis(100));
+                stream.write_all(&[3]).is_ok()
+            });
+            drips.count()
+        });
+        let stream = connect("127.0.0.1", port).unwrap();
+        let answer = ask(stream, "127.0.0.1", port, "/", Duration::from_secs(1));
+        assert_eq!(answer.err(), Some(Trouble::CutOff));
+        let drips = server.join().unwrap();
+        assert!((1..300).contains(&drips), "{drips} bytes were waited for");
     }
 }

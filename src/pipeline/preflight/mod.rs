@@ -82,7 +82,10 @@ pub fn before(root: &Root, policy: &Policy, words: &[String]) -> Result<bool, Fa
     // What was told before an earlier attempt is not told twice.
     problems.retain(|problem| !recorder.status.problems.contains(problem));
     recorder.warn(&problems);
-    recorder.save()?;
+    // The log has it: a full disk is no reason against kubeadm.
+    if let Err(failure) = recorder.save() {
+        log::warn!("preflight: the status is not written: {failure}");
+    }
     Ok(for_good)
 }
 
