@@ -4,6 +4,7 @@
 
 mod absent;
 pub mod accounts;
+pub mod diff;
 mod directory;
 mod disk;
 mod effects;

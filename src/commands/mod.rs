@@ -4,7 +4,6 @@
 mod bake;
 mod capture;
 mod check;
-mod diff;
 mod kubeadm_prepare;
 mod network;
 mod output;

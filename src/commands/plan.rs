@@ -3,8 +3,8 @@
 
 use serde_json::json;
 
-use super::{PENDING, diff, output};
-use crate::apply::{Done, Outcome};
+use super::{PENDING, output};
+use crate::apply::{Done, Outcome, diff};
 use crate::cli::{self, Format};
 use crate::io::root::Root;
 use crate::model::plan::Item;
