@@ -3,6 +3,7 @@
 
 mod check;
 mod image;
+mod support;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::check::{Check, CheckFormat};
 pub use self::image::{Bake, BakeLock, BakeSysext, BakeWhat, Flavour, Seal, Verify};
+pub use self::support::{Clean, Retry};
 
 /// Sets up a Flatcar node from its provider's metadata and Cluster API's bootstrap data.
 #[derive(Debug, Parser)]
@@ -84,6 +86,22 @@ pub enum Command {
         after_help = "Of a secret the length is shown. Exit codes: 64 usage, or a name that does not exist."
     )]
     Query(Query),
+    /// Begin a failed bootstrap again, where that is safe
+    #[command(
+        long_about = "Begins a bootstrap that failed again: metadata and bootstrap data are read again, and all of the data's commands \
+        run again. It says first what it will do, and asks. It refuses a member of a cluster, and a machine on which kubeadm wrote \
+        something: run `kubeadm reset` there first.",
+        after_help = "Exit codes: 0 started, or not wanted; 64 usage; 70 refused, or not started."
+    )]
+    Retry(Retry),
+    /// Forget what footplate did on this machine
+    #[command(
+        long_about = "Removes all that footplate remembers of this machine and its instance, so that the next start of footplate.service \
+        bootstraps it like a new one. The files, accounts and units that the bootstrap data made stay, unless --made is given. It \
+        refuses a member of a cluster.",
+        after_help = "Exit codes: 0 cleaned; 64 usage, or refused; 74 could not be cleaned."
+    )]
+    Clean(Clean),
     /// Install Kubernetes and the rest of a node into an image, from a lock file
     #[command(
         long_about = "Installs what a lock file names into an image, and the rest of a node: units, kernel settings, \

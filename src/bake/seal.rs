@@ -7,10 +7,10 @@ use serde::Serialize;
 use super::node::{CONFIG_IGN, Userdata};
 use super::store::ROOT;
 use super::{network, oem_dir, record, undo};
-use crate::apply::manifest::Manifest;
+use crate::apply::manifest::{MANIFEST, Manifest};
 use crate::io::root::{Change, Root, SFlag};
 use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
-use crate::plan::kubeadm::KUBELET_CONF;
+use crate::plan::kubeadm::{ERROR_LOG, KUBELET_CONF, SENTINEL};
 use crate::plan::{RUN_DIR, STATE_DIR};
 
 /// Most that an account file or a unit holds.
@@ -115,6 +115,36 @@ const LEFT: &[(&str, &str)] = &[
     ("/etc/ssh/sshd_config.d", "settings of sshd"),
     ("/etc/kubernetes", "files of Kubernetes"),
 ];
+
+/// What footplate remembers of the machine and of its instance, each with all that is in it.
+const REMEMBERED: &[&str] = &[STATE_DIR, RUN_DIR, SENTINEL, ERROR_LOG];
+
+/// Forgets what footplate did on a machine; with `made`, undoes it too. With `dry_run`, finds out what that would do.
+///
+/// # Errors
+/// The disk refuses.
+pub fn clean(root: &Root, made: bool, dry_run: bool) -> Result<Sealed, Failure> {
+    let clean = || -> Result<Sealed> {
+        let manifest = Manifest::read(root)?;
+        let mut cleaned = Sealed { dry_run, ..Sealed::default() };
+        for path in REMEMBERED {
+            if root.meta_of_link(path)?.is_some() {
+                cleaned.remove(root, (*path).to_owned())?;
+            }
+        }
+        if made {
+            undo::undo(root, &manifest, &mut cleaned)?;
+        } else if !manifest.paths.is_empty() {
+            cleaned.notes.push(format!(
+                "the files and accounts that were made stay as they are ({}); --made removes them, \
+                 {MANIFEST} lists them",
+                manifest.paths.len() + manifest.users.len() + manifest.groups.len()
+            ));
+        }
+        Ok(cleaned)
+    };
+    clean().stage(Stage::Apply)
+}
 
 /// Seals a root; with `dry_run`, finds out what that would do. Nothing is removed before all that could refuse it was looked at.
 ///

@@ -4,6 +4,7 @@
 mod bake;
 mod capture;
 mod check;
+mod clean;
 mod kubeadm_prepare;
 mod network;
 mod output;
@@ -14,6 +15,7 @@ mod provision;
 mod query;
 mod render;
 mod report;
+mod retry;
 mod seal;
 mod status;
 mod timeline;
@@ -69,6 +71,8 @@ fn chosen(cli: &Cli) -> Result<u8, Failure> {
         Command::Capture(args) => capture::run(args),
         Command::Platforms(args) => platforms::run(args),
         Command::Query(args) => query::run(args),
+        Command::Retry(args) => retry::run(args),
+        Command::Clean(args) => clean::run(args),
         Command::Bake(args) => bake::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Seal(args) => seal::run(args),

@@ -2,7 +2,7 @@
 //! `footplate seal`: makes the next boot of an image its first one.
 
 use super::output;
-use crate::bake;
+use crate::bake::{self, seal::Sealed};
 use crate::cli::{self, Format};
 use crate::model::problem::Failure;
 use crate::pipeline::context::open_root;
@@ -16,19 +16,18 @@ pub fn run(args: &cli::Seal) -> Result<u8, Failure> {
     let sealed = bake::seal::seal(&root, args.dry_run)?;
     match args.format {
         Format::Json => output::json(&sealed),
-        Format::Text => {
-            let mut text = String::new();
-            let (removed, written, end) = match args.dry_run {
-                true => ("would remove", "would write", "dry run: nothing was removed or written\n"),
-                false => ("removed", "written", "sealed: the next boot is a first one\n"),
-            };
-            let lines = [(removed, &sealed.removed), (written, &sealed.written), ("note", &sealed.notes)];
-            for (word, items) in lines {
-                text.extend(items.iter().map(|item| format!("{word}: {item}\n")));
-            }
-            output::text(&text);
-            output::text(end);
-        }
+        Format::Text => tell(&sealed, "sealed: the next boot is a first one\n"),
     }
     Ok(0)
+}
+
+/// Tells a person what was removed and written; `end` says what that means.
+pub fn tell(sealed: &Sealed, end: &str) {
+    let (removed, written, end) = match sealed.dry_run {
+        true => ("would remove", "would write", "dry run: nothing was removed or written\n"),
+        false => ("removed", "written", end),
+    };
+    let lines = [(removed, &sealed.removed), (written, &sealed.written), ("note", &sealed.notes)];
+    let lines = lines.iter().flat_map(|(word, items)| items.iter().map(move |i| format!("{word}: {i}\n")));
+    output::text(&(lines.collect::<String>() + end));
 }

@@ -92,10 +92,16 @@ fn waits_for(status: Option<&Status>) -> String {
 fn next(status: &Status) -> Option<&'static str> {
     Some(match (status.state, status.failed) {
         (Progress::Running | Progress::Waiting, _) => "`footplate status --wait` waits for the end",
+        (Progress::Failed, Some(stage)) if stage.is_bootstrap() => {
+            "`journalctl -b -u kubeadm`; then `footplate retry`, which says whether it may begin again"
+        }
+        (Progress::Failed, Some(Stage::Usage)) => {
+            "`footplate check /etc/footplate.yaml`; then `footplate retry`"
+        }
+        (Progress::Failed, Some(Stage::Detect)) => "`footplate platforms`; then `footplate retry`",
+        (Progress::Failed, Some(Stage::Install)) => "`footplate verify`; then `footplate retry`",
         // The failure of an earlier boot says itself where its log is.
-        (Progress::Failed, Some(Stage::Start)) => "`journalctl -b -u footplate`",
-        (Progress::Failed, Some(stage)) if stage.is_bootstrap() => "`journalctl -b -u kubeadm`",
-        (Progress::Failed, _) => "`journalctl -b -u footplate`",
+        (Progress::Failed, _) => "`journalctl -b -u footplate`; then `footplate retry`",
         _ => return None,
     })
 }

@@ -175,6 +175,18 @@ pub fn has_colours() -> bool {
     std::io::stdout().is_terminal() && unset("NO_COLOR") && !dumb
 }
 
+/// Asks a person at a terminal for a line; `None` where there is none.
+pub fn answer(question: &str) -> Option<String> {
+    use std::io::IsTerminal as _;
+    if !std::io::stdin().is_terminal() {
+        return None;
+    }
+    eprint!("{question}");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).ok()?;
+    Some(line)
+}
+
 /// A path as seen from where the program was started, from the root on.
 pub fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())

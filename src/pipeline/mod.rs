@@ -24,6 +24,7 @@ mod ran;
 pub mod recorder;
 pub mod redact;
 pub mod report;
+pub mod retry;
 pub mod settle;
 pub mod sources;
 pub mod state;

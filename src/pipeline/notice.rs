@@ -6,9 +6,7 @@ use crate::io::console;
 use crate::io::root::{Change, Ids, Root};
 use crate::model::problem::Problem;
 use crate::model::status::Status;
-
-/// Where the failure stands as text.
-pub const ERROR_LOG: &str = "/run/cluster-api/bootstrap-error.log";
+use crate::plan::kubeadm::ERROR_LOG;
 
 /// Most lines of the block, and most characters of each of them on the console.
 const LINES: usize = 10;

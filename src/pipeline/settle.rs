@@ -227,8 +227,10 @@ fn finish(root: &Root, status: &Status) -> Result<()> {
     }
     if let Some(instance_id) = &status.instance_id {
         state::write_stamp(root, &Stamp::of(instance_id, status, boot_id()))?;
-        // It ran once, and never runs again.
-        state::remove_bootstrap(root, instance_id)?;
+        if status.state == Progress::Done {
+            // It ran once, and never runs again.
+            state::remove_bootstrap(root, instance_id)?;
+        }
     }
     state::write_status(root, status)?;
     forget(root)?;

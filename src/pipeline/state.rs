@@ -98,6 +98,14 @@ pub fn read_stamp(root: &Root, instance_id: &str) -> Result<Option<Stamp>> {
     serde_json::from_slice(&bytes).map(Some).with_context(|| path)
 }
 
+/// Forgets whether an instance was bootstrapped.
+///
+/// # Errors
+/// The disk refuses.
+pub fn remove_stamp(root: &Root, instance_id: &str) -> Result<()> {
+    root.remove(&stamp_path(instance_id)).map(|_| ())
+}
+
 /// Remembers that an instance was bootstrapped: the last thing that is written, and on the disk when this returns.
 ///
 /// # Errors

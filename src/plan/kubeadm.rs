@@ -38,6 +38,9 @@ pub const BEFORE: &str = "/run/footplate/before-kubeadm.json";
 /// A node that has this file is a member of its cluster: kubeadm never runs there again.
 pub const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
 
+/// Where a failure stands as text.
+pub const ERROR_LOG: &str = "/run/cluster-api/bootstrap-error.log";
+
 /// Cluster API looks for this file to see that the bootstrap succeeded
 /// ([contract](https://cluster-api.sigs.k8s.io/developer/providers/contracts/bootstrap-config#sentinel-file)).
 pub const SENTINEL: &str = "/run/cluster-api/bootstrap-success.complete";

@@ -50,6 +50,7 @@ mod no_room;
 mod nocloud;
 mod nspawn;
 mod nspawn_join;
+mod nspawn_retry;
 mod people;
 mod platform_cases;
 mod platforms;

@@ -250,3 +250,36 @@ fn the_names_of_a_template_are_told() {
     footplate(&["query", "v1.local_hostnam", "--seed", seed])
         .ended(64, &["a template has no such name", "did you mean v1.local_hostname?"]);
 }
+
+/// What is remembered goes, what was made stays unless it is asked for, and a node that runs or joined is left alone.
+#[test]
+fn clean_forgets_and_leaves_what_was_made() {
+    let root = Scratch::new("clean");
+    root.put("/etc/passwd", "root:x:0:0::/root:/bin/sh\n").put("/etc/group", "root:x:0:\n");
+    let seed = seed(
+        "clean",
+        "#cloud-config\nwrite_files: [{path: /etc/made, content: x}]\nruncmd: [kubeadm init]\n",
+    );
+    provision(&seed, &root).ended(0, &[]);
+    let clean = |more: &[&str]| footplate(&[&["clean", "--root", root.arg()], more].concat());
+    let before = root.tree();
+    let dry = clean(&["--dry-run", "--made"]);
+    assert!(dry.out.contains("would remove: /run/footplate\n"), "{}", dry.out);
+    assert!(dry.out.contains("would remove: /etc/made\n"), "{}", dry.out);
+    assert_eq!(root.tree(), before);
+    root.put("/etc/kubernetes/kubelet.conf", "{}");
+    clean(&[]).ended(64, &["a member of a cluster", "--force"]);
+    fs::remove_dir_all(root.path("/etc/kubernetes")).unwrap();
+    let status = root.text(STATUS);
+    root.put(STATUS, r#"{"version": 1, "state": "running"}"#);
+    clean(&[]).ended(64, &["the bootstrap of this machine runs", "--force"]);
+    root.put(STATUS, status);
+    let ran = clean(&[]);
+    assert!(ran.out.contains("note: the files and accounts that were made stay"), "{}", ran.out);
+    assert!(!root.path("/run/footplate").exists() && !root.path("/var/lib/footplate").exists());
+    assert_eq!(root.text("/etc/made"), "x");
+    let json = footplate(&["clean", "--made", "--root", root.arg(), "--format", "json"]).json();
+    assert!(json["removed"].as_array().unwrap().iter().any(|path| path == "/etc/made"), "{json}");
+    assert!(!root.path("/etc/made").exists() && !root.path("/opt/footplate").exists());
+    assert_eq!(clean(&[]).out, "the next start of footplate.service is that of a new machine\n");
+}

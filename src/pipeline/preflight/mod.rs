@@ -10,7 +10,7 @@ mod retry;
 
 use std::time::{Duration, Instant};
 
-pub use retry::{Next, after};
+pub use retry::{Next, after, written};
 
 use super::recorder::Recorder;
 use super::state;

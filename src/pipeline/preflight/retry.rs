@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::super::context::Context;
 use super::super::{settle, state};
 use super::read;
+use crate::apply::manifest::Manifest;
 use crate::io::http::jitter;
 use crate::io::root::{Ids, Root, SFlag};
 use crate::io::uptime_ms;
@@ -80,6 +81,39 @@ fn files(root: &Root) -> Files {
         walk(root, dir, MAX_LEVELS, &mut files);
     }
     files
+}
+
+/// What kubeadm writes, and what a second kubeadm fails at: its own checks look for it
+/// ([checks](https://github.com/kubernetes/kubernetes/blob/master/cmd/kubeadm/app/preflight/checks.go)).
+const KUBEADMS: &[&str] = &[
+    "/etc/kubernetes/admin.conf",
+    "/etc/kubernetes/bootstrap-kubelet.conf",
+    "/etc/kubernetes/controller-manager.conf",
+    "/etc/kubernetes/kubelet.conf",
+    "/etc/kubernetes/manifests/etcd.yaml",
+    "/etc/kubernetes/manifests/kube-apiserver.yaml",
+    "/etc/kubernetes/manifests/kube-controller-manager.yaml",
+    "/etc/kubernetes/manifests/kube-scheduler.yaml",
+    "/etc/kubernetes/scheduler.conf",
+    "/etc/kubernetes/super-admin.conf",
+    "/var/lib/kubelet/config.yaml",
+    "/var/lib/kubelet/kubeadm-flags.env",
+];
+
+/// Directories in which all is kubeadm's and etcd's, but for what the bootstrap data put there.
+const KUBEADMS_OWN: &[&str] = &["/etc/kubernetes/pki/", "/var/lib/etcd/"];
+
+/// A file that kubeadm wrote and that still stands there.
+///
+/// # Errors
+/// The list of what footplate made can't be read.
+pub fn written(root: &Root) -> anyhow::Result<Option<String>> {
+    let made = Manifest::read(root)?;
+    let is_kubeadms = |path: &String| {
+        !made.paths.contains_key(path)
+            && (KUBEADMS.contains(&path.as_str()) || KUBEADMS_OWN.iter().any(|dir| path.starts_with(dir)))
+    };
+    Ok(files(root).into_keys().find(is_kubeadms))
 }
 
 /// Decides what follows a kubeadm that ended with `code`, writes the attempt down, and waits before the next one. `undone` is

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The command line of what a person on call uses: `retry` and `clean`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Format;
+
+/// Arguments of `retry`.
+#[derive(Debug, Args)]
+pub struct Retry {
+    /// Do it without asking
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// Arguments of `clean`.
+#[derive(Debug, Args)]
+pub struct Clean {
+    /// The machine's root directory
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+    /// Also remove the files, accounts and units that footplate made of bootstrap data and metadata
+    #[arg(long)]
+    pub made: bool,
+    /// Show what would be removed, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do it although the machine is a member of a cluster, or its bootstrap runs
+    #[arg(long)]
+    pub force: bool,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
