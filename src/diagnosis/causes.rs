@@ -76,6 +76,18 @@ pub(super) const MACHINE: &[Cause] = &[
         "look at kubeadm's own words in the journal, and bake another patch release of Kubernetes",
     ),
     cause(
+        "kubeadm/usage",
+        &[
+            "unknown flag: ",
+            "unknown shorthand flag: ",
+            "can not mix '--config' with",
+            " arg(s), received ",
+            "\" for \"kubeadm\"",
+        ],
+        "kubeadm does not know a word or a flag of its command line, or does not take them together",
+        "look at the kubeadm command in the bootstrap data: newer versions removed flags, and `--config` replaces most of them",
+    ),
+    cause(
         "kubeadm/wrong-architecture",
         &["exec format error"],
         "a program is built for another architecture",
@@ -222,12 +234,15 @@ pub(super) const MACHINE: &[Cause] = &[
             "compare imageRepository and the Kubernetes version with what the registry has",
         )
     },
-    cause(
-        "image/not-pulled",
-        &["[error imagepull", "failed to pull image"],
-        "an image can't be pulled",
-        "see that the registry can be reached, or bake the images",
-    ),
+    Cause {
+        when: |line| !line.contains("no space left on device"),
+        ..cause(
+            "image/not-pulled",
+            &["[error imagepull", "failed to pull image"],
+            "an image can't be pulled",
+            "see that the registry can be reached, or bake the images",
+        )
+    },
     cause(
         "containerd/several-sockets",
         &["multiple cri endpoints"],
@@ -298,6 +313,7 @@ pub(super) const MACHINE: &[Cause] = &[
     ),
     Cause {
         beside: &["etcd"],
+        when: |line| !line.contains("pull image"),
         ..cause(
             "etcd/disk",
             &["no space left on device"],
@@ -315,6 +331,7 @@ pub(super) const MACHINE: &[Cause] = &[
             "etcd check failed",
             "waiting for etcd cluster",
             "failed to dial endpoint",
+            "retrieve the list of etcd endpoints",
         ],
         "etcd does not answer or refuses this machine",
         "look at etcd's log on the other control planes: `crictl logs`",
@@ -409,7 +426,13 @@ pub(super) const MACHINE: &[Cause] = &[
     ),
     cause(
         "node/not-registered",
-        &["error uploading crisocket", "crisocket information", "timed out waiting for the node"],
+        &[
+            "error uploading crisocket",
+            "error writing crisocket",
+            "crisocket information",
+            "timed out waiting for the node",
+            "control-plane label and taints",
+        ],
         "the kubelet runs, and its node does not appear in the cluster",
         "look at `journalctl -u kubelet`: it can't register, often for its name or its cloud provider",
     ),

@@ -25,8 +25,13 @@ pub(super) const CLUSTER: &[Cause] = &[
     ),
     cause(
         "join/no-cluster-info",
-        &["configmaps \"cluster-info\" not found", "configmaps \"cluster-info\" is forbidden"],
-        "the API server has no information for nodes that join (cluster-info)",
+        &[
+            "configmaps \"cluster-info\" not found",
+            "configmaps \"cluster-info\" is forbidden",
+            "configmaps \"kubeadm-config\" not found",
+            "set up for token bootstrapping",
+        ],
+        "the API server has no information for nodes that join (cluster-info, kubeadm-config)",
         "see that the first control plane's kubeadm came to its end",
     ),
     cause(
@@ -98,14 +103,25 @@ pub(super) const CLUSTER: &[Cause] = &[
         "compare `timedatectl` with the certificate's dates; the `ntp` key sets time servers",
     ),
     cause(
+        "certificate/of-another-machine",
+        &[" is invalid: x509: certificate is valid for"],
+        "a certificate in /etc/kubernetes/pki is for other names or addresses than this machine's",
+        "remove it from the data or the image, so that kubeadm makes it, or write one for this machine's name and address",
+    ),
+    cause(
         "certificate/of-another-name",
-        &["x509: certificate is valid for", "doesn't contain any ip sans", "cannot validate certificate for"],
+        &[
+            "x509: certificate is valid for",
+            "doesn't contain any ip sans",
+            "cannot validate certificate for",
+            "relies on legacy common name",
+        ],
         "the API server's certificate is not for the endpoint's name or address",
         "add the endpoint to apiServer.certSANs, or use a name that is in the certificate",
     ),
     cause(
         "certificate/of-another-ca",
-        &["not signed by ca certificate", "is not signed by the ca"],
+        &["not signed by ca certificate", "is not signed by the ca", "is not signed by corresponding ca"],
         "a certificate of this machine is not signed by the CA beside it",
         "see that all files in /etc/kubernetes/pki come from one cluster",
     ),
@@ -231,16 +247,31 @@ pub(super) const CLUSTER: &[Cause] = &[
         beside: &["get ", "post ", "put ", "patch ", "dial tcp", "read tcp", "identity of the api server"],
         ..cause(
             "endpoint/cut-off",
-            &[": eof", "connection reset by peer"],
+            &[": eof", "connection reset by peer", "client connection lost", "remote error: tls"],
             "what listens at the endpoint closes the connection",
             "see that a healthy control plane stands behind the load balancer, and that the API server does not restart",
         )
     },
     Cause {
-        beside: &["get ", "dial tcp", "post ", "identity of the api server", "configmap"],
+        beside: &[
+            "get ",
+            "dial tcp",
+            "post ",
+            "put ",
+            "patch ",
+            "identity of the api server",
+            "configmap",
+            "timeout: request did not complete",
+        ],
         ..cause(
             "endpoint/no-answer",
-            &["i/o timeout", "client.timeout exceeded", "context deadline exceeded", "tls handshake timeout"],
+            &[
+                "i/o timeout",
+                "client.timeout exceeded",
+                "context deadline exceeded",
+                "tls handshake timeout",
+                "connection timed out",
+            ],
             "the API server can't be reached: it does not answer",
             "see that the control plane's endpoint is up and that no firewall stands between",
         )
@@ -262,7 +293,12 @@ pub(super) const CLUSTER: &[Cause] = &[
     ),
     cause(
         "preflight/files-in-the-way",
-        &["[error fileavailable", "[error diravailable"],
+        &[
+            "[error fileavailable",
+            "[error diravailable",
+            "exists already but has got the wrong",
+            "exists but does not contain a valid",
+        ],
         "files of an earlier bootstrap are in the way",
         "seal the image that this node was made from",
     ),
@@ -308,7 +344,8 @@ pub(super) const CLUSTER: &[Cause] = &[
         &[
             "[error kubeletversion]",
             "[error kubernetesversion]",
-            "is not supported version skew",
+            "not a supported version skew",
+            "configmaps \"kubelet-config",
             "only supports deploying clusters with the control plane version",
         ],
         "the versions of kubeadm, the kubelet and the control plane do not fit together",

@@ -32,7 +32,10 @@ const CONTAINERS: &[&str] = &["etcd", "kube-apiserver", "kube-controller-manager
 /// that failed, that part's own log may name the cause.
 pub fn classify(output: &str, read: impl Fn(Log) -> String) -> Vec<Problem> {
     let mut found = of_output(output);
-    let logs: &[Log] = match found.first().map(|cause| cause.code) {
+    let code = found.first().map(|cause| cause.code);
+    // What the kubelet asks the API server, and what comes of it, is the cause only where kubeadm waited for that.
+    let asks = matches!(code, Some("kubelet/no-certificate" | "node/not-registered" | "endpoint/timed-out"));
+    let logs: &[Log] = match code {
         Some("control-plane/api-server" | "control-plane/not-up") => {
             &[Log::Container(CONTAINERS[0]), Log::Container(CONTAINERS[1]), Log::Kubelet]
         }
@@ -43,7 +46,7 @@ pub fn classify(output: &str, read: impl Fn(Log) -> String) -> Vec<Problem> {
         }
         _ => &[],
     };
-    if let Some(cause) = logs.iter().find_map(|log| of_log(*log, &read(*log))) {
+    if let Some(cause) = logs.iter().find_map(|log| of_log(*log, &read(*log), asks)) {
         found.retain(|other| other.code != cause.code);
         found.insert(0, cause);
     }
@@ -80,13 +83,21 @@ fn of_output(output: &str) -> Vec<&'static Cause> {
             let another = |c: &Cause| {
                 ["endpoint/", "certificate/", "join/token-ref"].iter().any(|p| c.code.starts_with(p))
             };
-            found.extend(in_order(end).into_iter().filter(|c| !c.vague && !another(c)));
+            let (over, since) = end.split_at(healthy_from(end));
+            let over = over.iter().filter(|l| !CHECKS.iter().any(|tag| l.starts_with(tag)));
+            let end: Vec<&str> = over.chain(since).copied().collect();
+            found.extend(in_order(&end).into_iter().filter(|c| !c.vague && !another(c)));
         }
     }
-    // An error that only says that time ran out, or that there is one.
-    if found.iter().all(|cause| cause.vague) {
-        let since = before.iter().rposition(|l| l.contains("is healthy after")).unwrap_or(0);
-        let waited: Vec<&str> = before[since..].iter().copied().filter(|l| tells_of_waiting(l)).collect();
+    // An error that only says that time ran out, or that there is one, in a phase that waits.
+    let waits = end.first().is_none_or(|l| {
+        !l.contains("execution phase")
+            || l.contains("phase kubelet")
+            || l.contains("phase wait-control-plane")
+    });
+    if waits && found.iter().all(|cause| cause.vague) {
+        let waited = before[healthy_from(before)..].iter().copied();
+        let waited: Vec<&str> = waited.filter(|l| tells_of_waiting(l)).collect();
         found.splice(0..0, in_order(&waited));
     }
     let mut codes = Vec::new();
@@ -144,8 +155,8 @@ fn trace<'l>(before: &[&'l str], end: &[&'l str]) -> Vec<&'l str> {
     block.filter(|l| !is_place(l)).collect()
 }
 
-/// The last cause that a log names.
-fn of_log(log: Log, text: &str) -> Option<&'static Cause> {
+/// The last cause that a log names; `asks` counts what comes of what the kubelet asks the API server.
+fn of_log(log: Log, text: &str, asks: bool) -> Option<&'static Cause> {
     let rows = logs::LOGS.iter().filter(|(of, _)| match log {
         Log::Kubelet => *of == Of::Kubelet || *of == Of::Any,
         Log::Container(name) => *of == Of::Any || *of == Of::Containers || *of == Of::Container(name),
@@ -154,8 +165,13 @@ fn of_log(log: Log, text: &str) -> Option<&'static Cause> {
     let named: Vec<&Cause> = text
         .lines()
         .rev()
-        .map(str::to_ascii_lowercase)
-        .filter_map(|line| rows.iter().find(|cause| cause.is_named_by(&line)).copied())
+        // What the kubelet quotes has its own quotes behind backslashes.
+        .map(|line| line.to_ascii_lowercase().replace('\\', ""))
+        .filter_map(|line| {
+            let own = rows.iter().find(|cause| cause.is_named_by(&line)).copied();
+            let asked = || all().find(|cause| asks && asks_api_server(&line) && cause.is_named_by(&line));
+            own.or_else(asked)
+        })
         .collect();
     named.iter().find(|cause| !cause.vague).or(named.first()).copied()
 }
@@ -182,6 +198,23 @@ fn without_warnings(line: &str) -> Option<&str> {
         _ if text.starts_with("[WARNING") || text.starts_with("[preflight] WARNING") => None,
         _ => Some(line),
     }
+}
+
+/// Tags of what kubeadm waits for.
+const CHECKS: [&str; 3] = ["[kubelet-check]", "[api-check]", "[control-plane-check]"];
+
+/// The last line that says that what was waited for has come; what was said of it before is over.
+fn healthy_from(lines: &[&str]) -> usize {
+    let come = |l: &&str| {
+        [" is healthy after", " are healthy after", "has joined the cluster"].iter().any(|t| l.contains(t))
+    };
+    lines.iter().rposition(come).unwrap_or(0)
+}
+
+/// Whether a line of the kubelet's log is about its certificate or its registration. Its certificate is none of the bootstrap token.
+fn asks_api_server(line: &str) -> bool {
+    line.contains("certificate signing request")
+        || line.contains("unable to register node") && !line.contains("unauthorized")
 }
 
 /// Whether a line says that what was waited for did not come.
