@@ -12,6 +12,7 @@ pub mod kubeadm;
 pub mod network;
 pub mod ovf;
 pub mod policy;
+pub mod signature;
 pub mod sites;
 pub mod syntax;
 

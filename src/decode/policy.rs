@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::syntax::words;
 use super::syntax::yaml::{self, Node, Value};
-use crate::model::policy::{Policy, Preflight};
+use crate::model::policy::{Policy, Strictness};
 use crate::model::problem::Problem;
 
 /// Where the files stand: the vendor's, and the image's, whose keys win.
@@ -22,8 +22,8 @@ enum Setting<'a> {
     Switch(&'a mut bool),
     /// A number up to another.
     Count(&'a mut u32, u32),
-    /// A word of [`Preflight::ALL`].
-    Preflight(&'a mut Preflight),
+    /// `off`, `warn` or a word for the strictest.
+    Strictness(&'a mut Strictness, &'static str),
 }
 
 /// A key of the file.
@@ -62,7 +62,7 @@ const KEYS: &[Key] = &[
     },
     Key {
         name: "preflight",
-        setting: |p| Setting::Preflight(&mut p.preflight),
+        setting: |p| Setting::Strictness(&mut p.preflight, "stop"),
         means: "What is done before kubeadm: `off` is nothing, `warn` waits for the API server and tells what stands against \
                 kubeadm, and `stop` does not run it where it could only fail.",
     },
@@ -76,6 +76,13 @@ const KEYS: &[Key] = &[
         name: "retries.pause",
         setting: |p| Setting::Time(&mut p.retry_pause, 1, HOUR / 4),
         means: "The pause before a join is tried again, give or take a fifth. Each next one is twice as long, up to two minutes.",
+    },
+    Key {
+        name: "signature",
+        setting: |p| Setting::Strictness(&mut p.signature, "enforce"),
+        means: "Whether user-data, and metadata that the owner of the machine writes (vSphere's guestinfo, NoCloud), must be \
+                signed by a key of the image: `off` does not look, `warn` tells what is not, and `enforce` does not use it. \
+                [security.md](security.md#signed-data) says how it is signed.",
     },
     Key {
         name: "imdsv1",
@@ -187,9 +194,9 @@ fn set(setting: &mut Setting<'_>, value: &Node) -> Option<Problem> {
             let count = text.parse().ok().filter(|count| count <= &*most);
             (count.map(|count| **at = count), format!("a number up to {most}"))
         }
-        Setting::Preflight(at) => {
-            let known = Preflight::ALL.iter().find(|(name, _)| *name == text);
-            (known.map(|(_, preflight)| **at = *preflight), "`off`, `warn` or `stop`".to_owned())
+        Setting::Strictness(at, strictest) => {
+            let known = levels(strictest).into_iter().find(|(name, _)| *name == text);
+            (known.map(|(_, level)| **at = level), format!("`off`, `warn` or `{strictest}`"))
         }
         Setting::Switch(at) => {
             let switch = ["false", "true"].iter().position(|word| *word == text);
@@ -198,6 +205,11 @@ fn set(setting: &mut Setting<'_>, value: &Node) -> Option<Problem> {
     };
     let problem = || Problem::error("", format!("must be {takes}")).at(value.pos);
     done.is_none().then(problem)
+}
+
+/// The words of a strictness.
+fn levels(strictest: &str) -> [(&str, Strictness); 3] {
+    [("off", Strictness::Off), ("warn", Strictness::Warn), (strictest, Strictness::Stop)]
 }
 
 /// Seconds of a time: `90s`, `5min`, `1h`; seconds without a unit.

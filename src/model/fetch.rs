@@ -19,12 +19,14 @@ pub struct Request {
     pub headers: Vec<(String, Secret)>,
     /// How.
     pub options: FetchOptions,
+    /// Whether the data that names it says its digest too, so that nobody can put something else there.
+    pub hashed: bool,
 }
 
 impl Request {
     /// A URL, or a path, and nothing else.
     pub fn plain(url: &str) -> Self {
-        Self { url: Secret::from(url), headers: Vec::new(), options: FetchOptions::default() }
+        Self { url: Secret::from(url), headers: Vec::new(), options: FetchOptions::default(), hashed: false }
     }
 
     /// What is wrong with the URL or path of one that comes without headers and options, as far as it shows without

@@ -50,6 +50,8 @@ pub struct Instance {
     pub region: Option<String>,
     /// The availability zone, where there is one.
     pub availability_zone: Option<String>,
+    /// The documents of the metadata that the owner of the machine wrote, with what messages call them: those that may be signed.
+    pub owners: Vec<(&'static str, Secret)>,
     /// What was wrong with the metadata and did not make it useless.
     pub problems: Vec<Problem>,
 }
@@ -142,6 +144,7 @@ impl Instance {
             vendor_data,
             region,
             availability_zone,
+            owners,
             problems,
         } = other;
         if self.instance_id.is_empty() {
@@ -174,6 +177,7 @@ impl Instance {
         for (name, value) in metadata {
             self.metadata.entry(name).or_insert(value);
         }
+        self.owners.extend(owners);
         self.problems.extend(problems);
     }
 }

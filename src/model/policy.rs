@@ -14,12 +14,14 @@ pub struct Policy {
     pub endpoint_wait: Duration,
     /// How long the bootstrap may take, kubeadm among its commands.
     pub bootstrap_wait: Duration,
-    /// What is done before kubeadm.
-    pub preflight: Preflight,
+    /// What is done before kubeadm: nothing, what stands against it is told, or kubeadm does not run where it could only fail.
+    pub preflight: Strictness,
     /// How often a `join` that failed is tried again.
     pub join_retries: u32,
     /// The pause before it is tried again for the first time; each next one is twice as long.
     pub retry_pause: Duration,
+    /// What is done with data that nobody signed whose key the image has: it is not looked at, it is told, or it is not used.
+    pub signature: Strictness,
     /// Whether a metadata service is asked without a token where it gives none.
     pub imdsv1: bool,
     /// Whether the platform is told how the bootstrap stands.
@@ -32,20 +34,15 @@ pub struct Policy {
     pub delete_secrets: bool,
 }
 
-/// What is done before kubeadm.
+/// How much something counts that is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Preflight {
-    /// Nothing.
+pub enum Strictness {
+    /// It is not looked at.
     Off,
-    /// What stands against it is told, and kubeadm runs.
+    /// What is wrong is told.
     Warn,
-    /// Where kubeadm could only fail, it does not run.
+    /// What is wrong ends the run.
     Stop,
-}
-
-impl Preflight {
-    /// All with their names.
-    pub const ALL: [(&str, Self); 3] = [("off", Self::Off), ("warn", Self::Warn), ("stop", Self::Stop)];
 }
 
 impl Default for Policy {
@@ -59,9 +56,10 @@ impl Default for Policy {
             // An order of magnitude is a control plane that boots beside its workers.
             endpoint_wait: minutes(10),
             bootstrap_wait: minutes(30),
-            preflight: Preflight::Warn,
+            preflight: Strictness::Warn,
             join_retries: 3,
             retry_pause: Duration::from_secs(10),
+            signature: Strictness::Off,
             imdsv1: false,
             report_platform: true,
             report_console: true,

@@ -191,12 +191,21 @@ impl First {
             return std::mem::take(&mut self.decoded);
         }
         let deadline = Instant::now() + world.patience();
-        let mut fetch = |request: &Request| match hidden.and_then(|h| h.include(request.url.expose())) {
-            Some(data) => Ok(Some(data)),
-            None => match sources::fetch(world, found.candidate.platform, request, deadline)? {
-                None => missing.map_or(Ok(None), |what| Err(what.into())),
-                fetched => Ok(fetched),
-            },
+        let mut fetch = |request: &Request| {
+            // What stands on the machine is the image's own, or was made by data that is good.
+            let (fetched, trusted) = match hidden.and_then(|h| h.include(request.url.expose())) {
+                Some(data) => (Some(data), false),
+                None => {
+                    let fetched = sources::fetch(world, found.candidate.platform, request, deadline)?;
+                    (fetched, request.hashed || sources::is_here(request))
+                }
+            };
+            match (fetched, missing) {
+                (None, Some(what)) => Err(what.into()),
+                (None, None) => Ok(None),
+                (Some(data), _) if trusted => Ok(Some(data)),
+                (Some(data), _) => found.signatures.check_fetched(data).map(Some),
+            }
         };
         let mut decoded = decode_user_data(found, &mut fetch);
         if let Some(hidden) = hidden {

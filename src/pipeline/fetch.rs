@@ -5,6 +5,7 @@ use anyhow::Context as _;
 
 use super::context::Context;
 use super::recorder::Recorder;
+use super::signature::Signatures;
 use super::{detect, network, online, state};
 use crate::decode::cloud_config::check_hostname;
 use crate::decode::network::parse_kargs;
@@ -24,6 +25,8 @@ pub struct Found {
     pub instance: Instance,
     /// The machine's own account of itself.
     pub facts: Facts,
+    /// What the image asks of the data.
+    pub signatures: Signatures,
 }
 
 /// Detects the platform and asks it; with `wait`, the machine's network is set up, and is as the metadata wants it on return.
@@ -31,6 +34,7 @@ pub struct Found {
 /// # Errors
 /// No platform is known, none has anything for this machine, or what it says is broken.
 pub fn find(recorder: &mut Recorder<'_>, context: &Context, wait: bool) -> Result<Found, Failure> {
+    let signatures = Signatures::of(context)?;
     let (facts, detected) = recorder.stage(
         Stage::Detect,
         |recorder| {
@@ -68,6 +72,7 @@ pub fn find(recorder: &mut Recorder<'_>, context: &Context, wait: bool) -> Resul
                 platform::complete(world, &facts, candidate.platform, &mut instance)?;
             }
             name_if_nameless(context, &mut instance)?;
+            signatures.check_metadata(&mut instance)?;
             let status = &mut recorder.status;
             status.platform = Some(candidate.platform.id.to_owned());
             status.because = Some(candidate.because.to_string());
@@ -77,7 +82,7 @@ pub fn find(recorder: &mut Recorder<'_>, context: &Context, wait: bool) -> Resul
         },
         |(candidate, instance)| summary(candidate, instance),
     )?;
-    Ok(Found { candidate, instance, facts })
+    Ok(Found { candidate, instance, facts, signatures })
 }
 
 /// Keeps user-data that the platform gives once, and takes what was kept where it is gone.

@@ -26,6 +26,7 @@ pub mod redact;
 pub mod report;
 pub mod retry;
 pub mod settle;
+mod signature;
 pub mod sources;
 pub mod state;
 
@@ -37,6 +38,7 @@ use crate::plan::network::Rendered;
 use context::Context;
 use fetch::Found;
 use recorder::Recorder;
+use signature::Signatures;
 
 /// Provisions this node and follows its bootstrap to the end. Begin, failure and end are told; a failure is in the log already
 /// when it is returned. `turn` is the lock of the node's state; it is free again once nothing is left but to follow.
@@ -60,6 +62,7 @@ fn run(recorder: &mut Recorder<'_>, context: &Context, turn: Lock) -> Result<(),
     }
     report::tell(context, &recorder.status);
     fetch::keep_data(&mut found.instance, &context.root)?;
+    recorder.warn(&Signatures::check_data(&mut found)?);
     let rendered = network::render(context, &found.instance)?;
     check_network(recorder, context, &found, &rendered)?;
     let data = bootstrap_data::read(recorder, context, &found)?;

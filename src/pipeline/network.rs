@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::context::Context;
 use super::fetch::{self, Found};
+use super::signature::Signatures;
 use super::{bootstrap_data, changes, detect, note, online, settle};
 use crate::apply::{self, Done, Outcome};
 use crate::decode::network::{ask_instead, parse_kargs};
@@ -93,7 +94,14 @@ fn local(context: &Context) -> Result<(&'static str, Option<Found>), Failure> {
     match asked {
         Ok((Some((candidate, mut instance)), facts)) => {
             fetch::name_if_nameless(context, &mut instance)?;
-            Ok((candidate.platform.id, Some(Found { candidate, instance, facts })))
+            let signatures = Signatures::of(context)?;
+            signatures.check_metadata(&mut instance)?;
+            let mut found = Found { candidate, instance, facts, signatures };
+            // Provision tells why it can't be used.
+            if Signatures::check_data(&mut found).is_err() {
+                found.instance.user_data = None;
+            }
+            Ok((found.candidate.platform.id, Some(found)))
         }
         Ok((None, _)) => Ok(("asked-over-the-network", None)),
         Err(failure) if failure.stage == Stage::Detect => {

@@ -4,6 +4,7 @@
 use super::context::Context;
 use super::fetch::{self, Found};
 use super::recorder::Recorder;
+use super::signature::Signatures;
 use super::{bootstrap_data, network, node};
 use crate::apply::{self, Outcome};
 use crate::model::plan::Plan;
@@ -28,7 +29,8 @@ pub struct Preview {
 /// Those that would stop provision.
 pub fn preview(recorder: &mut Recorder<'_>, context: &Context) -> Result<Preview, Failure> {
     context.check_policy()?;
-    let found = fetch::find(recorder, context, false)?;
+    let mut found = fetch::find(recorder, context, false)?;
+    recorder.warn(&Signatures::check_data(&mut found)?);
     let rendered = network::render(context, &found.instance)?;
     let decoded = bootstrap_data::preview(context, &found)?;
     recorder.warn(&found.instance.problems);

@@ -49,6 +49,13 @@ pub fn fetch(
     }
 }
 
+/// Whether it names a file of this machine.
+pub fn is_here(request: &Request) -> bool {
+    let url = String::from_utf8_lossy(request.url.expose());
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    url.starts_with('/') || ["file", "oem"].iter().any(|s| scheme.eq_ignore_ascii_case(s))
+}
+
 /// The first of these files that is there.
 fn of_machine(world: &dyn World, paths: &[String]) -> Result<Option<Vec<u8>>, Unfetched> {
     let mut asked = paths.iter().map(|path| world.ask(Ask::File(path)));

@@ -214,6 +214,10 @@ fn read(files: [Option<Vec<u8>>; FILES.len()], read_machine: ReadMachine) -> Res
     }
     let mut instance =
         Instance { user_data: secret(user_data), vendor_data: secret(vendor_data), ..Instance::default() };
+    for (name, file) in [("meta-data", &meta_data), ("network-config", &network_config)] {
+        let written = secret(file.clone());
+        instance.owners.extend(written.map(|text| (name, text)));
+    }
     let node = document::mapping("meta-data", &meta_data.unwrap_or_default())?;
     read_machine("meta-data", &node, &mut instance)?;
     let file = network_config.map(|bytes| document::mapping("network-config", &bytes)).transpose()?;

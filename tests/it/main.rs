@@ -59,6 +59,7 @@ mod s3;
 mod schema;
 mod schemas;
 mod sealed;
+mod signed;
 mod sources;
 mod static_binary;
 mod systemd;

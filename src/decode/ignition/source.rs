@@ -180,7 +180,10 @@ impl Reader<'_, '_, '_> {
         if at.starts_with("ignition.config.") && scheme.starts_with("http") && !asks("accept") {
             headers.push(("Accept".to_owned(), Secret::from(ACCEPT)));
         }
-        let request = Request { url: Secret::from(url), headers, options: self.options.clone() };
+        let hashed =
+            node.get("verification").and_then(|v| v.get("hash")?.text()).is_some_and(|hash| !hash.is_empty());
+        let options = self.options.clone();
+        let request = Request { url: Secret::from(url), headers, options, hashed };
         let sources = &mut *self.sources;
         let fetched = sources
             .have

@@ -14,9 +14,9 @@ fn takes(key: &Key) -> (String, String) {
             (format!("a time from {} to {}", span(least), span(most)), span(at.as_secs()))
         }
         Setting::Count(at, most) => (format!("a number up to {most}"), at.to_string()),
-        Setting::Preflight(at) => {
-            let name = Preflight::ALL.iter().find(|(_, preflight)| preflight == at).unwrap().0;
-            ("`off`, `warn` or `stop`".to_owned(), name.to_owned())
+        Setting::Strictness(at, strictest) => {
+            let name = levels(strictest).into_iter().find(|(_, level)| level == at).unwrap().0;
+            (format!("`off`, `warn` or `{strictest}`"), name.to_owned())
         }
         Setting::Switch(at) => ("`true` or `false`".to_owned(), at.to_string()),
     }
@@ -49,7 +49,11 @@ fn what_a_file_says_holds_and_each_error_has_its_line() {
             "a key that a policy does not have|did you mean `waits`?",
         ),
         ("waits:\n\n  netwok: 1min\n", 3, "waits: a key that a policy does not have|did you mean `network`?"),
-        ("colour: red\n", 1, "the keys here are: waits, preflight, retries, imdsv1, reports, delete"),
+        (
+            "colour: red\n",
+            1,
+            "the keys here are: waits, preflight, retries, signature, imdsv1, reports, delete",
+        ),
         (
             "waits: {network: {soon: true}}\n",
             1,
@@ -60,6 +64,7 @@ fn what_a_file_says_holds_and_each_error_has_its_line() {
         ("waits:\n  network: 99999999999999999999h\n", 2, "waits.network: must be a time"),
         ("retries: {join: 21}\n", 1, "retries.join: must be a number up to 20"),
         ("preflight: maybe\n", 1, "preflight: must be `off`, `warn` or `stop`"),
+        ("signature: stop\n", 1, "signature: must be `off`, `warn` or `enforce`"),
         ("imdsv1: maybe\n", 1, "imdsv1: must be `true` or `false`"),
         ("waits: 5min\n", 1, "waits: must be a mapping of keys, not a string"),
         ("- a\n", 1, "must be a mapping of keys, not a list"),

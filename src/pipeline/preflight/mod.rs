@@ -17,7 +17,7 @@ use super::state;
 use crate::decode::kubeadm::asked::{self, Asked};
 use crate::io::http::proxies_of_environment;
 use crate::io::root::Root;
-use crate::model::policy::{Policy, Preflight};
+use crate::model::policy::{Policy, Strictness};
 use crate::model::problem::{Failure, Problem, Severity, Stage};
 use crate::model::status::Progress;
 
@@ -58,7 +58,7 @@ impl Found {
 /// kubeadm is not to run: the policy says so, and it could only fail.
 pub fn before(root: &Root, policy: &Policy, words: &[String]) -> Result<bool, Failure> {
     retry::remember(root);
-    if policy.preflight == Preflight::Off {
+    if policy.preflight == Strictness::Off {
         return Ok(false);
     }
     let asked = read(root, words);
@@ -71,7 +71,7 @@ pub fn before(root: &Root, policy: &Policy, words: &[String]) -> Result<bool, Fa
     let (odd, fails): (Vec<Found>, Vec<Found>) = found.into_iter().partition(|f| matches!(f, Found::Odd(_)));
     let [fails, mut problems] =
         [fails, odd].map(|found| found.into_iter().map(Found::problem).collect::<Vec<_>>());
-    if !fails.is_empty() && policy.preflight == Preflight::Stop {
+    if !fails.is_empty() && policy.preflight == Strictness::Stop {
         recorder.warn(&problems);
         let error = |problem| Problem { severity: Severity::Error, ..problem };
         let failure = Failure { stage: Stage::Kubeadm, problems: fails.into_iter().map(error).collect() };

@@ -14,6 +14,7 @@ use super::older::URLS;
 use super::report::keep_first;
 use crate::decode::document::envelope::Encoding;
 use crate::decode::ovf;
+use crate::decode::signature;
 use crate::decode::syntax::yaml::Node;
 use crate::io::{Ask, Tell, World};
 use crate::model::secret::{Secret, names_bootstrap_data, names_secret, strip};
@@ -73,13 +74,17 @@ fn clear_metadata(world: &dyn World) -> Result<(), Error> {
 }
 
 /// The metadata without secrets, such that its encoding's name still holds: who says gzip may send what is not packed.
-/// `None` where it has none.
+/// `None` where it has none, or is signed: a signed document holds no secret.
 fn without_secrets(value: Vec<u8>, encoding: &str) -> Result<Option<String>, Error> {
     let encoding = if is_empty(encoding.as_bytes()) { "" } else { encoding };
     let plain = matches!(Encoding::by_name(encoding), Some(Encoding::Plain | Encoding::Gzip));
     let Some(bytes) = guest::decode(METADATA, &(Some(Secret::new(value)), encoding.to_owned()))? else {
         return Ok(None);
     };
+    // The signature would not hold for what is left, and the next boot's network needs it.
+    if signature::is_signed(&bytes) {
+        return Ok(None);
+    }
     let mut json = as_written(&document::mapping(METADATA, &bytes)?);
     let mut found = false;
     for (name, value) in json.as_object_mut().into_iter().flatten() {
@@ -161,5 +166,7 @@ mod tests {
         );
         assert!(!stripped.contains("\"t\""), "{stripped}");
         assert_eq!(without_secrets(b"instance-id: 0123".to_vec(), "").unwrap(), None);
+        let signed = "# untrusted comment: a\n# b\n# trusted comment: c\n# d\n";
+        assert_eq!(without_secrets(format!("{text}\n{signed}").into_bytes(), "").unwrap(), None);
     }
 }

@@ -15,6 +15,7 @@ use super::{Error, Evidence, Limit, Platform, nocloud};
 use crate::io::World;
 use crate::model::facts::Facts;
 use crate::model::instance::{Instance, Spelling};
+use crate::model::secret::Secret;
 
 /// vSphere. Its limit is that of a value of extraConfig, as VMware's tools take it. It owns a NoCloud drive: people attach
 /// one where guestinfo can't be set.
@@ -51,11 +52,16 @@ fn fetch(world: &dyn World, facts: &Facts) -> Result<Option<Instance>, Error> {
     let guest = Guest::new(world, facts);
     let values = guest.read()?;
     let mut instance = metadata::parse(&values)?;
+    let described = instance.owners.len();
     ovf::complete(&guest, &mut instance)?;
     instance.user_data_used = guest.was_emptied()?;
     older::read_url(&guest, &mut instance)?;
     if instance.network.is_none() {
         older::read_network(&guest, &mut instance)?;
+    }
+    if described == 0 && (instance.network.is_some() || instance.hostname.is_some()) {
+        // Single keys, which can't be signed.
+        instance.owners.push(("guestinfo", Secret::default()));
     }
     let told = !values.is_empty()
         || instance.user_data_used
