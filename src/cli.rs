@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::check::{Check, CheckFormat};
 pub use self::image::{Bake, BakeLock, BakeSysext, BakeWhat, Flavour, Seal, Verify};
-pub use self::support::{Clean, Retry};
+pub use self::support::{COMPLETIONS, Clean, Completion, Retry};
 
 /// Sets up a Flatcar node from its provider's metadata and Cluster API's bootstrap data.
 #[derive(Debug, Parser)]
@@ -113,6 +113,12 @@ pub enum Command {
     /// Check that an image or a node still holds what was baked
     #[command(after_help = "Exit codes: 0 it does; 65 it does not.")]
     Verify(Verify),
+    /// Print what makes a shell complete this command line
+    #[command(
+        long_about = "Prints the completion of this command line for a shell, as `source <(footplate completion bash)` takes it. The \
+        files stand beside the program, with its man pages: a release has them in footplate-VERSION-pages.tar.gz."
+    )]
+    Completion(Completion),
     /// Remove from an image what belongs to one machine
     #[command(
         long_about = "Removes what belongs to the one machine that built the image: machine-id, host keys, SSH keys, \

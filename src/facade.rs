@@ -150,6 +150,10 @@ pub mod bake {
     }
 }
 
+pub mod cli {
+    pub use crate::cli::{COMPLETIONS, Cli};
+}
+
 pub mod platform {
     pub use crate::platform::{PLATFORMS, Platform, Reach, Wanted, detect, facts, fetch};
 }

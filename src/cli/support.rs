@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The command line of what a person on call uses: `retry` and `clean`.
+//! The command line of what helps people: `retry`, `clean` and `completion`.
 
 use std::path::PathBuf;
 
@@ -13,6 +13,21 @@ pub struct Retry {
     /// Do it without asking
     #[arg(short, long)]
     pub yes: bool,
+}
+
+/// The shells that have a completion, and its file below the directory `share` of a release.
+pub const COMPLETIONS: &[(&str, &str)] = &[
+    ("bash", "bash-completion/completions/footplate"),
+    ("fish", "fish/vendor_completions.d/footplate.fish"),
+    ("zsh", "zsh/site-functions/_footplate"),
+];
+
+/// Arguments of `completion`.
+#[derive(Debug, Args)]
+pub struct Completion {
+    /// The shell
+    #[arg(value_parser = ["bash", "fish", "zsh"])]
+    pub shell: String,
 }
 
 /// Arguments of `clean`.

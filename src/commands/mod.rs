@@ -5,6 +5,7 @@ mod bake;
 mod capture;
 mod check;
 mod clean;
+mod completion;
 mod kubeadm_prepare;
 mod network;
 mod output;
@@ -73,6 +74,7 @@ fn chosen(cli: &Cli) -> Result<u8, Failure> {
         Command::Query(args) => query::run(args),
         Command::Retry(args) => retry::run(args),
         Command::Clean(args) => clean::run(args),
+        Command::Completion(args) => completion::run(args),
         Command::Bake(args) => bake::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Seal(args) => seal::run(args),

@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("log", &["io"]),
     ("commands", &["apply", "bake", "cli", "decode", "io", "model", "pipeline", "plan", "platform"]),
     // What tests see of the program.
-    ("facade", &["apply", "bake", "decode", "io", "model", "pipeline", "plan", "platform"]),
+    ("facade", &["apply", "bake", "cli", "decode", "io", "model", "pipeline", "plan", "platform"]),
     ("run", &["cli", "commands", "io", "log", "model"]),
     ("main", &["run"]),
 ];

@@ -51,6 +51,7 @@ mod nocloud;
 mod nspawn;
 mod nspawn_join;
 mod nspawn_retry;
+mod pages;
 mod people;
 mod platform_cases;
 mod platforms;

@@ -13,12 +13,12 @@ use super::needs::Need;
 const SECONDS: &str = "60";
 
 /// Where cargo puts the programs of this profile.
-fn programs() -> &'static Path {
+pub fn programs() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_footplate")).parent().unwrap()
 }
 
 /// Has cargo build what it does not build for a test by itself.
-fn build(what: &[&str]) {
+pub fn build(what: &[&str]) {
     let target_dir = programs().ancestors().nth(2).unwrap();
     let mut cargo = Command::new("timeout");
     cargo.args(["600", env!("CARGO"), "build", "--quiet", "--target-dir"]).arg(target_dir).args(what);
