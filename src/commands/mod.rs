@@ -6,6 +6,7 @@ mod capture;
 mod check;
 mod clean;
 mod completion;
+mod item;
 mod kubeadm_prepare;
 mod network;
 mod output;

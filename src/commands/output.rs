@@ -17,9 +17,17 @@ pub fn coloured(word: &str, colour: &str) -> String {
     if live::has_colours() { format!("\x1b[{colour}m{word}\x1b[0m") } else { word.to_owned() }
 }
 
-/// Prints a value as JSON, indented.
+/// The version of each command's JSON: a later footplate may add fields.
+const VERSION: u32 = 1;
+
+/// Prints an object as JSON, indented, with the version of its form.
 pub fn json(value: &impl Serialize) {
-    text(&indented(value));
+    let mut value = serde_json::to_value(value).unwrap_or_default();
+    if let Some(object) = value.as_object_mut() {
+        let version = object.shift_remove("version").unwrap_or_else(|| VERSION.into());
+        object.shift_insert(0, "version".to_owned(), version);
+    }
+    text(&indented(&value));
 }
 
 /// A value as JSON, indented, and a newline.

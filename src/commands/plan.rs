@@ -3,12 +3,12 @@
 
 use serde_json::json;
 
-use super::{PENDING, output};
-use crate::apply::{Done, Outcome, diff};
+use super::{PENDING, item, output};
+use crate::apply::{Done, diff};
 use crate::cli::{self, Format};
 use crate::io::root::Root;
 use crate::model::plan::Item;
-use crate::model::problem::{Failure, Severity};
+use crate::model::problem::{Failure, Problem, Severity};
 use crate::pipeline;
 use crate::pipeline::context::Context;
 use crate::pipeline::preview::{self, Preview};
@@ -24,9 +24,7 @@ pub fn run(args: &cli::Plan) -> Result<u8, Failure> {
     let preview = preview::preview(&mut recorder, &context)?;
     match args.format {
         Format::Json => {
-            let warnings = recorder.status.problems.iter().filter(|p| p.severity < Severity::Error);
-            let warnings: Vec<String> = warnings.map(|p| p.in_the_log()).collect();
-            output::json(&json(&preview, &warnings));
+            output::json(&json(&preview, &recorder.status.problems));
         }
         Format::Text => {
             if *diff {
@@ -62,18 +60,21 @@ fn word(done: Done) -> (&'static str, &'static str) {
     }
 }
 
-fn json(preview: &Preview, warnings: &[String]) -> serde_json::Value {
+fn json(preview: &Preview, problems: &[Problem]) -> serde_json::Value {
     let Preview { found, rendered, plan, outcomes } = preview;
-    let item = |o: &Outcome| json!({ "what": o.what, "action": word(o.done).1, "detail": o.detail });
+    let items = plan.items.iter().zip(outcomes);
+    let items = items.map(|(item, o)| item::json(item, word(o.done).1, &o.what, &o.detail));
+    let warnings = problems.iter().filter(|p| p.severity < Severity::Error);
     json!({
         "platform": found.candidate.platform.id,
         "because": found.candidate.because.to_string(),
         "instance_id": found.instance.instance_id,
         "changes": pipeline::changes(outcomes),
-        "items": outcomes.iter().map(item).collect::<Vec<_>>(),
+        "items": items.collect::<Vec<_>>(),
         "network": rendered.matches,
         "start": plan.bootstrap.as_ref().map(|b| &b.unit),
-        "warnings": warnings,
+        "findings": problems,
+        "warnings": warnings.map(Problem::in_the_log).collect::<Vec<_>>(),
     })
 }
 

@@ -43,6 +43,7 @@ fn json(candidates: &[Candidate<'_>], seen: &str) -> serde_json::Value {
     let row = |p: &Platform| {
         let rank = rank(candidates, p.id);
         json!({
+            "version": 1,
             "id": p.id,
             "name": p.name,
             "network": p.local.is_none(),

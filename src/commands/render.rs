@@ -33,7 +33,8 @@ pub fn run(input: &cli::Input) -> Result<u8, Failure> {
     match input.format {
         Format::Json => {
             let files = rendered.files.iter().map(|f| (f.path.clone(), f.contents.clone().into()));
-            output::json(&serde_json::Value::Object(files.collect()));
+            // The paths are the object's keys, so it has no version.
+            output::text(&output::indented(&serde_json::Value::Object(files.collect())));
         }
         Format::Text => {
             here.matches.iter().for_each(|m| output::text(&format!("# on this machine, {m}\n")));

@@ -206,7 +206,10 @@ fn it_says_what_would_happen() {
         (&json!(true), &json!("kubeadm.service"), &json!(1))
     );
     assert_eq!((&said["files"], &said["users"]), (&json!(["/etc/a"]), &json!(["ops"])));
-    let file = json!({ "what": "file /etc/a", "detail": "0600 core:core 23 bytes" });
+    let file = json!({
+        "kind": "file", "path": "/etc/a", "mode": "0600", "owner": "core:core", "bytes": 23, "action": "create",
+        "what": "file /etc/a", "detail": "0600 core:core 23 bytes"
+    });
     assert!(said["items"].as_array().unwrap().contains(&file), "{said:#}");
 }
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::output;
+use super::super::{item, output};
 use super::{Checked, Finding, Node};
 use crate::apply;
 use crate::cli;
@@ -20,7 +20,9 @@ impl Node {
     }
 
     fn json(&self) -> Value {
-        let items = apply::outline(&self.plan);
+        let outline = apply::outline(&self.plan);
+        let items = self.plan.items.iter().zip(&outline);
+        let items = items.map(|(item, (what, detail))| item::json(item, "create", what, detail));
         json!({
             "file": self.file,
             "object": self.object,
@@ -29,7 +31,7 @@ impl Node {
             "files": self.config.files.iter().map(|f| &f.path).collect::<Vec<_>>(),
             "users": self.config.users.iter().map(|u| &u.name).collect::<Vec<_>>(),
             "commands": self.config.runcmd.len(),
-            "items": items.iter().map(|(what, detail)| json!({ "what": what, "detail": detail })).collect::<Vec<_>>(),
+            "items": items.collect::<Vec<_>>(),
             "start": self.plan.bootstrap.as_ref().map(|b| &b.unit),
         })
     }
@@ -70,7 +72,6 @@ pub fn json(checked: &Checked) -> Value {
         [one] => one.clone(),
         _ => json!({ "files": [], "users": [], "commands": 0, "items": [], "start": null }),
     };
-    top["version"] = json!(1);
     top["ok"] = json!(!checked.failed());
     top["findings"] = checked.findings.iter().map(finding).collect();
     top["nodes"] = Value::Array(nodes);
