@@ -5,7 +5,7 @@
 . "${BASH_SOURCE%/*}/fetch"
 cloud_init
 
-cat > network.yaml <<YAML
+cat > config <<YAML
 version: 1
 config:
 - type: physical
@@ -13,11 +13,6 @@ config:
   subnets: [{type: static, address: 192.0.2.5/24, gateway: 192.0.2.1, metric: 7}]
 - {type: route, destination: 10.0.0.0/8, gateway: 192.0.2.9}
 YAML
-convert() {
-    /usr/bin/python3 -m cloudinit.cmd.main devel net-convert --network-data network.yaml --kind yaml -O "$1" --distro debian -d "$1" \
-        > "$1.log" 2>&1 || { cat "$1.log"; exit 1; }
-    find "$1" -type f -exec cat {} + | grep -v '^#'
-}
 /usr/bin/python3 -m cloudinit.cmd.main --version | tail -1
 same 'what netplan gets' 'network:
     version: 2
@@ -25,7 +20,7 @@ same 'what netplan gets' 'network:
         eth0:
             addresses:
             - 192.0.2.5/24
-            gateway4: 192.0.2.1' "$(convert netplan)"
-same 'what is said of it' "Read input format 'yaml' from 'network.yaml'.
-Wrote output format 'netplan' to 'netplan/'" "$(grep -v '^$' netplan.log)"
-same 'routes of interfaces(5)' 'post-up route add -net 10.0.0.0/8 gw 192.0.2.9 || true' "$(convert eni | grep 'post-up')"
+            gateway4: 192.0.2.1' "$(written_of netplan < config)"
+same 'what is said of it' "Read input format 'yaml' from 'network.data'.
+Wrote output format 'netplan' to 'written/'" "$(grep -v '^$' convert.log)"
+same 'routes of interfaces(5)' 'post-up route add -net 10.0.0.0/8 gw 192.0.2.9 || true' "$(written_of eni < config | grep 'post-up')"
