@@ -17,7 +17,7 @@ pub struct Instance {
     /// How the platform's name is spelled in `/run/metadata`.
     pub spelling: Option<Spelling>,
     /// What Afterburn tells of the instance, by its names behind the platform's: other names in `/run/metadata` than those of
-    /// every platform. Empty where the platform's are these.
+    /// every platform.
     pub attributes: Vec<(String, String)>,
     /// What names this instance; a new one means a new bootstrap.
     pub instance_id: String,
@@ -63,6 +63,8 @@ pub struct Spelling {
     pub coreos: &'static str,
     /// Afterburn's own, behind `AFTERBURN_`.
     pub afterburn: &'static str,
+    /// Whether the names behind it are those of every platform, with the platform's own beside; else they are its own alone.
+    pub common: bool,
 }
 
 /// One address of each sort.

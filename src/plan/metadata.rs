@@ -78,19 +78,23 @@ fn names(instance: &Instance) -> (Names, Names) {
     let plain =
         |v: &String| !v.is_empty() && v.chars().all(|c| c.is_ascii_graphic() && !"\"'\\$`".contains(c));
     let mut spell = |name: &str, value: &String| {
-        if let Some(Spelling { coreos, afterburn }) = instance.spelling {
+        if let Some(Spelling { coreos, afterburn, .. }) = instance.spelling {
             theirs.push((format!("COREOS_{coreos}_{name}"), value.clone()));
             theirs.push((format!("AFTERBURN_{afterburn}_{name}"), value.clone()));
         }
     };
-    // Afterburn writes a name without a value where the platform has an empty list.
-    for (name, value) in instance.attributes.iter().filter(|(_, v)| v.is_empty() || plain(v)) {
-        spell(name, value);
+    // Afterburn writes a name without a value where the platform has an empty list. A value with blanks is read whole only in quotes.
+    for (name, value) in &instance.attributes {
+        if value.is_empty() || plain(value) {
+            spell(name, value);
+        } else if plain(&value.replace(' ', "-")) {
+            spell(name, &format!("\"{value}\""));
+        }
     }
     for (name, fact, common) in NAMES {
         let Some(value) = fact.of(instance).filter(plain) else { continue };
         ours.push((format!("FOOTPLATE_{common}"), value.clone()));
-        if instance.attributes.is_empty() {
+        if instance.spelling.is_some_and(|s| s.common) {
             spell(name, &value);
         }
         custom.push((format!("COREOS_CUSTOM_{common}"), value));
@@ -145,7 +149,7 @@ mod tests {
         let local_v4 = Some(std::net::Ipv4Addr::new(10, 0, 0, 5));
         let instance = Instance {
             platform: "aws",
-            spelling: Some(Spelling { coreos: "EC2", afterburn: "AWS" }),
+            spelling: Some(Spelling { coreos: "EC2", afterburn: "AWS", common: true }),
             instance_id: "i-1".to_owned(),
             node_name: Some("i-1".to_owned()),
             provider_id: Some("aws:///z/i-1".to_owned()),

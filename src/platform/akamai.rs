@@ -19,7 +19,7 @@ pub(super) const PLATFORM: Platform = Platform {
     id: "akamai",
     name: "Akamai",
     aliases: &["linode"],
-    spelling: Some(Spelling { coreos: "AKAMAI", afterburn: "AKAMAI" }),
+    spelling: Some(Spelling { coreos: "AKAMAI", afterburn: "AKAMAI", common: false }),
     hint: "Akamai: give the Linode user-data",
     evidence: |facts| {
         ["Linode", "Akamai"].contains(&facts.dmi.sys_vendor.as_str()).then(|| Evidence::of_dmi(&facts.dmi))

@@ -19,7 +19,7 @@ use crate::model::instance::{Instance, Spelling};
 pub(super) const PLATFORM: Platform = Platform {
     id: "aliyun",
     name: "Alibaba Cloud ECS",
-    spelling: Some(Spelling { coreos: "ALIYUN", afterburn: "ALIYUN" }),
+    spelling: Some(Spelling { coreos: "ALIYUN", afterburn: "ALIYUN", common: false }),
     hint: "Alibaba Cloud: give the instance user-data",
     evidence: |facts| (facts.dmi.product_name == "Alibaba Cloud ECS").then(|| Evidence::of_dmi(&facts.dmi)),
     network: Some(fetch),

@@ -16,7 +16,7 @@ use crate::model::secret::Secret;
 pub(super) const PLATFORM: Platform = Platform {
     id: "cloudstack",
     name: "CloudStack",
-    spelling: Some(Spelling { coreos: "CLOUDSTACK", afterburn: "CLOUDSTACK" }),
+    spelling: Some(Spelling { coreos: "CLOUDSTACK", afterburn: "CLOUDSTACK", common: false }),
     hint: "CloudStack: give the machine user-data",
     evidence: |facts| facts.dmi.product_name.starts_with("CloudStack").then(|| Evidence::of_dmi(&facts.dmi)),
     local: Some(drive),

@@ -18,7 +18,7 @@ use crate::model::instance::{Instance, Spelling};
 pub(super) const PLATFORM: Platform = Platform {
     id: "digitalocean",
     name: "DigitalOcean",
-    spelling: Some(Spelling { coreos: "DIGITALOCEAN", afterburn: "DIGITALOCEAN" }),
+    spelling: Some(Spelling { coreos: "DIGITALOCEAN", afterburn: "DIGITALOCEAN", common: false }),
     hint: "DigitalOcean: give the droplet user-data",
     evidence: |facts| (facts.dmi.sys_vendor == "DigitalOcean").then(|| Evidence::of_dmi(&facts.dmi)),
     network: Some(fetch),

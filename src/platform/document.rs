@@ -96,7 +96,7 @@ pub(super) fn read_cards(cards: Vec<Json>, instance: &mut Instance) -> Result<()
 
 /// The first of `names` that the mapping has, as text.
 pub(super) fn text_of<'a>(map: &'a Node, names: &[&str]) -> Option<&'a str> {
-    names.iter().find_map(|n| map.get(n)?.text()).filter(|t| !t.is_empty())
+    names.iter().find_map(|n| map.get(n)?.text().filter(|t| !t.is_empty()))
 }
 
 /// What a metadata document of cloud-init's shape says of the machine itself: names, keys, place, addresses. `name` is what

@@ -12,7 +12,7 @@ use crate::model::instance::{Instance, Spelling};
 pub(super) const PLATFORM: Platform = Platform {
     id: "exoscale",
     name: "Exoscale",
-    spelling: Some(Spelling { coreos: "EXOSCALE", afterburn: "EXOSCALE" }),
+    spelling: Some(Spelling { coreos: "EXOSCALE", afterburn: "EXOSCALE", common: false }),
     hint: "Exoscale: give the instance user-data",
     evidence: |facts| facts.dmi.product_name.starts_with("Exoscale").then(|| Evidence::of_dmi(&facts.dmi)),
     network: Some(fetch),

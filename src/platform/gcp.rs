@@ -21,7 +21,7 @@ pub(super) const PLATFORM: Platform = Platform {
     id: "gcp",
     name: "Google Cloud",
     aliases: &["gce"],
-    spelling: Some(Spelling { coreos: "GCE", afterburn: "GCP" }),
+    spelling: Some(Spelling { coreos: "GCE", afterburn: "GCP", common: false }),
     limit: Some(Limit {
         bytes: 256 << 10,
         base64: false,
@@ -233,7 +233,8 @@ fn key(line: &str) -> Option<String> {
 fn card((n, nic): (usize, &Node)) -> Option<Json> {
     let mac = document::text_of(nic, &["mac"])?;
     let v6 = nic.get("ipv6s").or_else(|| nic.get("ipv6")).and_then(Node::list).is_some_and(|l| !l.is_empty());
-    let mut card = json!({ "match": { "macaddress": mac }, "dhcp4": true, "dhcp6": v6 });
+    let v4 = document::text_of(nic, &["ip"]).is_some() || !v6;
+    let mut card = json!({ "match": { "macaddress": mac }, "dhcp4": v4, "dhcp6": v6 });
     if let Some(mtu) = document::text_of(nic, &["mtu"]).and_then(|m| m.parse::<u32>().ok()).filter(|m| *m > 0)
     {
         card["mtu"] = json!(mtu);

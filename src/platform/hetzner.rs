@@ -2,7 +2,7 @@
 //! Hetzner Cloud: its metadata service ([server metadata](https://docs.hetzner.cloud/reference/cloud#description/server-metadata)). The
 //! network of the first NIC is a document in cloud-init's version 1; NICs of private networks are in a list of their own.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Value as Json, json};
 
@@ -17,7 +17,7 @@ use crate::model::instance::{Instance, Spelling};
 pub(super) const PLATFORM: Platform = Platform {
     id: "hetzner",
     name: "Hetzner Cloud",
-    spelling: Some(Spelling { coreos: "HETZNER", afterburn: "HETZNER" }),
+    spelling: Some(Spelling { coreos: "HETZNER", afterburn: "HETZNER", common: false }),
     hint: "Hetzner Cloud: give the server user-data",
     evidence: |facts| (facts.dmi.sys_vendor == "Hetzner").then(|| Evidence::of_dmi(&facts.dmi)),
     network: Some(fetch),
@@ -25,7 +25,12 @@ pub(super) const PLATFORM: Platform = Platform {
     ..Platform::NONE
 };
 
+/// It listens at a link-local address of IPv6 too: a server may have no public IPv4.
 static SERVICE: Service = Service {
+    addresses: &[
+        IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
+        IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe)),
+    ],
     cure: "Hetzner's metadata service does not answer: see that a route leads to 169.254.169.254",
     ..Service::LINK_LOCAL
 };

@@ -17,7 +17,7 @@ use crate::model::secret::Secret;
 pub(super) const PLATFORM: Platform = Platform {
     id: "ibmcloud",
     name: "IBM Cloud VPC",
-    spelling: Some(Spelling { coreos: "IBMCLOUD", afterburn: "IBMCLOUD" }),
+    spelling: Some(Spelling { coreos: "IBMCLOUD", afterburn: "IBMCLOUD", common: false }),
     limit: Some(Limit {
         bytes: 64 << 10,
         base64: false,

@@ -10,7 +10,7 @@ use crate::model::problem::Problem;
 pub(super) const PLATFORM: Platform = Platform {
     id: "ibmcloud-classic",
     name: "IBM Cloud Classic",
-    spelling: Some(Spelling { coreos: "IBMCLOUD_CLASSIC", afterburn: "IBMCLOUD_CLASSIC" }),
+    spelling: Some(Spelling { coreos: "IBMCLOUD_CLASSIC", afterburn: "IBMCLOUD_CLASSIC", common: false }),
     hint: "IBM Cloud Classic: the drive labelled config-2 is not there",
     local: Some(|world, _| {
         let Some(mut instance) = config_drive::drive(world)? else { return Ok(None) };

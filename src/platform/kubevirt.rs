@@ -11,7 +11,7 @@ use crate::model::instance::{Instance, Spelling, short};
 pub(super) const PLATFORM: Platform = Platform {
     id: "kubevirt",
     name: "KubeVirt",
-    spelling: Some(Spelling { coreos: "KUBEVIRT", afterburn: "KUBEVIRT" }),
+    spelling: Some(Spelling { coreos: "KUBEVIRT", afterburn: "KUBEVIRT", common: false }),
     hint: "KubeVirt: give the virtual machine a volume cloudInitConfigDrive or cloudInitNoCloud",
     evidence: |facts| {
         let dmi = &facts.dmi;

@@ -17,7 +17,7 @@ pub(super) const PLATFORM: Platform = Platform {
     id: "openstack",
     name: "OpenStack",
     aliases: &["brightbox"],
-    spelling: Some(Spelling { coreos: "OPENSTACK", afterburn: "OPENSTACK" }),
+    spelling: Some(Spelling { coreos: "OPENSTACK", afterburn: "OPENSTACK", common: false }),
     limit: Some(Limit {
         bytes: 65_535,
         base64: true,
@@ -68,8 +68,12 @@ fn evidence(facts: &Facts) -> Option<Evidence> {
 }
 
 /// The drive has all that the service has, and needs no network.
-fn drive(world: &dyn World, _: &Facts) -> Result<Option<Instance>, Error> {
+fn drive(world: &dyn World, facts: &Facts) -> Result<Option<Instance>, Error> {
     let Some(mut instance) = config_drive::drive(world)? else { return Ok(None) };
+    if instance.instance_id.is_empty() {
+        // Nova's UUID is the machine's.
+        instance.instance_id = facts.dmi.product_uuid.trim().to_lowercase();
+    }
     let ec2 = config_drive::file(world, EC2_FILE)?;
     let ec2 = ec2.map(|file| document::mapping(EC2_FILE, file.expose())).transpose()?;
     let value = |name: &str| document::text_of(ec2.as_ref()?, &[name]).map(str::to_owned);

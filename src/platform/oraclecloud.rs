@@ -21,7 +21,7 @@ use crate::model::secret::Secret;
 pub(super) const PLATFORM: Platform = Platform {
     id: "oraclecloud",
     name: "Oracle Cloud",
-    spelling: Some(Spelling { coreos: "ORACLECLOUD", afterburn: "ORACLECLOUD" }),
+    spelling: Some(Spelling { coreos: "ORACLECLOUD", afterburn: "ORACLECLOUD", common: false }),
     hint: "Oracle Cloud: give the instance the metadata key user_data",
     evidence: |facts| {
         let tag = facts.dmi.chassis_asset_tag.trim();
@@ -85,7 +85,9 @@ fn read(place: &str, node: &Node) -> Result<Instance, Error> {
     let text = |name: &str| document::text_of(node, &[name]);
     let mut instance = Instance { region: text("region").map(str::to_owned), ..Instance::default() };
     instance.instance_id = text("id").unwrap_or_default().to_owned();
-    if let Some(name) = text("hostname").or(text("displayName")) {
+    // What the console shows may be any text.
+    let shown = || text("displayName").filter(|name| document::hostname("", &name.replace('_', "-")).is_ok());
+    if let Some(name) = text("hostname").or_else(shown) {
         document::take_hostname(&format!("{place}: hostname"), name, &mut instance)?;
     }
     document::name_by_id("oci", &mut instance);

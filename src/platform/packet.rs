@@ -23,7 +23,7 @@ pub(super) const PLATFORM: Platform = Platform {
     id: "packet",
     name: "Packet",
     aliases: &["equinixmetal"],
-    spelling: Some(Spelling { coreos: "PACKET", afterburn: "PACKET" }),
+    spelling: Some(Spelling { coreos: "PACKET", afterburn: "PACKET", common: false }),
     hint: "Packet: give the machine user-data",
     evidence: |facts| {
         let url = facts.cmdline.get(ARGUMENT)?;

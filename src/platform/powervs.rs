@@ -10,7 +10,7 @@ use crate::model::instance::Spelling;
 pub(super) const PLATFORM: Platform = Platform {
     id: "powervs",
     name: "IBM Power Virtual Server",
-    spelling: Some(Spelling { coreos: "POWERVS", afterburn: "POWERVS" }),
+    spelling: Some(Spelling { coreos: "POWERVS", afterburn: "POWERVS", common: false }),
     hint: "IBM Power Virtual Server: give the instance user data, which attaches a drive labelled config-2",
     local: Some(|world, _| {
         let Some(mut instance) = config_drive::drive(world)? else { return Ok(None) };

@@ -13,7 +13,7 @@ pub(super) const PLATFORM: Platform = Platform {
     id: "abacus",
     name: "Abacus Cloud",
     aliases: &["counting-frame"],
-    spelling: Some(Spelling { coreos: "ABACUS", afterburn: "ABACUS" }),
+    spelling: Some(Spelling { coreos: "ABACUS", afterburn: "ABACUS", common: false }),
     limit: Some(Limit { bytes: 1000, base64: false, cure: "count less" }),
     hint: "Abacus: give the frame user-data",
     evidence,

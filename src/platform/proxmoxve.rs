@@ -15,7 +15,7 @@ pub(super) const PLATFORM: Platform = Platform {
     id: "proxmoxve",
     name: "Proxmox VE",
     aliases: &["proxmox"],
-    spelling: Some(Spelling { coreos: "PROXMOXVE", afterburn: "PROXMOXVE" }),
+    spelling: Some(Spelling { coreos: "PROXMOXVE", afterburn: "PROXMOXVE", common: false }),
     hint: "Proxmox VE: attach a cloud-init drive (labelled cidata or config-2)",
     drives: &[nocloud::DRIVE, config_drive::DRIVE],
     complete,

@@ -19,7 +19,7 @@ use crate::model::instance::{Instance, Spelling};
 pub(super) const PLATFORM: Platform = Platform {
     id: "scaleway",
     name: "Scaleway",
-    spelling: Some(Spelling { coreos: "SCALEWAY", afterburn: "SCALEWAY" }),
+    spelling: Some(Spelling { coreos: "SCALEWAY", afterburn: "SCALEWAY", common: false }),
     hint: "Scaleway: give the instance user-data under the key cloud-init",
     evidence: |facts| {
         let argument = || facts.cmdline.has("scaleway").then(|| Evidence::Argument("scaleway".to_owned()));

@@ -16,7 +16,7 @@ use crate::model::instance::{Instance, Spelling};
 pub(super) const PLATFORM: Platform = Platform {
     id: "upcloud",
     name: "UpCloud",
-    spelling: Some(Spelling { coreos: "UPCLOUD", afterburn: "UPCLOUD" }),
+    spelling: Some(Spelling { coreos: "UPCLOUD", afterburn: "UPCLOUD", common: false }),
     hint: "UpCloud: switch the server's metadata service on and give it user-data",
     evidence: |facts| (facts.dmi.sys_vendor == "UpCloud").then(|| Evidence::of_dmi(&facts.dmi)),
     network: Some(fetch),
@@ -46,12 +46,14 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
     let nics = network.and_then(|n| n.get("interfaces")).and_then(Node::list).unwrap_or_default();
     let mut cards: Vec<Json> = nics.iter().filter_map(card).collect();
     let servers = network.and_then(|n| n.get("dns")).map(document::texts).unwrap_or_default();
-    // The server's own name servers, where no NIC brings any.
-    if !servers.is_empty()
-        && cards.iter().all(|c| c["nameservers"].is_null())
-        && let Some(first) = cards.first_mut()
-    {
-        first["nameservers"] = json!({ "addresses": servers });
+    // The server's own name servers come after those of its NICs.
+    if let Some(first) = cards.first_mut() {
+        let own = first["nameservers"]["addresses"].as_array().cloned().unwrap_or_default();
+        let more = servers.into_iter().map(Json::from).filter(|server| !own.contains(server));
+        let all: Vec<Json> = own.iter().cloned().chain(more).collect();
+        if !all.is_empty() {
+            first["nameservers"] = json!({ "addresses": all });
+        }
     }
     document::read_cards(cards, &mut instance)?;
     Ok(Some(instance))

@@ -16,7 +16,7 @@ use crate::model::instance::{Instance, Spelling};
 pub(super) const PLATFORM: Platform = Platform {
     id: "vultr",
     name: "Vultr",
-    spelling: Some(Spelling { coreos: "VULTR", afterburn: "VULTR" }),
+    spelling: Some(Spelling { coreos: "VULTR", afterburn: "VULTR", common: false }),
     hint: "Vultr: give the instance user-data",
     evidence: |facts| {
         let argument = || facts.cmdline.has("vultr").then(|| Evidence::Argument("vultr".to_owned()));

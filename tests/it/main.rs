@@ -54,6 +54,7 @@ mod nspawn_retry;
 mod pages;
 mod people;
 mod platform_cases;
+mod platform_shapes;
 mod platforms;
 mod policy;
 mod s3;

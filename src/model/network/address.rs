@@ -135,8 +135,13 @@ impl fmt::Display for Mac {
 impl FromStr for Mac {
     type Err = ();
 
-    /// One or two hexadecimal digits an octet, `:` or `-` between: some services leave a leading zero out.
+    /// One or two hexadecimal digits an octet, `:` or `-` between: some services leave a leading zero out. Twelve digits without
+    /// anything between are one too, as Azure writes it.
     fn from_str(text: &str) -> Result<Self, ()> {
+        if text.len() == 12 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            let octet = |at| u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| ());
+            return Ok(Self((0..12).step_by(2).map(octet).collect::<Result<_, ()>>()?));
+        }
         let separator = if text.contains('-') { '-' } else { ':' };
         let octet = |s: &str| {
             let hex = matches!(s.len(), 1 | 2) && s.bytes().all(|b| b.is_ascii_hexdigit());

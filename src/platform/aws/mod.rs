@@ -26,7 +26,7 @@ pub(super) const PLATFORM: Platform = Platform {
     id: "aws",
     name: "Amazon EC2",
     aliases: &["ec2"],
-    spelling: Some(Spelling { coreos: "EC2", afterburn: "AWS" }),
+    spelling: Some(Spelling { coreos: "EC2", afterburn: "AWS", common: true }),
     limit: Some(Limit {
         bytes: 16 << 10,
         base64: false,
@@ -69,6 +69,15 @@ const LOCAL_HOSTNAME: &str = "local-hostname";
 const LOCAL_IPV4: &str = "local-ipv4";
 const AVAILABILITY_ZONE: &str = "placement/availability-zone";
 const REGION: &str = "placement/region";
+const ZONE_ID: &str = "placement/availability-zone-id";
+
+/// Names that Afterburn has beside those of every platform, and their keys.
+const ATTRIBUTES: &[(&str, &str)] = &[
+    ("AVAILABILITY_ZONE_ID", ZONE_ID),
+    ("INSTANCE_TYPE", "instance-type"),
+    ("IPV6", "ipv6"),
+    ("PUBLIC_HOSTNAME", "public-hostname"),
+];
 
 /// The listings that tell what the second round of questions is about.
 const PUBLIC_KEYS: &str = "public-keys/";
@@ -108,7 +117,7 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
     let macs = listed(MACS).lines().map(|l| l.trim().trim_end_matches('/'));
     let macs: Vec<&str> = macs.filter(|m| !m.is_empty()).take(MAX_LISTED).collect();
     let nics = macs.iter().flat_map(|m| network::KEYS.iter().map(move |k| format!("{MACS}{m}/{k}")));
-    let paths: Vec<String> = keys.iter().cloned().chain(nics).collect();
+    let paths: Vec<String> = keys.iter().cloned().chain(nics).chain([ZONE_ID.to_owned()]).collect();
     let answers = imds.get_all(&paths.iter().map(|p| imds::meta_data(p)).collect::<Vec<_>>())?;
     let mut second: Vec<(&str, String)> = Vec::new();
     for (path, answer) in paths.iter().zip(answers) {
@@ -142,6 +151,9 @@ fn parse(found: &[(&str, String)], user_data: Option<Secret>) -> Result<Instance
     // A VPC with several domain names gives a name for each, and all of them in one line.
     if let Some(name) = get(LOCAL_HOSTNAME).and_then(|names| names.split_whitespace().next()) {
         instance.hostname = Some(document::hostname(LOCAL_HOSTNAME, name)?);
+    }
+    for (name, key) in ATTRIBUTES {
+        instance.attribute(name, get(key));
     }
     instance.region = get(REGION).map(str::to_owned);
     instance.availability_zone = get(AVAILABILITY_ZONE).map(str::to_owned);

@@ -10,6 +10,7 @@ use crate::decode::syntax::yaml::Node;
 use crate::io::World;
 use crate::model::facts::{Facts, Link};
 use crate::model::instance::Instance;
+use crate::model::network::Mac;
 use crate::model::problem::Problem;
 use crate::model::secret::Secret;
 use crate::platform::service::{Service, Session};
@@ -140,9 +141,7 @@ fn addresses(nic: &Node, family: &str, key: &str) -> Vec<String> {
 /// The NIC that is the n-th of the list; `None` for one without addresses. The first of its addresses come by DHCP. With accelerated
 /// networking a second NIC has the same MAC address and works below this one: the driver tells them apart.
 fn card(n: usize, nic: &Node, links: &[Link]) -> Option<Json> {
-    let mac = document::text_of(nic, &["macAddress"])?;
-    let mac: String = mac.chars().filter(char::is_ascii_hexdigit).map(|c| c.to_ascii_lowercase()).collect();
-    let octets: Vec<&str> = (0..mac.len()).step_by(2).filter_map(|at| mac.get(at..at + 2)).collect();
+    let mac = document::text_of(nic, &["macAddress"])?.parse::<Mac>().ok()?.to_string();
     let (v4, v6) = (addresses(nic, "ipv4", "privateIpAddress"), addresses(nic, "ipv6", "privateIpAddress"));
     if v4.is_empty() && v6.is_empty() {
         return None;
@@ -154,7 +153,6 @@ fn card(n: usize, nic: &Node, links: &[Link]) -> Option<Json> {
     };
     let further = [beside("ipv4", &v4, "24"), beside("ipv6", &v6, "128")].concat();
     let overrides = json!({ "route-metric": 100 * (n + 1), "use-dns": n == 0 });
-    let mac = octets.join(":");
     // With accelerated networking a virtual function has the same address; it is left to the driver of Hyper-V's NIC. A machine
     // without that driver has one NIC of the address.
     let mut drivers = links.iter().filter(|l| l.mac == mac).filter_map(|l| l.driver.as_deref()).peekable();

@@ -19,7 +19,7 @@ use crate::platform::document;
 pub(super) const PLATFORM: Platform = Platform {
     id: "azure",
     name: "Microsoft Azure",
-    spelling: Some(Spelling { coreos: "AZURE", afterburn: "AZURE" }),
+    spelling: Some(Spelling { coreos: "AZURE", afterburn: "AZURE", common: false }),
     limit: Some(Limit {
         bytes: 65535,
         base64: false,

@@ -22,7 +22,7 @@ use crate::model::secret::Secret;
 pub(super) const PLATFORM: Platform = Platform {
     id: "vmware",
     name: "VMware vSphere",
-    spelling: Some(Spelling { coreos: "VMWARE", afterburn: "VMWARE" }),
+    spelling: Some(Spelling { coreos: "VMWARE", afterburn: "VMWARE", common: true }),
     limit: Some(Limit {
         bytes: 64 << 10,
         base64: true,

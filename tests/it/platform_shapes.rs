@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Documents of platforms in the less usual of their shapes: parts that are absent, null, empty or of another type, IPv6 alone, NICs
+//! without addresses, large numbers, MAC addresses in each spelling. Each row is a machine's answers and some lines of what becomes
+//! of them: of the host name, of networkd's files, of `/run/metadata/flatcar`.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::common::scratch::{Scratch, footplate, fresh};
+
+/// A platform's name or `""` where DMI names it, its answers, lines that there must be, and lines that there must not be.
+type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str], &'a [&'a str]);
+
+const LINK_LOCAL: &str = "/http/169.254.169.254";
+
+/// What a node is made of: `made-by`, the host name, networkd's files, Flatcar's names.
+fn made(n: usize, platform: &str, answers: &[(&str, &str)]) -> String {
+    let (replay, root) =
+        (Scratch { dir: fresh(&format!("shape-{n}")) }, Scratch { dir: fresh(&format!("shape-{n}-root")) });
+    root.put("/etc/passwd", "root:x:0:0::/root:/bin/sh\ncore:x:500:500::/home/core:/bin/sh\n");
+    root.put("/etc/group", "root:x:0:\ncore:x:500:\n");
+    root.put("/etc/shadow", "root:*:1::::::\ncore:*:1::::::\n");
+    for (name, text) in answers {
+        let path = match name.strip_prefix("dmi/") {
+            Some(field) => format!("/file/sys/class/dmi/id/{field}"),
+            None => name.replacen("LL", LINK_LOCAL, 1),
+        };
+        let text = match text.strip_prefix("base64:") {
+            Some(text) => STANDARD.encode(text),
+            None => (*text).to_owned(),
+        };
+        replay.put(&path, text);
+    }
+    let mut arguments = vec!["provision", "--replay", replay.arg(), "--root", root.arg()];
+    if !platform.is_empty() {
+        arguments.extend(["--platform", platform]);
+    }
+    let ran = footplate(&arguments);
+    let mut told = format!("exit {}\n{}", ran.code, ran.err);
+    for path in root.paths() {
+        let looked_at = ["/etc/hostname", "/etc/made-by", "/run/metadata/flatcar"].contains(&path.as_str())
+            || path.starts_with("/etc/systemd/network/");
+        if looked_at && root.path(&path).is_file() {
+            let _ = writeln!(told, "{path}\n{}", fs::read_to_string(root.path(&path)).unwrap());
+        }
+    }
+    told
+}
+
+fn hold(rows: &[Row<'_>], first: usize) {
+    for (n, (platform, answers, has, has_not)) in rows.iter().enumerate() {
+        let told = made(first + n, platform, answers);
+        let lines: Vec<&str> = told.lines().map(str::trim).collect();
+        for line in *has {
+            assert!(lines.contains(line), "{platform} {answers:?}: no line {line:?} in\n{told}");
+        }
+        for line in *has_not {
+            assert!(!told.contains(line), "{platform} {answers:?}: {line:?} in\n{told}");
+        }
+    }
+}
+
+const USER: &str = "#cloud-config\nwrite_files: [{path: /etc/made-by, content: by-user-data}]\n";
+const USER_64: &str = "base64:#cloud-config\nwrite_files: [{path: /etc/made-by, content: by-user-data}]\n";
+const MADE: &str = "by-user-data";
+
+#[test]
+fn drives_of_openstack_in_each_shape() {
+    const META: &str = "/drive/config-2/openstack/latest/meta_data.json";
+    const NET: &str = "/drive/config-2/openstack/latest/network_data.json";
+    const DATA: &str = "/drive/config-2/openstack/latest/user_data";
+    const LABEL: (&str, &str) = ("/labels", "config-2\tiso9660\t/dev/sr0\t\n");
+    let nulls = r#"{"uuid": "A-1", "name": null, "hostname": null, "public_keys": null, "keys": null, "files": null, "network_config": null}"#;
+    let no_network = r#"{"links": null, "networks": null, "services": null}"#;
+    let six = r#"{"links": [{"id": "tap0", "type": "hw_veb", "ethernet_mac_address": "FA163E0A0B0C", "mtu": null}],
+        "networks": [{"id": "n", "link": "tap0", "type": "ipv6", "ip_address": "2001:DB8:7:0::5", "netmask": "ffff:ffff:ffff:ffff::", "gateway": "fe80::7",
+        "services": [{"type": "dns", "address": "2001:db8:7::53"}]}]}"#;
+    let text = r#"{"links": [{"id": "a", "type": "vhostuser", "ethernet_mac_address": "fa:16:3e:7:8:9", "mtu": "1400"},
+        {"id": "b", "type": "phy", "ethernet_mac_address": "fa:16:3e:00:00:0b"}, {"id": "c", "type": "bond", "bond_links": ["a", "b"],
+        "bond_mode": "1", "bond_miimon": "70", "ethernet_mac_address": null}, {"id": "d", "type": "vlan", "vlan_link": "c", "vlan_id": "31", "vlan_mac_address": null}],
+        "networks": [{"id": "n", "link": "d", "type": "ipv4", "ip_address": "192.0.2.9", "netmask": "26", "dns_nameservers": ["192.0.2.53"], "dns_search": ["one.example"],
+        "routes": [{"network": "0.0.0.0", "netmask": "0.0.0.0", "gateway": "192.0.2.1"}]}]}"#;
+    hold(
+        &[
+            (
+                "openstack",
+                &[LABEL, (META, nulls), (NET, no_network), (DATA, USER)],
+                &[MADE, "COREOS_CUSTOM_PROVIDER_ID=openstack:///A-1", "COREOS_OPENSTACK_INSTANCE_UUID=A-1"],
+                &["/etc/systemd/network", "warning"],
+            ),
+            (
+                "openstack",
+                &[
+                    LABEL,
+                    (META, r#"{"uuid": "u", "hostname": "heron.a.example"}"#),
+                    (NET, six),
+                    (DATA, USER_64),
+                ],
+                &[
+                    MADE,
+                    "heron",
+                    "PermanentMACAddress=fa:16:3e:0a:0b:0c",
+                    "Address=2001:db8:7::5/64",
+                    "Gateway=fe80::7",
+                    "DNS=2001:db8:7::53",
+                    "IPv6AcceptRA=no",
+                ],
+                &["DHCP=yes", "warning"],
+            ),
+            (
+                "openstack",
+                &[LABEL, (META, r#"{"uuid": "u"}"#), (NET, text), (DATA, USER)],
+                &[
+                    MADE,
+                    "PermanentMACAddress=fa:16:3e:07:08:09",
+                    "MTUBytes=1400",
+                    "Mode=active-backup",
+                    "MIIMonitorSec=70ms",
+                    "Id=31",
+                    "Address=192.0.2.9/26",
+                    "Gateway=192.0.2.1",
+                    "DNS=192.0.2.53",
+                    "Domains=one.example",
+                ],
+                &["warning"],
+            ),
+            (
+                "openstack",
+                &[LABEL, ("dmi/product_uuid", "4C4C4544-0001-4A10-8054-B7C04F4A4B32\n"), (DATA, USER)],
+                &[MADE, "COREOS_CUSTOM_INSTANCE_ID=4c4c4544-0001-4a10-8054-b7c04f4a4b32"],
+                &[],
+            ),
+            (
+                "openstack",
+                &[LABEL, (META, r#"{"uuid": ["u"], "hostname": {"a": 1}, "public_keys": 7}"#)],
+                &["exit 65"],
+                &["by-user-data"],
+            ),
+        ],
+        0,
+    );
+}
+
+#[test]
+fn cidata_drives_in_each_shape() {
+    const META: &str = "/drive/cidata/meta-data";
+    const NET: &str = "/drive/cidata/network-config";
+    const DATA: &str = "/drive/cidata/user-data";
+    const LABEL: (&str, &str) = ("/labels", "cidata\tiso9660\t/dev/sr0\t\n");
+    let json = r#"{"instance-id": 90071992547409931234, "local-hostname": "", "hostname": "teal", "public-keys": {"0": {"openssh-key": "ssh-ed25519 AAAA teal"}}}"#;
+    let v1 = "version: 1\r\nconfig:\r\n- type: physical\r\n  name: eth0\r\n  mac_address: 52:54:00:1:2:3\r\n  mtu: '1300'\r\n  subnets:\r\n  - {type: static6, address: '2001:db8::9/56', gateway: 'fe80::9'}\r\n";
+    hold(
+        &[
+            (
+                "",
+                &[LABEL, (META, json), (DATA, USER_64)],
+                &[MADE, "teal", "COREOS_CUSTOM_INSTANCE_ID=90071992547409931234"],
+                &["warning"],
+            ),
+            (
+                "",
+                &[
+                    LABEL,
+                    (META, "\u{feff}instance-id: ~\r\nlocal-hostname: ~\r\npublic-keys: ~\r\n"),
+                    (NET, v1),
+                    (DATA, USER),
+                ],
+                &[
+                    MADE,
+                    "COREOS_CUSTOM_INSTANCE_ID=nocloud",
+                    "PermanentMACAddress=52:54:00:01:02:03",
+                    "MTUBytes=1300",
+                    "Address=2001:db8::9/56",
+                    "Gateway=fe80::9",
+                ],
+                &["warning"],
+            ),
+            (
+                "",
+                &[LABEL, (META, ""), (NET, "~\n"), (DATA, USER)],
+                &[MADE],
+                &["/etc/systemd/network", "warning"],
+            ),
+            ("", &[LABEL, (META, "[a, b]\n"), (DATA, USER)], &["exit 65"], &[MADE]),
+        ],
+        100,
+    );
+}
+
+#[test]
+fn azures_documents_in_each_shape() {
+    const DOCUMENT: &str = "LL/metadata/instance/index";
+    const DATA: &str = "LL/metadata/instance/compute/userData";
+    const TAG: (&str, &str) = ("dmi/chassis_asset_tag", "7783-7084-3265-9085-8269-3286-77\n");
+    let nulls = r#"{"compute": {"vmId": "B-1", "name": "ibis_2", "location": null, "osProfile": null, "publicKeys": null, "resourceId": null, "zone": "", "userData": null},
+        "network": null, "extended": null}"#;
+    let nics = r#"{"compute": {"vmId": "B-2", "location": "NorthEurope", "zone": "3", "osProfile": {"computerName": "Ibis-2"}, "publicKeys": [{"keyData": null}, {"keyData": ""}],
+        "resourceId": "/subscriptions/S/resourcegroups/Group-A/providers/Microsoft.Compute/virtualMachines/Ibis"},
+        "network": {"interface": [{"macAddress": "6045BD0A0B0C", "ipv4": {"ipAddress": []}, "ipv6": {"ipAddress": [{"privateIpAddress": "2001:DB8:2::7"}, {"privateIpAddress": "2001:db8:2::8"}]}},
+        {"macAddress": "", "ipv4": {"ipAddress": [{"privateIpAddress": "10.2.0.3"}]}}, {"macAddress": "60-45-BD-0A-0B-0D", "ipv4": {"ipAddress": [{"privateIpAddress": ""}]}}]}}"#;
+    hold(
+        &[
+            (
+                "",
+                &[TAG, (DOCUMENT, nulls), (DATA, "")],
+                &["ibis-2", "COREOS_CUSTOM_INSTANCE_ID=b-1"],
+                // Afterburn has no such names there.
+                &["COREOS_AZURE_HOSTNAME", "COREOS_AZURE_INSTANCE_ID", "/etc/systemd/network"],
+            ),
+            (
+                "",
+                &[TAG, (DOCUMENT, nics), (DATA, USER_64)],
+                &[
+                    MADE,
+                    "COREOS_CUSTOM_PROVIDER_ID=azure:///subscriptions/S/resourcegroups/group-a/providers/Microsoft.Compute/virtualMachines/Ibis",
+                    "COREOS_CUSTOM_AVAILABILITY_ZONE=northeurope-3",
+                    "PermanentMACAddress=60:45:bd:0a:0b:0c",
+                    "DHCP=ipv6",
+                    "Address=2001:db8:2::8/128",
+                ],
+                &["60:45:bd:0a:0b:0d", "10.2.0.3"],
+            ),
+            ("", &[TAG, (DOCUMENT, nulls), (DATA, "not*base64")], &["exit 65"], &["not*base64"]),
+        ],
+        200,
+    );
+}
+
+#[test]
+fn documents_of_services_in_each_shape() {
+    const HETZNER: (&str, &str) = ("dmi/sys_vendor", "Hetzner\n");
+    const GOOGLE: (&str, &str) = ("dmi/product_name", "Google Compute Engine\n");
+    const ORACLE: (&str, &str) = ("dmi/chassis_asset_tag", "OracleCloud.com\n");
+    let gcp_six = r#"{"instance": {"id": 17034251190773344561, "name": "n-1", "hostname": "n-1.deep.example.com", "zone": "projects/4/zones/us-east1-b", "attributes": null,
+        "networkInterfaces": [{"mac": "42:01:0A:00:00:07", "ipv6s": ["fd20::7"], "mtu": 8896, "accessConfigs": null}, {"mac": "42:01:0a:00:00:08", "ip": "10.9.0.2", "ipv6s": []}]},
+        "project": {"projectId": "example.com:p", "attributes": null}}"#;
+    let upcloud = r#"{"instance_id": "u-1", "hostname": "dove.a.b", "public_keys": null, "region": null, "network": {"interfaces": [
+        {"mac": "EE:1B:DB:00:00:01", "ip_addresses": [{"address": "2001:db8::7", "dhcp": true, "dns": ["2001:db8::53"]}, {"address": "203.0.113.9", "dhcp": false, "dns": null, "floating": true, "gateway": "", "network": "203.0.113.9/32"}]},
+        {"mac": "ee:1b:db:00:00:02", "ip_addresses": null}], "dns": ["192.0.2.53"]}, "user_data": null, "vendor_data": null}"#;
+    hold(
+        &[
+            (
+                "",
+                &[GOOGLE, ("LL/computeMetadata/v1/index", gcp_six)],
+                &[
+                    "COREOS_CUSTOM_INSTANCE_ID=17034251190773344561",
+                    "COREOS_CUSTOM_PROVIDER_ID=gce://example.com:p/us-east1-b/n-1",
+                    "COREOS_GCE_HOSTNAME=n-1.deep.example.com",
+                    "DHCP=ipv6",
+                    "DHCP=ipv4",
+                    "MTUBytes=8896",
+                ],
+                &["DHCP=yes", "COREOS_GCE_INSTANCE_ID"],
+            ),
+            (
+                "",
+                &[
+                    ORACLE,
+                    (
+                        "LL/opc/v2/instance/index",
+                        r#"{"id": "ocid1.x", "displayName": "My Node (1)", "hostname": null, "metadata": null, "region": null}"#,
+                    ),
+                    ("LL/opc/v2/vnics/index", "[]"),
+                ],
+                &["exit 0", "COREOS_CUSTOM_PROVIDER_ID=oci://ocid1.x"],
+                &["/etc/hostname", "/etc/systemd/network"],
+            ),
+            (
+                "upcloud",
+                &[("LL/metadata/v1.json", upcloud)],
+                &[
+                    "DNS=2001:db8::53",
+                    "DNS=192.0.2.53",
+                    "Address=203.0.113.9/32",
+                    "IPv6AcceptRA=yes",
+                    "PermanentMACAddress=ee:1b:db:00:00:02",
+                ],
+                &["warning"],
+            ),
+            (
+                "",
+                &[
+                    ("dmi/product_name", "CloudStack KVM Hypervisor\n"),
+                    ("/http/data-server/latest/meta-data/instance-id", "c-1\n"),
+                    ("/http/data-server/latest/meta-data/local-hostname", "Wren.cs.internal\n"),
+                    ("/http/data-server/latest/meta-data/service-offering", "Small Instance\n"),
+                    ("/http/data-server/latest/user-data", USER_64),
+                ],
+                &[
+                    MADE,
+                    "COREOS_CLOUDSTACK_SERVICE_OFFERING=\"Small Instance\"",
+                    "COREOS_CUSTOM_NODE_NAME=wren",
+                    "COREOS_CUSTOM_PROVIDER_ID=cloudstack:///c-1",
+                ],
+                &["warning"],
+            ),
+            (
+                "",
+                &[
+                    HETZNER,
+                    (
+                        "LL/hetzner/v1/metadata/index",
+                        "hostname: ~\ninstance-id: 9007199254740993\npublic-keys:\n- ssh-ed25519 AAAA k\n-\nnetwork-config: ~\n",
+                    ),
+                    ("LL/hetzner/v1/userdata", USER_64),
+                    (
+                        "LL/hetzner/v1/metadata/private-networks",
+                        "- {ip: 10.0.0.2, mac_address: 86:0:0:1:2:3}\n- {}\n- ~\n",
+                    ),
+                ],
+                &[
+                    MADE,
+                    "COREOS_CUSTOM_PROVIDER_ID=hcloud://9007199254740993",
+                    "PermanentMACAddress=86:00:00:01:02:03",
+                    "COREOS_HETZNER_PRIVATE_IPV4_0=10.0.0.2",
+                ],
+                &["warning"],
+            ),
+        ],
+        300,
+    );
+}
+
+#[test]
+fn documents_of_further_services_in_each_shape() {
+    hold(
+        &[
+            (
+                "digitalocean",
+                &[(
+                    "LL/metadata/v1.json",
+                    r#"{"droplet_id": "9", "hostname": "Wren.example", "tags": null, "features": null, "dns": null, "user_data": null, "public_keys": "ssh-ed25519 A a\nssh-ed25519 B b",
+                    "interfaces": {"public": [{"mac": "E6:10:20:30:40:50", "ipv4": null, "ipv6": {"ip_address": "2A03:B0C0:0003:00D0:0000:0000:0ABC:D001", "cidr": 64, "gateway": "2A03:B0C0:3:D0::1"}}], "private": null}}"#,
+                )],
+                &[
+                    "Wren",
+                    "Address=2a03:b0c0:3:d0::abc:d001/64",
+                    "Gateway=2a03:b0c0:3:d0::1",
+                    "COREOS_DIGITALOCEAN_IPV6_PUBLIC_0=2a03:b0c0:3:d0::abc:d001",
+                ],
+                &["warning", "COREOS_DIGITALOCEAN_INSTANCE_ID"],
+            ),
+            (
+                "scaleway",
+                &[
+                    (
+                        "/http/169.254.42.42/conf",
+                        r#"{"id": "s-1", "hostname": "kite", "zone": "fr-par-2", "tags": ["AUTHORIZED_KEY=ssh-ed25519_AAA_me"], "ssh_public_keys": null, "public_ip": null, "public_ips_v4": [],
+                    "public_ips_v6": [{"address": "2001:DB8:5::1", "netmask": 64, "gateway": null}, {"address": "2001:db8:6::1", "netmask": "128", "gateway": "fe80::1"}]}"#,
+                    ),
+                    ("/http/169.254.42.42/user_data/cloud-init", USER),
+                ],
+                &[
+                    MADE,
+                    "kite",
+                    "COREOS_CUSTOM_PROVIDER_ID=scaleway://instance/fr-par-2/s-1",
+                    "Address=2001:db8:5::1/64",
+                    "Address=2001:db8:6::1/128",
+                    "Gateway=fe80::1",
+                    "COREOS_SCALEWAY_PUBLIC_IPV6=2001:db8:5::1",
+                ],
+                &["DHCP=ipv4", "warning"],
+            ),
+            (
+                "akamai",
+                &[
+                    ("LL/v1/token", "token"),
+                    (
+                        "LL/v1/instance",
+                        r#"{"id": 9007199254740993, "label": "kite_1", "region": null, "tags": null, "specs": null}"#,
+                    ),
+                    (
+                        "LL/v1/network",
+                        r#"{"interfaces": null, "ipv4": null, "ipv6": {"slaac": null, "ranges": ["2001:db8:9::/64"]}}"#,
+                    ),
+                    ("LL/v1/ssh-keys", r#"{"users": null}"#),
+                    ("LL/v1/user-data", USER_64),
+                ],
+                &[
+                    MADE,
+                    "kite-1",
+                    "COREOS_CUSTOM_PROVIDER_ID=linode://9007199254740993",
+                    "COREOS_AKAMAI_IPV6_RANGE_0=2001:db8:9::/64",
+                    "COREOS_AKAMAI_INSTANCE_TAGS=",
+                ],
+                &[],
+            ),
+        ],
+        400,
+    );
+}
