@@ -22,6 +22,18 @@ pub fn find<'n>(tree: &'n Node, place: &str) -> Option<&'n Node> {
     Some(node)
 }
 
+/// Whether a text that begins in this line without quotes goes on in the next one.
+pub fn is_joined(line: &str, node: &Node) -> bool {
+    let text = node.text().unwrap_or_default();
+    let begins: String = line.chars().skip(node.pos.column.saturating_sub(1)).collect();
+    let plain = !begins.starts_with(['"', '\'', '|', '>', '!', '&', '*']);
+    plain
+        && text.contains(' ')
+        && !text.contains('\n')
+        && text.starts_with(begins.trim_end())
+        && text.len() > begins.trim_end().len()
+}
+
 /// The places of data that is one document; of data with several, none is known. The data is read again for them, once one is asked for.
 pub struct Sites<'d> {
     data: &'d [u8],
@@ -49,6 +61,16 @@ impl<'d> Sites<'d> {
         self.read.get_or_init(read).as_ref()
     }
 
+    /// Whether a text without quotes at a place goes over several lines, which YAML joins.
+    pub fn is_joined(&self, place: &str) -> bool {
+        let Some((document, tree)) = self.read() else { return false };
+        document.kind == Kind::CloudConfig
+            && find(tree, place).is_some_and(|node| {
+                let line = document.text.lines().nth(node.pos.line.saturating_sub(1));
+                line.is_some_and(|line| is_joined(line, node))
+            })
+    }
+
     /// Whether the data as it stands begins one document and no other.
     fn begins_once(&self) -> bool {
         let Ok(text) = std::str::from_utf8(self.data) else { return false };
@@ -67,10 +89,10 @@ impl<'d> Sites<'d> {
         document.locate(Problem::default().at(pos)).pos
     }
 
-    /// Where a line of the text at a place stands, counted from 1.
-    pub fn line(&self, place: &str, line: usize) -> Option<Pos> {
+    /// Where a position in the text at a place stands.
+    pub fn line(&self, place: &str, within: Pos) -> Option<Pos> {
         let (document, tree) = self.read()?;
-        let pos = step_to_scalar(&document.text, find(tree, place)?).back(Pos { line, column: 1 });
+        let pos = step_to_scalar(&document.text, find(tree, place)?).back(within);
         document.locate(Problem::default().at(pos)).pos
     }
 

@@ -32,6 +32,9 @@ pub enum Severity {
 /// The code of a problem about a path in the part of Flatcar that nothing can write.
 pub const READ_ONLY: &str = "path/read-only";
 
+/// The code of a problem about a key that is nearly a known one.
+pub const NEARLY_KNOWN: &str = "key/unknown";
+
 /// The code of a problem about a program that installs packages.
 pub const PACKAGE_MANAGER: &str = "program/package-manager";
 

@@ -449,7 +449,7 @@ fn what_flatcar_can_not_do_is_an_error() {
         (file(pod, "apiVersion: v1\nkind: Pod\na: [\n"), "error yaml/in-file 9:5 write_files[0].content"),
         (file(pod, "a: b\n"), "error yaml/in-file 6:5 write_files[0].content"),
         (file(pod, "apiVersion: v1\nkind: Pod\n---\n"), ""),
-        (file("/run/kubeadm/kubeadm.yaml", "a: 1\n---\na: b: c\n"), "error yaml/in-file 8:5 write_files[0].content"),
+        (file("/etc/kubernetes/audit.yaml", "a: 1\n---\na: b: c\n"), "error yaml/in-file 8:9 write_files[0].content"),
         (file("/srv/notes.yaml", "a: b: c\n"), ""),
         (file("/a.sh", "#!/usr/bin/env bash\n\nfor a in b; do\n  id\n"), "error script/syntax 9:5 write_files[0].content"),
         (file("/a.sh", "#!/bin/bash\nfor a in b; do id; done\n"), ""),

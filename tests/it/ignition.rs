@@ -321,7 +321,7 @@ fn what_two_parts_say_of_one_thing_is_an_error_that_names_both() {
     // A problem of a part has its place in the whole.
     let decoded = mixed(&[(PART, "{\"ignition\": {\"version\": \"3.4.0\"},\n \"storage\": 1}")]);
     assert!(
-        said(&decoded.problems).contains("storage: takes a mapping, this is a number (line 8, column 13)"),
+        said(&decoded.problems).contains("storage: must be a mapping, this is a number (line 8, column 13)"),
         "{}",
         said(&decoded.problems)
     );

@@ -45,6 +45,11 @@ pub const CODES: &[Code] = &[
         "Give each document a part of its own, in MIME or in a `#cloud-config-archive`.",
     ),
     code(
+        "file/joined-lines",
+        "YAML joins the lines of this text into one: the file would have one line.",
+        "Write `content: |`, and the text below it with an indent.",
+    ),
+    code(
         "file/owner",
         "The owner of a file is a user or a group that neither Flatcar nor the data makes. The node stops before kubeadm.",
         "Correct the name, or make the user with `users` and the group with `groups`.",
@@ -75,6 +80,11 @@ pub const CODES: &[Code] = &[
         "Correct its spelling, or remove it.",
     ),
     code(
+        "kubeadm/config",
+        "A document for kubeadm that kubeadm refuses or does not read: its version, its kind or a part that is missing.",
+        "Begin with `apiVersion: kubeadm.k8s.io/v1beta4` and the kind, such as `JoinConfiguration`.",
+    ),
+    code(
         "kubeadm/config-missing",
         "`kubeadm init` or `kubeadm join` reads a configuration file that nothing in the data writes.",
         "Write the file with `write_files`, or correct its path.",
@@ -96,13 +106,18 @@ pub const CODES: &[Code] = &[
     ),
     code(
         "object/type",
-        "A value of the object has another type than Cluster API's has. The API server refuses it.",
+        "A value has another type than Cluster API or kubeadm has. The API server, or kubeadm, refuses it.",
         "Put a string in quotes; write numbers and `true` or `false` without.",
     ),
     code(
         "object/unknown-key",
-        "Cluster API's KubeadmConfigSpec does not have this key. kubectl refuses it, or the API server drops it.",
+        "Cluster API, its provider or kubeadm does not have this key here. kubectl refuses it, or it is dropped in silence.",
         "Correct its spelling: the keys are those of Cluster API, not those of cloud-config.",
+    ),
+    code(
+        "object/version",
+        "An object's kind, group or version that Cluster API does not have.",
+        "Write `bootstrap.cluster.x-k8s.io/v1beta1` for configs and `controlplane.cluster.x-k8s.io/v1beta1` for control planes.",
     ),
     code(
         "path/read-only",
@@ -166,9 +181,19 @@ pub const CODES: &[Code] = &[
         "Use a name of the tz database, such as `Europe/Berlin` or `UTC`.",
     ),
     code(
+        "unit/section",
+        "A section of a unit that systemd does not know: it passes over all that stands below.",
+        "Correct the name, such as `[Unit]`, `[Service]` or `[Install]`.",
+    ),
+    code(
         "user/key",
         "A line that is not a public key of a kind that sshd takes.",
         "Give the line of a public key, such as `ssh-ed25519 AAAA… name`.",
+    ),
+    code(
+        "user/password",
+        "A password that is not a hash: nothing that is typed will match it.",
+        "Give the hash that `openssl passwd -6` prints.",
     ),
     code(
         "user/shell",

@@ -20,13 +20,14 @@ impl Places<'_> {
         self.origin.locate(problem)
     }
 
-    /// A problem in a line of the text at its place, counted from 1, in the author's terms.
-    pub fn line(&self, problem: Problem, line: usize) -> Problem {
-        if let Some((place, pos)) = self.origin.inside(&problem.place, line) {
+    /// A problem in a line and a column of the text at its place, counted from 1, in the author's terms.
+    pub fn line(&self, problem: Problem, line: usize, column: usize) -> Problem {
+        let within = Pos { line, column };
+        if let Some((place, pos)) = self.origin.inside(&problem.place, within) {
             return Problem { place, ..problem.at(pos) };
         }
-        let lone = (problem.place == "user-data").then_some(Pos { line, column: 1 });
-        match self.sites.line(&problem.place, line).or(lone) {
+        let lone = (problem.place == "user-data").then_some(within);
+        match self.sites.line(&problem.place, within).or(lone) {
             Some(pos) => problem.at(pos),
             None => problem,
         }

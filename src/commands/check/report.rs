@@ -129,12 +129,21 @@ fn words(finding: &Finding, checked: &Checked) -> String {
         .filter(|_| anchor.is_none())
         .and_then(|pos| Some((pos, text?.lines().nth(pos.line.checked_sub(1)?)?)));
     if let Some((pos, line)) = line {
-        out += &format!("{:>5} | {line}\n      | {:>2$}\n", pos.line, "^", pos.column);
+        let (line, column) = window(line, pos.column);
+        out += &format!("{:>5} | {line}\n      | {:>2$}\n", pos.line, "^", column);
     }
     if let Some(cure) = &problem.cure {
         out += &format!(" hint: {cure}\n");
     }
     out + &format!(" code: {}\n", problem.code)
+}
+
+/// The part of a line around a column that fits on a terminal, and the column in it.
+fn window(line: &str, column: usize) -> (String, usize) {
+    const WIDTH: usize = 72;
+    let first = if line.chars().count() <= WIDTH { 0 } else { column.saturating_sub(WIDTH / 2) };
+    let shown = line.chars().skip(first).take(WIDTH).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    (shown, column - first)
 }
 
 /// The verdict on a node.

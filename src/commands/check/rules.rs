@@ -2,12 +2,13 @@
 //! What a node's data may ask for that Flatcar can't do, and that only shows when the node does it.
 
 use super::places::Places;
-use crate::decode::capi::documents;
+use crate::decode::capi::{self, documents};
 use crate::decode::syntax::words;
 use crate::decode::syntax::yaml::{self, Node};
 use crate::model::config::NodeConfig;
 use crate::model::problem::Problem;
 use crate::model::storage::File;
+use crate::model::unit;
 
 /// Kinds of filesystems that Flatcar can make.
 const MADE: &[&str] = &["btrfs", "ext2", "ext3", "ext4", "none", "swap", "vfat", "xfs"];
@@ -104,6 +105,10 @@ pub fn problems(config: &NodeConfig, places: &Places<'_>) -> Vec<Problem> {
     users(config, &mut found);
     let mut found: Vec<Problem> = found.into_iter().map(|problem| places.entry(problem)).collect();
     config.files.iter().for_each(|file| documents_in(file, places, &mut found));
+    sections(config, places, &mut found);
+    if config.files.len() <= MAX_FILES {
+        config.files.iter().for_each(|file| found.extend(joined(file, places)));
+    }
     found.extend(without_gateway(config).map(|problem| places.entry(problem)));
     found.extend(places.sites.second_headers().map(|pos| {
         let what = "a second header: the text below it is not read as a document of its own";
@@ -162,6 +167,18 @@ fn users(config: &NodeConfig, found: &mut Vec<Problem>) {
                 found.push(problem.cure("use /bin/bash, or /sbin/nologin for none").code("user/shell"));
             }
         }
+        if let Some(hash) = &user.password_hash {
+            let text = String::from_utf8_lossy(hash.expose());
+            // Hashes of crypt(3), and what locks an account.
+            if !text.is_empty() && !text.starts_with(['$', '!', '*', '_']) && text.len() != 13 {
+                let key = if user.place.starts_with("passwd.") { "passwordHash" } else { "passwd" };
+                let what = "is not the hash of a password: no password opens this account";
+                let problem = Problem::warning(format!("{}.{key}", user.place), what);
+                found.push(
+                    problem.cure("give the hash that `openssl passwd -6` prints").code("user/password"),
+                );
+            }
+        }
         for (i, key) in user.ssh_keys.iter().enumerate() {
             // Options may stand before the kind of the key.
             let kind = key.split_whitespace().find(|word| KEYS.contains(word));
@@ -202,15 +219,23 @@ fn documents_in(file: &File, places: &Places<'_>, found: &mut Vec<Problem>) {
     }
     let key = if file.place.starts_with("write_files") { "content" } else { "contents.source" };
     let place = format!("{}.{key}", file.place);
+    let made = places.origin.is_made(&place);
     for (first, document) in documents(text) {
-        let problem = match yaml::parse(document) {
-            Ok(tree) => manifest(&file.path, &tree),
-            Err(problem) => Some(problem),
+        let problems = match yaml::parse(document) {
+            Ok(_) if made => Vec::new(),
+            Ok(tree) => manifest(&file.path, &tree)
+                .into_iter()
+                .chain(capi::in_kubeadm_config(&file.path, &tree))
+                .collect(),
+            Err(problem) => vec![problem.code("yaml/in-file")],
         };
-        if let Some(problem) = problem {
-            let line = first + problem.pos.map_or(1, |pos| pos.line);
+        for problem in problems {
+            let within = problem.pos.unwrap_or_default();
+            let detail =
+                if problem.place.is_empty() { String::new() } else { format!(" ({})", problem.place) };
             let problem = Problem { place: place.clone(), pos: None, ..problem };
-            found.push(places.line(problem.code("yaml/in-file"), line));
+            let problem = places.line(problem, first + within.line.max(1), within.column.max(1));
+            found.push(Problem { place: format!("{}{detail}", problem.place), ..problem });
         }
     }
 }
@@ -224,7 +249,53 @@ fn manifest(path: &str, tree: &Node) -> Option<Problem> {
     }
     let problem =
         Problem::error("", "the kubelet reads this as a static pod, and it has no `apiVersion` or no `kind`");
-    Some(problem.at(tree.pos).cure("begin with `apiVersion: v1` and `kind: Pod`, or put the file elsewhere"))
+    let cure = "begin with `apiVersion: v1` and `kind: Pod`, or put the file elsewhere";
+    Some(problem.at(tree.pos).cure(cure).code("yaml/in-file"))
+}
+
+/// Most files of which each is looked for in the author's text.
+const MAX_FILES: usize = 500;
+
+/// A warning where YAML joins the lines of a file's content.
+fn joined(file: &File, places: &Places<'_>) -> Option<Problem> {
+    let place = format!("{}.content", file.place);
+    let found = places.sites.is_joined(&place);
+    found.then(|| {
+        places.entry(Problem::warning(place, capi::JOINED).cure(capi::HOW_JOINED).code("file/joined-lines"))
+    })
+}
+
+/// Sections of systemd's units.
+const SECTIONS: &[&str] = &[
+    "Automount",
+    "Install",
+    "Mount",
+    "Path",
+    "Scope",
+    "Service",
+    "Slice",
+    "Socket",
+    "Swap",
+    "Timer",
+    "Unit",
+];
+
+/// Sections of units that systemd does not know and passes over.
+fn sections(config: &NodeConfig, places: &Places<'_>, found: &mut Vec<Problem>) {
+    let units =
+        config.units.iter().filter_map(|u| Some((format!("{}.contents", u.place), u.contents.as_ref()?)));
+    let is_unit = |f: &&File| f.path.starts_with("/etc/systemd/system/");
+    let files = config.files.iter().filter(is_unit).map(|f| (format!("{}.content", f.place), &f.content));
+    for (place, content) in units.chain(files) {
+        for line in unit::lines(&String::from_utf8_lossy(content.expose())) {
+            let name = line.text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+            let Some(name) = name.filter(|name| !SECTIONS.contains(name)) else { continue };
+            let Some(meant) = words::meant(name, SECTIONS.iter().copied()) else { continue };
+            let problem = Problem::error(place.clone(), "systemd does not know this section of a unit");
+            let problem = problem.cure(format!("did you mean `[{meant}]`?")).code("unit/section");
+            found.push(places.line(problem, line.number, 1));
+        }
+    }
 }
 
 /// A warning where networkd's files give a static address and none of them a gateway.

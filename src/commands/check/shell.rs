@@ -147,6 +147,6 @@ impl<'a> Shell<'a> {
         let what = format!("bash finds a syntax error in {program}, line {line}");
         let cure = "`bash -n` with the script says what is wrong; look for a quote, a bracket, `fi`, `done` or `esac` that is missing";
         let problem = Problem::error(place, what).cure(cure).code("script/syntax");
-        self.problems.push(self.places.line(problem, line));
+        self.problems.push(self.places.line(problem, line, 1));
     }
 }

@@ -14,7 +14,7 @@ use crate::decode::{self, Decoded};
 use crate::io::now;
 use crate::model::config::{NodeConfig, UnitSpec};
 use crate::model::plan::Plan;
-use crate::model::problem::{PACKAGE_MANAGER, Problem, READ_ONLY, Severity, any_error};
+use crate::model::problem::{NEARLY_KNOWN, PACKAGE_MANAGER, Problem, READ_ONLY, Severity, any_error};
 use crate::plan;
 use crate::platform::{self, PLATFORMS};
 
@@ -30,9 +30,15 @@ pub fn node(file: &str, bootstrap: Bootstrap, machine: &Machine, checked: &mut C
     let mut decoded = decode::user_data(Some(&data), None, &machine.variables, &mut no_fetch);
     names(&mut decoded.problems, machine);
     decoded.problems.extend(expiry::problems(&decoded.config, now()));
-    // What is fetched or written by an included part is not known here.
-    if decoded.problems.iter().all(|p| p.severity != Severity::Note) {
+    // What is fetched or written by an included part is not known here, and nor are files that can't be read.
+    let unknown = |p: &Problem| {
+        p.severity == Severity::Note
+            || p.is_error() && ["write_file", "storage."].iter().any(|list| p.place.starts_with(list))
+    };
+    if !decoded.problems.iter().any(unknown) {
         decoded.problems.extend(config_file::problems(&decoded.config));
+        let severity = if ours { Severity::Error } else { Severity::Warning };
+        decoded.problems.extend(config_file::unused(&decoded.config).map(|p| Problem { severity, ..p }));
     }
     decoded.problems.extend(too_large(role, data.len(), machine));
     let plan = try_out(&mut decoded, machine);
@@ -96,7 +102,8 @@ fn starts_something(config: &NodeConfig, plan: &Plan) -> bool {
 
 /// The plan of a node that knows nothing but its data, tried on an empty Flatcar: what would stop the node is an error.
 fn try_out(decoded: &mut Decoded, machine: &Machine) -> Plan {
-    for problem in decoded.problems.iter_mut().filter(|p| p.code == READ_ONLY || p.code == PACKAGE_MANAGER) {
+    let stops = [READ_ONLY, PACKAGE_MANAGER, NEARLY_KNOWN];
+    for problem in decoded.problems.iter_mut().filter(|p| stops.contains(&&*p.code)) {
         problem.severity = Severity::Error;
     }
     // A file that can't be written takes nothing from the rest.

@@ -120,12 +120,27 @@ fn translated(node: &Node) -> Value {
                     source.unwrap_or_else(|| json!(format!("data:;base64,{}", STANDARD.encode(text))));
                 object.insert("contents".to_owned(), json!({ "source": source }));
             }
-            // Sizes are words there, such as 10GiB.
-            "size" | "start" if value.int().is_none() => {}
+            // Sizes may be words there, such as 10GiB.
+            name @ ("size" | "start") if value.int().is_none() => {
+                let sectors = value.text().and_then(sectors);
+                object.insert(name.to_owned(), sectors.map_or_else(|| value.to_json(), Value::from));
+            }
             name => {
                 object.insert(camel(name), translated(value));
             }
         }
     }
     Value::Object(object)
+}
+
+/// A size in sectors of 512 bytes: `10GiB`, `512MiB`.
+fn sectors(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at(text.len().checked_sub(3)?);
+    let power = ["KiB", "MiB", "GiB", "TiB"].iter().position(|known| *known == unit)?;
+    number
+        .trim()
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1024_u64.pow(u32::try_from(power).ok()? + 1))
+        .map(|b| b / 512)
 }

@@ -28,15 +28,14 @@ const FILESYSTEM: &[(&str, &str)] = &[
 ];
 
 /// A cloud-config in the making.
-struct Maker<'w, 'a> {
-    out: &'w mut Writer<'a>,
+pub struct Maker<'w, 'a> {
+    pub out: &'w mut Writer<'a>,
     files: usize,
 }
 
 /// Writes the cloud-config of one node.
 pub fn write(out: &mut Writer<'_>, spec: &Given<'_>, role: Role) {
-    let mut maker = Maker { out, files: 0 };
-    maker.out.made("## template: jinja\n#cloud-config\n\nwrite_files:", None);
+    let mut maker = Maker::new(out);
     if role.is_control_plane() {
         for (path, mode, lines) in kubeadm::CERTIFICATES {
             maker.made_file(path, mode);
@@ -75,15 +74,23 @@ pub fn write(out: &mut Writer<'_>, spec: &Given<'_>, role: Role) {
     maker.rest(spec);
 }
 
-impl Maker<'_, '_> {
-    fn made_file(&mut self, path: &str, mode: &str) {
+impl<'w, 'a> Maker<'w, 'a> {
+    /// Begins a cloud-config with its files.
+    pub fn new(out: &'w mut Writer<'a>) -> Self {
+        out.made("## template: jinja\n#cloud-config\n\nwrite_files:", None);
+        Self { out, files: 0 }
+    }
+
+    /// Begins a file that the provider makes.
+    pub fn made_file(&mut self, path: &str, mode: &str) {
         let head =
             format!("-   path: {path}\n    owner: root:root\n    permissions: '{mode}'\n    content: |");
         self.out.made(&head, None);
         self.files += 1;
     }
 
-    fn file(&mut self, file: &Given<'_>) {
+    /// Adds a file of the author's.
+    pub fn file(&mut self, file: &Given<'_>) {
         let at = format!("write_files[{}]", self.files);
         self.files += 1;
         let whole = self.out.mark(file, &[&at]);
@@ -120,14 +127,15 @@ impl Maker<'_, '_> {
         self.out.value(head, given.node.text().unwrap_or_default(), tail, mark);
     }
 
-    fn commands(&mut self, commands: &[Given<'_>], key: &str, before: usize) {
+    /// Adds commands of the author's, behind so many others.
+    pub fn commands(&mut self, commands: &[Given<'_>], key: &str, before: usize) {
         for (i, command) in commands.iter().enumerate() {
             self.out.quoted("  - ", command, &format!("{key}[{}]", before + i));
         }
     }
 
     /// A key's list of texts.
-    fn list(&mut self, head: &str, indent: &str, given: &Given<'_>, at: &str) {
+    pub fn list(&mut self, head: &str, indent: &str, given: &Given<'_>, at: &str) {
         let mark = self.out.mark(given, &[at]);
         self.out.made(head, Some(mark));
         for (i, item) in given.each().iter().enumerate() {

@@ -6,16 +6,24 @@
 mod clc;
 mod cloud_config;
 mod ignition;
+mod kinds;
 mod kubeadm;
+mod kubeadm_file;
+mod kubeadm_keys;
 mod origin;
+mod rancher;
 mod schema;
 mod secret;
 mod writer;
 
+use self::kinds::{KINDS, Kind, Maker};
 use self::kubeadm::Role;
+pub use self::kubeadm_file::problems as in_kubeadm_config;
 pub use self::origin::Origin;
+use self::rancher::Rancher;
+use self::schema::Schema;
 use self::writer::{Given, Source, Writer};
-use super::document::{Kind, sniff};
+use super::document::{self, sniff};
 use super::sites::find;
 use super::syntax::yaml::{self, Node, Value};
 use crate::model::problem::{Pos, Problem};
@@ -55,15 +63,29 @@ impl Found {
     fn tell(&mut self, object: &str, problem: Problem) {
         self.problems.push((object.to_owned(), problem));
     }
+
+    /// Adds the data of a node that was rendered.
+    fn node(&mut self, mut out: Writer<'_>, object: &str, role: &'static str) {
+        out.problems.drain(..).for_each(|problem| self.tell(object, problem));
+        self.nodes.push(Bootstrap {
+            object: object.to_owned(),
+            role,
+            data: out.text.into_bytes(),
+            origin: out.origin,
+            anchor: None,
+            ours: true,
+        });
+    }
 }
 
 /// What a file has: bootstrap data by itself, or objects that hold it or that Cluster API makes it of.
 pub fn read(bytes: Vec<u8>) -> Found {
     let plain = |data| Found { nodes: vec![Bootstrap { data, ..Bootstrap::default() }], ..Found::default() };
     // A Secret in JSON may hold an Ignition config as it is.
-    let known = sniff(&bytes).is_some_and(|kind| !matches!(kind, Kind::Refused(..) | Kind::Ignition));
+    let known = sniff(&bytes)
+        .is_some_and(|kind| !matches!(kind, document::Kind::Refused(..) | document::Kind::Ignition));
     let Ok(text) = std::str::from_utf8(&bytes) else { return plain(bytes) };
-    if known || !(text.contains("apiVersion") && text.contains("kind")) {
+    if known || !(text.contains("kind") && (text.contains("apiVersion") || kinds::in_text(text))) {
         return plain(bytes);
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
@@ -76,6 +98,10 @@ pub fn read(bytes: Vec<u8>) -> Found {
                 tree.shift(first);
                 objects += usize::from(is_object(&tree));
                 object(&source, &tree, &mut found);
+            }
+            // The reader of Ignition says what is wrong with JSON.
+            Err(_) if first == 0 && sniff(document.as_bytes()) == Some(document::Kind::Ignition) => {
+                return plain(bytes);
             }
             Err(mut problem) => {
                 objects += usize::from(document.contains("apiVersion"));
@@ -167,13 +193,13 @@ fn is_object(node: &Node) -> bool {
 
 /// What an object and those that it lists have.
 fn object(text: &Source<'_>, node: &Node, found: &mut Found) {
-    if !is_object(node) {
+    let known = |kind: &str| KINDS.iter().find(|k| k.name == kind);
+    if !is_object(node) && known(word(node, "kind")).is_none() {
         return;
     }
     let (kind, group) = (word(node, "kind"), word(node, "apiVersion").split('/').next().unwrap_or_default());
     let name = node.get("metadata").map(|m| word(m, "name")).unwrap_or_default();
     let name = format!("{kind} {name}").trim_end().to_owned();
-    let cluster_api = ["bootstrap.cluster.x-k8s.io", "controlplane.cluster.x-k8s.io"].contains(&group);
     match kind {
         "Secret" => secret::read(text, node, &name, found),
         "List" | "SecretList" => {
@@ -183,47 +209,53 @@ fn object(text: &Source<'_>, node: &Node, found: &mut Found) {
                 .iter()
                 .for_each(|n| object(text, n, found));
         }
-        "KubeadmConfig" => spec(text, node, "spec", &name, None, found),
-        "KubeadmConfigTemplate" => {
-            spec(text, node, "spec.template.spec", &name, Some(&[Role::Worker]), found)
-        }
-        "KubeadmControlPlane" => {
-            spec(text, node, "spec.kubeadmConfigSpec", &name, Some(CONTROL_PLANE), found)
-        }
-        "KubeadmControlPlaneTemplate" => {
-            spec(text, node, "spec.template.spec.kubeadmConfigSpec", &name, Some(CONTROL_PLANE), found);
-        }
-        _ if cluster_api => {
-            let what = "how its provider makes bootstrap data of this object is not known here, so that it was not checked";
-            let cure = "check the Secret of one of its machines: `kubectl get secret NAME -o yaml | footplate check -`";
-            found.tell(&name, Problem::note("", what).at(node.pos).cure(cure).code("object/not-rendered"));
-        }
-        _ => {}
+        _ => match known(kind) {
+            Some(known) => {
+                kinds::version(node, known).into_iter().for_each(|problem| found.tell(&name, problem));
+                match known.maker {
+                    Maker::Kubeadm => spec(text, node, known, &name, found),
+                    Maker::Rancher(of) => others(text, node, known, of, &name, found),
+                }
+            }
+            None if kinds::is_bootstrap(group) => found.tell(&name, kinds::unknown(node, kind)),
+            None => {}
+        },
     }
 }
 
-const CONTROL_PLANE: &[Role] = &[Role::Init, Role::Join];
+/// The part of an object that nodes are made of.
+fn given<'n>(node: &'n Node, kind: &Kind, name: &str, found: &mut Found) -> Option<Given<'n>> {
+    let at = find(node, kind.place).filter(|n| n.is_map());
+    if at.is_none() {
+        let problem =
+            Problem::error(kind.place, "missing: the object says nothing of its nodes").at(node.pos);
+        let cure = format!("put `files`, commands and the rest below `{}`", kind.place);
+        found.tell(name, problem.cure(cure).code("object/type"));
+    }
+    at.map(|node| Given { node, place: kind.place.to_owned() })
+}
 
 /// Renders a KubeadmConfigSpec for each role that it is for.
-fn spec(text: &Source<'_>, node: &Node, place: &str, name: &str, roles: Option<&[Role]>, found: &mut Found) {
-    let Some(at) = find(node, place).filter(|n| n.is_map()) else {
-        let problem = Problem::error(place, "missing: the object has no KubeadmConfigSpec").at(node.pos);
-        return found.tell(name, problem.code("object/type"));
-    };
-    let given = Given { node: at, place: place.to_owned() };
+fn spec(text: &Source<'_>, node: &Node, kind: &Kind, name: &str, found: &mut Found) {
+    let Some(given) = given(node, kind, name, found) else { return };
+    let place = kind.place;
     let mut problems = Vec::new();
-    schema::check(at, &schema::SPEC, place, &mut problems);
+    let schema =
+        Schema { owner: "Cluster API", args_are_lists: kinds::args_are_lists(node), root: &schema::SPEC };
+    schema.check(given.node, place, &mut problems);
+    beside(node, place, &mut problems);
     let is_ignition = match given.text("format") {
         "" | "cloud-config" => false,
         "ignition" => true,
         _ if given.get("format").is_some_and(|f| schema::is_open(f.node)) => false,
         _ => {
-            let pos = given.get("format").map_or(at.pos, |f| f.node.pos);
+            let pos = given.get("format").map_or(given.node.pos, |f| f.node.pos);
             let problem = Problem::error(format!("{place}.format"), "Flatcar reads no such format").at(pos);
             found.tell(name, problem.cure("set it to `cloud-config` or to `ignition`").code("object/format"));
             return;
         }
     };
+    files(text, &given, &mut problems);
     ignition::refused(&given, is_ignition, &mut problems);
     problems.into_iter().for_each(|problem| found.tell(name, problem));
     let of_config: &[Role] = match (given.get("joinConfiguration"), given.get("clusterConfiguration")) {
@@ -232,22 +264,101 @@ fn spec(text: &Source<'_>, node: &Node, place: &str, name: &str, roles: Option<&
         (_, None) => &[Role::Worker],
         (_, Some(_)) => &[Role::Init],
     };
-    for role in roles.unwrap_or(of_config) {
+    for role in if kind.roles.is_empty() { of_config } else { kind.roles } {
         let mut out = Writer::new(text);
         if is_ignition {
             ignition::write(&mut out, &given, *role);
         } else {
             cloud_config::write(&mut out, &given, *role);
         }
-        out.problems.drain(..).for_each(|problem| found.tell(name, problem));
-        let (object, role) = (name.to_owned(), role.name());
-        found.nodes.push(Bootstrap {
-            object,
-            role,
-            data: out.text.into_bytes(),
-            origin: out.origin,
-            anchor: None,
-            ours: true,
-        });
+        found.node(out, name, role.name());
+    }
+}
+
+/// Renders what RKE2's or k3s' provider makes a node of.
+fn others(text: &Source<'_>, node: &Node, kind: &Kind, of: &'static Rancher, name: &str, found: &mut Found) {
+    let Some(given) = given(node, kind, name, found) else { return };
+    let mut problems = Vec::new();
+    let schema = Schema { owner: "its provider", args_are_lists: None, root: &of.spec };
+    schema.check(given.node, kind.place, &mut problems);
+    files(text, &given, &mut problems);
+    let format = given.get("agentConfig").and_then(|agent| agent.get("format"));
+    if let Some(format) = format.filter(|f| f.node.text() == Some("ignition")) {
+        let what = "the Ignition config that this provider makes is not known here: files and commands are checked as \
+                    those of a cloud-config, and the rest is not";
+        problems.push(
+            Problem::note(format.place, what)
+                .at(format.node.pos)
+                .cure(kinds::SECRET)
+                .code("object/not-rendered"),
+        );
+    }
+    problems.into_iter().for_each(|problem| found.tell(name, problem));
+    let server = kind.roles.contains(&Role::Init);
+    let mut out = Writer::new(text);
+    rancher::write(&mut out, &given, of, server);
+    found.node(out, name, if server { "server" } else { "agent" });
+}
+
+/// Keys that stand beside a KubeadmConfigSpec and belong into it.
+fn beside(node: &Node, place: &str, problems: &mut Vec<Problem>) {
+    let Some((parent, _)) = place.rsplit_once('.').filter(|(_, own)| *own == "kubeadmConfigSpec") else {
+        return;
+    };
+    for (key, _) in find(node, parent).into_iter().flat_map(Node::entries) {
+        let name = key.text().unwrap_or_default();
+        if schema::is_key(&schema::SPEC, name) {
+            let what = "Cluster API does not have this key here";
+            let problem = Problem::error(format!("{parent}.{name}"), what).at(key.pos);
+            problems.push(problem.cure(format!("it belongs below `{place}`")).code("object/unknown-key"));
+        }
+    }
+}
+
+/// What is said of a text whose lines YAML joins.
+pub const JOINED: &str = "YAML joins these lines into one: the file has one line";
+/// The cure for it.
+pub const HOW_JOINED: &str = "write `content: |`, and the text below it with an indent";
+
+/// What webhooks refuse in the files of an object.
+fn files(source: &Source<'_>, spec: &Given<'_>, problems: &mut Vec<Problem>) {
+    let mut paths: Vec<&str> = Vec::new();
+    for file in spec.items("files") {
+        if let Some(content) = file.get("content").filter(|content| source.is_joined(content.node)) {
+            let problem = Problem::warning(content.place, JOINED).at(content.node.pos);
+            problems.push(problem.cure(HOW_JOINED).code("file/joined-lines"));
+        }
+        let mut refuse = |given: &Given<'_>, what: &str, cure: &str| {
+            let problem = Problem::error(given.place.clone(), what).at(given.node.pos);
+            problems.push(problem.cure(cure).code("object/format"));
+        };
+        match file.get("path") {
+            None => refuse(&file, "a file without a path", "add `path: /etc/…`"),
+            Some(path) => {
+                let text = path.node.text().unwrap_or_default();
+                if !file.is("append") && paths.contains(&text) {
+                    refuse(
+                        &path,
+                        "another file above has this path: Cluster API refuses the object",
+                        "keep one of them",
+                    );
+                }
+                paths.push(text);
+            }
+        }
+        let Some(from) = file.get("contentFrom") else { continue };
+        if file.get("content").is_some() {
+            refuse(&from, "stands beside `content`: Cluster API refuses the object", "keep one of the two");
+        }
+        let source = from.get("secret").or_else(|| from.get("configMap"));
+        let whole =
+            source.as_ref().is_some_and(|s| ["name", "key"].iter().all(|key| !s.text(key).is_empty()));
+        if !whole && from.node.is_map() {
+            refuse(
+                source.as_ref().unwrap_or(&from),
+                "does not say which key of which Secret",
+                "write `contentFrom: {secret: {name: NAME, key: KEY}}`",
+            );
+        }
     }
 }

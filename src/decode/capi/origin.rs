@@ -31,6 +31,8 @@ type Within = Option<(usize, usize)>;
 /// Where each line and each place of rendered bootstrap data came from. The empty one changes nothing.
 #[derive(Clone, Default)]
 pub struct Origin {
+    /// Whether the data is made of an object's keys, and does not stand in it as it is.
+    rendered: bool,
     marks: Vec<Mark>,
     lines: Vec<Option<Line>>,
     /// Places in the rendered data, and the marks that they came of.
@@ -40,6 +42,11 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// That of data which is made of an object's keys.
+    pub fn rendered() -> Self {
+        Self { rendered: true, ..Self::default() }
+    }
+
     /// Adds a value of the author's, and gives its number.
     pub fn mark(&mut self, mark: Mark) -> usize {
         self.marks.push(mark);
@@ -96,15 +103,21 @@ impl Origin {
         self.scripts.push((place, lines));
     }
 
-    /// The author's place of a line in the value at a place, counted from 1.
-    pub fn inside(&self, place: &str, line: usize) -> Option<(String, Pos)> {
+    /// Whether a provider makes what stands at a place, of nothing that the author wrote there.
+    pub fn is_made(&self, place: &str) -> bool {
+        self.rendered && self.by_place(place).is_none()
+    }
+
+    /// The author's place of a position in the value at a place.
+    pub fn inside(&self, place: &str, within: Pos) -> Option<(String, Pos)> {
+        let Pos { line, column } = within;
         let script = self.scripts.iter().find(|(at, _)| place.starts_with(at.as_str()));
         let (mark, line) = match script {
             Some((_, lines)) => (*lines.get(line.checked_sub(1)?)?)?,
             None => (self.by_place(place)?.1, line),
         };
         let mark = &self.marks[mark];
-        Some((mark.place.clone(), mark.step.back(Pos { line, column: 1 })))
+        Some((mark.place.clone(), mark.step.back(Pos { line, column })))
     }
 
     fn by_line(&self, pos: Pos) -> Option<(usize, Pos)> {

@@ -3,9 +3,10 @@
 //! ([v1beta1 and v1beta2](https://pkg.go.dev/sigs.k8s.io/cluster-api/api/bootstrap/kubeadm/v1beta2#KubeadmConfigSpec)): the API
 //! server refuses a value of another type, and kubectl a key that there is not.
 
+use super::kubeadm_keys::{CLUSTER, INIT, JOIN};
 use crate::decode::syntax::words;
 use crate::decode::syntax::yaml::{Kind, Node, Value};
-use crate::model::problem::Problem;
+use crate::model::problem::{Problem, Severity};
 
 /// The type of a value.
 pub enum Type {
@@ -19,19 +20,24 @@ pub enum Type {
     List(&'static Type),
     /// A mapping of these keys.
     Map(Keys),
-    /// A mapping of kubeadm's own API, which kubeadm checks.
-    Kubeadm,
+    /// Arguments of a program: a mapping of strings, or in newer versions a list of names and values.
+    Args,
+    /// Anything.
+    Any,
 }
 
 /// The keys of a mapping.
 pub type Keys = &'static [(&'static str, Type)];
 
-use Type::{Bool, Int, Kubeadm, List, Map, Text};
+use Type::{Any, Args, Bool, Int, List, Map, Text};
 
-const TEXTS: Type = List(&Text);
+/// A list of strings.
+pub const TEXTS: Type = List(&Text);
+static ARGS: Type = List(&Map(&[("name", Text), ("value", Text)]));
 const FROM_SECRET: Type = Map(&[("secret", Map(&[("key", Text), ("name", Text)]))]);
 
-const FILE: Keys = &[
+/// A file that an object of any bootstrap provider brings.
+pub const FILE: Keys = &[
     ("append", Bool),
     ("content", Text),
     ("contentFrom", FROM_SECRET),
@@ -84,13 +90,13 @@ const DISK_SETUP: Keys = &[
 /// KubeadmConfigSpec.
 pub const SPEC: Type = Map(&[
     ("bootCommands", TEXTS),
-    ("clusterConfiguration", Kubeadm),
+    ("clusterConfiguration", CLUSTER),
     ("diskSetup", Map(DISK_SETUP)),
     ("files", List(&Map(FILE))),
     ("format", Text),
     ("ignition", Map(&[("containerLinuxConfig", Map(&[("additionalConfig", Text), ("strict", Bool)]))])),
-    ("initConfiguration", Kubeadm),
-    ("joinConfiguration", Kubeadm),
+    ("initConfiguration", INIT),
+    ("joinConfiguration", JOIN),
     ("mounts", List(&TEXTS)),
     ("ntp", Map(&[("enabled", Bool), ("servers", TEXTS)])),
     ("postKubeadmCommands", TEXTS),
@@ -115,53 +121,155 @@ pub fn is_open(node: &Node) -> bool {
     node.text().is_some_and(|text| text.contains("${"))
 }
 
-/// Checks a value of the author's object.
-pub fn check(node: &Node, of: &Type, place: &str, problems: &mut Vec<Problem>) {
-    if node.is_null() || is_open(node) {
-        return;
+/// Whether a mapping has a key.
+pub fn is_key(of: &Type, name: &str) -> bool {
+    matches!(of, Map(keys) if keys.iter().any(|(key, _)| *key == name))
+}
+
+/// Most problems that are told of one mapping.
+const MAX_TOLD: usize = 100;
+
+/// How values are held against a schema.
+pub struct Schema {
+    /// What has the keys: `Cluster API`, `kubeadm`.
+    pub owner: &'static str,
+    /// Whether arguments of programs are lists of names and values; `None` where the version does not say.
+    pub args_are_lists: Option<bool>,
+    /// The type of the whole.
+    pub root: &'static Type,
+}
+
+impl Schema {
+    /// Checks a value of the author's at a place, and all that is in it.
+    pub fn check(&self, node: &Node, place: &str, problems: &mut Vec<Problem>) {
+        self.value(node, self.root, place, problems);
     }
-    let is = |kind: fn(&Kind) -> bool| node.scalar().is_some_and(|s| kind(&s.kind));
-    let (good, name) = match of {
-        Text => (is(|k| matches!(k, Kind::Str)), "a string"),
-        Bool => (is(|k| matches!(k, Kind::Bool(_))), "true or false"),
-        Int => (is(|k| matches!(k, Kind::Int(_))), "a whole number"),
-        List(_) => (node.list().is_some(), "a list"),
-        Map(_) | Kubeadm => (node.is_map(), "a mapping"),
-    };
-    if !good {
-        let what = format!("must be {name}, this is {}", node.kind_name());
-        let problem = Problem::error(place, what).at(node.pos).code("object/type");
-        let quote = matches!((of, &node.value), (Text, Value::Scalar(_)));
-        return problems.push(if quote { problem.cure("put it in quotes") } else { problem });
-    }
-    match of {
-        List(of) => {
-            for (i, item) in node.list().unwrap_or_default().iter().enumerate() {
-                check(item, of, &format!("{place}[{i}]"), problems);
-            }
+
+    fn value(&self, node: &Node, of: &Type, place: &str, problems: &mut Vec<Problem>) {
+        if node.is_null() || is_open(node) {
+            return;
         }
-        Map(keys) => {
-            for (key, value) in node.entries() {
-                let name = key.text().unwrap_or_default();
-                match keys.iter().find(|(known, _)| *known == name) {
-                    Some((_, of)) => check(value, of, &format!("{place}.{name}"), problems),
-                    None => problems.push(unknown(key, name, keys, place)),
+        let of = match (of, self.args_are_lists) {
+            (Args, Some(true)) => &ARGS,
+            (Args, None) => &Any,
+            _ => of,
+        };
+        let is = |kind: fn(&Kind) -> bool| node.scalar().is_some_and(|s| kind(&s.kind));
+        let (good, name) = match of {
+            Text => (is(|k| matches!(k, Kind::Str)), "a string"),
+            Bool => (is(|k| matches!(k, Kind::Bool(_))), "true or false"),
+            Int => (is(|k| matches!(k, Kind::Int(_))), "a whole number"),
+            List(_) => (node.list().is_some(), "a list"),
+            Map(_) | Args => (node.is_map(), "a mapping"),
+            Any => return,
+        };
+        if !good {
+            let what = format!("must be {name}, this is {}", node.kind_name());
+            let problem = Problem::error(place, what).at(node.pos).code("object/type");
+            return problems.push(match self.how(of, node) {
+                "" => problem,
+                cure => problem.cure(cure),
+            });
+        }
+        match of {
+            List(of) => {
+                for (i, item) in node.list().unwrap_or_default().iter().enumerate() {
+                    let place = format!("{place}[{i}]");
+                    if item.is_null() && matches!(of, Text) {
+                        let problem = Problem::error(place, "must be a string, this is nothing").at(item.pos);
+                        problems.push(
+                            problem.cure("remove the dash, or write the text behind it").code("object/type"),
+                        );
+                        continue;
+                    }
+                    self.value(item, of, &place, problems);
                 }
             }
+            Map(keys) => {
+                let first = problems.len();
+                for (key, value) in node.entries() {
+                    if problems.len() > first + MAX_TOLD {
+                        let what =
+                            format!("more than {MAX_TOLD} values here are wrong: the rest was not looked at");
+                        problems.push(Problem::error(place, what).at(key.pos).code("object/unknown-key"));
+                        break;
+                    }
+                    let name = key.text().unwrap_or_default();
+                    match keys.iter().find(|(known, _)| *known == name) {
+                        Some((_, of)) => self.value(value, of, &join(place, name), problems),
+                        None => problems.push(self.unknown(key, name, keys, place)),
+                    }
+                }
+            }
+            Args => {
+                for (key, value) in node.entries() {
+                    self.value(value, &Text, &join(place, key.text().unwrap_or_default()), problems);
+                }
+            }
+            _ => {}
         }
-        _ => {}
+    }
+
+    /// What to do about a value of another type.
+    fn how(&self, of: &Type, node: &Node) -> &'static str {
+        match (of, &node.value) {
+            (Text, Value::Scalar(_)) => "put it in quotes",
+            (Text, Value::Map(_)) => {
+                "a colon followed by a blank makes a mapping: put the whole line in quotes, or below a `|`"
+            }
+            (Text, Value::List(_)) => "write one line of text in quotes",
+            (Bool | Int, Value::Scalar(_)) => "write it without quotes",
+            (List(_), Value::Map(_)) if std::ptr::eq(of, &ARGS) => {
+                "write a list here: `- name: NAME` and below it `value: 'VALUE'`"
+            }
+            (List(_), Value::Map(_) | Value::Scalar(_)) => "put a dash before each item",
+            (Args, Value::List(_)) => {
+                "write `NAME: 'VALUE'` here: lists of names and values are of newer versions"
+            }
+            _ => "",
+        }
+    }
+
+    fn unknown(&self, key: &Node, name: &str, keys: Keys, place: &str) -> Problem {
+        let known = |wanted: &str| keys.iter().any(|(k, _)| *k == wanted);
+        let of_cloud_config =
+            CLOUD_CONFIG.iter().find(|(k, meant)| *k == name && known(meant)).map(|(_, m)| *m);
+        let meant = of_cloud_config.or_else(|| words::meant(name, keys.iter().map(|(k, _)| *k)));
+        let shown = if name.len() <= 60 { join(place, name) } else { place.to_owned() };
+        let problem = Problem::error(shown, format!("{} does not have this key here", self.owner))
+            .at(key.pos)
+            .code("object/unknown-key");
+        if let Some(meant) = meant {
+            return problem.cure(format!("did you mean `{meant}`?"));
+        }
+        let mut elsewhere = Vec::new();
+        places_of(name, self.root, "", &mut elsewhere);
+        match &elsewhere[..] {
+            [one] => problem.cure(format!("it belongs below `{one}`")),
+            [one, other] => problem.cure(format!("it belongs below `{one}` or `{other}`")),
+            _ => {
+                Problem { severity: Severity::Warning, ..problem }.cure("remove it, or correct its spelling")
+            }
+        }
     }
 }
 
-fn unknown(key: &Node, name: &str, keys: Keys, place: &str) -> Problem {
-    let known = |wanted: &str| keys.iter().any(|(k, _)| *k == wanted);
-    let of_cloud_config = CLOUD_CONFIG.iter().find(|(k, meant)| *k == name && known(meant)).map(|(_, m)| *m);
-    let meant = of_cloud_config.or_else(|| words::meant(name, keys.iter().map(|(k, _)| *k)));
-    let shown = if name.len() <= 60 { format!("{place}.{name}") } else { place.to_owned() };
-    let problem =
-        Problem::error(shown, "Cluster API does not have this key").at(key.pos).code("object/unknown-key");
-    match meant {
-        Some(meant) => problem.cure(format!("did you mean `{meant}`?")),
-        None => Problem { severity: crate::model::problem::Severity::Warning, ..problem },
+fn join(place: &str, name: &str) -> String {
+    if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") }
+}
+
+/// The mappings of a schema that have a key, but for the outermost.
+fn places_of(name: &str, of: &Type, place: &str, found: &mut Vec<String>) {
+    match of {
+        Map(keys) => {
+            for (key, of) in *keys {
+                if *key == name && !place.is_empty() {
+                    found.push(place.to_owned());
+                }
+                places_of(name, of, &join(place, key), found);
+            }
+        }
+        List(of) => places_of(name, of, &format!("{place}[]"), found),
+        _ => {}
     }
 }

@@ -46,10 +46,22 @@ pub fn read(source: &Source<'_>, secret: &Node, name: &str, found: &mut Found) {
     let data = match value.bytes {
         Ok(data) => data,
         Err(what) => {
-            return found
-                .tell(name, Problem::error(value.place, what).at(value.node.pos).code("secret/value"));
+            let cure = match value.node.text().is_some_and(|text| text.starts_with('#')) {
+                true => "`data` holds base64: put plain text below `stringData`",
+                false => "take the value as kubectl prints it, or put plain text below `stringData`",
+            };
+            let problem = Problem::error(value.place, what).at(value.node.pos).cure(cure);
+            return found.tell(name, problem.code("secret/value"));
         }
     };
+    if data.is_empty() {
+        let problem = Problem::error(
+            value.place,
+            "the value is empty: a line that begins with `#` is a comment of YAML",
+        );
+        let cure = "write `value: |`, and the data below it with an indent";
+        return found.tell(name, problem.at(value.node.pos).cure(cure).code("secret/value"));
+    }
     let format = held(secret, "format", ["stringData.format", "data.format"]);
     if let Some(Held { node, place, bytes: Ok(format) }) = format {
         let ignition = envelope::open(&data).is_ok_and(|data| sniff(&data) == Some(Kind::Ignition));

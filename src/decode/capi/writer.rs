@@ -4,6 +4,7 @@
 use super::origin::{Mark, Origin};
 use super::schema::is_open;
 use crate::decode::document::{Step, step_to_scalar};
+use crate::decode::sites::is_joined;
 use crate::decode::syntax::yaml::{Kind, Node, Value};
 use crate::model::problem::{Pos, Problem};
 
@@ -63,6 +64,12 @@ impl<'a> Source<'a> {
         Self { text, lines: std::iter::once(0).chain(below).collect() }
     }
 
+    /// Whether a text without quotes goes over several lines, which YAML joins.
+    pub fn is_joined(&self, node: &Node) -> bool {
+        let start = self.lines.get(node.pos.line - 1).copied().unwrap_or_default();
+        is_joined(self.text[start..].lines().next().unwrap_or_default(), node)
+    }
+
     /// The text.
     pub fn text(&self) -> &'a str {
         self.text
@@ -93,7 +100,7 @@ pub struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub fn new(source: &'a Source<'a>) -> Self {
-        Self { text: String::new(), origin: Origin::default(), problems: Vec::new(), source }
+        Self { text: String::new(), origin: Origin::rendered(), problems: Vec::new(), source }
     }
 
     /// The author's text.
@@ -155,6 +162,13 @@ impl<'a> Writer<'a> {
             self.origin.line(Some((mark, i + 1, indent + 1)));
             self.text += &format!("{:indent$}{line}\n", "");
         }
+    }
+
+    /// A line of a value as it stands, which is the line of that number there.
+    pub fn copied(&mut self, text: &str, number: usize, mark: usize) {
+        self.origin.line(Some((mark, number, 1)));
+        self.text += text;
+        self.text.push('\n');
     }
 
     /// A tree in YAML's block form.

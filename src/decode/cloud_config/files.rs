@@ -100,8 +100,16 @@ impl Reader<'_> {
             Source::Later if !entry.given => Ok(Vec::new()),
             Source::Later | Source::None => self.decoded(&mut entry),
         };
-        let content =
-            content.map_err(|what| self.error(&format!("{place}.content"), entry.content_pos, what)).ok()?;
+        let content = match content {
+            Ok(content) => content,
+            Err(what) => {
+                self.error(&format!("{place}.content"), entry.content_pos, what);
+                self.cure(
+                    "write the content as `encoding` says, or remove `encoding` where it is plain text",
+                );
+                return None;
+            }
+        };
         let path = entry.path?;
         self.foreign_file(place, entry.path_pos, &path, &content);
         if let Some((what, cure)) = unit::misnamed_file(&path, &content) {
@@ -126,6 +134,7 @@ impl Reader<'_> {
         match name.as_str() {
             "path" => {
                 (entry.path, entry.path_pos) = (self.path(at, value), value.pos);
+                self.relative(at, value.pos, value.text().unwrap_or_default());
                 if entry.path.as_ref().is_some_and(|p| in_usr(p) && !p.starts_with(LOCAL)) {
                     self.warn(
                         at,
@@ -180,6 +189,14 @@ impl Reader<'_> {
         }?;
         self.unpacked += content.len();
         Ok(content)
+    }
+
+    /// Warns of a path without a `/` at its beginning.
+    pub(super) fn relative(&mut self, at: &str, pos: Pos, path: &str) {
+        if !path.is_empty() && !path.starts_with(['/', '$', '{']) {
+            self.warn(at, pos, "is not an absolute path: it is taken from the root directory");
+            self.cure("begin it with `/`");
+        }
     }
 
     fn content(&mut self, at: &str, node: &Node) -> Vec<u8> {

@@ -101,11 +101,7 @@ impl Reader<'_> {
             self.error(place, pos, "no mount point is named");
             return None;
         };
-        let path = match kind.as_str() {
-            "swap" => None,
-            _ if matches!(path.as_str(), "none" | "swap") => None,
-            _ => Some(check_path(&path).map_err(|what| self.error(&format!("{place}[1]"), pos, what)).ok()?),
-        };
+        let path = self.mount_point(&format!("{place}[1]"), pos, &path, &kind)?;
         if self.config.mounts.iter().any(|m| m.path == path && (path.is_some() || m.what == what)) {
             self.error(&format!("{place}[1]"), pos, "another entry mounts here already");
             return None;
@@ -146,6 +142,15 @@ impl Reader<'_> {
             self.cure("mount it below /var, and link to it from /opt");
         }
         Some(mount)
+    }
+
+    /// Where an entry mounts, if it is not one of swap space; an outer `None` after an error.
+    fn mount_point(&mut self, at: &str, pos: Pos, path: &str, kind: &str) -> Option<Option<String>> {
+        if kind == "swap" || matches!(path, "none" | "swap") {
+            return Some(None);
+        }
+        self.relative(at, pos, path);
+        check_path(path).map_err(|what| self.error(at, pos, what)).ok().map(Some)
     }
 
     /// The options without those that wait for cloud-init's units; an option for systemd that has no effect is named.

@@ -209,7 +209,10 @@ pub fn read<'d>(
     let mut documents = reader.documents;
     documents.words = variables.words();
     if source == Source::User && documents.list.is_empty() && documents.problems.is_empty() {
-        documents.problems.push(Problem::error("", "the user-data is empty"));
+        documents.problems.push(
+            Problem::error("", "the user-data is empty")
+                .cure("give it a cloud-config, a script or an Ignition config"),
+        );
     }
     documents
 }

@@ -272,7 +272,7 @@ impl Reader<'_, '_, '_> {
         let pos = node.get("path").map_or(node.pos, |n| n.pos);
         match check_path(path) {
             _ if !path.starts_with('/') => {
-                self.error(&at, pos, "not an absolute path");
+                self.error(&at, pos, "is not an absolute path").cure("begin it with `/`");
                 None
             }
             _ if path == "/" || IN_USE.contains(&path.trim_end_matches('/')) => {

@@ -5,8 +5,9 @@
 //! Ignition ignores a key that its version does not have, with a warning; a value of the wrong type it refuses. So it
 //! is here.
 
+use crate::decode::syntax::words;
 use crate::decode::syntax::yaml::{Kind, Node, Value};
-use crate::model::problem::Problem;
+use crate::model::problem::{NEARLY_KNOWN, Problem};
 
 /// All versions; the index of each is its bit in [`Versions`].
 pub(super) const VERSIONS: &[&str] =
@@ -325,9 +326,11 @@ impl Walk<'_> {
                 Object(_) => "a mapping",
                 List(_) => "a list",
             };
-            self.problems.push(
-                Problem::error(place, format!("takes {want}, this is {}", node.kind_name())).at(node.pos),
-            );
+            self.problems.push(with_how(
+                Problem::error(place, format!("must be {want}, this is {}", node.kind_name())).at(node.pos),
+                place,
+                node,
+            ));
         }
         fits.then(|| node.clone())
     }
@@ -348,11 +351,12 @@ impl Walk<'_> {
         let names = VERSIONS.iter().enumerate().filter(|(i, _)| have & (1 << i) != 0).map(|(_, v)| *v);
         let problem = match names.collect::<Vec<_>>().as_slice() {
             [] => {
-                let near = keys.iter().find(|(n, _, _)| n.eq_ignore_ascii_case(name));
-                let problem = Problem::warning(&place, "this key is unknown and has no effect");
-                match near {
-                    Some((near, _, _)) => problem.cure(format!("the key is spelled {near}")),
-                    None => problem,
+                // Ignition passes over it, and a file of the key `content` is empty. `check` takes it for an error.
+                match words::meant(name, keys.iter().map(|(n, _, _)| *n)) {
+                    Some(meant) => Problem::warning(&place, "this key is unknown and has no effect")
+                        .cure(format!("did you mean `{meant}`?"))
+                        .code(NEARLY_KNOWN),
+                    None => Problem::warning(&place, "this key is unknown and has no effect"),
                 }
             }
             versions => Problem::warning(
@@ -390,6 +394,15 @@ pub(super) fn list_key(list: &str) -> Option<&'static str> {
         ("users", "name"),
     ];
     KEYS.iter().find(|(name, _)| *name == list).map(|(_, key)| *key)
+}
+
+/// The problem of a value of another type, with what to do where a mode was written as a string.
+fn with_how(problem: Problem, place: &str, node: &Node) -> Problem {
+    let octal = node.text().filter(|_| place.ends_with(".mode")).map(|text| u32::from_str_radix(text, 8));
+    match octal {
+        Some(Ok(mode)) => problem.cure(format!("a mode is a decimal number in Ignition: write {mode}")),
+        _ => problem,
+    }
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ impl Reader<'_, '_, '_> {
             return None;
         };
         if !path.starts_with('/') {
-            self.error(&at, pos, "not an absolute path");
+            self.error(&at, pos, "is not an absolute path").cure("begin it with `/`");
             return None;
         }
         let clean = match check_path(path) {

@@ -3,17 +3,22 @@
 
 use crate::model::config::NodeConfig;
 use crate::model::problem::Problem;
+use crate::model::storage::File;
 
 /// An error for each `kubeadm init` and `kubeadm join` whose `--config` names a file that nothing of the data mentions elsewhere.
 /// A path with a variable in it is not looked at, and nor is data with parts that are not read here.
 pub fn problems(config: &NodeConfig) -> Vec<Problem> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let program = |file: &&File| file.content.expose().starts_with(b"#!");
+    let programs: Vec<&File> = config.files.iter().filter(program).collect();
+    let key = |file: &File| if file.place.starts_with("storage.") { "contents.source" } else { "content" };
     let commands: Vec<(String, String)> = config
         .runcmd
         .iter()
         .enumerate()
         .map(|(i, line)| (format!("runcmd[{i}]"), text(line.expose())))
         .chain(config.scripts.iter().map(|s| (s.place.clone(), text(s.content.expose()))))
+        .chain(programs.iter().map(|f| (format!("{}.{}", f.place, key(f)), text(f.content.expose()))))
         .collect();
     // A command may make the file, and so may whatever runs before.
     let hooks = [&config.boothooks, &config.included_hooks, &config.boot_scripts];
@@ -22,8 +27,9 @@ pub fn problems(config: &NodeConfig) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (place, command) in &commands {
         for path in configs(command) {
-            let written =
-                config.files.iter().any(|f| f.path == path || f.content.expose().starts_with(b"#!"));
+            // Another program may write it under a name that it makes up.
+            let another = programs.iter().any(|f| !place.starts_with(f.place.as_str()));
+            let written = another || config.files.iter().any(|f| f.path == path);
             let mentions = |text: &str| text.matches(path).count();
             let named: usize =
                 commands.iter().map(|(_, c)| mentions(c) - configs(c).filter(|p| *p == path).count()).sum();
@@ -37,6 +43,35 @@ pub fn problems(config: &NodeConfig) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// A warning where the data writes a configuration for kubeadm and nothing of it ever names kubeadm as a program.
+pub fn unused(config: &NodeConfig) -> Option<Problem> {
+    let is_config = |text: &str| text.contains("kubeadm.k8s.io/") && text.contains("Configuration");
+    let mut found = None;
+    for file in &config.files {
+        let text = String::from_utf8_lossy(file.content.expose());
+        if is_config(&text) && (text.contains("JoinConfiguration") || text.contains("InitConfiguration")) {
+            found = found.or(Some(file));
+        } else if text.contains("kubeadm") {
+            return None;
+        }
+    }
+    let scripts = [&config.boothooks, &config.included_hooks, &config.boot_scripts, &config.scripts];
+    let units =
+        config.units.iter().flat_map(|u| u.contents.iter().chain(u.dropins.iter().map(|(_, text)| text)));
+    let mut texts = config
+        .runcmd
+        .iter()
+        .chain(&config.bootcmd)
+        .chain(scripts.into_iter().flatten().map(|script| &script.content))
+        .chain(units);
+    let file =
+        found.filter(|_| !texts.any(|text| String::from_utf8_lossy(text.expose()).contains("kubeadm")))?;
+    let what =
+        "a configuration for kubeadm, and no command of the data runs kubeadm: the machine joins no cluster";
+    let problem = Problem::warning(file.place.clone(), what).code("bootstrap/none");
+    Some(problem.cure(format!("add `kubeadm join --config {}` to `runcmd`", file.path)))
 }
 
 /// The paths behind `--config` of kubeadm's commands.

@@ -91,8 +91,9 @@ fn syntax_error(text: &str, error: &ScanError) -> Problem {
         known.map_or(("the text can't be read here", QUOTES), |(_, what, cure)| (*what, *cure));
     let problem = Problem::error("", format!("not YAML: {what}")).at(Pos { line, column });
     let problem = problem.cure(cure).code("yaml/syntax");
-    // The parser may notice a tab only on the line after it.
-    let tab = text.lines().enumerate().skip(line.saturating_sub(2)).take(2).find(|(_, l)| {
+    // The parser may notice a tab only on the line after it, or end the value before it.
+    let near = if known.is_some() { 2 } else { 3 };
+    let tab = text.lines().enumerate().skip(line.saturating_sub(2)).take(near).find(|(_, l)| {
         let body = l.trim_start_matches(' ');
         body.starts_with('\t')
     });
@@ -231,7 +232,8 @@ impl Builder {
                         && !seen.insert(text.clone())
                     {
                         let what = format!("duplicate key {text:?}: the mapping has it above already");
-                        return Err(Problem::error("", what).at(node.pos).cure("keep one of the two"));
+                        let problem = Problem::error("", what).at(node.pos).cure("keep one of the two");
+                        return Err(problem.code("yaml/syntax"));
                     }
                     *key = Some(node);
                 }

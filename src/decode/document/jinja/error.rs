@@ -8,7 +8,7 @@ use super::rewrite::Rewritten;
 use super::values::Names;
 use super::{Variables, body, pos_of};
 use crate::decode::document::envelope::MAX_DECODED;
-use crate::decode::syntax::words::distance;
+use crate::decode::syntax::words::{self, distance};
 use crate::model::problem::{Pos, Problem};
 
 /// What is said of a template that has no end, or none within its fuel.
@@ -228,9 +228,7 @@ fn other(error: &Error, context: &Context<'_>, template: &str) -> Problem {
         ErrorKind::UnknownFilter
         | ErrorKind::UnknownTest
         | ErrorKind::UnknownFunction
-        | ErrorKind::UnknownMethod => {
-            Problem::error("", format!("jinja: {}", error.detail().unwrap_or("unknown name")))
-        }
+        | ErrorKind::UnknownMethod => unknown(error.detail().unwrap_or("unknown name")),
         ErrorKind::OutOfFuel => Problem::error("", format!("jinja: {TOO_LONG}")),
         ErrorKind::WriteFailure => {
             Problem::error("", format!("jinja: the document renders to more than {} MiB", MAX_DECODED >> 20))
@@ -238,6 +236,71 @@ fn other(error: &Error, context: &Context<'_>, template: &str) -> Problem {
         kind => Problem::error("", format!("jinja: {kind}{at}")),
     }
 }
+
+/// The engine's words for a filter, a test, a function or a method that there is not: `filter lowercase is unknown`.
+fn unknown(detail: &str) -> Problem {
+    let problem = Problem::error("", format!("jinja: {detail}"));
+    let name = detail.strip_prefix("filter ").and_then(|rest| rest.strip_suffix(" is unknown"));
+    let is_meant =
+        |filter: &&&str| name.is_some_and(|name| name.starts_with(**filter) || filter.starts_with(name));
+    let meant = name.and_then(|name| words::meant(name, FILTERS.iter().copied()));
+    match meant.or_else(|| FILTERS.iter().find(is_meant).copied()) {
+        Some(meant) => problem.cure(format!("did you mean `{meant}`?")),
+        None => {
+            problem.cure("use what Jinja2 has, such as the filters `default`, `lower`, `replace` and `trim`")
+        }
+    }
+}
+
+/// Filters of Jinja2.
+const FILTERS: &[&str] = &[
+    "abs",
+    "attr",
+    "batch",
+    "capitalize",
+    "center",
+    "default",
+    "dictsort",
+    "escape",
+    "filesizeformat",
+    "first",
+    "float",
+    "format",
+    "groupby",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "safe",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "string",
+    "striptags",
+    "sum",
+    "title",
+    "tojson",
+    "trim",
+    "truncate",
+    "unique",
+    "upper",
+    "urlencode",
+    "wordcount",
+    "wordwrap",
+];
 
 /// The known name nearest to a mistyped one: the same but for two letters, or the same last part elsewhere.
 fn nearest<'a>(name: &str, names: &'a [String]) -> Option<&'a str> {
