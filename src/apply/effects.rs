@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use super::unit_files::UNIT_DIR;
-use crate::io::exec;
+use crate::io::exec::{self, Ended};
 use crate::io::systemd::{Systemd, bus_is_there, reload_network};
 use crate::model::paths::KUBEADM_UNIT;
 use crate::model::plan::Item;
@@ -168,8 +168,8 @@ pub(super) fn apply(changed: &[String], restarted: &[&str]) -> Result<()> {
     for effect in &effects {
         match *effect {
             Service(unit) if restarted.contains(&unit) => {}
-            Extensions => program("systemd-sysext", &["refresh"])?,
-            Accounts => program("systemd-sysusers", &[])?,
+            Extensions => own_service("systemd-sysext", &["refresh"])?,
+            Accounts => own_service("systemd-sysusers", &[])?,
             TemporaryFiles => {
                 // Only the files that changed: others may have lines that were meant for the start of the boot.
                 let mut args = vec!["--create", "--boot"];
@@ -177,7 +177,7 @@ pub(super) fn apply(changed: &[String], restarted: &[&str]) -> Result<()> {
                     let own = |path: &&String| in_etc(path).starts_with("/etc/tmpfiles.d/");
                     args.extend(changed.iter().filter(own).map(String::as_str));
                 }
-                warned(program("systemd-tmpfiles", &args));
+                warned(own_service("systemd-tmpfiles", &args));
             }
             Again(unit) => warned(job(&systemd, "RestartUnit", unit, READ)),
             Devices => warned(devices()),
@@ -214,10 +214,20 @@ fn warned(done: Result<()>) {
     }
 }
 
-/// Runs one of systemd's own programs.
+/// Runs one of systemd's own programs with the rights that footplate.service has.
 fn program(name: &str, args: &[&str]) -> Result<()> {
-    let ended =
-        exec::run(name, args, b"", LIMIT)?.with_context(|| format!("{name} is not on this machine"))?;
+    finished(name, exec::run(name, args, b"", LIMIT)?)
+}
+
+/// Runs one of systemd's own programs as a service of its own. It needs rights that footplate.service does not have: to mount
+/// extensions, or to make devices.
+fn own_service(name: &str, args: &[&str]) -> Result<()> {
+    let service = ["--quiet", "--collect", "--wait", "--pipe", "--", name];
+    finished(name, exec::run("systemd-run", &[&service[..], args].concat(), b"", LIMIT)?)
+}
+
+fn finished(name: &str, ended: Option<Ended>) -> Result<()> {
+    let ended = ended.with_context(|| format!("{name} is not on this machine"))?;
     if ended.status != Some(0) {
         bail!("{name}: {}", ended.complaint());
     }

@@ -5,9 +5,9 @@
 //! at once, by an error that is told.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{OnceLock, mpsc};
-use std::thread;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use nix::libc;
@@ -33,10 +33,11 @@ const STACK: usize = 1 << 20;
 
 static USED: AtomicUsize = AtomicUsize::new(0);
 static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
-static TOLD: AtomicBool = AtomicBool::new(false);
+/// What ended the run.
+static SPENT: OnceLock<Failure> = OnceLock::new();
 
-type Tell = Box<dyn Fn(&Failure) + Send + Sync>;
-static TELL: OnceLock<Tell> = OnceLock::new();
+/// The thread that tells. It is there from the begin on: the one that reads the data has no right to start it.
+static TELLER: OnceLock<Thread> = OnceLock::new();
 
 /// The system's allocator, which counts.
 struct Counted;
@@ -91,18 +92,28 @@ unsafe impl GlobalAlloc for Counted {
 
 /// Begins to hold this run to its budget. Where it takes more, `tell` is called once, on a thread of its own and in the middle of
 /// whatever was done, and then the process ends with the exit code of data that can't be used.
-pub fn begin(tell: impl Fn(&Failure) + Send + Sync + 'static) {
+pub fn begin(tell: impl Fn(&Failure) + Send + 'static) {
     hold(MEMORY, CPU, tell);
 }
 
-fn hold(memory: usize, cpu: Duration, tell: impl Fn(&Failure) + Send + Sync + 'static) {
+fn hold(memory: usize, cpu: Duration, tell: impl Fn(&Failure) + Send + 'static) {
     // What is freed must be the system's again: otherwise the sum of what is in use says little.
     for (setting, value) in [(libc::M_MMAP_THRESHOLD, LARGE), (libc::M_ARENA_MAX, 1)] {
         // SAFETY: the call takes two numbers. One that it does not know changes nothing.
         unsafe { libc::mallopt(setting, value) };
     }
-    if TELL.set(Box::new(tell)).is_err() {
-        return;
+    let teller = move || {
+        loop {
+            if let Some(failure) = SPENT.get() {
+                tell(failure);
+                exit();
+            }
+            thread::park();
+        }
+    };
+    // Without the thread the process ends with its exit code and a line on standard error.
+    if let Ok(teller) = thread::Builder::new().stack_size(STACK).spawn(teller) {
+        let _ = TELLER.set(teller.thread().clone());
     }
     LIMIT.store(memory, Ordering::Relaxed);
     let watch = move || {
@@ -125,32 +136,29 @@ pub fn end() {
 fn spent(what: impl Fn() -> String) -> ! {
     // What is allocated from here on tells of the end.
     end();
-    if TOLD.swap(true, Ordering::SeqCst) {
-        // Another thread tells, and ends the process.
-        loop {
-            thread::park();
-        }
-    }
     let text = what();
     let problem = Problem::error("", text.as_str())
         .cure("make the data smaller: fewer and smaller files, no long chains of aliases, simpler templates");
     let failure = Failure::new(Stage::Decode, problem);
-    // This thread stopped within an allocation, and may hold a lock that is needed to tell.
-    let (told, is_told) = mpsc::channel();
-    let teller = move || {
-        if let Some(tell) = TELL.get() {
-            tell(&failure);
+    if SPENT.set(failure).is_err() {
+        // It is being told already, and the process ends.
+        loop {
+            thread::park();
         }
-        // Nobody waits for it only where it took too long.
-        let _ = told.send(());
-    };
-    let telling = thread::Builder::new().stack_size(STACK).spawn(teller).is_ok();
-    if !telling || is_told.recv_timeout(PATIENCE).is_err() {
-        let line = format!("error: {}: {text}\n", Stage::Decode.name());
-        // Standard error may be closed.
-        let _ = nix::unistd::write(std::io::stderr(), line.as_bytes());
     }
-    // SAFETY: it ends the process without handlers, which may need a lock too.
+    // This thread stopped within an allocation, and may hold a lock that is needed to tell.
+    if let Some(teller) = TELLER.get() {
+        teller.unpark();
+        thread::sleep(PATIENCE);
+    }
+    let line = format!("error: {}: {text}\n", Stage::Decode.name());
+    // Standard error may be closed.
+    let _ = nix::unistd::write(std::io::stderr(), line.as_bytes());
+    exit()
+}
+
+fn exit() -> ! {
+    // SAFETY: it ends the process without handlers, which may need a lock that another thread holds.
     unsafe { libc::_exit(Stage::Decode.exit_code().into()) }
 }
 

@@ -7,6 +7,7 @@
 
 pub mod api_server;
 pub mod budget;
+pub mod confined;
 pub mod containerd;
 pub mod disk;
 mod dns;

@@ -58,9 +58,9 @@ fn ethtool<T>(name: &str, mut asked: T) -> Option<T> {
     Errno::result(done).ok().map(|_| asked)
 }
 
-/// The kernel wants any socket for these calls.
+/// The kernel wants any socket for these calls. One of this machine alone is enough, and footplate-network.service gets no other.
 fn any_socket() -> Result<OwnedFd> {
-    Ok(socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?)
+    Ok(socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?)
 }
 
 /// Gives each interface its new name, also where they are each other's. All or none.

@@ -17,8 +17,8 @@ use crate::decode::document::jinja::Variables;
 use crate::decode::document::{Fetch, Kind};
 use crate::decode::kubeadm::prepare;
 use crate::decode::{self, Decoded};
-use crate::io::World;
 use crate::io::root::Root;
+use crate::io::{World, confined};
 use crate::model::config::NodeConfig;
 use crate::model::fetch::Request;
 use crate::model::instance::Instance;
@@ -216,15 +216,21 @@ impl First {
     }
 }
 
+/// The data as it is understood by a thread that can do nothing else; `fetch` is done by this one.
 fn decode_user_data(found: &Found, fetch: &mut Fetch<'_>) -> Decoded {
     let variables = Variables::of(&found.instance, &found.facts.os);
     let (user, vendor) = (found.instance.user_data.as_ref(), found.instance.vendor_data.as_ref());
     let (user, vendor) = (user.map(Secret::expose), vendor.map(Secret::expose));
-    let mut decoded = decode::user_data(user, vendor, &variables, fetch);
     let Instance { node_name, provider_id, .. } = &found.instance;
-    let filled = prepare::fill_in(&mut decoded.config, node_name.as_deref(), provider_id.as_deref());
-    decoded.problems.extend(filled);
-    decoded
+    let work = |ask: &mut dyn FnMut(Request) -> Option<_>| {
+        let mut fetch = |request: &Request| ask(request.clone()).unwrap_or(Ok(None));
+        let mut decoded = decode::user_data(user, vendor, &variables, &mut fetch);
+        let filled = prepare::fill_in(&mut decoded.config, node_name.as_deref(), provider_id.as_deref());
+        decoded.problems.extend(filled);
+        decoded
+    };
+    confined::run(work, |request| fetch(&request))
+        .unwrap_or_else(|error| Decoded { problems: vec![error.into()], ..Decoded::default() })
 }
 
 /// Makes systemd run the data's boothooks. Gives what is said afterwards of a file that is not there. What else is wrong with

@@ -61,6 +61,7 @@ mod s3;
 mod schema;
 mod schemas;
 mod sealed;
+mod security;
 mod signed;
 mod sources;
 mod static_binary;

@@ -21,6 +21,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 /// "VMXh" in EAX: this call is meant for VMware.
 const MAGIC: u32 = 0x564d_5868;
+pub use port::give_up as give_up_ports;
+
 /// Commands of the low-bandwidth port.
 const GET_VERSION: u16 = 0x0a;
 const MESSAGE: u16 = 0x1e;

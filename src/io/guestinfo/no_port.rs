@@ -18,6 +18,8 @@ impl Privilege {
     }
 }
 
+pub fn give_up() {}
+
 pub fn low(_: Registers) -> Result<Registers> {
     elsewhere()
 }

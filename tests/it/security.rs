@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What docs/security.md says: the tests that it names are there, the units have the figures that it gives, and the data is read by a
+//! thread that has no rights.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::common::scratch::{FOOTPLATE, Ran, Scratch, fresh, seed, walk};
+use crate::cut::{USERS, furnish};
+
+/// The words between backticks.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+/// What is wrong with the name of a test, if anything.
+fn wrong(name: &str) -> Option<String> {
+    let holds = |path: &Path, what: &str| fs::read_to_string(path).is_ok_and(|text| text.contains(what));
+    let known = match name.strip_prefix("--lib ") {
+        Some(module) => walk(Path::new("src")).iter().any(|path| {
+            let named = path.with_extension("").components().any(|part| part.as_os_str() == module);
+            named && holds(path, "#[test]")
+        }),
+        None if name.contains('=') => ["footplate", "footplate-network"]
+            .iter()
+            .all(|unit| holds(Path::new(&format!("units/{unit}.service")), name)),
+        None if name.contains('/') => Path::new(name.split(' ').next().unwrap_or_default()).exists(),
+        None => {
+            let (module, function) = name.split_once("::").unwrap_or((name, "#[test]"));
+            let file = format!("tests/it/{module}.rs");
+            let dir = format!("tests/it/{module}");
+            let parts = if Path::new(&dir).is_dir() { walk(Path::new(&dir)) } else { Vec::new() };
+            holds(Path::new(&file), function) || parts.iter().any(|path| holds(path, function))
+        }
+    };
+    (!known).then(|| format!("there is no test {name}"))
+}
+
+#[test]
+fn each_promise_has_a_test_that_is_there() {
+    let page = fs::read_to_string("docs/security.md").unwrap();
+    let (mut promises, mut wrongs, mut in_table) = (0, Vec::new(), false);
+    for line in page.lines() {
+        in_table = line.starts_with('|') && (in_table || line.contains("| held by |"));
+        if !in_table || line.contains("| held by |") || line.starts_with("| ---") {
+            continue;
+        }
+        let tests = quoted(line.trim_end_matches(['|', ' ']).rsplit(" | ").next().unwrap());
+        promises += 1;
+        if tests.is_empty() {
+            wrongs.push(format!("no test is named: {line}"));
+        }
+        wrongs.extend(tests.into_iter().filter_map(wrong));
+    }
+    assert!(wrongs.is_empty(), "{wrongs:#?}");
+    assert!(promises > 25, "only {promises} promises");
+    assert!(
+        wrong("no_such_test").is_some() && wrong("--lib none").is_some() && wrong("tests/none").is_some()
+    );
+}
+
+#[test]
+fn the_units_may_do_no_more_than_they_say() {
+    needs!(program("systemd-analyze", "systemd"));
+    let page = fs::read_to_string("docs/security.md").unwrap();
+    // Newer releases judge more settings.
+    let version = Ran::of(Command::new("systemd-analyze").arg("--version"));
+    for (unit, most) in [("footplate", 5.5), ("footplate-network", 3.5)] {
+        let file = format!("units/{unit}.service");
+        let mut analyze = Command::new("systemd-analyze");
+        analyze.args(["security", "--offline=yes", "--no-pager", &file]);
+        let told = Ran::of(&mut analyze).ended(0, &[]).out.clone();
+        let figure = told.split(".service: ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+        assert!(figure.parse::<f32>().unwrap() <= most, "{told}");
+        if version.out.contains("systemd 252 ") {
+            let text = fs::read_to_string(&file).unwrap();
+            assert!(text.contains(&format!("gives it {figure} of 10")), "{file}: {figure}");
+            assert!(
+                page.contains(&format!("`{unit}.service` {figure}")),
+                "docs/security.md: {unit} {figure}"
+            );
+        }
+    }
+}
+
+/// One source that is there, and one that is not.
+const LIST: &str = "#include\nfile:///etc/hostname\nfile:///no/such/file\n";
+
+/// A template that does not end.
+const ENDLESS: &str = "## template: jinja\n#cloud-config\n# {% for a in range(90000) %}{% for b in range(90000) %}x{% endfor %}{% endfor %}\n";
+
+/// A template with a value.
+const TEMPLATE: &str = "## template: jinja\n#cloud-config\nwrite_files: [{path: /srv/a, content: '{{ ds.meta_data.instance_id }}'}]\n";
+
+#[test]
+fn the_data_is_read_without_rights_and_leaves_no_core() {
+    needs!(root("another user's memory"));
+    needs!(program("strace", "strace"));
+    let replay = ["--replay".to_owned(), "demo/vsphere-worker".to_owned()];
+    let of = |name: &str, data: &str| ["--seed".to_owned(), seed(name, data).display().to_string()];
+    let cases = [
+        ("replay", 0, replay),
+        ("users", 0, of("confined-users", USERS)),
+        ("template", 0, of("confined-template", TEMPLATE)),
+        ("include", 65, of("confined-include", LIST)),
+        ("endless", 65, of("confined-endless", ENDLESS)),
+        ("broken", 65, of("confined-broken", "#cloud-config\nruncmd: {a: [b}\n")),
+    ];
+    for (name, code, source) in cases {
+        let root = Scratch::new(&format!("confined-{name}"));
+        let log = fresh(&format!("confined-log-{name}")).join("calls");
+        furnish(&root);
+        let mut strace = Command::new("timeout");
+        strace.args(["60", "strace", "-f", "-o"]).arg(&log).arg(FOOTPLATE).arg("provision");
+        Ran::of(strace.args(&source).args(["--root", root.arg()])).ended(code, &[]);
+        let text = fs::read_to_string(&log).unwrap();
+        let mut confined = Vec::new();
+        for line in text.lines() {
+            let (thread, call) = line.split_once(' ').unwrap();
+            if call.contains("prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER") && call.contains("= 0") {
+                confined.push(thread);
+            }
+            // It needs no more than it has.
+            assert!(!confined.contains(&thread) || !call.contains("EPERM"), "{name}: {line}");
+        }
+        assert!(!confined.is_empty(), "{name}: no thread gave up its rights:\n{text}");
+        for first in ["RLIMIT_CORE, {rlim_cur=0, rlim_max=0}", "prctl(PR_SET_DUMPABLE, SUID_DUMP_DISABLE"] {
+            let at = text.find(first).unwrap_or_else(|| panic!("{name}: no {first}"));
+            assert!(at < text.find("proc/cmdline").unwrap(), "{name}: {first} is late");
+        }
+    }
+}
