@@ -5,15 +5,18 @@ use serde_json::json;
 
 use super::output;
 use crate::cli::{self, Format};
-use crate::model::policy::Policy;
 use crate::model::problem::{Failure, In as _, Stage};
+use crate::pipeline::context;
 use crate::platform::{self, ABSENT, Candidate, Detected, PLATFORMS, Platform};
 
 pub fn run(args: &cli::Platforms) -> Result<u8, Failure> {
     let source = super::source(&args.source);
-    let world = source.world(&Policy::default())?;
+    let (policy, _) = context::policy(&context::open_root(None)?);
+    let world = source.world(&policy)?;
     let facts = platform::facts(world.as_ref()).stage(Stage::Detect)?;
     let found = platform::detect(PLATFORMS, &facts, source.wanted());
+    let contradiction =
+        found.as_ref().ok().filter(|_| !policy.argument_decides).and_then(|d| d.agree().err());
     let seen = platform::seen(&facts);
     let candidates = found.as_ref().map(|d| d.candidates.as_slice()).unwrap_or_default();
     let passed_over = found.as_ref().map(|d| d.passed_over.as_slice()).unwrap_or_default();
@@ -21,6 +24,7 @@ pub fn run(args: &cli::Platforms) -> Result<u8, Failure> {
         Format::Json => output::json(&json(candidates, &seen)),
         Format::Text => {
             let verdict = match &found {
+                _ if let Some(error) = &contradiction => format!("this machine: not known: {error}\n"),
                 Ok(Detected { candidates, .. }) => {
                     let Candidate { platform, because } = &candidates[0];
                     format!("this machine: {}, because {because}\n", platform.id)

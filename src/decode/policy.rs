@@ -18,8 +18,8 @@ pub const MAX_FILE: usize = 64 << 10;
 enum Setting<'a> {
     /// A time from one number of seconds to another.
     Time(&'a mut Duration, u64, u64),
-    /// `true` or `false`.
-    Switch(&'a mut bool),
+    /// One of two words, the second of which is true.
+    Switch(&'a mut bool, [&'static str; 2]),
     /// A number up to another.
     Count(&'a mut u32, u32),
     /// `off`, `warn` or a word for the strictest.
@@ -37,6 +37,7 @@ struct Key {
 }
 
 const HOUR: u64 = 3600;
+const SWITCH: [&str; 2] = ["false", "true"];
 
 const KEYS: &[Key] = &[
     Key {
@@ -85,31 +86,37 @@ const KEYS: &[Key] = &[
                 [security.md](security.md#signed-data) says how it is signed.",
     },
     Key {
+        name: "platform",
+        setting: |p| Setting::Switch(&mut p.argument_decides, ["evidence", "argument"]),
+        means: "What is done where a kernel argument names one platform and DMI another: with `evidence` the machine is not \
+                provisioned (exit code 69), with `argument` the argument decides.",
+    },
+    Key {
         name: "imdsv1",
-        setting: |p| Setting::Switch(&mut p.imdsv1),
+        setting: |p| Setting::Switch(&mut p.imdsv1, SWITCH),
         means: "Whether the metadata services of Amazon EC2 and Alibaba Cloud are asked without a token where they give none. \
                 The kernel argument `footplate.imdsv1=allow` does the same.",
     },
     Key {
         name: "reports.platform",
-        setting: |p| Setting::Switch(&mut p.report_platform),
+        setting: |p| Setting::Switch(&mut p.report_platform, SWITCH),
         means: "Whether the platform is told how the bootstrap stands. With `false` nothing is deleted there either, and a machine \
                 on Azure without the platform's agent is never told to be ready.",
     },
     Key {
         name: "reports.console",
-        setting: |p| Setting::Switch(&mut p.report_console),
+        setting: |p| Setting::Switch(&mut p.report_console, SWITCH),
         means: "Whether a failure is shown on the console. The log and `footplate status` have it in any case.",
     },
     Key {
         name: "delete.user-data",
-        setting: |p| Setting::Switch(&mut p.delete_user_data),
+        setting: |p| Setting::Switch(&mut p.delete_user_data, SWITCH),
         means: "Whether user-data is deleted on the platform when the bootstrap has succeeded: on vSphere, where every process of \
                 the machine can read it.",
     },
     Key {
         name: "delete.secrets",
-        setting: |p| Setting::Switch(&mut p.delete_secrets),
+        setting: |p| Setting::Switch(&mut p.delete_secrets, SWITCH),
         means: "Whether bootstrap data in AWS Secrets Manager or SSM is deleted there when it is on the node's disk, as Cluster \
                 API's own script does.",
     },
@@ -198,9 +205,9 @@ fn set(setting: &mut Setting<'_>, value: &Node) -> Option<Problem> {
             let known = levels(strictest).into_iter().find(|(name, _)| *name == text);
             (known.map(|(_, level)| **at = level), format!("`off`, `warn` or `{strictest}`"))
         }
-        Setting::Switch(at) => {
-            let switch = ["false", "true"].iter().position(|word| *word == text);
-            (switch.map(|switch| **at = switch == 1), "`true` or `false`".to_owned())
+        Setting::Switch(at, words) => {
+            let switch = words.iter().position(|word| *word == text);
+            (switch.map(|switch| **at = switch == 1), format!("`{}` or `{}`", words[1], words[0]))
         }
     };
     let problem = || Problem::error("", format!("must be {takes}")).at(value.pos);

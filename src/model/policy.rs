@@ -22,6 +22,8 @@ pub struct Policy {
     pub retry_pause: Duration,
     /// What is done with data that nobody signed whose key the image has: it is not looked at, it is told, or it is not used.
     pub signature: Strictness,
+    /// Whether a kernel argument that names a platform decides where DMI names another one. Otherwise that is an error.
+    pub argument_decides: bool,
     /// Whether a metadata service is asked without a token where it gives none.
     pub imdsv1: bool,
     /// Whether the platform is told how the bootstrap stands.
@@ -60,6 +62,7 @@ impl Default for Policy {
             join_retries: 3,
             retry_pause: Duration::from_secs(10),
             signature: Strictness::Off,
+            argument_decides: false,
             imdsv1: false,
             report_platform: true,
             report_console: true,

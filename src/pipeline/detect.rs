@@ -9,7 +9,7 @@ use crate::platform::{self, Detected, PLATFORMS};
 /// The machine's own account of itself, and the platforms that it may be on, the likeliest first.
 ///
 /// # Errors
-/// The machine can't be asked, the platform that was asked for is not known, or nothing says which one it is.
+/// The machine can't be asked, the platform that was asked for is not known, nothing says which one it is, or two say different ones.
 pub fn detect(context: &Context) -> Result<(Facts, Detected<'static>), Failure> {
     let facts = platform::facts(context.world()).stage(Stage::Detect)?;
     let stage = match context.source {
@@ -17,5 +17,8 @@ pub fn detect(context: &Context) -> Result<(Facts, Detected<'static>), Failure> 
         Source::Machine | Source::Replay { .. } => Stage::Detect,
     };
     let detected = platform::detect(PLATFORMS, &facts, context.source.wanted()).stage(stage)?;
+    if !context.policy.argument_decides {
+        detected.agree().stage(Stage::Detect)?;
+    }
     Ok((facts, detected))
 }

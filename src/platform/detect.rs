@@ -5,7 +5,7 @@ use std::fmt;
 
 use anyhow::{Result, anyhow};
 
-use super::{Platform, lxd, qemu};
+use super::{Platform, lxd, metal, qemu};
 use crate::io::{Ask, World};
 use crate::model::facts::{Cmdline, Dmi, Drive, Facts, Os};
 use crate::model::problem::WithCure as _;
@@ -137,6 +137,23 @@ pub fn detect<'t>(table: &'t [Platform], facts: &Facts, wanted: Wanted<'_>) -> R
     };
     Err(anyhow!(seen))
         .cure(format!("name it: the kernel argument flatcar.oem.id=ID or --platform ID, one of {}", ids()))
+}
+
+impl Detected<'_> {
+    /// A kernel argument that names another platform than DMI: a machine must not read the drives of a platform that it is not on.
+    /// A URL in a kernel argument names no platform, and a seed in DMI's serial number is no vendor.
+    ///
+    /// # Errors
+    /// There is such an argument; the error names both.
+    pub fn agree(&self) -> Result<()> {
+        let [first, others @ ..] = self.candidates.as_slice() else { return Ok(()) };
+        let of_dmi = |c: &&Candidate<'_>| matches!(c.because, Evidence::Dmi(_)) && c.platform.seed.is_none();
+        let named = matches!(first.because, Evidence::Argument(_)) && first.platform.id != metal::PLATFORM.id;
+        let Some(other) = others.iter().find(of_dmi).filter(|_| named) else { return Ok(()) };
+        Err(anyhow!("the kernel argument and DMI name two platforms: {first} and {other}")).cure(
+            "correct the kernel argument; or, where it is right, write `platform: argument` to /etc/footplate.yaml in the image",
+        )
+    }
 }
 
 /// The platform that the operator names, if one is named.

@@ -116,6 +116,57 @@ fn a_drive_belongs_to_the_platform_that_owns_it() {
     }
 }
 
+/// A kernel argument that names another platform than DMI ends the run, and no drive is read, unless the image says that it decides.
+#[test]
+fn an_argument_that_dmi_contradicts_is_an_error() {
+    const AZURE: Answers<'_> =
+        &[("/file/sys/class/dmi/id/chassis_asset_tag", "7783-7084-3265-9085-8269-3286-77\n")];
+    const GOOGLE: Answers<'_> = &[("/file/sys/class/dmi/id/product_name", "Google Compute Engine\n")];
+    let clouds =
+        [("Amazon EC2", EC2), ("VMware vSphere", VMWARE), ("Azure", AZURE), ("Google Cloud", GOOGLE)];
+    let arguments = [
+        ("flatcar.oem.id=nocloud", "NoCloud"),
+        ("coreos.oem.id=openstack", "OpenStack"),
+        ("ignition.platform.id=hetzner", "Hetzner Cloud"),
+        ("quiet ds=nocloud;s=/seed/", "NoCloud"),
+        ("flatcar.oem.id=qemu", "QEMU"),
+    ];
+    for (cloud, answers) in clouds {
+        for (line, named) in arguments {
+            let (what, argument) = (format!("{line} on {cloud}"), &[("/file/proc/cmdline", line)][..]);
+            let answers = &[answers, DRIVE, argument];
+            let (ran, root) = provision(answers);
+            ran.ended(69, &["the kernel argument and DMI name two platforms", cloud, named]);
+            let replay = machine(answers);
+            footplate(&["network", "--replay", replay.arg(), "--root", root.arg()]).ended(0, &[]);
+            let made: Vec<String> = root.paths().into_iter().filter(|p| p.starts_with("/etc")).collect();
+            assert!(made.is_empty(), "{what}: {made:?}");
+            let listed = footplate(&["platforms", "--replay", replay.arg()]);
+            assert!(listed.out.contains("not known: the kernel argument and DMI"), "{what}: {}", listed.out);
+            // The operator's own word decides, and so does the image's.
+            if named == "NoCloud" {
+                let option =
+                    ["provision", "--platform", "nocloud", "--replay", replay.arg(), "--root", root.arg()];
+                footplate(&option).ended(0, &["fetch: platform=nocloud "]);
+                root.put("/etc/footplate.yaml", "platform: argument\n");
+                footplate(&["provision", "--replay", replay.arg(), "--root", root.arg()])
+                    .ended(0, &["fetch: platform=nocloud "]);
+            }
+        }
+    }
+    // What does not contradict: the platform's other name, a URL, another hypervisor.
+    for (answers, line, platform) in [
+        (EC2, "flatcar.oem.id=ec2", "aws"),
+        (GOOGLE, "ignition.platform.id=gce", "gcp"),
+        (VMWARE, "flatcar.config.url=file:///seed/none", "metal"),
+        (&[("/hypervisor", "VMwareVMware")], "flatcar.oem.id=nocloud", "nocloud"),
+    ] {
+        let (ran, _) = provision(&[answers, DRIVE, &[("/file/proc/cmdline", line)]]);
+        assert!(!ran.err.contains("name two platforms"), "{line}: {}", ran.err);
+        assert!(ran.err.contains(&format!("detect: platform={platform}")), "{line}: {}", ran.err);
+    }
+}
+
 /// A machine of QEMU is on many platforms: what is said of the platform goes before, and a file of fw_cfg before a drive.
 #[test]
 fn qemu_gives_way_to_what_is_surer() {

@@ -18,7 +18,9 @@ fn takes(key: &Key) -> (String, String) {
             let name = levels(strictest).into_iter().find(|(_, level)| level == at).unwrap().0;
             (format!("`off`, `warn` or `{strictest}`"), name.to_owned())
         }
-        Setting::Switch(at) => ("`true` or `false`".to_owned(), at.to_string()),
+        Setting::Switch(at, words) => {
+            (format!("`{}` or `{}`", words[1], words[0]), words[usize::from(*at)].to_owned())
+        }
     }
 }
 
@@ -52,7 +54,7 @@ fn what_a_file_says_holds_and_each_error_has_its_line() {
         (
             "colour: red\n",
             1,
-            "the keys here are: waits, preflight, retries, signature, imdsv1, reports, delete",
+            "the keys here are: waits, preflight, retries, signature, platform, imdsv1, reports, delete",
         ),
         (
             "waits: {network: {soon: true}}\n",
