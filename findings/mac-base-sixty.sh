@@ -4,8 +4,7 @@
 # decimal and below 60 for a number of base 60 (YAML 1.1). netplan 0.106 reads the text and finds the address.
 . "${BASH_SOURCE%/*}/fetch"
 debian netplan.io=0.106-2+deb12u1 libnetplan0=0.106-2+deb12u1
-python3 -m venv python > fetch.log 2>&1 && python/bin/pip install -q --disable-pip-version-check pyyaml==6.0.2 > fetch.log 2>&1 ||
-    { cat fetch.log >&2; exit 69; }
+pypi pyyaml==6.0.2
 
 mkdir -p etc/netplan
 cat > etc/netplan/a.yaml <<YAML
