@@ -13,6 +13,7 @@ pub mod disk;
 mod dns;
 pub mod drive;
 pub mod exec;
+mod glibc;
 pub mod guestinfo;
 pub mod http;
 pub mod live;

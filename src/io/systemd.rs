@@ -9,9 +9,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Serialize, Serializer};
 use zbus::export::futures_core::Stream;
-use zbus::message::Type;
-use zbus::{Connection, MatchRule, MessageStream, OwnedObjectPath, Proxy, connection};
+use zbus::{
+    Connection, DynamicType, MatchRule, Message, MessageStream, OwnedObjectPath, Signature, as_variant,
+    connection, message,
+};
 
 /// The bus, by its well-known path: no environment variable redirects it.
 const BUS: &str = "unix:path=/run/dbus/system_bus_socket";
@@ -32,8 +36,9 @@ const RELOAD_TRIES: u32 = 5;
 const RELOAD_PAUSE: Duration = Duration::from_secs(2);
 
 const DESTINATION: &str = "org.freedesktop.systemd1";
-const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
-const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+const INTERFACE: &str = "org.freedesktop.systemd1.Manager";
+const MANAGER: Object<'_> =
+    Object { service: DESTINATION, path: "/org/freedesktop/systemd1", interface: INTERFACE };
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
 
@@ -41,9 +46,56 @@ const SERVICE: &str = "org.freedesktop.systemd1.Service";
 pub(super) const SYSTEMCTL: &str = "/usr/bin/systemctl";
 
 /// networkd, [org.freedesktop.network1](https://www.freedesktop.org/software/systemd/man/latest/org.freedesktop.network1.html).
-const NETWORK: &str = "org.freedesktop.network1";
-const NETWORK_PATH: &str = "/org/freedesktop/network1";
-const NETWORK_MANAGER: &str = "org.freedesktop.network1.Manager";
+const NETWORK: Object<'_> = Object {
+    service: "org.freedesktop.network1",
+    path: "/org/freedesktop/network1",
+    interface: "org.freedesktop.network1.Manager",
+};
+
+/// Of [any object](https://dbus.freedesktop.org/doc/dbus-specification.html#standard-interfaces-properties).
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+
+/// What is called on the bus.
+#[derive(Clone, Copy)]
+struct Object<'a> {
+    service: &'static str,
+    path: &'a str,
+    interface: &'static str,
+}
+
+/// What a method is given. One type for all, since code is made for each.
+enum Arguments<'a> {
+    Texts(&'a [&'a str]),
+    Lists([&'a [&'a str]; 2]),
+}
+
+impl Arguments<'_> {
+    const NONE: Self = Self::Texts(&[]);
+}
+
+impl DynamicType for Arguments<'_> {
+    fn signature(&self) -> Signature {
+        match self {
+            Self::Texts([]) => Signature::Unit,
+            Self::Texts(texts) => Signature::structure(vec![Signature::Str; texts.len()]),
+            Self::Lists(lists) => Signature::structure(lists.map(|_| Signature::array(Signature::Str))),
+        }
+    }
+}
+
+impl Serialize for Arguments<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Texts([]) => serializer.serialize_unit(),
+            Self::Texts(texts) => {
+                let mut fields = serializer.serialize_struct("", texts.len())?;
+                texts.iter().try_for_each(|text| fields.serialize_field("", text))?;
+                fields.end()
+            }
+            Self::Lists(lists) => lists.serialize(serializer),
+        }
+    }
+}
 
 /// A connection to systemd.
 pub struct Systemd {
@@ -127,8 +179,7 @@ impl Systemd {
         self.runtime.block_on(async {
             let mut tries = 1;
             loop {
-                let manager = Proxy::new(&self.connection, DESTINATION, MANAGER_PATH, MANAGER).await?;
-                match manager.call::<_, _, ()>("Reload", &()).await {
+                match self.call::<()>(MANAGER, "Reload", &Arguments::NONE).await {
                     Err(zbus::Error::MethodError(name, ..))
                         if LEFT_THE_BUS.contains(&name.as_str()) && tries < RELOAD_TRIES =>
                     {
@@ -149,20 +200,18 @@ impl Systemd {
         self.runtime.block_on(async {
             // Listen before asking: the job may end before the answer is read.
             let rule = MatchRule::builder()
-                .msg_type(Type::Signal)
+                .msg_type(message::Type::Signal)
                 .sender(DESTINATION)
-                .interface(MANAGER)
+                .interface(INTERFACE)
                 .member("JobRemoved")
                 .build()?;
             let ended = MessageStream::for_match_rule(rule, &self.connection, None).await?;
-            let manager = Proxy::new(&self.connection, DESTINATION, MANAGER_PATH, MANAGER).await?;
             if !self.subscribed.get() {
-                manager.call::<_, _, ()>("Subscribe", &()).await?;
+                self.call::<()>(MANAGER, "Subscribe", &Arguments::NONE).await?;
                 self.subscribed.set(true);
             }
-            let path =
-                manager.call(verb, &(unit, "replace")).await.with_context(|| format!("starting {unit}"))?;
-            Ok(Job { path, ended })
+            let path = self.call(MANAGER, verb, &Arguments::Texts(&[unit, "replace"])).await;
+            Ok(Job { path: path.with_context(|| format!("starting {unit}"))?, ended })
         })
     }
 
@@ -207,9 +256,8 @@ impl Systemd {
     /// systemd does not answer.
     pub fn running(&self, pattern: &str) -> Result<Vec<String>> {
         self.runtime.block_on(async {
-            let manager = Proxy::new(&self.connection, DESTINATION, MANAGER_PATH, MANAGER).await?;
-            let asked = (vec!["active", "activating"], vec![pattern]);
-            let units: Vec<Listed> = manager.call("ListUnitsByPatterns", &asked).await?;
+            let asked = Arguments::Lists([&["active", "activating"], &[pattern]]);
+            let units: Vec<Listed> = self.call(MANAGER, "ListUnitsByPatterns", &asked).await?;
             Ok(units.into_iter().map(|unit| unit.0).collect())
         })
     }
@@ -220,18 +268,16 @@ impl Systemd {
     /// The unit can't be loaded.
     pub fn programs(&self, unit: &str) -> Result<Vec<Program>> {
         let execs: Vec<Exec> = self.runtime.block_on(async {
-            let manager = Proxy::new(&self.connection, DESTINATION, MANAGER_PATH, MANAGER).await?;
-            let path: OwnedObjectPath = manager.call("LoadUnit", &(unit,)).await?;
-            let of_service = Proxy::new(&self.connection, DESTINATION, path, SERVICE).await?;
-            let mut execs: Vec<Exec> = of_service.get_property("ExecStart").await?;
+            let path: OwnedObjectPath = self.call(MANAGER, "LoadUnit", &Arguments::Texts(&[unit])).await?;
+            let mut execs: Vec<Exec> = self.property(&path, SERVICE, "ExecStart").await?;
             // When systemd reads its units again, it keeps the times of the last program alone.
             if execs.iter().all(|exec| exec.4 == 0)
                 && let Some(last) = execs.last_mut()
             {
-                last.4 = of_service.get_property("ExecMainStartTimestampMonotonic").await?;
-                last.6 = of_service.get_property("ExecMainExitTimestampMonotonic").await?;
-                last.8 = of_service.get_property("ExecMainCode").await?;
-                last.9 = of_service.get_property("ExecMainStatus").await?;
+                last.4 = self.property(&path, SERVICE, "ExecMainStartTimestampMonotonic").await?;
+                last.6 = self.property(&path, SERVICE, "ExecMainExitTimestampMonotonic").await?;
+                last.8 = self.property(&path, SERVICE, "ExecMainCode").await?;
+                last.9 = self.property(&path, SERVICE, "ExecMainStatus").await?;
             }
             zbus::Result::Ok(execs)
         })?;
@@ -251,18 +297,40 @@ impl Systemd {
     /// The unit can't be loaded.
     pub fn service(&self, unit: &str) -> Result<ServiceState> {
         self.runtime.block_on(async {
-            let manager = Proxy::new(&self.connection, DESTINATION, MANAGER_PATH, MANAGER).await?;
-            let path: OwnedObjectPath = manager.call("LoadUnit", &(unit,)).await?;
-            let of_unit = Proxy::new(&self.connection, DESTINATION, path.clone(), UNIT).await?;
-            let of_service = Proxy::new(&self.connection, DESTINATION, path, SERVICE).await?;
+            let path: OwnedObjectPath = self.call(MANAGER, "LoadUnit", &Arguments::Texts(&[unit])).await?;
             Ok(ServiceState {
-                active: of_unit.get_property("ActiveState").await?,
-                sub: of_unit.get_property("SubState").await?,
-                result: of_service.get_property("Result").await?,
-                exit_status: of_service.get_property("ExecMainStatus").await?,
-                condition: of_unit.get_property("ConditionResult").await?,
+                active: self.property(&path, UNIT, "ActiveState").await?,
+                sub: self.property(&path, UNIT, "SubState").await?,
+                result: self.property(&path, SERVICE, "Result").await?,
+                exit_status: self.property(&path, SERVICE, "ExecMainStatus").await?,
+                condition: self.property(&path, UNIT, "ConditionResult").await?,
             })
         })
+    }
+
+    /// Calls a method, and gives its answer.
+    async fn call<R>(&self, of: Object<'_>, method: &str, arguments: &Arguments<'_>) -> zbus::Result<R>
+    where
+        R: for<'d> Deserialize<'d> + zbus::Type,
+    {
+        self.answer(of, method, arguments).await?.body().deserialize()
+    }
+
+    /// What is not generic is in the program once.
+    async fn answer(&self, of: Object<'_>, method: &str, arguments: &Arguments<'_>) -> zbus::Result<Message> {
+        self.connection.call_method(Some(of.service), of.path, Some(of.interface), method, arguments).await
+    }
+
+    /// A property of one of systemd's units, as it is now.
+    async fn property<T>(&self, unit: &str, interface: &'static str, name: &str) -> zbus::Result<T>
+    where
+        T: for<'d> Deserialize<'d> + zbus::Type,
+    {
+        let of = Object { service: DESTINATION, path: unit, interface: PROPERTIES };
+        let answer = self.answer(of, "Get", &Arguments::Texts(&[interface, name])).await?;
+        let body = answer.body();
+        let value: as_variant::Deserialize<'_, T> = body.deserialize()?;
+        Ok(value.0)
     }
 }
 
@@ -282,8 +350,7 @@ pub fn reload_network() -> Result<bool> {
         return Ok(false);
     }
     systemd.runtime.block_on(async {
-        let manager = Proxy::new(&systemd.connection, NETWORK, NETWORK_PATH, NETWORK_MANAGER).await?;
-        manager.call::<_, _, ()>("Reload", &()).await.context("reload of the network's files")
+        systemd.call::<()>(NETWORK, "Reload", &Arguments::NONE).await.context("reload of the network's files")
     })?;
     Ok(true)
 }

@@ -25,8 +25,8 @@ const MAX_HELD: usize = 100_000;
 /// Digits of a width in a pattern of `format`.
 const MAX_WIDTH: u32 = 5;
 
-/// Whether a template has no tags but short ones with nothing but names in them: such a template keeps to all bounds, and the engine
-/// means by it what Jinja2 means. Most large data is so, and is not read twice more by the engine.
+/// Whether a template has no tags but short ones of names, filters and calls: such a template keeps to all bounds, the engine means by
+/// it what Jinja2 means, and no tag changes what another one is. Most large data is so, and is not read twice more by the engine.
 pub fn is_plain(template: &str) -> bool {
     const MOST: usize = 200;
     let mut rest = template;
@@ -37,7 +37,7 @@ pub fn is_plain(template: &str) -> bool {
             Some(b'%' | b'#') => return false,
             _ => continue,
         }
-        let is_name = |b: &u8| b.is_ascii_alphanumeric() || b"_. ".contains(b);
+        let is_name = |b: &u8| b.is_ascii_alphanumeric() || b"_. |(),'\"-".contains(b);
         let end = 1 + rest.bytes().skip(1).take(MOST).take_while(is_name).count();
         if !rest[end..].starts_with("}}") {
             return false;

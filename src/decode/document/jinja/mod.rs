@@ -79,11 +79,28 @@ fn attempt(
     variables: &Variables,
     shapes: &HashMap<String, Shape>,
 ) -> Outcome {
+    let pieces = rewritten.pieces(template);
+    let outcome = each(&pieces, template, variables, shapes);
+    match outcome.result {
+        // An error's place is that in the text that the engine was given.
+        Err(_) if pieces.len() > 1 => each(&[rewritten.text(template)], template, variables, shapes),
+        _ => outcome,
+    }
+}
+
+/// Renders a template's pieces.
+fn each(pieces: &[&str], template: &str, variables: &Variables, shapes: &HashMap<String, Shape>) -> Outcome {
     let names = Arc::new(Names { shapes: shapes.clone(), ..Names::default() });
     let mut out = Bounded(Vec::new());
-    let environment = environment(template);
-    let template = environment.template_from_str(rewritten.text(template));
-    let result = template.and_then(|t| t.render_captured_to(variables.value(&names), &mut out).map(drop));
+    let (mut environment, values) = (environment(template), variables.value(&names));
+    let result = pieces.iter().try_for_each(|piece| {
+        let rendered = environment.template_from_str(piece)?.render_captured_to(values.clone(), &mut out)?;
+        // The fuel is for all of them.
+        let left = rendered.state().fuel_levels().map(|(_, left)| left);
+        drop(rendered);
+        environment.set_fuel(left);
+        Ok(())
+    });
     Outcome { out: out.0, result, names }
 }
 
@@ -141,7 +158,7 @@ fn rendered<'d>(text: Text<'d>, variables: &Variables) -> Result<Rendered<'d>, P
         let pos = pos_of(template, at);
         return Err(Problem::error("", format!("jinja: {what}")).at(Pos { line: pos.line + 1, ..pos }));
     }
-    let rewritten = if plain { Rewritten::unchanged() } else { Rewritten::of(template, &syntax()) };
+    let rewritten = if plain { Rewritten::plain() } else { Rewritten::of(template, &syntax()) };
     let (outcome, problems) = if variables.assume {
         assume::render(text, &rewritten, variables)?
     } else {

@@ -38,6 +38,9 @@ pub const CHANGING: &[&str] = &[
     "update",
 ];
 
+/// Bytes of a piece, at the least.
+const PIECE: usize = 64 << 10;
+
 /// A template in the form that minijinja reads.
 #[derive(Debug)]
 pub struct Rewritten {
@@ -45,6 +48,7 @@ pub struct Rewritten {
     text: Option<String>,
     chains: OnceLock<Vec<Chain>>,
     edits: Vec<Edit>,
+    plain: bool,
 }
 
 /// A change of the text: at this place of the author's, so many bytes go and these come.
@@ -56,9 +60,9 @@ struct Edit {
 }
 
 impl Rewritten {
-    /// A template that means the same as it stands.
-    pub fn unchanged() -> Self {
-        Self { text: None, chains: OnceLock::new(), edits: Vec::new() }
+    /// A template that is [plain](super::bounds::is_plain): it means the same as it stands.
+    pub fn plain() -> Self {
+        Self { text: None, chains: OnceLock::new(), edits: Vec::new(), plain: true }
     }
 
     /// Reads a template. One that can't be parsed stays as it is: rendering it says why.
@@ -81,7 +85,7 @@ impl Rewritten {
             }
             text + &template[done..]
         });
-        Self { text, chains: OnceLock::new(), edits }
+        Self { text, chains: OnceLock::new(), edits, plain: false }
     }
 
     /// The names in the author's text, whole: `ds.meta_data.tags.zone`.
@@ -93,6 +97,22 @@ impl Rewritten {
             }
             found.chains.unwrap_or_default()
         })
+    }
+
+    /// Its text in pieces that can be rendered one after another, for what the engine makes of a text takes many times its memory:
+    /// all of it, where it is not plain.
+    pub fn pieces<'t>(&'t self, template: &'t str) -> Vec<&'t str> {
+        let (mut pieces, mut rest) = (Vec::new(), self.text(template));
+        while self.plain && rest.len() > PIECE {
+            // A sign before a tag's end takes away blanks behind it, and the engine the line end at a template's end.
+            let ends = rest.as_bytes().windows(3).skip(PIECE);
+            let Some(end) = { ends }.position(|end| end[0] != b'-' && end[1..] == *b"}}") else { break };
+            let (piece, behind) = rest.split_at(PIECE + end + 3);
+            pieces.push(piece);
+            rest = behind;
+        }
+        pieces.push(rest);
+        pieces
     }
 
     /// Its text; `template` is the author's.

@@ -56,6 +56,24 @@ fn names_are_cloud_inits() {
     }
 }
 
+/// What is rendered in pieces is what would have been rendered at once, and an error's place is that in the whole text.
+#[test]
+fn a_large_template_means_what_each_line_of_it_means() {
+    let lines = [
+        "a {{ instance_id }} }} b\n",
+        "{{ instance_id -}}  \n c\n",
+        "ä {\"d\":{}}\n\n",
+        "{{ nope|default('x') }}\n",
+    ];
+    let many = |line: &str| line.repeat(200_000 / line.len());
+    let text: String = lines.iter().map(|line| many(line)).collect();
+    let want: String = lines.iter().map(|line| many(&rendered(line).unwrap())).collect();
+    assert!(rendered(&text).unwrap() == want);
+    let error = rendered(&format!("{text}  {{{{ v1.nope }}}}\n")).unwrap_err();
+    let pos = Pos { line: text.lines().count() + 2, column: 6 };
+    assert_eq!(error.pos, Some(pos), "{error}");
+}
+
 #[test]
 fn errors_name_line_name_and_cure() {
     let cases = [
