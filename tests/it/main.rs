@@ -25,6 +25,7 @@ mod check_templates;
 mod cloud_init_oracle;
 mod cut;
 mod disks;
+mod docs;
 mod faults;
 mod found_services;
 mod fstab_oracle;

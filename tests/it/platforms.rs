@@ -2,12 +2,11 @@
 //! Platforms as replayed machines show them: which one a machine is on, whose drives are read, and what is said of those
 //! that are not. And the places where platforms are listed beside the code.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use footplate::facade::platform::PLATFORMS;
+use footplate::facade::platform::{PLATFORMS, Platform};
 
 use crate::common::scratch::{Ran, Scratch, footplate, fresh};
 
@@ -424,15 +423,15 @@ fn repository(path: &str) -> String {
 }
 
 #[test]
-fn the_readme_has_the_platforms_as_the_code_has_them() {
+fn the_page_has_the_platforms_as_the_code_has_them() {
     let rows = PLATFORMS.iter().map(|p| {
         let size = p.limit.as_ref().map_or("what fits".to_owned(), |l| {
             format!("{} bytes{}", l.bytes, if l.base64 { " in base64" } else { "" })
         });
         format!("| `{}` | {} | {size} | ", p.id, p.name)
     });
-    let readme = repository("README.md");
-    let table = readme.lines().skip_while(|l| !l.starts_with("| platform | is |")).skip(2);
+    let page = repository("docs/platforms.md");
+    let table = page.lines().skip_while(|l| !l.starts_with("| platform | is |")).skip(2);
     let is: Vec<&str> = table.take_while(|l| l.starts_with('|')).collect();
     let shall: Vec<String> = rows.collect();
     assert_eq!(is.len(), shall.len(), "{is:#?}");
@@ -464,18 +463,50 @@ const REPLAYED: &[&str] = &[
     "vultr",
 ];
 
-#[test]
-fn each_platform_boots_in_a_scenario() {
+/// The boots of a platform, by the names of the scenarios.
+fn boots(platform: &Platform) -> Vec<String> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("qemu-tests/scenarios");
     let names = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned());
-    let begin: BTreeSet<String> = names.filter_map(|n| Some(n.split_once('-')?.0.to_owned())).collect();
+    let words = platform.name.split_whitespace().map(str::to_lowercase);
+    let called: Vec<String> = words.chain([platform.id.to_owned()]).collect();
+    let mut boots: Vec<String> = names
+        .filter(|n| n.split_once('-').is_some_and(|(first, _)| called.iter().any(|c| c == first)))
+        .collect();
+    boots.sort();
+    boots
+}
+
+#[test]
+fn each_platform_boots_in_a_scenario() {
     for platform in PLATFORMS.iter().filter(|p| !REPLAYED.contains(&p.id)) {
-        let words = platform.name.split_whitespace().map(str::to_lowercase);
-        let mut called = words.chain([platform.id.to_owned()]);
-        assert!(
-            called.any(|word| begin.contains(&word)),
-            "no scenario is named after {}: {begin:?}",
-            platform.id
-        );
+        assert!(!boots(platform).is_empty(), "no scenario is named after {}", platform.id);
     }
+}
+
+/// The README's table of platforms, with what shows each. `BLESS=1` writes it.
+#[test]
+fn the_readme_says_what_shows_each_platform() {
+    let mut table = String::from("| platform | is | shown by |\n| --- | --- | --- |\n");
+    for platform in PLATFORMS {
+        let boots = boots(platform);
+        let shown = match (REPLAYED.contains(&platform.id), &boots[..]) {
+            (true, _) => "replay".to_owned(),
+            (false, [one]) => format!("the boot `{one}`"),
+            (false, [first, ..]) => format!("{} boots, such as `{first}`", boots.len()),
+            (false, []) => unreachable!("{}", platform.id),
+        };
+        table += &format!("| `{}` | {} | {shown} |\n", platform.id, platform.name);
+    }
+    let readme = repository("README.md");
+    let mark = "<!-- platforms -->\n\n";
+    let (head, rest) = readme.split_once(mark).unwrap();
+    let tail = rest.find("Not known yet").unwrap();
+    let now = format!("{head}{mark}{table}\n{}", &rest[tail..]);
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"), &now).unwrap();
+    }
+    assert!(
+        std::env::var_os("BLESS").is_some() || readme == now,
+        "BLESS=1 cargo test --test it the_readme_says"
+    );
 }

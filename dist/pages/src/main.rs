@@ -37,7 +37,19 @@ fn make(share: &Path) -> Result<(), Box<dyn Error>> {
     }
     let mut command = Cli::command();
     command.build();
-    pages(&command, "footplate", &share.join("man/man1"))
+    pages(&command, "footplate", &share.join("man/man1"))?;
+    documents(&share.join("doc/footplate"))
+}
+
+/// The documents, which the units name.
+fn documents(dir: &Path) -> Result<(), Box<dyn Error>> {
+    for document in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs"))? {
+        let document = document?.path();
+        if let (true, Some(name)) = (document.is_file(), document.file_name()) {
+            create(&dir.join(name))?.write_all(&std::fs::read(&document)?)?;
+        }
+    }
+    Ok(())
 }
 
 /// The page of a command, and those of its own commands.

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the documents say beside `docs/images.md`: the names in templates are those that recorded machines have, commands are ones that
+//! there are, those that need no machine run, and the units name pages. `BLESS=1` writes `docs/templates.md`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use footplate::facade::platform::PLATFORMS;
+use serde_json::Value;
+
+use crate::common::scratch::{footplate, fresh};
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn pages() -> Vec<PathBuf> {
+    let docs = fs::read_dir(repository().join("docs")).unwrap().map(|e| e.unwrap().path());
+    let mut pages: Vec<PathBuf> = docs.filter(|p| p.extension().is_some_and(|e| e == "md")).collect();
+    pages.push(repository().join("README.md"));
+    pages.sort();
+    pages
+}
+
+/// The lines of code in a page, those that a backslash continues as one.
+fn lines(page: &Path) -> Vec<String> {
+    let text = fs::read_to_string(page).unwrap().replace("\\\n", " ");
+    text.lines().filter_map(|l| Some(l.strip_prefix("    ")?.trim().to_owned())).collect()
+}
+
+/// footplate's own words in a line, each call by itself.
+fn calls(line: &str) -> impl Iterator<Item = Vec<&str>> {
+    line.split(['|', ';', '&']).filter_map(|part| {
+        let part = part.split(" #").next().unwrap_or_default();
+        let mut words = part.split_whitespace().skip_while(|w| w.contains('=') || *w == "sudo");
+        (words.next() == Some("footplate")).then(|| words.collect())
+    })
+}
+
+/// Each command and each option that a page names is one that footplate has.
+#[test]
+fn commands_in_the_documents_are_there() {
+    let mut helps: BTreeMap<String, String> = BTreeMap::new();
+    let mut count = 0;
+    for page in pages() {
+        for line in lines(&page) {
+            for words in calls(&line) {
+                let named =
+                    |w: &&&str| w.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !w.starts_with('-');
+                let mut command: Vec<&str> = words.iter().take_while(named).copied().take(2).collect();
+                if !matches!(command.first(), Some(&("bake" | "render"))) {
+                    command.truncate(1);
+                }
+                if command.is_empty() {
+                    continue;
+                }
+                let help = helps.entry(command.join(" ")).or_insert_with(|| {
+                    let mut args = command.clone();
+                    args.push("--help");
+                    footplate(&args).ended(0, &[]).out.clone()
+                });
+                for word in words.iter().filter(|w| w.starts_with("--") && w.len() > 2) {
+                    let option: String =
+                        word.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+                    assert!(help.contains(&option), "{}: {option} in `{line}`", page.display());
+                    count += 1;
+                }
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 60, "commands are not found as they are written: {count}");
+}
+
+/// Commands of the documents that need no machine, with the files that they read, and how they end.
+#[test]
+fn commands_that_need_no_machine_run() {
+    let dir = fresh("docs-commands");
+    let good = repository().join("tests/check/capv/good.yaml");
+    fs::create_dir(dir.join("clusters")).unwrap();
+    for file in ["cluster.yaml", "clusters/one.yaml", "rke2.yaml"] {
+        let from = if file == "rke2.yaml" {
+            repository().join("tests/check/rke2-objects/good.yaml")
+        } else {
+            good.clone()
+        };
+        fs::copy(from, dir.join(file)).unwrap();
+    }
+    fs::write(dir.join("network.yaml"), "version: 2\nethernets:\n  eth0: {dhcp4: true}\n").unwrap();
+    fs::write(dir.join("footplate.yaml"), "preflight: warn\n").unwrap();
+    let replay = repository().join("demo/vsphere-worker");
+    let mut ran = 0;
+    for page in pages() {
+        for line in lines(&page) {
+            for words in calls(&line) {
+                let offline = match words.first().copied() {
+                    Some("check") => {
+                        !words.contains(&"-") && !words.iter().any(|w| w.contains('…') || w.contains("FILE"))
+                    }
+                    Some("render") => words.get(2).is_some_and(|w| *w == "network.yaml"),
+                    Some("plan" | "query") => words.contains(&"/tmp/node"),
+                    Some("--version") => true,
+                    _ => false,
+                };
+                if !offline {
+                    continue;
+                }
+                let place = |word: &&str| match *word {
+                    "/tmp/node" => replay.display().to_string(),
+                    "/etc/footplate.yaml" => "footplate.yaml".to_owned(),
+                    other if other.starts_with('>') => String::new(),
+                    other => other.to_owned(),
+                };
+                let args = words.iter().take_while(|w| !w.starts_with('>')).map(place);
+                let root = dir.join("root");
+                fs::create_dir_all(&root).unwrap();
+                let mut command = std::process::Command::new(crate::common::scratch::FOOTPLATE);
+                command.args(args).current_dir(&dir);
+                if words[0] == "plan" {
+                    command.arg("--root").arg(&root);
+                }
+                let end = crate::common::scratch::Ran::of(&mut command);
+                let good = if words[0] == "plan" { 2 } else { 0 };
+                assert_eq!(end.code, good, "{}: {line}\n{}{}", page.display(), end.out, end.err);
+                ran += 1;
+            }
+        }
+    }
+    assert!(ran >= 8, "commands are not found as they are written: {ran}");
+}
+
+/// Names of one platform's templates, without those that are made of an address or a number.
+fn names(machine: &Path) -> Option<(String, BTreeSet<String>)> {
+    let ran = footplate(&["query", "--format", "json", "--replay", machine.to_str().unwrap()]);
+    let said: Value = serde_json::from_str(&ran.out).ok()?;
+    let all = said["values"].as_object()?.keys().cloned();
+    let plain = |name: &String| {
+        let part = |p: &str| {
+            !p.is_empty()
+                && !p.starts_with(|c: char| c.is_ascii_digit())
+                && p.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+        };
+        name.split('.').all(part)
+    };
+    Some((said["platform"].as_str()?.to_owned(), all.filter(plain).collect()))
+}
+
+const MARK: &str = "<!-- made by tests/it/docs.rs of what the recorded machines have -->\n";
+
+#[test]
+fn the_names_of_templates_are_those_of_the_recorded_machines() {
+    let mut machines: Vec<PathBuf> = fs::read_dir(repository().join("tests/platforms"))
+        .unwrap()
+        .map(|e| e.unwrap().path().join("machine"))
+        .collect();
+    machines.push(repository().join("demo/vsphere-worker"));
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (platform, names) in machines.iter().filter_map(|m| names(m)) {
+        found.entry(platform).or_default().extend(names);
+    }
+    let id = |name: &str| PLATFORMS.iter().any(|p| p.id == name);
+    assert!(found.len() > 20 && found.keys().all(|name| id(name)), "{:?}", found.keys());
+    let mut everywhere = found.values().next().unwrap().clone();
+    found.values().for_each(|names| everywhere.retain(|name| names.contains(name)));
+    let short = |name: &&String| name.starts_with("v1.") || name.starts_with("ds.");
+    let code = |names: &[&String]| names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
+    let mut text = String::from("## On every platform\n\n");
+    let _ =
+        writeln!(text, "{}\n\n## By platform\n", code(&everywhere.iter().filter(short).collect::<Vec<_>>()));
+    for platform in PLATFORMS {
+        let Some(names) = found.get(platform.id) else { continue };
+        let own: Vec<&String> = names.iter().filter(short).filter(|n| !everywhere.contains(*n)).collect();
+        let own = if own.is_empty() { "no others".to_owned() } else { code(&own) };
+        let _ = writeln!(text, "### {}\n\n{own}\n", platform.name);
+    }
+    let path = repository().join("docs/templates.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (head, _) = page.split_once(MARK).unwrap();
+    let now = format!("{head}{MARK}\n{}\n", text.trim_end());
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&path, &now).unwrap();
+    }
+    assert!(
+        std::env::var_os("BLESS").is_some() || page == now,
+        "docs/templates.md: BLESS=1 cargo test --test it the_names_of_templates"
+    );
+}
+
+/// The picture is one that `timeline` makes: a row for each stage of the demo.
+#[test]
+fn the_picture_in_the_readme_is_a_timeline() {
+    let root = fresh("docs-timeline");
+    let replay = repository().join("demo/vsphere-worker");
+    footplate(&["provision", "--replay", replay.to_str().unwrap(), "--root", root.to_str().unwrap()])
+        .ended(0, &[]);
+    let now = footplate(&["timeline", "--format", "svg", "--root", root.to_str().unwrap()]).out;
+    let texts = |svg: &str| -> Vec<String> {
+        let parts = svg
+            .split("<text")
+            .skip(1)
+            .filter_map(|t| Some(t.split_once('>')?.1.split('<').next()?.to_owned()));
+        parts.map(|t| t.chars().filter(|c| c.is_alphabetic() || *c == ' ').collect()).collect()
+    };
+    let kept = fs::read_to_string(repository().join("docs/timeline.svg")).unwrap();
+    let stages = |svg: &str| -> Vec<String> {
+        let all = texts(svg);
+        ["detect", "fetch", "decode", "apply"]
+            .iter()
+            .filter(|s| all.iter().any(|t| t.contains(**s)))
+            .map(|s| (*s).to_owned())
+            .collect()
+    };
+    assert_eq!(stages(&kept), stages(&now));
+    assert_eq!(stages(&now).len(), 4, "{now}");
+    assert!(fs::read_to_string(repository().join("README.md")).unwrap().contains("docs/timeline.svg"));
+}
+
+/// Each unit of footplate's names its page.
+#[test]
+fn units_name_their_page() {
+    let mut count = 0;
+    for dir in ["units", "dracut/55footplate"] {
+        for unit in fs::read_dir(repository().join(dir)).unwrap().map(|e| e.unwrap().path()) {
+            let name = unit.file_name().unwrap().to_str().unwrap();
+            if !name.starts_with("footplate") || !name.ends_with(".service") {
+                continue;
+            }
+            let text = fs::read_to_string(&unit).unwrap();
+            let page =
+                text.lines().find_map(|l| l.strip_prefix("Documentation=file:/opt/share/doc/footplate/"));
+            let page = page.unwrap_or_else(|| panic!("{name} names no page"));
+            assert!(repository().join("docs").join(page).is_file(), "{name}: docs/{page} is not there");
+            count += 1;
+        }
+    }
+    assert!(count >= 5, "{count}");
+}
