@@ -160,7 +160,7 @@ pub mod platform {
 
 pub mod pipeline {
     pub mod redact {
-        pub use crate::pipeline::redact::redact;
+        pub use crate::pipeline::redact::{Known, redact};
     }
     pub mod settle {
         pub use crate::pipeline::settle::Ended;

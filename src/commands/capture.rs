@@ -12,6 +12,7 @@ use crate::io::{Ask, World};
 use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
 use crate::pipeline::context::{self, Context, open_root};
 use crate::pipeline::recorder::Recorder;
+use crate::pipeline::redact::Known;
 use crate::pipeline::{bootstrap_data, fetch, redact};
 
 /// Asks all that a provision asks, and keeps the answers and the status of the last one.
@@ -27,10 +28,24 @@ pub fn run(args: &cli::Capture) -> Result<u8, Failure> {
     // A machine whose metadata is broken is worth capturing most of all.
     let found = fetch::find(&mut Recorder::new(None), &context, false);
     // What include lists bring is bootstrap data too: it is read for the picture, and not kept.
-    let config = found.as_ref().map(|f| bootstrap_data::glance(f, world.as_ref()).config).unwrap_or_default();
+    let includes = Capture::new(world);
+    let config = found.as_ref().map(|f| bootstrap_data::glance(f, &includes).config).unwrap_or_default();
     let status = Ask::File("/run/footplate/status.json");
     let _ = context.world().links().and_then(|_| context.world().ask(status));
-    let mut answers = redact::redact(capture.take(), &config);
+    let mut kept = capture.take();
+    let mut included = includes.take();
+    // Where an answer is the user-data, its picture shows all that it includes.
+    if kept.iter().any(|(name, _)| redact::is_bootstrap_data(name)) {
+        included.clear();
+    }
+    included.retain(|(name, _)| !name.ends_with(".error"));
+    let known = Known {
+        config: &config,
+        instance: found.as_ref().ok().map(|found| &found.instance),
+        included: included.iter().map(|(name, _)| name.clone()).collect(),
+    };
+    kept.extend(included);
+    let mut answers = redact::redact(kept, &known);
     let wanted = context.source.wanted();
     if wanted.platform.is_some() || wanted.seed.is_some() {
         answers.push(replay::asked_for_file(wanted.platform, wanted.seed));

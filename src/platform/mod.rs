@@ -46,6 +46,7 @@ mod watched;
 pub use self::detect::{Candidate, Detected, Evidence, Wanted, detect, facts, seen};
 pub use self::fetch::{Reach, complete, fetch};
 pub use self::hetzner::without_sysconfig as readable;
+pub use self::opennebula::redacted as redacted_context;
 pub use crate::io::Error;
 
 use std::time::Instant;

@@ -91,6 +91,34 @@ impl Context {
     }
 }
 
+/// Names, or their beginnings, of values that say how the machine is set up, and hold nothing secret. Others may be scripts.
+const PLAIN: &[&str] = &[
+    "DNS",
+    "ETH",
+    "HOSTNAME",
+    "IP_PUBLIC",
+    "PUBLIC_IP",
+    "SEARCH_DOMAIN",
+    "SET_HOSTNAME",
+    "SSH_KEY",
+    "SSH_PUBLIC_KEY",
+    "USERDATA",
+    "USER_DATA",
+    "VMID",
+];
+
+/// A context without what may be secret, and with a picture in place of its user-data; `None` where it can't be read.
+pub fn redacted(text: &str, picture: impl Fn(&str) -> String) -> Option<String> {
+    let Context(values) = Context::parse(text).ok()?;
+    let plain = values.iter().filter(|(name, _)| PLAIN.iter().any(|plain| name.starts_with(plain)));
+    let line = |(name, value): (&String, &String)| {
+        let is_data = matches!(name.as_str(), "USER_DATA" | "USERDATA");
+        let value = if is_data && !value.trim().is_empty() { picture(value) } else { value.clone() };
+        format!("{name}='{}'\n", value.replace('\'', "'\\''"))
+    };
+    Some(plain.map(line).collect())
+}
+
 /// A word of the shell, and where it ends.
 fn word(text: &str) -> Result<(String, usize), &'static str> {
     const RUNS: &str = "has a value that a shell would replace or run; such a value is not read";

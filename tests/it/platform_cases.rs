@@ -78,15 +78,6 @@ fn live(case: &str, links: &str) -> (Ran, Scratch) {
     (Ran::of(&mut run), root)
 }
 
-/// Cases whose bundle does not make the same node, and why.
-const OTHERWISE: &[(&str, &str)] = &[
-    ("metal", "what the URL leads to is bootstrap data, and is not captured"),
-    ("opennebula", "context.sh has user-data, tokens and addresses in one file, and is not captured"),
-    ("opennebula-plain", "as above"),
-    ("proxmoxve-vendor-data", "vendor-data is not captured"),
-    ("vultr-without-user-data", "vendor-data is not captured"),
-];
-
 /// A support bundle of a case's machine has neither its secrets nor its user-data, and can be replayed.
 #[test]
 fn a_capture_holds_no_secret() {
@@ -124,9 +115,6 @@ fn a_capture_holds_no_secret() {
             let items: Vec<String> = items.map(str::to_owned).collect();
             (ran.code, items, ran.err)
         };
-        if OTHERWISE.iter().any(|(other, _)| *other == name) {
-            continue;
-        }
         let (was, is) = (node(&machine), node(&bundle));
         assert_eq!((was.0, &was.1), (is.0, &is.1), "{name}: {}{}", was.2, is.2);
     }

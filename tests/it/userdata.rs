@@ -23,6 +23,7 @@ use footplate::facade::model::facts::Os;
 use footplate::facade::model::instance::Instance;
 use footplate::facade::model::plan::Plan;
 use footplate::facade::model::problem::Problem;
+use footplate::facade::pipeline::redact;
 use footplate::facade::plan;
 
 use crate::common::scratch::{self, is_list};
@@ -353,7 +354,10 @@ fn a_picture_has_the_same_outline() {
 "##;
     let config = decode(data).config;
     let kept = vec![("guestinfo/guestinfo.userdata".to_owned(), data.to_vec())];
-    let drawn = footplate::facade::pipeline::redact::redact(kept, &config).remove(0).1;
+    let drawn =
+        redact::redact(kept, &redact::Known { config: &config, instance: None, included: Vec::new() })
+            .remove(0)
+            .1;
     let text = String::from_utf8_lossy(&drawn).into_owned();
     assert!(!text.contains("canary"), "{text}");
     let again = decode(&drawn);

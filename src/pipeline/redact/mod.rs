@@ -1,31 +1,63 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A machine's answers for replay and for support, with what is secret taken out.
 
+mod document;
 mod urls;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value as Json, json};
-use std::borrow::Cow;
 
 use crate::decode::document::envelope;
 use crate::decode::ovf;
-use crate::decode::syntax;
 use crate::model::config::{
     EtcHosts, GroupSpec, NodeConfig, Ntp, PhoneHome, PowerMode, PowerState, Resolver, Swap, System, UnitSpec,
     UserSpec,
 };
+use crate::model::instance::Instance;
 use crate::model::paths::UNIT_DIR;
-use crate::model::secret::{Secret, name_has, names_bootstrap_data, names_secret, strip};
+use crate::model::secret::{Secret, name_has, names_bootstrap_data, names_secret};
 use crate::model::storage::{
     DiskSpec, File, FilesystemSpec, Layout, MountSpec, Partition, PartitionSpec, TableKind,
 };
 use crate::platform;
-use urls::{arguments, strip_logins, without_logins};
+use document::document;
+use urls::{arguments, without_logins};
+
+/// What is known of the machine whose answers these are.
+pub struct Known<'a> {
+    /// What its bootstrap data describes.
+    pub config: &'a NodeConfig,
+    /// What its platform says; `None` where that can't be read.
+    pub instance: Option<&'a Instance>,
+    /// The names of what its user-data includes, where no answer holds the user-data itself: the first gets the picture.
+    pub included: Vec<String>,
+}
+
+impl Known<'_> {
+    /// Whether vendor-data has the picture: where there is user-data, that has it, and the vendor-data is part of it.
+    fn is_vendors(&self) -> bool {
+        self.instance.is_some_and(|instance| instance.user_data.is_none())
+    }
+}
+
+/// What stands in the place of data that another answer's picture shows.
+const NOTHING: &str = "#cloud-config\n{}\n";
+
+/// Whether an answer is bootstrap data as a whole, by its name.
+pub fn is_bootstrap_data(name: &str) -> bool {
+    // An answer that has others below its path is the directory's index.
+    let mut parts = name.strip_suffix("/index").unwrap_or(name).rsplit('/');
+    // A service may have its kinds of user-data below one path.
+    parts.next().is_some_and(names_bootstrap_data)
+        || name.starts_with("http/") && parts.next().is_some_and(names_bootstrap_data)
+        || name.ends_with("/context.sh")
+}
 
 /// The answers without secrets: bootstrap data becomes a picture of itself, metadata loses the values of keys that are
 /// named like secrets, an answer that is named like one is left out.
-pub fn redact(kept: Vec<(String, Vec<u8>)>, config: &NodeConfig) -> Vec<(String, Vec<u8>)> {
+pub fn redact(kept: Vec<(String, Vec<u8>)>, known: &Known<'_>) -> Vec<(String, Vec<u8>)> {
+    let config = known.config;
     let mut redacted: Vec<(String, Vec<u8>)> = Vec::new();
     for (name, bytes) in kept {
         // An answer that has others below its path is the directory's index.
@@ -36,26 +68,37 @@ pub fn redact(kept: Vec<(String, Vec<u8>)>, config: &NodeConfig) -> Vec<(String,
             name.rsplit('/').nth(1).filter(|above| name.starts_with("http/") && names_bootstrap_data(above));
         let bootstrap_data = above.or(Some(last).filter(|last| names_bootstrap_data(last)));
         let bytes = if bootstrap_data.is_some() || name.starts_with("file/sys/firmware/qemu_fw_cfg/") {
-            if encoding || bootstrap_data.is_some_and(|name| name_has(name, &["vendordata"])) {
+            let vendors = bootstrap_data.is_some_and(|name| name_has(name, &["vendordata"]));
+            if encoding || vendors && !known.is_vendors() {
                 continue;
             }
             like(&bytes, picture(config)).into_bytes()
+        } else if let Some(number) = known.included.iter().position(|included| *included == name) {
+            if number == 0 { picture(config) } else { NOTHING.to_owned() }.into_bytes()
+        } else if last == "context.sh" {
+            // OpenNebula's context has all in one, user-data and tokens too.
+            let text = String::from_utf8_lossy(&bytes);
+            let Some(text) = platform::redacted_context(&text, |data| like(data.as_bytes(), picture(config)))
+            else {
+                continue;
+            };
+            without_logins(text.into_bytes())
         } else if name_has(last, &["metadata", "networkconfig"]) {
             // Written plain, whatever it was: its encoding goes.
             if encoding {
                 continue;
             }
-            document(&bytes, config).unwrap_or_else(|| b"{}\n".to_vec())
+            let generated = if name.starts_with("drive/") { known.instance } else { None };
+            document(&bytes, known, generated).unwrap_or_else(|| b"{}\n".to_vec())
         } else if name_has(last, &["ovfenv"]) {
             // Properties have the names of answers.
             let Ok(properties) = ovf::properties(&String::from_utf8_lossy(&bytes)) else { continue };
             let kept = properties.into_iter().map(|(key, value)| (key, value.into_bytes())).collect();
-            ovf::environment(&redact(kept, config)).into_bytes()
-        } else if names_secret(last) || last == "context.sh" {
-            // OpenNebula's context has all in one, user-data and tokens too.
+            ovf::environment(&redact(kept, known)).into_bytes()
+        } else if names_secret(last) {
             continue;
         } else if name.starts_with("http/") {
-            document(&bytes, config).unwrap_or_else(|| without_logins(bytes))
+            document(&bytes, known, None).unwrap_or_else(|| without_logins(bytes))
         } else if name == "file/proc/cmdline" {
             arguments(&String::from_utf8_lossy(&bytes)).into_bytes()
         } else {
@@ -66,50 +109,6 @@ pub fn redact(kept: Vec<(String, Vec<u8>)>, config: &NodeConfig) -> Vec<(String,
         redacted.push((name, bytes));
     }
     redacted
-}
-
-/// A document of a platform as JSON, without secrets; `None` where it is not a mapping.
-fn document(bytes: &[u8], config: &NodeConfig) -> Option<Vec<u8>> {
-    let opened = envelope::base64(bytes).and_then(|b| envelope::open(&b).map(Cow::into_owned));
-    let opened = opened.unwrap_or_else(|_| bytes.to_vec());
-    let node = [opened.as_slice(), bytes].into_iter().find_map(|text| {
-        let text = std::str::from_utf8(text).ok()?;
-        let node = syntax::parse(text).or_else(|_| syntax::parse(&platform::readable(text))).ok()?;
-        node.is_map().then_some(node)
-    });
-    let mut json = node?.to_spelled_json();
-    pictured(&mut json, config);
-    strip(&mut json);
-    strip_logins(&mut json);
-    Some(format!("{json:#}\n").into_bytes())
-}
-
-/// Puts the picture in the place of user-data within a document, and removes vendor-data, names of encodings, and Google's
-/// attributes, of which each may be a secret.
-fn pictured(json: &mut Json, config: &NodeConfig) {
-    match json {
-        Json::Array(items) => items.iter_mut().for_each(|item| pictured(item, config)),
-        Json::Object(map) => {
-            map.retain(|key, _| !names_bootstrap_data(key) || !name_has(key, &["vendordata", "encoding"]));
-            for (key, value) in map {
-                if key == "attributes"
-                    && let Json::Object(attributes) = value
-                {
-                    attributes.retain(|key, _| names_bootstrap_data(key));
-                }
-                match value {
-                    Json::String(data) if names_bootstrap_data(key) => {
-                        if !data.trim().is_empty() {
-                            *data = like(data.as_bytes(), picture(config));
-                        }
-                    }
-                    _ if names_bootstrap_data(key) => *value = Json::Null,
-                    _ => pictured(value, config),
-                }
-            }
-        }
-        _ => {}
-    }
 }
 
 /// A picture as the data came: some services have it in base64 alone.
@@ -380,7 +379,8 @@ mod tests {
             ("drive/cidata/meta-data".to_owned(), b"{seedfrom: 'https://u:canary-h@h.example/a/'}".to_vec()),
             ("guestinfo/guestinfo.coreos.config.url".to_owned(), b"https://u:canary-i@h.example/c?k=canary-j".to_vec()),
         ];
-        let redacted = redact(kept, &config);
+        let known = Known { config: &config, instance: None, included: Vec::new() };
+        let redacted = redact(kept, &known);
         let all: String =
             redacted.iter().map(|(n, b)| format!("{n} {}\n", String::from_utf8_lossy(b))).collect();
         assert!(!all.contains("canary"), "{all}");
