@@ -12,7 +12,7 @@ mod phases;
 use self::causes::{Cause, all};
 pub use self::ends::RESULTS;
 use self::logs::Of;
-pub use self::phases::phases;
+pub use self::phases::{phases, says_success};
 use crate::model::problem::Problem;
 
 /// A log that may say more of a cause than kubeadm's output does.

@@ -35,6 +35,15 @@ pub fn phases<'l, T>(lines: impl IntoIterator<Item = (T, &'l str)>) -> Vec<(T, &
     found
 }
 
+/// What kubeadm, 1.14 and newer, prints when an `init` and a `join` have succeeded.
+const SUCCESS: [&str; 2] =
+    ["Your Kubernetes control-plane has initialized successfully!", "This node has joined the cluster"];
+
+/// Whether kubeadm says in this line of its output that the machine has become a node.
+pub fn says_success(line: &str) -> bool {
+    SUCCESS.iter().any(|said| line.starts_with(said))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

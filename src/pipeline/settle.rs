@@ -93,10 +93,13 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
     let sentinel = root.meta(SENTINEL)?.is_some();
     let stage = stage_of(script.as_deref());
     let names_kubeadm = stage == Stage::Kubeadm;
+    let mut journal = exec::journal_of(UNIT, ended.invocation.as_deref()).unwrap_or_default();
+    let said =
+        recorded.is_none() && names_kubeadm && journal.iter().any(|e| diagnosis::says_success(&e.message));
     let success = match recorded {
         Some(code) => code == 0,
-        // Called by its path, or by another script: the command line that Cluster API made tells.
-        None if names_kubeadm => sentinel,
+        // Called by its path, or by Ignition data's own script: the command line that Cluster API made tells, or kubeadm's output.
+        None if names_kubeadm => sentinel || said,
         None => ended.result == "success",
     };
     status.kubeadm_exit_status = recorded;
@@ -115,7 +118,7 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
             let end = format!("kubeadm succeeded, and after it: {}", ended.sentence().0);
             status.problems.push(Problem::warning("", end));
         }
-        if recorded == Some(0) && !sentinel {
+        if (recorded == Some(0) || said) && !sentinel {
             put_sentinel(root)?;
         }
     } else {
@@ -123,7 +126,6 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
             root.remove(SENTINEL)?;
         }
     }
-    let mut journal = exec::journal_of(UNIT, ended.invocation.as_deref()).unwrap_or_default();
     // Of several attempts the last one decides. Those that failed are in the status.
     if let Some(last) = status.attempts.last() {
         let from = last.started_ms + if success { last.ms } else { 0 };
@@ -200,7 +202,8 @@ fn why(
         }
         Some(code) => format!("kubeadm failed with exit status {code}"),
         None if names_kubeadm && ended.result == "success" => {
-            "the script ended, and kubeadm did not succeed in it".to_owned()
+            "the script ended, and neither kubeadm's exit status nor its output nor the sentinel file says that kubeadm succeeded"
+                .to_owned()
         }
         None if names_kubeadm => format!("kubeadm did not succeed: {end}"),
         None => end,

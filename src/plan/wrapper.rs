@@ -60,10 +60,48 @@ pub(super) fn program() -> String {
     format!("{PROGRAM}{WRAPPER}kubeadm \"$@\"\n")
 }
 
-/// Whether a program that the data brings names kubeadm: a script of its, or a file that can be run.
+/// Whether another program than the script's own shell may call kubeadm: a script or a program of the data, or a command that has its
+/// name elsewhere than as its first word (`timeout 600 kubeadm join`, `sh -c '…'`, a block of lines).
 pub(super) fn is_called_for(config: &NodeConfig) -> bool {
-    let name = b"kubeadm";
     let files = config.files.iter().map(|file| file.content.expose()).filter(|text| text.starts_with(b"#!"));
     let mut programs = files.chain(config.scripts.iter().map(|script| script.content.expose()));
-    programs.any(|text| text.windows(name.len()).any(|word| word == name))
+    let mut commands = config.runcmd.iter().map(|line| line.expose());
+    programs.any(|text| names_kubeadm(text, false)) || commands.any(|line| names_kubeadm(line, true))
+}
+
+/// Whether a text has kubeadm's name in it as a word, with `behind` behind its first word.
+fn names_kubeadm(text: &[u8], behind: bool) -> bool {
+    let name = b"kubeadm";
+    let part = |b: &u8| b"_-./".contains(b);
+    let mut found = text.windows(name.len()).enumerate().filter(|(_, word)| *word == name).map(|(at, _)| at);
+    found.any(|at| {
+        let (before, after) = (&text[..at], &text[at + name.len()..]);
+        let first = before.iter().all(|b| b" '\"".contains(b));
+        (!behind || !first) && ![before.last(), after.first()].into_iter().flatten().any(part)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_program_may_call_kubeadm() {
+        for (line, want) in [
+            ("kubeadm join --config /run/kubeadm/kubeadm-join-config.yaml && echo success > /run/x", false),
+            ("'kubeadm' 'init'", false),
+            ("/opt/bin/kubeadm init", false),
+            ("systemctl restart kubeadm.service", false),
+            ("timeout 600 kubeadm join", true),
+            ("'sudo' '-E' 'kubeadm' 'join'", true),
+            ("sh -c 'set -e; kubeadm join'", true),
+            ("true && kubeadm join", true),
+            ("if true; then\nkubeadm join\nfi", true),
+            ("sh <<END\nkubeadm join\nEND", true),
+            ("kubeadm reset -f; exec kubeadm join", true),
+        ] {
+            assert_eq!(names_kubeadm(line.as_bytes(), true), want, "{line}");
+        }
+        assert!(names_kubeadm(b"#!/bin/sh\nexec kubeadm \"$@\"\n", false));
+    }
 }

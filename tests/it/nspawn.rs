@@ -662,6 +662,28 @@ fn what_a_script_calls_decides() {
     }
 }
 
+/// kubeadm by its path leaves no exit status, as in Ignition data: what it prints, and what the script leaves, decide.
+#[test]
+fn a_kubeadm_that_is_called_by_its_path_tells_of_its_success() {
+    needs!(root("containers"));
+    let joined = "This node has joined the cluster:";
+    let control_plane = "This node has joined the cluster and a new control plane instance was created:";
+    let first = "Your Kubernetes control-plane has initialized successfully!";
+    for (name, call, says, code, state) in [
+        ("path-join", "join", joined, 0, "done"),
+        ("path-control-plane", "join", control_plane, 0, "done"),
+        ("path-init", "init", first, 0, "done"),
+        ("path-failed", "join", "error execution phase preflight: not this time", 1, "failed"),
+    ] {
+        let runcmd = format!("  - /opt/bin/kubeadm {call} --config /run/kubeadm/join.yaml || true\n");
+        let node = Node::new(name, &runcmd, &format!("#!/bin/sh\necho '{says}'\n"));
+        node.boot();
+        let status = node.stands(code, state);
+        assert_eq!(status["kubeadm_exit_status"], serde_json::Value::Null, "{name}: {status:#}");
+        assert_eq!(node.has_sentinel(), code == 0, "{name}");
+    }
+}
+
 /// The name that the data gives is the running one before kubeadm, and after each boot; nothing is written a second time.
 #[test]
 fn the_datas_name_stays() {
