@@ -234,7 +234,19 @@ pub struct Swap {
     /// Where it stands.
     pub path: String,
     /// Its size.
-    pub bytes: u64,
+    pub size: SwapSize,
+}
+
+/// The size of a swap file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SwapSize {
+    /// So many bytes.
+    Bytes(u64),
+    /// What cloud-init suggests by the machine's memory and the free space of the filesystem.
+    Auto {
+        /// The most, in bytes.
+        max: Option<u64>,
+    },
 }
 
 /// Name servers of the machine as a whole.

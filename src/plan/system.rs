@@ -2,7 +2,7 @@
 //! What the machine has once, as the files and units that Flatcar's programs read.
 
 use super::{STATE_DIR, UNIT_DIR, WRITTEN};
-use crate::model::config::{EtcHosts, NodeConfig, PhoneHome, PowerMode, PowerState, Swap};
+use crate::model::config::{EtcHosts, NodeConfig, PhoneHome, PowerMode, PowerState, Swap, SwapSize};
 use crate::model::instance::{Instance, short};
 use crate::model::plan::{Item, Plan, Run};
 use crate::model::storage::{Directory, File, Link};
@@ -73,10 +73,27 @@ pub(super) fn items(config: &NodeConfig, plan: &mut Plan) {
     }
 }
 
+/// cloud-init's `suggested_swapsize`, in mebibytes: as much as the memory below 4 GiB, 4 GiB below 16, then the root of its
+/// gibibytes; at most what the data says and nine tenths of the free space, or a quarter of it. `$` and `%` are written as units want.
+const SUGGESTED: &str = "\
+    while read -r name mem _ && [ $$name != MemTotal: ]; do :; done < /proc/meminfo; mem=$$((mem >> 10)); size=$$mem; n=4; \
+    while [ $$(((2 * n + 1) * (2 * n + 1) * 256)) -le $$mem ]; do n=$$((n + 1)); done; \
+    [ $$mem -lt 4096 ] || size=$$((n * 1024)); \
+    free=$$(($$(stat -f -c %%f*%%S \"$$1\") >> 20)); most=$$((free * 9 / 10)); \
+    [ -n \"$$2\" ] || most=$$((free / 4)); [ $${2:-$$most} -gt $$most ] || most=$${2:-$$most}; \
+    [ $$size -le $$most ] || size=$$most; \
+    exec fallocate --length=$${size}MiB \"$$1\"";
+
 fn swap_file(swap: &Swap, plan: &mut Plan) {
-    let Swap { path, bytes } = swap;
-    let name = of_path(path, "swap");
-    let path = path.replace('%', "%%");
+    let name = of_path(&swap.path, "swap");
+    let path = swap.path.replace('%', "%%");
+    let allocate = match swap.size {
+        SwapSize::Bytes(bytes) => format!("/usr/bin/fallocate --length={bytes} {path}.new"),
+        SwapSize::Auto { max } => {
+            let max = max.map(|max| (max >> 20).to_string()).unwrap_or_default();
+            format!("/bin/sh -c '{SUGGESTED}' sh {path}.new {max}")
+        }
+    };
     let make = format!(
         "{WRITTEN}\
          [Unit]\n\
@@ -93,7 +110,7 @@ fn swap_file(swap: &Swap, plan: &mut Plan) {
          ExecStart=/usr/bin/truncate --size=0 {path}.new\n\
          # btrfs swaps only to files that it does not copy; other filesystems refuse the flag.\n\
          ExecStart=-/usr/bin/chattr +C {path}.new\n\
-         ExecStart=/usr/bin/fallocate --length={bytes} {path}.new\n\
+         ExecStart={allocate}\n\
          ExecStart=/usr/sbin/mkswap {path}.new\n\
          # Under its name it is whole.\n\
          ExecStart=/usr/bin/mv {path}.new {path}\n"

@@ -422,6 +422,50 @@ fn commands_that_are_lists_arrive_word_by_word() {
     }
 }
 
+// Swap
+
+/// `size: auto` is what cloud-init 22.4's `suggested_swapsize` says of the same memory and free space, all in mebibytes.
+#[test]
+fn the_suggested_swap_is_cloud_inits() {
+    needs!(root("mounts"));
+    for (memory, free, max, want) in [
+        (1024, 102_400, None, 1024),
+        (3072, 8192, None, 2048),
+        (4096, 102_400, None, 4096),
+        (15_360, 102_400, None, 4096),
+        (16_384, 102_400, None, 4096),
+        (21_504, 102_400, None, 5120),
+        (65_536, 1_024_000, None, 8192),
+        (512_000, 1_024_000, None, 22_528),
+        (8192, 2048, None, 512),
+        (8192, 102_400, Some(1024), 1024),
+        (8192, 2048, Some(8192), 1843),
+        (2048, 3072, Some(2048), 2048),
+        (30_720, 20_480, Some(5120), 5120),
+    ] {
+        let max = max.map_or(String::new(), |max: u32| format!(", maxsize: {max}M"));
+        let root = provisioned("swap-auto", &format!("swap: {{filename: /a%b, size: auto{max}}}\n"));
+        let unit = root.text("/etc/systemd/system/footplate-swapfile.service");
+        let command = unit.lines().find_map(|l| l.strip_prefix("ExecStart=/bin/sh ")).unwrap();
+        let command = command.replace("$$", "$").replace("%%", "%");
+        root.put("/var/.keep", "");
+        root.put("/run/meminfo", format!("MemTotal: {} kB\nMemFree: 1 kB\n", memory << 10));
+        executable(&root.path("/opt/bin/stat"), &format!("#!/bin/sh\necho {}*4096\n", free << 8));
+        executable(&root.path("/opt/bin/fallocate"), "#!/bin/sh\necho \"$@\"\n");
+        for shell in SHELLS {
+            let script =
+                format!("mount --bind /run/meminfo /proc/meminfo; exec {} {command}", shell.join(" "));
+            let ran = inside(&root, &[], &["sh", "-c", &script]);
+            assert_eq!(
+                ran.out,
+                format!("--length={want}MiB /a%b.new\n"),
+                "{memory} {free} {max}: {}",
+                ran.err
+            );
+        }
+    }
+}
+
 // cloud-init's helper
 
 #[test]

@@ -3,7 +3,7 @@
 
 use super::{Field, Reader};
 use crate::decode::syntax::yaml::Node;
-use crate::model::config::{Ntp, Resolver, Swap};
+use crate::model::config::{Ntp, Resolver, Swap, SwapSize};
 
 /// The smallest step of a swap file's size, as in cloud-init: a mebibyte.
 const SWAP_STEP: u64 = 1 << 20;
@@ -78,7 +78,8 @@ impl Reader<'_> {
     }
 
     pub(super) fn swap(&mut self, node: &Node) {
-        let (mut path, mut bytes) = ("/swap.img".to_owned(), None);
+        let (mut path, mut bytes, mut max) = ("/swap.img".to_owned(), None, None);
+        let automatic = node.get("size").and_then(Node::text) == Some("auto");
         for field in self.fields("swap", node) {
             let Field { name, at, value, .. } = &field;
             match name.as_str() {
@@ -89,27 +90,35 @@ impl Reader<'_> {
                     Some(p) => path = p,
                     None => {}
                 },
-                "size" if value.is_null() => {}
-                "size" => match value.text().and_then(size) {
+                "size" | "maxsize" if value.is_null() => {}
+                "size" if automatic => {}
+                "maxsize" if !automatic => self.no_effect(
+                    &field,
+                    "it limits `size: auto` only",
+                    "remove it: `size` is taken as it is",
+                ),
+                "size" | "maxsize" => match value.text().and_then(size) {
                     Some(n) if (1..SWAP_STEP).contains(&n) => {
                         self.warn(at, value.pos, "less than the smallest swap file: none is made");
                         self.cure("a number without K, M or G is one of bytes");
+                        max = Some(0).filter(|_| automatic);
                     }
+                    Some(n) if automatic => max = Some(n),
                     Some(n) => bytes = Some(n - n % SWAP_STEP),
                     None => {
-                        self.error(at, value.pos, "must be a number of bytes, such as 512M, 0.5G, 2G or 1T");
-                        self.cure("cloud-init's `auto` depends on the memory: give the size itself");
+                        let what = "must be a number of bytes, such as 512M, 0.5G, 2G or 1T";
+                        self.error(at, value.pos, what);
+                        self.cure("`size: auto` takes the size from the machine's memory");
                     }
                 },
-                "maxsize" => self.no_effect(
-                    &field,
-                    "it limits cloud-init's `size: auto` only",
-                    "remove it: `size` is taken as it is",
-                ),
                 _ => self.unknown(at, field.key),
             }
         }
-        self.config.system.swap = bytes.filter(|b| *b > 0).map(|bytes| Swap { path, bytes });
+        let size = match automatic {
+            true => Some(SwapSize::Auto { max }).filter(|_| max != Some(0)),
+            false => bytes.filter(|b| *b > 0).map(SwapSize::Bytes),
+        };
+        self.config.system.swap = size.map(|size| Swap { path, size });
     }
 
     pub(super) fn growpart(&mut self, node: &Node) {

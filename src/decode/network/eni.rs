@@ -5,10 +5,11 @@
 //! Each `iface` becomes a subnet as version 1 has them. What only ifupdown's own scripts could do is told, not done.
 
 use super::common::{Dns, text_node};
+use super::devices::vlan_id;
 use super::read::{At, MAX_INTERFACES, Reader, bad_link_name, shown};
 use super::subnet::{Words, name_servers, search_list, subnet};
 use crate::decode::syntax::yaml::{Node, Value};
-use crate::model::network::{Device, Ethernet, Interface, NetworkConfig};
+use crate::model::network::{Device, Ethernet, Interface, NetworkConfig, Vlan};
 use crate::model::problem::{Pos, any_error};
 
 /// The key of NoCloud's `meta-data`.
@@ -18,7 +19,7 @@ const WORDS: Words = Words {
     fixed: &["static"],
     bare: &["manual"],
     address: "address",
-    own: &["mtu", "hwaddress"],
+    own: &["mtu", "hwaddress", "vlan-id", "vlan-raw-device"],
     types: "static, dhcp, auto, manual or loopback",
 };
 
@@ -35,10 +36,15 @@ const OPTIONS: &[(&str, &str)] = &[
     ("metric", "metric"),
     ("mtu", "mtu"),
     ("netmask", "netmask"),
+    ("vlan-id", "vlan-id"),
+    ("vlan-raw-device", "vlan-raw-device"),
 ];
 
 /// Commands, which are ifupdown's to run.
 const COMMANDS: &[&str] = &["down", "post-down", "post-up", "pre-down", "pre-up", "up"];
+
+/// The setting of an interface that is not up by itself.
+const MANUAL: &str = "activation-mode";
 
 /// One `iface` with its options.
 struct Stanza {
@@ -92,34 +98,90 @@ pub(super) fn read(r: &mut Reader, text: &str) -> NetworkConfig {
         }
         interface(r, &mut config, &device, &at);
     }
+    below_vlans(&mut config);
     dns.give(&mut config.interfaces);
     config
 }
 
-fn interface(r: &mut Reader, config: &mut NetworkConfig, device: &str, at: &At) {
-    if let Some(why) = bad_link_name(device) {
-        r.error(at, format!("is for an interface that can't have this name: {why}"), "");
-        return config.unusable.push(shown(device));
+/// The NICs below VLANs: each has an interface, and one is up where its VLAN is to be up, as ifupdown has it.
+fn below_vlans(config: &mut NetworkConfig) {
+    let manual = |i: &Interface| i.settings.iter().any(|(row, _)| row.name == MANUAL);
+    for n in 0..config.interfaces.len() {
+        let over = &config.interfaces[n];
+        let Device::Vlan(vlan) = &over.device else { continue };
+        let (link, place, up) = (vlan.link.clone(), over.place.clone(), !manual(over));
+        match config.interfaces.iter_mut().find(|i| i.id == link) {
+            Some(nic) if up => nic.settings.retain(|(row, _)| row.name != MANUAL),
+            Some(_) => {}
+            None => {
+                config.interfaces.push(Interface::new(link, &place, Device::Ethernet(Ethernet::default())))
+            }
+        }
     }
-    let known = config.interfaces.iter().position(|i| i.id == device);
+}
+
+/// What an interface is: ifupdown makes a VLAN of `eth0.5`, and of `vlan5` with the NIC below it. `None` with an error where it is not
+/// whole.
+fn device(r: &mut Reader, name: &str, at: &At) -> Option<Device> {
+    let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    let (before, tag) = name.split_at(name.len() - digits);
+    let tag = Some(text_node(tag)).filter(|_| digits > 0);
+    let raw = at.key("vlan-raw-device");
+    let link = match raw.as_ref().and_then(|raw| r.text(raw)) {
+        Some(raw) => raw,
+        None if tag.is_some() && before == "vlan" => {
+            r.error(at, "is a VLAN, and the NIC below it is not said", "add `vlan-raw-device NIC`");
+            return None;
+        }
+        None => match before.strip_suffix('.').filter(|_| tag.is_some()) {
+            Some(link) => link,
+            None => return Some(Device::Ethernet(Ethernet::default())),
+        },
+    };
+    let id = match at.key("vlan-id") {
+        Some(id) => vlan_id(r, &id),
+        None => tag.and_then(|tag| vlan_id(r, &At::new(&tag, at.place.clone()))),
+    };
+    if id.is_none() || bad_link_name(link).is_some() {
+        r.error(
+            at,
+            "is a VLAN without a tag or a NIC",
+            "write `iface NIC.TAG`, or `vlan-raw-device` and `vlan-id`",
+        );
+    }
+    Some(Device::Vlan(Vlan { id: id?, link: link.to_owned() }))
+}
+
+fn interface(r: &mut Reader, config: &mut NetworkConfig, name: &str, at: &At) {
+    if let Some(why) = bad_link_name(name) {
+        r.error(at, format!("is for an interface that can't have this name: {why}"), "");
+        return config.unusable.push(shown(name));
+    }
+    let known = config.interfaces.iter().position(|i| i.id == name);
     if known.is_none() && config.interfaces.len() >= MAX_INTERFACES {
         return r.error(at, format!("is one interface too many; {MAX_INTERFACES} is the most"), "");
     }
-    let n = known.unwrap_or_else(|| {
-        config.interfaces.push(Interface::new(device, &at.place, Device::Ethernet(Ethernet::default())));
-        config.interfaces.len() - 1
-    });
+    let n = match known {
+        Some(n) => n,
+        None => {
+            let Some(device) = device(r, name, at) else { return config.unusable.push(shown(name)) };
+            config.interfaces.push(Interface::new(name, &at.place, device));
+            config.interfaces.len() - 1
+        }
+    };
     let to = &mut config.interfaces[n];
     if let Some(mtu) = at.key("mtu") {
         to.mtu = r.number(&mtu, 68, u32::MAX.into()).and_then(|n| n.try_into().ok());
     }
     // As cloud-init has it: the address says which NIC is meant, the stanza how it is called.
-    if let Some(mac) = at.key("hwaddress")
-        && let Device::Ethernet(ethernet) = &mut to.device
-        && let Some(mac) = r.mac(&mac)
-    {
-        ethernet.matching.mac = Some(mac);
-        ethernet.set_name = Some(device.to_owned());
+    if let Some(mac) = at.key("hwaddress").and_then(|mac| r.mac(&mac)) {
+        match &mut to.device {
+            Device::Ethernet(ethernet) => {
+                ethernet.matching.mac = Some(mac);
+                ethernet.set_name = Some(name.to_owned());
+            }
+            _ => to.mac = Some(mac),
+        }
     }
     let before = r.problems.len();
     subnet(r, to, &WORDS, at);
@@ -229,4 +291,50 @@ fn lines(text: &str) -> Vec<(usize, String)> {
         joined = goes_on;
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each interface with what it is, and how often an error is told.
+    fn devices(text: &str) -> (Vec<String>, usize) {
+        let mut r = Reader::default();
+        let config = read(&mut r, text);
+        let shown = config.interfaces.iter().map(|i| {
+            let manual = if i.settings.iter().any(|(row, _)| row.name == MANUAL) { " manual" } else { "" };
+            match &i.device {
+                Device::Vlan(vlan) => format!("{}={}@{}{manual}", i.id, vlan.id, vlan.link),
+                _ => format!("{}{manual}", i.id),
+            }
+        });
+        (shown.collect(), r.problems.iter().filter(|p| p.is_error()).count())
+    }
+
+    #[test]
+    fn vlans_are_those_of_ifupdown() {
+        for (text, want, errors) in [
+            ("auto eth0.5\niface eth0.5 inet dhcp\n", &["eth0.5=5@eth0", "eth0"][..], 0),
+            ("auto ens3.0012\niface ens3.0012 inet6 auto\n", &["ens3.0012=12@ens3", "ens3"], 0),
+            ("auto eth0.5\niface eth0 inet manual\niface eth0.5 inet dhcp\n", &["eth0", "eth0.5=5@eth0"], 0),
+            ("iface eth0 inet manual\niface eth0.5 inet dhcp\n", &["eth0 manual", "eth0.5=5@eth0 manual"], 0),
+            ("auto vlan7\niface vlan7 inet dhcp\n vlan-raw-device eth1\n", &["vlan7=7@eth1", "eth1"], 0),
+            ("auto vlan7\niface vlan7 inet dhcp\n vlan_raw_device eth1\n", &["vlan7=7@eth1", "eth1"], 0),
+            (
+                "auto lan\niface lan inet dhcp\n vlan-raw-device eth1\n vlan-id 9\n",
+                &["lan=9@eth1", "eth1"],
+                0,
+            ),
+            ("auto e.9 e.9:1\niface e.9 inet manual\niface e.9:1 inet manual\n", &["e.9=9@e", "e"], 0),
+            ("auto vlan7\niface vlan7 inet dhcp\n", &[], 1),
+            ("auto lan\niface lan inet dhcp\n vlan-raw-device eth1\n", &[], 1),
+            ("auto eth0.4095\niface eth0.4095 inet dhcp\n", &[], 2),
+            ("auto eth0.x\niface eth0.x inet dhcp\n", &["eth0.x"], 0),
+            ("auto bond0\niface bond0 inet dhcp\n bond-slaves eth0 eth1\n", &[], 1),
+            ("auto br0\niface br0 inet dhcp\n bridge_ports eth0\n", &[], 1),
+        ] {
+            let want: Vec<String> = want.iter().map(|w| (*w).to_owned()).collect();
+            assert_eq!(devices(text), (want, errors), "{text}");
+        }
+    }
 }

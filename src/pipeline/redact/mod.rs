@@ -11,8 +11,8 @@ use serde_json::{Map, Value as Json, json};
 use crate::decode::document::envelope;
 use crate::decode::ovf;
 use crate::model::config::{
-    EtcHosts, GroupSpec, NodeConfig, Ntp, PhoneHome, PowerMode, PowerState, Resolver, Swap, System, UnitSpec,
-    UserSpec,
+    EtcHosts, GroupSpec, NodeConfig, Ntp, PhoneHome, PowerMode, PowerState, Resolver, Swap, SwapSize, System,
+    UnitSpec, UserSpec,
 };
 use crate::model::instance::Instance;
 use crate::model::paths::UNIT_DIR;
@@ -318,7 +318,10 @@ fn system(system: &System) -> Json {
         "locale": locale,
         "ssh_pwauth": password_login,
         "ca_certs": (!certificates.is_empty()).then(|| json!({ "trusted": certificates })),
-        "swap": swap.as_ref().map(|Swap { path, bytes }| json!({ "filename": path, "size": bytes })),
+        "swap": swap.as_ref().map(|Swap { path, size }| match size {
+            SwapSize::Bytes(bytes) => json!({ "filename": path, "size": bytes }),
+            SwapSize::Auto { max } => json!({ "filename": path, "size": "auto", "maxsize": max }),
+        }),
         "manage_resolv_conf": resolver.as_ref().map(|_| true),
         "resolv_conf": resolver.as_ref().map(|Resolver { servers, domains }| {
             json!({ "nameservers": servers, "searchdomains": domains })
