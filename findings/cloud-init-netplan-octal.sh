@@ -4,7 +4,7 @@
 # anew, and there `id: 0100` is 64. netplan 0.106 reads the same file, when it gets it directly, as VLAN 100.
 . "${BASH_SOURCE%/*}/fetch"
 cloud_init
-debian netplan.io=0.106-2+deb12u1 libnetplan0=0.106-2+deb12u1
+debian 'netplan.io=0.106-*' 'libnetplan0=0.106-*'
 
 /usr/bin/python3 -m cloudinit.cmd.main --version | tail -1
 echo '{version: 2, ethernets: {eth0: {}}, vlans: {storage: {id: 0100, link: eth0}}}' > config

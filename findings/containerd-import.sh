@@ -3,7 +3,7 @@
 # containerd 1.6.20 merges `imports` by plugin and not by key: an imported file that says one thing of a plugin resets all else that
 # the main file says of it. Here an operator adds a directory for registries, and the cgroup driver and the pause image are gone.
 . "${BASH_SOURCE%/*}/fetch"
-debian 'containerd=1.6.20~ds1-1+deb12u3'
+debian 'containerd=1.6.20~ds1-*'
 
 cat > config.toml <<TOML
 version = 2

@@ -3,7 +3,7 @@
 # systemd 252: the generator of mount units honours x-systemd.wanted-by= of fstab(5) for a mount and drops it without a word for an
 # automount: that one is required by local-fs.target instead, so a boot that lacks it fails, and the named unit does not start it.
 . "${BASH_SOURCE%/*}/fetch"
-debian systemd=252.39-1~deb12u2 libsystemd-shared=252.39-1~deb12u2
+debian 'systemd=252.*' 'libsystemd-shared=252.*'
 
 cat > fstab <<FSTAB
 /dev/vdb /plain ext4 defaults,x-systemd.wanted-by=app.service 0 0

@@ -3,7 +3,7 @@
 # One network configuration, two readers. PyYAML 6.0.2, with which cloud-init reads it, takes a MAC address whose six groups are
 # decimal and below 60 for a number of base 60 (YAML 1.1). netplan 0.106 reads the text and finds the address.
 . "${BASH_SOURCE%/*}/fetch"
-debian netplan.io=0.106-2+deb12u1 libnetplan0=0.106-2+deb12u1
+debian 'netplan.io=0.106-*' 'libnetplan0=0.106-*'
 pypi pyyaml==6.0.2
 
 mkdir -p etc/netplan

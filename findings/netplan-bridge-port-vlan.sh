@@ -3,7 +3,7 @@
 # netplan 0.106 writes VLAN= of a NIC behind the [Bridge] header where the NIC is also a port of a bridge with a path cost.
 # systemd-networkd knows VLAN= in [Network] only, so the VLAN is never made. Without the path cost the line is in its place.
 . "${BASH_SOURCE%/*}/fetch"
-debian netplan.io=0.106-2+deb12u1 libnetplan0=0.106-2+deb12u1
+debian 'netplan.io=0.106-*' 'libnetplan0=0.106-*'
 
 mkdir -p etc/netplan
 # render PARAMETERS: the lines of the NIC's file with the header that VLAN= stands under.

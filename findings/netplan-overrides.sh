@@ -3,7 +3,7 @@
 # systemd-networkd has UseDNS= in [DHCPv4] and in [DHCPv6]. netplan 0.106 writes one section [DHCP] for both, and so refuses a
 # configuration that takes name servers by IPv6 only; nothing is rendered, also for the other cards.
 . "${BASH_SOURCE%/*}/fetch"
-debian netplan.io=0.106-2+deb12u1 libnetplan0=0.106-2+deb12u1
+debian 'netplan.io=0.106-*' 'libnetplan0=0.106-*'
 
 mkdir -p etc/netplan
 cat > etc/netplan/a.yaml <<YAML

@@ -4,7 +4,7 @@
 # exit status 1. A comment behind a value is such words; so is an Alias= of another type, which systemd.unit(5) calls not allowed. The
 # unit starts at the next boot, though the command that enabled it failed.
 . "${BASH_SOURCE%/*}/fetch"
-debian systemd=252.39-1~deb12u2 libsystemd-shared=252.39-1~deb12u2
+debian 'systemd=252.*' 'libsystemd-shared=252.*'
 
 export LD_LIBRARY_PATH=$work/root/usr/lib/x86_64-linux-gnu/systemd
 # enable LINES: what is said and made of app.service with these lines of [Install].
