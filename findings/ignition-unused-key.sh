@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Ignition 2.14.0 warns that a key whose letters have another case is unused, and uses it: a `Storage` with an invalid file is an error
-# of `storage`, and a valid one is applied. Go's JSON decoder ignores case and the check for unused keys does not.
+# Ignition 2.14.0 warns that a key whose letters have another case is unused, and reads it: a `Storage` with an invalid file is an error
+# of `storage`. Go's JSON decoder ignores case, and the check for unused keys does not.
 . "${BASH_SOURCE%/*}/fetch"
 debian 'ignition=2.14.0+ds1-*'
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# kubectl 1.20.2 (the reader is that of all Kubernetes programs): a document of a YAML stream begins at a line that is `---` alone. With
+# kubectl 1.20.2, whose reader is Kubernetes' own library: a document of a YAML stream begins at a line that is `---` alone. With
 # a comment behind it, which YAML allows, the document is not seen: it is no error, and the object is not there.
 . "${BASH_SOURCE%/*}/fetch"
 debian 'kubernetes-client=1.20.5+really1.20.2-*' python3-yaml=6.0-3+b2

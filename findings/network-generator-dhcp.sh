@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # systemd-network-generator 252: `ip=dhcp` on the kernel's command line is for all NICs. One option that names a NIC, here a route,
-# drops it: that NIC gets no DHCP, and neither does any other. dracut.cmdline(7), whose syntax it takes, has the two together;
+# drops it: that NIC gets no DHCP, and neither does any other. dracut.cmdline(7), whose syntax it takes, says nothing of that;
 # NetworkManager's generator 1.42 keeps DHCP and adds the route.
 . "${BASH_SOURCE%/*}/fetch"
 debian 'systemd=252.*' 'libsystemd-shared=252.*' 'network-manager=1.42.4-*' 'libglib2.0-0=2.74.6-*'
