@@ -6,24 +6,29 @@ use std::io::Write as _;
 use log::{LevelFilter, Log, Metadata, Record};
 use systemd_journal_logger::{JournalLog, connected_to_journal};
 
+use crate::io::http::WAITING;
+
 /// Sets the log up. `quiet` keeps all but warnings and errors away from a terminal.
 pub fn init(quiet: bool) {
     let journal = if connected_to_journal() { JournalLog::new().ok() } else { None };
     let console = journal.is_some();
-    let level = if quiet && !console { LevelFilter::Warn } else { LevelFilter::Info };
+    let quiet = quiet && !console;
     // A second logger can't come up: this is called once.
-    let _ = log::set_boxed_logger(Box::new(Logger { journal }));
-    log::set_max_level(level);
+    let _ = log::set_boxed_logger(Box::new(Logger { journal, quiet }));
+    log::set_max_level(LevelFilter::Info);
 }
 
 struct Logger {
+    /// Whether warnings, errors and what is waited for are all that is told.
+    quiet: bool,
     journal: Option<JournalLog>,
 }
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         // Libraries speak of their own affairs, at levels of their own choice.
-        metadata.target().starts_with("footplate")
+        let told = !self.quiet || metadata.level() <= log::Level::Warn || metadata.target() == WAITING;
+        told && metadata.target().starts_with("footplate")
     }
 
     fn log(&self, record: &Record<'_>) {

@@ -18,7 +18,7 @@ pub fn run() -> ExitCode {
         Err(error) => {
             // `--help` and `--version` come this way too, and are not errors.
             let code = if error.use_stderr() { Stage::Usage.exit_code() } else { 0 };
-            let _ = error.print();
+            print(&error);
             if let Some(meant) = commands::meant(&error) {
                 eprintln!("\n hint: did you mean `{meant}`?");
             }
@@ -38,6 +38,9 @@ pub fn run() -> ExitCode {
         // What `capture` writes is the caller's own.
         io::process::own_umask();
     }
+    if quiet {
+        io::http::for_a_person();
+    }
     log::init(quiet);
     match commands::run(&cli) {
         Ok(code) => ExitCode::from(code),
@@ -46,4 +49,14 @@ pub fn run() -> ExitCode {
             ExitCode::from(failure.stage.exit_code())
         }
     }
+}
+
+/// Prints what the command line was answered: help as wide as a terminal is at least, errors as they are.
+fn print(error: &clap::Error) {
+    if error.use_stderr() {
+        let _ = error.print();
+        return;
+    }
+    let help = error.render().to_string();
+    help.lines().flat_map(commands::wrapped).for_each(|line| println!("{}", line.trim_end()));
 }

@@ -23,6 +23,7 @@ mod status;
 mod timeline;
 mod verify;
 
+pub use self::output::wrapped;
 use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 

@@ -142,6 +142,9 @@ fn server(text: &str) -> Option<SocketAddr> {
     Some(std::net::SocketAddrV6::new(address, PORT, 0, scope).into())
 }
 
+/// What is said of a name that does not exist.
+pub const NO_SUCH_NAME: &str = "says that there is no such name";
+
 async fn ask_servers(servers: &[SocketAddr], name: &str) -> Result<Vec<IpAddr>, String> {
     let mut last = String::new();
     for server in servers.iter().cycle().take(servers.len() * ROUNDS) {
@@ -161,7 +164,7 @@ async fn ask_servers(servers: &[SocketAddr], name: &str) -> Result<Vec<IpAddr>, 
         }
         match (v4, v6) {
             (Ok(Answer::NoName), _) | (_, Ok(Answer::NoName)) => {
-                return Err(format!("{name}: name server {} knows no such name", server.ip()));
+                return Err(format!("{name}: name server {} {NO_SUCH_NAME}", server.ip()));
             }
             (Ok(_), Ok(_)) => {
                 return Err(format!("{name}: has no address, says name server {}", server.ip()));

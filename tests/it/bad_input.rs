@@ -532,7 +532,7 @@ fn guestinfo_with_a_broken_value() {
             "encoding",
             b64(worker("", "")),
             "rot13",
-            "  why: guestinfo.userdata.encoding: \"rot13\" is no known encoding",
+            "  why: guestinfo.userdata.encoding: \"rot13\" is not a known encoding",
         ),
     ];
     for (name, value, encoding, says) in cases {

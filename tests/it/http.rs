@@ -705,7 +705,7 @@ fn names_are_resolved_without_the_c_library() {
             assert_eq!(got.body.expose(), host.as_bytes());
         }
         let error = client.fetch(&Request::get("http://missing.example/"), late()).unwrap_err().to_string();
-        assert!(error.contains("name server 10.0.0.53 knows no such name"), "{error}");
+        assert!(error.contains("name server 10.0.0.53 says that there is no such name"), "{error}");
     })
     .join()
     .unwrap();

@@ -39,6 +39,7 @@ mod ignition_sources;
 mod jinja_oracle;
 mod kubeadm_prepare;
 mod layering;
+mod messages;
 mod names;
 mod network;
 mod network_cli;

@@ -83,7 +83,12 @@ impl Checked {
     fn tell(&mut self, finding: Finding) {
         let same = |f: &Finding| {
             let same = f.file == finding.file && f.object == finding.object;
-            same && f.problem == finding.problem
+            // An object's own error stands for that of the data that is made of it.
+            let error = |p: &Problem| p.is_error() && p.pos.is_some();
+            let place = |p: &Problem| (p.place.clone(), p.pos);
+            let told =
+                error(&f.problem) && error(&finding.problem) && place(&f.problem) == place(&finding.problem);
+            same && (told || f.problem == finding.problem)
         };
         if finding.object.is_empty() || !self.findings.iter().any(same) {
             self.findings.push(finding);

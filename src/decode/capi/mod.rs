@@ -250,7 +250,11 @@ fn spec(text: &Source<'_>, node: &Node, kind: &Kind, name: &str, found: &mut Fou
         _ if given.get("format").is_some_and(|f| schema::is_open(f.node)) => false,
         _ => {
             let pos = given.get("format").map_or(given.node.pos, |f| f.node.pos);
-            let problem = Problem::error(format!("{place}.format"), "Flatcar reads no such format").at(pos);
+            let problem = Problem::error(
+                format!("{place}.format"),
+                "Cluster API does not have this format for Flatcar",
+            )
+            .at(pos);
             found.tell(name, problem.cure("set it to `cloud-config` or to `ignition`").code("object/format"));
             return;
         }

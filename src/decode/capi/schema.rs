@@ -214,6 +214,10 @@ impl Schema {
     fn how(&self, of: &Type, node: &Node) -> &'static str {
         match (of, &node.value) {
             (Text, Value::Scalar(_)) => "put it in quotes",
+            // YAML takes `{{ name }}` for a mapping whose key is a mapping.
+            (_, Value::Map(entries)) if entries.iter().any(|(key, _)| key.is_map()) => {
+                "put a template in quotes: '{{ … }}'"
+            }
             (Text, Value::Map(_)) => {
                 "a colon followed by a blank makes a mapping: put the whole line in quotes, or below a `|`"
             }

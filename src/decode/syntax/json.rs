@@ -38,6 +38,13 @@ struct Reader<'a> {
     nodes: usize,
 }
 
+/// What to do, by a part of what is wrong.
+const HOW: &[(&str, &str)] = &[
+    ("comma", "put a comma between two entries, and none behind the last"),
+    ("colon", "put a colon between a key and its value"),
+    ("too early", "look for the brace, the bracket or the quote that is not closed"),
+];
+
 impl Reader<'_> {
     fn peek(&self) -> Option<char> {
         self.text[self.at..].chars().next()
@@ -61,7 +68,11 @@ impl Reader<'_> {
 
     fn broken(&self, what: impl AsRef<str>) -> Problem {
         let what = if self.at == self.text.len() { "the text ends too early" } else { what.as_ref() };
-        Problem::error("", format!("not JSON: {what}")).at(self.pos)
+        let problem = Problem::error("", format!("not JSON: {what}")).at(self.pos);
+        match HOW.iter().find(|(part, _)| what.contains(part)) {
+            Some((_, cure)) => problem.cure(*cure),
+            None => problem,
+        }
     }
 
     fn value(&mut self, depth: usize) -> Result<Node, Problem> {
@@ -175,7 +186,10 @@ impl Reader<'_> {
 
     fn escape(&mut self) -> Result<char, Problem> {
         let pos = self.pos;
-        let bad = || Problem::error("", "not JSON: no such escape in a string").at(pos);
+        let bad = || {
+            let problem = Problem::error("", "not JSON: JSON does not have this escape in a string").at(pos);
+            problem.cure("write `\\\\` for a backslash")
+        };
         Ok(match self.next() {
             Some(c @ ('"' | '\\' | '/')) => c,
             Some('b') => '\u{8}',
@@ -229,7 +243,7 @@ impl Reader<'_> {
                     Kind::Float(float)
                 }
                 _ => {
-                    let problem = Problem::error("", "not JSON: no number").at(pos);
+                    let problem = Problem::error("", "not JSON: this is not a number").at(pos);
                     return Err(if octal {
                         problem.cure("JSON has no octal numbers: 0644 is written 420")
                     } else {

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use super::connect::{self, Pool};
 use super::download::{self, Sink, Unfinished};
 use super::request::{Error, Request, Response, headers, parse_url, redirected};
-use super::retry::{Tries, Trouble, may_pass, within};
+use super::retry::{Tries, Trouble, may_pass, told, within};
 use crate::model::secret::Secret;
 
 /// Requests on their way at once. EC2 bounds an instance's simultaneous connections to its metadata service without
@@ -85,6 +85,10 @@ impl Client {
 }
 
 async fn fetch(pool: &Pool, request: &Request, deadline: Instant) -> Result<Response, Error> {
+    told(request, tried(pool, request, deadline)).await
+}
+
+async fn tried(pool: &Pool, request: &Request, deadline: Instant) -> Result<Response, Error> {
     let seconds = |bound: Option<u64>| bound.filter(|s| *s > 0).map(Duration::from_secs);
     let total = seconds(request.options.total).and_then(|total| Instant::now().checked_add(total));
     let mut tries = Tries::until(total.map_or(deadline, |total| total.min(deadline)));

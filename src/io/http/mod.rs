@@ -20,4 +20,4 @@ pub use self::client::Client;
 pub use self::download::{Sink, Unfinished};
 pub use self::relay::Way;
 pub use self::request::{Error, Request, Response, proxies_of_environment};
-pub use self::retry::{jitter, status_text};
+pub use self::retry::{WAITING, for_a_person, jitter, status_text};

@@ -25,6 +25,39 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// How often an answer may come in part, one time after the other, before no whole one is expected.
 const MOST_PARTS: u32 = 6;
 
+/// Whether a person waits for this run, and not a machine that boots.
+static FOR_A_PERSON: AtomicBool = AtomicBool::new(false);
+
+/// How long a person waits before it is told what for, and from then on.
+const TOLD_EACH: Duration = Duration::from_secs(5);
+
+/// The target of what a person is told while this program waits.
+pub const WAITING: &str = "footplate-waiting";
+
+/// Says that a person waits: each long wait is told, and a name that does not exist is not asked for again. A machine that boots
+/// may ask a name server that does not know all names yet.
+pub fn for_a_person() {
+    FOR_A_PERSON.store(true, Ordering::Relaxed);
+}
+
+/// An answer, with the wait for it told where a person waits.
+pub(super) async fn told<T>(request: &Request, answer: impl Future<Output = T>) -> T {
+    if !FOR_A_PERSON.load(Ordering::Relaxed) {
+        return answer.await;
+    }
+    let began = Instant::now();
+    let mut answer = std::pin::pin!(answer);
+    loop {
+        match timeout(TOLD_EACH, &mut answer).await {
+            Ok(answer) => return answer,
+            Err(_) => {
+                let seconds = began.elapsed().as_secs();
+                log::info!(target: WAITING, "waiting for {}: no answer for {seconds} s", request.place());
+            }
+        }
+    }
+}
+
 /// Whether this run has told that it waits for the clock.
 static CLOCK_TOLD: AtomicBool = AtomicBool::new(false);
 
@@ -138,8 +171,10 @@ impl Tries {
         self.in_a_row += 1;
         self.parts = if trouble.in_part { self.parts + 1 } else { 0 };
         let enough = self.in_a_row > self.most || self.parts >= MOST_PARTS;
-        let gave_up = trouble.again && (enough || pause + SHORTEST_TRY >= self.left());
-        if !trouble.again || gave_up {
+        let again = trouble.again
+            && !(trouble.what.contains(dns::NO_SUCH_NAME) && FOR_A_PERSON.load(Ordering::Relaxed));
+        let gave_up = again && (enough || pause + SHORTEST_TRY >= self.left());
+        if !again || gave_up {
             let Trouble { what, status, too_large, .. } = trouble;
             return Err(Error {
                 place: request.place(),

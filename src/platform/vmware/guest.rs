@@ -132,7 +132,7 @@ pub(super) fn is_empty(value: &[u8]) -> bool {
 pub(super) fn decode(key: &str, (value, name): &(Option<Secret>, String)) -> Result<Option<Vec<u8>>, Error> {
     let Some(value) = value else { return Ok(None) };
     let Some(encoding) = Encoding::by_name(name) else {
-        let problem = Problem::error(format!("{key}.encoding"), format!("{name:?} is no known encoding"));
+        let problem = Problem::error(format!("{key}.encoding"), format!("{name:?} is not a known encoding"));
         return Err(problem.cure(Encoding::HINT).into());
     };
     let decoded = match encoding {

@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn broken_metadata_is_named() {
         let cases = [
-            ("a: 1", "rot13", "guestinfo.metadata.encoding: \"rot13\" is no known encoding"),
+            ("a: 1", "rot13", "guestinfo.metadata.encoding: \"rot13\" is not a known encoding"),
             ("a: [", "", "guestinfo.metadata: not YAML"),
             ("- a", "", "guestinfo.metadata: takes a YAML or JSON mapping, this is a list"),
             ("a*b", "base64", "guestinfo.metadata: not base64"),

@@ -317,6 +317,10 @@ fn syntax(detail: &str) -> &str {
         ("block '", "a block is defined twice"),
         ("cannot assign to ", "this variable's name is reserved"),
         ("unexpected `.`", "a name is missing before the dot: Go's templates begin so, jinja's do not"),
+        (
+            "unexpected end of input, expected end of block",
+            "`{% if %}`, `{% for %}` or the like has no `{% endif %}`, `{% endfor %}` or the like",
+        ),
         ("unexpected end of comment", "a comment that `{#` begins has no end"),
         ("unexpected end of variable", "an expression that `{{` begins has no end"),
         ("unexpected end of block", "a statement that `{%` begins has no end"),
