@@ -56,7 +56,15 @@ fn the_data_goes_before_the_metadata() {
         {"path": "/etc/hostname", "mode": 420, "contents": {"source": "data:,cp-3.lab.example%0A"}}]}}"#;
     let file = "#cloud-config\nwrite_files:\n- path: /etc/hostname\n  permissions: '0644'\n  content: |\n    # the node\n    cp-3.lab.example\n";
     let template = "## template: jinja\n#cloud-config\nwrite_files:\n- path: /etc/hostname\n  content: '{{ ds.meta_data.local_hostname }}'\n";
+    // Longer than the kernel takes, as clouds make them of zones and projects: only the first part is the machine's name.
+    let domain = "a-zone-of-a-region.c.a-project-whose-name-says-all.internal.example";
+    let (long_key, long_fqdn) = (
+        format!("#cloud-config\nhostname: cp-3.{domain}\n"),
+        format!("#cloud-config\nfqdn: cp-3.{domain}\n"),
+    );
     for (name, data, want) in [
+        ("long-key", long_key.as_str(), "cp-3"),
+        ("long-fqdn", &long_fqdn, "cp-3"),
         ("key", "#cloud-config\nhostname: cp-3\nfqdn: cp-3.lab.example\n", "cp-3"),
         ("dot", "#cloud-config\nfqdn: cp-3.lab.example.\n", "cp-3"),
         (

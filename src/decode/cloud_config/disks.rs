@@ -2,6 +2,7 @@
 //! `device_aliases`, `disk_setup` and `fs_setup`
 //! ([modules](https://docs.cloud-init.io/en/latest/reference/modules.html#disk-setup)).
 
+use super::mounts::names_a_clouds_disk;
 use super::{Field, Reader, check_path};
 use crate::decode::syntax::yaml::{Node, Value};
 use crate::model::problem::Pos;
@@ -65,10 +66,18 @@ impl Reader<'_> {
     fn device(&mut self, at: &str, node: &Node) -> Option<Device> {
         let text = self.text(at, node)?;
         let device = self.device_of(&text);
-        if device.is_none() {
+        if device.is_none() && names_a_clouds_disk(&text) {
+            self.clouds_disk(at, node.pos, "done with it");
+        } else if device.is_none() {
             self.no_device(at, node.pos);
         }
         device
+    }
+
+    /// Says that a disk of a cloud's own names is left alone; `what` is not done. Templates for Azure name the VM's temporary disk so.
+    pub(super) fn clouds_disk(&mut self, at: &str, pos: Pos, what: &str) {
+        self.warn(at, pos, format!("only a cloud's own metadata knows this disk: nothing is {what}"));
+        self.cure("give the device, such as /dev/disk/by-id/…, or name it in `device_aliases`");
     }
 
     pub(super) fn no_device(&mut self, at: &str, pos: Pos) {

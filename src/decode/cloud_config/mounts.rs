@@ -87,8 +87,7 @@ impl Reader<'_> {
         let removed = fields.len() > 1 && field(1).is_none();
         if names_a_clouds_disk(&source) && !self.aliases.contains_key(&source) {
             if !removed {
-                self.warn(place, pos, "only a cloud's own metadata knows this disk: nothing is mounted");
-                self.cure("give the device, such as /dev/disk/by-id/…, or name it in `device_aliases`");
+                self.clouds_disk(place, pos, "mounted");
             }
             return None;
         }
@@ -241,7 +240,7 @@ fn kind_has_device(kind: &str) -> bool {
 }
 
 /// Whether cloud-init asks the cloud's metadata which device this is.
-fn names_a_clouds_disk(name: &str) -> bool {
+pub(super) fn names_a_clouds_disk(name: &str) -> bool {
     let numbered = ["ephemeral", "ebs"].iter().any(|n| name.starts_with(n)) && !name.contains([':', '/']);
     numbered || matches!(name, "ami" | "root" | "swap")
 }

@@ -11,6 +11,12 @@ use crate::model::problem::{Pos, Problem};
 /// ([hostname(5)](https://www.freedesktop.org/software/systemd/man/latest/hostname.html)).
 const FILE: &str = "/etc/hostname";
 
+/// The longest name that a machine can have, in bytes: the kernel's `__NEW_UTS_LEN`.
+const KERNEL: usize = 64;
+
+/// The longest name with its domain, in bytes: [RFC 1035](https://www.rfc-editor.org/rfc/rfc1035#section-2.3.4)'s 255 octets, written out.
+const QUALIFIED: usize = 253;
+
 /// Data that writes `/etc/hostname` names the machine: the file becomes the name, which then is the running one in this boot
 /// too. The keys `hostname` and `fqdn` go before the file, as in cloud-init. A file without a name stays a file.
 pub(in crate::decode) fn from_file(config: &mut NodeConfig, problems: &mut Vec<Problem>) {
@@ -51,10 +57,14 @@ impl Reader<'_> {
             (hostname, fqdn) => fqdn.map(|f| short(&f).to_owned()).or(hostname),
         };
         let Some(name) = name else { return };
-        let node = root.get("hostname").or_else(|| root.get("fqdn")).map_or(Pos::default(), |n| n.pos);
-        for name in [Some(&name), long.as_ref()].into_iter().flatten() {
-            if let Err(what) = check_hostname(name) {
-                return self.error("hostname", node, what);
+        // The longer name is for `/etc/hosts` alone, and may be longer than the kernel's.
+        let names = [(Some(&name), KERNEL), (long.as_ref(), QUALIFIED)];
+        for (name, most) in names.into_iter().filter_map(|(name, most)| Some((name?, most))) {
+            if let Err(what) = check_name(name, most) {
+                let written =
+                    |key| root.get(key).filter(|n| n.text().is_some_and(|t| t.starts_with(name.as_str())));
+                let key = if written("hostname").is_some() { "hostname" } else { "fqdn" };
+                return self.error(key, root.get(key).map_or(Pos::default(), |n| n.pos), what);
             }
         }
         self.config.system.fqdn = long;
@@ -79,17 +89,20 @@ impl Reader<'_> {
 /// # Errors
 /// Says what is wrong with the name.
 pub fn check_hostname(name: &str) -> Result<(), String> {
+    check_name(name, KERNEL)
+}
+
+fn check_name(name: &str, most: usize) -> Result<(), String> {
     let label = |l: &str| {
         (1..=63).contains(&l.len())
             && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
             && !l.starts_with('-')
             && !l.ends_with('-')
     };
-    // The kernel's limit is 64 bytes for the whole (`__NEW_UTS_LEN`).
-    if name.len() > 64 || !name.split('.').all(label) {
+    if name.len() > most || !name.split('.').all(label) {
         let why = if name.contains('_') { "; systemd drops the `_` at the next boot" } else { "" };
         return Err(format!(
-            "not a name for a machine: letters, digits and `-`, 63 bytes between dots, 64 in all{why}"
+            "not a name for a machine: letters, digits and `-`, 63 bytes between dots, {most} in all{why}"
         ));
     }
     Ok(())
