@@ -277,7 +277,7 @@ fn told(ran: &Ran) -> Result<(), String> {
         "decode" => 65,
         "detect" => 69,
         "start" | "report" => 70,
-        "apply" => 74,
+        "apply" | "install" => 74,
         "fetch" => 75,
         _ => return Err(format!("no stage is told: {error}")),
     };
