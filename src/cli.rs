@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::check::{Check, CheckFormat};
 pub use self::image::{Bake, BakeLock, BakeSysext, BakeWhat, Flavour, Seal, Verify};
-pub use self::support::{COMPLETIONS, Clean, Completion, Retry};
+pub use self::support::{COMPLETIONS, Clean, Collect, Completion, Retry};
 
 /// Sets up a Flatcar node from its provider's metadata and Cluster API's bootstrap data.
 #[derive(Debug, Parser)]
@@ -86,6 +86,13 @@ pub enum Command {
         after_help = "Of a secret the length is shown. Exit codes: 64 usage, or a name that does not exist."
     )]
     Query(Query),
+    /// Put what support needs into one file: answers and logs, without secrets
+    #[command(
+        long_about = "Writes one file (tar): what `capture` records, the logs of this boot, and what networkctl and systemd-analyze say. \
+        Bootstrap data becomes a picture of itself, and words of it that may be secrets are replaced in the logs. --replay takes the \
+        file as it is."
+    )]
+    Collect(Collect),
     /// Begin a failed bootstrap again, where that is safe
     #[command(
         long_about = "Begins a bootstrap that failed again: metadata and bootstrap data are read again, and all of the data's commands \
@@ -162,7 +169,7 @@ pub struct Source {
     /// A NoCloud directory: user-data, meta-data, network-config, vendor-data
     #[arg(long, value_name = "DIR", conflicts_with = "replay")]
     pub seed: Option<PathBuf>,
-    /// A directory with a machine's answers
+    /// A machine's answers: a directory of `capture`, or a file of `collect`
     #[arg(long, value_name = "DIR")]
     pub replay: Option<PathBuf>,
 }

@@ -20,7 +20,6 @@ pub mod published;
 pub mod seal;
 pub mod store;
 pub mod sysext;
-pub mod tar;
 mod undo;
 pub mod verify;
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The command line of what helps people: `retry`, `clean` and `completion`.
+//! The command line of what helps people: `collect`, `retry`, `clean` and `completion`.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Format;
+use super::{Format, Source};
 
 /// Arguments of `retry`.
 #[derive(Debug, Args)]
@@ -13,6 +13,16 @@ pub struct Retry {
     /// Do it without asking
     #[arg(short, long)]
     pub yes: bool,
+}
+
+/// Arguments of `collect`.
+#[derive(Debug, Args)]
+pub struct Collect {
+    /// The file to write, for example node-1.tar; only its owner reads it
+    pub file: PathBuf,
+    /// The source.
+    #[command(flatten)]
+    pub source: Source,
 }
 
 /// The shells that have a completion, and its file below the directory `share` of a release.

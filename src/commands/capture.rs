@@ -7,27 +7,59 @@ use super::output;
 use crate::cli;
 use crate::io::live;
 use crate::io::replay::{self, Capture};
-use crate::io::root::Ids;
+use crate::io::root::{Ids, Root};
 use crate::io::{Ask, World};
+use crate::model::config::NodeConfig;
 use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
-use crate::pipeline::context::{self, Context, open_root};
+use crate::pipeline::context::{self, Context, Source, open_root};
 use crate::pipeline::recorder::Recorder;
 use crate::pipeline::redact::Known;
 use crate::pipeline::{bootstrap_data, fetch, redact};
 
-/// Asks all that a provision asks, and keeps the answers and the status of the last one.
+/// What a machine answered, without secrets.
+pub struct Captured {
+    /// The answers, each with its file's name.
+    pub answers: Vec<(String, Vec<u8>)>,
+    /// What the bootstrap data describes, secrets and all.
+    pub config: NodeConfig,
+    /// Why a provision would fail.
+    failure: Option<Failure>,
+}
+
+impl Captured {
+    /// Tells why a provision would fail.
+    pub fn tell(&self) {
+        if let Some(failure) = &self.failure {
+            for problem in &failure.problems {
+                log::warn!("captured, and provision would fail: {}: {problem}", failure.stage);
+            }
+        }
+    }
+}
+
 pub fn run(args: &cli::Capture) -> Result<u8, Failure> {
     let dir = &args.dir;
     live::new_directory(dir)
         .cure("name a new directory: what was captured before is not mixed with this")
         .stage(Stage::Usage)?;
-    let source = super::source(&args.source);
+    let captured = answers(super::source(&args.source), open_root(Some(dir))?)?;
+    let root = open_root(Some(dir))?;
+    for (name, bytes) in &captured.answers {
+        root.put(&format!("/{name}"), bytes, 0o600, Ids::default()).stage(Stage::Apply)?;
+    }
+    output::text(&format!("{} answers in {}\n", captured.answers.len(), dir.display()));
+    captured.tell();
+    Ok(0)
+}
+
+/// Asks all that a provision asks, and for the status of the last one.
+pub fn answers(source: Source, root: Root) -> Result<Captured, Failure> {
     let world = source.world(&context::policy(&open_root(None)?).0)?;
     let capture = Rc::new(Capture::new(Rc::clone(&world)));
-    let context = Context::of(source, Rc::clone(&capture) as Rc<dyn World>, open_root(Some(dir))?);
+    let context = Context::of(source, Rc::clone(&capture) as Rc<dyn World>, root);
     // A machine whose metadata is broken is worth capturing most of all.
     let found = fetch::find(&mut Recorder::new(None), &context, false);
-    // What include lists bring is bootstrap data too: it is read for the picture, and not kept.
+    // What include lists bring is bootstrap data too.
     let includes = Capture::new(world);
     let config = found.as_ref().map(|f| bootstrap_data::glance(f, &includes).config).unwrap_or_default();
     let status = Ask::File("/run/footplate/status.json");
@@ -50,14 +82,5 @@ pub fn run(args: &cli::Capture) -> Result<u8, Failure> {
     if wanted.platform.is_some() || wanted.seed.is_some() {
         answers.push(replay::asked_for_file(wanted.platform, wanted.seed));
     }
-    for (name, bytes) in &answers {
-        context.root.put(&format!("/{name}"), bytes, 0o600, Ids::default()).stage(Stage::Apply)?;
-    }
-    output::text(&format!("{} answers in {}\n", answers.len(), dir.display()));
-    if let Err(failure) = found {
-        for problem in &failure.problems {
-            log::warn!("captured, and provision would fail: {}: {problem}", failure.stage);
-        }
-    }
-    Ok(0)
+    Ok(Captured { answers, config, failure: found.err() })
 }

@@ -5,6 +5,7 @@ mod bake;
 mod capture;
 mod check;
 mod clean;
+mod collect;
 mod completion;
 mod item;
 mod kubeadm_prepare;
@@ -74,6 +75,7 @@ fn chosen(cli: &Cli) -> Result<u8, Failure> {
         Command::Capture(args) => capture::run(args),
         Command::Platforms(args) => platforms::run(args),
         Command::Query(args) => query::run(args),
+        Command::Collect(args) => collect::run(args),
         Command::Retry(args) => retry::run(args),
         Command::Clean(args) => clean::run(args),
         Command::Completion(args) => completion::run(args),
@@ -95,6 +97,7 @@ fn budget(command: &Command) {
         }
         Command::Capture(_)
         | Command::Check(_)
+        | Command::Collect(_)
         | Command::KubeadmPrepare(_)
         | Command::Network(_)
         | Command::Plan(_)

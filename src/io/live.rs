@@ -200,6 +200,22 @@ pub fn output(path: &Path, bytes: &[u8]) -> Result<()> {
     std::fs::write(path, bytes).with_context(|| path.display().to_string())
 }
 
+/// The same for a file that only its owner reads, also where it was there before.
+///
+/// # Errors
+/// It can't be written.
+pub fn private_output(path: &Path, bytes: &[u8]) -> Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::PermissionsExt as _;
+    let write = || -> std::io::Result<()> {
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        file.write_all(bytes)
+    };
+    write().with_context(|| path.display().to_string())
+}
+
 /// Makes a directory, or takes one that is empty.
 ///
 /// # Errors

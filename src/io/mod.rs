@@ -23,6 +23,7 @@ pub mod process;
 pub mod replay;
 pub mod root;
 pub mod systemd;
+pub mod tar;
 
 use std::time::{Duration, Instant};
 

@@ -6,14 +6,16 @@
 //! told is kept in the same way, named by [`Tell::name`]. A replay only logs what it would have told.
 
 use std::cell::RefCell;
-use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 
+use super::tar::{Archive, Kind};
 use super::{Ask, Error, Tell, World, http, read_bounded};
 
 /// The file that tells with which options the answers of a directory were captured.
@@ -25,31 +27,68 @@ pub fn asked_for_file(platform: Option<&str>, seed: Option<&str>) -> (String, Ve
     (ASKED_FOR.to_owned(), text.into_bytes())
 }
 
-/// The platform and the NoCloud directory that were named when a directory's answers were captured.
-pub fn asked_for(dir: &Path) -> (Option<String>, Option<String>) {
-    let file = File::open(dir.join(ASKED_FOR)).map_err(|_| ());
-    let bytes = file.and_then(|file| read_bounded(file, ASKED_FOR).map_err(|_| ())).unwrap_or_default();
+/// The platform and the NoCloud directory that were named when the answers of a directory or an archive were captured.
+pub fn asked_for(path: &Path) -> (Option<String>, Option<String>) {
+    let bytes = Replay::open(path).ok().and_then(|replay| replay.answer(ASKED_FOR).ok().flatten());
+    let bytes = bytes.unwrap_or_default();
     let asked: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let text = |name: &str| asked[name].as_str().map(str::to_owned);
     (text("platform"), text("seed"))
 }
 
-/// Gives the answers that a directory holds.
+/// Gives the answers that a directory holds, or an archive of one (tar).
 pub struct Replay {
     dir: PathBuf,
+    /// The files of an archive, by their paths.
+    packed: Option<BTreeMap<String, Vec<u8>>>,
 }
 
+/// Most bytes of all files of an archive.
+const MAX_PACKED: u64 = 64 << 20;
+
 impl Replay {
-    /// Opens a directory of answers.
+    /// Opens a directory or an archive of answers.
     ///
     /// # Errors
-    /// The directory does not exist.
-    pub fn open(dir: &Path) -> Result<Self> {
-        if !dir.is_dir() {
-            bail!("{}: not a directory", dir.display());
-        }
-        Ok(Self { dir: dir.to_owned() })
+    /// It does not exist, or it is not a whole archive.
+    pub fn open(path: &Path) -> Result<Self> {
+        let packed = match path.is_dir() {
+            true => None,
+            false => Some(unpacked(path).with_context(|| {
+                format!("{}: neither a directory nor an archive (tar) of answers", path.display())
+            })?),
+        };
+        Ok(Self { dir: path.to_owned(), packed })
     }
+
+    /// The file of an answer; a document may have others below its path.
+    fn file(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        if let Some(packed) = &self.packed {
+            return Ok(packed.get(name).or_else(|| packed.get(&format!("{name}/{INDEX}"))).cloned());
+        }
+        let path = self.dir.join(name);
+        let path = if path.is_dir() { path.join(INDEX) } else { path };
+        match File::open(path) {
+            Ok(file) => read_bounded(file, name).map(Some),
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            Err(e) => Err(anyhow::Error::new(e).context(name.to_owned()).into()),
+        }
+    }
+}
+
+/// The files of an archive.
+fn unpacked(path: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut archive = Archive::new(BufReader::new(File::open(path)?));
+    let (mut files, mut left) = (BTreeMap::new(), MAX_PACKED);
+    while let Some(member) = archive.next_member()? {
+        left = left.checked_sub(member.size).with_context(|| format!("more than {MAX_PACKED} bytes"))?;
+        let mut bytes = Vec::new();
+        archive.read_to_end(&mut bytes)?;
+        if member.kind == Kind::File {
+            files.insert(member.path, bytes);
+        }
+    }
+    Ok(files)
 }
 
 impl Replay {
@@ -57,17 +96,10 @@ impl Replay {
         if name.split('/').any(|part| part == "..") {
             return Err(anyhow!("{name}: leaves the directory by `..`").into());
         }
-        if let Ok(text) = fs::read_to_string(self.dir.join(format!("{name}.error"))) {
-            return Err(anyhow!("{}", text.trim()).into());
+        if let Some(text) = self.file(&format!("{name}.error"))? {
+            return Err(anyhow!("{}", String::from_utf8_lossy(&text).trim()).into());
         }
-        let path = self.dir.join(name);
-        // A document may have others below its path.
-        let path = if path.is_dir() { path.join(INDEX) } else { path };
-        match File::open(path) {
-            Ok(file) => read_bounded(file, name).map(Some),
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-            Err(e) => Err(anyhow::Error::new(e).context(name.to_owned()).into()),
-        }
+        self.file(name)
     }
 }
 

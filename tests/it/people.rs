@@ -283,3 +283,39 @@ fn clean_forgets_and_leaves_what_was_made() {
     assert!(!root.path("/etc/made").exists() && !root.path("/opt/footplate").exists());
     assert_eq!(clean(&[]).out, "the next start of footplate.service is that of a new machine\n");
 }
+
+/// The bundle is one file that tar reads, only its owner reads it, it replays as the machine that it is of, and has no secret.
+#[test]
+fn a_bundle_is_one_file_that_replays() {
+    let root = Scratch::new("collect");
+    let data = "#cloud-config\nwrite_files: [{path: /etc/made, content: canary-1}]\nruncmd: [kubeadm init --token canary-2]\n";
+    let seed = seed("collect", data);
+    let (seed, bundle) = (seed.to_str().unwrap(), root.path("/bundle.tar"));
+    let bundle = bundle.to_str().unwrap();
+    root.put("/bundle.tar", "old");
+    footplate(&["collect", bundle, "--seed", seed]).ended(0, &[]);
+    assert_eq!(root.owned("/bundle.tar").0, 0o600);
+    assert!(!String::from_utf8_lossy(&fs::read(bundle).unwrap()).contains("canary"));
+    let listed = Ran::of(Command::new("tar").args(["-tf", bundle]));
+    listed.ended(0, &[]);
+    for name in ["asked-for.json", "support/version", "support/journal.txt", "support/networkctl.txt"] {
+        assert!(listed.out.lines().any(|line| line == name), "{name}: {}", listed.out);
+    }
+    let empty = Scratch::new("collect-root");
+    let paths = |source: [&str; 2]| {
+        let args = [&["plan", "--format", "json", "--root", empty.arg()], &source[..]].concat();
+        let json = footplate(&args).json();
+        json["items"].as_array().unwrap().iter().map(|item| item["path"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(paths(["--replay", bundle]), paths(["--seed", seed]));
+    // The same by tar's own hand, and what is not an archive.
+    let dir = root.path("/unpacked");
+    fs::create_dir(&dir).unwrap();
+    let dir = dir.to_str().unwrap();
+    Ran::of(Command::new("tar").args(["-xf", bundle, "-C", dir])).ended(0, &[]);
+    assert_eq!(paths(["--replay", dir]), paths(["--seed", seed]));
+    root.put("/broken.tar", &fs::read(bundle).unwrap()[..1000]);
+    let broken = root.path("/broken.tar");
+    footplate(&["plan", "--replay", broken.to_str().unwrap()])
+        .ended(64, &["broken.tar", "neither a directory"]);
+}

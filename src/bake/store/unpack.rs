@@ -9,8 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{BUFFER, MANIFEST, MAX_ARTIFACT, MTIME, ROOT, Stored};
 use crate::bake::lock::{Artifact, Install};
-use crate::bake::tar::{Archive, Kind};
 use crate::io::root::Root;
+use crate::io::tar::{Archive, Kind};
 use crate::model::encoding::hex;
 use crate::model::problem::WithCure as _;
 

@@ -2,6 +2,7 @@
 //! A machine's answers for replay and for support, with what is secret taken out.
 
 mod document;
+mod log;
 mod urls;
 
 use base64::Engine as _;
@@ -22,6 +23,7 @@ use crate::model::storage::{
 };
 use crate::platform;
 use document::document;
+pub use log::Log;
 use urls::{arguments, without_logins};
 
 /// What is known of the machine whose answers these are.

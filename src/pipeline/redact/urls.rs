@@ -26,7 +26,7 @@ pub(super) fn without_logins(bytes: Vec<u8>) -> Vec<u8> {
 }
 
 /// A word whose URLs have neither a login nor the values of parameters.
-fn without_login(word: &str) -> String {
+pub(super) fn without_login(word: &str) -> String {
     let mut parts = word.split("://");
     let mut text = parts.next().unwrap_or_default().to_owned();
     for rest in parts {

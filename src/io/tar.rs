@@ -4,7 +4,7 @@
 //! [GNU](https://www.gnu.org/software/tar/manual/html_node/Standard.html)).
 //!
 //! Its own reader, since what it needs is small and bounded: names that can't leave a directory, and no header that makes it
-//! hold more than [`MAX_EXTENDED`] in memory. It writes nothing.
+//! hold more than [`MAX_EXTENDED`] in memory. [`pack`] writes a plain archive.
 
 use std::io::Read;
 
@@ -39,6 +39,40 @@ pub struct Member {
     /// Bytes of its content.
     pub size: u64,
 }
+
+/// An archive of files with these names, which only root reads. A name that is longer than a header's field has GNU's long form.
+pub fn pack(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    fn member(out: &mut Vec<u8>, kind: u8, name: &str, bytes: &[u8]) {
+        let mut header = [0; BLOCK];
+        let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
+        put(0, &name.chars().take_while(char::is_ascii).take(NAME).collect::<String>());
+        for (at, text) in [(100, "0000600"), (108, "0000000"), (116, "0000000"), (136, "00000000000")] {
+            put(at, text);
+        }
+        put(124, &format!("{:011o}", bytes.len()));
+        put(148, "        ");
+        put(257, "ustar\0");
+        put(263, "00");
+        header[156] = kind;
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        out.extend(header);
+        out.extend(bytes);
+        out.resize(out.len().next_multiple_of(BLOCK), 0);
+    }
+    let mut out = Vec::new();
+    for (name, bytes) in files {
+        if name.len() > NAME || !name.is_ascii() {
+            member(&mut out, b'L', "././@LongLink", format!("{name}\0").as_bytes());
+        }
+        member(&mut out, b'0', name, bytes);
+    }
+    out.resize(out.len() + 2 * BLOCK, 0);
+    out
+}
+
+/// Bytes of a header's name.
+const NAME: usize = 100;
 
 /// An archive that is read from its beginning to its end.
 pub struct Archive<R> {
