@@ -22,16 +22,18 @@ pub fn find<'n>(tree: &'n Node, place: &str) -> Option<&'n Node> {
     Some(node)
 }
 
+/// Bytes of a line that people break. Data of one line is JSON, and may have many texts.
+const LONGEST_LINE: usize = 4096;
+
 /// Whether a text that begins in this line without quotes goes on in the next one.
 pub fn is_joined(line: &str, node: &Node) -> bool {
     let text = node.text().unwrap_or_default();
+    if line.len() > LONGEST_LINE || !text.contains(' ') || text.contains('\n') {
+        return false;
+    }
     let begins: String = line.chars().skip(node.pos.column.saturating_sub(1)).collect();
     let plain = !begins.starts_with(['"', '\'', '|', '>', '!', '&', '*']);
-    plain
-        && text.contains(' ')
-        && !text.contains('\n')
-        && text.starts_with(begins.trim_end())
-        && text.len() > begins.trim_end().len()
+    plain && text.starts_with(begins.trim_end()) && text.len() > begins.trim_end().len()
 }
 
 /// The places of data that is one document; of data with several, none is known. The data is read again for them, once one is asked for.
