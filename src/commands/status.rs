@@ -129,6 +129,9 @@ fn text(status: &Status) -> String {
         };
         text += &format!("  {name:9} {state:8} {ms:>7} ms  {}\n", stage.summary);
     }
+    for (n, attempt) in (1..).zip(&status.attempts) {
+        text += &format!("  attempt {n}: {}\n", attempt.told());
+    }
     let mut errors = status.problems.iter().filter(|p| p.is_error());
     if let (Some(error), Some(first)) = (status.error(), errors.next()) {
         text += &format!("error: {error}\n");

@@ -7,12 +7,13 @@ use serde_json::json;
 use super::output;
 use crate::cli::{self, TimelineFormat};
 use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
-use crate::model::status::{Progress, StageStatus, VERSION};
+use crate::model::status::{Attempt, Progress, StageStatus, VERSION};
 use crate::pipeline::context::open_root;
 use crate::pipeline::state;
 
-/// Columns of the bars.
+/// Columns of the bars, and of a line: what is longer ends with dots, and `status` has it whole.
 const WIDTH: u64 = 40;
+const COLUMNS: usize = 80;
 
 /// The status under its root's path, also where it is part of a capture.
 pub fn run(args: &cli::Timeline) -> Result<u8, Failure> {
@@ -23,12 +24,30 @@ pub fn run(args: &cli::Timeline) -> Result<u8, Failure> {
         .context("there is no status: footplate has not run on this machine in this boot")
         .cure("name another root directory with --root, or a capture with --replay")
         .stage(Stage::Report)?;
+    let mut stages = status.stages.clone();
     match args.format {
         TimelineFormat::Json => output::json(&json!({ "version": VERSION, "stages": status.stages })),
-        TimelineFormat::Text => output::text(&text(&status.stages)),
-        TimelineFormat::Svg => output::text(&svg(&status.stages)),
+        TimelineFormat::Text | TimelineFormat::Svg => {
+            add_attempts(&mut stages, &status.attempts);
+            let draw = if args.format == TimelineFormat::Text { text } else { svg };
+            output::text(&draw(&stages));
+        }
     }
     Ok(0)
+}
+
+/// Draws the runs of kubeadm that failed among the parts of their stage.
+fn add_attempts(stages: &mut [StageStatus], attempts: &[Attempt]) {
+    let Some(stage) = stages.iter_mut().find(|stage| stage.name == Stage::Kubeadm.name()) else { return };
+    stage.parts.extend((1..).zip(attempts).map(|(n, attempt)| StageStatus {
+        name: format!("attempt {n}"),
+        state: Progress::Failed,
+        started_ms: attempt.started_ms,
+        ms: attempt.ms,
+        summary: attempt.told(),
+        ..StageStatus::default()
+    }));
+    stage.parts.sort_by_key(|part| part.started_ms);
 }
 
 /// Begin and length of the whole in milliseconds; the length is at least 1.
@@ -50,7 +69,6 @@ fn text(stages: &[StageStatus]) -> String {
         format!("from {:.3} s after the kernel's start, {length} ms in all\n", begin as f64 / 1000.0);
     let rows = rows(stages);
     let names = rows.iter().map(|(depth, row)| 2 * depth + row.name.len()).max().unwrap_or(0).max(8);
-    // A line has 80 columns where no summary is long.
     let width = WIDTH.min(64u64.saturating_sub(names as u64)).max(1);
     for (depth, row) in rows {
         let from = (row.started_ms.saturating_sub(begin) * width / length).min(width - 1);
@@ -59,40 +77,98 @@ fn text(stages: &[StageStatus]) -> String {
         let name = format!("{}{}", "  ".repeat(depth), row.name);
         let line =
             format!("{name:names$} |{bar:width$}| {:>7} ms  {}", row.ms, row.summary, width = width as usize);
-        text += &format!("{}\n", line.trim_end());
+        text += &format!("{}\n", cut(line.trim_end(), COLUMNS));
     }
     text
 }
 
-/// The same as a picture.
+/// Of the picture in pixels: how wide it is, where its bars begin, how wide all of them are, and how high a row is.
+const PICTURE: (u64, u64, u64, u64) = (960, 210, 520, 20);
+
+/// Most letters of a name and of a remark in the picture.
+const LETTERS: (usize, usize) = (26, 30);
+
+/// The same as a picture, in the colours of the reader's desktop: light or dark.
 fn svg(stages: &[StageStatus]) -> String {
     let (begin, length) = span(stages);
-    let escape = |s: &str| s.replace('&', "&amp;").replace('<', "&lt;");
+    let (width, left, all, high) = PICTURE;
     let rows = rows(stages);
-    let height = 20 * rows.len() + 30;
+    let bottom = high * rows.len() as u64 + 52;
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"860\" height=\"{height}\" font-family=\"monospace\" font-size=\"12\">\n\
-         <style>svg {{ background: #fff; fill: #222 }} @media (prefers-color-scheme: dark) {{ svg {{ background: #181818; fill: #ddd }} }}</style>\n\
-         <text x=\"4\" y=\"16\">footplate: {length} ms, from {:.3} s after the kernel's start</text>\n",
-        begin as f64 / 1000.0
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {h}\" width=\"{width}\" height=\"{h}\" \
+         font-family=\"monospace\" font-size=\"12\">\n<style>.b {{ fill: #fff }} text {{ fill: #222 }} .g {{ fill: #666 }} \
+         line {{ stroke: #ddd }} .s0 {{ fill: #2a78c0 }} .s1 {{ fill: #77add6 }} .f {{ fill: #c33 }}\n\
+         @media (prefers-color-scheme: dark) {{ .b {{ fill: #181818 }} text {{ fill: #ddd }} .g {{ fill: #999 }} \
+         line {{ stroke: #383838 }} .s0 {{ fill: #4a94d8 }} .s1 {{ fill: #2f628c }} .f {{ fill: #e55 }} }}</style>\n\
+         <rect class=\"b\" width=\"100%\" height=\"100%\"/>\n\
+         <text x=\"8\" y=\"18\">footplate: {}, from {} after the kernel's start</text>\n",
+        seconds(length),
+        seconds(begin),
+        h = bottom + 8,
     );
-    for (i, (depth, row)) in rows.into_iter().enumerate() {
-        let y = 20 * i + 26;
-        let x = 170 + row.started_ms.saturating_sub(begin) * 500 / length;
-        let width = (row.ms * 500 / length).max(1);
-        let fill = if row.state == Progress::Failed { "#c33" } else { ["#38c", "#6ab"][depth.min(1)] };
+    let step = step(length);
+    for at in (0..=length).step_by(step as usize) {
+        let x = left + at * all / length;
+        let label = seconds(at);
         svg += &format!(
-            "<text x=\"{}\" y=\"{}\">{}</text><rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"14\" fill=\"{fill}\"/>\
-             <text x=\"{}\" y=\"{}\">{} ms</text>\n",
-            4 + 12 * depth,
+            "<line x1=\"{x}\" x2=\"{x}\" y1=\"44\" y2=\"{bottom}\"/><text class=\"g\" x=\"{x}\" y=\"38\" text-anchor=\"middle\">{label}</text>\n"
+        );
+    }
+    for (i, (depth, row)) in (0u64..).zip(rows) {
+        let y = high * i + 50;
+        let from = row.started_ms.saturating_sub(begin) * all / length;
+        let wide = (row.ms * all / length).clamp(1, (all - from).max(1));
+        let class = if row.state == Progress::Failed { "f" } else { ["s0", "s1"][depth.min(1)] };
+        let remark = format!("{} {}", seconds(row.ms), row.summary);
+        svg += &format!(
+            "<g><title>{}: {}</title><text x=\"{}\" y=\"{}\">{}</text><rect class=\"{class}\" x=\"{}\" y=\"{y}\" width=\"{wide}\" \
+             height=\"14\"/><text class=\"g\" x=\"{}\" y=\"{}\">{}</text></g>\n",
+            escaped(&row.name, usize::MAX),
+            escaped(&remark, usize::MAX),
+            8 + 12 * depth,
             y + 12,
-            escape(&row.name),
-            x + width + 6,
+            escaped(&row.name, LETTERS.0 - 2 * depth),
+            left + from,
+            left + all + 8,
             y + 12,
-            row.ms
+            escaped(&remark, LETTERS.1),
         );
     }
     svg + "</svg>\n"
+}
+
+/// A time in the unit that a person reads it in.
+fn seconds(ms: u64) -> String {
+    if ms < 1000 {
+        format!("{ms} ms")
+    } else {
+        format!("{}.{:03} s", ms / 1000, ms % 1000).replace(".000", "")
+    }
+}
+
+/// Milliseconds between two lines of the picture, of which there are five to ten.
+fn step(length: u64) -> u64 {
+    let mut step = 1;
+    for factor in [2, 5, 10].into_iter().cycle() {
+        if length / step <= 10 {
+            break;
+        }
+        step = 10u64.pow(step.ilog10()) * factor;
+    }
+    step
+}
+
+/// A text of so many letters at most.
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some(_) => text.chars().take(most - 1).chain(['…']).collect(),
+        None => text.to_owned(),
+    }
+}
+
+/// Text of an XML document, and no more letters than that.
+fn escaped(text: &str, most: usize) -> String {
+    cut(text.trim(), most).replace('&', "&amp;").replace('<', "&lt;").replace(|c: char| c.is_control(), " ")
 }
 
 #[cfg(test)]
@@ -118,6 +194,17 @@ mod tests {
         assert!(lines[4].starts_with("  wait-control-plane |      ███"), "{text}");
         assert!(lines.iter().all(|line| line.chars().count() <= 80), "{text}");
         let svg = svg(&stages);
-        assert_eq!(svg.matches("<rect").count(), 4, "{svg}");
+        assert_eq!(svg.matches("<rect").count(), 5, "{svg}");
+    }
+
+    #[test]
+    fn the_picture_has_few_lines_and_round_times() {
+        for (length, want) in
+            [(1, 1), (10, 1), (11, 2), (99, 10), (1000, 100), (1100, 200), (9000, 1000), (254_000, 50_000)]
+        {
+            assert_eq!(step(length), want, "{length}");
+        }
+        assert_eq!([seconds(999), seconds(2000), seconds(2500)], ["999 ms", "2 s", "2.500 s"]);
+        assert_eq!(escaped("a<b & cdefg", 7), "a&lt;b &amp; …");
     }
 }

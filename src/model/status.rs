@@ -155,6 +155,14 @@ pub struct Attempt {
     pub then: Option<String>,
 }
 
+impl Attempt {
+    /// In words for a person.
+    pub fn told(&self) -> String {
+        let then = self.then.iter().map(|then| format!(", {then}")).collect::<String>();
+        format!("exit status {} after {} s{then}", self.exit_status, self.ms.div_ceil(1000))
+    }
+}
+
 /// Says that an instance was bootstrapped, or that its bootstrap failed: it is not tried again either way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "WrittenStamp", into = "WrittenStamp")]

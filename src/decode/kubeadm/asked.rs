@@ -29,6 +29,15 @@ pub struct Asked {
     pub swap: bool,
     /// The port of an API server on this machine.
     pub port: Option<u16>,
+    /// The checks whose errors kubeadm takes for warnings, in lower case; `all` stands for each.
+    pub ignored: Vec<String>,
+}
+
+impl Asked {
+    /// Whether kubeadm takes an error of this check of its own for a warning; the name is in lower case.
+    pub fn ignores(&self, check: &str) -> bool {
+        self.ignored.iter().any(|ignored| ignored == check || ignored == "all")
+    }
 }
 
 /// Host and port of an API server.
@@ -94,6 +103,7 @@ pub fn asked(words: &[String], config: &str) -> Asked {
             .collect(),
         file: one("--discovery-file"),
         socket: one("--cri-socket"),
+        ignored: names(option(words, "--ignore-preflight-errors").flat_map(|v| v.split(','))),
         ..Asked::default()
     };
     // The first word behind `join` that looks like an endpoint: options' values that do stand before it are rare.
@@ -109,6 +119,11 @@ pub fn asked(words: &[String], config: &str) -> Asked {
         asked.control_plane = true;
     }
     asked
+}
+
+/// Names of checks, as kubeadm compares them.
+fn names<'a>(of: impl Iterator<Item = &'a str>) -> Vec<String> {
+    of.map(|name| name.trim().to_ascii_lowercase()).collect()
 }
 
 fn document_of(node: &Node, asked: &mut Asked) {
@@ -133,6 +148,8 @@ fn document_of(node: &Node, asked: &mut Asked) {
             let pins =
                 at(&["discovery", "bootstrapToken", "caCertHashes"]).and_then(Node::list).unwrap_or_default();
             asked.pins.extend(pins.iter().filter_map(Node::text).map(str::to_owned));
+            let ignored = at(&["nodeRegistration", "ignorePreflightErrors"]).and_then(Node::list);
+            asked.ignored.extend(names(ignored.unwrap_or_default().iter().filter_map(Node::text)));
             asked.file = text(&["discovery", "file", "kubeConfigPath"]).or(asked.file.take());
             let port = at(&["localAPIEndpoint", "bindPort"])
                 .or_else(|| at(&["controlPlane", "localAPIEndpoint", "bindPort"]));
@@ -167,6 +184,23 @@ mod tests {
         ] {
             assert_eq!(Endpoint::parse(text).map(|e| e.to_string()).as_deref(), want, "{text}");
         }
+    }
+
+    #[test]
+    fn checks_that_are_ignored_stand_in_the_words_and_in_the_configuration() {
+        for version in 2..=4 {
+            let config = format!(
+                "apiVersion: kubeadm.k8s.io/v1beta{version}\nkind: InitConfiguration\nnodeRegistration:\n  \
+                 ignorePreflightErrors: [Port-10250, CRI]\n"
+            );
+            let line = words("init --config /i --ignore-preflight-errors=NumCPU,kubeletVersion");
+            let read = asked(&line, &config);
+            for check in ["port-10250", "cri", "numcpu", "kubeletversion"] {
+                assert!(read.ignores(check), "{check}");
+            }
+            assert!(!read.ignores("port-6443"));
+        }
+        assert!(asked(&words("join a:1 --ignore-preflight-errors all"), "").ignores("cri"));
     }
 
     #[test]

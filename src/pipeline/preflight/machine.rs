@@ -6,6 +6,7 @@ use crate::bake;
 use crate::decode::kubeadm::asked::{API_PORT, Asked};
 use crate::io::containerd::answers;
 use crate::io::root::Root;
+use crate::model::problem::Problem;
 
 const IP_FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
 const BRIDGE: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
@@ -55,10 +56,16 @@ pub(super) fn check(root: &Root, asked: &Asked) -> Vec<Found> {
     for port in ports.filter(|port| listens(&listening, *port)) {
         let what = format!("port {port} is in use");
         let cure = "end the program that has it: `ss -ltnp` names it";
-        found.push(Found::Fails(problem("", what, "preflight/port-taken", cure)));
+        let problem = problem("", what, "preflight/port-taken", cure);
+        found.push(fails(asked, &format!("port-{port}"), problem));
     }
     found.extend(versions(root, asked));
     found
+}
+
+/// What a check of kubeadm's fails for, unless kubeadm is told to ignore that check.
+fn fails(asked: &Asked, check: &str, problem: Problem) -> Found {
+    if asked.ignores(check) { Found::Odd(problem) } else { Found::Fails(problem) }
 }
 
 /// Whether something listens at a port, by the tables of the kernel: an address in hexadecimal digits, and the state, where 0A is
@@ -100,12 +107,8 @@ fn versions(root: &Root, asked: &Asked) -> Option<Found> {
         }
         _ => return None,
     };
-    Some(Found::Fails(problem(
-        "kubelet",
-        what,
-        "preflight/version-skew",
-        "bake kubeadm and the kubelet in one version",
-    )))
+    let cure = "bake kubeadm and the kubelet in one version";
+    Some(fails(asked, "kubeletversion", problem("kubelet", what, "preflight/version-skew", cure)))
 }
 
 /// The minor version in `v1.34.1`.
@@ -124,7 +127,8 @@ pub(super) fn runtime(root: &Root, asked: &Asked) -> Option<Found> {
     }
     let what = "no container runtime answers at its socket";
     let cure = "look at `systemctl status containerd` and at nodeRegistration.criSocket";
-    Some(Found::NotYet(problem(socket, what, "containerd/not-running", cure), true))
+    let problem = problem(socket, what, "containerd/not-running", cure);
+    Some(if asked.ignores("cri") { Found::Odd(problem) } else { Found::NotYet(problem, true) })
 }
 
 #[cfg(test)]
