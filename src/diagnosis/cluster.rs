@@ -199,7 +199,11 @@ pub(super) const CLUSTER: &[Cause] = &[
     ),
     cause(
         "endpoint/no-default-route",
-        &["no default routes found", "unable to select an ip from"],
+        &[
+            "no default routes found",
+            "unable to select an ip from",
+            "cannot use \"0.0.0.0\" as the bind address",
+        ],
         "this machine has no default route, so kubeadm does not know its address",
         "look at `ip route` and at the gateway in the network metadata, or set localAPIEndpoint.advertiseAddress",
     ),
@@ -335,7 +339,7 @@ pub(super) const CLUSTER: &[Cause] = &[
     ),
     cause(
         "preflight/program-missing",
-        &["[error fileexisting"],
+        &["[error fileexisting", "executable file not found in $path"],
         "a program that Kubernetes needs is missing",
         "bake the program into /opt/bin",
     ),

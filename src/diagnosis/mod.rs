@@ -335,7 +335,7 @@ mod tests {
         table().for_each(|cause| row(cause.code, cause.what, cause.cure));
         // A result that needs no cure of its own is looked up in the log.
         for (result, what, cure) in RESULTS.iter().filter(|(result, ..)| *result != "success") {
-            let cure = if cure.is_empty() { "look at `journalctl -b -u kubeadm`" } else { cure };
+            let cure = if cure.is_empty() { "look at `journalctl -u kubeadm.service`" } else { cure };
             row(&format!("bootstrap/{result}"), &what.replace("{}", "N"), cure);
         }
         let path = repository().join("docs/diagnosis.md");

@@ -113,8 +113,19 @@ pub fn start(
     // The unit comes after this service: systemd runs it only now.
     notify(&format!("following {unit}"))?;
     report::tell(context, &recorder.status);
-    let result = systemd.wait(job, limit).stage(Stage::Start)?;
-    let service = systemd.service(unit).stage(Stage::Start)?;
+    let followed = systemd.wait(job, limit).stage(Stage::Start);
+    let service = match systemd.service(unit) {
+        Ok(service) => service,
+        Err(error) => {
+            // The unit's own `footplate report` tells its end.
+            log::warn!(
+                "start: {unit} is not followed any more: systemd does not answer, as where the machine goes down: {error:#}"
+            );
+            recorder.status = state::read_status(root).stage(Stage::Report)?.unwrap_or_default();
+            return recorder.status.failure().map_or(Ok(()), Err);
+        }
+    };
+    let result = followed?;
     log::info!("{unit}: job={result} result={} exit-status={}", service.result, service.exit_status);
     if !service.condition {
         return Err(anyhow!("{unit} was not started: one of its conditions does not hold"))

@@ -96,6 +96,8 @@ pub struct Node {
     mounts: Vec<PathBuf>,
     cgroup: PathBuf,
     name: String,
+    /// A network namespace by its name, in place of one of its own.
+    pub network: Option<String>,
 }
 
 impl Drop for Node {
@@ -129,6 +131,7 @@ impl Node {
             mounts: Vec::new(),
             cgroup: cgroup(name),
             name: name.to_owned(),
+            network: None,
         };
         node.mount(&["-t", "tmpfs", "-o", "mode=755", "footplate-test"], &dir);
         for part in ["root", "out", "upper", "work"] {
@@ -162,7 +165,7 @@ impl Node {
         node
     }
 
-    fn mount(&mut self, options: &[&str], at: &Path) {
+    pub fn mount(&mut self, options: &[&str], at: &Path) {
         Ran::of(Command::new("mount").args(options).arg(at)).ended(0, &[]);
         self.mounts.push(at.to_owned());
     }
@@ -191,13 +194,11 @@ impl Node {
             "--directory",
             self.root.arg(),
         ]);
-        nspawn.args([
-            "--register=no",
-            "--keep-unit",
-            "--private-network",
-            "--console=pipe",
-            "--link-journal=no",
-        ]);
+        nspawn.args(["--register=no", "--keep-unit", "--console=pipe", "--link-journal=no"]);
+        nspawn.arg(match &self.network {
+            Some(name) => format!("--network-namespace-path=/run/netns/{name}"),
+            None => "--private-network".to_owned(),
+        });
         nspawn.args(["--capability=all", "--system-call-filter=@known"]);
         nspawn
             .arg(format!("--machine=footplate-{}", self.name))

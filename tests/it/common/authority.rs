@@ -27,9 +27,26 @@ impl Authority {
         self.0.join("ca.pem")
     }
 
+    /// The digest of its key, as kubeadm's `caCertHashes` have it.
+    pub fn pin(&self) -> String {
+        self.openssl("openssl x509 -in ca.pem -pubkey -noout | openssl pkey -pubin -outform der | sha256sum | cut -d' ' -f1 > pin");
+        format!("sha256:{}", std::fs::read_to_string(self.0.join("pin")).unwrap().trim())
+    }
+
+    /// A certificate for a client that asked for one, both in PEM.
+    pub fn client(&self, request: &[u8]) -> Vec<u8> {
+        std::fs::write(self.0.join("client.csr"), request).unwrap();
+        self.openssl(
+            "printf 'extendedKeyUsage=clientAuth\\n' > client
+             openssl x509 -req -days 1 -in client.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile client -out client.pem",
+        );
+        std::fs::read(self.0.join("client.pem")).unwrap()
+    }
+
     /// A server of these names, whose certificate holds from one day to another: `20200101`.
     pub fn server(&self, names: &[&str], from: &str, until: &str) -> Arc<ServerConfig> {
-        let names: Vec<String> = names.iter().map(|n| format!("DNS:{n}")).collect();
+        let kind = |n: &str| if n.parse::<std::net::IpAddr>().is_ok() { "IP" } else { "DNS" };
+        let names: Vec<String> = names.iter().map(|n| format!("{}:{n}", kind(n))).collect();
         // `x509` can't make one that has ended; `ca` can, and wants to keep books.
         let config = format!(
             "[ca]\ndefault_ca=a\n[a]\ndatabase=index\nnew_certs_dir=.\nrand_serial=yes\ndefault_md=sha256\npolicy=p\n\

@@ -3,6 +3,7 @@
 
 pub mod authority;
 pub mod cases;
+pub mod cluster;
 pub mod debian;
 pub mod disk;
 pub mod fresh;

@@ -1,0 +1,500 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Causes of a failed bootstrap, made to happen: the real kubeadm under a real systemd meets them, and the node tells each by its code,
+//! sentence and remedy, in its status, in Cluster API's file and to its platform, which is Google Cloud here.
+//!
+//! Only the other end of the network is played: a metadata server, and an API server that has what a join asks for. A boot needs some
+//! seconds, so the usual run has five of them; `CAUSES=all` has all.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::common::authority::Authority;
+use crate::common::cluster::{API, Cluster, HOLDS, Network, TOKEN, map, refusal, reply};
+use crate::common::debian::kubernetes;
+use crate::common::scratch::Ran;
+use crate::common::server::{Reply, Seen, Server};
+use crate::nspawn::Node;
+
+/// A node of Google Cloud with the real kubeadm and kubelet, and a cluster beside it.
+struct Machine {
+    node: Node,
+    network: Network,
+    cluster: Arc<Cluster>,
+    metadata: Server,
+}
+
+impl Machine {
+    /// A machine whose bootstrap data has these commands.
+    fn new(name: &str, runcmd: &str, policy: &str) -> Self {
+        let network = Network::new(name);
+        let mut node = Node::new(name, "", "");
+        for program in ["kubeadm", "kubelet"] {
+            let (from, to) = (kubernetes().join(program), node.root.path(&format!("/opt/bin/{program}")));
+            fs::write(&to, "").unwrap();
+            node.mount(&["--bind", from.to_str().unwrap()], &to);
+        }
+        node.network = Some(network.0.clone());
+        // A container has no log of a kernel, and the kubelet wants to read one.
+        let kmsg = "[Service]\nExecStartPre=/bin/ln -sf /dev/null /dev/kmsg\n";
+        node.root.put("/etc/systemd/system/kubelet.service.d/kmsg.conf", kmsg);
+        node.root.put("/etc/footplate.yaml", policy);
+        let check = node.root.text("/opt/test/check").replace("--timeout 30", "--timeout 80");
+        node.program("/opt/test/check", &check);
+        for (unit, command) in [("footplate", "provision"), ("footplate-network", "network")] {
+            let gcp =
+                format!("[Service]\nExecStart=\nExecStart=/opt/bin/footplate {command} --platform gcp\n");
+            node.root.put(&format!("/etc/systemd/system/{unit}.service.d/seed.conf"), gcp);
+        }
+        let data = format!("#cloud-config\nruncmd:\n{runcmd}");
+        let tree = json!({"instance": {"id": 7411, "hostname": "node-1.example", "name": "node-1", "zone": "projects/1/zones/a-1",
+            "machineType": "projects/1/machineTypes/n", "attributes": {"user-data": data}}, "project": {"projectId": "p", "attributes": {}}});
+        let metadata = network.within(|| {
+            Server::start("169.254.169.254:80", move |seen| match seen.method.as_str() {
+                "PUT" => Reply::ok(""),
+                _ if seen.path.contains("recursive=true&alt=json") => reply(200, &tree),
+                _ => Reply::not_found(),
+            })
+        });
+        let authority = Authority::new(&node.root.dir.parent().unwrap().join("authority"));
+        Self { node, network, cluster: Arc::new(Cluster::new(authority)), metadata }
+    }
+
+    /// Starts the API server: what `special` does not answer, the cluster does.
+    fn api_server(
+        &self,
+        names: &[&str],
+        holds: (&str, &str),
+        special: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static,
+    ) {
+        self.cluster.serve(&self.network, &self.cluster.authority, names, holds, special);
+    }
+
+    /// Writes kubeadm's configuration for a join; `more` stands behind it.
+    fn join_config(&self, version: &str, pin: &str, more: &str) {
+        let (id, secret) = TOKEN;
+        let config = format!(
+            "apiVersion: kubeadm.k8s.io/{version}\nkind: JoinConfiguration\nnodeRegistration:\n  name: node-1\n  \
+             criSocket: /run/dbus/system_bus_socket\ndiscovery:\n  timeout: 3s\n  bootstrapToken:\n    apiServerEndpoint: {API}\n    \
+             token: {id}.{secret}\n    caCertHashes: ['{pin}']\n{more}"
+        );
+        self.node.root.put("/opt/test/join.yaml", config);
+    }
+
+    /// What the platform was told last.
+    fn told(&self) -> Value {
+        let seen = self.metadata.seen();
+        let last = seen.iter().rfind(|s| s.method == "PUT" && s.path.ends_with("/footplate/status"));
+        last.map_or(Value::Null, |seen| serde_json::from_slice(&seen.body).unwrap())
+    }
+}
+
+const JOIN: &str = "  - kubeadm join --config /opt/test/join.yaml --ignore-preflight-errors=all\n";
+const INIT: &str = "  - kubeadm init --config /opt/test/init.yaml --ignore-preflight-errors=all\n";
+const POLICY: &str = "waits: {api-server: 0s}\nretries: {join: 0}\n";
+
+/// What kubeadm's checks find wrong with a container, each by its name.
+const CHECKS: &[&str] = &[
+    "CRI",
+    "Swap",
+    "NumCPU",
+    "Mem",
+    "SystemVerification",
+    "Service-kubelet",
+    "Hostname",
+    "FileExisting-crictl",
+    "FileExisting-conntrack",
+    "FileExisting-ip",
+    "FileExisting-iptables",
+    "FileExisting-mount",
+    "FileExisting-nsenter",
+    "FileExisting-ebtables",
+    "FileExisting-ethtool",
+    "FileExisting-socat",
+    "FileExisting-tc",
+    "FileExisting-touch",
+    "FileContent--proc-sys-net-bridge-bridge-nf-call-iptables",
+    "FileContent--proc-sys-net-ipv4-ip_forward",
+];
+
+/// A join that ignores all of these checks but one.
+fn join_but(check: &str) -> String {
+    let ignored: Vec<&str> = CHECKS.iter().copied().filter(|name| !name.contains(check)).collect();
+    JOIN.replace("=all", &format!("={}", ignored.join(",")))
+}
+
+fn joins(machine: &Machine) {
+    machine.join_config("v1beta2", &machine.cluster.authority.pin(), "");
+}
+
+/// A join whose API server answers all but what `special` does.
+fn special(machine: &Machine, special: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static) {
+    joins(machine);
+    machine.api_server(&["192.0.2.1"], HOLDS, special);
+}
+
+/// A join of a control plane.
+fn control_plane(
+    machine: &Machine,
+    key: &str,
+    with: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static,
+) {
+    let more = format!("controlPlane:\n  localAPIEndpoint: {{advertiseAddress: 192.0.2.2}}\n{key}");
+    machine.join_config("v1beta2", &machine.cluster.authority.pin(), &more);
+    machine.api_server(&["192.0.2.1"], HOLDS, with);
+    has_images(machine);
+}
+
+const KEY: &str = "  certificateKey: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n";
+
+/// Changes the configuration of a join.
+fn change(machine: &Machine, from: &str, to: &str) {
+    let text = machine.node.root.text("/opt/test/join.yaml");
+    assert!(text.contains(from), "{text}");
+    machine.node.root.put("/opt/test/join.yaml", text.replace(from, to));
+}
+
+fn init_config(machine: &Machine, version: &str, registration: &str, kubelet: &str) {
+    let config = format!(
+        "apiVersion: kubeadm.k8s.io/v1beta2\nkind: InitConfiguration\nlocalAPIEndpoint: {{advertiseAddress: 192.0.2.2}}\n\
+         nodeRegistration:\n  name: node-1\n  criSocket: /run/dbus/system_bus_socket\n{registration}---\n\
+         apiVersion: kubeadm.k8s.io/v1beta2\nkind: ClusterConfiguration\nkubernetesVersion: {version}\n\
+         apiServer: {{timeoutForControlPlane: 8s}}\n---\napiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n\
+         cgroupDriver: systemd\n{kubelet}"
+    );
+    machine.node.root.put("/opt/test/init.yaml", config);
+    has_images(machine);
+}
+
+/// Debian has no crictl, and a container has no images: the images are said to be there.
+fn has_images(machine: &Machine) {
+    machine.node.program("/opt/bin/crictl", "#!/bin/sh\n");
+}
+
+/// Puts another program in kubeadm's place.
+fn kubeadm(machine: &Machine, bytes: Option<&[u8]>, mode: u32) {
+    let path = machine.node.root.path("/opt/bin/kubeadm");
+    Ran::of(Command::new("umount").arg(&path)).ended(0, &[]);
+    fs::remove_file(&path).unwrap();
+    if let Some(bytes) = bytes {
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+}
+
+fn is(seen: &Seen, name: &str) -> bool {
+    seen.path.split('?').next().is_some_and(|path| path.ends_with(name))
+}
+
+/// A code, the bootstrap's commands, and what else makes that cause.
+type Cause = (&'static str, String, fn(&Machine));
+
+/// Those of the usual run.
+fn common() -> Vec<Cause> {
+    vec![
+        ("endpoint/refused", JOIN.into(), joins),
+        ("join/token-expired", JOIN.into(), |m| {
+            special(m, |seen| {
+                is(seen, "cluster-info").then(|| reply(200, &map("cluster-info", json!({"kubeconfig": "x"}))))
+            });
+        }),
+        ("certificate/of-another-name", JOIN.into(), |m| {
+            joins(m);
+            m.api_server(&["192.0.2.9"], HOLDS, |_| None);
+        }),
+        ("config/api-version-too-new", JOIN.into(), |m| m.join_config("v1beta3", "sha256:0", "")),
+        ("preflight/program-missing", join_but("crictl"), joins),
+    ]
+}
+
+fn endpoints() -> Vec<Cause> {
+    vec![
+        ("endpoint/no-route", JOIN.into(), |m| {
+            joins(m);
+            change(m, API, "203.0.113.9:6443");
+        }),
+        ("endpoint/no-name-server", JOIN.into(), |m| {
+            joins(m);
+            change(m, API, "api.blue.example:6443");
+            fs::remove_file(m.node.root.path("/etc/resolv.conf")).unwrap();
+            m.node.root.put("/etc/resolv.conf", "nameserver 127.0.0.1\n");
+        }),
+        ("endpoint/not-tls", JOIN.into(), |m| {
+            joins(m);
+            m.network.listens(API, b"HTTP/1.0 400 Bad Request\r\n\r\n", true);
+        }),
+        ("endpoint/no-answer", JOIN.into(), |m| {
+            joins(m);
+            m.network.listens(API, b"", false);
+        }),
+        ("endpoint/not-ready", JOIN.into(), |m| {
+            special(m, |_| Some(Reply::status(503, "", "no server is ready\n")))
+        }),
+        ("endpoint/not-an-api-server", JOIN.into(), |m| special(m, |_| Some(Reply::not_found()))),
+        ("endpoint/proxy", format!("  - export https_proxy=http://127.0.0.1:9\n{JOIN}"), |m| {
+            special(m, |_| None)
+        }),
+        ("endpoint/no-default-route", "  - kubeadm init\n".into(), |_| {}),
+        ("certificate/unknown-authority", JOIN.into(), |m| {
+            joins(m);
+            let other = Authority::new(&m.node.root.dir.parent().unwrap().join("other"));
+            m.cluster.serve(&m.network, &other, &["192.0.2.1"], HOLDS, |_| None);
+        }),
+        ("certificate/expired", JOIN.into(), |m| {
+            joins(m);
+            m.api_server(&["192.0.2.1"], ("20200101", "20210101"), |_| None);
+        }),
+        ("certificate/not-yet-valid", JOIN.into(), |m| {
+            joins(m);
+            m.api_server(&["192.0.2.1"], ("20450101", "20460101"), |_| None);
+        }),
+    ]
+}
+
+fn tokens() -> Vec<Cause> {
+    vec![
+        ("join/no-cluster-info", JOIN.into(), |m| {
+            special(m, |seen| {
+                is(seen, "cluster-info")
+                    .then(|| refusal(404, "NotFound", "configmaps \"cluster-info\" not found"))
+            });
+        }),
+        ("join/token-of-another-cluster", JOIN.into(), |m| {
+            let info = m.cluster.info("aaaabbbbccccdddd");
+            special(m, move |seen| is(seen, "cluster-info").then(|| reply(200, &info)));
+        }),
+        ("join/ca-hash-mismatch", JOIN.into(), |m| {
+            m.join_config("v1beta2", &format!("sha256:{}", "1".repeat(64)), "");
+            m.api_server(&["192.0.2.1"], HOLDS, |_| None);
+        }),
+        ("join/not-permitted", JOIN.into(), |m| {
+            special(m, |seen| {
+                let says = "configmaps \"kubeadm-config\" is forbidden: User \"system:bootstrap:c0ffee\" cannot get resource \"configmaps\" in API group \"\" in the namespace \"kube-system\"";
+                is(seen, "kubeadm-config").then(|| refusal(403, "Forbidden", says))
+            });
+        }),
+        ("join/token-refused", JOIN.into(), |m| {
+            special(m, |seen| {
+                is(seen, "kubeadm-config").then(|| refusal(401, "Unauthorized", "Unauthorized"))
+            });
+        }),
+        ("join/certificates-expired", JOIN.into(), |m| control_plane(m, KEY, |_| None)),
+        ("join/certificates-incomplete", JOIN.into(), |m| {
+            let secret = json!({"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "kubeadm-certs", "namespace": "kube-system"}, "data": {}});
+            control_plane(m, KEY, move |seen| is(seen, "kubeadm-certs").then(|| reply(200, &secret)));
+        }),
+        ("join/certificate-key-wrong", JOIN.into(), |m| {
+            let names = ["ca", "front-proxy-ca", "etcd-ca"]
+                .map(|n| [format!("{n}.crt"), format!("{n}.key")])
+                .concat();
+            let names = names.into_iter().chain(["sa.pub".to_owned(), "sa.key".to_owned()]);
+            let data: BTreeMap<String, String> = names.map(|name| (name, STANDARD.encode([7; 64]))).collect();
+            let secret = json!({"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "kubeadm-certs", "namespace": "kube-system"}, "data": data});
+            control_plane(m, KEY, move |seen| is(seen, "kubeadm-certs").then(|| reply(200, &secret)));
+        }),
+        ("certificate/missing", JOIN.into(), |m| control_plane(m, "", |_| None)),
+        ("join/not-a-control-plane", JOIN.into(), |m| {
+            let cluster = "apiVersion: kubeadm.k8s.io/v1beta2\nkind: ClusterConfiguration\nkubernetesVersion: v1.20.2\n";
+            let status = "apiVersion: kubeadm.k8s.io/v1beta2\nkind: ClusterStatus\n";
+            let config =
+                map("kubeadm-config", json!({"ClusterConfiguration": cluster, "ClusterStatus": status}));
+            control_plane(m, "", move |seen| is(seen, "kubeadm-config").then(|| reply(200, &config)));
+        }),
+        ("node/name-taken", JOIN.into(), |m| {
+            let node = json!({"kind": "Node", "apiVersion": "v1", "metadata": {"name": "node-1"},
+                "status": {"conditions": [{"type": "Ready", "status": "True"}]}});
+            special(m, move |seen| is(seen, "nodes/node-1").then(|| reply(200, &node)));
+        }),
+    ]
+}
+
+/// A join whose unit has this setting. A container of Debian's has no `mount`.
+fn disk(machine: &Machine, setting: &str) {
+    special(machine, |_| None);
+    machine.node.root.put("/etc/kubernetes/.keep", "");
+    machine
+        .node
+        .root
+        .put("/etc/systemd/system/kubeadm.service.d/disk.conf", format!("[Service]\n{setting}\n"));
+}
+
+fn of_the_machine() -> Vec<Cause> {
+    let full = "  - head -c 4096 /dev/zero > /etc/kubernetes/full\n";
+    vec![
+        ("config/wrong-kind", JOIN.replace("join --", "init --"), |m| joins(m)),
+        ("config/invalid-value", JOIN.into(), |m| {
+            joins(m);
+            change(m, TOKEN.1, "short");
+        }),
+        ("config/not-read", JOIN.into(), |_| {}),
+        ("kubeadm/missing", JOIN.into(), |m| kubeadm(m, None, 0)),
+        ("kubeadm/not-executable", JOIN.into(), |m| kubeadm(m, Some(b"x"), 0o644)),
+        ("kubeadm/wrong-architecture", JOIN.into(), |m| {
+            let mut head = fs::read(m.node.root.path("/opt/bin/kubeadm")).unwrap()[..4096].to_vec();
+            // The field of an ELF's header that names the machine: AArch64.
+            head[18] = 0xb7;
+            kubeadm(m, Some(&head), 0o755);
+        }),
+        ("kubeadm/usage", "  - kubeadm join 192.0.2.1:6443 --experimental-control-plane\n".into(), |_| {}),
+        ("preflight/ip-forward", join_but("ip_forward"), joins),
+        ("preflight/port-taken", join_but("-"), |m| {
+            joins(m);
+            m.network.listens("0.0.0.0:10250", b"", true);
+        }),
+        ("preflight/files-in-the-way", join_but("-"), |m| {
+            joins(m);
+            m.node.root.put("/etc/kubernetes/pki/ca.crt", "x");
+        }),
+        (
+            "preflight/cpus",
+            INIT.replace("=all", &format!("={}", CHECKS.join(","))).replace(",NumCPU", ""),
+            |m| {
+                init_config(m, "v1.20.2", "", "");
+                m.node
+                    .root
+                    .put("/etc/systemd/system/kubeadm.service.d/one.conf", "[Service]\nCPUAffinity=0\n");
+            },
+        ),
+        ("preflight/hostname", JOIN.into(), |m| {
+            joins(m);
+            change(m, "name: node-1", "name: Node_1");
+        }),
+        ("preflight/version-skew", INIT.into(), |m| init_config(m, "v1.15.0", "", "")),
+        ("disk/full", format!("{full}{JOIN}"), |m| disk(m, "TemporaryFileSystem=/etc/kubernetes:size=4k")),
+        ("disk/read-only", JOIN.into(), |m| disk(m, "ReadOnlyPaths=/etc/kubernetes")),
+        ("kubelet/unknown-flag", INIT.into(), |m| {
+            init_config(m, "v1.20.2", "  kubeletExtraArgs: {no-such-flag: x}\n", "")
+        }),
+        ("kubelet/config", INIT.into(), |m| {
+            init_config(m, "v1.20.2", "", "imageGCHighThresholdPercent: 101\n")
+        }),
+        ("kubelet/no-containerd", INIT.into(), |m| {
+            init_config(m, "v1.20.2", "", "");
+            let text = m.node.root.text("/opt/test/init.yaml");
+            m.node.root.put(
+                "/opt/test/init.yaml",
+                text.replace("/run/dbus/system_bus_socket", "/run/containerd/containerd.sock"),
+            );
+        }),
+        ("bootstrap/timeout", JOIN.into(), |m| {
+            joins(m);
+            change(m, "timeout: 3s", "timeout: 5m");
+            m.network.listens(API, b"", false);
+            m.node
+                .root
+                .put("/etc/systemd/system/kubeadm.service.d/soon.conf", "[Service]\nTimeoutStartSec=8\n");
+        }),
+    ]
+}
+
+/// The sentence and the remedy of a code, as the page has them.
+fn page(code: &str) -> (String, String) {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/diagnosis.md")).unwrap();
+    let rest =
+        page.split_once(&format!("## `{code}`\n\n")).unwrap_or_else(|| panic!("{code} is not in the page")).1;
+    let mut parts = rest.split("\n\n");
+    let part = |text: Option<&str>, head: &str| {
+        text.unwrap().trim().trim_start_matches(head).trim_end_matches('.').to_owned()
+    };
+    (part(parts.next(), ""), part(parts.next(), "What to do: "))
+}
+
+/// Boots a node that meets this cause. Says what it told that is wrong.
+fn met((code, runcmd, make): Cause) -> Option<String> {
+    let machine = Machine::new(&format!("cause-{}", code.replace('/', "-")), &runcmd, POLICY);
+    make(&machine);
+    machine.node.boot();
+    let status: Value = serde_json::from_str(&machine.node.out("status.json")).unwrap_or_default();
+    let first = &status["problems"][0];
+    let (sentence, cure) = page(code);
+    let file = machine.node.out("cluster-api/bootstrap-error.log");
+    let told = machine.told();
+    let what = first["what"].as_str().unwrap_or_default();
+    // The page begins its sentences with a capital letter.
+    let sentence = sentence.split_at(1).1;
+    let wrong = [
+        (first["code"] != code || status["state"] != "failed", "the status"),
+        (!what.contains(sentence.split('N').next().unwrap_or_default()), "the sentence"),
+        (first["hint"] != cure.as_str(), "the remedy"),
+        (told["code"] != code || told["state"] != "failed" || told["error"] != what, "the platform"),
+        (!file.contains(code) || !file.contains(&cure), "Cluster API's file"),
+    ];
+    let wrong: Vec<&str> = wrong.into_iter().filter_map(|(is, name)| is.then_some(name)).collect();
+    (!wrong.is_empty()).then(|| {
+        let journal = machine.node.out("journal");
+        let lines: Vec<&str> = journal.lines().filter(|l| !l.contains("systemd[1]: ")).collect();
+        let end = lines[lines.len().saturating_sub(60)..].join("\n");
+        format!("== {code}: {}\n{first:#}\n{told}\n{file}\n{end}\n", wrong.join(", "))
+    })
+}
+
+fn all_met(causes: Vec<Cause>) {
+    let only = std::env::var("CAUSE").unwrap_or_default();
+    let causes: Vec<Cause> = causes.into_iter().filter(|(code, ..)| code.contains(&only)).collect();
+    let mut wrong = Vec::new();
+    for cause in causes {
+        let (code, begun) = (cause.0, std::time::Instant::now());
+        let told = met(cause);
+        println!(
+            "{} {code} ({} s)",
+            if told.is_none() { "ok   " } else { "WRONG" },
+            begun.elapsed().as_secs()
+        );
+        wrong.extend(told);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn common_causes_are_told_as_what_they_are() {
+    needs!(root("containers"));
+    all_met(common());
+}
+
+#[test]
+fn every_cause_that_can_be_made_is_told_as_what_it_is() {
+    needs!(root("containers"));
+    // A minute or two each way: `tests/run --long` has them.
+    if std::env::var_os("CAUSES").is_some_and(|all| all == "all") {
+        all_met([endpoints(), tokens(), of_the_machine()].concat());
+    }
+}
+
+#[test]
+fn the_real_kubeadm_joins_an_api_server_that_comes_late() {
+    needs!(root("containers"));
+    let machine =
+        Machine::new("joins-late", JOIN, "waits: {api-server: 60s}\nretries: {join: 1, pause: 1s}\n");
+    joins(&machine);
+    // It has its certificate before it begins with anything else.
+    let flags = "  kubeletExtraArgs: {rotate-certificates: 'false'}\n  criSocket:";
+    change(&machine, "  criSocket:", flags);
+    let (tls, cluster) =
+        (machine.cluster.authority.server(&["192.0.2.1"], HOLDS.0, HOLDS.1), Arc::clone(&machine.cluster));
+    machine.network.within(|| {
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_secs(15));
+            Server::start_tls(API, tls, move |seen| cluster.reply(seen, None))
+        });
+    });
+    machine.node.boot();
+    let status = machine.node.stands(0, "done");
+    let journal = machine.node.out("journal");
+    assert!(journal.contains("the API server's port refuses connections; waited"), "{journal}");
+    assert!(journal.contains("This node has joined the cluster"), "{journal}");
+    assert_eq!(
+        (&status["kubeadm_exit_status"], &status["attempts"]),
+        (&0.into(), &Value::Null),
+        "{status:#}"
+    );
+    assert!(machine.node.has_sentinel() && machine.node.root.path("/etc/kubernetes/kubelet.conf").exists());
+    let told = machine.told();
+    assert_eq!((&told["state"], &told["code"]), (&"done".into(), &Value::Null));
+}
