@@ -10,7 +10,7 @@ packages=(
     libselinux1=3.8.1-1 zlib1g=1:1.3.dfsg+really1.3.1-1+deb13u1 libzstd1=1.5.7+dfsg-1
 )
 # Debian 13's, beside Debian 12's: with their own C library, called by its loader.
-"$OLDPWD/${BASH_SOURCE%/*}/../dist/fetch" root trixie "${packages[@]}" > fetch.log 2>&1 ||
+"$findings/../dist/fetch" root trixie "${packages[@]}" > fetch.log 2>&1 ||
     { cat fetch.log >&2; echo "the packages cannot be had" >&2; exit 69; }
 libraries=$work/root/usr/lib/x86_64-linux-gnu
 export sysext="$libraries/ld-linux-x86-64.so.2 --library-path $libraries:$libraries/systemd $work/root/usr/bin/systemd-sysext"
