@@ -293,17 +293,17 @@ mod tests {
         let cases = [
             ("", "ends too early", 1, 1),
             ("{\"a\": 1,\n}", "a key in quotes", 2, 1),
-            ("{\"a\": 0644}", "no number", 1, 7),
+            ("{\"a\": 0644}", "not a number", 1, 7),
             ("{\"a\": 1} x", "behind the end", 1, 10),
             ("[1 2]", "a comma or ']'", 1, 4),
             ("{\"a\" 1}", "a colon", 1, 6),
             ("{'a': 1}", "a key in quotes", 1, 2),
             ("[yes]", "only true", 1, 2),
-            ("[\"\\x\"]", "no such escape", 1, 4),
+            ("[\"\\x\"]", "does not have this escape", 1, 4),
             ("[\"a\nb\"]", "control character", 1, 4),
             ("{\"a\": 1, \"a\": 2}", "duplicate key", 1, 10),
-            ("[-]", "no number", 1, 2),
-            ("[1e999]", "no number", 1, 2),
+            ("[-]", "not a number", 1, 2),
+            ("[1e999]", "not a number", 1, 2),
             ("[\"\\ud83dx\"]", "", 0, 0),
         ];
         for (text, what, line, column) in cases {
