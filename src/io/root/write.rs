@@ -52,6 +52,10 @@ impl Root {
         let made = if self.ours(&parent, ids) { mkdirat(&parent, name, mode) } else { owned() };
         if let Err(e) = made {
             let _ = unlinkat(&parent, temporary.as_str(), UnlinkatFlags::RemoveDir);
+            if e == Errno::EEXIST {
+                // Another run has just made it.
+                return self.make_dirs(path, ids);
+            }
             return Err(anyhow::Error::new(e).context(path.to_owned()));
         }
         if volatile(path) {
@@ -205,5 +209,32 @@ impl Root {
     fn ours(&self, parent: &Opened, ids: Ids) -> bool {
         let (ids, (uid, gid)) = (self.settable(ids), self.own);
         gid == parent.gid() && ids.uid.is_none_or(|u| u == uid) && ids.gid.is_none_or(|g| g == gid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+
+    #[test]
+    fn two_make_the_same_directories_at_once() {
+        let dir = std::env::temp_dir().join(format!("footplate-at-once-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let start = Barrier::new(4);
+        let make = || -> Vec<String> {
+            let root = Root::open(&dir, false).unwrap();
+            let tried = (0..300).map(|n| {
+                start.wait();
+                root.put_dir(&format!("/run{n}/a"), 0o700, Ids::ROOT).map(drop)
+            });
+            tried.filter_map(|made| made.err().map(|e| format!("{e:#}"))).collect()
+        };
+        let wrong: Vec<String> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(make)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert!(wrong.is_empty(), "{wrong:?}");
     }
 }
