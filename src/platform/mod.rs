@@ -18,6 +18,7 @@ mod exoscale;
 mod fetch;
 mod gcp;
 mod hetzner;
+mod hyperv;
 mod ibmcloud;
 mod ibmcloud_classic;
 mod kubevirt;
@@ -46,6 +47,7 @@ mod watched;
 pub use self::detect::{Candidate, Detected, Evidence, Wanted, detect, facts, seen};
 pub use self::fetch::{Reach, complete, fetch};
 pub use self::hetzner::without_sysconfig as readable;
+pub use self::hyperv::pairs_of;
 pub use self::opennebula::redacted as redacted_context;
 pub use crate::io::Error;
 
@@ -70,6 +72,7 @@ pub const PLATFORMS: &[Platform] = &[
     exoscale::PLATFORM,
     gcp::PLATFORM,
     hetzner::PLATFORM,
+    hyperv::PLATFORM,
     ibmcloud::PLATFORM,
     ibmcloud_classic::PLATFORM,
     kubevirt::PLATFORM,
@@ -91,7 +94,7 @@ pub const PLATFORMS: &[Platform] = &[
 ];
 
 /// Platforms that Cluster API has providers for, and footplate does not know yet.
-pub const ABSENT: &[&str] = &["hyperv"];
+pub const ABSENT: &[&str] = &["ionoscloud", "outscale"];
 
 /// A platform: what it is called, and what it can do. A row of the table names what it has and takes the rest from
 /// [`Platform::NONE`].

@@ -90,7 +90,9 @@ const OTHERS: &[Other] = &[
         cure: NODEADM.1,
     },
     Other {
-        sign: Sign::Keys(|k| k.group("kubeadm.k8s.io")),
+        sign: Sign::Keys(|k| {
+            ["kubeadm.k8s.io", "kubelet.config.k8s.io", "kubeproxy.config.k8s.io"].iter().any(|g| k.group(g))
+        }),
         what: "this is kubeadm's own config without the commands that use it",
         cure: "put it into the KubeadmConfig's `clusterConfiguration`, `initConfiguration` and `joinConfiguration`: \
                Cluster API makes bootstrap data of these. Without Cluster API, write it to a file by a cloud-config's \
@@ -98,7 +100,10 @@ const OTHERS: &[Other] = &[
     },
     Other {
         sign: Sign::Keys(|k| {
-            k.group("bootstrap.cluster.x-k8s.io") || k.group("controlplane.cluster.x-k8s.io")
+            // A specification that is pasted without what stands around it has these.
+            let of_kubeadm = ["clusterConfiguration", "initConfiguration", "joinConfiguration"];
+            let groups = ["bootstrap.cluster.x-k8s.io", "controlplane.cluster.x-k8s.io"];
+            groups.iter().any(|g| k.group(g)) || of_kubeadm.iter().any(|key| k.has(key))
         }),
         what: "this is an object of Cluster API's management cluster, not the bootstrap data that is made of it",
         cure: "apply it to the management cluster, and give the machine the value of the Secret that \
@@ -131,7 +136,7 @@ const OTHERS: &[Other] = &[
     Other {
         sign: Sign::Keys(|k| {
             let known = k.0.iter().all(|(key, _)| CONTAINER_LINUX.contains(&key.as_ref()));
-            known && ["ignition", "passwd", "storage", "systemd"].iter().any(|key| k.has(key))
+            known && k.0.iter().any(|(key, _)| !["docker", "update"].contains(&key.as_ref()))
         }),
         what: "this is a Container Linux Config, or a Butane config without its `variant` and `version`, and must be \
                translated to Ignition first",
@@ -304,6 +309,12 @@ mod tests {
                 "kind: KubeadmConfigTemplate\napiVersion: bootstrap.cluster.x-k8s.io/v1beta1\n",
                 "management cluster",
             ),
+            ("format: ignition\njoinConfiguration:\n  nodeRegistration: {}\n", "management cluster"),
+            (
+                "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n",
+                "kubeadm's own config",
+            ),
+            ("locksmith:\n  reboot_strategy: \"off\"\nnetworkd: {}\n", "Container Linux Config"),
             ("apiVersion: v1\nkind: Config\nclusters: []\n", "a kubeconfig"),
             ("apiVersion: apps/v1\nkind: Deployment\n", "an object of Kubernetes"),
             ("apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\n", "nodeadm"),

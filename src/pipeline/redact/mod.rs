@@ -46,6 +46,9 @@ impl Known<'_> {
 /// What stands in the place of data that another answer's picture shows.
 const NOTHING: &str = "#cloud-config\n{}\n";
 
+/// Hyper-V's pairs, with user-data in some of them.
+const KEY_VALUE_PAIRS: &str = "/.kvp_pool_0";
+
 /// Whether an answer is bootstrap data as a whole, by its name.
 pub fn is_bootstrap_data(name: &str) -> bool {
     // An answer that has others below its path is the directory's index.
@@ -54,6 +57,7 @@ pub fn is_bootstrap_data(name: &str) -> bool {
     parts.next().is_some_and(names_bootstrap_data)
         || name.starts_with("http/") && parts.next().is_some_and(names_bootstrap_data)
         || name.ends_with("/context.sh")
+        || name.ends_with(KEY_VALUE_PAIRS)
 }
 
 /// The answers without secrets: bootstrap data becomes a picture of itself, metadata loses the values of keys that are
@@ -77,6 +81,8 @@ pub fn redact(kept: Vec<(String, Vec<u8>)>, known: &Known<'_>) -> Vec<(String, V
             like(&bytes, picture(config)).into_bytes()
         } else if let Some(number) = known.included.iter().position(|included| *included == name) {
             if number == 0 { picture(config) } else { NOTHING.to_owned() }.into_bytes()
+        } else if name.ends_with(KEY_VALUE_PAIRS) {
+            platform::pairs_of(picture(config).as_bytes())
         } else if last == "context.sh" {
             // OpenNebula's context has all in one, user-data and tokens too.
             let text = String::from_utf8_lossy(&bytes);
