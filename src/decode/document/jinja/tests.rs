@@ -65,9 +65,9 @@ fn a_large_template_means_what_each_line_of_it_means() {
         "ä {\"d\":{}}\n\n",
         "{{ nope|default('x') }}\n",
     ];
-    let many = |line: &str| line.repeat(200_000 / line.len());
-    let text: String = lines.iter().map(|line| many(line)).collect();
-    let want: String = lines.iter().map(|line| many(&rendered(line).unwrap())).collect();
+    let times = |line: &str| 200_000 / line.len();
+    let text: String = lines.iter().map(|line| line.repeat(times(line))).collect();
+    let want: String = lines.iter().map(|line| rendered(line).unwrap().repeat(times(line))).collect();
     assert!(rendered(&text).unwrap() == want);
     let error = rendered(&format!("{text}  {{{{ v1.nope }}}}\n")).unwrap_err();
     let pos = Pos { line: text.lines().count() + 2, column: 6 };
