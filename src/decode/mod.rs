@@ -195,6 +195,13 @@ impl<'a, 'd> Trees<'a, 'd> {
         let header = document.merge_type.as_deref().map(Mergers::parse).transpose();
         let header = header.map_err(|what| Problem::error("Merge-Type", what))?.flatten();
         let mergers = Mergers::first_of(own, header).unwrap_or_else(Mergers::of_parts);
+        if !mergers.take_mappings() {
+            // As in cloud-init. A list that is to be appended needs a word for the mapping that it stands in.
+            let what = "nothing of this part is used: what it is merged by says nothing of mappings";
+            let cure = "add dict: list(append)+dict(recurse_list)+str()";
+            let problem = Problem::warning("", what).at(tree.pos).cure(cure);
+            self.problems.push(self.locate(problem));
+        }
         *merged = mergers.merge(std::mem::replace(merged, Node::null()), tree)?;
         Ok(())
     }

@@ -40,7 +40,9 @@ impl Reader<'_> {
             Value::Map(entries) => entries.iter().filter_map(|(_, v)| v.text()).map(str::to_owned).collect(),
             _ => self.words(at, node, None),
         };
-        let keys: Vec<String> = keys.iter().map(|k| k.trim().to_owned()).filter(|k| !k.is_empty()).collect();
+        // A text of several lines has a key on each.
+        let lines = keys.iter().flat_map(|keys| keys.lines()).map(str::trim);
+        let keys: Vec<String> = lines.filter(|k| !k.is_empty()).map(str::to_owned).collect();
         if keys.iter().any(|key| key.contains(char::is_control)) {
             self.error(at, node.pos, "a key contains a control character");
         }

@@ -176,6 +176,11 @@ impl Mergers {
         Ok((!mergers.is_empty()).then_some(Self(mergers)))
     }
 
+    /// Whether mappings are merged, such as a whole cloud-config.
+    pub fn take_mappings(&self) -> bool {
+        self.0.iter().any(|merger| matches!(merger, Merger::Map { .. }))
+    }
+
     /// Merges `new` into `old`.
     ///
     /// # Errors

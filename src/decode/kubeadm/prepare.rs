@@ -12,6 +12,7 @@ use super::placeholders::expand;
 use crate::decode::syntax::yaml::{self, Node, Value};
 use crate::model::config::NodeConfig;
 use crate::model::problem::Problem;
+use crate::model::storage::File;
 
 /// How names of placeholders begin: anything else in `${}` is not ours to expand, a manifest may hold it.
 const PREFIXES: &[&str] = &["AFTERBURN_", "COREOS_", "FOOTPLATE_"];
@@ -91,7 +92,7 @@ pub fn prepare(text: &str, values: &Values) -> Result<(String, Vec<String>), Vec
 /// Fills in the node's name and provider ID that the platform tells, where cloud-config's files for kubeadm leave them
 /// empty. What can't be read is kubeadm's to refuse.
 pub fn fill_in(config: &mut NodeConfig, name: Option<&str>, id: Option<&str>) -> Vec<Problem> {
-    let mut notes = Vec::new();
+    let mut notes: Vec<Problem> = config.files.iter().filter_map(partly_read).collect();
     for file in config.files.iter_mut().filter(|f| CONFIGURATIONS.contains(&f.path.as_str()) && !f.append) {
         let Ok(text) = std::str::from_utf8(file.content.expose()) else { continue };
         let mut text = text.to_owned();
@@ -103,6 +104,29 @@ pub fn fill_in(config: &mut NodeConfig, name: Option<&str>, id: Option<&str>) ->
         }
     }
     notes
+}
+
+/// The error of a configuration of which kubeadm reads a part only. To its reader a line begins a document where `---` stands alone
+/// on it; behind a `--- # comment`, which YAML takes for the same, everything is lost without a word.
+fn partly_read(file: &File) -> Option<Problem> {
+    let text =
+        std::str::from_utf8(file.content.expose()).ok().filter(|text| text.contains("kubeadm.k8s.io/"))?;
+    let mut begun = false;
+    let lost = text.lines().position(|line| {
+        let behind = line.strip_prefix("---");
+        let lost = begun && behind.is_some_and(|b| b.starts_with([' ', '\t']) && !b.trim().is_empty());
+        begun = match behind {
+            Some(behind) => begun && !behind.trim().is_empty(),
+            None => begun || !line.trim().is_empty() && !line.starts_with('#'),
+        };
+        lost
+    })?;
+    let what = format!(
+        "kubeadm does not read what stands behind line {}: it wants `---` alone on the line",
+        lost + 1
+    );
+    let problem = Problem::error(format!("{} ({})", file.place, file.path), what);
+    Some(problem.cure("put the rest of that line on a line of its own"))
 }
 
 /// Fills in what is known and was left empty; what it was.
@@ -266,6 +290,30 @@ fn documents(text: &str) -> Vec<(usize, String)> {
 mod tests {
     use super::*;
     use crate::model::problem::Pos;
+
+    #[test]
+    fn a_document_that_kubeadm_would_not_see_is_an_error() {
+        let (init, cluster) =
+            ("apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\n", "kind: ClusterConfiguration\n");
+        for (line, want) in [
+            ("--- # of the cluster\n", Some("behind line 3")),
+            ("---\t# of the cluster\n", Some("behind line 3")),
+            ("# the end\n--- {}\n", Some("behind line 4")),
+            ("---\n", None),
+            ("---  \n", None),
+            ("# --- of the cluster\n---\n# next\n--- # once more\n", None),
+        ] {
+            let content = format!("{init}{line}{cluster}");
+            let file = File::ours("/run/a.yaml", content);
+            let problem = partly_read(&file).map(|p| p.what);
+            assert_eq!(problem.is_some(), want.is_some(), "{line}");
+            assert!(problem.unwrap_or_default().contains(want.unwrap_or_default()), "{line}");
+        }
+        assert_eq!(
+            partly_read(&File::ours("/run/a.yaml", format!("--- # first\n{init}---\n{cluster}"))),
+            None
+        );
+    }
 
     fn values() -> Values {
         let mut values = Values::default();

@@ -7,7 +7,7 @@
 
 use std::net::IpAddr;
 
-use crate::decode::syntax::yaml::Node;
+use crate::decode::syntax::yaml::{Node, Scalar};
 use crate::model::network::{Cidr, Form, Mac, Param, Settings};
 use crate::model::problem::Problem;
 
@@ -175,6 +175,16 @@ impl Reader {
     pub fn number(&mut self, at: &At, least: i64, most: i64) -> Option<i64> {
         let quoted = || at.node.text().filter(|t| t.len() < 20)?.parse().ok();
         let value = at.node.int().or_else(quoted);
+        let zero = |scalar: &Scalar| matches!(scalar.text.as_bytes(), [b'0', b'0'..=b'9', ..]);
+        if at.node.int().is_some() && at.node.scalar().is_some_and(zero) {
+            // cloud-init reads 0100 as octal, and netplan as 100.
+            self.error(
+                at,
+                "begins with a zero: some programs read it as octal, others as decimal",
+                "leave the zero out",
+            );
+            return None;
+        }
         match value {
             Some(n) if (least..=most).contains(&n) => return value,
             Some(_) => self.error(at, format!("must be a number from {least} to {most}"), ""),
