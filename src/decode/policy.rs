@@ -22,6 +22,8 @@ enum Setting<'a> {
     Switch(&'a mut bool, [&'static str; 2]),
     /// A number up to another.
     Count(&'a mut u32, u32),
+    /// `off`, or an absolute path.
+    Directory(&'a mut Option<String>),
     /// `off`, `warn` or a word for the strictest.
     Strictness(&'a mut Strictness, &'static str),
 }
@@ -107,6 +109,12 @@ const KEYS: &[Key] = &[
         name: "reports.console",
         setting: |p| Setting::Switch(&mut p.report_console, SWITCH),
         means: "Whether a failure is shown on the console. The log and `footplate status` have it in any case.",
+    },
+    Key {
+        name: "reports.textfile",
+        setting: |p| Setting::Directory(&mut p.textfile),
+        means: "The directory from which Prometheus' node_exporter reads text files: `footplate.prom` in it has the state, the code of \
+                a failure, and how long each stage took.",
     },
     Key {
         name: "delete.user-data",
@@ -200,6 +208,11 @@ fn set(setting: &mut Setting<'_>, value: &Node) -> Option<Problem> {
         Setting::Count(at, most) => {
             let count = text.parse().ok().filter(|count| count <= &*most);
             (count.map(|count| **at = count), format!("a number up to {most}"))
+        }
+        Setting::Directory(at) => {
+            let path = (text.starts_with('/') && !text.contains(['\0', '\n'])).then(|| Some(text.to_owned()));
+            let known = if text == "off" { Some(None) } else { path };
+            (known.map(|path| **at = path), "`off` or an absolute path".to_owned())
         }
         Setting::Strictness(at, strictest) => {
             let known = levels(strictest).into_iter().find(|(name, _)| *name == text);

@@ -30,6 +30,8 @@ pub struct Policy {
     pub report_platform: bool,
     /// Whether a failure is shown on the console.
     pub report_console: bool,
+    /// The directory of node_exporter's text files, where the state is written for Prometheus.
+    pub textfile: Option<String>,
     /// Whether user-data is deleted on a platform that allows it, once the bootstrap has succeeded.
     pub delete_user_data: bool,
     /// Whether bootstrap data in AWS' secret stores is deleted there, once it is on the node's disk.
@@ -66,6 +68,7 @@ impl Default for Policy {
             imdsv1: false,
             report_platform: true,
             report_console: true,
+            textfile: None,
             delete_user_data: true,
             delete_secrets: true,
         }

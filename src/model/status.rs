@@ -27,6 +27,9 @@ pub enum Progress {
 }
 
 impl Progress {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Running, Self::Waiting, Self::Done, Self::NothingToDo, Self::Failed];
+
     /// Whether the run has not ended.
     pub fn is_under_way(self) -> bool {
         matches!(self, Self::Running | Self::Waiting)

@@ -13,6 +13,7 @@ pub mod fetch;
 mod handoff;
 mod hidden;
 mod logs;
+mod metrics;
 pub mod network;
 pub mod node;
 mod notice;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Tells how the node stands, wherever somebody listens: the journal, the console, a file of Cluster API's directory, and the
-//! platform. At the begin, before kubeadm, at a failure of any stage, and at the end. This is the only place that does.
+//! Tells how the node stands, wherever somebody listens: the journal, the console, a file of Cluster API's directory,
+//! monitoring, and the platform. At the begin, before kubeadm, at a failure of any stage, and at the end. This is the only place that does.
 //!
 //! A report never fails the boot: what could not be told is a warning, and is told again at the next boot.
 
@@ -12,6 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::context::Context;
+use super::metrics;
 use super::notice;
 use super::settle::{self, Ended};
 use super::state;
@@ -75,10 +76,15 @@ pub fn ended(context: &Context, status: &Status, result: &Result<(), Failure>) {
     tell(context, status);
 }
 
-/// Tells the platform of a status. A node that is made below another root is not told: it is not the machine that runs.
+/// Tells the platform and monitoring of a status. Of a node that is made below another root they are not told: it is not the machine
+/// that runs.
 pub fn tell(context: &Context, status: &Status) {
+    if !context.is_the_machine() {
+        return;
+    }
+    metrics::put(context, status);
     let platform = status.platform.as_deref().and_then(|id| Platform::by_id(PLATFORMS, id));
-    let Some(report) = platform.and_then(|p| p.report).filter(|_| context.is_the_machine()) else { return };
+    let Some(report) = platform.and_then(|p| p.report) else { return };
     let (error, code) = (status.error(), status.code());
     if !context.policy.report_platform {
         return;

@@ -309,24 +309,9 @@ fn guestinfo_is_signed_inside_its_encoding() {
         ("data", DATA.to_owned(), signer.sign(METADATA, "machine=node-7"), 65, "user-data: has no signature"),
     ] {
         let name = format!("signed-guestinfo-{name}");
-        let (machine, root) = (fresh(&format!("{name}.machine")), image(&name, ENFORCE, &[]));
+        let root = image(&name, ENFORCE, &[]);
         root.put("/usr/share/footplate/footplate.pub", signer.public());
-        let dir = machine.join("guestinfo");
-        fs::create_dir(&dir).unwrap();
-        for (key, text) in [("metadata", metadata), ("userdata", data)] {
-            fs::write(dir.join(format!("guestinfo.{key}")), STANDARD.encode(text)).unwrap();
-            fs::write(dir.join(format!("guestinfo.{key}.encoding")), "base64").unwrap();
-        }
-        let arguments = [
-            "provision",
-            "--platform",
-            "vmware",
-            "--replay",
-            machine.to_str().unwrap(),
-            "--root",
-            root.arg(),
-        ];
-        scratch::footplate(&arguments).ended(code, &[says]);
+        scratch::provision_vsphere(&name, &metadata, &data, &root).ended(code, &[says]);
         assert_eq!(root.path("/etc/made").exists(), code == 0, "{name}");
     }
 }

@@ -14,6 +14,9 @@ fn takes(key: &Key) -> (String, String) {
             (format!("a time from {} to {}", span(least), span(most)), span(at.as_secs()))
         }
         Setting::Count(at, most) => (format!("a number up to {most}"), at.to_string()),
+        Setting::Directory(at) => {
+            ("`off` or an absolute path".to_owned(), at.clone().unwrap_or_else(|| "off".to_owned()))
+        }
         Setting::Strictness(at, strictest) => {
             let name = levels(strictest).into_iter().find(|(_, level)| level == at).unwrap().0;
             (format!("`off`, `warn` or `{strictest}`"), name.to_owned())
@@ -67,6 +70,7 @@ fn what_a_file_says_holds_and_each_error_has_its_line() {
         ("retries: {join: 21}\n", 1, "retries.join: must be a number up to 20"),
         ("preflight: maybe\n", 1, "preflight: must be `off`, `warn` or `stop`"),
         ("signature: stop\n", 1, "signature: must be `off`, `warn` or `enforce`"),
+        ("reports: {textfile: var/lib/soon}\n", 1, "reports.textfile: must be `off` or an absolute path"),
         ("imdsv1: maybe\n", 1, "imdsv1: must be `true` or `false`"),
         ("waits: 5min\n", 1, "waits: must be a mapping of keys, not a string"),
         ("- a\n", 1, "must be a mapping of keys, not a list"),

@@ -7,6 +7,9 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 pub use super::fresh::fresh;
 
 /// The program.
@@ -236,6 +239,20 @@ pub fn seed(name: &str, user_data: impl AsRef<[u8]>) -> PathBuf {
     fs::write(dir.join("user-data"), user_data).unwrap();
     fs::write(dir.join("meta-data"), "instance-id: i-1\nlocal-hostname: node-1\n").unwrap();
     dir
+}
+
+/// `provision` of a recorded vSphere machine whose guestinfo has these, in base64.
+#[track_caller]
+pub fn provision_vsphere(name: &str, metadata: &str, user_data: &str, root: &Scratch) -> Ran {
+    let machine = fresh(&format!("{name}.machine"));
+    let dir = machine.join("guestinfo");
+    fs::create_dir(&dir).unwrap();
+    for (key, text) in [("metadata", metadata), ("userdata", user_data)] {
+        fs::write(dir.join(format!("guestinfo.{key}")), STANDARD.encode(text)).unwrap();
+        fs::write(dir.join(format!("guestinfo.{key}.encoding")), "base64").unwrap();
+    }
+    let machine = machine.to_str().unwrap();
+    footplate(&["provision", "--platform", "vmware", "--replay", machine, "--root", root.arg()])
 }
 
 /// `provision --seed SEED --root ROOT`.
