@@ -204,7 +204,7 @@ impl First {
                 (None, Some(what)) => Err(what.into()),
                 (None, None) => Ok(None),
                 (Some(data), _) if trusted => Ok(Some(data)),
-                (Some(data), _) => found.signatures.check_fetched(data).map(Some),
+                (Some(data), _) => found.signatures.check_fetched(data, request, &found.instance).map(Some),
             }
         };
         let mut decoded = decode_user_data(found, &mut fetch);

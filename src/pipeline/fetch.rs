@@ -62,6 +62,8 @@ pub fn find(recorder: &mut Recorder<'_>, context: &Context, wait: bool) -> Resul
             }
             let asked = platform::fetch(world, &facts, &detected, wanted, Reach::Network)?;
             let (candidate, mut instance) = asked.context("no platform was asked").stage(Stage::Fetch)?;
+            // Before anything is made of it.
+            signatures.check_metadata(&mut instance)?;
             if wait {
                 network::put(context, &instance)?;
                 let rendered = || network::render(context, &instance);
@@ -72,7 +74,6 @@ pub fn find(recorder: &mut Recorder<'_>, context: &Context, wait: bool) -> Resul
                 platform::complete(world, &facts, candidate.platform, &mut instance)?;
             }
             name_if_nameless(context, &mut instance)?;
-            signatures.check_metadata(&mut instance)?;
             let status = &mut recorder.status;
             status.platform = Some(candidate.platform.id.to_owned());
             status.because = Some(candidate.because.to_string());

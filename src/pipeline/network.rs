@@ -93,9 +93,9 @@ fn local(context: &Context) -> Result<(&'static str, Option<Found>), Failure> {
     });
     match asked {
         Ok((Some((candidate, mut instance)), facts)) => {
-            fetch::name_if_nameless(context, &mut instance)?;
             let signatures = Signatures::of(context)?;
             signatures.check_metadata(&mut instance)?;
+            fetch::name_if_nameless(context, &mut instance)?;
             let mut found = Found { candidate, instance, facts, signatures };
             // Provision tells why it can't be used.
             if Signatures::check_data(&mut found).is_err() {

@@ -9,7 +9,7 @@ use super::sources::OEM;
 use crate::decode::document::envelope;
 use crate::decode::signature::{self, Use};
 use crate::io::root::Root;
-use crate::model::fetch::Unfetched;
+use crate::model::fetch::{Request, Unfetched};
 use crate::model::instance::{Instance, short};
 use crate::model::policy::Strictness;
 use crate::model::problem::{Failure, Problem, Severity, Stage};
@@ -115,13 +115,25 @@ impl Signatures {
     ///
     /// # Errors
     /// It is not signed, and must be.
-    pub fn check_fetched(&self, data: Vec<u8>) -> Result<Vec<u8>, Unfetched> {
-        if self.strictness != Strictness::Stop {
+    pub fn check_fetched(
+        &self,
+        data: Vec<u8>,
+        request: &Request,
+        machine: &Instance,
+    ) -> Result<Vec<u8>, Unfetched> {
+        if self.off() {
             return Ok(data);
         }
-        let signed = self.signed(&data, &[], true).map(Secret::into_exposed);
-        signed
-            .map_err(|why| format!("{why}; sign it, or write its digest into the data that names it").into())
+        match self.signed(&data, &strs(&names(machine)), true) {
+            Ok(signed) => Ok(signed.into_exposed()),
+            Err(why) if self.strictness == Strictness::Stop => {
+                Err(format!("{why}; sign it, or write its digest into the data that names it").into())
+            }
+            Err(why) => {
+                log::warn!("{}", self.problem(&request.host(), why).in_the_log());
+                Ok(data)
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! Signed data, signed by the real minisign: what an image that asks for signatures uses, and what it does not.
 
 use crate::common::{scratch, server};
+use crate::nspawn::Node;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -253,7 +254,7 @@ fn metadata_that_the_owner_writes_is_signed_too() {
     needs!(program("minisign", "minisign"));
     let signer = Signer::new("signed-metadata");
     let good = signer.sign(DATA, USE);
-    let network = "version: 2\nethernets:\n  eth0: {dhcp4: true}\n";
+    let network = "version: 2\nethernets:\n  eth0: {dhcp4: true, optional: true}\n";
     let signed = |text: &str| signer.sign(text, "machine=i-7");
     let vendor = "#cloud-config\nwrite_files: [{path: /etc/vendor, content: x}]\n";
     let file = "/etc/systemd/network/15-footplate-eth0.network";
@@ -299,6 +300,31 @@ fn metadata_that_the_owner_writes_is_signed_too() {
     }
 }
 
+/// On a running machine the network is set up before the data is looked at, and so the signatures come before the network.
+#[test]
+fn a_network_that_is_not_signed_is_not_written_on_a_running_machine() {
+    needs!(root("containers"));
+    needs!(program("minisign", "minisign"));
+    let signer = Signer::new("signed-running-key");
+    let network = "version: 2\nethernets:\n  eth0: {dhcp4: true, optional: true}\n";
+    for (name, config, exit, state) in [
+        ("signed-running", network.to_owned(), 1, "failed"),
+        ("signed-running-good", signer.sign(network, "machine=i-7"), 0, "nothing-to-do"),
+    ] {
+        let node = Node::new(name, "", "#!/bin/sh\n");
+        node.root
+            .put("/etc/footplate.yaml", ENFORCE)
+            .put("/etc/footplate.pub", signer.public())
+            .put("/seed/meta-data", signer.sign(METADATA, "machine=i-7"))
+            .put("/seed/network-config", config)
+            .put("/seed/user-data", signer.sign("#cloud-config\n{}\n", USE));
+        node.boot();
+        let status = node.stands(exit, state);
+        let written = node.root.path("/etc/systemd/network/15-footplate-eth0.network").exists();
+        assert_eq!(written, exit == 0, "{status:#}{}", node.out("journal"));
+    }
+}
+
 #[test]
 fn guestinfo_is_signed_inside_its_encoding() {
     needs!(program("minisign", "minisign"));
@@ -322,8 +348,11 @@ fn what_signed_data_names_is_signed_or_named_by_its_digest() {
     let signer = Signer::new("signed-includes");
     let metadata = signer.sign(METADATA, "machine=i-7");
     let (plain, good) = (DATA.to_owned(), signer.sign(DATA, "not-after=2099-01-01T00:00:00Z"));
+    let (mine, other) = (signer.sign(DATA, USE), signer.sign(DATA, &USE.replace("node-7", "node-8")));
     let server = Server::start("127.0.0.1:0", move |seen| match seen.path.as_str() {
         "/plain" => Reply::ok(&plain),
+        "/mine" => Reply::ok(&mine),
+        "/other" => Reply::ok(&other),
         _ => Reply::ok(&good),
     });
     let digest: String = Sha256::digest(DATA).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -345,6 +374,8 @@ fn what_signed_data_names_is_signed_or_named_by_its_digest() {
         ("good", format!("#include\n{}\n", server.url("/good")), 0, ""),
         ("file", files("/plain", "") + "\n", 65, "has no signature; sign it, or write its digest"),
         ("hashed", files("/plain", &hashed) + "\n", 0, ""),
+        ("mine", format!("#include\n{}\n", server.url("/mine")), 0, ""),
+        ("other", format!("#include\n{}\n", server.url("/other")), 65, "is signed for another machine"),
     ] {
         let name = format!("signed-includes-{name}");
         let text = signer.sign(&text, USE);
@@ -359,10 +390,18 @@ fn what_signed_data_names_is_signed_or_named_by_its_digest() {
 #[test]
 fn an_image_that_only_warns_uses_what_is_not_signed() {
     needs!(program("minisign", "minisign"));
-    let signer = Signer::new("signed-warn");
-    let seed = seed("signed-warn", &[("user-data", DATA.as_bytes()), ("meta-data", METADATA.as_bytes())]);
+    let signer = Signer::new("signed-warn-key");
+    let seed =
+        self::seed("signed-warn", &[("user-data", DATA.as_bytes()), ("meta-data", METADATA.as_bytes())]);
     let root = image("signed-warn", "signature: warn\n", &[("/etc/footplate.pub", &signer.public())]);
     provisioned(&seed, &root).ended(0, &["user-data: has no signature", "docs/security.md"]);
+    let server = Server::start("127.0.0.1:0", |_| Reply::ok(DATA));
+    let include = format!("#include\n{}\n", server.url("/included"));
+    let files: [(&str, &[u8]); 2] = [("user-data", include.as_bytes()), ("meta-data", METADATA.as_bytes())];
+    let root =
+        image("signed-warn-included", "signature: warn\n", &[("/etc/footplate.pub", &signer.public())]);
+    provisioned(&self::seed("signed-warn-included", &files), &root)
+        .ended(0, &["http://127.0.0.1", ": has no signature"]);
     // Without a key nothing can be signed, and the node says so before it asks the platform.
     for (name, policy, keys, says) in [
         ("none", ENFORCE, vec![], "signature: asks for signed data, and the image has no key"),
