@@ -14,7 +14,7 @@ use nix::ifaddrs::getifaddrs;
 use super::drive::Drives;
 use super::guestinfo::{self, Guestinfo};
 use super::root::Change;
-use super::{Ask, Error, Tell, World, http, nic, read_bounded};
+use super::{Ask, Error, Tell, World, http, kvp, nic, read_bounded};
 use crate::model::facts::Link;
 use crate::model::policy::Policy;
 use crate::model::problem::Problem;
@@ -72,6 +72,7 @@ impl World for Live {
             Tell::Guestinfo { key, value } => {
                 self.with_guestinfo(|g| g.set(key, value)).with_context(|| format!("guestinfo key {key}"))?;
             }
+            Tell::Pair { key, value } => kvp::put(kvp::OF_GUEST, key, value)?,
             Tell::Http(request) => {
                 let deadline = Instant::now() + TELL_LIMIT.min(self.patience());
                 let answers = self.http(std::slice::from_ref(request), deadline);

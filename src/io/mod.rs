@@ -16,6 +16,7 @@ pub mod exec;
 mod glibc;
 pub mod guestinfo;
 pub mod http;
+pub mod kvp;
 pub mod live;
 pub mod nic;
 mod nss;
@@ -116,6 +117,13 @@ pub enum Tell<'a> {
         /// The value; the hypervisor takes no empty one.
         value: &'a [u8],
     },
+    /// A key-value pair for the host of Hyper-V.
+    Pair {
+        /// The key.
+        key: &'a str,
+        /// The value, at most 2047 bytes.
+        value: &'a [u8],
+    },
     /// A request to a platform's service, which has an answer of no interest.
     Http(&'a http::Request),
 }
@@ -125,6 +133,7 @@ impl Tell<'_> {
     pub fn name(&self) -> String {
         match self {
             Self::Guestinfo { key, .. } => format!("told/guestinfo/{key}"),
+            Self::Pair { key, .. } => format!("told/kvp/{key}"),
             Self::Http(request) => format!("told/{}", request.name()),
         }
     }
@@ -132,7 +141,7 @@ impl Tell<'_> {
     /// The bytes that are told.
     pub fn value(&self) -> &[u8] {
         match self {
-            Self::Guestinfo { value, .. } => value,
+            Self::Guestinfo { value, .. } | Self::Pair { value, .. } => value,
             Self::Http(request) => request.body.expose(),
         }
     }

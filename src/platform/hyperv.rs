@@ -3,7 +3,8 @@
 //! ([data exchange](https://learn.microsoft.com/en-us/virtualization/hyper-v-on-windows/reference/integration-services#hyper-v-data-exchange-service-kvp)).
 //! The host sends each pair once in a boot. Ignition in the initramfs takes them, or hv_kvp_daemon, and either keeps them as files.
 
-use super::{Error, Platform, document};
+use super::{Error, Platform, document, kvp};
+use crate::io::kvp::{KEY, PAIR, pair};
 use crate::io::{Ask, World};
 use crate::model::facts::Facts;
 use crate::model::instance::Instance;
@@ -16,16 +17,13 @@ pub(super) const PLATFORM: Platform = Platform {
     name: "Hyper-V (key-value pairs)",
     hint: "Hyper-V: set the pair ignition.config before the machine starts, and let Ignition or hv_kvp_daemon write /var/lib/hyperv",
     local: Some(read),
+    report: Some(kvp::tell),
     ..Platform::NONE
 };
 
 /// Pairs that the host's user sets, and those that the host sets itself.
 const OF_USER: &str = "/var/lib/hyperv/.kvp_pool_0";
 const OF_HOST: &str = "/var/lib/hyperv/.kvp_pool_3";
-
-/// Bytes of a key and of a pair: both are filled up with NUL.
-const KEY: usize = 512;
-const PAIR: usize = KEY + 2048;
 
 /// The key of user-data, as Ignition has it. Where one value is too short for it, `.0`, `.1` and so on follow the key.
 const DATA: &str = "ignition.config";
@@ -49,11 +47,8 @@ fn pairs(world: &dyn World, path: &str) -> Result<Option<Pairs>, Error> {
 
 /// The file with the pairs of some user-data, and no others.
 pub fn pairs_of(data: &[u8]) -> Vec<u8> {
-    let filled = |field: &[u8], length: usize| [field, &vec![0; length - field.len()]].concat();
-    let pair = |(n, part): (usize, &[u8])| {
-        [filled(format!("{DATA}.{n}").as_bytes(), KEY), filled(part, PAIR - KEY)].concat()
-    };
-    data.chunks(PAIR - KEY - 1).enumerate().flat_map(pair).collect()
+    let parts = data.chunks(PAIR - KEY - 1).enumerate();
+    parts.flat_map(|(n, part)| pair(&format!("{DATA}.{n}"), part)).collect()
 }
 
 /// What the pairs say; the id of the machine is its firmware's.

@@ -22,6 +22,7 @@ mod hyperv;
 mod ibmcloud;
 mod ibmcloud_classic;
 mod kubevirt;
+mod kvp;
 mod lxd;
 mod metal;
 mod nocloud;

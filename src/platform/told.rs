@@ -20,15 +20,28 @@ mod tests {
 
     impl World for Machine<'_> {
         fn ask(&self, ask: Ask<'_>) -> Result<Option<Vec<u8>>, Error> {
-            Ok((ask == Ask::File("/proc/cmdline")).then(|| self.cmdline.into()))
+            Ok(match ask {
+                Ask::File("/proc/cmdline") => Some(self.cmdline.into()),
+                Ask::File("/sys/class/dmi/id/product_uuid") => {
+                    Some("33221100-5544-7766-8899-AABBCCDDEEFF\n".into())
+                }
+                // A firmware of the second generation.
+                Ask::File("/sys/firmware/efi/fw_platform_size") => {
+                    self.cmdline.contains("uefi").then(|| "64".into())
+                }
+                _ => None,
+            })
         }
 
         fn tell(&self, tell: Tell<'_>) -> Result<(), Error> {
             if self.deaf {
                 return Err(anyhow::anyhow!("HTTP status 403").into());
             }
-            let Tell::Http(request) = tell else { return Ok(()) };
             let body = String::from_utf8(tell.value().to_vec()).unwrap();
+            let Tell::Http(request) = tell else {
+                self.told.borrow_mut().push(format!("{} {body}", tell.name()));
+                return Ok(());
+            };
             self.told
                 .borrow_mut()
                 .push(format!("{} {} {body}", request.method, request.url).trim_end().to_owned());
@@ -117,6 +130,50 @@ mod tests {
         assert_eq!(heard(&machine, "gcp", "failed").unwrap(), [format!("{at} {failed}")]);
         machine.deaf = true;
         assert_eq!(heard(&machine, "gcp", "done").unwrap(), [""; 0], "that nobody hears it is not a fault");
+    }
+
+    #[test]
+    fn a_host_of_hyper_v_hears_the_end_in_the_form_that_azure_reads() {
+        let (older, newer) = ("00112233-4455-6677-8899-aabbccddeeff", "33221100-5544-7766-8899-aabbccddeeff");
+        for (cmdline, id) in [("", older), ("uefi", newer)] {
+            let machine = machine(cmdline, ("", ""));
+            let hears = |state| heard(&machine, "hyperv", state).unwrap();
+            assert_eq!(hears("running"), [""; 0]);
+            assert_eq!(hears("nothing-to-do"), [""; 0]);
+            let [done] = &hears("done")[..] else { panic!("one pair") };
+            let begin = format!(
+                "told/kvp/PROVISIONING_REPORT result=success|agent=footplate/{}|state=done|pps_type=None|vm_id={id}|timestamp=20",
+                env!("CARGO_PKG_VERSION")
+            );
+            assert!(done.starts_with(&begin), "{done}");
+            let [failed] = &hears("failed")[..] else { panic!("one pair") };
+            let begin = "told/kvp/PROVISIONING_REPORT result=error|reason=decode: user-data: not \"YAML\"|agent=footplate/";
+            assert!(failed.starts_with(begin), "{failed}");
+            assert!(
+                failed.contains(&format!("|state=failed|code=x/y|pps_type=None|vm_id={id}|timestamp=20"))
+            );
+            assert!(failed.ends_with("|documentation_url=https://aka.ms/linuxprovisioningerror"), "{failed}");
+        }
+        // A reason with the marks of the form, and one that is too long for it.
+        let told = |error: &str| {
+            let machine = machine("", ("", ""));
+            let report = Report {
+                state: "failed",
+                phase: None,
+                code: None,
+                error: Some(error),
+                whole: "",
+                spent: false,
+            };
+            Platform::by_id(PLATFORMS, "hyperv").unwrap().report.unwrap()(&machine, &report).unwrap();
+            machine.told.take().remove(0).split_once(' ').unwrap().1.to_owned()
+        };
+        assert!(told("it's a|b").starts_with("result=error|'reason=it''s a|b'|agent="));
+        for letter in ["x", "ä", "'"] {
+            let value = told(&letter.repeat(5000));
+            assert!((1020..=1022).contains(&value.len()), "{}", value.len());
+            assert!(value.ends_with("linuxprovisioningerror"), "{value}");
+        }
     }
 
     #[test]

@@ -38,6 +38,7 @@ mod ignition_oracle;
 mod ignition_sources;
 mod jinja_oracle;
 mod kubeadm_prepare;
+mod kvp;
 mod layering;
 mod messages;
 mod names;

@@ -46,7 +46,8 @@ const PARSE_ERRORS: &[&str] = &[
     "invalid HTTP status-code parsed",
 ];
 
-const USER_AGENT: &str = concat!("footplate/", env!("CARGO_PKG_VERSION"));
+/// What this program calls itself.
+pub const USER_AGENT: &str = concat!("footplate/", env!("CARGO_PKG_VERSION"));
 
 /// Kept connections, and what was learnt about the hosts.
 pub(super) struct Pool {

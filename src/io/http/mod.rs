@@ -17,6 +17,7 @@ mod tls;
 pub use reqwest::Method;
 
 pub use self::client::Client;
+pub use self::connect::USER_AGENT;
 pub use self::download::{Sink, Unfinished};
 pub use self::relay::Way;
 pub use self::request::{Error, Request, Response, proxies_of_environment};

@@ -9,7 +9,7 @@ use crate::decode::azure::GoalState;
 use crate::io::http::{Method, Request};
 use crate::io::{Ask, Tell, World};
 use crate::platform::service::{Service, Session};
-use crate::platform::{Error, Report};
+use crate::platform::{Error, Report, kvp};
 
 static WIRESERVER: Service = Service {
     host: "http://168.63.129.16",
@@ -37,8 +37,15 @@ const AGENTS: &[&str] = &[
 /// What that agent leaves when it has told so. Nobody hears of a failure after that.
 const TOLD: &str = "/var/lib/waagent/provisioned";
 
-/// Tells that the machine is ready, where no agent does that, or that it failed.
+/// Tells the host by a key-value pair how it went, and the wireserver that the machine is ready, where no agent does that, or that it
+/// failed.
 pub(super) fn report(world: &dyn World, report: &Report<'_>) -> Result<(), Error> {
+    let pair = kvp::tell(world, report);
+    wireserver(world, report)?;
+    pair
+}
+
+fn wireserver(world: &dyn World, report: &Report<'_>) -> Result<(), Error> {
     let is_there = |path: &&str| Ok::<_, Error>(world.ask(Ask::File(path))?.is_some());
     let failure = match report.state {
         "running" => return Ok(()),
