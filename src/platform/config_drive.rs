@@ -102,6 +102,12 @@ pub(super) fn instance(read: Read<'_>, version: &str) -> Result<Option<Instance>
     Ok(Some(instance))
 }
 
+/// The name of the instance as its metadata has it, else the host name.
+pub(super) fn own_name(instance: &Instance) -> Option<String> {
+    let name = instance.metadata.get("name").and_then(|name| name.as_str()).filter(|name| !name.is_empty());
+    name.map(str::to_owned).or_else(|| instance.hostname.clone())
+}
+
 /// The server's name, which cloud controllers look for; where that is not a name for a node, the host name without the domain that
 /// OpenStack adds.
 fn node_name(node: &Node, instance: &Instance) -> Option<String> {

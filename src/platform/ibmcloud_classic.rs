@@ -14,7 +14,7 @@ pub(super) const PLATFORM: Platform = Platform {
     hint: "IBM Cloud Classic: the drive labelled config-2 is not there",
     local: Some(|world, _| {
         let Some(mut instance) = config_drive::drive(world)? else { return Ok(None) };
-        let (id, name) = (instance.instance_id.clone(), instance.node_name.clone());
+        let (id, name) = (instance.instance_id.clone(), config_drive::own_name(&instance));
         instance.attribute("INSTANCE_ID", Some(&id));
         instance.attribute("LOCAL_HOSTNAME", name.as_deref());
         if instance.vendor_data.take().is_some() {

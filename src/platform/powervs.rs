@@ -15,7 +15,8 @@ pub(super) const PLATFORM: Platform = Platform {
     local: Some(|world, _| {
         let Some(mut instance) = config_drive::drive(world)? else { return Ok(None) };
         instance.node_name.clone_from(&instance.hostname);
-        let (id, name) = (instance.instance_id.clone(), instance.hostname.clone());
+        // Afterburn takes the name of the instance, and Cluster API's templates the host name.
+        let (id, name) = (instance.instance_id.clone(), config_drive::own_name(&instance));
         instance.attribute("INSTANCE_ID", Some(&id));
         instance.attribute("LOCAL_HOSTNAME", name.as_deref());
         Ok(Some(instance))
