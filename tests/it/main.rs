@@ -14,6 +14,7 @@ mod common;
 
 mod aws;
 mod azure;
+mod azure_agent;
 mod bad_input;
 mod bake;
 mod bombs;
