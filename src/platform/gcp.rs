@@ -207,7 +207,10 @@ fn ssh_keys(instance: Option<&Node>, project: Option<&Node>) -> Vec<String> {
     let text =
         |of: Option<&Node>, name: &str| of.and_then(|a| document::text_of(a, &[name])).map(str::to_owned);
     let older = text(instance, "sshKeys");
-    let blocked = text(instance, "block-project-ssh-keys").is_some_and(|v| v.eq_ignore_ascii_case("true"));
+    // A flag, in every spelling that Google's agent or its documentation has.
+    let blocked = text(instance, "block-project-ssh-keys").is_some_and(|v| {
+        ["true", "t", "1", "yes", "y"].iter().any(|word| v.trim().eq_ignore_ascii_case(word))
+    });
     let mut lists = vec![older.clone(), text(instance, "ssh-keys")];
     if older.is_none() && !blocked {
         lists.extend([text(project, "ssh-keys"), text(project, "sshKeys")]);

@@ -31,6 +31,7 @@ mod faults;
 mod found_services;
 mod fstab_oracle;
 mod fuzz;
+mod google_agent;
 mod guestinfo;
 mod http;
 mod ignition;
