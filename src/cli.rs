@@ -21,6 +21,44 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// How much is told, and in which colours.
+    #[command(flatten)]
+    pub telling: Telling,
+}
+
+/// How much each command tells, and in which colours.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct Telling {
+    /// Tell each step too; of `check`: what would be made on each node
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Tell errors and warnings alone, and what was asked for
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Use colours: `auto` (on a terminal, unless NO_COLOR is set), `always` or `never`
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        hide_default_value = true,
+        global = true
+    )]
+    pub color: Color,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal that shows them.
+    #[default]
+    Auto,
+    /// Also where the output is no terminal.
+    Always,
+    /// Not at all.
+    Never,
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 success; 64 usage or policy; 65 bad user-data; 69 no platform; 70 start or report failed; \
@@ -172,6 +210,9 @@ pub struct Source {
     /// A machine's answers: a directory of `capture`, or a file of `collect`
     #[arg(long, value_name = "DIR")]
     pub replay: Option<PathBuf>,
+    /// Wait for the metadata no longer than this: seconds, or with a unit as in 90s, 5m and 1h
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
 }
 
 /// Arguments of `network`.
@@ -279,6 +320,9 @@ pub struct Status {
     /// The machine's root directory
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
+    /// Show a machine's recorded status: a directory of `capture`, or a file of `collect`
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["root", "until"])]
+    pub replay: Option<PathBuf>,
     /// Wait until the bootstrap is done or failed
     #[arg(long, group = "until")]
     pub wait: bool,
@@ -311,7 +355,7 @@ pub struct Timeline {
     /// The machine's root directory
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
-    /// A captured directory
+    /// Show a machine's recorded times: a directory of `capture`, or a file of `collect`
     #[arg(long, value_name = "DIR", conflicts_with = "root")]
     pub replay: Option<PathBuf>,
     /// Form of the output

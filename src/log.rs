@@ -7,27 +7,27 @@ use log::{LevelFilter, Log, Metadata, Record};
 use systemd_journal_logger::{JournalLog, connected_to_journal};
 
 use crate::io::http::WAITING;
+use crate::io::live;
 
-/// Sets the log up. `quiet` keeps all but warnings and errors away from a terminal.
-pub fn init(quiet: bool) {
+/// Sets the log up. `steps` tells each step on standard error too, and `quiet` tells warnings and errors alone, also in the journal.
+pub fn init(steps: bool, quiet: bool) {
     let journal = if connected_to_journal() { JournalLog::new().ok() } else { None };
-    let console = journal.is_some();
-    let quiet = quiet && !console;
+    let steps = steps || journal.is_some();
     // A second logger can't come up: this is called once.
-    let _ = log::set_boxed_logger(Box::new(Logger { journal, quiet }));
-    log::set_max_level(LevelFilter::Info);
+    let _ = log::set_boxed_logger(Box::new(Logger { journal, steps }));
+    log::set_max_level(if quiet { LevelFilter::Warn } else { LevelFilter::Info });
 }
 
 struct Logger {
-    /// Whether warnings, errors and what is waited for are all that is told.
-    quiet: bool,
+    /// Whether more is told than warnings, errors and what is waited for.
+    steps: bool,
     journal: Option<JournalLog>,
 }
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         // Libraries speak of their own affairs, at levels of their own choice.
-        let told = !self.quiet || metadata.level() <= log::Level::Warn || metadata.target() == WAITING;
+        let told = self.steps || metadata.level() <= log::Level::Warn || metadata.target() == WAITING;
         told && metadata.target().starts_with("footplate")
     }
 
@@ -46,9 +46,14 @@ impl Log for Logger {
                 journal.log(record);
                 crate::io::console(&format!("footplate: {prefix}{}", record.args()));
             }
-            // Standard error that is closed can't be told so.
-            // One write a line: standard error has no buffer of its own.
-            None => drop(std::io::stderr().write_all(format!("{prefix}{}\n", record.args()).as_bytes())),
+            // One write a line, since standard error has no buffer. An error of a closed one can't be told.
+            None => {
+                let prefix = match record.level() {
+                    log::Level::Error => live::coloured(&std::io::stderr(), prefix, "31;1"),
+                    _ => live::coloured(&std::io::stderr(), prefix, "33;1"),
+                };
+                drop(std::io::stderr().write_all(format!("{prefix}{}\n", record.args()).as_bytes()));
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Color, Command};
 use crate::model::problem::Stage;
 use crate::{commands, io, log};
 
@@ -26,7 +26,7 @@ pub fn run() -> ExitCode {
         }
     };
     // What the other commands print is their result, and nothing of the log belongs to it.
-    let quiet = !matches!(
+    let is_a_step = matches!(
         cli.command,
         Command::KubeadmPrepare(_)
             | Command::Network(_)
@@ -38,10 +38,13 @@ pub fn run() -> ExitCode {
         // What `capture` writes is the caller's own.
         io::process::own_umask();
     }
-    if quiet {
+    if !is_a_step {
         io::http::for_a_person();
     }
-    log::init(quiet);
+    if cli.telling.color != Color::Auto {
+        io::live::use_colours(cli.telling.color == Color::Always);
+    }
+    log::init(is_a_step || cli.telling.verbose, cli.telling.quiet);
     match commands::run(&cli) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {

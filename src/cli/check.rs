@@ -43,10 +43,4 @@ pub struct Check {
     /// Form of the output
     #[arg(long, value_enum, default_value_t)]
     pub format: CheckFormat,
-    /// Show what would be made on each node
-    #[arg(short, long, conflicts_with = "quiet")]
-    pub verbose: bool,
-    /// Show errors and warnings alone
-    #[arg(short, long)]
-    pub quiet: bool,
 }

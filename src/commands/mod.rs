@@ -63,7 +63,7 @@ fn chosen(cli: &Cli) -> Result<u8, Failure> {
         Command::Network(args) => network::run(args),
         Command::Provision(args) => provision::run(args),
         Command::Plan(args) => plan::run(args),
-        Command::Check(args) => check::run(args),
+        Command::Check(args) => check::run(args, cli.telling),
         Command::Render(args) => match &args.what {
             RenderWhat::Network(input) => render::run(input),
         },
@@ -112,8 +112,11 @@ fn tell(failure: &Failure) {
     log::error!(target: "footplate", "{}", failure.to_string().trim_start_matches("error: "));
 }
 
-/// The source that the arguments name; clap allows one of them, and a platform for a replay.
+/// The source that the arguments name, and how long it is waited for. clap allows one of them, and a platform for a replay.
 fn source(args: &cli::Source) -> Source {
+    if let Some(timeout) = args.timeout {
+        io::live::wait_for(timeout);
+    }
     match (&args.platform, &args.seed, &args.replay) {
         (platform, _, Some(dir)) => Source::replay(dir, platform.as_deref()),
         (_, Some(dir), _) => Source::Seed(io::live::absolute(dir)),

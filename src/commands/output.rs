@@ -14,7 +14,7 @@ pub fn text(text: &str) {
 
 /// A word in a colour of ANSI's (`31;1`), where a person looks at it on a terminal.
 pub fn coloured(word: &str, colour: &str) -> String {
-    if live::has_colours() { format!("\x1b[{colour}m{word}\x1b[0m") } else { word.to_owned() }
+    live::coloured(&std::io::stdout(), word, colour)
 }
 
 /// The version of each command's JSON: a later footplate may add fields.

@@ -87,7 +87,14 @@ fn text(preview: &Preview) -> String {
     }
     let width = output::width(outcomes.iter().map(|o| o.what.as_str()));
     for o in outcomes {
-        text += &format!("{} {:width$}  {}\n", word(o.done).0, o.what, o.detail);
+        let colour = match o.done {
+            Done::Unchanged => "2",
+            Done::Absent => "32",
+            Done::Changed => "33",
+            Done::LeftOut => "31",
+        };
+        let sign = output::coloured(word(o.done).0, colour);
+        text += &format!("{sign} {:width$}  {}\n", o.what, o.detail);
     }
     if let Some(bootstrap) = &plan.bootstrap {
         text += &format!("> start {}\n", bootstrap.unit);

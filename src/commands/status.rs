@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{PENDING, output};
 use crate::cli::{self, Format};
-use crate::io::uptime_ms;
+use crate::io::{Console, uptime_ms};
 use crate::model::problem::{Failure, In as _, Severity, Stage};
 use crate::model::status::{Progress, Status, VERSION};
 use crate::pipeline::context::open_root;
@@ -21,6 +21,11 @@ const NOT_RUN: &str = "not-run";
 const POLL: Duration = Duration::from_millis(200);
 
 pub fn run(args: &cli::Status) -> Result<u8, Failure> {
+    if let Some(recorded) = &args.replay {
+        let status = state::recorded_status(recorded).stage(Stage::Usage)?;
+        output::text(&shown(args.format, status.as_ref()));
+        return Ok(code(status));
+    }
     let root = open_root(Some(&args.root))?;
     let deadline = Instant::now() + args.timeout;
     let mut told = String::new();
@@ -38,7 +43,7 @@ pub fn run(args: &cli::Status) -> Result<u8, Failure> {
         if now != told {
             match args.watch {
                 true => redraw(&shown),
-                false => eprintln!("{}", waits_for(status.as_ref())),
+                false => Console::stderr().event(&waits_for(status.as_ref())),
             }
             told = now;
         }
@@ -49,11 +54,16 @@ pub fn run(args: &cli::Status) -> Result<u8, Failure> {
         true => redraw(&now),
         false => output::text(&now),
     }
-    Ok(match status.unwrap_or_default().state {
+    Ok(code(status))
+}
+
+/// The exit code that tells a state.
+fn code(status: Option<Status>) -> u8 {
+    match status.unwrap_or_default().state {
         Progress::Done | Progress::NothingToDo => 0,
         Progress::Failed => 1,
         Progress::Running | Progress::Waiting => PENDING,
-    })
+    }
 }
 
 /// The status in the form that was asked for.
@@ -108,7 +118,12 @@ fn next(status: &Status) -> Option<&'static str> {
 
 /// The status in words.
 fn text(status: &Status) -> String {
-    let mut text = status.state.name().to_owned();
+    let colour = match status.state {
+        Progress::Done | Progress::NothingToDo => "32;1",
+        Progress::Failed => "31;1",
+        Progress::Running | Progress::Waiting => "33;1",
+    };
+    let mut text = output::coloured(status.state.name(), colour);
     let facts = [
         ("reason", &status.reason),
         ("platform", &status.platform),

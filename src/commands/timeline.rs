@@ -15,11 +15,12 @@ use crate::pipeline::state;
 const WIDTH: u64 = 40;
 const COLUMNS: usize = 80;
 
-/// The status under its root's path, also where it is part of a capture.
+/// Draws the status below a root, or that of a recorded machine.
 pub fn run(args: &cli::Timeline) -> Result<u8, Failure> {
-    let captured = args.replay.as_ref().map(|dir| dir.join("file"));
-    let root = open_root(Some(captured.as_deref().unwrap_or(&args.root)))?;
-    let status = state::read_status(&root).stage(Stage::Report)?;
+    let status = match &args.replay {
+        Some(recorded) => state::recorded_status(recorded).stage(Stage::Usage)?,
+        None => state::read_status(&open_root(Some(&args.root))?).stage(Stage::Report)?,
+    };
     let status = status
         .context("there is no status: footplate has not run on this machine in this boot")
         .cure("name another root directory with --root, or a capture with --replay")

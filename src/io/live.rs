@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -104,7 +105,7 @@ impl World for Live {
     }
 
     fn patience(&self) -> Duration {
-        self.policy.metadata_wait
+        PATIENCE.get().copied().unwrap_or(self.policy.metadata_wait)
     }
 
     fn asks_without_token(&self) -> bool {
@@ -168,12 +169,39 @@ pub fn inputs(path: &Path) -> Result<Vec<(String, Vec<u8>)>, Error> {
     files.into_iter().map(|file| Ok((file.display().to_string(), input(&file)?))).collect()
 }
 
-/// Whether standard output is a terminal that shows colours, and nobody asks for none (<https://no-color.org>).
-pub fn has_colours() -> bool {
-    use std::io::IsTerminal as _;
+/// How long metadata is waited for, where the command line says so.
+static PATIENCE: OnceLock<Duration> = OnceLock::new();
+
+/// Waits for the machine's metadata so long, whatever its policy says. The first call counts.
+pub fn wait_for(patience: Duration) {
+    let _ = PATIENCE.set(patience);
+}
+
+/// Whether colours are used, where the command line says so.
+static COLOURS: OnceLock<bool> = OnceLock::new();
+
+/// Uses colours everywhere, or nowhere. The first call counts.
+pub fn use_colours(everywhere: bool) {
+    let _ = COLOURS.set(everywhere);
+}
+
+/// Whether a stream gets colours: what the command line says, and else whether it is a terminal that shows them and the environment
+/// does not forbid them (<https://no-color.org>).
+pub fn has_colours(stream: &impl std::io::IsTerminal) -> bool {
+    if let Some(chosen) = COLOURS.get() {
+        return *chosen;
+    }
     let unset = |name: &str| std::env::var_os(name).is_none_or(|value| value.is_empty());
     let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-    std::io::stdout().is_terminal() && unset("NO_COLOR") && !dumb
+    stream.is_terminal() && unset("NO_COLOR") && !dumb
+}
+
+/// A word in a colour of ANSI's (`31;1`), where a stream gets colours.
+pub fn coloured(stream: &impl std::io::IsTerminal, word: &str, colour: &str) -> String {
+    match word.is_empty() || !has_colours(stream) {
+        true => word.to_owned(),
+        false => format!("\x1b[{colour}m{word}\x1b[0m"),
+    }
 }
 
 /// Asks a person at a terminal for a line; `None` where there is none.

@@ -271,10 +271,11 @@ pub struct Console {
 }
 
 impl Console {
-    /// Standard error.
+    /// Standard error; silent where the command line asks for errors and warnings alone.
     pub fn stderr() -> Self {
         use std::io::IsTerminal as _;
-        Self { terminal: std::io::stderr().is_terminal(), silent: false }
+        let silent = log::max_level() < log::LevelFilter::Info;
+        Self { terminal: std::io::stderr().is_terminal(), silent }
     }
 
     /// Nobody looks.

@@ -2,9 +2,13 @@
 //! What footplate remembers: how this boot goes (`/run/footplate/status.json`), and which instances were bootstrapped
 //! (`/var/lib/footplate/instances/`).
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result};
 
+use crate::io::replay::Replay;
 use crate::io::root::{Ids, Root};
+use crate::io::{Ask, World as _};
 use crate::model::secret::Secret;
 use crate::model::status::{Stamp, Status};
 use crate::plan::{RUN_DIR, STATE_DIR};
@@ -76,6 +80,16 @@ pub fn remove_bootstrap(root: &Root, instance_id: &str) -> Result<()> {
 pub fn read_status(root: &Root) -> Result<Option<Status>> {
     let Some(bytes) = root.read(&status_path(), MAX_FILE)? else { return Ok(None) };
     serde_json::from_slice(&bytes).map(Some).with_context(status_path)
+}
+
+/// Reads how the boot of a recorded machine went: `recorded` is a directory or an archive of its answers.
+///
+/// # Errors
+/// It can't be read, or the file in it is broken.
+pub fn recorded_status(recorded: &Path) -> Result<Option<Status>> {
+    let path = status_path();
+    let Some(bytes) = Replay::open(recorded)?.ask(Ask::File(&path))? else { return Ok(None) };
+    serde_json::from_slice(&bytes).map(Some).context(path)
 }
 
 /// Writes how this boot goes.

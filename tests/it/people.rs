@@ -9,6 +9,10 @@ use crate::common::scratch::{FOOTPLATE, Ran, Scratch, footplate, provision, seed
 
 const STATUS: &str = "/run/footplate/status.json";
 
+const FAILED_AT_KUBEADM: &str = r#"{"version": 1, "state": "failed", "failed": "kubeadm", "stages": [
+    {"name": "kubeadm", "state": "failed", "started_ms": 4000, "ms": 1500, "summary": "exit-status=3"}],
+    "problems": [{"level": "error", "place": "", "what": "exit status 3", "hint": "look there"}]}"#;
+
 fn status(root: &Scratch, text: &str) -> Ran {
     root.put(STATUS, text);
     footplate(&["status", "--root", root.arg()])
@@ -308,6 +312,20 @@ fn a_bundle_is_one_file_that_replays() {
         json["items"].as_array().unwrap().iter().map(|item| item["path"].clone()).collect::<Vec<_>>()
     };
     assert_eq!(paths(["--replay", bundle]), paths(["--seed", seed]));
+    // The times of the machine, from a directory and from an archive as `collect` packs it.
+    let machine = Scratch::new("collect-times");
+    machine.put("/file/run/footplate/status.json", FAILED_AT_KUBEADM);
+    let packed = root.path("/times.tar");
+    let packed = packed.to_str().unwrap();
+    Ran::of(Command::new("tar").args(["-cf", packed, "-C", machine.arg(), "file"])).ended(0, &[]);
+    for recorded in [machine.arg(), packed] {
+        footplate(&["status", "--replay", recorded]).ended(1, &[]);
+        let drawn = footplate(&["timeline", "--replay", recorded]);
+        assert!(drawn.out.contains("1500 ms"), "{}{}", drawn.out, drawn.err);
+    }
+    // An archive without a status, and what is no archive at all.
+    let ran = footplate(&["timeline", "--replay", "/etc/hostname"]);
+    ran.ended(64, &["/etc/hostname", "neither a directory"]);
     // The same by tar's own hand, and what is not an archive.
     let dir = root.path("/unpacked");
     fs::create_dir(&dir).unwrap();
@@ -318,4 +336,45 @@ fn a_bundle_is_one_file_that_replays() {
     let broken = root.path("/broken.tar");
     footplate(&["plan", "--replay", broken.to_str().unwrap()])
         .ended(64, &["broken.tar", "neither a directory"]);
+}
+
+/// `--color`, `-v` and `-q` stand before and behind each command; colours are for a terminal, and NO_COLOR forbids them there.
+#[test]
+fn each_command_takes_colours_and_how_much_is_told() {
+    let root = Scratch::new("telling");
+    root.put(STATUS, FAILED_AT_KUBEADM);
+    let ran = |args: &[&str], env: &str| {
+        Ran::of(Command::new(FOOTPLATE).args(args).env("TERM", "xterm").env("NO_COLOR", env))
+    };
+    let status = ["status", "--root", root.arg()];
+    for args in [["--color", "always"], ["--color=always", "-q"], ["-v", "--color=always"]] {
+        for words in [[&args[..], &status].concat(), [&status[..], &args].concat()] {
+            assert!(ran(&words, "1").out.starts_with("\x1b[31;1mfailed\x1b[0m"), "{words:?}");
+        }
+    }
+    let plain = ran(&status, "");
+    assert!(plain.out.starts_with("failed\n"), "this is not a terminal: {}", plain.out);
+    ran(&["status", "--root", "/not/there", "--color", "always"], "1")
+        .ended(64, &["\x1b[31;1merror: \x1b[0m"]);
+    // On a terminal, which script(1) makes.
+    let line = format!("{FOOTPLATE} status --root {}", root.arg());
+    for (env, option, coloured) in [("", "", true), ("1", "", false), ("", " --color never", false)] {
+        let mut script = Command::new("script");
+        script
+            .args(["-qec", &format!("{line}{option}"), "/dev/null"])
+            .env("TERM", "xterm")
+            .env("NO_COLOR", env);
+        assert_eq!(Ran::of(&mut script).out.contains("\x1b["), coloured, "{env:?} {option}");
+    }
+    // `-q` keeps what is only told on the way, `-v` tells the steps of a command that answers a person.
+    let seed = seed("telling", "#cloud-config\nruncmd: [kubeadm init]\n");
+    let other = Scratch::new("telling-root");
+    let plan = ["plan", "--seed", seed.to_str().unwrap(), "--root", other.arg()];
+    let told = |option: &str| ran(&[&plan[..], &[option]].concat(), "").err.lines().count();
+    assert!(told("-v") > told("-q"), "{} {}", told("-v"), told("-q"));
+    let wait = ["status", "--wait", "--timeout", "1", "--root", other.arg()];
+    assert!(
+        ran(&wait, "").err.contains("waiting for") && ran(&[&wait[..], &["-q"]].concat(), "").err.is_empty()
+    );
+    ran(&["plan", "-v", "-q"], "").ended(64, &["cannot be used with"]);
 }

@@ -13,7 +13,7 @@ mod shell;
 mod verdict;
 
 use super::output;
-use crate::cli::{self, CheckFormat};
+use crate::cli::{self, CheckFormat, Telling};
 use crate::decode::document::jinja::Variables;
 use crate::decode::syntax::words;
 use crate::decode::{capi, policy};
@@ -129,7 +129,7 @@ impl Machine {
 ///
 /// # Errors
 /// A file can't be read, or the arguments name what there is not.
-pub fn run(args: &cli::Check) -> Result<u8, Failure> {
+pub fn run(args: &cli::Check, telling: Telling) -> Result<u8, Failure> {
     if let Some(code) = &args.explain {
         return explain(code);
     }
@@ -153,14 +153,14 @@ pub fn run(args: &cli::Check) -> Result<u8, Failure> {
         let findings = checked.findings.iter_mut().map(|f| &mut f.problem);
         findings.filter(|p| p.severity == Severity::Warning).for_each(|p| p.severity = Severity::Error);
     }
-    if args.quiet {
+    if telling.quiet {
         checked.findings.retain(|f| f.problem.severity > Severity::Note);
     }
     match args.format {
         CheckFormat::Json => output::json(&report::json(&checked)),
         CheckFormat::Sarif => output::json(&annotations::sarif(&checked)),
         CheckFormat::Github => output::text(&annotations::github(&checked)),
-        CheckFormat::Text => output::text(&report::text(&checked, args)),
+        CheckFormat::Text => output::text(&report::text(&checked, telling)),
     }
     Ok(if checked.failed() { Stage::Decode.exit_code() } else { 0 })
 }

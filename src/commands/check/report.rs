@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::super::{item, output};
 use super::{Checked, Finding, Node};
 use crate::apply;
-use crate::cli;
+use crate::cli::Telling;
 use crate::model::problem::Severity;
 
 impl Node {
@@ -79,7 +79,7 @@ pub fn json(checked: &Checked) -> Value {
 }
 
 /// All of it, for people: the findings by file and object, then the verdict on each node.
-pub fn text(checked: &Checked, args: &cli::Check) -> String {
+pub fn text(checked: &Checked, telling: Telling) -> String {
     let mut out = String::new();
     let lone = matches!(&checked.nodes[..], [node] if node.role.is_empty());
     let (mut told, several) = (None, checked.files > 1);
@@ -93,7 +93,7 @@ pub fn text(checked: &Checked, args: &cli::Check) -> String {
         }
         out += &words(finding, checked);
     }
-    if args.quiet {
+    if telling.quiet {
         return out;
     }
     if let ([node], true) = (&checked.nodes[..], lone) {
@@ -101,7 +101,7 @@ pub fn text(checked: &Checked, args: &cli::Check) -> String {
     }
     for node in &checked.nodes {
         let file = if several { format!("{}: ", node.file) } else { String::new() };
-        if args.verbose {
+        if telling.verbose {
             out += &node.outline();
         }
         out += &verdict(node, &format!("{file}{}: ", node.name()), checked);
