@@ -86,6 +86,8 @@ def qemu(scenario, image, initrd, drive, logs, number):
         command += ["-netdev", f"{network},id=net{number}", "-device", f"{device},netdev=net{number},romfile="]
     for table in scenario.smbios:
         command += ["-smbios", table]
+    for name, file in scenario.fw_cfg:
+        command += ["-fw_cfg", f"name={name},file={file}"]
     return [str(part) for part in command]
 
 

@@ -49,6 +49,9 @@ class Scenario:
         self.architecture = values["architecture"]
         self.container = values["machine"] == "nspawn"
         self.kernel, self.smbios = values["kernel"], values["smbios"]
+        # Files that the host hands over by the firmware's configuration.
+        handed = folder / "fw_cfg"
+        self.fw_cfg = [(file.relative_to(handed), file) for file in sorted(handed.rglob("*")) if file.is_file()]
         # What is behind the NIC, and the NIC: QEMU's -netdev and -device without what ties the two together.
         self.nic = [nic.split(None, 1) for nic in values["nic"]]
         self.disks = values["disk"]
@@ -82,8 +85,8 @@ class Scenario:
             raise Trouble(f"{folder}/scenario: disk is a number of MiB")
         if values["machine"] not in ("qemu", "nspawn"):
             raise Trouble(f"{folder}/scenario: machine is qemu or nspawn")
-        if self.container and (self.initramfs or self.seal or self.dies or self.smbios or self.nic or self.disks or (folder / "drives").exists()):
-            raise Trouble(f"{folder}/scenario: a container has no initramfs, smbios or drives, and its one NIC without being told")
+        if self.container and (self.initramfs or self.seal or self.dies or self.smbios or self.nic or self.disks or self.fw_cfg or (folder / "drives").exists()):
+            raise Trouble(f"{folder}/scenario: a container has no initramfs, smbios, fw_cfg or drives, and its one NIC without being told")
         self.peer = folder / "peer"
         if self.peer.exists() and not (self.container and os.access(self.peer, os.X_OK)):
             raise Trouble(f"{folder}/peer: is a program, and only a container has a peer")

@@ -21,6 +21,7 @@ mod hetzner;
 mod hyperv;
 mod ibmcloud;
 mod ibmcloud_classic;
+mod ionoscloud;
 mod kubevirt;
 mod kvp;
 mod lxd;
@@ -30,6 +31,7 @@ mod nutanix;
 mod opennebula;
 mod openstack;
 mod oraclecloud;
+mod outscale;
 mod packet;
 mod powervs;
 #[cfg(test)]
@@ -76,6 +78,7 @@ pub const PLATFORMS: &[Platform] = &[
     hyperv::PLATFORM,
     ibmcloud::PLATFORM,
     ibmcloud_classic::PLATFORM,
+    ionoscloud::PLATFORM,
     kubevirt::PLATFORM,
     lxd::PLATFORM,
     metal::PLATFORM,
@@ -84,6 +87,7 @@ pub const PLATFORMS: &[Platform] = &[
     opennebula::PLATFORM,
     openstack::PLATFORM,
     oraclecloud::PLATFORM,
+    outscale::PLATFORM,
     packet::PLATFORM,
     powervs::PLATFORM,
     proxmoxve::PLATFORM,
@@ -94,8 +98,8 @@ pub const PLATFORMS: &[Platform] = &[
     vultr::PLATFORM,
 ];
 
-/// Platforms that Cluster API has providers for, and footplate does not know yet.
-pub const ABSENT: &[&str] = &["ionoscloud", "outscale"];
+/// Platforms that Flatcar has images for or Ignition knows, and footplate does not know yet.
+pub const ABSENT: &[&str] = &["azurestack", "cloudsigma", "virtualbox"];
 
 /// A platform: what it is called, and what it can do. A row of the table names what it has and takes the rest from
 /// [`Platform::NONE`].

@@ -76,7 +76,8 @@ fn evidence(facts: &Facts) -> Option<Evidence> {
     if let Some(argument) = of_cmdline(&facts.cmdline) {
         return Some(Evidence::Argument(format!("ds={}", argument.split(';').next().unwrap_or_default())));
     }
-    if serial(facts).is_some() {
+    // Beside a file of fw_cfg, a serial number without a seed only names the machine: the data is in the file.
+    if serial(facts).is_some() && (facts.fw_cfg.is_empty() || given(facts, SEED).is_some()) {
         return Some(Evidence::Dmi("serial number names ds=nocloud".to_owned()));
     }
     Some(Evidence::Drive(facts.drive(DRIVE.label)?.label.clone()))
@@ -102,6 +103,16 @@ pub(super) fn given<'a>(facts: &'a Facts, keys: &[&str]) -> Option<&'a str> {
 /// Whether there are such words.
 pub(super) fn is_named(facts: &Facts) -> bool {
     of_cmdline(&facts.cmdline).is_some() || serial(facts).is_some()
+}
+
+/// The files that the image or its platform put into the file system.
+pub(super) fn injected(world: &dyn World) -> Result<Option<Instance>, Error> {
+    for directory in SEEDS {
+        if let Some(found) = read_place(world, Place::Directory(directory), document::read_machine)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// A drive wins over the directory that the command line names, and that over those that the image brings. A seed on a server is left

@@ -16,7 +16,7 @@ use crate::model::secret::Secret;
 pub(super) const PLATFORM: Platform = Platform {
     id: "openstack",
     name: "OpenStack",
-    aliases: &["brightbox"],
+    aliases: &["brightbox", "stackit"],
     spelling: Some(Spelling { coreos: "OPENSTACK", afterburn: "OPENSTACK", common: false }),
     limit: Some(Limit {
         bytes: 65_535,

@@ -181,8 +181,13 @@ fn qemu_gives_way_to_what_is_surer() {
         ("/file/seed/meta-data", "instance-id: s1\n"),
     ];
     let id: Answers<'_> = &[("/file/sys/class/dmi/id/product_uuid", "5d1c0d2e-0000-4000-8000-00000000000a")];
-    let cases: [(&str, &[Answers<'_>], &str, &str); 7] = [
+    let serial = |words| ("/file/sys/class/dmi/id/product_serial", words);
+    let named: Answers<'_> = &[serial("ds=nocloud;h=of-serial;i=i1\n")];
+    let on_disk: Answers<'_> = &[serial("ds=nocloud;s=/seed/\n"), seeded[1], seeded[2]];
+    let cases: [(&str, &[Answers<'_>], &str, &str); 9] = [
         ("a file", &[FILE, id], "qemu", "file"),
+        ("a file and a name in the serial number", &[FILE, named], "qemu", "file"),
+        ("a file and a seed in the serial number", &[FILE, on_disk], "nocloud", "seed"),
         ("a file and a drive", &[FILE, id, DRIVE], "qemu", "file"),
         ("a drive", &[DRIVE], "nocloud", "drive"),
         ("a drive and the argument", &[DRIVE, &[kargs("flatcar.oem.id=qemu")]], "qemu", "drive"),
@@ -194,6 +199,8 @@ fn qemu_gives_way_to_what_is_surer() {
         let (ran, root) = provision(answers);
         ran.ended(0, &[&format!("fetch: platform={platform} ")]);
         assert_eq!(text(&root, "/etc/made-by"), made_by, "{what}: {}", ran.err);
+        let listed = footplate(&["platforms", "--replay", machine(answers).arg()]);
+        assert!(listed.out.contains(&format!("\nthis machine: {platform}, ")), "{what}: {}", listed.out);
     }
 }
 
@@ -449,12 +456,14 @@ const REPLAYED: &[&str] = &[
     "hyperv",
     "ibmcloud",
     "ibmcloud-classic",
+    "ionoscloud",
     "kubevirt",
     "lxd",
     "metal",
     "nutanix",
     "opennebula",
     "oraclecloud",
+    "outscale",
     "packet",
     "powervs",
     "scaleway",

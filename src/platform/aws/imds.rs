@@ -11,8 +11,8 @@ use crate::model::secret::Secret;
 use crate::platform::Error;
 use crate::platform::service::{Service, Session, Token};
 
-/// The newest version with keys that are asked for here (`ipv4-prefix`); a version never changes once it is out.
-const VERSION: &str = "2021-07-15";
+/// The newest version with keys that are asked for here (`ipv4-prefix`), as a path; a version never changes once it is out.
+pub(super) const VERSION: &str = "/2021-07-15";
 
 /// The service. Its second address answers on Nitro where it is enabled. The user-data is its largest answer: EC2 allows
 /// it 16 KiB. Version 1, which gives its data to anybody who makes the node fetch a URL, is spoken only where the operator
@@ -43,14 +43,9 @@ pub(super) fn open(world: &dyn World, patience: Duration) -> Result<Session<'_>,
     Session::open(&SERVICE, world, patience)
 }
 
-/// The path of the user-data.
-pub(super) fn user_data() -> String {
-    format!("/{VERSION}/user-data")
-}
-
 /// The path of a key of the metadata.
 pub(super) fn meta_data(key: &str) -> String {
-    format!("/{VERSION}/meta-data/{key}")
+    format!("{VERSION}/meta-data/{key}")
 }
 
 /// A value of the tree, which is text.

@@ -13,6 +13,7 @@ mod sigv4;
 
 use serde_json::{Map, Value as Json};
 
+use super::service::Session;
 use super::{Error, Evidence, Limit, Platform, document};
 use crate::decode::syntax::yaml;
 use crate::io::World;
@@ -98,11 +99,16 @@ fn evidence(facts: &Facts) -> Option<Evidence> {
 }
 
 fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Instance>, Error> {
-    let imds = imds::open(world, world.patience())?;
-    let mut paths = vec![imds::user_data()];
+    tree(&imds::open(world, world.patience())?, imds::VERSION)
+}
+
+/// Reads the tree of EC2's service, or of one that speaks as EC2's does: `root` is what its paths begin with.
+pub(super) fn tree(session: &Session<'_>, root: &str) -> Result<Option<Instance>, Error> {
+    let meta_data = |key: &&str| format!("{root}/meta-data/{key}");
+    let mut paths = vec![format!("{root}/user-data")];
     let listings = [PUBLIC_KEYS, MACS];
-    paths.extend(KEYS.iter().chain(&listings).map(|key| imds::meta_data(key)));
-    let mut answers = imds.get_all(&paths)?.into_iter();
+    paths.extend(KEYS.iter().chain(&listings).map(meta_data));
+    let mut answers = session.get_all(&paths)?.into_iter();
     let user_data = answers.next().flatten().filter(|d| !d.expose().trim_ascii().is_empty());
     let mut found: Vec<(&str, String)> = Vec::new();
     for (key, answer) in KEYS.iter().chain(&listings).zip(answers) {
@@ -118,7 +124,7 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
     let macs: Vec<&str> = macs.filter(|m| !m.is_empty()).take(MAX_LISTED).collect();
     let nics = macs.iter().flat_map(|m| network::KEYS.iter().map(move |k| format!("{MACS}{m}/{k}")));
     let paths: Vec<String> = keys.iter().cloned().chain(nics).chain([ZONE_ID.to_owned()]).collect();
-    let answers = imds.get_all(&paths.iter().map(|p| imds::meta_data(p)).collect::<Vec<_>>())?;
+    let answers = session.get_all(&paths.iter().map(|path| meta_data(&path.as_str())).collect::<Vec<_>>())?;
     let mut second: Vec<(&str, String)> = Vec::new();
     for (path, answer) in paths.iter().zip(answers) {
         if let Some(answer) = answer {
