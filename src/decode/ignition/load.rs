@@ -106,7 +106,7 @@ impl<'a, 'f> Loader<'a, 'f> {
                 return None;
             }
         };
-        let (tree, named) = self.alone(version, &tree, trail);
+        let (tree, named) = self.alone(version, tree, trail);
         let mut whole = Whole { version, tree, merged: !named.is_empty() || !trail.place.is_empty() };
         for child in named {
             self.child(&mut whole, text, trail, &child);
@@ -116,7 +116,7 @@ impl<'a, 'f> Loader<'a, 'f> {
 
     /// Checks a config by itself, so that each problem has its place in the text that it is about. Returns its tree as the
     /// schema has it, and the configs that it names.
-    fn alone(&mut self, version: usize, tree: &Node, trail: &Trail<'_>) -> (Node, Vec<Named>) {
+    fn alone(&mut self, version: usize, tree: Node, trail: &Trail<'_>) -> (Node, Vec<Named>) {
         let mut reader = Reader::new(&mut self.sources, version);
         let tree = schema::check(tree, version, &mut reader.problems);
         // How to fetch what it names. Problems of these settings are told once: here, or with the whole config.

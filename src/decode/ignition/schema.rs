@@ -294,23 +294,26 @@ pub(super) struct Walk<'a> {
 
 /// Checks keys and types of a config. `version` is an index of [`VERSIONS`]. Returns the config without keys that the
 /// version does not have and without nulls, which Ignition reads as absent.
-pub(super) fn check(config: &Node, version: usize, problems: &mut Vec<Problem>) -> Node {
+pub(super) fn check(config: Node, version: usize, problems: &mut Vec<Problem>) -> Node {
     let mut walk = Walk { version, problems };
-    let object = Object(CONFIG);
-    walk.value("", config, &object).unwrap_or(Node { pos: config.pos, value: Value::Map(Vec::new()) })
+    let (object, pos) = (Object(CONFIG), config.pos);
+    walk.value("", config, &object).unwrap_or(Node { pos, value: Value::Map(Vec::new()) })
 }
 
 impl Walk<'_> {
-    fn value(&mut self, place: &str, node: &Node, wanted: &Type) -> Option<Node> {
-        let fits = match (wanted, &node.value) {
+    fn value(&mut self, place: &str, mut node: Node, wanted: &Type) -> Option<Node> {
+        // What is kept stays where it is: a config may be large.
+        let fits = match (wanted, &mut node.value) {
             (Object(keys), Value::Map(entries)) => {
-                let entries = entries.iter().filter_map(|(k, v)| self.entry(place, keys, k, v)).collect();
-                return Some(Node { pos: node.pos, value: Value::Map(entries) });
+                let all = std::mem::take(entries).into_iter();
+                *entries = all.filter_map(|(k, v)| self.entry(place, keys, k, v)).collect();
+                true
             }
             (List(of), Value::List(items)) => {
-                let items = items.iter().enumerate();
-                let items = items.filter_map(|(i, item)| self.value(&format!("{place}[{i}]"), item, of));
-                return Some(Node { pos: node.pos, value: Value::List(items.collect()) });
+                let all = std::mem::take(items).into_iter().enumerate();
+                let kept = all.filter_map(|(i, item)| self.value(&format!("{place}[{i}]"), item, of));
+                *items = kept.collect();
+                true
             }
             (wanted, Value::Scalar(scalar)) => matches!(
                 (wanted, &scalar.kind),
@@ -329,23 +332,20 @@ impl Walk<'_> {
             self.problems.push(with_how(
                 Problem::error(place, format!("must be {want}, this is {}", node.kind_name())).at(node.pos),
                 place,
-                node,
+                &node,
             ));
         }
-        fits.then(|| node.clone())
+        fits.then_some(node)
     }
 
-    fn entry(&mut self, place: &str, keys: Keys, key: &Node, node: &Node) -> Option<(Node, Node)> {
+    fn entry(&mut self, place: &str, keys: Keys, key: Node, node: Node) -> Option<(Node, Node)> {
         let name = key.text()?;
         let place = if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") };
         let known = || keys.iter().filter(|(n, _, _)| *n == name);
         let bit: Versions = 1 << self.version;
         if let Some((_, _, wanted)) = known().find(|(_, versions, _)| versions & bit != 0) {
-            return if node.is_null() {
-                None
-            } else {
-                Some((key.clone(), self.value(&place, node, wanted)?))
-            };
+            let value = if node.is_null() { None } else { self.value(&place, node, wanted) };
+            return value.map(|value| (key, value));
         }
         let have: Versions = known().map(|(_, versions, _)| versions).fold(0, |a, b| a | b);
         let names = VERSIONS.iter().enumerate().filter(|(i, _)| have & (1 << i) != 0).map(|(_, v)| *v);

@@ -5,7 +5,8 @@
 //! takes texts that no JSON reader takes, and refuses some that all take (a surrogate pair, a tab in the indentation). A
 //! duplicate key is an error, as it is there.
 
-use crate::decode::syntax::yaml::{Kind, Node, Scalar, Value};
+use super::node::{Kind, Node, Scalar, Value};
+use super::scalar::resolve;
 use crate::model::problem::{Pos, Problem};
 
 /// Nesting a document may have. An Ignition config needs 9.
@@ -21,13 +22,20 @@ const MAX_NODES: usize = 200_000;
 /// than the bounds allow.
 pub fn parse(text: &str) -> Result<Node, Problem> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader { text, at: 0, pos: Pos { line: 1, column: 1 }, nodes: 0 };
-    let node = reader.value(0)?;
+    Reader { text, at: 0, pos: Pos { line: 1, column: 1 }, nodes: 0, yaml: false }.whole()
+}
+
+/// Reads a YAML document that is written as JSON, below its comments, and gives what YAML 1.1 makes of it. `None` for every other
+/// text, and where YAML and JSON differ in what it means. YAML's own reader keeps all of such a text in pieces before it gives the first
+/// one, since a mapping may be the key of another.
+pub(super) fn parse_yaml(text: &str) -> Option<Node> {
+    let mut reader = Reader { text, at: 0, pos: Pos { line: 1, column: 1 }, nodes: 0, yaml: true };
     reader.blanks();
-    match reader.peek() {
-        None => Ok(node),
-        Some(_) => Err(reader.broken("text behind the end of the document")),
+    while reader.peek() == Some('#') {
+        while !matches!(reader.next(), Some('\n') | None) {}
+        reader.blanks();
     }
+    if reader.peek() == Some('{') { reader.whole().ok() } else { None }
 }
 
 /// A text and the place that is read next.
@@ -36,6 +44,8 @@ struct Reader<'a> {
     at: usize,
     pos: Pos,
     nodes: usize,
+    /// Whether it means what YAML 1.1 makes of it.
+    yaml: bool,
 }
 
 /// What to do, by a part of what is wrong.
@@ -46,6 +56,15 @@ const HOW: &[(&str, &str)] = &[
 ];
 
 impl Reader<'_> {
+    fn whole(&mut self) -> Result<Node, Problem> {
+        let node = self.value(0)?;
+        self.blanks();
+        match self.peek() {
+            None => Ok(node),
+            Some(_) => Err(self.broken("text behind the end of the document")),
+        }
+    }
+
     fn peek(&self) -> Option<char> {
         self.text[self.at..].chars().next()
     }
@@ -112,6 +131,9 @@ impl Reader<'_> {
                 return Err(self.broken("a key in quotes was expected"));
             }
             let text = self.string()?;
+            if self.yaml && text == "<<" {
+                return Err(self.broken("a merge key"));
+            }
             if let Some(line) = places.insert(text.clone(), pos.line) {
                 let what = format!("duplicate key {text:?}, first on line {line}");
                 return Err(Problem::error("", what).at(pos).cure("keep one of the two"));
@@ -124,6 +146,7 @@ impl Reader<'_> {
             let key = Node { pos, value: Value::Scalar(Scalar { text, kind: Kind::Str }) };
             entries.push((key, self.value(depth + 1)?));
             if self.end_of_item('}')? {
+                entries.shrink_to_fit();
                 return Ok(Value::Map(entries));
             }
         }
@@ -140,6 +163,7 @@ impl Reader<'_> {
         loop {
             items.push(self.value(depth + 1)?);
             if self.end_of_item(']')? {
+                items.shrink_to_fit();
                 return Ok(Value::List(items));
             }
         }
@@ -173,6 +197,7 @@ impl Reader<'_> {
             match self.peek() {
                 Some('"') => {
                     self.next();
+                    text.shrink_to_fit();
                     return Ok(text);
                 }
                 Some('\\') => {
@@ -200,6 +225,8 @@ impl Reader<'_> {
             Some('u') => {
                 let high = self.hex().ok_or_else(bad)?;
                 match high {
+                    // Half a pair is a character of its own to YAML.
+                    0xd800..=0xdfff if self.yaml => return Err(bad()),
                     // The second half of a pair, by RFC 8259 section 7; half a pair is what Go makes a U+FFFD of.
                     0xd800..=0xdbff if self.text[self.at..].starts_with("\\u") => {
                         self.next();
@@ -252,6 +279,7 @@ impl Reader<'_> {
                 }
             },
         };
+        let kind = if self.yaml { resolve(text) } else { kind };
         Ok(Scalar { text: text.to_owned(), kind })
     }
 

@@ -17,6 +17,7 @@ use yaml_events::{Event, Events, ScalarStyle, ScanError, Tag};
 pub use super::node::{Kind, Node, Scalar, Value};
 use super::node::{MAX_DEPTH, MAX_NODES};
 
+use super::json;
 use super::scalar::resolve;
 use crate::model::problem::{Pos, Problem};
 
@@ -30,6 +31,10 @@ const MAX_COPIED: usize = 4 << 20;
 /// nodes or depth than the bounds allow.
 pub fn parse(text: &str) -> Result<Node, Problem> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    json::parse_yaml(text).map_or_else(|| by_events(text), Ok)
+}
+
+fn by_events(text: &str) -> Result<Node, Problem> {
     let mut builder = Builder::default();
     for event in Events::of(text) {
         let (event, span) = event.map_err(|e| syntax_error(text, &e))?;
@@ -175,13 +180,15 @@ impl Builder {
                 self.push(Open::Map { pos, anchor, entries, seen: HashSet::new(), key: None, merges }, pos)
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open::List { pos, anchor, items }) => {
+                Some(Open::List { pos, anchor, mut items }) => {
+                    items.shrink_to_fit();
                     self.place(Node { pos, value: Value::List(items) }, anchor)
                 }
                 Some(Open::Map { pos, anchor, mut entries, merges, .. }) => {
                     for merged in merges {
                         self.merge(&mut entries, merged)?;
                     }
+                    entries.shrink_to_fit();
                     self.place(Node { pos, value: Value::Map(entries) }, anchor)
                 }
                 None => Ok(()),
@@ -347,6 +354,34 @@ mod tests {
             let problem = parse(text).unwrap_err();
             assert!(problem.what.contains(what), "{text:?}: {problem}");
             assert_eq!(problem.pos.unwrap().line, *line, "{text:?}: {problem}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_as_json_means_what_the_events_say() {
+        let texts = [
+            "#cloud-config\n{\"write_files\": [{\"path\": \"/a\", \"content\": \"x\\ty\\n\\u00fc\\/ü\"}],\n \"b\": {}}\n",
+            "# a\n\n # b\n{\"a\": [1, -2, 0, 1.5, 1e3, 1.5e+3, 9223372036854775808, -0], \"b\": []}",
+            "{\"a\": [true, false, null, \"null\", \"12:30\", \"0644\"], \"\": \"\"}",
+            "{\n  \"a\": {\n    \"b\": [\n      \"c\"\n    ]\n  }\n}\n",
+        ];
+        for text in texts {
+            assert_eq!(json::parse_yaml(text), Some(by_events(text).unwrap()), "{text}");
+        }
+        let others = [
+            "a: 1",
+            "{a: 1}",
+            "{\"a\": 'b'}",
+            "{\"a\": 0644}",
+            "{\"a\": 1} # b",
+            "{\"<<\": {\"a\": 1}}",
+            "{\"a\": \"\\ud83d\\ude00\"}",
+            "{\"a\": 1}\n---\nb: 1\n",
+            "{\"a\": 1, \"a\": 2}",
+            "",
+        ];
+        for text in others {
+            assert_eq!(json::parse_yaml(text), None, "{text}");
         }
     }
 
