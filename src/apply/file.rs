@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Files.
 
+use std::borrow::Cow;
+
 use anyhow::{Context as _, Result, anyhow};
 
 use super::accounts::Accounts;
@@ -34,7 +36,7 @@ impl Kind for File {
         let same = meta.is_some_and(|m| m.kind == SFlag::S_IFREG && m.is(mode, settable(root, ids)));
         let same = same && {
             let have = root.read(&self.path, MAX_FILE)?;
-            have.as_ref().is_some_and(|h| *h == wanted(self, Some(h.clone())))
+            have.as_ref().is_some_and(|h| *h == *wanted(self, Some(h)))
         };
         Ok(self.outcome(Done::would(!same, meta.is_none()), self.outline()))
     }
@@ -62,7 +64,7 @@ impl Kind for File {
             root.make_dirs(above(&self.path), OURS)?;
         }
         let (mode, ids) = self.bits(meta, ids(self, &on.accounts)?);
-        let change = root.put(&self.path, &wanted(self, have), mode, ids)?;
+        let change = root.put(&self.path, &wanted(self, have.as_deref()), mode, ids)?;
         if let (Some(unit), Change::Changed) = (self.restart, change)
             && !on.restarts.contains(&unit)
         {
@@ -81,13 +83,13 @@ fn ids(file: &File, accounts: &Accounts) -> Result<Ids> {
 }
 
 /// The bytes that the file must hold, given those that it has.
-fn wanted(file: &File, have: Option<Vec<u8>>) -> Vec<u8> {
+fn wanted<'c>(file: &'c File, have: Option<&'c [u8]>) -> Cow<'c, [u8]> {
     let content = file.content.expose();
     match have {
-        Some(have) if file.append && have.ends_with(content) => have,
-        Some(have) if file.append => [&have, content].concat(),
-        Some(have) if matches!(file.existing, Existing::Kept { .. }) => have,
-        _ => content.to_vec(),
+        Some(have) if file.append && have.ends_with(content) => have.into(),
+        Some(have) if file.append => [have, content].concat().into(),
+        Some(have) if matches!(file.existing, Existing::Kept { .. }) => have.into(),
+        _ => content.into(),
     }
 }
 

@@ -271,7 +271,9 @@ pub(super) fn bootstrap(config: &NodeConfig, instance: &Instance, plan: &mut Pla
     }
     for script in &config.scripts {
         let path = format!("{SCRIPTS}/{}", script.name);
-        plan.items.push(file(&script.place, path, script.content.expose(), 0o700));
+        let mut file = File { place: script.place.clone(), ..File::ours(path, "").mode(0o700) };
+        file.content = script.content.clone();
+        plan.items.push(Item::File(file));
     }
     let prelude = format!("{PRELUDE}{WRAPPER}{begin}{}", noting(RAN, lines));
     plan.items.push(file("runcmd", SCRIPT.to_owned(), script(&prelude, lines), 0o700));

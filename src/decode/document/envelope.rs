@@ -117,6 +117,14 @@ pub fn extend(out: &mut Vec<u8>, bytes: &[u8]) {
 /// # Errors
 /// Says what is wrong, without the offending byte.
 pub fn base64(data: &[u8]) -> Result<Vec<u8>, String> {
+    base64_of(data.iter().copied().filter(|b| !b.is_ascii_whitespace()))
+}
+
+/// What base64's symbols, without white space, stand for.
+///
+/// # Errors
+/// They are not base64.
+pub fn base64_of(symbols: impl Iterator<Item = u8>) -> Result<Vec<u8>, String> {
     // The last symbol may carry stray bits, as Python's decoder allows: some encoders leave them.
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &base64::alphabet::STANDARD,
@@ -124,7 +132,7 @@ pub fn base64(data: &[u8]) -> Result<Vec<u8>, String> {
             .with_decode_allow_trailing_bits(true)
             .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
     );
-    let compact: Vec<u8> = data.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
+    let compact: Vec<u8> = symbols.collect();
     LENIENT.decode(compact).map_err(|e| format!("not base64: {}", base64_error(&e)))
 }
 

@@ -139,14 +139,13 @@ fn inner_label(label: &str, part: &str) -> String {
 
 /// The way from a scalar's content to the YAML text that it stands in: a literal block's lines stand there one by one,
 /// a quoted one's stand behind the quote, any other scalar's are folded or escaped.
-pub fn step_to_scalar<'d>(text: &str, scalar: &Node) -> Step<'d> {
+pub fn step_to_scalar<'d, 't>(text: &'t str, scalar: &Node) -> Step<'d> {
     let (pos, content) = (scalar.pos, scalar.text().unwrap_or_default());
     // The parser's position is that of the first line that is not empty.
     let empty = content.chars().take_while(|c| *c == '\n').count();
     let (lines, columns) = ((pos.line - 1).checked_sub(empty), pos.column - 1);
     let Some(lines) = lines else { return Step::At(pos) };
-    let tail =
-        |line: &str| line.char_indices().nth(columns).map_or(String::new(), |(i, _)| line[i..].to_owned());
+    let tail = |line: &'t str| line.char_indices().nth(columns).map_or("", |(i, _)| &line[i..]);
     // A quoted text on one line that has no escapes begins behind its quote.
     let quoted = text.lines().nth(lines).map(tail).is_some_and(|t| {
         !content.contains('\n')

@@ -22,11 +22,11 @@ pub fn decoded(encoding: &str, body: &str) -> Result<(Vec<u8>, Lines), String> {
     match encoding.as_str() {
         "" | "7bit" | "8bit" | "binary" => Ok((body.as_bytes().to_vec(), Lines::Same)),
         "base64" => {
-            let mut compact: Vec<u8> =
-                body.bytes().filter(|b| !b.is_ascii_whitespace() && *b != b'=').collect();
             // Mail programs leave the padding out, and Python puts it back.
-            compact.resize(compact.len().next_multiple_of(4), b'=');
-            Ok((envelope::base64(&compact)?, Lines::Lost))
+            let symbols = body.bytes().filter(|b| !b.is_ascii_whitespace() && *b != b'=');
+            let missing = symbols.clone().count().next_multiple_of(4) - symbols.clone().count();
+            let padding = std::iter::repeat_n(b'=', missing);
+            Ok((envelope::base64_of(symbols.chain(padding))?, Lines::Lost))
         }
         "quoted-printable" => {
             let (bytes, lines) = quoted_printable(body);

@@ -45,7 +45,7 @@ pub fn decode(text: &str, fetch: &mut Fetch<'_>) -> Decoded {
         return Decoded { problems: loader.problems, ..Decoded::default() };
     };
     let mut reader = Reader::new(&mut loader.sources, whole.version);
-    reader.config(&whole.tree);
+    reader.config(whole.tree);
     let (config, found) = (reader.config, reader.problems);
     // Problems of a single config were told when it was read by itself; here come those that only the merge brings.
     if !whole.merged {
@@ -67,6 +67,8 @@ struct Reader<'r, 'a, 'f> {
     options: FetchOptions,
     problems: Vec<Problem>,
     config: NodeConfig,
+    /// Entries of `storage.files` that are no longer in the tree.
+    files: Vec<Node>,
     /// The position of each path of a file, directory or link, by the entry's place.
     places: HashMap<String, Pos>,
     /// Bytes of all contents so far.
@@ -86,6 +88,7 @@ impl<'r, 'a, 'f> Reader<'r, 'a, 'f> {
             options: FetchOptions::default(),
             problems: Vec::new(),
             config: NodeConfig::default(),
+            files: Vec::new(),
             places: HashMap::new(),
             unpacked: 0,
             full: false,
@@ -109,9 +112,14 @@ impl<'r, 'a, 'f> Reader<'r, 'a, 'f> {
     }
 
     /// Everything that a whole config says.
-    fn config(&mut self, tree: &Node) {
-        self.settings(tree);
-        self.sections(tree);
+    fn config(&mut self, mut tree: Node) {
+        self.settings(&tree);
+        // Files are most of a large config: each is dropped when it is read.
+        let files = tree.get_mut("storage").and_then(|storage| storage.get_mut("files"));
+        if let Some(Value::List(files)) = files.map(|files| &mut files.value) {
+            self.files = std::mem::take(files);
+        }
+        self.sections(&tree);
     }
 
     /// What a config says of the machine.

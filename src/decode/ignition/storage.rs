@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `storage`: files, directories and links. Only Ignition in the initramfs makes arrays and encrypted volumes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::schema::VERSIONS;
@@ -30,8 +31,10 @@ impl Reader<'_, '_, '_> {
         for (i, node) in list("directories").iter().enumerate() {
             self.directory(&format!("storage.directories[{i}]"), node, &filesystems);
         }
-        for (i, node) in list("files").iter().enumerate() {
-            self.file(&format!("storage.files[{i}]"), node, &filesystems);
+        let taken = std::mem::take(&mut self.files).into_iter().map(Cow::Owned);
+        let files = taken.chain(list("files").iter().map(Cow::Borrowed));
+        for (i, node) in files.enumerate() {
+            self.file(&format!("storage.files[{i}]"), &node, &filesystems);
         }
         for (i, node) in list("links").iter().enumerate() {
             self.link(&format!("storage.links[{i}]"), node, &filesystems);
