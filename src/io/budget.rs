@@ -22,8 +22,8 @@ const MEMORY: usize = 52 << 20;
 const CPU: Duration = Duration::from_secs(10);
 
 /// Bytes from which an allocation has pages of its own: they are the system's again as soon as it is freed, it grows without being
-/// copied, and leaves no hole when it shrinks. A file's content is read so.
-const LARGE: libc::c_int = 16 << 10;
+/// copied, and leaves no hole when it shrinks. In smaller ones the unused end of the last page would be a large part.
+const LARGE: libc::c_int = 64 << 10;
 
 /// How long it may take to tell. After that the process ends with its exit code and a line on standard error alone; systemd then
 /// starts `report --provision`, which writes the status.
