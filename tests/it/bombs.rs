@@ -136,7 +136,11 @@ fn small_data_that_becomes_much_ends_by_one_error() {
             ),
             "jinja: a variable that holds more than 100000 values",
         ),
-        ("width", template("{{ '%100000d' | format(1) }}"), "jinja: a width of more than 5 digits"),
+        (
+            "width",
+            template("{{ '%100000d' | format(1) }}"),
+            "jinja: a width or precision of a format is more than 9999",
+        ),
     ];
     for (name, data, says) in cases {
         let (seed, root) = (seed(&format!("bombs-{name}"), data), Scratch::new(&format!("bombs-{name}")));

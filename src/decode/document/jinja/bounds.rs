@@ -22,9 +22,6 @@ const MAX_NESTED: usize = 64;
 /// Values that a variable may hold, all within one another together.
 const MAX_HELD: usize = 100_000;
 
-/// Digits of a width in a pattern of `format`.
-const MAX_WIDTH: u32 = 5;
-
 /// Whether a template has no tags but short ones of names, filters and calls: such a template keeps to all bounds, the engine means by
 /// it what Jinja2 means, and no tag changes what another one is. Most large data is so, and is not read twice more by the engine.
 pub fn is_plain(template: &str) -> bool {
@@ -134,29 +131,4 @@ pub fn kept(state: &State<'_, '_>, value: Value, in_namespace: bool) -> Result<V
         level = next;
     }
     Ok(value)
-}
-
-/// Refuses a pattern that puts a value into a width that nobody wants: the engine makes the text before it counts it. A
-/// width stands behind `open`, which is `%` or `{`, and may be one of the values.
-pub fn pattern(open: char, pattern: &str, values: &[Value]) -> Result<(), Error> {
-    let (mut digits, mut by_value) = (0, false);
-    for piece in pattern.split(open).skip(1) {
-        let end = match open {
-            '{' => piece.find('}'),
-            _ => {
-                let named = piece.strip_prefix('(').and_then(|p| p.find(')')).map_or(0, |i| i + 2);
-                piece.get(named..).and_then(|p| p.find(|c: char| c.is_ascii_alphabetic())).map(|i| named + i)
-            }
-        };
-        let spec = &piece[..end.unwrap_or(piece.len())];
-        let longest = spec.split(|c: char| !c.is_ascii_digit()).map(str::len).max();
-        digits = digits.max(longest.unwrap_or(0));
-        // Braces within braces end at no brace of their own.
-        by_value |= spec.contains('*') || (open == '{' && end.is_none());
-    }
-    let large = |value: &Value| value.as_i64().is_some_and(|n| n.unsigned_abs() >= 10u64.pow(MAX_WIDTH));
-    if digits > MAX_WIDTH as usize || (by_value && values.iter().any(large)) {
-        return Err(failed(format!("a width of more than {MAX_WIDTH} digits")));
-    }
-    Ok(())
 }

@@ -208,15 +208,15 @@ pub fn describe(error: &Error, context: &Context<'_>) -> Problem {
 
 /// An error that no missing name made. Values are shown nowhere: words are the template's own, or ours.
 fn other(error: &Error, context: &Context<'_>, template: &str) -> Problem {
+    let range = error.range().map(|r| context.rewritten.original(r.start)..context.rewritten.original(r.end));
+    let source = range.and_then(|r| template.get(r)).map(without_texts).filter(|s| !s.is_empty());
+    let at = source.map(|s| format!(" in `{s}`")).unwrap_or_default();
     let said = std::error::Error::source(error).and_then(|e| e.downcast_ref::<Said>());
     if let Some(Said(what)) = said {
-        return Problem::error("", format!("jinja: {what}"));
+        // One that names what it is about needs no more.
+        let at = if what.contains('`') { "" } else { &at };
+        return Problem::error("", format!("jinja: {what}{at}"));
     }
-    let range = error.range().map(|r| context.rewritten.original(r.start)..context.rewritten.original(r.end));
-    let source = range.and_then(|r| template.get(r)).map(str::trim);
-    // At most a name or a call, and no text that the template holds.
-    let source = source.filter(|s| !s.is_empty() && s.len() <= 80 && !s.contains(['\n', '\'', '"']));
-    let at = source.map(|s| format!(" in `{s}`")).unwrap_or_default();
     match error.kind() {
         ErrorKind::UndefinedError => Problem::error("", format!("jinja: a name has no value{at}"))
             .cure("give it a value of its own with the filter `default`"),
@@ -233,8 +233,43 @@ fn other(error: &Error, context: &Context<'_>, template: &str) -> Problem {
         ErrorKind::WriteFailure => {
             Problem::error("", format!("jinja: the document renders to more than {} MiB", MAX_DECODED >> 20))
         }
-        kind => Problem::error("", format!("jinja: {kind}{at}")),
+        kind => Problem::error("", format!("jinja: {}{at}", plain(kind))),
     }
+}
+
+/// The engine's kinds of errors in plain words.
+fn plain(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::TooManyArguments => "too many arguments",
+        ErrorKind::MissingArgument => "an argument is missing",
+        ErrorKind::NonKey => "a value can't be the key of a mapping",
+        ErrorKind::CannotUnpack => "there are not as many values as names that take them",
+        ErrorKind::BadSerialization | ErrorKind::CannotDeserialize => "a value can't be written in this form",
+        ErrorKind::BadEscape => "a text has a backslash with a sign behind it that is no escape",
+        _ => "a value does not fit what is done with it",
+    }
+}
+
+/// A piece of a template to show: names, numbers and signs. What its texts hold may be secret.
+fn without_texts(source: &str) -> String {
+    const MOST: usize = 80;
+    let (mut shown, mut chars) = (String::new(), source.trim().chars());
+    while let Some(c) = chars.next() {
+        if shown.len() >= MOST {
+            return shown + "…";
+        }
+        shown.push(if c.is_whitespace() { ' ' } else { c });
+        if c == '\'' || c == '"' {
+            shown.push('…');
+            while let Some(inner) = chars.next().filter(|inner| *inner != c) {
+                if inner == '\\' {
+                    chars.next();
+                }
+            }
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 /// The engine's words for a filter, a test, a function or a method that there is not: `filter lowercase is unknown`.

@@ -2,7 +2,6 @@
 //! Filters of [Jinja2's documentation](https://jinja.palletsprojects.com/en/3.1.x/templates/#list-of-builtin-filters)
 //! that minijinja does not have, or means otherwise.
 
-use minijinja::formatting::{FormatStyle, format};
 use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
@@ -56,7 +55,7 @@ pub fn add(env: &mut Environment<'_>) {
     env.add_test("sequence", |value: &Value| {
         matches!(value.kind(), ValueKind::String | ValueKind::Map) || minijinja::tests::is_sequence(value)
     });
-    env.add_function("cycler", |items: Rest<Value>| minijinja_contrib::globals::cycler(items.0));
+    env.add_function("cycler", super::cycler::cycler);
     env.add_function("joiner", minijinja_contrib::globals::joiner);
 }
 
@@ -85,12 +84,7 @@ fn remainder(left: &Value, right: &Value) -> Result<Value, Error> {
     undefined(left)?;
     undefined(right)?;
     if let Some(pattern) = left.as_str() {
-        let values: Vec<Value> = match right.is_tuple() {
-            true => right.try_iter()?.checked().collect::<Result<_, _>>()?,
-            false => vec![right.clone()],
-        };
-        bounds::pattern('%', pattern, &values)?;
-        return format(FormatStyle::Printf, pattern, &values).map(Value::from);
+        return super::format::percent(pattern, right).map(Value::from);
     }
     let whole = |v: &Value| i128::try_from(v.clone()).ok().filter(|_| v.kind() != ValueKind::String);
     if let (Some(a), Some(b)) = (whole(left), whole(right).filter(|_| !is_float(left) && !is_float(right))) {
@@ -105,7 +99,8 @@ fn remainder(left: &Value, right: &Value) -> Result<Value, Error> {
     }
 }
 
-fn is_float(value: &Value) -> bool {
+/// Whether a value is a number that Python has as `float`.
+pub fn is_float(value: &Value) -> bool {
     value.kind() == ValueKind::Number && !value.is_integer()
 }
 

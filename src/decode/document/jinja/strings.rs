@@ -4,7 +4,6 @@
 
 use std::ops::Range;
 
-use minijinja::formatting::{FormatStyle, format};
 use minijinja::value::Tuple;
 use minijinja::{Error, State, Value};
 use minijinja_contrib::pycompat;
@@ -98,11 +97,8 @@ pub fn call(
         "isprintable" => {
             Ok(Value::from(!s.chars().any(|c| c.is_control() || (c.is_whitespace() && c != ' '))))
         }
-        "format" => {
-            super::bounds::pattern('{', s, args)?;
-            pycompat::unknown_method_callback(state, value, method, args)
-        }
-        "format_map" => format(FormatStyle::StrFormat, s, &[a.needed(0, "mapping")?]).map(Value::from),
+        "format" => super::format::format(s, &a).map(Value::from),
+        "format_map" => super::format::format_map(s, &a.needed(0, "mapping")?).map(Value::from),
         "join" => {
             for item in a.needed(0, "iterable")?.try_iter()?.checked() {
                 if item?.as_str().is_none() {

@@ -287,7 +287,10 @@ fn widths_and_fuel_are_bounded() {
         "{{ '{:{}}'.format(1, 100000) }}",
     ] {
         let problem = rendered(template).unwrap_err();
-        assert!(problem.what.contains("a width of more than 5 digits"), "{template}: {problem}");
+        assert!(
+            problem.what.contains("a width or precision of a format is more than 9999"),
+            "{template}: {problem}"
+        );
     }
     assert_eq!(
         rendered(

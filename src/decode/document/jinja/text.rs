@@ -3,15 +3,15 @@
 
 use std::fmt::Write as _;
 
-use minijinja::formatting::{FormatStyle, format};
-use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs};
+use minijinja::value::{Kwargs, Rest, Tuple, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value};
 
 use super::args::{Args, failed};
-use super::bounds;
 use super::containers;
 use super::filters::{text_of, undefined};
+use super::format;
 use super::strings::{pad, split_lines};
+use super::values::Dict;
 use crate::decode::document::envelope::MAX_DECODED;
 
 /// Lists and mappings within each other that become JSON.
@@ -67,9 +67,14 @@ fn escaped(text: &str) -> Value {
 
 /// Values put into a text, by place or by name.
 fn format_values(value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
-    let (text, values) = (text_of(value)?, args.into_values());
-    bounds::pattern('%', &text, &values)?;
-    format(FormatStyle::Printf, &text, &values)
+    let (text, args) = (text_of(value)?, args.into_values());
+    let args = Args::of(&args)?;
+    let (places, named) = (args.places(), args.named());
+    match (places, named.is_empty()) {
+        (_, true) => format::percent(&text, &Value::from(Tuple::from(places.to_vec()))),
+        ([], false) => format::percent(&text, &Dict::of(named)),
+        _ => Err(failed("the filter `format` takes values by place or by name, not both")),
+    }
 }
 
 fn trim(value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
