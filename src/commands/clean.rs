@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `clean`: footplate forgets what it did on this machine.
 
+use std::time::Duration;
+
 use anyhow::anyhow;
 
 use super::{output, seal};
 use crate::bake;
 use crate::cli::{self, Format};
+use crate::io::root::{Lock, Root};
 use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
 use crate::pipeline::context::open_root;
 use crate::pipeline::{retry, state};
+use crate::plan::RUN_DIR;
 
 pub fn run(args: &cli::Clean) -> Result<u8, Failure> {
     let root = open_root(Some(&args.root))?;
@@ -23,6 +27,7 @@ pub fn run(args: &cli::Clean) -> Result<u8, Failure> {
             .cure("delete its Machine, or run `kubeadm reset` first; --force forgets it all the same")
             .stage(Stage::Usage)?;
     }
+    let _turn = (!args.dry_run).then(|| taken(&root)).transpose()?;
     let cleaned = bake::seal::clean(&root, args.made, args.dry_run)?;
     match args.format {
         Format::Json => output::json(&cleaned),
@@ -31,4 +36,13 @@ pub fn run(args: &cli::Clean) -> Result<u8, Failure> {
         }
     }
     Ok(0)
+}
+
+/// The lock that a provision has while it works on this root. A root where none has run has no directory for it.
+fn taken(root: &Root) -> Result<Option<Lock>, Failure> {
+    let lock = || match root.meta(RUN_DIR)? {
+        Some(_) => root.lock_dir(RUN_DIR, Duration::ZERO).map(Some),
+        None => Ok(None),
+    };
+    lock().cure("wait until it ends: `footplate status --wait`").stage(Stage::Apply)
 }

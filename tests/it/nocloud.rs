@@ -325,8 +325,10 @@ fn a_second_run_beside_the_first_names_it() {
     root.put("/run/footplate/status.json", "{}");
     fs::set_permissions(root.path("/run/footplate"), fs::Permissions::from_mode(0o700)).unwrap();
     // flock(1) stands for the first run, and says when it has the lock.
+    let run = root.path("/run/footplate");
     let mut first = std::process::Command::new("flock")
-        .args([root.path("/run/footplate").to_str().unwrap(), "sh", "-c", "echo held; read line"])
+        .args([run.to_str().unwrap(), "sh", "-c", r#"echo held; read line; rm -r "$0""#])
+        .arg(&run)
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn()
@@ -338,8 +340,9 @@ fn a_second_run_beside_the_first_names_it() {
     let who = format!("another footplate works there (process {}, `flock ", first.id());
     scratch::provision(&seed, &root)
         .ended(74, &[&who, "hint: wait until it ends: `footplate status --wait`"]);
+    footplate(&["clean", "--root", root.arg()]).ended(74, &[&who, "hint: wait until it ends"]);
     assert_eq!(root.tree(), before);
-    // Where the first one ends in time, the second one makes the node.
+    // Where the first one ends in time, the second one makes the node, and the directory that the first one removed.
     let mut input = first.stdin.take();
     let ends = std::thread::spawn(move || {
         std::thread::sleep(std::time::Duration::from_secs(1));

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, bail};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, RenameFlags, openat, renameat2};
-use nix::sys::stat::{Mode, UtimensatFlags, fchmod, fstatat, utimensat};
+use nix::sys::stat::{Mode, UtimensatFlags, fchmod, fstat, fstatat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
@@ -228,28 +228,31 @@ impl Root {
     }
 
     /// Takes the lock of a directory for as long as the answer lives; it leaves nothing behind. While another program holds it,
-    /// this waits for `patience`.
+    /// this waits for `patience`. A directory that its holder removed is made again, for root alone.
     ///
     /// # Errors
     /// Another program still holds it: which one, as far as the kernel tells.
     pub fn lock_dir(&self, path: &str, patience: Duration) -> Result<Lock> {
-        let dir = self.resolve(&dir_path(path), OFlag::O_RDONLY | OFlag::O_DIRECTORY);
-        let mut dir = dir.map_err(|e| anyhow!("{path}: {}", e.desc()))?;
-        let deadline = Instant::now() + patience;
+        let said = |e: Errno| anyhow!("{path}: {}", e.desc());
+        let open = || self.resolve(&dir_path(path), OFlag::O_RDONLY | OFlag::O_DIRECTORY).map_err(said);
+        let (mut dir, deadline) = (open()?, Instant::now() + patience);
         loop {
-            let (refused, error) = match Flock::lock(dir, FlockArg::LockExclusiveNonblock) {
-                Ok(held) => return Ok(held),
-                Err(refused) => refused,
-            };
-            if error != Errno::EWOULDBLOCK {
-                bail!("{path}: {}", error.desc());
+            dir = match Flock::lock(dir, FlockArg::LockExclusiveNonblock) {
+                Ok(held) if fstat(&*held).map_err(said)?.st_nlink > 0 => return Ok(held),
+                Ok(_) => {
+                    self.put_dir(path, 0o700, Ids::ROOT)?;
+                    open()?
+                }
+                Err((_, error)) if error != Errno::EWOULDBLOCK => return Err(said(error)),
+                Err((refused, error)) if Instant::now() >= deadline => {
+                    let holder = holder(&refused).unwrap_or_else(|| error.desc().to_owned());
+                    bail!("{path}: another footplate works there ({holder})");
+                }
+                Err((refused, _)) => {
+                    sleep(LOCK_POLL);
+                    refused
+                }
             }
-            if Instant::now() >= deadline {
-                let holder = holder(&refused).unwrap_or_else(|| error.desc().to_owned());
-                bail!("{path}: another footplate works there ({holder})");
-            }
-            sleep(LOCK_POLL);
-            dir = refused;
         }
     }
 
