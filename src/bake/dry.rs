@@ -5,6 +5,7 @@ use anyhow::{Result, anyhow};
 
 use super::node::{self, Choices};
 use super::store::{self, Stocked};
+use super::touched::Touched;
 use super::{
     Baked, LOCK, OWN_DIRECTORY, Order, architecture, links, oem_dir, own_artifact, pause_image, record,
     refuse_conflicts, stale, wanted_pause_image, with_own,
@@ -98,7 +99,7 @@ pub fn bake(root: &Root, order: &Order<'_>) -> Result<Baked, Failure> {
     refuse_conflicts(root, order, &links, &plan, wanted.ok().flatten())?;
     let mut note = |path: &str, same: bool| match same {
         true => baked.unchanged += 1,
-        false => baked.changed.push(path.to_owned()),
+        false => baked.changed.extend(Touched::before(root, path)),
     };
     let lock = root.read(LOCK, super::lock::MAX_LOCK).stage(Stage::Install)?;
     note(LOCK, lock.is_some_and(|bytes| bytes == order.bytes));
@@ -110,7 +111,9 @@ pub fn bake(root: &Root, order: &Order<'_>) -> Result<Baked, Failure> {
         note(outcome.what.split_once(' ').map_or("", |(_, path)| path), outcome.done == Done::Unchanged);
     }
     if complete {
-        stale(root, &links, &plan).stage(Stage::Install)?.iter().for_each(|path| note(path, false));
+        for path in stale(root, &links, &plan).stage(Stage::Install)? {
+            baked.changed.push(Touched::before(root, &path).stage(Stage::Install)?.removed());
+        }
     }
     Ok(baked)
 }

@@ -20,6 +20,7 @@ pub mod published;
 pub mod seal;
 pub mod store;
 pub mod sysext;
+mod touched;
 mod undo;
 pub mod verify;
 
@@ -41,6 +42,7 @@ use lock::{Artifact, CURRENT, Install, LOCK, Lock, OWN_ARCHITECTURE};
 use node::{Choices, Userdata};
 use progress::Progress;
 use store::{Link, Origin, ROOT, Stocked};
+use touched::Touched;
 
 /// The directory of the lock, the record, the store and the list of what footplate made.
 const OWN_DIRECTORY: &str = "/opt/footplate";
@@ -117,11 +119,12 @@ pub struct RecordedLink {
 pub struct Baked {
     /// Each artifact's name and how it came.
     pub artifacts: BTreeMap<String, Stocked>,
-    /// The paths that were changed.
-    pub changed: Vec<String>,
+    /// What was changed.
+    pub changed: Vec<Touched>,
     /// How many were right already.
     pub unchanged: usize,
     /// What a person should know.
+    #[serde(rename = "findings", serialize_with = "touched::findings")]
     pub notes: Vec<String>,
 }
 
@@ -279,28 +282,26 @@ fn clear(root: &Root, new: &New<'_>) -> Result<()> {
 fn install(root: &Root, order: &Order<'_>, new: New<'_>, baked: &mut Baked) -> Result<()> {
     let stale = stale(root, new.links, new.plan)?;
     let record = recorded(order, new.own, new.plan);
-    let mut note = |path: &str, change: Change| match change {
-        Change::Changed => baked.changed.push(path.to_owned()),
-        Change::Unchanged => baked.unchanged += 1,
-    };
-    note(LOCK, root.put(LOCK, order.bytes, 0o644, ROOT)?);
+    let mut note = |item: Touched, change: Change| baked.note(root, item, change);
+    let before = |path: &str| Touched::before(root, path);
+    note(before(LOCK)?, root.put(LOCK, order.bytes, 0o644, ROOT)?)?;
     for artifact in &new.all.artifacts {
         let current = format!("{}/{}/{}", store::STORE, artifact.name, CURRENT);
-        note(&current, store::use_version(root, artifact)?);
+        note(before(&current)?, store::use_version(root, artifact)?)?;
     }
     for link in new.links {
-        note(&link.path, store::put(root, link)?);
+        note(before(&link.path)?, store::put(root, link)?)?;
     }
     for outcome in apply::apply_to_image(new.plan, root)? {
         let change = if outcome.done == Done::Unchanged { Change::Unchanged } else { Change::Changed };
-        note(outcome.what.split_once(' ').map_or("", |(_, path)| path), change);
+        let path = outcome.what.split_once(' ').map_or("", |(_, path)| path);
+        note(before(path)?.created(outcome.done == Done::Absent), change)?;
     }
     for path in stale {
-        note(&path, root.remove(&path)?);
+        note(before(&path)?, root.remove(&path)?)?;
     }
     // The last: with it the image is what it says.
-    note(RECORD, root.put(RECORD, &serde_json::to_vec_pretty(&record)?, 0o644, ROOT)?);
-    Ok(())
+    note(before(RECORD)?, root.put(RECORD, &serde_json::to_vec_pretty(&record)?, 0o644, ROOT)?)
 }
 
 /// Lays a node's programs out as its lock says, before anything needs them; `None` where the image has no lock.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::node::{CONFIG_IGN, Userdata};
 use super::store::ROOT;
+use super::touched::{self, Touched};
 use super::{network, oem_dir, record, undo};
 use crate::apply::manifest::{MANIFEST, Manifest};
 use crate::io::root::{Change, Root, SFlag};
@@ -63,10 +64,11 @@ const FIRST_BOOT: &str = "/boot/flatcar/first_boot";
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Sealed {
     /// What was removed.
-    pub removed: Vec<String>,
+    pub removed: Vec<Touched>,
     /// What was written.
-    pub written: Vec<String>,
+    pub written: Vec<Touched>,
     /// What a person should know.
+    #[serde(rename = "findings", serialize_with = "touched::findings")]
     pub notes: Vec<String>,
     /// Whether this is what would be done, and nothing was.
     pub dry_run: bool,
@@ -75,29 +77,30 @@ pub struct Sealed {
 impl Sealed {
     /// Removes a path and lists it.
     pub(super) fn remove(&mut self, root: &Root, path: String) -> Result<()> {
+        self.removed.push(Touched::before(root, &path)?.removed());
         if !self.dry_run {
             root.remove_tree(&path)?;
         }
-        self.removed.push(path);
         Ok(())
     }
 
     /// Whether a path was removed, or what it is in.
     pub(super) fn has(&self, path: &str) -> bool {
-        let leads = |other: &String| {
-            path.strip_prefix(other.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('/'))
+        let leads = |other: &Touched| {
+            path.strip_prefix(other.path.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('/'))
         };
         self.removed.iter().any(leads)
     }
 
     /// Writes a file where it differs, and lists it.
     fn write(&mut self, root: &Root, path: &str, text: &[u8]) -> Result<()> {
+        let before = Touched::before(root, path)?;
         let changes = match self.dry_run {
             true => root.read(path, MAX_FILE)?.is_none_or(|there| there != text),
             false => root.put(path, text, 0o644, ROOT)? == Change::Changed,
         };
         if changes {
-            self.written.push(path.to_owned());
+            self.written.push(if self.dry_run { before } else { before.after(root)? });
         }
         Ok(())
     }

@@ -91,6 +91,7 @@ pub struct Made {
     /// Its digest, for who fetches it.
     pub sha256: String,
     /// What a person should know.
+    #[serde(rename = "findings", serialize_with = "super::touched::findings")]
     pub notes: Vec<String>,
 }
 

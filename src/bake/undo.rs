@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::seal::Sealed;
+use super::touched::Touched;
 use super::{OWN_DIRECTORY, baked_lock, links, record, with_own};
 use crate::apply::accounts::Accounts;
 use crate::apply::manifest::{CHANGED, HOME, MADE, MANIFEST, Manifest, REMOVED};
@@ -19,11 +20,8 @@ pub(super) fn undo(root: &Root, manifest: &Manifest, sealed: &mut Sealed) -> Res
     if sealed.dry_run && known
         || !sealed.dry_run && manifest.without(&accounts).write(root)? == Change::Changed
     {
-        let words = |kind: &str, names: &BTreeSet<String>| {
-            names.iter().map(|n| format!("{kind} {n}")).collect::<Vec<_>>()
-        };
-        sealed.removed.extend(words("user", &manifest.users));
-        sealed.removed.extend(words("group", &manifest.groups));
+        sealed.removed.extend(manifest.users.iter().map(|name| Touched::account("user", name)));
+        sealed.removed.extend(manifest.groups.iter().map(|name| Touched::account("group", name)));
     }
     let baked = baked(root)?;
     let leads_to_list = |path: &str| MANIFEST == path || MANIFEST.starts_with(&format!("{path}/"));
@@ -59,6 +57,7 @@ fn undo_path(
 ) -> Result<()> {
     // A dry run leaves what it lists as removed.
     let stands = root.meta_of_link(path)?.filter(|_| !sealed.has(path));
+    let before = Touched::before(root, path)?;
     let note = match (what, stands) {
         (MADE | HOME, None) | (CHANGED, None) | (REMOVED, Some(_)) => return Ok(()),
         (MADE | HOME, Some(_)) if baked.contains(path) || in_store(root, path)? => return Ok(()),
@@ -79,7 +78,7 @@ fn undo_path(
         _ => Some("footplate changed it in a way that this version does not know"),
     };
     match note {
-        None => sealed.removed.push(path.to_owned()),
+        None => sealed.removed.push(before.removed()),
         Some(note) => sealed.notes.push(format!("{path} stays as it is: {note}")),
     }
     Ok(())

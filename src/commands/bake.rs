@@ -68,7 +68,7 @@ pub fn run(args: &cli::Bake) -> Result<u8, Failure> {
     match args.format {
         Format::Json => output::json(&baked),
         Format::Text => {
-            let mut text: String = baked.changed.iter().map(|path| format!("{path}\n")).collect();
+            let mut text: String = baked.changed.iter().map(|item| format!("{item}\n")).collect();
             text.extend(baked.notes.iter().map(|note| format!("note: {note}\n")));
             let new = baked.artifacts.values().filter(|s| **s != bake::store::Stocked::Present).count();
             let (done, changed) = match args.dry_run {

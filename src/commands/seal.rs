@@ -27,7 +27,8 @@ pub fn tell(sealed: &Sealed, end: &str) {
         true => ("would remove", "would write", "dry run: nothing was removed or written\n"),
         false => ("removed", "written", end),
     };
-    let lines = [(removed, &sealed.removed), (written, &sealed.written), ("note", &sealed.notes)];
-    let lines = lines.iter().flat_map(|(word, items)| items.iter().map(move |i| format!("{word}: {i}\n")));
-    output::text(&(lines.collect::<String>() + end));
+    let items = [(removed, &sealed.removed), (written, &sealed.written)];
+    let items = items.iter().flat_map(|(word, items)| items.iter().map(move |i| format!("{word}: {i}\n")));
+    let notes = sealed.notes.iter().map(|note| format!("note: {note}\n"));
+    output::text(&(items.chain(notes).collect::<String>() + end));
 }

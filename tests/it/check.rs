@@ -223,7 +223,7 @@ fn what_soon_ends_and_what_is_too_large_is_told() {
     ]);
     Ran::of(openssl.args(["-out", "certificate"]).current_dir(&dir)).ended(0, &[]);
     let certificate = fs::read(dir.join("certificate")).unwrap();
-    let kubeadm = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\nbootstrapTokens:\n- {token: a.b, expires: '2020-01-01T00:00:00Z'}\n";
+    let kubeadm = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\nbootstrapTokens:\n- {token: a1b2c3.0123456789abcdef, expires: '2020-01-01T00:00:00Z'}\n";
     let data = format!(
         "#cloud-config\nwrite_files:\n- {{path: /etc/kubernetes/pki/ca.crt, encoding: gzip+base64, content: {}}}\n\
          - {{path: /run/kubeadm/kubeadm.yaml, encoding: base64, content: {}}}\n- {{path: /large, content: {}}}\n",
@@ -426,6 +426,18 @@ fn what_flatcar_can_not_do_is_an_error() {
         let lines: String = content.lines().map(|l| format!("    {l}\n")).collect();
         config(&format!("write_files:\n- path: {path}\n  content: |\n{lines}"))
     };
+    let object = |kind: &str, spec: &str| {
+        format!(
+            "apiVersion: bootstrap.cluster.x-k8s.io/v1beta1\nkind: {kind}\nmetadata: {{name: a}}\nspec:\n  {spec}\n"
+        )
+    };
+    const RUN: &str = "[kubeadm join --config /run/kubeadm/k.yaml]";
+    let join = |node: &str, token: &str, pin: &str| {
+        format!(
+            "apiVersion: kubeadm.k8s.io/v1beta3\nkind: JoinConfiguration\nnodeRegistration: {{{node}}}\ndiscovery:\n  bootstrapToken:\n    \
+             token: {token}\n    caCertHashes: ['{pin}']\n    apiServerEndpoint: a:6443\n"
+        )
+    };
     let ignition = |body: &str| format!("{{\"ignition\": {{\"version\": \"3.4.0\"}},\n{body}}}");
     let pod = "/etc/kubernetes/manifests/pod.yaml";
     let mut wrong = String::new();
@@ -462,6 +474,28 @@ fn what_flatcar_can_not_do_is_an_error() {
             "warning network/no-gateway 4:3 write_files[0]",
         ),
         (file("/etc/systemd/network/1.network", "[Network]\nAddress=10.0.0.2/8\nGateway=10.0.0.1\n"), ""),
+        (config("").replace("[id]", "[id, 'sudo kubeadm jion --config /run/a']"), "error kubeadm/command 2:15 runcmd[1]"),
+        (file("/a.sh", "#!/bin/bash\nset -e\nkubeadm --v=5 itin\n"), "error kubeadm/command 8:5 write_files[0].content"),
+        (config("").replace("[id]", "['echo kubeadm joined']"), ""),
+        (
+            file("/run/kubeadm/k.yaml", &join("name: '{{ ds.meta_data.hostname }}'", "q1w2e3.0123", "sha256:ab")).replace("[id]", RUN),
+            "error kubeadm/config 11:16 write_files[0].content (discovery.bootstrapToken.token)\n\
+             error kubeadm/config 12:24 write_files[0].content (discovery.bootstrapToken.caCertHashes[0])",
+        ),
+        (file("/run/kubeadm/k.yaml", &join("name: a", "q1w2e3.0123456789abcdef", &format!("sha256:{}", "ab".repeat(32)))).replace("[id]", RUN), ""),
+        (object("KubeadmConfig", "joinConfiguration: {}\n  preKubeadmCommands: ['echo ${ZONE and more']"), "error object/variable 6:30 spec.preKubeadmCommands[0]"),
+        (object("KubeadmConfig", "joinConfiguration: {}\n  preKubeadmCommands: ['echo ${ZONE:-a} $${B}']"), ""),
+        (object("KubeadmConfig", "joinConfiguration: {}\n  preRKE2Commands: [id]"), "error object/unknown-key 6:3 spec.preRKE2Commands"),
+        (object("RKE2Config", "agentConfig: {}\n  postKubeadmCommands: [id]"), "error object/unknown-key 6:3 spec.postKubeadmCommands"),
+        (object("KThreesConfig", "preKubeadmCommands: [id]"), "error object/unknown-key 5:3 spec.preKubeadmCommands"),
+        (
+            "## template: jinja\n#cloud-config\nruncmd:\n- id\n- |\n  {% for n in [1] %}{% if n %}\n  id\n  {% endfor %}\n".to_owned(),
+            "error template/syntax 8:6 ",
+        ),
+        (
+            "## template: jinja\n#cloud-config\nruncmd:\n- |\n  {% if v1.region %}\n  id\n- id\n".to_owned(),
+            "error template/syntax 5:3 ",
+        ),
         ("#cloud-config\nhostname: a\n".to_owned(), "warning bootstrap/none null:null "),
         (
             "apiVersion: v1\nkind: Secret\ntype: cluster.x-k8s.io/secret\nstringData: {value: \"#cloud-config\\nhostname: a\\n\"}\n".to_owned(),

@@ -283,7 +283,7 @@ fn clean_forgets_and_leaves_what_was_made() {
     assert!(!root.path("/run/footplate").exists() && !root.path("/var/lib/footplate").exists());
     assert_eq!(root.text("/etc/made"), "x");
     let json = footplate(&["clean", "--made", "--root", root.arg(), "--format", "json"]).json();
-    assert!(json["removed"].as_array().unwrap().iter().any(|path| path == "/etc/made"), "{json}");
+    assert!(json["removed"].as_array().unwrap().iter().any(|item| item["path"] == "/etc/made"), "{json}");
     assert!(!root.path("/etc/made").exists() && !root.path("/opt/footplate").exists());
     assert_eq!(clean(&[]).out, "the next start of footplate.service is that of a new machine\n");
 }

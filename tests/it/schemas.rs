@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The published schemas (docs/schema): what the program prints keeps to them, and has no field that they do not describe.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -82,7 +83,7 @@ fn faults(value: &Value, schema: &Value, whole: &Value, at: &str, found: &mut Ve
 }
 
 #[track_caller]
-fn keeps_to(ran: &Ran, name: &str) -> Value {
+pub(crate) fn keeps_to(ran: &Ran, name: &str) -> Value {
     let value: Value = serde_json::from_str(&ran.out).unwrap_or_else(|e| panic!("{e}: {}", ran.out));
     let (whole, mut found) = (schema(name), Vec::new());
     faults(&value, &whole, &whole, "", &mut found);
@@ -178,6 +179,26 @@ fn what_each_command_prints_keeps_to_its_schema() {
     keeps_to(&footplate(&["platforms", "--format", "json"]), "platforms.v1.json");
     let network = footplate(&["render", "network", "--format", "json", &files[3]]);
     keeps_to(&network, "render-network.v1.json");
+    // A root that was provisioned, and is cleaned and sealed.
+    footplate(&["provision", "--seed", seed, "--root", root.arg()]);
+    let kinds = |json: &Value| {
+        let items = json["removed"].as_array().unwrap().iter();
+        items.map(|item| item["kind"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
+    };
+    for (command, name) in [("clean", "clean.v1.json"), ("seal", "seal.v1.json")] {
+        let more = if command == "clean" { "--made" } else { "--force" };
+        for dry in [&["--dry-run"][..], &[]] {
+            let args = [&[command, more, "--format", "json", "--root", root.arg()], dry].concat();
+            let said = keeps_to(footplate(&args).ended(0, &[]), name);
+            assert_eq!(said["dry_run"], !dry.is_empty(), "{said:#}");
+            if command == "clean" {
+                for kind in ["directory", "file", "group", "user"] {
+                    assert!(kinds(&said).contains(kind), "{kind}: {said:#}");
+                }
+            }
+        }
+        footplate(&["provision", "--seed", seed, "--root", root.arg()]);
+    }
     let verified = footplate(&["verify", "--format", "json", "--root", root.arg()]);
     let verified = keeps_to(&verified, "verify.v1.json");
     assert_eq!(verified["findings"][0]["code"], "verify/lock", "{verified:#}");

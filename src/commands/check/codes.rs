@@ -80,6 +80,11 @@ pub const CODES: &[Code] = &[
         "Correct its spelling, or remove it.",
     ),
     code(
+        "kubeadm/command",
+        "A command line of kubeadm in the data that kubeadm refuses.",
+        "Correct the word that the finding names.",
+    ),
+    code(
         "kubeadm/config",
         "A document for kubeadm that kubeadm refuses or does not read: its version, its kind or a part that is missing.",
         "Begin with `apiVersion: kubeadm.k8s.io/v1beta4` and the kind, such as `JoinConfiguration`.",
@@ -113,6 +118,11 @@ pub const CODES: &[Code] = &[
         "object/unknown-key",
         "Cluster API, its provider or kubeadm does not have this key here. kubectl refuses it, or it is dropped in silence.",
         "Correct its spelling: the keys are those of Cluster API, not those of cloud-config.",
+    ),
+    code(
+        "object/variable",
+        "`${` begins a variable of clusterctl's or of the shell's, and no `}` ends its name.",
+        "Write `${NAME}`. In a template of clusterctl's, `$${` is a `${` that the shell gets.",
     ),
     code(
         "object/version",

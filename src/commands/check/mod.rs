@@ -88,7 +88,10 @@ impl Checked {
             let place = |p: &Problem| (p.place.clone(), p.pos);
             let told =
                 error(&f.problem) && error(&finding.problem) && place(&f.problem) == place(&finding.problem);
-            same && (told || f.problem == finding.problem)
+            // A variable without its end is what the shell stumbles over, too.
+            let follows = f.problem.code == "object/variable" && finding.problem.code == "script/syntax";
+            let follows = follows && f.problem.place == finding.problem.place;
+            same && (told || follows || f.problem == finding.problem)
         };
         if finding.object.is_empty() || !self.findings.iter().any(same) {
             self.findings.push(finding);

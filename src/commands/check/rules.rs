@@ -3,6 +3,7 @@
 
 use super::places::Places;
 use crate::decode::capi::{self, documents};
+use crate::decode::kubeadm::commands;
 use crate::decode::syntax::words;
 use crate::decode::syntax::yaml::{self, Node};
 use crate::model::config::NodeConfig;
@@ -109,6 +110,7 @@ pub fn problems(config: &NodeConfig, places: &Places<'_>) -> Vec<Problem> {
     if config.files.len() <= MAX_FILES {
         config.files.iter().for_each(|file| found.extend(joined(file, places)));
     }
+    commands_of_kubeadm(config, places, &mut found);
     found.extend(without_gateway(config).map(|problem| places.entry(problem)));
     found.extend(places.sites.second_headers().map(|pos| {
         let what = "a second header: the text below it is not read as a document of its own";
@@ -210,13 +212,26 @@ fn is_kubernetes(path: &str) -> bool {
     below && yaml
 }
 
+/// A text with a variable of the same length for each `{{ name }}`, which kubeadm-prepare fills in on the machine.
+fn opened(text: &str) -> String {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some((before, behind)) = rest.split_once("{{") {
+        let Some((name, after)) = behind.split_once("}}").filter(|(name, _)| !name.contains('\n')) else {
+            break;
+        };
+        out += &format!("{before}${{{}}}", "_".repeat(name.chars().count() + 1));
+        rest = after;
+    }
+    out + rest
+}
+
 /// The YAML in a file that Kubernetes reads.
 fn documents_in(file: &File, places: &Places<'_>, found: &mut Vec<Problem>) {
     let Ok(text) = std::str::from_utf8(file.content.expose()) else { return };
-    // In an Ignition config, kubeadm-prepare fills in what stands in braces.
-    if file.append || !is_kubernetes(&file.path) || text.contains("{{") {
+    if file.append || !is_kubernetes(&file.path) {
         return;
     }
+    let text = &opened(text);
     let key = if file.place.starts_with("write_files") { "content" } else { "contents.source" };
     let place = format!("{}.{key}", file.place);
     let made = places.origin.is_made(&place);
@@ -267,6 +282,21 @@ fn joined(file: &File, places: &Places<'_>) -> Option<Problem> {
     found.then(|| {
         places.entry(Problem::warning(place, capi::JOINED).cure(capi::HOW_JOINED).code("file/joined-lines"))
     })
+}
+
+/// Command lines that kubeadm refuses, in commands and in programs of the shell.
+fn commands_of_kubeadm(config: &NodeConfig, places: &Places<'_>, found: &mut Vec<Problem>) {
+    let key = |file: &File| if file.place.starts_with("storage.") { "contents.source" } else { "content" };
+    let programs = config.files.iter().filter(|file| file.content.expose().starts_with(b"#!"));
+    let programs = programs.map(|file| (format!("{}.{}", file.place, key(file)), &file.content));
+    let scripts = config.scripts.iter().map(|script| (script.place.clone(), &script.content));
+    let lines = config.runcmd.iter().enumerate().map(|(i, line)| (format!("runcmd[{i}]"), line));
+    for (place, content) in programs.chain(scripts).chain(lines) {
+        let text = String::from_utf8_lossy(content.expose());
+        for (line, problem) in commands::problems(&place, &text) {
+            found.push(places.line(problem, line, 1));
+        }
+    }
 }
 
 /// Sections of systemd's units.

@@ -3,7 +3,7 @@
 //! ([v1beta4](https://kubernetes.io/docs/reference/config-api/kubeadm-config.v1beta4/),
 //! [v1beta3](https://kubernetes.io/docs/reference/config-api/kubeadm-config.v1beta3/)).
 
-use super::schema::Type::{Any, Args, Bool, Int, List, Map, Text};
+use super::schema::Type::{Any, Args, Bool, Int, List, Map, Pin, Text, Token};
 use super::schema::{Keys, TEXTS, Type};
 
 const ENVS: Type = List(&Any);
@@ -84,10 +84,20 @@ pub const CLUSTER: Type = Map(&[
     ("useHyperKubeImage", Bool),
 ]);
 
+/// A token that `init` makes.
+static BOOTSTRAP_TOKEN: Type = Map(&[
+    ("description", Text),
+    ("expires", Any),
+    ("groups", TEXTS),
+    ("token", Token),
+    ("ttl", Text),
+    ("usages", TEXTS),
+]);
+
 /// InitConfiguration.
 pub const INIT: Type = Map(&[
     ("apiVersion", Text),
-    ("bootstrapTokens", List(&Any)),
+    ("bootstrapTokens", List(&BOOTSTRAP_TOKEN)),
     ("certificateKey", Text),
     ("dryRun", Bool),
     ("kind", Text),
@@ -110,14 +120,14 @@ pub const JOIN: Type = Map(&[
                 "bootstrapToken",
                 Map(&[
                     ("apiServerEndpoint", Text),
-                    ("caCertHashes", TEXTS),
-                    ("token", Text),
+                    ("caCertHashes", List(&Pin)),
+                    ("token", Token),
                     ("unsafeSkipCAVerification", Bool),
                 ]),
             ),
             ("file", Map(&[("kubeConfig", Any), ("kubeConfigPath", Text)])),
             ("timeout", Text),
-            ("tlsBootstrapToken", Text),
+            ("tlsBootstrapToken", Token),
         ]),
     ),
     ("dryRun", Bool),

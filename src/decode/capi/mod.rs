@@ -14,6 +14,7 @@ mod origin;
 mod rancher;
 mod schema;
 mod secret;
+mod variables;
 mod writer;
 
 use self::kinds::{KINDS, Kind, Maker};
@@ -224,7 +225,13 @@ fn object(text: &Source<'_>, node: &Node, found: &mut Found) {
 }
 
 /// The part of an object that nodes are made of.
-fn given<'n>(node: &'n Node, kind: &Kind, name: &str, found: &mut Found) -> Option<Given<'n>> {
+fn given<'n>(
+    text: &Source<'_>,
+    node: &'n Node,
+    kind: &Kind,
+    name: &str,
+    found: &mut Found,
+) -> Option<Given<'n>> {
     let at = find(node, kind.place).filter(|n| n.is_map());
     if at.is_none() {
         let problem =
@@ -232,12 +239,14 @@ fn given<'n>(node: &'n Node, kind: &Kind, name: &str, found: &mut Found) -> Opti
         let cure = format!("put `files`, commands and the rest below `{}`", kind.place);
         found.tell(name, problem.cure(cure).code("object/type"));
     }
-    at.map(|node| Given { node, place: kind.place.to_owned() })
+    let at = at?;
+    variables::unclosed(text, at, kind.place, &mut |problem| found.tell(name, problem));
+    Some(Given { node: at, place: kind.place.to_owned() })
 }
 
 /// Renders a KubeadmConfigSpec for each role that it is for.
 fn spec(text: &Source<'_>, node: &Node, kind: &Kind, name: &str, found: &mut Found) {
-    let Some(given) = given(node, kind, name, found) else { return };
+    let Some(given) = given(text, node, kind, name, found) else { return };
     let place = kind.place;
     let mut problems = Vec::new();
     let schema =
@@ -281,7 +290,7 @@ fn spec(text: &Source<'_>, node: &Node, kind: &Kind, name: &str, found: &mut Fou
 
 /// Renders what RKE2's or k3s' provider makes a node of.
 fn others(text: &Source<'_>, node: &Node, kind: &Kind, of: &'static Rancher, name: &str, found: &mut Found) {
-    let Some(given) = given(node, kind, name, found) else { return };
+    let Some(given) = given(text, node, kind, name, found) else { return };
     let mut problems = Vec::new();
     let schema = Schema { owner: "its provider", args_are_lists: None, root: &of.spec };
     schema.check(given.node, kind.place, &mut problems);

@@ -4,6 +4,7 @@
 //! server refuses a value of another type, and kubectl a key that there is not.
 
 use super::kubeadm_keys::{CLUSTER, INIT, JOIN};
+use crate::decode::kubeadm::credentials;
 use crate::decode::syntax::words;
 use crate::decode::syntax::yaml::{Kind, Node, Value};
 use crate::model::problem::{Problem, Severity};
@@ -12,6 +13,10 @@ use crate::model::problem::{Problem, Severity};
 pub enum Type {
     /// A string.
     Text,
+    /// A bootstrap token.
+    Token,
+    /// The digest of a certificate authority's key.
+    Pin,
     /// `true` or `false`.
     Bool,
     /// A whole number.
@@ -29,7 +34,7 @@ pub enum Type {
 /// The keys of a mapping.
 pub type Keys = &'static [(&'static str, Type)];
 
-use Type::{Any, Args, Bool, Int, List, Map, Text};
+use Type::{Any, Args, Bool, Int, List, Map, Pin, Text, Token};
 
 /// A list of strings.
 pub const TEXTS: Type = List(&Text);
@@ -116,6 +121,12 @@ const CLOUD_CONFIG: &[(&str, &str)] = &[
     ("write_files", "files"),
 ];
 
+/// The names that the bootstrap providers have for one thing: commands before the bootstrap and commands behind it.
+const COMMANDS: [[&str; 3]; 2] = [
+    ["preKubeadmCommands", "preRKE2Commands", "preK3sCommands"],
+    ["postKubeadmCommands", "postRKE2Commands", "postK3sCommands"],
+];
+
 /// Whether a scalar has a variable of clusterctl's in it: its type and its value are not known yet.
 pub fn is_open(node: &Node) -> bool {
     node.text().is_some_and(|text| text.contains("${"))
@@ -156,7 +167,7 @@ impl Schema {
         };
         let is = |kind: fn(&Kind) -> bool| node.scalar().is_some_and(|s| kind(&s.kind));
         let (good, name) = match of {
-            Text => (is(|k| matches!(k, Kind::Str)), "a string"),
+            Text | Token | Pin => (is(|k| matches!(k, Kind::Str)), "a string"),
             Bool => (is(|k| matches!(k, Kind::Bool(_))), "true or false"),
             Int => (is(|k| matches!(k, Kind::Int(_))), "a whole number"),
             List(_) => (node.list().is_some(), "a list"),
@@ -172,10 +183,14 @@ impl Schema {
             });
         }
         match of {
+            Token | Pin => {
+                let check = if matches!(of, Token) { credentials::token } else { credentials::pin };
+                problems.extend(check(place, node.text().unwrap_or_default()).map(|p| p.at(node.pos)));
+            }
             List(of) => {
                 for (i, item) in node.list().unwrap_or_default().iter().enumerate() {
                     let place = format!("{place}[{i}]");
-                    if item.is_null() && matches!(of, Text) {
+                    if item.is_null() && matches!(of, Text | Pin) {
                         let problem = Problem::error(place, "must be a string, this is nothing").at(item.pos);
                         problems.push(
                             problem.cure("remove the dash, or write the text behind it").code("object/type"),
@@ -213,7 +228,7 @@ impl Schema {
     /// What to do about a value of another type.
     fn how(&self, of: &Type, node: &Node) -> &'static str {
         match (of, &node.value) {
-            (Text, Value::Scalar(_)) => "put it in quotes",
+            (Text | Token | Pin, Value::Scalar(_)) => "put it in quotes",
             // YAML takes `{{ name }}` for a mapping whose key is a mapping.
             (_, Value::Map(entries)) if entries.iter().any(|(key, _)| key.is_map()) => {
                 "put a template in quotes: '{{ … }}'"
@@ -238,6 +253,16 @@ impl Schema {
         let known = |wanted: &str| keys.iter().any(|(k, _)| *k == wanted);
         let of_cloud_config =
             CLOUD_CONFIG.iter().find(|(k, meant)| *k == name && known(meant)).map(|(_, m)| *m);
+        let of_another = COMMANDS
+            .iter()
+            .filter(|names| names.contains(&name))
+            .find_map(|names| names.iter().find(|meant| known(meant)));
+        if let Some(meant) = of_another {
+            let what =
+                format!("{} does not have this key: it is one of another bootstrap provider", self.owner);
+            let problem = Problem::error(join(place, name), what).at(key.pos).code("object/unknown-key");
+            return problem.cure(format!("write `{meant}`"));
+        }
         let meant = of_cloud_config.or_else(|| words::meant(name, keys.iter().map(|(k, _)| *k)));
         let shown = if name.len() <= 60 { join(place, name) } else { place.to_owned() };
         let problem = Problem::error(shown, format!("{} does not have this key here", self.owner))

@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use serde_json::{Value, json};
 
 use super::image::{Entry, Image, elf, gzip, header, sha512, tarball};
+use crate::schemas::keeps_to;
 
 fn golden(image: &Image, name: &str) {
     let path = format!("{}/tests/bake/golden/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -47,7 +48,7 @@ fn two_bakes_are_byte_identical() {
     }
     assert_eq!(one.tree(), two.tree());
     let before = one.tree();
-    let again = one.bake(&["--format", "json"]).ended(0, &[]).json();
+    let again = keeps_to(one.bake(&["--format", "json"]).ended(0, &[]), "bake.v1.json");
     assert_eq!(again["changed"], json!([]), "a second bake changes nothing");
     assert_eq!(one.tree(), before);
 }
@@ -64,7 +65,14 @@ fn an_upgrade_and_a_rollback_are_one_rename_each() {
     assert!(kubeadm().contains("v1.34.1"));
 
     image.publish_node("v1.35.0");
-    image.bake(&[]).ended(0, &[]);
+    keeps_to(image.bake(&["--dry-run", "--format", "json"]).ended(0, &[]), "bake.v1.json");
+    let baked = keeps_to(image.bake(&["--format", "json"]).ended(0, &[]), "bake.v1.json");
+    let lock =
+        baked["changed"].as_array().unwrap().iter().find(|item| item["path"] == "/opt/footplate/lock.json");
+    let bytes = fs::metadata(&image.lock).unwrap().len();
+    let item = json!({"kind": "file", "path": "/opt/footplate/lock.json", "mode": "0644", "owner": "0:0",
+        "bytes": bytes, "action": "change"});
+    assert_eq!(lock, Some(&item), "{baked:#}");
     assert!(kubeadm().contains("v1.35.0"));
     assert_eq!(fs::read_link(image.path("/opt/bin/kubeadm")).unwrap(), link, "only `current` moved");
     image.verify().ended(0, &[]);
@@ -72,7 +80,7 @@ fn an_upgrade_and_a_rollback_are_one_rename_each() {
     // Back without any artifact at hand: the store has them.
     fs::write(&image.lock, old_lock).unwrap();
     fs::remove_dir_all(&image.from).unwrap();
-    let back = image.bake(&["--format", "json"]).ended(0, &[]).json();
+    let back = keeps_to(image.bake(&["--format", "json"]).ended(0, &[]), "bake.v1.json");
     assert!(kubeadm().contains("v1.34.1"));
     assert!(back["artifacts"].as_object().unwrap().values().all(|v| v == "present"), "{back}");
     image.verify().ended(0, &[]);

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::image::Image;
 use crate::common::needs::programs;
 use crate::common::scratch::{Ran, footplate, fresh, walk};
+use crate::schemas::keeps_to;
 
 fn image(name: &str) -> Image {
     programs(&["mksquashfs:squashfs-tools", "mkfs.erofs:erofs-utils", "systemd-dissect:systemd-container"])
@@ -34,13 +35,13 @@ fn an_extension_is_what_systemd_takes_for_one() {
         let dir = fresh(&format!("sysext-{filesystem}"));
         let (raw, again) = (dir.join("footplate-9.raw"), dir.join("again/footplate-9.raw"));
         fs::create_dir(dir.join("again")).unwrap();
-        let made =
-            sysext(&image, &raw, &["--filesystem", filesystem, "--format", "json"]).ended(0, &[]).json();
+        let made = sysext(&image, &raw, &["--filesystem", filesystem, "--format", "json"]);
+        let made = keeps_to(made.ended(0, &[]), "bake-sysext.v1.json");
         sysext(&image, &again, &["--filesystem", filesystem, "--jobs", "1"]).ended(0, &["kubeadm v1.34.1: "]);
         assert!(fs::read(&raw).unwrap() == fs::read(&again).unwrap(), "{filesystem}: two images differ");
         assert_eq!(made["name"], "footplate");
         assert_eq!(made["sha256"], super::image::sha256(&fs::read(&raw).unwrap()));
-        assert!(made["notes"][0].as_str().unwrap().contains("config.ign"), "{made}");
+        assert!(made["findings"][0]["what"].as_str().unwrap().contains("config.ign"), "{made}");
         // Made anew over the old one, and nothing is left beside it.
         sysext(&image, &again, &["--filesystem", filesystem]).ended(0, &[]);
         assert_eq!(walk(&dir.join("again")), [again]);

@@ -174,6 +174,35 @@ fn cure(missing: &Missing, variables: &Variables) -> String {
     }
 }
 
+/// How the engine begins to say that a statement has no end.
+const OPEN: &str = "unexpected end of input, expected end of block";
+
+/// Where the innermost statement begins that has a part and no end, and its word. Text in comments and in `raw` is not looked at.
+fn unclosed(template: &str) -> Option<(usize, &str)> {
+    const WITH_A_PART: &[&str] = &["autoescape", "block", "call", "filter", "for", "if", "macro", "with"];
+    let (mut open, mut at) = (Vec::new(), 0);
+    while let Some(begin) = template[at..].find(['{']).map(|found| at + found) {
+        let tag = &template[begin..];
+        let past = |end: &str| tag.find(end).map_or(template.len(), |found| begin + found + end.len());
+        at = begin + 1;
+        if tag.starts_with("{#") {
+            at = past("#}");
+        } else if let Some(inner) = tag.strip_prefix("{%") {
+            let inner = inner.trim_start_matches(['-', '+']).trim_start();
+            let word = inner.split(|c: char| !c.is_ascii_lowercase()).next().unwrap_or_default();
+            at = past("%}");
+            if word == "raw" {
+                at = tag.find("endraw").map_or(template.len(), |found| begin + found);
+            } else if word.starts_with("end") {
+                open.pop();
+            } else if WITH_A_PART.contains(&word) {
+                open.push((begin, word));
+            }
+        }
+    }
+    open.pop()
+}
+
 /// An error as a problem in the author's text.
 pub fn describe(error: &Error, context: &Context<'_>) -> Problem {
     let (header, template) = body(context.text);
@@ -188,6 +217,14 @@ pub fn describe(error: &Error, context: &Context<'_>) -> Problem {
     let endless = error.detail().is_some_and(|detail| detail.contains("end of comment"));
     if let Some(open) = template.rfind("{#").filter(|open| endless && !template[*open..].contains("#}")) {
         pos = Some(pos_of(template, open));
+    }
+    let open = error.detail().is_some_and(|d| d.starts_with(OPEN)).then(|| unclosed(template)).flatten();
+    if let Some((at, word)) = open {
+        let what = format!("jinja syntax: `{{% {word} %}}` has no `{{% end{word} %}}`");
+        let cure = format!("write `{{% end{word} %}}` where its part ends");
+        let pos = pos_of(template, at);
+        let problem = Problem::error("", what).cure(cure).code("template/syntax");
+        return problem.at(Pos { line: pos.line + lines_before, ..pos });
     }
     let problem = match missing {
         Some(missing) => {
@@ -352,10 +389,7 @@ fn syntax(detail: &str) -> &str {
         ("block '", "a block is defined twice"),
         ("cannot assign to ", "this variable's name is reserved"),
         ("unexpected `.`", "a name is missing before the dot: Go's templates begin so, jinja's do not"),
-        (
-            "unexpected end of input, expected end of block",
-            "`{% if %}`, `{% for %}` or the like has no `{% endif %}`, `{% endfor %}` or the like",
-        ),
+        (OPEN, "a statement with a part of its own has no end"),
         ("unexpected end of comment", "a comment that `{#` begins has no end"),
         ("unexpected end of variable", "an expression that `{{` begins has no end"),
         ("unexpected end of block", "a statement that `{%` begins has no end"),
