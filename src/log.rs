@@ -8,6 +8,7 @@ use systemd_journal_logger::{JournalLog, connected_to_journal};
 
 use crate::io::http::WAITING;
 use crate::io::live;
+use crate::io::screen::for_screen;
 
 /// Sets the log up. `steps` tells each step on standard error too, and `quiet` tells warnings and errors alone, also in the journal.
 pub fn init(steps: bool, quiet: bool) {
@@ -52,7 +53,8 @@ impl Log for Logger {
                     log::Level::Error => live::coloured(&std::io::stderr(), prefix, "31;1"),
                     _ => live::coloured(&std::io::stderr(), prefix, "33;1"),
                 };
-                drop(std::io::stderr().write_all(format!("{prefix}{}\n", record.args()).as_bytes()));
+                let text = for_screen(&std::io::stderr(), &format!("{prefix}{}\n", record.args()));
+                drop(std::io::stderr().write_all(text.as_bytes()));
             }
         }
     }

@@ -61,5 +61,5 @@ fn print(error: &clap::Error) {
         return;
     }
     let help = error.render().to_string();
-    help.lines().flat_map(commands::wrapped).for_each(|line| println!("{}", line.trim_end()));
+    help.lines().flat_map(io::screen::wrapped).for_each(|line| println!("{}", line.trim_end()));
 }

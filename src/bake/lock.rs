@@ -158,9 +158,14 @@ impl Lock {
     pub fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         let broken = |e: serde_json::Error| {
             let pos = crate::model::problem::Pos { line: e.line(), column: e.column() };
-            // serde_json repeats the position at the end of its text.
+            // serde_json repeats the position at the end of its text, and says in plain words only which field it is.
             let text = e.to_string();
-            let what = text.split(" at line ").next().unwrap_or_default().to_owned();
+            let what = match e.classify() {
+                serde_json::error::Category::Data => {
+                    text.split(" at line ").next().unwrap_or_default().to_owned()
+                }
+                _ => "this is not JSON, or a part of it is missing".to_owned(),
+            };
             Problem::error("", what).at(pos).cure("`footplate bake lock --help` tells how to write one")
         };
         // The version first: a newer form may look different in all else.

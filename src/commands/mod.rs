@@ -24,14 +24,13 @@ mod status;
 mod timeline;
 mod verify;
 
-pub use self::output::wrapped;
 use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::cli::{self, Cli, Command, RenderWhat};
 use crate::decode::syntax::words;
 use crate::io;
-use crate::model::problem::Failure;
+use crate::model::problem::{Failure, Problem};
 use crate::pipeline;
 use crate::pipeline::context::{Context, Source};
 
@@ -46,6 +45,7 @@ pub fn run(cli: &Cli) -> Result<u8, Failure> {
     budget(&cli.command);
     chosen(cli).map_err(|mut failure| {
         for problem in &mut failure.problems {
+            in_words(problem);
             let denied = |text: &String| text.contains("Permission denied");
             if problem.cure.is_none()
                 && (denied(&problem.what) || problem.why.iter().any(denied))
@@ -56,6 +56,23 @@ pub fn run(cli: &Cli) -> Result<u8, Failure> {
         }
         failure
     })
+}
+
+/// Errors of the system for a path that a person names, and what to do.
+const OF_THE_SYSTEM: &[(&str, &str)] = &[
+    ("Is a directory", "name a file: this is a directory"),
+    ("Not a directory", "name a directory: a part of this path is a file"),
+    ("No such file or directory", "look at the path: a part of it does not exist"),
+];
+
+/// Takes the system's number from an error, and says what to do where nothing else does.
+fn in_words(problem: &mut Problem) {
+    for text in std::iter::once(&mut problem.what).chain(&mut problem.why) {
+        let Some((plain, _)) = text.split_once(" (os error ") else { continue };
+        let known = OF_THE_SYSTEM.iter().find(|(said, _)| plain.ends_with(said));
+        problem.cure = problem.cure.take().or_else(|| known.map(|(_, cure)| (*cure).to_owned()));
+        *text = plain.to_owned();
+    }
 }
 
 fn chosen(cli: &Cli) -> Result<u8, Failure> {
@@ -133,13 +150,21 @@ pub fn meant(error: &clap::Error) -> Option<String> {
     };
     let known = match error.get(ContextKind::ValidValue).or_else(|| error.get(ContextKind::ValidSubcommand)) {
         Some(ContextValue::Strings(known)) => known.clone(),
+        _ if error.kind() == ErrorKind::UnknownArgument => options(&Cli::command()),
         _ => Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect(),
     };
     let typed = match error.kind() {
         ErrorKind::InvalidSubcommand => text(ContextKind::InvalidSubcommand),
         ErrorKind::InvalidValue => text(ContextKind::InvalidValue),
+        ErrorKind::UnknownArgument => text(ContextKind::InvalidArg),
         _ => None,
     }?;
     let near = known.into_iter().map(|word| (words::distance(typed, &word), word)).min();
     near.filter(|(far, word)| *far <= 2 && *far <= word.len() / 2).map(|(_, word)| word)
+}
+
+/// The options of a command and of those below it, as they are typed.
+fn options(command: &clap::Command) -> Vec<String> {
+    let own = command.get_arguments().filter_map(|argument| Some(format!("--{}", argument.get_long()?)));
+    own.chain(command.get_subcommands().flat_map(options)).collect()
 }

@@ -31,7 +31,7 @@ pub fn run(args: &cli::Platforms) -> Result<u8, Failure> {
                 }
                 Err(error) => format!("this machine: not known: {error}\n"),
             };
-            output::text(&(text(candidates, passed_over, &seen) + &verdict));
+            output::prose(&(text(candidates, passed_over, &seen) + &verdict));
         }
     }
     Ok(0)
@@ -71,7 +71,7 @@ fn text(candidates: &[Candidate<'_>], passed_over: &[Candidate<'_>], seen: &str)
                 None => (" ", "-".to_owned()),
             },
         };
-        text += &format!("{mark} {:12} {:48} {because}\n", p.id, p.name);
+        text += &format!("{mark} {:16} {:34} {because}\n", p.id, p.name);
     }
     text + &format!("not known yet: {}\n", ABSENT.join(", "))
 }

@@ -30,5 +30,5 @@ pub fn tell(sealed: &Sealed, end: &str) {
     let items = [(removed, &sealed.removed), (written, &sealed.written)];
     let items = items.iter().flat_map(|(word, items)| items.iter().map(move |i| format!("{word}: {i}\n")));
     let notes = sealed.notes.iter().map(|note| format!("note: {note}\n"));
-    output::text(&(items.chain(notes).collect::<String>() + end));
+    output::prose(&(items.chain(notes).collect::<String>() + end));
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{PENDING, output};
 use crate::cli::{self, Format};
-use crate::io::{Console, uptime_ms};
+use crate::io::{Console, screen, uptime_ms};
 use crate::model::problem::{Failure, In as _, Severity, Stage};
 use crate::model::status::{Progress, Status, VERSION};
 use crate::pipeline::context::open_root;
@@ -71,7 +71,7 @@ fn shown(format: Format, status: Option<&Status>) -> String {
     match (format, status) {
         (Format::Json, Some(status)) => output::indented(status),
         (Format::Json, None) => output::indented(&json!({ "version": VERSION, "state": NOT_RUN })),
-        (Format::Text, Some(status)) => text(status),
+        (Format::Text, Some(status)) => screen::for_screen(&std::io::stdout(), &text(status)),
         (Format::Text, None) => format!(
             "{NOT_RUN}: footplate has not run on this machine in this boot\n \
              next: `systemctl status footplate.service` says whether it will run\n"
@@ -142,7 +142,11 @@ fn text(status: &Status) -> String {
             true => uptime_ms().saturating_sub(stage.started_ms) / 1000 * 1000,
             false => stage.ms,
         };
-        text += &format!("  {name:9} {state:8} {ms:>7} ms  {}\n", stage.summary);
+        let line = format!("  {name:9} {state:8} {ms:>7} ms  {}", stage.summary);
+        match std::io::stdout().is_terminal() {
+            true => screen::wrapped(&line).iter().for_each(|piece| text += &format!("{piece}\n")),
+            false => text += &format!("{line}\n"),
+        }
     }
     for (n, attempt) in (1..).zip(&status.attempts) {
         text += &format!("  attempt {n}: {}\n", attempt.told());

@@ -378,3 +378,71 @@ fn each_command_takes_colours_and_how_much_is_told() {
     );
     ran(&["plan", "-v", "-q"], "").ended(64, &["cannot be used with"]);
 }
+
+/// A line as a terminal of 80 columns shows it, without the colours.
+fn on_a_terminal(command: &str) -> Vec<String> {
+    let line = format!("stty cols 80 rows 24; {FOOTPLATE} {command} --color never");
+    let ran = Ran::of(Command::new("script").args(["-qec", &line, "/dev/null"]).env("TERM", "xterm"));
+    ran.out.lines().map(|line| line.trim_end_matches('\r').to_owned()).collect()
+}
+
+/// What is said on a terminal fits on it: words are not cut at its edge.
+#[test]
+fn what_is_said_fits_on_a_terminal() {
+    let root = Scratch::new("terminal");
+    let data =
+        "#cloud-config\nwrite_files: [{path: /etc/a-file-of-mine, content: x}]\nruncmd: [kubeadm init]\n";
+    let seed = seed("terminal", data);
+    let seed = seed.display();
+    root.put(
+        "/bad.yaml",
+        "#cloud-config\nusers: [{name: a, shell: /bin/zsh}]\nruncmd: [kubeadm jion --token a.b]\n",
+    );
+    root.put("/empty/x", "");
+    let (at, empty) = (root.arg(), root.path("/empty"));
+    let empty = empty.display();
+    for command in [
+        format!("check {at}/bad.yaml"),
+        "check --explain object/variable".to_owned(),
+        "plan --platform vmwre".to_owned(),
+        "platforms --platform nocloud".to_owned(),
+        format!("provision --seed {seed} --root {empty}"),
+        format!("status --root {empty}"),
+        format!("timeline --root {empty}"),
+    ] {
+        let lines = on_a_terminal(&command);
+        // A path is one word, which is not cut either.
+        let long = |line: &&String| line.chars().count() > 80 && !line.contains("/terminal");
+        assert!(lines.len() > 1, "{command}: {lines:#?}");
+        assert_eq!(lines.iter().find(long), None, "{command}: {lines:#?}");
+    }
+}
+
+/// Common mistakes are told in words that name the cure, and never in the system's or a parser's.
+#[test]
+fn mistakes_are_told_with_what_to_do() {
+    let root = Scratch::new("mistakes");
+    root.put("/j.yaml", "## template: jinja\n#cloud-config\nhostname: {{ ds.meta_data.instance-id }}\n");
+    root.put("/lock.json", "kind: Cluster\n");
+    let (jinja, lock) = (format!("{}/j.yaml", root.arg()), format!("{}/lock.json", root.arg()));
+    for (args, code, says) in [
+        (&["check", &jinja][..], 65, &["is a subtraction", "`ds.meta_data['instance-id']`"][..]),
+        (&["check", &jinja, "--formt", "json"], 64, &["did you mean `--format`?"]),
+        (&["render", "network", root.arg()], 64, &["name a file: this is a directory"]),
+        (&["collect", "/not/there/x.tar"], 74, &["a part of it does not exist"]),
+        (
+            &["bake", "--force", "--root", root.arg(), "--lock", &lock],
+            65,
+            &["this is not JSON", "bake lock --help"],
+        ),
+        (&["timeline", "--replay", &jinja], 64, &["neither a directory nor an archive"]),
+    ] {
+        let ran = footplate(args);
+        ran.ended(code, &[]);
+        let said = format!("{}{}", ran.out, ran.err);
+        assert!(
+            says.iter().all(|words| said.contains(words)) && !said.contains("os error"),
+            "{args:?}: {said}"
+        );
+    }
+}

@@ -163,7 +163,7 @@ pub fn run(args: &cli::Check, telling: Telling) -> Result<u8, Failure> {
         CheckFormat::Json => output::json(&report::json(&checked)),
         CheckFormat::Sarif => output::json(&annotations::sarif(&checked)),
         CheckFormat::Github => output::text(&annotations::github(&checked)),
-        CheckFormat::Text => output::text(&report::text(&checked, telling)),
+        CheckFormat::Text => output::prose(&report::text(&checked, telling)),
     }
     Ok(if checked.failed() { Stage::Decode.exit_code() } else { 0 })
 }
@@ -178,7 +178,7 @@ fn explain(name: &str) -> Result<u8, Failure> {
         return Err(Problem::error("", format!("{name:?} is not a code of a finding")).cure(cure))
             .stage(Stage::Usage);
     };
-    output::text(&format!("{}\n\n{}\n\n{}\n", code.name, code.means, code.cure));
+    output::prose(&format!("{}\n\n{}\n\n{}\n", code.name, code.means, code.cure));
     Ok(0)
 }
 

@@ -17,7 +17,9 @@ use std::thread::sleep;
 use std::time::Duration;
 use std::{error, fmt};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+
+use crate::model::problem::WithCure as _;
 
 /// "VMXh" in EAX: this call is meant for VMware.
 const MAGIC: u32 = 0x564d_5868;
@@ -79,6 +81,13 @@ pub struct Guestinfo {
     _of_this_thread: PhantomData<*const ()>,
 }
 
+/// The error of a machine that is not VMware's, or that keeps this process from the port.
+fn no_answer<T>() -> Result<T> {
+    Err(anyhow!("the hypervisor does not answer on VMware's port")).cure(
+        "`footplate platforms` tells which platform this machine is: name it with --platform or flatcar.oem.id; on VMware, run this as root",
+    )
+}
+
 impl Guestinfo {
     /// Finds out whether VMware answers.
     ///
@@ -97,8 +106,7 @@ impl Guestinfo {
             rdx: port::LOW.into(),
             ..Registers::default()
         })?;
-        ensure!(answer.rbx as u32 == MAGIC, "the hypervisor does not answer on VMware's port");
-        Ok(guestinfo)
+        if answer.rbx as u32 == MAGIC { Ok(guestinfo) } else { no_answer() }
     }
 
     /// Reads a key, once. `None` when the machine does not have it; an empty value is a value.

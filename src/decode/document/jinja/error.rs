@@ -203,6 +203,18 @@ fn unclosed(template: &str) -> Option<(usize, &str)> {
     open.pop()
 }
 
+/// A name with dashes, of which the missing one is a part, as it was written and as it must be: `ds.meta_data['instance-id']`.
+fn dashed(template: &str, missing: &Missing) -> Option<(String, String)> {
+    let start = missing.start?;
+    let of_a_name = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    let begin = template[..start].rfind(|c| !of_a_name(c)).map_or(0, |at| at + 1);
+    let end = template[start..].find(|c| !of_a_name(c)).map_or(template.len(), |at| start + at);
+    let name = template.get(begin..end)?.trim_matches('-');
+    let (head, last) = name.rsplit_once('.')?;
+    let whole = head.starts_with("ds.") && !head.contains('-') && last.contains('-') && !last.contains("--");
+    whole.then(|| (name.to_owned(), format!("{head}['{last}']")))
+}
+
 /// An error as a problem in the author's text.
 pub fn describe(error: &Error, context: &Context<'_>) -> Problem {
     let (header, template) = body(context.text);
@@ -227,6 +239,10 @@ pub fn describe(error: &Error, context: &Context<'_>) -> Problem {
         return problem.at(Pos { line: pos.line + lines_before, ..pos });
     }
     let problem = match missing {
+        Some(missing) if let Some((name, dashed)) = dashed(template, &missing) => {
+            let what = format!("jinja: `{name}` is a subtraction: a name in a template has no dash");
+            Problem::error("", what).cure(format!("write `{dashed}`")).code("template/no-value")
+        }
         Some(missing) => {
             let what = format!("jinja: `{}` has no value", missing.whole);
             Problem::error("", what).cure(cure(&missing, context.variables)).code("template/no-value")
