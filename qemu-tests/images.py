@@ -48,9 +48,13 @@ def make_usr(image):
     return cached("usr", [image.name], make)[1]
 
 
-def make_kubernetes():
+def make_kubernetes(architecture="amd64"):
+    """The directory of Kubernetes' programs for an architecture; for arm64 it is kubeadm alone, for no kubelet starts there."""
     build = HERE / "kubernetes" / "build"
-    return cached("kubernetes", [build, *KUBERNETES], lambda place: called(build, place, *KUBERNETES))[1]
+    if architecture == "amd64":
+        return cached("kubernetes", [build, *KUBERNETES], lambda place: called(build, place, *KUBERNETES))[1]
+    environment = os.environ | {"GOARCH": architecture}
+    return cached(f"kubeadm-{architecture}", [build], lambda place: called(build, place, "kubeadm", env=environment))[1]
 
 
 def make_cluster(kubernetes):
@@ -106,14 +110,13 @@ def make_initramfs(base, binaries):
 
 def lock_file(architecture, kubernetes, cluster, binaries):
     """What `footplate bake` is to bring in, byte for byte, and the files of it."""
-    if architecture != "amd64":
-        # footplate itself comes by the lock there. What it starts is in the scenarios' data.
-        footplate = binaries[f"footplate-{architecture}"]
-        return lock_of(architecture, [(footplate, "0", "https://release.invalid", "/opt/bin/footplate")])
-    asked = [kubernetes / "kubeadm", "version", "--output", "short"]
+    asked = [*run_as(architecture), kubernetes / "kubeadm", "version", "--output", "short"]
     version = subprocess.run(asked, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-    release = f"https://dl.k8s.io/release/{version}/bin/linux/amd64"
-    found = [(path, version, release, f"/opt/bin/{path.name}") for path in [kubernetes / name for name in KUBERNETES]]
+    release = f"https://dl.k8s.io/release/{version}/bin/linux/{architecture}"
+    found = [(path, version, release, f"/opt/bin/{path.name}") for path in sorted(kubernetes.iterdir())]
+    if architecture != "amd64":
+        # The program that bakes installs itself, unless the lock has one for the image's architecture.
+        found.append((binaries[f"footplate-{architecture}"], "0", "https://release.invalid", "/opt/bin/footplate"))
     if cluster:
         found.append((cluster / "kubectl", version, release, "/opt/bin/kubectl"))
         plugins = next(cluster.glob("cni-plugins-*.tgz"))
