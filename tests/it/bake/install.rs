@@ -206,7 +206,7 @@ fn a_lock_with_a_fault_is_refused_with_its_place() {
         assert!(!image.path("/opt/footplate").exists(), "{pointer}: something was written");
     }
     fs::write(&image.lock, "{").unwrap();
-    image.bake(&[]).ended(65, &["EOF", "line 1"]);
+    image.bake(&[]).ended(65, &["this is not JSON", "line 1"]);
     fs::write(&image.lock, good.to_string()).unwrap();
     image.bake(&["--userdata", "both"]).ended(64, &["--userdata"]);
     image.bake_only(&["--from", "ftp://mirror.invalid/"]).ended(64, &["--from"]);
