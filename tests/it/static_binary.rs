@@ -118,7 +118,7 @@ fn chroot(root: &Scratch, before: &[&str], command: &[&str], input: &str) -> Ran
 fn works(root: &Scratch, before: &[&str]) {
     let help = chroot(root, before, &["/footplate", "--help"], "");
     help.ended(0, &[]);
-    assert!(help.out.contains("Usage: footplate <COMMAND>"), "{}", help.out);
+    assert!(help.out.contains("Usage: footplate [OPTIONS] <COMMAND>"), "{}", help.out);
     let check = chroot(root, before, &["/footplate", "check", "-"], DATA);
     check.ended(0, &[]);
     let bad = chroot(root, before, &["/footplate", "check", "-"], "#cloud-config\na: [\n");
