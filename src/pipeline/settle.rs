@@ -131,11 +131,12 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
         let from = last.started_ms + if success { last.ms } else { 0 };
         journal.retain(|entry| entry.at_ms >= from);
     }
+    let commands = ran::of_bootstrap(root);
     // `kubeadm-prepare` said why, and nothing ran after it.
     if !success && status.state != Progress::Failed {
-        status.fail(&Failure::new(stage, why(root, ended, recorded, names_kubeadm, &journal)));
+        let stood_in = commands.last().map(|command| command.name.as_str());
+        status.fail(&Failure::new(stage, why(root, ended, recorded, names_kubeadm, &journal, stood_in)));
     }
-    let commands = ran::of_bootstrap(root);
     status.problems.extend(ran::failures(&commands, script.as_deref(), script_calls_kubeadm));
     end_stage(&mut status, stage, &journal, commands);
     finish(root, &status)?;
@@ -181,19 +182,22 @@ pub fn aborted(root: &Root, ended: &Ended) -> Result<Option<Status>> {
 /// Where kubeadm and the kubelet write what makes a machine a node.
 const KUBEADMS: &[&str] = &["/etc/kubernetes", "/var/lib"];
 
-/// Why the bootstrap failed, by its own end and by what its output says: the cause first.
+/// Why the bootstrap failed, by its own end and by what its output says: the cause first. `stood_in` is the command that ran last.
 fn why(
     root: &Root,
     ended: &Ended,
     recorded: Option<i32>,
     names_kubeadm: bool,
     journal: &[Entry],
+    stood_in: Option<&str>,
 ) -> Vec<Problem> {
     let (mut end, cure) = ended.sentence();
-    if ended.result == "timeout"
-        && let Some((_, phase)) = phases(journal).last()
-    {
-        end += &format!("; kubeadm was in its phase {phase}");
+    if ended.result == "timeout" {
+        end += &match (phases(journal).last(), stood_in) {
+            (Some((_, phase)), _) => format!("; kubeadm was in its phase {phase}"),
+            (None, Some(command)) => format!("; it was in its command {command}"),
+            (None, None) => String::new(),
+        };
     }
     let what = match recorded {
         // A status over 128 is a signal's: systemd may know who sent it.

@@ -289,6 +289,12 @@ impl Node {
         self.out("cluster-api/bootstrap-success.complete").trim() == "success"
     }
 
+    /// `/bin/sh` is bash, as on Flatcar. Debian's is dash.
+    fn has_bash_for_sh(&self) {
+        fs::remove_file(self.root.path("/usr/bin/sh")).unwrap();
+        std::os::unix::fs::symlink("bash", self.root.path("/usr/bin/sh")).unwrap();
+    }
+
     /// What of a bootstrap must not outlive it.
     #[track_caller]
     pub fn is_clean(&self) {
@@ -542,9 +548,7 @@ fn each_command_is_told() {
         "  - 'false'\n  - (exit 3)\n  - mkdir -p /var/lib/a\n  - cd $_ && touch here\n{JOIN}  - sleep 1\n"
     );
     let node = Node::new("commands", &runcmd, SUCCESS);
-    // As on Flatcar.
-    fs::remove_file(node.root.path("/usr/bin/sh")).unwrap();
-    std::os::unix::fs::symlink("bash", node.root.path("/usr/bin/sh")).unwrap();
+    node.has_bash_for_sh();
     node.root
         .put("/usr/lib/systemd/catalog/footplate.catalog", include_str!("../../units/footplate.catalog"));
     let explain = "#!/bin/sh\nsystemctl start footplate-catalog.service\n\
@@ -580,17 +584,23 @@ fn each_command_is_told() {
     node.is_clean();
 }
 
-/// The end of a bootstrap whose time ran out says which of kubeadm's phases it was in.
+/// The end of a bootstrap whose time ran out says which of kubeadm's phases it was in, or which command before kubeadm.
 #[test]
 fn a_time_out_names_the_phase() {
     needs!(root("containers"));
     let kubeadm =
         "#!/bin/sh\necho '[preflight] a'; echo '[kubelet-start] Starting the kubelet'; exec sleep 60\n";
-    let node = Node::new("time-out", JOIN, kubeadm);
-    let limit = "[Service]\nTimeoutStartSec=2s\n";
-    node.root.put("/etc/systemd/system/kubeadm.service.d/90-limit.conf", limit);
-    node.boot();
-    let status = node.stands(1, "failed");
+    let failed = |name, commands: &str, kubeadm| {
+        let node = Node::new(name, commands, kubeadm);
+        let limit = "[Service]\nTimeoutStartSec=2s\n";
+        node.root.put("/etc/systemd/system/kubeadm.service.d/90-limit.conf", limit);
+        node.has_bash_for_sh();
+        node.boot();
+        node.stands(1, "failed")
+    };
+    let status = failed("time-out-before", &format!("  - 'true'\n  - sleep 60\n{JOIN}"), SUCCESS);
+    assert!(status.to_string().contains("; it was in its command runcmd[1]"), "{status}");
+    let status = failed("time-out", JOIN, kubeadm);
     assert!(status.to_string().contains("kubeadm was in its phase kubelet-start"), "{status}");
     let parts = &status["stages"].as_array().unwrap().last().unwrap()["parts"];
     assert_eq!([&parts[1]["state"], &parts[2]["state"]], ["done", "failed"], "{status}");
