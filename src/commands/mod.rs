@@ -32,7 +32,7 @@ use crate::decode::syntax::words;
 use crate::io;
 use crate::model::problem::{Failure, Problem};
 use crate::pipeline;
-use crate::pipeline::context::{Context, Source};
+use crate::pipeline::context::{Context, Place, Source};
 
 /// Exit code of `plan` where something would change, and of `status` while the bootstrap runs.
 const PENDING: u8 = 2;
@@ -131,15 +131,13 @@ fn tell(failure: &Failure) {
 
 /// The source that the arguments name, and how long it is waited for. clap allows one of them, and a platform for a replay.
 fn source(args: &cli::Source) -> Source {
-    if let Some(timeout) = args.timeout {
-        io::live::wait_for(timeout);
-    }
-    match (&args.platform, &args.seed, &args.replay) {
-        (platform, _, Some(dir)) => Source::replay(dir, platform.as_deref()),
-        (_, Some(dir), _) => Source::Seed(io::live::absolute(dir)),
-        (Some(name), _, _) => Source::Platform(name.clone()),
-        (None, None, None) => Source::Machine,
-    }
+    let place = match (&args.platform, &args.seed, &args.replay) {
+        (platform, _, Some(dir)) => Place::replay(dir, platform.as_deref()),
+        (_, Some(dir), _) => Place::Seed(io::live::absolute(dir)),
+        (Some(name), _, _) => Place::Platform(name.clone()),
+        (None, None, None) => Place::Machine,
+    };
+    Source { place, patience: args.timeout }
 }
 
 /// The command, option or word that a mistyped one is near to.

@@ -11,7 +11,7 @@ use crate::pipeline::preflight::{self, Next};
 const END: u8 = 1;
 
 pub fn run(args: &cli::Preflight) -> Result<u8, Failure> {
-    let context = Context::open(Source::Machine, None)?;
+    let context = Context::open(Source::default(), None)?;
     let Some(code) = args.after else {
         preflight::before(&context.root, &context.policy, &args.words)?;
         return Ok(0);

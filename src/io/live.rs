@@ -105,7 +105,7 @@ impl World for Live {
     }
 
     fn patience(&self) -> Duration {
-        PATIENCE.get().copied().unwrap_or(self.policy.metadata_wait)
+        self.policy.metadata_wait
     }
 
     fn asks_without_token(&self) -> bool {
@@ -167,14 +167,6 @@ pub fn inputs(path: &Path) -> Result<Vec<(String, Vec<u8>)>, Error> {
     }
     files.sort();
     files.into_iter().map(|file| Ok((file.display().to_string(), input(&file)?))).collect()
-}
-
-/// How long metadata is waited for, where the command line says so.
-static PATIENCE: OnceLock<Duration> = OnceLock::new();
-
-/// Waits for the machine's metadata so long, whatever its policy says. The first call counts.
-pub fn wait_for(patience: Duration) {
-    let _ = PATIENCE.set(patience);
 }
 
 /// Whether colours are used, where the command line says so.

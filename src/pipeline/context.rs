@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::decode::policy;
 use crate::io::World;
@@ -13,9 +14,18 @@ use crate::model::policy::Policy;
 use crate::model::problem::{Failure, In as _, Problem, Stage, WithCure as _};
 use crate::platform::Wanted;
 
+/// Where metadata and bootstrap data come from, and how long they are waited for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// Where they come from.
+    pub place: Place,
+    /// How long the machine's platform may take, whatever the policy says.
+    pub patience: Option<Duration>,
+}
+
 /// Where metadata and bootstrap data come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Source {
+pub enum Place {
     /// The machine itself, on whichever platform it is.
     #[default]
     Machine,
@@ -34,22 +44,24 @@ pub enum Source {
     },
 }
 
-impl Source {
+impl Place {
     /// A directory of recorded answers. Without `platform` the one is taken that the capture was told.
     pub fn replay(dir: &Path, platform: Option<&str>) -> Self {
         let (named, seed) = if platform.is_some() { (None, None) } else { replay::asked_for(dir) };
         Self::Replay { dir: dir.to_owned(), platform: platform.map(str::to_owned).or(named), seed }
     }
+}
 
+impl Source {
     /// What it says of the platform.
     pub fn wanted(&self) -> Wanted<'_> {
-        match self {
-            Self::Platform(name) => Wanted { platform: Some(name), seed: None },
-            Self::Seed(dir) => Wanted { platform: None, seed: dir.to_str() },
-            Self::Replay { platform, seed, .. } => {
+        match &self.place {
+            Place::Platform(name) => Wanted { platform: Some(name), seed: None },
+            Place::Seed(dir) => Wanted { platform: None, seed: dir.to_str() },
+            Place::Replay { platform, seed, .. } => {
                 Wanted { platform: platform.as_deref(), seed: seed.as_deref() }
             }
-            Self::Machine => Wanted::default(),
+            Place::Machine => Wanted::default(),
         }
     }
 
@@ -58,10 +70,11 @@ impl Source {
     /// # Errors
     /// A recorded machine's directory can't be read.
     pub fn world(&self, policy: &Policy) -> Result<Rc<dyn World>, Failure> {
-        match self {
-            Self::Replay { dir, .. } => Ok(Rc::new(Replay::open(dir).stage(Stage::Usage)?)),
-            Self::Machine | Self::Platform(_) | Self::Seed(_) => {
-                Ok(Rc::new(Live::with_policy(policy.clone())))
+        match &self.place {
+            Place::Replay { dir, .. } => Ok(Rc::new(Replay::open(dir).stage(Stage::Usage)?)),
+            Place::Machine | Place::Platform(_) | Place::Seed(_) => {
+                let metadata_wait = self.patience.unwrap_or(policy.metadata_wait);
+                Ok(Rc::new(Live::with_policy(Policy { metadata_wait, ..policy.clone() })))
             }
         }
     }
@@ -115,7 +128,7 @@ impl Context {
 
     /// Whether the root is the machine that answers: its links are then those that the network's files are for.
     pub fn is_the_machine(&self) -> bool {
-        self.root.live() || matches!(self.source, Source::Replay { .. })
+        self.root.live() || matches!(self.source.place, Place::Replay { .. })
     }
 }
 

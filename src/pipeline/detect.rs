@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Which platforms this machine may be on.
 
-use super::context::{Context, Source};
+use super::context::{Context, Place};
 use crate::model::facts::Facts;
 use crate::model::problem::{Failure, In as _, Stage};
 use crate::platform::{self, Detected, PLATFORMS};
@@ -12,9 +12,9 @@ use crate::platform::{self, Detected, PLATFORMS};
 /// The machine can't be asked, the platform that was asked for is not known, nothing says which one it is, or two say different ones.
 pub fn detect(context: &Context) -> Result<(Facts, Detected<'static>), Failure> {
     let facts = platform::facts(context.world()).stage(Stage::Detect)?;
-    let stage = match context.source {
-        Source::Platform(_) | Source::Seed(_) | Source::Replay { platform: Some(_), .. } => Stage::Usage,
-        Source::Machine | Source::Replay { .. } => Stage::Detect,
+    let stage = match context.source.place {
+        Place::Platform(_) | Place::Seed(_) | Place::Replay { platform: Some(_), .. } => Stage::Usage,
+        Place::Machine | Place::Replay { .. } => Stage::Detect,
     };
     let detected = platform::detect(PLATFORMS, &facts, context.source.wanted()).stage(stage)?;
     if !context.policy.argument_decides {
