@@ -16,6 +16,8 @@ use crate::plan::RUN_DIR;
 
 pub fn run(args: &cli::Clean) -> Result<u8, Failure> {
     let root = open_root(Some(&args.root))?;
+    // First, so that what is looked at below stays so.
+    let _turn = (!args.dry_run).then(|| taken(&root)).transpose()?;
     if !args.force {
         // A status that can't be read is one more reason to remove it.
         if state::read_status(&root).ok().flatten().is_some_and(|status| status.state.is_under_way()) {
@@ -27,7 +29,6 @@ pub fn run(args: &cli::Clean) -> Result<u8, Failure> {
             .cure("delete its Machine, or run `kubeadm reset` first; --force forgets it all the same")
             .stage(Stage::Usage)?;
     }
-    let _turn = (!args.dry_run).then(|| taken(&root)).transpose()?;
     let cleaned = bake::seal::clean(&root, args.made, args.dry_run)?;
     match args.format {
         Format::Json => output::json(&cleaned),
