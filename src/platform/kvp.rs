@@ -15,12 +15,12 @@ const MOST: usize = 1022;
 pub(super) fn tell(world: &dyn World, report: &Report<'_>) -> Result<(), Error> {
     let mut reason = match report.state {
         "done" => None,
-        "failed" => Some(report.error.unwrap_or("footplate failed").to_owned()),
+        "failed" => Some(report.error.unwrap_or("footplate failed").chars().take(MOST).collect::<String>()),
         _ => return Ok(()),
     };
-    let vm = vm_id(world)?;
+    let (vm, now) = (vm_id(world)?, io::now().to_string());
     let value = loop {
-        let value = value(report, reason.as_deref(), &vm, &io::now().to_string());
+        let value = value(report, reason.as_deref(), &vm, &now);
         if value.len() <= MOST || reason.as_mut().is_none_or(|reason| reason.pop().is_none()) {
             break value;
         }
