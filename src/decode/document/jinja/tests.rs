@@ -327,6 +327,10 @@ fn strings_lists_and_mappings_have_pythons_methods() {
         ),
         ("{% set c = cycler('a', 'b') %}{{ c.next() }}{{ c.next() }}{{ c.next() }}", "aba"),
         (
+            "{% set c = cycler('a', 'b') %}{{ c.next() }}{{ c.current }}{{ c.pos }}{{ c.reset() or c.next() }}",
+            "ab1a",
+        ),
+        (
             "{{ ' a  b '.split(none, 1) }}{{ ' a  b '.rsplit(none, 1) }}{{ ' a  b '.split(none, 0) }}{{ ' a b '.split(none, 5) }}",
             "['a', 'b '][' a', 'b']['a  b ']['a', 'b']",
         ),
