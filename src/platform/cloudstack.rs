@@ -120,7 +120,7 @@ fn named(mut instance: Instance) -> Instance {
         }
     }
     document::name_by_id("cloudstack", &mut instance);
-    instance.node_name = instance.short_hostname().map(str::to_lowercase);
+    instance.node_name = instance.short_hostname().map(str::to_owned);
     instance.provider_id = instance.provider_id.map(|id| id.replacen("://", ":///", 1));
     instance
 }

@@ -78,7 +78,10 @@ pub fn complete(
     platform: &Platform,
     instance: &mut Instance,
 ) -> Result<(), Failure> {
-    Ok((platform.complete)(world, facts, instance)?)
+    (platform.complete)(world, facts, instance)?;
+    // No node of Kubernetes has capitals in its name: kubelet makes them small.
+    instance.node_name = instance.node_name.take().map(|name| name.to_lowercase());
+    Ok(())
 }
 
 /// What names the instance must be known before anything is made of it. Its network may be made without.
@@ -154,6 +157,12 @@ fn ask_once(
         answer = ask(world, facts, answer)?;
         if let Some(instance) = &answer {
             is_of_this_machine(platform, facts, instance)?;
+        }
+    }
+    // Some platforms have blanks where they were given nothing, also in their own encoding.
+    if let Some(instance) = &mut answer {
+        for data in [&mut instance.user_data, &mut instance.vendor_data] {
+            data.take_if(|data| data.expose().trim_ascii().is_empty());
         }
     }
     for drive in platform.drives {

@@ -72,7 +72,7 @@ fn read(world: &dyn World, facts: &Facts) -> Result<Option<Instance>, Error> {
             parts.concat()
         }
     };
-    instance.user_data = Some(data).filter(|data| !data.trim_ascii().is_empty()).map(Secret::new);
+    instance.user_data = Some(Secret::new(data));
     let names = pairs(world, OF_HOST)?.unwrap_or_default();
     if let Some((key, name)) = names.iter().find(|(key, _)| key == "VirtualMachineName") {
         // People give machines names with blanks too.
@@ -85,7 +85,7 @@ fn read(world: &dyn World, facts: &Facts) -> Result<Option<Instance>, Error> {
             }
         }
     }
-    instance.node_name = instance.hostname.as_deref().map(str::to_lowercase);
+    instance.node_name = instance.hostname.clone();
     Ok(Some(instance))
 }
 

@@ -91,7 +91,6 @@ fn read(place: &str, node: &Node) -> Result<Instance, Error> {
         document::take_hostname(&format!("{place}: hostname"), name, &mut instance)?;
     }
     document::name_by_id("oci", &mut instance);
-    instance.node_name = instance.node_name.map(|name| name.to_lowercase());
     // Before the colon stands what is the tenancy's own.
     let domain = text("availabilityDomain").map(|domain| domain.rsplit(':').next().unwrap_or(domain));
     instance.availability_zone = domain.map(str::to_owned);
@@ -104,7 +103,7 @@ fn read(place: &str, node: &Node) -> Result<Instance, Error> {
     instance.ssh_keys = document::lines(given("ssh_authorized_keys").unwrap_or_default());
     let data = given("user_data").map(|data| envelope::base64(data.as_bytes())).transpose();
     let data = data.map_err(|what| Problem::error(format!("{place}: metadata.user_data"), what))?;
-    instance.user_data = data.filter(|data| !data.is_empty()).map(Secret::new);
+    instance.user_data = data.map(Secret::new);
     if let Json::Object(mut map) = node.to_json() {
         if let Some(Json::Object(given)) = map.get_mut("metadata") {
             given.remove("user_data");

@@ -42,7 +42,7 @@ fn complete(_: &dyn World, facts: &Facts, instance: &mut Instance) -> Result<(),
             *id = uuid;
         }
     }
-    instance.node_name = instance.node_name.take().or(instance.hostname.as_deref().map(str::to_lowercase));
+    instance.node_name = instance.node_name.take().or(instance.hostname.clone());
     Ok(())
 }
 

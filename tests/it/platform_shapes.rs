@@ -234,7 +234,8 @@ fn documents_of_services_in_each_shape() {
     const HETZNER: (&str, &str) = ("dmi/sys_vendor", "Hetzner\n");
     const GOOGLE: (&str, &str) = ("dmi/product_name", "Google Compute Engine\n");
     const ORACLE: (&str, &str) = ("dmi/chassis_asset_tag", "OracleCloud.com\n");
-    let gcp_six = r#"{"instance": {"id": 17034251190773344561, "name": "n-1", "hostname": "n-1.deep.example.com", "zone": "projects/4/zones/us-east1-b", "attributes": null,
+    let gcp_six = r#"{"instance": {"id": 17034251190773344561, "name": "n-1", "hostname": "n-1.deep.example.com", "zone": "projects/4/zones/us-east1-b",
+        "attributes": {"user-data": "CiAK", "user-data-encoding": "base64"},
         "networkInterfaces": [{"mac": "42:01:0A:00:00:07", "ipv6s": ["fd20::7"], "mtu": 8896, "accessConfigs": null}, {"mac": "42:01:0a:00:00:08", "ip": "10.9.0.2", "ipv6s": []}]},
         "project": {"projectId": "example.com:p", "attributes": null}}"#;
     let upcloud = r#"{"instance_id": "u-1", "hostname": "dove.a.b", "public_keys": null, "region": null, "network": {"interfaces": [
@@ -261,7 +262,7 @@ fn documents_of_services_in_each_shape() {
                     ORACLE,
                     (
                         "LL/opc/v2/instance/index",
-                        r#"{"id": "ocid1.x", "displayName": "My Node (1)", "hostname": null, "metadata": null, "region": null}"#,
+                        r#"{"id": "ocid1.x", "displayName": "My Node (1)", "hostname": null, "metadata": {"user_data": "IAo="}, "region": null}"#,
                     ),
                     ("LL/opc/v2/vnics/index", "[]"),
                 ],
@@ -337,6 +338,7 @@ fn documents_of_further_services_in_each_shape() {
                 )],
                 &[
                     "Wren",
+                    "COREOS_CUSTOM_NODE_NAME=wren.example",
                     "Address=2a03:b0c0:3:d0::abc:d001/64",
                     "Gateway=2a03:b0c0:3:d0::1",
                     "COREOS_DIGITALOCEAN_IPV6_PUBLIC_0=2a03:b0c0:3:d0::abc:d001",

@@ -7,6 +7,7 @@ pub mod coreos;
 pub mod envelope;
 mod include;
 pub mod jinja;
+mod keys;
 pub(crate) mod merge;
 mod message;
 mod mime;
@@ -112,21 +113,27 @@ const VAGUE_TYPES: &[&str] = &[
 
 /// What bytes are by how they begin, or `None` where nothing says so.
 pub fn sniff(data: &[u8]) -> Option<Kind> {
-    let data = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data).trim_ascii_start();
+    let whole = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data);
+    let data = whole.trim_ascii_start();
+    let indent = whole[..whole.len() - data.len()].rsplit(|b| *b == b'\n').next().unwrap_or_default();
     let begins =
         |header: &str| data.get(..header.len()).is_some_and(|t| t.eq_ignore_ascii_case(header.as_bytes()));
     if data.starts_with(b"{") {
-        let ignition = data.windows(10).take(4096).any(|w| w == b"\"ignition\"");
-        return if ignition { Some(Kind::Ignition) } else { other::recognise(data) };
+        if std::str::from_utf8(data).is_ok_and(keys::is_ignition) {
+            return Some(Kind::Ignition);
+        }
+        // What is broken is an Ignition config that has the word early.
+        let named = || data.windows(10).take(4096).any(|w| w == b"\"ignition\"").then_some(Kind::Ignition);
+        return other::recognise(data, indent).or_else(named);
     }
     // Headers are short; a text that is not a message is not searched to its end.
     let head = String::from_utf8_lossy(&data[..data.len().min(16 << 10)]);
     match HEADERS.iter().find(|(header, _)| begins(header)).map(|(_, kind)| *kind) {
         // What another system reads may begin as a cloud-config does, or as a program.
-        Some(Kind::CloudConfig) => other::recognise(data).or(Some(Kind::CloudConfig)),
-        Some(Kind::Script) if begins("#!ipxe") => other::recognise(data),
+        Some(Kind::CloudConfig) => other::recognise(data, indent).or(Some(Kind::CloudConfig)),
+        Some(Kind::Script) if begins("#!ipxe") => other::recognise(data, indent),
         None if is_message(&head) => Some(Kind::Message),
-        None => other::recognise(data),
+        None => other::recognise(data, indent),
         by_header => by_header,
     }
 }

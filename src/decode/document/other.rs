@@ -5,17 +5,16 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
-
 use super::Kind;
+use super::keys::Keys;
 use crate::decode::syntax::yaml::{self, Node};
 
 /// How such data is told.
 enum Sign {
-    /// Its first text that is not blank begins so, in any case of letters.
+    /// Its first text that is not blank begins so, or its first line that is neither blank nor a comment, in any case of letters.
     Begins(&'static [&'static str]),
-    /// Its first line that is neither blank nor a comment begins so: a section's head in TOML or in a systemd unit.
-    Line(&'static [&'static str]),
+    /// Such a line is the head of this table of TOML, or sets a key in it.
+    Table(&'static str),
     /// The keys of its first YAML or JSON document.
     Keys(fn(&Keys<'_>) -> bool),
 }
@@ -47,11 +46,26 @@ const CONTAINER_LINUX: &[&str] = &[
 /// Kinds of bootstrap data, the more exact sign first.
 const OTHERS: &[Other] = &[
     Other {
-        sign: Sign::Begins(&["#ps1", "rem cmd", "<powershell>", "<script>"]),
-        what: "this is a script for Windows (cloudbase-init or EC2Launch)",
-        cure: "the machine's template names a Flatcar image, and its bootstrap data is for Windows: take this \
-               KubeadmConfig away from it, or choose a Windows image",
+        sign: Sign::Begins(&[
+            "#ps1",
+            "rem cmd",
+            "<powershell",
+            "<script>",
+            "<persist>",
+            "<detach>",
+            "<runaslocalsystem>",
+            "<#",
+            "[cmdletbinding",
+            "param(",
+            "param (",
+            "$erroractionpreference",
+            "set-executionpolicy",
+        ]),
+        what: WINDOWS.0,
+        cure: WINDOWS.1,
     },
+    // EC2Launch's second version.
+    Other { sign: Sign::Keys(|k| k.has("version") && k.has("tasks")), what: WINDOWS.0, cure: WINDOWS.1 },
     Other {
         sign: Sign::Begins(&["<?xml", "<unattend"]),
         what: "this is an XML document, such as an answer file of Windows' setup",
@@ -64,19 +78,20 @@ const OTHERS: &[Other] = &[
         cure: "give it to iPXE, and the machine the bootstrap data of a KubeadmConfig",
     },
     Other {
-        sign: Sign::Line(&["[settings]", "[settings.", "settings."]),
+        sign: Sign::Table("settings"),
         what: "this is the TOML of Bottlerocket's settings",
         cure: "the KubeadmConfig says `format: bottlerocket`: set `format: cloud-config` or `format: ignition` for \
                Flatcar, or choose a Bottlerocket image",
     },
     Other {
-        sign: Sign::Line(&["[unit]", "[service]", "[install]", "[match]", "[network]", "[netdev]"]),
+        sign: Sign::Begins(&["[unit]", "[service]", "[install]", "[match]", "[network]", "[netdev]"]),
         what: "this is a file of systemd, not bootstrap data",
         cure: "bring it with a cloud-config's `write_files`, or as a unit in an Ignition config",
     },
     Other {
         sign: Sign::Keys(|k| {
-            let old = k.is("version", "v1alpha1") && (k.has("machine") || k.has("cluster"));
+            let (machine, cluster) = (k.has("machine"), k.has("cluster"));
+            let old = (k.is("version", "v1alpha1") && (machine || cluster)) || (machine && cluster);
             old || (k.is("apiVersion", "v1alpha1") && k.text("kind").ends_with("Config"))
         }),
         what: "this is a machine config of Talos",
@@ -111,7 +126,10 @@ const OTHERS: &[Other] = &[
     },
     Other {
         sign: Sign::Keys(|k| {
-            k.has("apiVersion") && ["Secret", "SecretList", "List"].contains(&k.text("kind"))
+            // What stands in it is pasted without the rest, too.
+            let inner =
+                k.has("value") && k.0.iter().all(|(key, _)| ["format", "value"].contains(&key.as_ref()));
+            inner || (k.has("apiVersion") && ["Secret", "SecretList", "List"].contains(&k.text("kind")))
         }),
         what: "this is a Secret of Kubernetes, not the bootstrap data in it",
         cure: "give the machine the value of its key `value`, decoded: `kubectl get secret NAME -o \
@@ -129,7 +147,9 @@ const OTHERS: &[Other] = &[
                Machine.spec.bootstrap.dataSecretName names",
     },
     Other {
-        sign: Sign::Keys(|k| k.has("variant") && k.has("version")),
+        sign: Sign::Keys(|k| {
+            k.has("variant") && ["version"].iter().chain(CONTAINER_LINUX).any(|key| k.has(key))
+        }),
         what: "this is a Butane config, which must be translated to Ignition first",
         cure: BUTANE,
     },
@@ -168,6 +188,13 @@ const OTHERS: &[Other] = &[
     },
 ];
 
+/// A script for Windows: what it is, and what to do.
+const WINDOWS: (&str, &str) = (
+    "this is a script for Windows (cloudbase-init or EC2Launch)",
+    "the machine's template names a Flatcar image, and its bootstrap data is for Windows: take this KubeadmConfig away \
+     from it, or choose a Windows image",
+);
+
 const CLOUD_CONFIG: &str = "the Machine's `bootstrap.configRef` or its template was made for that system: name a KubeadmConfig \
      with `format: cloud-config` or `format: ignition`, or choose that system's image";
 
@@ -178,62 +205,12 @@ pub(super) const NODEADM: (&str, &str) = (
      `format: cloud-config` or `format: ignition`, or choose an image of Amazon Linux 2023",
 );
 
-/// The keys of a mapping, with their texts; a value that is not a text on the key's line has none.
-struct Keys<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
-
-impl<'a> Keys<'a> {
-    /// Those of the first document.
-    fn of(text: &'a str) -> Self {
-        if text.starts_with('{') {
-            let map: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
-            let value = |v: Value| v.as_str().unwrap_or_default().to_owned();
-            return Self(map.into_iter().map(|(k, v)| (Cow::Owned(k), Cow::Owned(value(v)))).collect());
-        }
-        let mut keys = Vec::new();
-        for line in text.lines() {
-            // In a block mapping, what stands in the first column is a key; a new document ends it.
-            let ends = line.starts_with("---") || line.starts_with("...");
-            if ends && !keys.is_empty() {
-                break;
-            }
-            if ends || line.starts_with([' ', '\t', '#', '-', '%', ']', '}']) {
-                continue;
-            }
-            let Some((key, value)) = line.split_once(':') else { continue };
-            if !value.is_empty() && !value.starts_with([' ', '\t']) {
-                continue;
-            }
-            let value = value.split(" #").next().unwrap_or_default();
-            let plain = |text: &'a str| text.trim().trim_matches(['"', '\'']);
-            keys.push((Cow::Borrowed(plain(key)), Cow::Borrowed(plain(value))));
-        }
-        Self(keys)
-    }
-
-    fn has(&self, key: &str) -> bool {
-        self.0.iter().any(|(k, _)| k == key)
-    }
-
-    fn text(&self, key: &str) -> &str {
-        self.0.iter().find(|(k, _)| k == key).map_or("", |(_, value)| value)
-    }
-
-    fn is(&self, key: &str, value: &str) -> bool {
-        self.text(key) == value
-    }
-
-    /// Whether it is an object of that API group.
-    fn group(&self, group: &str) -> bool {
-        self.text("apiVersion").split('/').next() == Some(group)
-    }
-}
-
 /// Whether the keys are those of the document, and not lines of a text in it, and whether it is not a cloud-config all the same: one
-/// with commands, which has a key of another system beside. What can't be read as YAML is taken by its lines, but for a cloud-config by
-/// its header, whose fault in YAML is what is told.
+/// with commands, which has a key of another system beside. What can't be read as YAML is taken by its lines, but not a mapping in
+/// braces, nor a cloud-config by its header, whose fault in YAML is what is told.
 fn is_confirmed(text: &str, is: fn(&Keys<'_>) -> bool) -> bool {
     let named = text.starts_with("#cloud-config");
-    let Ok(node) = yaml::parse(text) else { return !named };
+    let Ok(node) = yaml::parse(text) else { return !named && !text.starts_with('{') };
     let entry = |(key, value): (&Node, &Node)| {
         let text = |node: &Node| Cow::Owned(node.text().unwrap_or_default().to_owned());
         (text(key), text(value))
@@ -242,18 +219,34 @@ fn is_confirmed(text: &str, is: fn(&Keys<'_>) -> bool) -> bool {
     is(&keys) && !(named && keys.has("runcmd"))
 }
 
-/// What data is that another system would read; `None` where nothing says so. The data begins with its first text.
-pub(super) fn recognise(data: &[u8]) -> Option<Kind> {
-    let text = std::str::from_utf8(data).ok()?;
+/// What data is that another system would read; `None` where nothing says so. The data begins with its first text, and `indent` stood
+/// before that on its line.
+pub(super) fn recognise(data: &[u8], indent: &[u8]) -> Option<Kind> {
+    let (text, indent) = (std::str::from_utf8(data).ok()?, std::str::from_utf8(indent).ok()?);
+    // What was copied out of another document is further to the right.
+    let text: Cow<'_, str> = match indent {
+        "" => text.into(),
+        _ => text
+            .split('\n')
+            .map(|l| l.strip_prefix(indent).unwrap_or(l))
+            .collect::<Vec<_>>()
+            .join("\n")
+            .into(),
+    };
     let begins = |line: &str, with: &[&str]| {
         with.iter().any(|w| line.get(..w.len()).is_some_and(|l| l.eq_ignore_ascii_case(w)))
     };
     let line = text.lines().map(str::trim_start).find(|l| !l.is_empty() && !l.starts_with('#'));
-    let keys = Keys::of(text);
+    let line = line.unwrap_or_default();
+    let keys = Keys::of(&text);
     let other = OTHERS.iter().find(|other| match other.sign {
-        Sign::Begins(with) => begins(text, with),
-        Sign::Line(with) => begins(line.unwrap_or_default(), with),
-        Sign::Keys(is) => !keys.0.is_empty() && is(&keys) && is_confirmed(text, is),
+        Sign::Begins(with) => begins(&text, with) || begins(line, with),
+        Sign::Table(name) => {
+            let rest = line.trim_start_matches(['[', ' ', '"', '\'']).strip_prefix(name);
+            let rest = rest.map(|r| r.trim_start_matches(['"', '\'', ' ']));
+            rest.is_some_and(|r| r.starts_with(['.', ']', '=']))
+        }
+        Sign::Keys(is) => !keys.0.is_empty() && is(&keys) && is_confirmed(&text, is),
     });
     other.map(|other| Kind::Refused(other.what, other.cure))
 }
@@ -275,53 +268,73 @@ mod tests {
         }
     }
 
+    /// Data of other systems, and a word of what is said of it.
+    const OF_OTHERS: &[(&str, &str)] = &[
+        ("# made by hand\n---\nversion: v1alpha1 # old\npersist: true\nmachine:\n  type: worker\n", "Talos"),
+        ("version: \"v1alpha1\"\ncluster:\n  id: x\n", "Talos"),
+        ("apiVersion: v1alpha1\nkind: HostnameConfig\nauto: stable\n---\nversion: v1alpha1\n", "Talos"),
+        (r#"{"version": "v1alpha1", "machine": {"type": "controlplane"}}"#, "Talos"),
+        ("#cloud-config\nversion: v1alpha1\nmachine: {type: worker}\n", "Talos"),
+        ("[settings.kubernetes]\napi-server = \"x\"\n", "Bottlerocket"),
+        ("\n# note\nsettings.motd = \"x\"\n", "Bottlerocket"),
+        ("variant: flatcar\nversion: 1.1.0\nsystemd:\n  units: []\n", "a Butane config, which"),
+        ("variant: fcos\nversion: 1.5.0\n", "a Butane config, which"),
+        ("systemd:\n  units:\n  - name: a.service\n", "Container Linux Config"),
+        ("passwd:\n  users:\n  - name: core\nstorage: {}\n", "Container Linux Config"),
+        ("ignition:\n  version: 3.3.0\n", "Container Linux Config"),
+        ("#ps1_sysnative\nWrite-Host hi\n", "Windows"),
+        ("#PS1_X86\r\nWrite-Host hi\r\n", "Windows"),
+        ("rem cmd\necho hi\n", "Windows"),
+        ("<powershell>\nhi\n</powershell>\n", "Windows"),
+        ("<?xml version=\"1.0\"?>\n<unattend/>\n", "Windows' setup"),
+        ("#!ipxe\nchain http://192.0.2.1/\n", "iPXE"),
+        ("#cloud-config\nhostname: a\nk3os:\n  data_sources: [cdrom]\n", "k3OS"),
+        ("rancher:\n  docker: {}\n", "RancherOS"),
+        ("#cloud-config\nstages:\n  boot: []\n", "Kairos"),
+        ("apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\n", "kubeadm's own config"),
+        ("---\napiVersion: v1\nkind: Secret\ndata:\n  value: eA==\n", "a Secret"),
+        (r#"{"kind": "Secret", "apiVersion": "v1"}"#, "a Secret"),
+        (
+            "kind: KubeadmConfigTemplate\napiVersion: bootstrap.cluster.x-k8s.io/v1beta1\n",
+            "management cluster",
+        ),
+        ("format: ignition\njoinConfiguration:\n  nodeRegistration: {}\n", "management cluster"),
+        ("apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n", "kubeadm's own config"),
+        ("locksmith:\n  reboot_strategy: \"off\"\nnetworkd: {}\n", "Container Linux Config"),
+        ("apiVersion: v1\nkind: Config\nclusters: []\n", "a kubeconfig"),
+        ("apiVersion: apps/v1\nkind: Deployment\n", "an object of Kubernetes"),
+        ("apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\n", "nodeadm"),
+        ("[Unit]\nDescription=x\n", "a file of systemd"),
+        ("server: https://192.0.2.1:9345\ntoken: x\n", "RKE2"),
+        // Copied out of another document, in braces, without what stands around it, with the word of an Ignition config in it.
+        ("\n    # note\n    version: v1alpha1\n    machine:\n      type: worker\n", "Talos"),
+        ("{version: v1alpha1, machine: {type: worker}}\n", "Talos"),
+        ("machine:\n  type: worker\ncluster: {}\n", "Talos"),
+        ("# note\n[ \"settings\" . kubernetes]\na = 1\n", "Bottlerocket"),
+        ("[[settings.x]]\na = 1\n", "Bottlerocket"),
+        ("settings = { motd = \"x\" }\n", "Bottlerocket"),
+        (
+            r#"{"variant": "flatcar", "version": "1.1.0", "ignition": {"config": {}}}"#,
+            "a Butane config, which",
+        ),
+        ("variant: flatcar\nstorage: {}\n", "a Butane config, which"),
+        ("<persist>true</persist>\n<powershell>\nhi\n</powershell>\n", "Windows"),
+        ("version: 1.1\ntasks:\n- task: executeScript\n", "Windows"),
+        ("# note\n$ErrorActionPreference = 'Stop'\n", "Windows"),
+        ("  hostname: a\n  k3os:\n    modules: [kvm]\n", "k3OS"),
+        ("{apiVersion: kubeadm.k8s.io/v1beta4, kind: JoinConfiguration}", "kubeadm's own config"),
+        (r#"{"kind": "Secret", "apiVersion": "v1", "stringData": {"format": "ignition"}}"#, "a Secret"),
+        (r#"{"format": "aWduaXRpb24=", "value": "e30="}"#, "a Secret"),
+        ("\tkind: Secret\n\tapiVersion: v1\n", "a Secret"),
+        (
+            r#"{"apiVersion": "bootstrap.cluster.x-k8s.io/v1beta1", "spec": {"format": "ignition", "ignition": {}}}"#,
+            "management cluster",
+        ),
+    ];
+
     #[test]
     fn data_of_other_systems_is_told_by_its_structure() {
-        let cases = [
-            (
-                "# made by hand\n---\nversion: v1alpha1 # old\npersist: true\nmachine:\n  type: worker\n",
-                "Talos",
-            ),
-            ("version: \"v1alpha1\"\ncluster:\n  id: x\n", "Talos"),
-            ("apiVersion: v1alpha1\nkind: HostnameConfig\nauto: stable\n---\nversion: v1alpha1\n", "Talos"),
-            (r#"{"version": "v1alpha1", "machine": {"type": "controlplane"}}"#, "Talos"),
-            ("#cloud-config\nversion: v1alpha1\nmachine: {type: worker}\n", "Talos"),
-            ("[settings.kubernetes]\napi-server = \"x\"\n", "Bottlerocket"),
-            ("\n# note\nsettings.motd = \"x\"\n", "Bottlerocket"),
-            ("variant: flatcar\nversion: 1.1.0\nsystemd:\n  units: []\n", "a Butane config, which"),
-            ("variant: fcos\nversion: 1.5.0\n", "a Butane config, which"),
-            ("systemd:\n  units:\n  - name: a.service\n", "Container Linux Config"),
-            ("passwd:\n  users:\n  - name: core\nstorage: {}\n", "Container Linux Config"),
-            ("ignition:\n  version: 3.3.0\n", "Container Linux Config"),
-            ("#ps1_sysnative\nWrite-Host hi\n", "Windows"),
-            ("#PS1_X86\r\nWrite-Host hi\r\n", "Windows"),
-            ("rem cmd\necho hi\n", "Windows"),
-            ("<powershell>\nhi\n</powershell>\n", "Windows"),
-            ("<?xml version=\"1.0\"?>\n<unattend/>\n", "Windows' setup"),
-            ("#!ipxe\nchain http://192.0.2.1/\n", "iPXE"),
-            ("#cloud-config\nhostname: a\nk3os:\n  data_sources: [cdrom]\n", "k3OS"),
-            ("rancher:\n  docker: {}\n", "RancherOS"),
-            ("#cloud-config\nstages:\n  boot: []\n", "Kairos"),
-            ("apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\n", "kubeadm's own config"),
-            ("---\napiVersion: v1\nkind: Secret\ndata:\n  value: eA==\n", "a Secret"),
-            (r#"{"kind": "Secret", "apiVersion": "v1"}"#, "a Secret"),
-            (
-                "kind: KubeadmConfigTemplate\napiVersion: bootstrap.cluster.x-k8s.io/v1beta1\n",
-                "management cluster",
-            ),
-            ("format: ignition\njoinConfiguration:\n  nodeRegistration: {}\n", "management cluster"),
-            (
-                "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n",
-                "kubeadm's own config",
-            ),
-            ("locksmith:\n  reboot_strategy: \"off\"\nnetworkd: {}\n", "Container Linux Config"),
-            ("apiVersion: v1\nkind: Config\nclusters: []\n", "a kubeconfig"),
-            ("apiVersion: apps/v1\nkind: Deployment\n", "an object of Kubernetes"),
-            ("apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\n", "nodeadm"),
-            ("[Unit]\nDescription=x\n", "a file of systemd"),
-            ("server: https://192.0.2.1:9345\ntoken: x\n", "RKE2"),
-        ];
-        for (text, want) in cases {
+        for (text, want) in OF_OTHERS {
             match sniff(text.as_bytes()) {
                 Some(Kind::Refused(what, cure)) => {
                     assert!(what.contains(want), "{text}: {what}");
@@ -334,6 +347,8 @@ mod tests {
 
     #[test]
     fn data_that_only_mentions_them_is_not() {
+        let late =
+            format!(r#"{{"storage": {{"x": "{}"}}, "ignition": {{"version": "3.3.0"}}}}"#, "{,".repeat(9000));
         for (text, want) in [
             (
                 "#cloud-config\nwrite_files:\n- path: /a\n  content: |\n    version: v1alpha1\n    machine: {}\n",
@@ -343,6 +358,11 @@ mod tests {
             ("## template: jinja\n#cloud-config\nstages: x\n", Some(Kind::Template)),
             ("#!/bin/sh\ncat <<E\napiVersion: v1\nkind: Secret\nE\n", Some(Kind::Script)),
             (r#"{"ignition": {"version": "3.3.0"}, "systemd": {}}"#, Some(Kind::Ignition)),
+            (&late, Some(Kind::Ignition)),
+            (&late[..5000], None),
+            (r#"{"ignition": {"version": "3.3.0"}, "sto"#, Some(Kind::Ignition)),
+            (r#"{"a\"": "{\"ignition\": 1", "b": ["ignition"]}"#, Some(Kind::Ignition)),
+            (r#"{"a": "variant", "b": {"variant": 1, "version": 2}}"#, None),
             ("version: v1alpha1\n", None),
             ("write_files: []\n", None),
             ("https://192.0.2.1:80/x\n", None),

@@ -55,7 +55,7 @@ pub(super) fn fetch(
         }
     } else if told.user_data.is_none() {
         let data = session.get_all(&[USER_DATA.to_owned()])?.pop().flatten();
-        told.user_data = data.map(|d| decoded(d.expose())).transpose()?.filter(|d| !d.is_empty());
+        told.user_data = data.map(|d| decoded(d.expose())).transpose()?;
     }
     told.fill_from(found.unwrap_or_default());
     // In a scale set the resource has another name than the machine, and the cloud controller knows the machine's. A service that does
