@@ -96,12 +96,19 @@ const SWITCHES: &[(&str, &str)] = &[
 /// own function says the same of a call's words in shell.
 pub fn bootstraps(text: &str) -> bool {
     let body = text.strip_prefix(PRELUDE).and_then(|body| body.strip_prefix(WRAPPER)).unwrap_or(text);
-    let body = body.replace("\\\n", " ");
-    let commands = body.split(['\n', ';', '&', '|', '(', ')', '{', '}', '`']);
-    commands.into_iter().any(|command| {
+    !callers(body).is_empty()
+}
+
+/// The words that call kubeadm's `init` or `join` in these commands: its name or its path.
+pub(super) fn callers(text: &str) -> Vec<String> {
+    let text = text.replace("\\\n", " ");
+    let commands = text.split(['\n', ';', '&', '|', '(', ')', '{', '}', '`']);
+    let caller = |command: &str| {
         let mut words = command.split_whitespace().map(|w| w.trim_matches(['"', '\'']));
-        words.any(|word| word.rsplit('/').next() == Some("kubeadm")) && is_bootstrap(words)
-    })
+        let name = words.find(|word| word.rsplit('/').next() == Some("kubeadm"))?;
+        is_bootstrap(words).then(|| name.to_owned())
+    };
+    commands.filter_map(caller).collect()
 }
 
 /// Whether the words behind `kubeadm` are `init` or `join` itself.
@@ -275,7 +282,8 @@ pub(super) fn bootstrap(config: &NodeConfig, instance: &Instance, plan: &mut Pla
         file.content = script.content.clone();
         plan.items.push(Item::File(file));
     }
-    let prelude = format!("{PRELUDE}{WRAPPER}{begin}{}", noting(RAN, lines));
+    let by_path = wrapper::by_path(lines);
+    let prelude = format!("{PRELUDE}{WRAPPER}{by_path}{begin}{}", noting(RAN, lines));
     plan.items.push(file("runcmd", SCRIPT.to_owned(), script(&prelude, lines), 0o700));
     plan.bootstrap = Some(Bootstrap { unit: UNIT.to_owned(), permit: SCRIPT.to_owned() });
 }

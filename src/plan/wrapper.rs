@@ -1,23 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What stands between the bootstrap's commands and kubeadm, and keeps its exit status.
 
+use super::kubeadm::callers;
 use crate::model::config::NodeConfig;
+use crate::model::secret::Secret;
 
 /// kubeadm is wrapped by a function that keeps the exit status of `init` and `join`, since the
 /// script's own is that of its last command, and that keeps `init` from printing a token and a key to join by: what it prints is
 /// shown on the console. footplate looks at the machine and the API server before kubeadm runs, and says whether a `join` that
 /// failed is run again. A phase, a dry run and any other command of kubeadm decide nothing. Words are taken
 /// as kubeadm's own parser takes them: an option without `=` is followed by its value, unless it is one of those without.
-pub(super) const WRAPPER: &str = r#"kubeadm() {
-    footplate_bootstraps "$@" || { command kubeadm "$@"; return; }
+pub(super) const WRAPPER: &str = r#"kubeadm() { footplate_kubeadm kubeadm "$@"; }
+footplate_kubeadm() {
+    footplate_program=$1
+    shift
+    footplate_bootstraps "$@" || { command "$footplate_program" "$@"; return; }
     case " $* " in *" init "*) set -- "$@" --skip-token-print --skip-certificate-key-print ;; esac
     /opt/bin/footplate preflight -- "$@" || [ $? -ne 70 ] || return 70
     while :; do
-        FOOTPLATE_KUBEADM=1 command kubeadm "$@" && footplate_status=0 || footplate_status=$?
+        FOOTPLATE_KUBEADM=1 command "$footplate_program" "$@" && footplate_status=0 || footplate_status=$?
         [ "$footplate_status" -ne 0 ] || break
         /opt/bin/footplate preflight --after "$footplate_status" -- "$@" && footplate_next=0 || footplate_next=$?
         if [ "$footplate_next" -eq 2 ]; then
-            command kubeadm reset phase cleanup-node || true
+            command "$footplate_program" reset phase cleanup-node || true
             /opt/bin/footplate preflight --after "$footplate_status" --undone -- "$@" && footplate_next=0 || footplate_next=$?
         fi
         [ "$footplate_next" -eq 0 ] || break
@@ -43,6 +48,29 @@ footplate_bootstraps() {
     [ -n "$footplate_command" ]
 }
 "#;
+
+/// The same for calls of kubeadm by its path in the script's own commands: bash takes a path as a function's name, though not in its
+/// POSIX mode, which is that of `/bin/sh`. Empty where there is none.
+pub(super) fn by_path(lines: &[Secret]) -> String {
+    let texts: Vec<_> = lines.iter().map(|line| String::from_utf8_lossy(line.expose())).collect();
+    let mut paths: Vec<String> = texts.iter().flat_map(|text| callers(text)).collect();
+    paths.retain(|p| {
+        p.starts_with('/') && p.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
+    });
+    paths.sort();
+    paths.dedup();
+    if paths.is_empty() {
+        return String::new();
+    }
+    let functions: String = paths
+        .iter()
+        .map(|path| format!("    eval '{path}() {{ footplate_kubeadm {path} \"$@\"; }}'\n"))
+        .collect();
+    format!(
+        "[ -z \"${{BASH_VERSION-}}\" ] || {{\n    footplate_posix=$(shopt -po posix)\n    set +o posix\n\
+         {functions}    eval \"$footplate_posix\"\n}}\n"
+    )
+}
 
 /// The same for programs that the data brings, which do not know the function: this one comes before kubeadm in their PATH, and takes
 /// itself out of it. Called by the function, it leaves kubeadm to it.

@@ -677,9 +677,26 @@ fn what_a_script_calls_decides() {
     }
 }
 
-/// kubeadm by its path leaves no exit status, as in Ignition data: what it prints, and what the script leaves, decide.
+/// Flatcar's shell keeps the exit status of a kubeadm that is called by its path too, wherever its output goes.
 #[test]
-fn a_kubeadm_that_is_called_by_its_path_tells_of_its_success() {
+fn a_kubeadm_that_is_called_by_its_path_decides() {
+    needs!(root("containers"));
+    let runcmd =
+        "  - /opt/bin/kubeadm init --config /run/kubeadm/join.yaml > /var/log/kubeadm.log 2>&1 || true\n";
+    for (name, exit, code, state) in [("by-path-good", "0", 0, "done"), ("by-path-bad", "3", 1, "failed")] {
+        let node = Node::new(name, runcmd, &format!("#!/bin/sh\necho \"$*\"\nexit {exit}\n"));
+        node.has_bash_for_sh();
+        node.boot();
+        let status = node.stands(code, state);
+        assert_eq!(status["kubeadm_exit_status"].to_string(), exit, "{name}: {status:#}");
+        assert_eq!(node.has_sentinel(), code == 0, "{name}");
+        assert!(node.root.text("/var/log/kubeadm.log").contains("init --config"), "{name}");
+    }
+}
+
+/// In another shell it leaves no exit status, as in Ignition data: what it prints, and what the script leaves, decide.
+#[test]
+fn a_kubeadm_without_an_exit_status_tells_of_its_success() {
     needs!(root("containers"));
     let joined = "This node has joined the cluster:";
     let control_plane = "This node has joined the cluster and a new control plane instance was created:";

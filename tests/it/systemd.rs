@@ -369,6 +369,35 @@ fn kubeadms_status_is_kept_however_it_is_called() {
     }
 }
 
+/// A call by kubeadm's path counts as one by its name does, also where its output goes elsewhere, in the shell that Flatcar has. Another
+/// shell takes no path as a function's name: there kubeadm runs, and what it prints tells.
+#[test]
+fn kubeadms_status_is_kept_when_it_is_called_by_its_path() {
+    needs!(root("mounts and owners"));
+    for (call, recorded) in [
+        ("/run/own/kubeadm init --config /x > /run/log 2>&1", true),
+        ("if ! '/run/own/kubeadm' -v 5 join >> /run/log; then echo no; fi", true),
+        ("(/run/own/kubeadm join) | cat > /run/log || true", true),
+        (
+            "set -eu; /run/own/kubeadm join 192.0.2.1:6443 \\\n  --token abcdef.0123456789abcdef > /run/log",
+            true,
+        ),
+        ("/run/own/kubeadm init phase certs ca > /run/log", false),
+    ] {
+        for shell in SHELLS {
+            let root = provisioned("by-path", &format!("runcmd:\n  - {}\n", serde_json::Value::from(call)));
+            executable(&root.path("/run/own/kubeadm"), KUBEADM);
+            root.put("/run/end", "3\n");
+            let ran = inside(&root, &["HOME=/root"], &[shell, &["/run/footplate/bootstrap"]].concat());
+            let status = fs::read_to_string(root.path("/run/footplate/kubeadm.status")).ok();
+            let want = (recorded && shell[0] == "bash").then_some("3\n");
+            assert_eq!(status.as_deref(), want, "{call} under {shell:?}: {}{}", ran.out, ran.err);
+            assert_eq!(root.text("/run/end"), "", "{call} under {shell:?}: kubeadm ran twice, or not");
+            assert!(root.text("/run/log").contains("kubeadm ["), "{call} under {shell:?}");
+        }
+    }
+}
+
 /// Calls of kubeadm that bootstrap a node, and calls that do not: the script's function and what the report goes by agree.
 #[test]
 fn only_init_and_join_themselves_leave_their_status() {
