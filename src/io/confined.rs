@@ -62,8 +62,10 @@ pub fn run<T: Send, Q: Send, A: Send>(
         let (answer, answers) = mpsc::channel();
         let confined = move || {
             if let Err(error) = confine() {
-                // Such as an emulated machine, or a kernel without seccomp: the data is read all the same.
-                log::debug!("the data is read with the rights of the whole program: {error}");
+                // Such as an emulated machine, or a kernel without seccomp.
+                log::warn!(
+                    "the data is read without a sandbox, for this kernel lacks seccomp filters: {error}"
+                );
             }
             // The other end is there until this one is gone.
             work(&mut |q| question.send(q).ok().and_then(|()| answers.recv().ok()))
