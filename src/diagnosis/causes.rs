@@ -80,6 +80,7 @@ pub(super) const MACHINE: &[Cause] = &[
         &[
             "unknown flag: ",
             "unknown shorthand flag: ",
+            "flag needs an argument: ",
             "can not mix '--config' with",
             " arg(s), received ",
             "\" for \"kubeadm\"",
@@ -105,6 +106,7 @@ pub(super) const MACHINE: &[Cause] = &[
             "is registered for version \"kubeadm.k8s.io",
             "no kind \"initconfiguration\"",
             "no kind \"clusterconfiguration\"",
+            "experimental api spec",
         ],
         "the kubeadm configuration is of an API version that this kubeadm does not know",
         "bake the Kubernetes version that the cluster asks for: this kubeadm is older than its configuration",
@@ -132,6 +134,9 @@ pub(super) const MACHINE: &[Cause] = &[
         &[
             ": invalid value: ",
             ": required value",
+            "cannot unmarshal",
+            "as \"apiserver-advertise-address\"",
+            "parse kubernetes version",
             "token or file must be set",
             "invalid hash \"",
             "expected a 32 byte sha-256",
@@ -149,12 +154,13 @@ pub(super) const MACHINE: &[Cause] = &[
         "config/not-read",
         &[
             "unable to read config",
+            "invalid configuration",
             "error unmarshaling",
             "couldn't read kubeadm config",
             "error converting yaml",
         ],
         "the kubeadm configuration can't be read",
-        "see that the data writes the file that `kubeadm --config` names, and that it is YAML",
+        "see that the data writes the file that `kubeadm --config` names, and that it is YAML with a kind and an apiVersion, each kind once",
     ),
     Cause {
         beside: &["pull"],
@@ -217,8 +223,11 @@ pub(super) const MACHINE: &[Cause] = &[
                 "connection refused",
                 "no route to host",
                 "network is unreachable",
-                "i/o timeout",
+                "timeout",
+                "timed out",
                 "deadline exceeded",
+                "connection reset",
+                ": eof",
                 "lookup ",
             ],
             "the registry of an image can't be reached",
@@ -378,24 +387,37 @@ pub(super) const MACHINE: &[Cause] = &[
             "look at `journalctl -u kubelet`: the API server may not be reached, or the token may have expired",
         )
     },
-    cause(
-        "control-plane/api-server",
-        &["kube-apiserver check failed", "kube-apiserver is not healthy", "the api server is not healthy"],
-        "this machine's kube-apiserver does not come up",
-        "look at its container's log: `crictl ps -a --name kube-apiserver`, then `crictl logs`",
-    ),
-    cause(
-        "control-plane/controller-manager",
-        &["kube-controller-manager check failed", "kube-controller-manager is not healthy"],
-        "this machine's kube-controller-manager does not come up",
-        "look at its container's log: `crictl ps -a --name kube-controller-manager`, then `crictl logs`",
-    ),
-    cause(
-        "control-plane/scheduler",
-        &["kube-scheduler check failed", "kube-scheduler is not healthy"],
-        "this machine's kube-scheduler does not come up",
-        "look at its container's log: `crictl ps -a --name kube-scheduler`, then `crictl logs`",
-    ),
+    Cause {
+        when: |line| !line.contains("x509:"),
+        ..cause(
+            "control-plane/api-server",
+            &[
+                "kube-apiserver check failed",
+                "kube-apiserver is not healthy",
+                "the api server is not healthy",
+            ],
+            "this machine's kube-apiserver does not come up",
+            "look at its container's log: `crictl ps -a --name kube-apiserver`, then `crictl logs`",
+        )
+    },
+    Cause {
+        when: |line| !line.contains("x509:"),
+        ..cause(
+            "control-plane/controller-manager",
+            &["kube-controller-manager check failed", "kube-controller-manager is not healthy"],
+            "this machine's kube-controller-manager does not come up",
+            "look at its container's log: `crictl ps -a --name kube-controller-manager`, then `crictl logs`",
+        )
+    },
+    Cause {
+        when: |line| !line.contains("x509:"),
+        ..cause(
+            "control-plane/scheduler",
+            &["kube-scheduler check failed", "kube-scheduler is not healthy"],
+            "this machine's kube-scheduler does not come up",
+            "look at its container's log: `crictl ps -a --name kube-scheduler`, then `crictl logs`",
+        )
+    },
     Cause {
         vague: true,
         ..cause(

@@ -137,7 +137,7 @@ pub(super) const CLUSTER: &[Cause] = &[
     ),
     cause(
         "certificate/missing",
-        &["couldn't load the certificate file", "pki/ca.crt: no such file"],
+        &["couldn't load the certificate file", ".crt: no such file"],
         "a certificate of the cluster is not on this machine",
         "the data writes /etc/kubernetes/pki: see that it writes ca.crt and ca.key",
     ),
@@ -266,6 +266,7 @@ pub(super) const CLUSTER: &[Cause] = &[
             "identity of the api server",
             "configmap",
             "timeout: request did not complete",
+            "client rate limiter",
         ],
         ..cause(
             "endpoint/no-answer",

@@ -12,6 +12,7 @@ mod phases;
 use self::causes::{Cause, all};
 pub use self::ends::RESULTS;
 use self::logs::Of;
+use self::phases::{bare, severity};
 pub use self::phases::{phases, says_success};
 use crate::model::problem::Problem;
 
@@ -55,10 +56,15 @@ pub fn classify(output: &str, read: impl Fn(Log) -> String) -> Vec<Problem> {
 
 /// The causes that kubeadm's output names, the first cause first.
 fn of_output(output: &str) -> Vec<&'static Cause> {
+    let whole: Vec<&str> = output.lines().collect();
+    // What failed after a success is another command's.
+    let joined = whole.iter().rposition(|l| says_success(l)).map_or(0, |at| at + 1);
+    let own = whole[joined..].iter().map(|l| bare(l));
     let lines: Vec<String> =
-        output.lines().filter_map(without_warnings).map(|l| l.trim_end().to_ascii_lowercase()).collect();
+        own.filter_map(|l| Some(without_warnings(&l)?.trim_end().to_ascii_lowercase())).collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let last = last_error(&lines);
+    let last =
+        last_error(&lines).or_else(|| lines.iter().rposition(|l| joined == 0 && l.starts_with("error:")));
     let at = last.unwrap_or(0);
     // An earlier run of kubeadm said what it found, too.
     let run = last_error(&lines[..at]).map_or(0, |before| before + length(&lines[before..at]));
@@ -67,9 +73,14 @@ fn of_output(output: &str) -> Vec<&'static Cause> {
         Some(at) => &lines[at..at + length(&lines[at..])],
         None => &lines[..],
     };
-    // The checks that failed: they stand in the error or, from 1.34 on, before it.
-    let checks: Vec<&str> =
-        before.iter().chain(end).copied().filter(|l| l.trim_start().starts_with("[error ")).collect();
+    // The checks that failed: they stand in the error or, from 1.34 on, before it. That of the images may have no tag.
+    let mut listed = false;
+    let checks = before.iter().chain(end).copied().filter(|l| {
+        let is_check = listed || l.trim_start().starts_with("[error ");
+        listed = l.ends_with("fatal errors occurred:") || listed && !l.contains(LAST_CHECK);
+        is_check
+    });
+    let checks: Vec<&str> = checks.collect();
     let in_preflight =
         end.first().is_none_or(|l| l.contains("phase preflight") || !l.contains("execution phase"));
     let mut found = Vec::new();
@@ -116,17 +127,16 @@ fn of_output(output: &str) -> Vec<&'static Cause> {
     found
 }
 
+/// What kubeadm writes below the checks that failed.
+const LAST_CHECK: &str = "[preflight] if you know what you are doing";
+
 /// What kubeadm writes below its errors.
 const STACK_TRACE: &str = "to see the stack trace of this error";
 
 /// The line of kubeadm's last error. Other commands of the data have errors too.
 fn last_error(lines: &[&str]) -> Option<usize> {
     let told = || Some(lines.iter().rposition(|l| l.starts_with(STACK_TRACE))?.saturating_sub(1));
-    lines
-        .iter()
-        .rposition(|l| l.contains("error execution phase "))
-        .or_else(told)
-        .or_else(|| lines.iter().rposition(|l| l.starts_with("error:")))
+    lines.iter().rposition(|l| l.contains("error execution phase ")).or_else(told)
 }
 
 /// How many lines an error has: those of its checks and of a program's output belong to it, those of the next command do not.
@@ -135,7 +145,7 @@ fn length(lines: &[&str]) -> usize {
         return end;
     }
     if lines.first().is_some_and(|l| l.ends_with("occurred:")) {
-        let end = lines.iter().position(|l| l.contains("[preflight] if you know what you are doing"));
+        let end = lines.iter().position(|l| l.contains(LAST_CHECK));
         return end.map_or(lines.len(), |end| end + 1);
     }
     let more = lines.iter().skip(1).take_while(|l| l.starts_with([' ', '\t', ',']));
@@ -169,8 +179,11 @@ fn of_log(log: Log, text: &str, asks: bool) -> Option<&'static Cause> {
         .map(|line| line.to_ascii_lowercase().replace('\\', ""))
         .filter_map(|line| {
             let own = rows.iter().find(|cause| cause.is_named_by(&line)).copied();
-            let asked = || all().find(|cause| asks && asks_api_server(&line) && cause.is_named_by(&line));
-            own.or_else(asked)
+            let shared = |cause: &&Cause| match cause.code.starts_with("image/") {
+                true => line.contains("errimagepull"),
+                false => asks && asks_api_server(&line),
+            };
+            own.or_else(|| all().find(|cause| cause.is_named_by(&line)).filter(shared))
         })
         .collect();
     named.iter().find(|cause| !cause.vague).or(named.first()).copied()
@@ -184,15 +197,10 @@ fn in_order(lines: &[&str]) -> Vec<&'static Cause> {
 }
 
 /// The line without klog's head; `None` for a warning, which is not what stopped kubeadm: it warns, for one, where the node's own
-/// name does not resolve. klog's lines begin with their severity and the date, and have a place in the source before `] `.
+/// name does not resolve. klog's lines have a place in the source before `] `.
 fn without_warnings(line: &str) -> Option<&str> {
     let text = line.trim_start();
-    let severity = text.as_bytes().get(..6).and_then(|l| {
-        (l[1..5].iter().all(u8::is_ascii_digit) && l[5] == b' ')
-            .then_some(l[0])
-            .filter(u8::is_ascii_uppercase)
-    });
-    match severity {
+    match severity(text) {
         Some(b'W' | b'I') => None,
         Some(b'E' | b'F') => Some(text.split_once("] ").map_or(text, |(_, text)| text)),
         _ if text.starts_with("[WARNING") || text.starts_with("[preflight] WARNING") => None,
