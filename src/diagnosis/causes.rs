@@ -46,7 +46,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Cause> {
 }
 
 /// Causes that a part of this machine names: kubeadm itself, its configuration, images, containerd, etcd, disks, the kubelet, the control
-/// plane's containers, the node's name.
+/// plane's containers.
 pub(super) const MACHINE: &[Cause] = &[
     cause(
         "kubeadm/missing",
@@ -431,31 +431,4 @@ pub(super) const MACHINE: &[Cause] = &[
             "look at its containers: `crictl ps -a`, and at `journalctl -u kubelet`",
         )
     },
-    Cause {
-        beside: &["node with name"],
-        ..cause(
-            "node/name-taken",
-            &["already exists in the cluster"],
-            "the cluster has a node of this name already",
-            "delete the Node of the machine that had this name, or give this one another name",
-        )
-    },
-    cause(
-        "node/not-permitted",
-        &["is not allowed to", "is forbidden: user \"system:node"],
-        "the API server does not let this node register under its name",
-        "see that the node's name is the one in its certificate: hostname, and nodeRegistration.name",
-    ),
-    cause(
-        "node/not-registered",
-        &[
-            "error uploading crisocket",
-            "error writing crisocket",
-            "crisocket information",
-            "timed out waiting for the node",
-            "control-plane label and taints",
-        ],
-        "the kubelet runs, and its node does not appear in the cluster",
-        "look at `journalctl -u kubelet`: it can't register, often for its name or its cloud provider",
-    ),
 ];

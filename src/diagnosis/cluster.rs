@@ -3,8 +3,35 @@
 
 use super::causes::{Cause, cause};
 
-/// Causes of joining, certificates, the endpoint, and checks.
+/// Causes of the node's name, joining, certificates, the endpoint, and checks.
 pub(super) const CLUSTER: &[Cause] = &[
+    Cause {
+        beside: &["node with name"],
+        ..cause(
+            "node/name-taken",
+            &["already exists in the cluster"],
+            "the cluster has a node of this name already",
+            "delete the Node of the machine that had this name, or give this one another name",
+        )
+    },
+    cause(
+        "node/not-permitted",
+        &["is not allowed to", "is forbidden: user \"system:node"],
+        "the API server does not let this node register under its name",
+        "see that the node's name is the one in its certificate: hostname, and nodeRegistration.name",
+    ),
+    cause(
+        "node/not-registered",
+        &[
+            "error uploading crisocket",
+            "error writing crisocket",
+            "crisocket information",
+            "timed out waiting for the node",
+            "control-plane label and taints",
+        ],
+        "the kubelet runs, and its node does not appear in the cluster",
+        "look at `journalctl -u kubelet`: it can't register, often for its name or its cloud provider",
+    ),
     cause(
         "join/ca-hash-mismatch",
         &["cluster ca found in cluster-info configmap is invalid", "none of the public keys"],

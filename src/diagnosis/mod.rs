@@ -13,7 +13,7 @@ use self::causes::{Cause, all};
 pub use self::ends::RESULTS;
 use self::logs::Of;
 use self::phases::{bare, severity};
-pub use self::phases::{phases, says_success};
+pub use self::phases::{is_mark, phases, says_success};
 use crate::model::problem::Problem;
 
 /// A log that may say more of a cause than kubeadm's output does.

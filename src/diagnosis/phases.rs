@@ -63,14 +63,25 @@ pub(super) fn bare(line: &str) -> String {
     rest.to_owned()
 }
 
+/// The phase whose tag begins a line.
+fn phase(line: &str) -> Option<&'static str> {
+    let line = bare(line);
+    let (tag, _) = line.strip_prefix('[')?.split_once("] ")?;
+    PHASES.iter().find(|phase| **phase == tag).copied()
+}
+
+/// Whether a line tells how far kubeadm came and how it ended, however much comes after it.
+pub fn is_mark(line: &str) -> bool {
+    let failed = ["error execution phase ", "[ERROR "].iter().any(|text| line.contains(text));
+    failed || phase(line).is_some() || says_success(line)
+}
+
 /// The phases in the order in which they began, each with the time of its first line. A phase lasts until the next one begins.
 pub fn phases<'l, T>(lines: impl IntoIterator<Item = (T, &'l str)>) -> Vec<(T, &'static str)> {
     let mut found: Vec<(T, &'static str)> = Vec::new();
     for (at, line) in lines {
-        let line = bare(line);
-        let tag = line.strip_prefix('[').and_then(|l| l.split_once("] ")).map(|(tag, _)| tag);
-        let Some(phase) = tag.and_then(|tag| PHASES.iter().find(|phase| **phase == tag)) else { continue };
-        if found.last().is_none_or(|(_, last)| last != phase) {
+        let Some(phase) = phase(line) else { continue };
+        if found.last().is_none_or(|(_, last)| *last != phase) {
             found.push((at, phase));
         }
     }

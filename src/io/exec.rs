@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The few programs that footplate runs itself: those that know a thing better than a library that would be linked in.
 
-use std::io::{Error, ErrorKind, Read, Write as _};
+use std::io::{BufRead as _, BufReader, Error, ErrorKind, Read, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
@@ -12,6 +12,9 @@ use serde_json::Value as Json;
 
 /// Most bytes of a program's output that are read: kubeadm's whole log has about 20 KiB.
 const MAX_OUTPUT: u64 = 256 << 10;
+
+/// Most bytes of a unit's journal that are looked through: kubeadm writes about 10 MiB with `--v=10`.
+const MAX_JOURNAL: u64 = 32 << 20;
 
 /// The program that runs now.
 pub const OWN_PROGRAM: &str = "/proc/self/exe";
@@ -66,22 +69,35 @@ impl std::fmt::Display for Unanswered {
 
 impl std::error::Error for Unanswered {}
 
-/// Runs a program to its end, with no environment but [`PATH`] and what `command` sets. `None` where it had not ended after
-/// `limit` and was killed.
-fn end_of(command: &mut Command, input: &[u8], limit: Duration) -> std::io::Result<Option<Ended>> {
+/// What is taken of a program's output.
+type Take = Box<dyn FnOnce(&mut dyn Read) -> String + Send>;
+
+/// The beginning of a program's output.
+fn beginning() -> Take {
+    Box::new(|from| {
+        let mut bytes = Vec::new();
+        let _ = from.take(MAX_OUTPUT).read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// Runs a program to its end, with no environment but [`PATH`] and what `command` sets; `take` reads its standard output. `None` where
+/// it had not ended after `limit` and was killed.
+fn end_of(
+    command: &mut Command,
+    input: &[u8],
+    limit: Duration,
+    take: Take,
+) -> std::io::Result<Option<Ended>> {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     // One thread for each pipe: a program may fill one while it waits for another.
     let (stdin, input) = (child.stdin.take(), input.to_vec());
     // A program that does not read its input says why at its end.
     thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(&input)));
-    fn text(from: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
-        thread::spawn(move || {
-            let mut bytes = Vec::new();
-            let _ = from.map(|from| from.take(MAX_OUTPUT).read_to_end(&mut bytes));
-            String::from_utf8_lossy(&bytes).into_owned()
-        })
+    fn text(from: Option<impl Read + Send + 'static>, take: Take) -> JoinHandle<String> {
+        thread::spawn(move || from.map(|mut from| take(&mut from)).unwrap_or_default())
     }
-    let (out, err) = (text(child.stdout.take()), text(child.stderr.take()));
+    let (out, err) = (text(child.stdout.take(), take), text(child.stderr.take(), beginning()));
     let deadline = Instant::now() + limit;
     loop {
         if let Some(status) = child.try_wait()? {
@@ -108,7 +124,11 @@ fn clean(program: impl AsRef<std::ffi::OsStr>, args: &[&str]) -> Command {
 /// # Errors
 /// It can't be run, or it had not ended after `limit` and was killed.
 pub fn run(program: &str, args: &[&str], input: &[u8], limit: Duration) -> Result<Option<Ended>> {
-    match end_of(&mut clean(program, args), input, limit) {
+    run_and(program, args, input, limit, beginning())
+}
+
+fn run_and(program: &str, args: &[&str], input: &[u8], limit: Duration, take: Take) -> Result<Option<Ended>> {
+    match end_of(&mut clean(program, args), input, limit, take) {
         Ok(Some(ended)) => Ok(Some(ended)),
         Ok(None) => bail!("{program}: no end after {} s", limit.as_secs()),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
@@ -139,7 +159,7 @@ pub fn answer_within(program: &Path, args: &[&str], limit: Duration) -> Result<S
     }
     let mut command = clean(program, args);
     command.env("HOME", "/nonexistent").current_dir("/");
-    match end_of(&mut command, b"", limit).map_err(not_run)? {
+    match end_of(&mut command, b"", limit, beginning()).map_err(not_run)? {
         Some(ended) if ended.status == Some(0) => Ok(ended.out),
         Some(ended) => Err(failed(format!("it failed: {}", ended.how()))),
         None => Err(failed(format!("no answer after {} s", limit.as_secs()))),
@@ -155,24 +175,43 @@ pub struct Entry {
     pub message: String,
 }
 
-/// The last lines that a unit wrote to the journal: of the run with that id, systemd's `$INVOCATION_ID`, or of this boot.
+/// What a unit wrote to the journal: in the run with that id, systemd's `$INVOCATION_ID`, or in this boot. Of what is more than 256 KiB
+/// back only the lines that `counts` are there.
 ///
 /// # Errors
 /// `journalctl` can't be run.
-pub fn journal_of(unit: &str, invocation: Option<&str>) -> Result<Vec<Entry>> {
+pub fn journal_of(unit: &str, invocation: Option<&str>, counts: fn(&str) -> bool) -> Result<Vec<Entry>> {
     // What footplate itself logs beside the unit's commands comes another way, and is not theirs.
     // What a unit wrote last may still be on its way to the journal; if that can't be hurried, what is there is read.
     let _ = run("journalctl", &["--sync"], b"", ANSWER_LIMIT);
     let of_run = invocation.map(|id| format!("_SYSTEMD_INVOCATION_ID={id}"));
     let whose = of_run.as_deref().map_or(vec!["--unit", unit], |of_run| vec![of_run, "_TRANSPORT=stdout"]);
-    let form = ["--output=json", "--output-fields=MESSAGE", "--boot", "--lines=400", "--reverse"];
+    let form = ["--output=json", "--output-fields=MESSAGE", "--boot", "--reverse"];
     let args = [&["--no-pager", "--quiet"], &form[..], &whose[..]].concat();
-    let ended =
-        run("journalctl", &args, b"", ANSWER_LIMIT)?.context("journalctl: the program is not installed")?;
     // The last ones come first: should there be too much to read, the oldest are left out.
+    let take: Take = Box::new(move |from| newest(from, counts));
+    let ended = run_and("journalctl", &args, b"", ANSWER_LIMIT, take)?
+        .context("journalctl: the program is not installed")?;
     let mut entries: Vec<Entry> = ended.out.lines().filter_map(entry).collect();
     entries.reverse();
     Ok(entries)
+}
+
+/// The first lines of what `journalctl` prints, and of the others those whose message counts.
+fn newest(from: &mut dyn Read, counts: fn(&str) -> bool) -> String {
+    let (mut from, mut lines) = (BufReader::new(from.take(MAX_JOURNAL)), String::new());
+    let max = usize::try_from(MAX_OUTPUT).unwrap_or_default();
+    loop {
+        let (mut line, whole) = (Vec::new(), lines.len() < max);
+        match from.read_until(b'\n', &mut line) {
+            Ok(n) if n > 0 && lines.len() < 2 * max => {}
+            _ => return lines,
+        }
+        let line = String::from_utf8_lossy(&line);
+        if whole || entry(&line).is_some_and(|entry| counts(&entry.message)) {
+            lines += &line;
+        }
+    }
 }
 
 /// An entry of `journalctl --output=json`, in the
@@ -205,6 +244,20 @@ mod tests {
         assert_eq!(entry(bytes), Some(Entry { at_ms: 1, message: "\u{1b}[\u{fffd}".to_owned() }));
         assert_eq!(entry(r#"{"__MONOTONIC_TIMESTAMP":"1000","MESSAGE":null}"#), None);
         assert_eq!(entry("-- No entries --"), None);
+    }
+
+    #[test]
+    fn the_newest_lines_are_read_whole_and_of_others_those_that_count() {
+        let line =
+            |n: u32, text: &str| format!("{{\"__MONOTONIC_TIMESTAMP\":\"{n}000\",\"MESSAGE\":\"{text}\"}}\n");
+        let mut log: String = (0..20_000).map(|n| line(30_000 - n, "noise")).collect();
+        log += &line(7, "[certs] a");
+        log += &line(6, &"[".repeat(300_000));
+        log += &line(5, "[preflight] a");
+        let read = newest(&mut log.as_bytes(), |text| text.starts_with('['));
+        let entries: Vec<Entry> = read.lines().filter_map(entry).collect();
+        assert!(read.len() < 600_000 && entries[0].at_ms == 30_000, "{}", read.len());
+        assert_eq!(entries.iter().filter(|e| e.at_ms < 10).map(|e| e.at_ms).collect::<Vec<_>>(), [7, 6]);
     }
 
     #[test]

@@ -588,8 +588,7 @@ fn each_command_is_told() {
 #[test]
 fn a_time_out_names_the_phase() {
     needs!(root("containers"));
-    let kubeadm =
-        "#!/bin/sh\necho '[preflight] a'; echo '[kubelet-start] Starting the kubelet'; exec sleep 60\n";
+    let kubeadm = "#!/bin/sh\necho '[preflight] a'; seq 3000; echo '[kubelet-start] Starting the kubelet'; seq 3000; exec sleep 60\n";
     let failed = |name, commands: &str, kubeadm| {
         let node = Node::new(name, commands, kubeadm);
         let limit = "[Service]\nTimeoutStartSec=2s\n";
@@ -708,7 +707,7 @@ fn a_kubeadm_without_an_exit_status_tells_of_its_success() {
         ("path-failed", "join", "error execution phase preflight: not this time", 1, "failed"),
     ] {
         let runcmd = format!("  - /opt/bin/kubeadm {call} --config /run/kubeadm/join.yaml || true\n");
-        let node = Node::new(name, &runcmd, &format!("#!/bin/sh\necho '{says}'\n"));
+        let node = Node::new(name, &runcmd, &format!("#!/bin/sh\necho '{says}'; seq 3000\n"));
         node.boot();
         let status = node.stands(code, state);
         assert_eq!(status["kubeadm_exit_status"], serde_json::Value::Null, "{name}: {status:#}");
