@@ -10,7 +10,18 @@ use serde_json::Value as Json;
 const BOOTSTRAP: &[&str] = &["configdata", "customdata", "userdata", "vendordata"];
 
 /// Parts of a name that make its value a secret, likewise.
-const SECRETS: &[&str] = &["adminpass", "credential", "key", "passw", "randomseed", "secret", "token"];
+const SECRETS: &[&str] = &[
+    "adminpass",
+    "credential",
+    "key",
+    "passphrase",
+    "passw",
+    "randomseed",
+    "secret",
+    // A script that runs at each start, which metadata may hold.
+    "startupscript",
+    "token",
+];
 
 /// Parts of a name that make something private an address, which is not a secret: `private_ip`, `private-networks`.
 const ADDRESSES: &[&str] = &["dns", "host", "interface", "ip", "mac", "net", "nic"];

@@ -5,7 +5,7 @@ use std::fmt;
 
 use anyhow::{Result, anyhow};
 
-use super::{Platform, lxd, metal, qemu};
+use super::{ABSENT, Platform, lxd, metal, qemu};
 use crate::io::{Ask, World};
 use crate::model::facts::{Cmdline, Dmi, Drive, Facts, Os};
 use crate::model::problem::WithCure as _;
@@ -124,6 +124,16 @@ pub fn detect<'t>(table: &'t [Platform], facts: &Facts, wanted: Wanted<'_>) -> R
     {
         return Err(anyhow!("this machine may be on two platforms: {first} and {second}"))
             .cure("name the right one: the kernel argument flatcar.oem.id=ID or --platform ID");
+    }
+    // It would be taken for another platform, whose DMI it has.
+    if let (Some((argument, name)), Some(first)) = (named, candidates.first())
+        && ABSENT.contains(&name)
+        && matches!(first.because, Evidence::Dmi(_))
+    {
+        let what =
+            format!("{name} (kernel argument {argument}={name}), which footplate does not know, and {first}");
+        return Err(anyhow!("the kernel argument and DMI name two platforms: {what}"))
+            .cure("correct the kernel argument, or name the platform: --platform ID");
     }
     let surer = candidates.first().is_some_and(|c| !matches!(c.because, Evidence::Drive(_)));
     let by_drive = |c: &Candidate<'_>| surer && matches!(c.because, Evidence::Drive(_));

@@ -4,11 +4,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use footplate::facade::platform::PLATFORMS;
+use serde_json::Value as Json;
 
 use crate::common::scratch::{CANARY, FOOTPLATE, Ran, Scratch, footplate, fresh};
 
@@ -141,6 +145,108 @@ fn the_network_that_a_service_describes_is_written_before_it_is_awaited() {
     let (ran, root) = live("digitalocean", &links(set, r#""10.110.0.8/20""#, "true, true"));
     ran.ended(0, &["there is nothing to start"]);
     assert!(files.iter().all(|f| root.path(f).is_file()), "{}", ran.err);
+}
+
+/// A worker as Cluster API makes it with `format: ignition`.
+const WORKER: &str = r#"{"ignition": {"version": "3.4.0"}, "storage": {"files": [{"path": "/etc/worker", "contents": {"source": "data:,ignition"}},
+    {"path": "/etc/kubeadm.sh", "mode": 448, "contents": {"source": "data:,%23%21%2Fbin%2Fsh%0Akubeadm%20join"}}]},
+    "systemd": {"units": [{"name": "kubeadm.service", "enabled": true, "contents": "[Service]\nType=oneshot\nExecStart=/etc/kubeadm.sh\n[Install]\nWantedBy=multi-user.target\n"}]}}"#;
+
+/// Names of answers that are user-data as a whole, and of that in a document.
+const USER_DATA: &[&str] = &[
+    "cloud-init.user-data",
+    "raw",
+    "user-data",
+    "user_data",
+    "user_data.txt",
+    "user_data/cloud-init",
+    "userData",
+    "userdata",
+];
+
+/// The worker as the user-data that it replaces was handed over: in base64 or plain.
+fn worker_like(was: &str) -> String {
+    let compact: String = was.split_whitespace().collect();
+    if STANDARD.decode(compact).is_ok() { STANDARD.encode(WORKER) } else { WORKER.to_owned() }
+}
+
+/// Puts the worker in the place of the user-data of a document. Says whether there was any.
+fn replace_in(json: &mut Json) -> bool {
+    let Json::Object(map) = json else { return false };
+    let mut found = false;
+    for (key, value) in map {
+        match value {
+            Json::String(was) if USER_DATA.contains(&key.as_str()) => {
+                found |= !was.is_empty();
+                *was = if was.is_empty() { String::new() } else { worker_like(was) };
+            }
+            other => found |= replace_in(other),
+        }
+    }
+    found
+}
+
+/// Puts the worker in the place of a machine's user-data. Says whether there was any.
+fn replace_user_data(machine: &Scratch) -> bool {
+    let mut found = false;
+    for path in machine.paths().iter().filter(|path| machine.path(path).is_file()) {
+        let Ok(text) = fs::read_to_string(machine.path(path)) else { continue };
+        let name = |name: &&&str| path.ends_with(&format!("/{name}"));
+        let replaced = if USER_DATA.iter().find(name).is_some() {
+            worker_like(&text)
+        } else if path.ends_with("/context.sh") {
+            let Some((head, tail)) = text.split_once("USER_DATA='") else { continue };
+            let (was, tail) = tail.split_once('\'').unwrap();
+            format!("{head}USER_DATA='{}'{tail}", worker_like(was))
+        } else {
+            let Ok(mut json) = serde_json::from_str::<Json>(&text) else { continue };
+            if !replace_in(&mut json) {
+                continue;
+            }
+            json.to_string()
+        };
+        found = true;
+        machine.put(path, replaced);
+    }
+    found
+}
+
+/// Each platform hands an Ignition worker over as it does a cloud-config, and the machine is the same otherwise.
+#[test]
+fn an_ignition_worker_is_made_on_each_platform() {
+    needs!(root("files have owners"));
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/platforms");
+    let mut made = BTreeSet::new();
+    for case in fs::read_dir(cases).unwrap().map(|e| e.unwrap().path()) {
+        let name = case.file_name().unwrap().to_string_lossy().into_owned();
+        let machine = Scratch { dir: fresh(&format!("worker-{name}")) };
+        let copied = Command::new("cp").arg("-r").arg(case.join("machine/.")).arg(machine.arg()).status();
+        assert!(copied.unwrap().success());
+        let expected = fs::read_to_string(case.join("expected")).unwrap();
+        if !replace_user_data(&machine) || !expected.starts_with("exit 0\n") {
+            continue;
+        }
+        let root = Scratch { dir: fresh(&format!("worker-{name}-root")) };
+        root.put("/etc/passwd", "root:x:0:0::/root:/bin/sh\ncore:x:500:500::/home/core:/bin/sh\n");
+        root.put("/etc/group", "root:x:0:\ncore:x:500:\n");
+        root.put("/etc/shadow", "root:*:1::::::\ncore:*:1::::::\n");
+        let ran = footplate(&["provision", "--replay", machine.arg(), "--root", root.arg()]);
+        ran.ended(0, &[]);
+        assert_eq!(root.text("/etc/worker"), "ignition", "{name}: {}", ran.err);
+        assert_eq!(root.owned("/etc/kubeadm.sh").0, 0o700, "{name}");
+        assert!(root.path("/etc/systemd/system/kubeadm.service").is_file(), "{name}");
+        let metadata = root.text("/run/metadata/flatcar");
+        for line in expected.lines().map(str::trim).filter(|line| line.contains("_PROVIDER_ID=")) {
+            assert!(metadata.contains(line), "{name}: no {line} in {metadata}");
+        }
+        let platform = ran.err.split_once("fetch: platform=").unwrap().1;
+        made.insert(platform.split_once(' ').unwrap().0.to_owned());
+    }
+    // These have tests of their own, or an Ignition worker in their folder.
+    let others = ["aws", "hyperv", "metal", "vmware"];
+    let all: BTreeSet<String> =
+        PLATFORMS.iter().map(|p| p.id.to_owned()).filter(|id| !others.contains(&id.as_str())).collect();
+    assert_eq!(made, all);
 }
 
 #[test]

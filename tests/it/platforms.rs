@@ -129,6 +129,7 @@ fn an_argument_that_dmi_contradicts_is_an_error() {
         ("ignition.platform.id=hetzner", "Hetzner Cloud"),
         ("quiet ds=nocloud;s=/seed/", "NoCloud"),
         ("flatcar.oem.id=qemu", "QEMU"),
+        ("flatcar.oem.id=azurestack", "azurestack"),
     ];
     for (cloud, answers) in clouds {
         for (line, named) in arguments {
