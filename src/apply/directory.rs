@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Directories.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use super::manifest::Manifest;
 use super::{Done, Kind, Machine, OURS, Outcome, Step, above, differs, settable};
@@ -26,6 +26,9 @@ impl Kind for Directory {
 
     fn compare(&self, on: &mut Machine<'_>) -> Result<Outcome> {
         let meta = self.there(on.root)?;
+        if meta.is_none() {
+            on.root.check_dirs(above(&self.path)).with_context(|| self.place.clone())?;
+        }
         let (mode, ids) = self.bits(meta, on.accounts.ids(&self.owner)?);
         let same = meta.is_some_and(|m| m.kind == SFlag::S_IFDIR && m.is(mode, settable(on.root, ids)));
         Ok(self.outcome(Done::would(!same, meta.is_none()), self.outline()))

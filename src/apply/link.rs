@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result, bail};
 
 use super::manifest::Manifest;
-use super::{Done, Kind, Machine, OURS, Outcome, Step, differs, settable};
+use super::{Done, Kind, Machine, OURS, Outcome, Step, above, differs, settable};
 use crate::io::root::{Change, Ids, Root, SFlag};
 use crate::model::storage::{Existing, Link};
 
@@ -40,6 +40,9 @@ impl Kind for Link {
         let differs = self.differs(on.root)?;
         let ids = settable(on.root, self.ids(on, differs)?);
         let meta = on.root.meta_of_link(&self.path)?;
+        if meta.is_none() {
+            on.root.check_dirs(above(&self.path)).with_context(|| self.place.clone())?;
+        }
         if let (Some(meta), true) = (meta, differs) {
             let fits = match self.existing {
                 Existing::Replaced => matches!(meta.kind, SFlag::S_IFREG | SFlag::S_IFLNK | SFlag::S_IFDIR),

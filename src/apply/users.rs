@@ -49,8 +49,9 @@ impl UserSpec {
         format!("{} groups, {} keys", self.groups.len(), self.ssh_keys.len())
     }
 
+    /// A home that is missing is made also where nobody asked for it, if keys are to be put into it.
     fn makes_home(&self, root: &Root, home: &str) -> Result<bool> {
-        Ok(self.create_home && !self.system && root.meta(home)?.is_none())
+        Ok((self.create_home || !self.ssh_keys.is_empty()) && root.meta(home)?.is_none())
     }
 
     /// A home as useradd makes it: private, with the files at the top of the skeleton; and the keys. It gets its name when all of
@@ -59,7 +60,8 @@ impl UserSpec {
         root.make_dirs(above(home), OURS)?;
         root.put_new_dir(home, |draft| {
             root.put_dir(draft, 0o700, ids)?;
-            for name in root.list("/etc/skel")? {
+            let skeleton = if self.create_home { root.list("/etc/skel")? } else { Vec::new() };
+            for name in skeleton {
                 let (from, to) = (format!("/etc/skel/{name}"), format!("{draft}/{name}"));
                 if let Some(target) = root.link_target(&from)? {
                     root.put_link(&to, &target)?;

@@ -150,9 +150,9 @@ pub struct UserSpec {
     pub inactive: Option<Inactive>,
     /// The day on which the account expires, counted from 1 January 1970.
     pub expires: Option<u32>,
-    /// A system account: no home, a low number.
+    /// A system account: a low number, and a password that does not age.
     pub system: bool,
-    /// Whether a missing home is made.
+    /// Whether a missing home is made, with what the skeleton has.
     pub create_home: bool,
     /// Without a primary group of its own name: `users` is it.
     pub no_user_group: bool,

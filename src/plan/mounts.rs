@@ -152,11 +152,13 @@ fn units_of(mount: &MountSpec) -> MountUnits {
 /// The links that start a unit, and its section that says the same.
 fn pulls(mount: &MountSpec, unit: &str, target: &str) -> (Vec<Link>, String) {
     let mut by: Vec<(&str, &str, String)> = Vec::new();
-    let automount = mount.has("x-systemd.automount");
+    // These options are a mount's alone.
+    let swap = mount.path.is_none();
+    let automount = !swap && mount.has("x-systemd.automount");
     for (key, option, how) in
         [("WantedBy", "x-systemd.wanted-by", "wants"), ("RequiredBy", "x-systemd.required-by", "requires")]
     {
-        let units = mount.values(option).filter(|_| !automount);
+        let units = mount.values(option).filter(|_| !automount && !swap);
         by.extend(units.map(|unit| (key, how, dependency(unit))));
     }
     // An automount waits for its use in any case.

@@ -122,9 +122,15 @@ fn entries() -> Vec<Entry> {
         options.dedup();
         entries.push(entry(entries.len(), source, options, rng.flip()));
     }
-    for (number, options) in
-        ["sw", "sw,pri=5", "nofail,discard", "noauto,x-systemd.device-timeout=5"].iter().enumerate()
-    {
+    let of_swap = [
+        "sw",
+        "sw,pri=5",
+        "nofail,discard",
+        "noauto,x-systemd.device-timeout=5",
+        "noauto,x-systemd.automount",
+        "sw,x-systemd.wanted-by=many.target,x-systemd.required-by=all.target",
+    ];
+    for (number, options) in of_swap.iter().enumerate() {
         entries.push(Entry {
             what: format!("/dev/vdb{}", number + 1),
             path: "none".to_owned(),
@@ -281,6 +287,25 @@ fn mounts_become_the_units_that_the_generator_makes() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+/// An entry whose mount point is null takes back an earlier one of the same source, whatever that is.
+#[test]
+fn null_takes_back_what_an_earlier_entry_mounts() {
+    for (source, kind) in [
+        ("/dev/sdb1", "ext4"),
+        ("LABEL=x", "auto"),
+        ("share", "virtiofs"),
+        ("pool/x", "zfs"),
+        ("h:/x", "nfs"),
+    ] {
+        let mounts = serde_json::json!([[source, "/m", kind], ["tmpfs", "/kept", "tmpfs"], [source, null]]);
+        let data = format!("#cloud-config\n{}\n", serde_json::json!({ "mounts": mounts }));
+        let decoded =
+            decode::user_data(Some(data.as_bytes()), None, &Variables::assumed(), &mut document::no_fetch);
+        let paths: Vec<_> = decoded.config.mounts.iter().filter_map(|m| m.path.as_deref()).collect();
+        assert_eq!((paths.as_slice(), decoded.problems.len()), (&["/kept"] as &[_], 0), "{source}");
+    }
+}
+
 /// The disks of the machine on which names are looked up, with their partitions.
 const DISKS: &[(&str, &[&str])] = &[
     ("/dev/sda", &["/dev/sda1", "/dev/sda2"]),
@@ -290,6 +315,7 @@ const DISKS: &[(&str, &[&str])] = &[
     ("/dev/nvme0n1", &["/dev/nvme0n1p1", "/dev/nvme0n1p2"]),
     ("/dev/nvme1n1", &[]),
     ("/dev/mmcblk0", &["/dev/mmcblk0p1"]),
+    ("/dev/sr0", &[]),
 ];
 
 /// Names that mean something else here on purpose, and why.
@@ -352,7 +378,9 @@ fn names_of_devices_are_those_of_cloud_init() {
         "UUID=0-1",
         "host:/export",
         "host:volume",
+        "sdhost:volume",
         "//host/share",
+        "sr0",
     ];
     let cases: Vec<_> = names.iter().map(|name| serde_json::json!([name, aliases, disks])).collect();
     let file = fresh("names").join("cases");

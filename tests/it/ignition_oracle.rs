@@ -468,6 +468,25 @@ fn what_is_there_becomes_what_ignition_makes_of_it() {
     assert!(differing.is_empty(), "{}", differing.join("\n"));
 }
 
+/// Ignition makes what a link on the way names; here that is an error, before anything is made.
+#[test]
+fn nothing_is_made_below_a_link_to_nothing() {
+    for (list, entry) in [
+        ("directories", serde_json::json!({"path": "/t/n"})),
+        ("files", serde_json::json!({"path": "/t/n"})),
+        ("links", serde_json::json!({"path": "/t/n", "target": "/x"})),
+    ] {
+        let root = Scratch::new("link-to-nothing");
+        furnish(&root, Path::new("/nonexistent"));
+        std::os::unix::fs::symlink("/nowhere", root.path("/t")).unwrap();
+        let untouched = root.tree();
+        let config = serde_json::json!({"ignition": {"version": "3.3.0"}, "storage": {list: [entry]}});
+        let why = try_ours(config.to_string().as_bytes(), &root).unwrap_err();
+        assert!(why.contains(&format!("storage.{list}[0]")) && why.contains("/t: a symbolic link"), "{why}");
+        assert_eq!(root.tree(), untouched, "{list}");
+    }
+}
+
 #[test]
 fn ignition_makes_the_same_tree() {
     needs!(root("files have owners"));
@@ -509,14 +528,17 @@ fn accounts(root: &Scratch) -> String {
                 .args(["-type", "f", "-printf", "%m "])
                 .args(["-exec", "cat", "{}", "+"]),
         );
+        let home =
+            Ran::of(Command::new("find").arg(root.path(&user[5])).args(["-maxdepth", "0", "-printf", "%m"]));
         let number = if user[0] == "anna" { user[2].as_str() } else { "-" };
         // An account that no password opens is `*` to one and `!` to the other.
         let hash = if hash.starts_with(['*', '!']) { "none" } else { hash };
         lines.push(format!(
-            "{} {number} {:?} {} {} {primary} {in_them:?} {hash}\n{}",
+            "{} {number} {:?} {} {} {} {primary} {in_them:?} {hash}\n{}",
             user[0],
             user[4],
             user[5],
+            home.out,
             user[6],
             ran.out.trim()
         ));
@@ -540,6 +562,7 @@ fn ignition_makes_the_same_accounts() {
           {"name": "anna", "uid": 1500, "gecos": "Anna", "groups": ["team", "wheel"], "shell": "/bin/sh",
            "passwordHash": "$6$x$y", "homeDir": "/home/a", "sshAuthorizedKeys": ["ssh-ed25519 BBBB anna"]},
           {"name": "svc", "system": true, "noCreateHome": true, "shell": "/sbin/nologin"},
+          {"name": "daemonic", "system": true, "homeDir": "/srv/deep/d", "sshAuthorizedKeys": ["ssh-ed25519 CCCC d"]},
           {"name": "member", "primaryGroup": "team", "passwordHash": "$6$z"},
           {"name": "shared", "noUserGroup": true},
           {"name": "gone", "shouldExist": false}]}}"#;
@@ -554,7 +577,7 @@ fn ignition_makes_the_same_accounts() {
             "root:x:0:\nwheel:x:10:\nusers:x:100:\ncore:x:500:\ngone:x:501:\nold:x:502:\n",
         );
         root.put("/etc/shadow", "root:*:::::::\ncore:*:::::::\ngone:*:::::::\n");
-        root.put("/etc/login.defs", "USERGROUPS_ENAB yes\nUID_MIN 1000\nGID_MIN 1000\n");
+        root.put("/etc/login.defs", "USERGROUPS_ENAB yes\nUID_MIN 1000\nGID_MIN 1000\nHOME_MODE 0700\n");
         fs::create_dir_all(root.path("/home/core")).unwrap();
         std::os::unix::fs::chown(root.path("/home/core"), Some(500), Some(500)).unwrap();
     }
@@ -563,4 +586,28 @@ fn ignition_makes_the_same_accounts() {
     apply_ours(config.as_bytes(), &ours);
     let difference = scratch::difference(&accounts(&theirs), &accounts(&ours));
     assert_eq!(difference, "", "Ignition's accounts and ours");
+}
+
+/// Ignition stops at a group that is nowhere, after it made the disks; here it is made, as it is for cloud-config.
+#[test]
+fn a_missing_group_is_made() {
+    needs!(root("files have owners"));
+    needs!(program("ignition-validate", "ignition"));
+    for (field, groups) in
+        [("primaryGroup", serde_json::json!("crew")), ("groups", serde_json::json!(["crew"]))]
+    {
+        let config = serde_json::json!({"ignition": {"version": "3.3.0"}, "passwd": {"users": [{"name": "anna", field: groups}]}})
+            .to_string();
+        let make = |name: &str| {
+            let root = Scratch::new(&format!("group-{field}-{name}"));
+            furnish(&root, Path::new("/nonexistent"));
+            root
+        };
+        let (theirs, ours) = (make("ignition"), make("ours"));
+        theirs.put("/etc/selinux/config", "SELINUX=disabled\n");
+        let said = try_ignition(&format!("group-{field}"), &config, &theirs).unwrap_err();
+        assert!(said.contains("group 'crew' does not exist"), "{said}");
+        apply_ours(config.as_bytes(), &ours);
+        assert!(ours.text("/etc/group").contains("\ncrew:x:"), "{field}");
+    }
 }

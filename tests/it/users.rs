@@ -5,7 +5,7 @@
 use crate::common::scratch;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -238,6 +238,30 @@ fn a_number_of_somebody_else() {
     }
     // The user itself may have it.
     settles(&flatcar("own-number"), "  - name: core\n    uid: 500\n");
+}
+
+/// Keys need a home: it is the user's, and the directories above it are root's.
+#[test]
+fn a_home_for_keys_alone() {
+    needs!(root("accounts have owners"));
+    for key in ["no_create_home", "system"] {
+        let root = flatcar("home-for-keys");
+        root.put("/etc/skel/.bashrc", "");
+        let user = format!("  - name: ops\n    homedir: /srv/deep/ops\n    {key}: true\n");
+        settles(&root, &format!("{user}    ssh_authorized_keys: [{KEY}]\n"));
+        let entry = line(&root, PASSWD, "ops");
+        let uid: u32 = entry.split(':').nth(2).unwrap().parse().unwrap();
+        for (path, mode, owner) in [
+            ("/srv", 0o755, 0),
+            ("/srv/deep", 0o755, 0),
+            ("/srv/deep/ops", 0o700, uid),
+            ("/srv/deep/ops/.ssh/authorized_keys", 0o600, uid),
+        ] {
+            let meta = fs::metadata(root.path(path)).unwrap();
+            assert_eq!((meta.mode() & 0o777, meta.uid()), (mode, owner), "{key}: {path}");
+        }
+        assert!(!root.path("/srv/deep/ops/.bashrc").exists(), "{key}: nobody asked for a home");
+    }
 }
 
 #[test]

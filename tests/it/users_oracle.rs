@@ -76,6 +76,10 @@ const CASES: &[(&str, &str)] = &[
         "users: [default, {name: alice, gecos: Alice Example, homedir: /srv/alice, shell: /bin/sh, groups: 'wheel, staff', passwd: $6$a$b, lock_passwd: false}]",
     ),
     ("locked-hash", "users: [{name: alice, passwd: $6$a$b}]"),
+    (
+        "locked-lock",
+        "users: [{name: alice, passwd: '!'}, {name: bob, passwd: '!!'}, {name: carl, passwd: '!*'}]",
+    ),
     ("unlocked-with-a-blank", "users: [{name: alice, lock_passwd: false}]"),
     ("system", "users: [{name: daemonic, system: true}]"),
     ("system-with-groups", "users: [{name: daemonic, system: true, groups: [wheel]}]"),

@@ -269,6 +269,7 @@ impl Accounts {
         let hash = user.password_hash.as_ref().map(|h| String::from_utf8_lossy(h.expose()).into_owned());
         let hash = hash.unwrap_or(have);
         line[1] = match user.lock_password {
+            true if hash.starts_with('!') => hash,
             true => format!("!{hash}"),
             // An account without any password is never opened by taking the lock away.
             false if hash.is_empty() => "!".to_owned(),

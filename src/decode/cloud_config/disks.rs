@@ -29,7 +29,7 @@ const MAX_MBR: usize = 4;
 const MAX_GPT: usize = 128;
 
 /// How the kernel's names for whole disks and partitions begin.
-const DISK_NAMES: &[&str] = &["dm-", "hd", "loop", "md", "mmcblk", "nvme", "sd", "vd", "xvd"];
+const DISK_NAMES: &[&str] = &["dm-", "hd", "loop", "md", "mmcblk", "nvme", "sd", "sr", "vd", "xvd"];
 
 /// Numbers that a partition may have.
 const MAX_NUMBER: u32 = 128;
@@ -95,7 +95,7 @@ impl Reader<'_> {
             _ => (text, None),
         };
         let name = self.aliases.get(name).map_or(name, String::as_str);
-        let named = !name.contains('/') && DISK_NAMES.iter().any(|n| name.starts_with(n));
+        let named = !name.contains(['/', ':']) && DISK_NAMES.iter().any(|n| name.starts_with(n));
         let path = if named { format!("/dev/{name}") } else { name.to_owned() };
         let path = check_path(&path).ok()?;
         let device = path.starts_with("/dev/") && !path.contains(char::is_whitespace);

@@ -228,9 +228,11 @@ impl Reader<'_> {
         {
             return Some((text.to_owned(), false));
         }
-        if !removed {
-            self.no_device(at, pos);
+        // What no entry can mount may still be what an earlier entry mounts.
+        if removed {
+            return Some((text.to_owned(), false));
         }
+        self.no_device(at, pos);
         None
     }
 }

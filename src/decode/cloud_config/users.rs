@@ -177,6 +177,8 @@ impl Reader<'_> {
                 self.login_field(&field, &mut user);
             }
         }
+        // cloud-init asks useradd for none then; Ignition does.
+        user.create_home &= !user.system;
         user
     }
 
