@@ -458,14 +458,14 @@ fn what_flatcar_can_not_do_is_an_error() {
         (config("ssh_authorized_keys: ['no-pty,from=\"10.0.0.0/8\" ssh-ed25519 AAAA', '${KEY}']\n"), ""),
         (config("#cloud-config\n"), "error document/second-header 3:1 "),
         (config("final_message: |\n  #cloud-config\n"), ""),
-        (file(pod, "apiVersion: v1\nkind: Pod\na: [\n"), "error yaml/in-file 9:5 write_files[0].content"),
+        (file(pod, "apiVersion: v1\nkind: Pod\na: [\n"), "error yaml/in-file 8:8 write_files[0].content"),
         (file(pod, "a: b\n"), "error yaml/in-file 6:5 write_files[0].content"),
         (file(pod, "apiVersion: v1\nkind: Pod\n---\n"), ""),
         (file("/etc/kubernetes/audit.yaml", "a: 1\n---\na: b: c\n"), "error yaml/in-file 8:9 write_files[0].content"),
         (file("/srv/notes.yaml", "a: b: c\n"), ""),
         (file("/a.sh", "#!/usr/bin/env bash\n\nfor a in b; do\n  id\n"), "error script/syntax 9:5 write_files[0].content"),
         (file("/a.sh", "#!/bin/bash\nfor a in b; do id; done\n"), ""),
-        (file("/a.py", "#!/usr/bin/python3\nfor a in b:\n"), "warning program/absent 4:9 write_files[0].content"),
+        (file("/a.py", "#!/usr/bin/python3\nfor a in b:\n"), "warning program/absent 6:5 write_files[0].content"),
         (config("").replace("[id]", "[id, 'echo \"a']"), "error script/syntax 2:15 runcmd[1]"),
         (config("").replace("[id]", "['if true; then', id, fi]"), ""),
         (config("").replace("[id]", "['apt-get update']"), "error program/package-manager 2:10 runcmd[0]"),
@@ -546,7 +546,7 @@ fn all_errors_are_told_at_once() {
             &["template/no-value 3:7", "template/no-value 4:13", "template/no-value 5:7"],
         ),
         ("{% set a = b.c %}\nc: {{ d }}\n", &["template/no-value 3:12", "template/no-value 4:7"]),
-        ("a: {{ b\nc: d\n", &["template/syntax 4:1"]),
+        ("a: {{ b\nc: d\n", &["template/syntax 3:4"]),
     ] {
         let said: Value = serde_json::from_str(&check(format!("{head}{text}"), true).out).unwrap();
         let errors = said["findings"].as_array().unwrap().iter().filter(|f| f["level"] == "error");

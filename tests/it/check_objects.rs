@@ -118,6 +118,21 @@ fn findings_have_their_place_in_the_authors_text() {
         ),
         (
             config,
+            "preKubeadmCommands:\n- echo \"a\" \\b \"{{ c }}\" \"d\"\n",
+            "error spec.template.spec.preKubeadmCommands[0] 13:25",
+        ),
+        (
+            config,
+            "files:\n- path: /a.sh\n  content: |\n    #!/bin/sh\n    set -e\n    yum install b\n",
+            "error spec.template.spec.files[0].content 17:11",
+        ),
+        (
+            config,
+            "files:\n- path: /etc/kubernetes/a.yaml\n  content: |\n    a: [1\n- path: /b\n",
+            "error spec.template.spec.files[0].content 15:15",
+        ),
+        (
+            config,
             "postKubeadmCommands: [a, 'a {{ b }}']\n",
             "error spec.template.spec.postKubeadmCommands[1] 12:38",
         ),
@@ -163,6 +178,27 @@ have {found:?}
         }
     }
     assert_eq!(wrong, "");
+}
+
+/// A config that says nothing of its nodes is one that its provider fills in; one whose keys stand elsewhere is none.
+#[test]
+fn an_empty_config_is_good() {
+    for kind in ["KubeadmConfig", "KubeadmConfigTemplate", "RKE2ConfigTemplate", "KThreesConfigTemplate"] {
+        let head =
+            format!("apiVersion: bootstrap.cluster.x-k8s.io/v1beta1\nkind: {kind}\nmetadata: {{name: a}}\n");
+        let template =
+            if kind.ends_with("Template") { "spec:\n  template:\n    spec:\n" } else { "spec: {}\n" };
+        for spec in ["", "spec:\n", template] {
+            let (ran, found) = findings(&format!("{head}{spec}"));
+            assert_eq!((ran.code, found), (0, Vec::<String>::new()), "{head}{spec}\n{}", ran.out);
+        }
+    }
+    let head =
+        "apiVersion: bootstrap.cluster.x-k8s.io/v1beta1\nkind: KubeadmConfigTemplate\nmetadata: {name: a}\n";
+    for spec in ["spec: {files: []}\n", "spec: {template: {files: []}}\n", "spec: {template: {spec: 1}}\n"] {
+        let (ran, found) = findings(&format!("{head}{spec}"));
+        assert_eq!((ran.code, found.len()), (65, 1), "{head}{spec}\n{}", ran.out);
+    }
 }
 
 /// A variable that clusterctl has not filled yet stops nothing: what it will be is not known.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The codes of findings: stable names for programs, with what each means and what to do. docs/check.md is made of this table.
 
-use crate::model::problem::Problem;
+use crate::model::problem::{Problem, Severity};
 
 /// A code, what it means, and what to do.
 pub struct Code {
@@ -11,6 +11,17 @@ pub struct Code {
     pub means: &'static str,
     /// What to do.
     pub cure: &'static str,
+}
+
+/// What stands in place of a cure where each finding of the code has its own.
+const OWN: &str = "Follow the finding's own ";
+
+impl Code {
+    /// The cure as a finding's hint has it.
+    fn hint(&self) -> Option<String> {
+        let (first, rest) = self.cure.strip_suffix('.').filter(|_| !self.cure.starts_with(OWN))?.split_at(1);
+        Some(first.to_ascii_lowercase() + rest)
+    }
 }
 
 const fn code(name: &'static str, means: &'static str, cure: &'static str) -> Code {
@@ -92,7 +103,7 @@ pub const CODES: &[Code] = &[
     code(
         "kubeadm/config-missing",
         "`kubeadm init` or `kubeadm join` reads a configuration file that nothing in the data writes.",
-        "Write the file with `write_files`, or correct its path.",
+        "Write the file with `write_files` (an object's `files`), or correct its path.",
     ),
     code(
         "network/no-gateway",
@@ -223,28 +234,37 @@ pub const CODES: &[Code] = &[
     code("yaml/syntax", "The text can't be read as YAML.", "Follow the finding's own hint."),
 ];
 
-/// Gives a finding that has no code of its own that of its kind, by its place and its words.
+/// Gives a finding that has no code of its own that of its kind, by its place and its words, and one that does not say what to do
+/// the cure of its code.
 pub fn classify(problem: &mut Problem) {
-    if !problem.code.is_empty() && CODES.iter().any(|c| c.name == problem.code) {
-        return;
+    let known = |code: &str| CODES.iter().find(|c| c.name == code);
+    if known(&problem.code).is_none() {
+        problem.code = by_words(problem).into();
     }
+    if let Some(code) =
+        known(&problem.code).filter(|_| problem.cure.is_none() && problem.severity > Severity::Note)
+    {
+        problem.cure = code.hint();
+    }
+}
+
+fn by_words(problem: &Problem) -> &'static str {
     let (place, what) = (problem.place.as_str(), problem.what.as_str());
     let says = |words: &[&str]| words.iter().any(|w| what.contains(w));
     let ignition = ["ignition", "storage.", "passwd.", "systemd.", "networkd.", "kernelArguments"];
-    problem.code = match () {
+    match () {
         () if says(&["is not known and has no effect", "this key is not known"]) => "key/unknown",
         () if says(&["no effect"]) => "key/no-effect",
         () if says(&["names a file that nothing writes"]) => "kubeadm/config-missing",
         () if says(&["the user does not exist", "the group does not exist"]) => "file/owner",
         () if says(&["the certificate", "the bootstrap token"]) => "certificate/expires",
         () if says(&[" bytes, and ", " bytes in base64, and "]) => "data/too-large",
-        () if says(&["is not fetched here"]) => "source/not-fetched",
+        () if says(&["is not fetched here", "only the node fetches"]) => "source/not-fetched",
         () if says(&["can stand below it"]) => "file/path",
         () if ignition.iter().any(|begin| place.starts_with(begin)) => "ignition/invalid",
         () if place.is_empty() || place.starts_with("part ") => "data/invalid",
         () => "value/invalid",
     }
-    .into();
 }
 
 #[cfg(test)]
@@ -282,6 +302,15 @@ mod tests {
             let mut problem = Problem::error(place, what);
             classify(&mut problem);
             assert!(CODES.iter().any(|code| code.name == problem.code), "{place} {what}");
+        }
+        let mut problem = Problem::error("write_files[0].owner", "the user does not exist");
+        classify(&mut problem);
+        let cure = "correct the name, or make the user with `users` and the group with `groups`";
+        assert_eq!(problem.cure.as_deref(), Some(cure));
+        // What each finding has of its own, and what is only worth knowing, gets none.
+        for mut problem in [Problem::error("a", "x"), Problem::note("a", "the user does not exist")] {
+            classify(&mut problem);
+            assert_eq!(problem.cure, None);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::decode::kubeadm::commands;
 use crate::decode::syntax::words;
 use crate::decode::syntax::yaml::{self, Node};
 use crate::model::config::NodeConfig;
-use crate::model::problem::Problem;
+use crate::model::problem::{Pos, Problem};
 use crate::model::storage::File;
 use crate::model::unit;
 
@@ -245,13 +245,23 @@ fn documents_in(file: &File, places: &Places<'_>, found: &mut Vec<Problem>) {
             Err(problem) => vec![problem.code("yaml/in-file")],
         };
         for problem in problems {
-            let within = problem.pos.unwrap_or_default();
+            let within = inside(document, problem.pos.unwrap_or_default());
             let detail =
                 if problem.place.is_empty() { String::new() } else { format!(" ({})", problem.place) };
             let problem = Problem { place: place.clone(), pos: None, ..problem };
-            let problem = places.line(problem, first + within.line.max(1), within.column.max(1));
+            let problem = places.line(problem, first + within.line, within.column);
             found.push(Problem { place: format!("{}{detail}", problem.place), ..problem });
         }
+    }
+}
+
+/// A position within a text: what is not closed is missed at its end, which in the author's text is the beginning of something else.
+fn inside(text: &str, pos: Pos) -> Pos {
+    match text.lines().enumerate().last() {
+        Some((last, line)) if pos.line > last + 1 => {
+            Pos { line: last + 1, column: line.chars().count().max(1) }
+        }
+        _ => Pos { line: pos.line.max(1), column: pos.column.max(1) },
     }
 }
 

@@ -7,6 +7,7 @@ use super::shell::Shell;
 use super::{Checked, Finding, Machine, Node, flatcar};
 use crate::apply;
 use crate::decode::capi::Bootstrap;
+use crate::decode::cloud_config::line_of;
 use crate::decode::document::{self, no_fetch};
 use crate::decode::kubeadm::{config_file, expiry};
 use crate::decode::sites::Sites;
@@ -47,7 +48,7 @@ pub fn node(file: &str, bootstrap: Bootstrap, machine: &Machine, checked: &mut C
     let mut shell = Shell::new(&places);
     shell.node(&decoded.config);
     let mut problems: Vec<Problem> =
-        decoded.problems.drain(..).map(|problem| places.entry(problem)).collect();
+        decoded.problems.drain(..).map(|problem| of_a_program(problem, &decoded.config, &places)).collect();
     problems.append(&mut shell.problems);
     problems.extend(rules::problems(&decoded.config, &places));
     let good = !any_error(&problems);
@@ -66,6 +67,17 @@ pub fn node(file: &str, bootstrap: Bootstrap, machine: &Machine, checked: &mut C
     }
     let plan = if good { plan } else { Plan::default() };
     checked.nodes.push(Node { file: file.to_owned(), object, role, config: decoded.config, plan, good });
+}
+
+/// A problem in the author's terms: one of a program that a file's script runs at the line of the script.
+fn of_a_program(problem: Problem, config: &NodeConfig, places: &Places<'_>) -> Problem {
+    let of_file = problem.place.strip_suffix(".content").filter(|_| problem.code.starts_with("program/"));
+    let file = of_file.and_then(|place| config.files.iter().find(|file| file.place == place));
+    let text = file.map(|file| String::from_utf8_lossy(file.content.expose()));
+    match text.and_then(|text| line_of(&text, &problem)) {
+        Some(line) => places.line(problem, line, 1),
+        None => places.entry(problem),
+    }
 }
 
 /// Names that the platform at hand may lack: they are more than a note then.

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::ignition::Maker;
 use super::origin::Mark;
-use super::writer::Given;
+use super::schema::is_open;
+use super::writer::{Given, is_one_variable};
 use crate::decode::document::Step;
 use crate::decode::syntax::yaml::{self, Node};
 use crate::model::problem::Problem;
@@ -79,11 +80,20 @@ fn marks(maker: &mut Maker<'_, '_>, node: &Node, at: &str, place: &str, step: &S
         }
         _ => Step::At(pos),
     };
-    let mark = maker.out.origin.mark(Mark { place: place.to_owned(), pos, step: inner, open: false });
+    // Programs have variables of their own, as in a KubeadmConfigSpec's own files.
+    let program = [".inline", ".contents"].iter().any(|key| place.ends_with(key));
+    let open = if program { is_one_variable(node) } else { is_open(node) };
+    let mark = maker.out.origin.mark(Mark { place: place.to_owned(), pos, step: inner, open });
     maker.out.origin.place(at, mark);
     for (key, value) in node.entries() {
         let key = key.text().unwrap_or_default();
-        marks(maker, value, &format!("{at}.{}", camel(key)), &format!("{place}.{key}"), step);
+        // What a file holds, or where it comes from, is one key of Ignition's.
+        let below = match (key, at.strip_suffix(".remote")) {
+            ("inline", _) => format!("{at}.source"),
+            ("url", Some(contents)) => format!("{contents}.source"),
+            _ => format!("{at}.{}", camel(key)),
+        };
+        marks(maker, value, &below, &format!("{place}.{key}"), step);
     }
     for (i, value) in node.list().unwrap_or_default().iter().enumerate() {
         marks(maker, value, &format!("{at}[{i}]"), &format!("{place}[{i}]"), step);

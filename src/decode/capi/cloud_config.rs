@@ -105,7 +105,7 @@ impl<'w, 'a> Maker<'w, 'a> {
         ] {
             // What a variable will hold is not known, and not how it is packed.
             let open =
-                key == "encoding" && file.get("content").is_some_and(|content| is_one_variable(&content));
+                key == "encoding" && file.get("content").is_some_and(|content| is_one_variable(content.node));
             if let Some(value) =
                 file.get(key).filter(|v| !open && v.node.text().is_some_and(|t| !t.is_empty()))
             {

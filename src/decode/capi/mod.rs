@@ -232,7 +232,7 @@ fn given<'n>(
     name: &str,
     found: &mut Found,
 ) -> Option<Given<'n>> {
-    let at = find(node, kind.place).filter(|n| n.is_map());
+    let at = find(node, kind.place).filter(|n| n.is_map()).or_else(|| empty(node, kind));
     if at.is_none() {
         let problem =
             Problem::error(kind.place, "missing: the object says nothing of its nodes").at(node.pos);
@@ -242,6 +242,20 @@ fn given<'n>(
     let at = at?;
     variables::unclosed(text, at, kind.place, &mut |problem| found.tell(name, problem));
     Some(Given { node: at, place: kind.place.to_owned() })
+}
+
+/// A config of which the author says nothing at all, which its provider fills in: no key stands on the way to its place but those of
+/// the way.
+fn empty<'n>(node: &'n Node, kind: &Kind) -> Option<&'n Node> {
+    static NOTHING: Node = Node { pos: Pos { line: 1, column: 1 }, value: Value::Map(Vec::new()) };
+    let of_config = kind.name.ends_with("Config") || kind.name.ends_with("ConfigTemplate");
+    let (mut at, mut way) = (node, kind.place.split('.'));
+    while let Some(below) = way.next().and_then(|key| at.get(key)).filter(|below| !below.is_null()) {
+        let passed =
+            below.entries().all(|(key, _)| matches!(key.text(), Some("template" | "spec" | "metadata")));
+        at = below.is_map().then_some(below).filter(|_| passed)?;
+    }
+    of_config.then_some(&NOTHING)
 }
 
 /// Renders a KubeadmConfigSpec for each role that it is for.

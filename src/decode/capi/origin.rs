@@ -17,12 +17,14 @@ pub struct Mark {
     pub open: bool,
 }
 
-/// A line of the rendered text: the mark that it came of, which line of that value it is, and in which column the value begins.
-#[derive(Clone, Copy)]
+/// A line of the rendered text: the mark that it came of, which line of that value it is, in which column the value begins, and
+/// how many columns behind that each sign stands that was put before another one.
+#[derive(Clone)]
 struct Line {
     mark: usize,
     line: usize,
     column: usize,
+    escapes: Vec<usize>,
 }
 
 /// A line's mark and its line in that value, from 1; `None` for a line that Cluster API makes.
@@ -55,7 +57,14 @@ impl Origin {
 
     /// Says that the next line of the rendered text came of a mark; `None` for one that Cluster API makes.
     pub fn line(&mut self, of: Option<(usize, usize, usize)>) {
-        self.lines.push(of.map(|(mark, line, column)| Line { mark, line, column }));
+        self.lines.push(of.map(|(mark, line, column)| Line { mark, line, column, escapes: Vec::new() }));
+    }
+
+    /// The same for a value of one line in quotes, with a backslash before each quote and backslash in it.
+    pub fn quoted_line(&mut self, mark: usize, column: usize, text: &str) {
+        let escaped = text.chars().enumerate().filter(|(_, c)| matches!(c, '"' | '\\'));
+        let escapes = escaped.enumerate().map(|(before, (at, _))| at + before).collect();
+        self.lines.push(Some(Line { mark, line: 1, column, escapes }));
     }
 
     /// Says that a place in the rendered data came of a mark.
@@ -121,11 +130,12 @@ impl Origin {
     }
 
     fn by_line(&self, pos: Pos) -> Option<(usize, Pos)> {
-        let Line { mark, line, column } = (*self.lines.get(pos.line.checked_sub(1)?)?)?;
-        let of = &self.marks[mark];
-        let within = pos.column.checked_sub(column);
-        let pos = within.map_or(of.pos, |c| of.step.back(Pos { line, column: c + 1 }));
-        Some((mark, pos))
+        let Line { mark, line, column, escapes } = self.lines.get(pos.line.checked_sub(1)?)?.as_ref()?;
+        let of = &self.marks[*mark];
+        let within = pos.column.checked_sub(*column);
+        let within = within.map(|c| c - escapes.iter().take_while(|at| **at < c).count());
+        let pos = within.map_or(of.pos, |c| of.step.back(Pos { line: *line, column: c + 1 }));
+        Some((*mark, pos))
     }
 
     /// The mark of the longest known place that this one begins with, the rest of it, and what stands behind the place in

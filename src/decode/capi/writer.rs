@@ -47,8 +47,8 @@ impl<'n> Given<'n> {
 }
 
 /// Whether a text is one variable of clusterctl's and nothing else.
-pub fn is_one_variable(given: &Given<'_>) -> bool {
-    given.node.text().is_some_and(|text| text.trim().starts_with("${") && text.trim().ends_with('}'))
+pub fn is_one_variable(node: &Node) -> bool {
+    node.text().is_some_and(|text| text.trim().starts_with("${") && text.trim().ends_with('}'))
 }
 
 /// The author's text.
@@ -115,7 +115,7 @@ impl<'a> Writer<'a> {
         // Scripts have variables of their own: only a text that is one variable is not known.
         let program =
             place.ends_with("ontent") || place.contains("ommands[") || place.ends_with("additionalConfig");
-        let open = if program { is_one_variable(given) } else { is_open(node) };
+        let open = if program { is_one_variable(given.node) } else { is_open(node) };
         let mark = self.origin.mark(Mark { place, pos: node.pos, step, open });
         at.iter().filter(|at| !at.is_empty()).for_each(|at| self.origin.place(*at, mark));
         mark
@@ -150,9 +150,11 @@ impl<'a> Writer<'a> {
         let text = given.node.text().unwrap_or_default();
         let quoted = serde_json::Value::from(text).to_string();
         let mark = self.mark(given, &[at]);
-        let same = quoted.len() == text.len() + 2;
-        let column = if same { head.chars().count() + 2 } else { usize::MAX };
-        self.origin.line(Some((mark, 1, column)));
+        let column = head.chars().count() + 2;
+        match text.contains(char::is_control) {
+            true => self.origin.line(Some((mark, 1, usize::MAX))),
+            false => self.origin.quoted_line(mark, column, text),
+        }
         self.text += &format!("{head}{quoted}\n");
     }
 

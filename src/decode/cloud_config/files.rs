@@ -291,7 +291,7 @@ impl Reader<'_> {
         match mode {
             None => {
                 self.error(at, node.pos, "is not octal permission bits");
-                self.cure("write it as '0640' in KubeadmConfigSpec.files[].permissions");
+                self.cure("write digits from 0 to 7 in quotes, such as '0640'");
             }
             Some(m) if node.int().is_some() && !digits.starts_with('0') => {
                 self.warn(at, node.pos, format!("an unquoted {digits} is taken as octal, {m:04o}"));

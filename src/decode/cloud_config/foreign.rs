@@ -334,6 +334,12 @@ pub fn in_script(text: &str, above: usize) -> Vec<Problem> {
     of_script(text).into_iter().map(at).collect()
 }
 
+/// The line of a script, from 1, that a problem of one of its programs was told for.
+pub fn line_of(text: &str, problem: &Problem) -> Option<usize> {
+    let found = of_script(text);
+    found.into_iter().find(|(_, foreign)| told("", *foreign).what == problem.what).map(|(line, _)| line)
+}
+
 /// The command at the beginning of each line: a script may hold the text of other files, so more would be guessed. Each
 /// once, with the number of its line, from 1.
 fn of_script(text: &str) -> Vec<(usize, Foreign)> {

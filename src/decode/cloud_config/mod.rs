@@ -18,7 +18,7 @@ mod system;
 mod users;
 
 pub use files::{check_path, in_usr};
-pub use foreign::in_script;
+pub use foreign::{in_script, line_of};
 pub use names::check_hostname;
 pub(super) use names::from_file as name_from_file;
 

@@ -6,7 +6,7 @@ use minijinja::{Error, ErrorKind};
 use super::args::Said;
 use super::rewrite::Rewritten;
 use super::values::Names;
-use super::{Variables, body, pos_of};
+use super::{Variables, body, pos_of, syntax_error as syntax};
 use crate::decode::document::envelope::MAX_DECODED;
 use crate::decode::syntax::words::{self, distance};
 use crate::model::problem::{Pos, Problem};
@@ -174,35 +174,6 @@ fn cure(missing: &Missing, variables: &Variables) -> String {
     }
 }
 
-/// How the engine begins to say that a statement has no end.
-const OPEN: &str = "unexpected end of input, expected end of block";
-
-/// Where the innermost statement begins that has a part and no end, and its word. Text in comments and in `raw` is not looked at.
-fn unclosed(template: &str) -> Option<(usize, &str)> {
-    const WITH_A_PART: &[&str] = &["autoescape", "block", "call", "filter", "for", "if", "macro", "with"];
-    let (mut open, mut at) = (Vec::new(), 0);
-    while let Some(begin) = template[at..].find(['{']).map(|found| at + found) {
-        let tag = &template[begin..];
-        let past = |end: &str| tag.find(end).map_or(template.len(), |found| begin + found + end.len());
-        at = begin + 1;
-        if tag.starts_with("{#") {
-            at = past("#}");
-        } else if let Some(inner) = tag.strip_prefix("{%") {
-            let inner = inner.trim_start_matches(['-', '+']).trim_start();
-            let word = inner.split(|c: char| !c.is_ascii_lowercase()).next().unwrap_or_default();
-            at = past("%}");
-            if word == "raw" {
-                at = tag.find("endraw").map_or(template.len(), |found| begin + found);
-            } else if word.starts_with("end") {
-                open.pop();
-            } else if WITH_A_PART.contains(&word) {
-                open.push((begin, word));
-            }
-        }
-    }
-    open.pop()
-}
-
 /// A name with dashes, of which the missing one is a part, as it was written and as it must be: `ds.meta_data['instance-id']`.
 fn dashed(template: &str, missing: &Missing) -> Option<(String, String)> {
     let start = missing.start?;
@@ -230,10 +201,26 @@ pub fn describe(error: &Error, context: &Context<'_>) -> Problem {
     if let Some(open) = template.rfind("{#").filter(|open| endless && !template[*open..].contains("#}")) {
         pos = Some(pos_of(template, open));
     }
-    let open = error.detail().is_some_and(|d| d.starts_with(OPEN)).then(|| unclosed(template)).flatten();
+    let of_syntax = error.kind() == ErrorKind::SyntaxError;
+    let open = error
+        .detail()
+        .is_some_and(|d| d.starts_with(syntax::OPEN))
+        .then(|| syntax::unclosed(template))
+        .flatten();
     if let Some((at, word)) = open {
         let what = format!("jinja syntax: `{{% {word} %}}` has no `{{% end{word} %}}`");
         let cure = format!("write `{{% end{word} %}}` where its part ends");
+        let pos = pos_of(template, at);
+        let problem = Problem::error("", what).cure(cure).code("template/syntax");
+        return problem.at(Pos { line: pos.line + lines_before, ..pos });
+    }
+    if let Some(at) = of_syntax.then(|| syntax::unended(template, start)).flatten() {
+        let tag = if template[at..].starts_with("{{") { ["{{", "}}"] } else { ["{%", "%}"] };
+        let what = format!("jinja syntax: `{}` has no `{}` behind it", tag[0], tag[1]);
+        let cure = format!(
+            "write `{}` where it ends, and end each text in it with the quote that begins it",
+            tag[1]
+        );
         let pos = pos_of(template, at);
         let problem = Problem::error("", what).cure(cure).code("template/syntax");
         return problem.at(Pos { line: pos.line + lines_before, ..pos });
@@ -249,8 +236,7 @@ pub fn describe(error: &Error, context: &Context<'_>) -> Problem {
         }
         None => {
             let problem = other(error, context, template);
-            let syntax = error.kind() == ErrorKind::SyntaxError;
-            problem.code(if syntax { "template/syntax" } else { "template/error" })
+            problem.code(if of_syntax { "template/syntax" } else { "template/error" })
         }
     };
     match pos {
@@ -274,7 +260,7 @@ fn other(error: &Error, context: &Context<'_>, template: &str) -> Problem {
         ErrorKind::UndefinedError => Problem::error("", format!("jinja: a name has no value{at}"))
             .cure("give it a value of its own with the filter `default`"),
         ErrorKind::SyntaxError => {
-            let what = syntax(error.detail().unwrap_or("it can't be parsed"));
+            let what = syntax::words(error.detail().unwrap_or("it can't be parsed"));
             Problem::error("", format!("jinja syntax: {what}"))
                 .cure("put text that is not a template between `{% raw %}` and `{% endraw %}`, or write it base64-encoded")
         }
@@ -396,20 +382,4 @@ fn nearest<'a>(name: &str, names: &'a [String]) -> Option<&'a str> {
     let by_distance = names.iter().map(|n| (distance(name, n), n)).min().filter(|(d, _)| *d <= 2);
     let elsewhere = || names.iter().find(|n| last(n) == last(name) && n.starts_with("ds."));
     by_distance.map(|(_, n)| n.as_str()).or_else(|| elsewhere().map(String::as_str))
-}
-
-/// The engine's words for a syntax error, without the template's own words, which may hold a secret.
-fn syntax(detail: &str) -> &str {
-    const OF_THE_TEMPLATE: &[(&str, &str)] = &[
-        ("unknown statement ", "this statement is unknown"),
-        ("block '", "a block is defined twice"),
-        ("cannot assign to ", "this variable's name is reserved"),
-        ("unexpected `.`", "a name is missing before the dot: Go's templates begin so, jinja's do not"),
-        (OPEN, "a statement with a part of its own has no end"),
-        ("unexpected end of comment", "a comment that `{#` begins has no end"),
-        ("unexpected end of variable", "an expression that `{{` begins has no end"),
-        ("unexpected end of block", "a statement that `{%` begins has no end"),
-        ("unexpected end of raw block", "`{% raw %}` has no `{% endraw %}`"),
-    ];
-    OF_THE_TEMPLATE.iter().find(|(begin, _)| detail.starts_with(begin)).map_or(detail, |(_, plain)| plain)
 }

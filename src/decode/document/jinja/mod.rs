@@ -18,6 +18,7 @@ mod number;
 mod rewrite;
 mod spec;
 mod strings;
+mod syntax_error;
 mod text;
 mod values;
 mod variables;
