@@ -51,8 +51,9 @@ impl Kind for File {
 
     fn apply(&self, on: &mut Machine<'_>) -> Result<Outcome> {
         let root = on.root;
-        // A file that is written whatever is there needs no look: `put` takes one.
-        let meta = if self.existing == Existing::Written { None } else { self.there(root)? };
+        // A file that is written whatever is there needs no look, if its owner is said: `put` takes one.
+        let whole = self.owner.user.is_some() && self.owner.group.is_some();
+        let meta = if self.existing == Existing::Written && whole { None } else { self.there(root)? };
         if meta.is_some_and(|m| m.kind != SFlag::S_IFREG) {
             root.remove_tree(&self.path)?;
         }
@@ -121,11 +122,12 @@ impl File {
 
     /// The bits and the owner that the file must have, given those of the file that is there.
     fn bits(&self, have: Option<Meta>, ids: Ids) -> (u32, Ids) {
+        let own = |have: Meta| Ids { uid: Some(have.uid), gid: Some(have.gid) };
         match (self.existing, have) {
-            (Existing::Written, _) => (self.mode, ids),
+            // chown(1) of a user alone leaves the group as it is.
+            (Existing::Written, have) => (self.mode, have.map_or(ids, |have| ids.or(own(have)))),
             (Existing::Kept { mode }, Some(have)) => {
-                let own = Ids { uid: Some(have.uid), gid: Some(have.gid) };
-                (if mode { self.mode } else { have.mode }, ids.or(own))
+                (if mode { self.mode } else { have.mode }, ids.or(own(have)))
             }
             _ => (self.mode, ids.or(OURS)),
         }

@@ -160,7 +160,13 @@ fn missing_keys(root: &Root, home: &str, keys: &[String]) -> Result<Vec<String>>
     }
     let have = root.read(&format!("{home}/.ssh/authorized_keys"), MAX_FILE)?.unwrap_or_default();
     let have = String::from_utf8_lossy(&have).into_owned();
-    Ok(keys.iter().filter(|k| !have.lines().any(|l| l.trim() == k.trim())).cloned().collect())
+    let mut missing: Vec<String> = Vec::new();
+    for key in keys {
+        if !have.lines().chain(missing.iter().map(String::as_str)).any(|l| l.trim() == key.trim()) {
+            missing.push(key.clone());
+        }
+    }
+    Ok(missing)
 }
 
 /// Adds keys to those that may log in. Flatcar's update-ssh-keys makes `authorized_keys` anew from the files of

@@ -183,6 +183,8 @@ fn root(name: &str) -> Scratch {
     root.put("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\ncore:x:500:500:Core:/home/core:/bin/bash\n");
     root.put("/etc/group", "root:x:0:\nwheel:x:10:\ncore:x:500:\n");
     root.put("/old/file", "old\n").put("/dir/there", "");
+    root.put("/home/core/file", "core's\n");
+    std::os::unix::fs::chown(root.path("/home/core/file"), Some(500), Some(500)).unwrap();
     std::os::unix::fs::symlink("file", root.path("/old/link")).unwrap();
     std::os::unix::fs::symlink("/old", root.path("/link")).unwrap();
     root

@@ -277,7 +277,7 @@ fn keys_join_those_that_are_there() {
     settles(
         &root,
         &format!(
-            "  - name: core\n    ssh_authorized_keys:\n      - {KEY}\n      - '  ssh-rsa BBBB new  '\n      - ssh-rsa AAAA last-without-line-end\n"
+            "  - name: core\n    ssh_authorized_keys:\n      - {KEY}\n      - '  ssh-rsa BBBB new  '\n      - ssh-rsa BBBB new\n      - ssh-rsa AAAA last-without-line-end\n"
         ),
     );
     assert_eq!(

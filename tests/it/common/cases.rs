@@ -142,6 +142,10 @@ const FILES: &[(&str, &str)] = &[
         "- {path: /a, owner: 'core:wheel'}\n- {path: /b, owner: core}\n- {path: /c, owner: 'core:'}\n- {path: /d, owner: ':wheel'}\n- {path: /e, owner: ' core : wheel '}\n- {path: /f, owner: 'none:wheel'}\n- {path: /g, owner: '-1:-1'}\n- {path: /old/file, owner: ':wheel', append: true}\n",
     ),
     ("owner-null", "- {path: /a, owner: null}\n"),
+    (
+        "owner-user-alone",
+        "- {path: /home/core/file, owner: root}\n- {path: /old/file, owner: core}\n- {path: /new, owner: core}\n",
+    ),
     ("owner-numbers", "- {path: /a, owner: '0:0'}\n"),
     ("owner-unknown", "- {path: /a, owner: nobody-here}\n- {path: /b}\n"),
     ("owner-of-parents", "- {path: /new/dir/a, owner: 'core:core'}\n"),
