@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::unit_files::UNIT_DIR;
 use crate::io::exec::{self, Ended};
-use crate::io::systemd::{Systemd, bus_is_there, reload_network};
+use crate::io::systemd::{Systemd, bus_is_there, reload_network, units_changed};
 use crate::model::paths::KUBEADM_UNIT;
 use crate::model::plan::Item;
 use crate::model::unit::{Form, form, kind};
@@ -168,7 +168,10 @@ pub(super) fn apply(changed: &[String], restarted: &[&str]) -> Result<()> {
     for effect in &effects {
         match *effect {
             Service(unit) if restarted.contains(&unit) => {}
-            Extensions => own_service("systemd-sysext", &["refresh"])?,
+            Extensions => {
+                own_service("systemd-sysext", &["refresh"])?;
+                units_changed();
+            }
             Accounts => own_service("systemd-sysusers", &[])?,
             TemporaryFiles => {
                 // Only the files that changed: others may have lines that were meant for the start of the boot.
@@ -178,11 +181,12 @@ pub(super) fn apply(changed: &[String], restarted: &[&str]) -> Result<()> {
                     args.extend(changed.iter().filter(own).map(String::as_str));
                 }
                 warned(own_service("systemd-tmpfiles", &args));
+                units_changed();
             }
             Again(unit) => warned(job(&systemd, "RestartUnit", unit, READ)),
             Devices => warned(devices()),
             Reload => {
-                systemd.reload()?;
+                Systemd::reloaded()?;
                 log::info!("apply: systemd has read its units and its settings again");
             }
             Network => warned(reload_network().map(|runs| {

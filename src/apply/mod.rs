@@ -25,7 +25,7 @@ use anyhow::{Result, anyhow};
 
 use crate::io;
 use crate::io::root::{Batch, Change, Ids, Root};
-use crate::io::systemd::Systemd;
+use crate::io::systemd::{Systemd, units_changed};
 use crate::model::config::UnitSpec;
 use crate::model::plan::{Item, Plan};
 use crate::model::problem::{Problem, Problems, WithCure as _};
@@ -310,6 +310,10 @@ fn make(
         match listed.and_then(|()| kind.apply(&mut on)) {
             Ok(outcome) => {
                 seen(&outcome);
+                // A mount shows no units and the permit is none; of what else changes it is not known.
+                if outcome.done == Done::Changed && !permits && kind.step() != Step::Mounts {
+                    units_changed();
+                }
                 on.changed
                     .extend(effects::path(item).filter(|_| outcome.done == Done::Changed).map(str::to_owned));
                 outcomes.push(outcome);

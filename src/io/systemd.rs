@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -97,6 +98,14 @@ impl Serialize for Arguments<'_> {
     }
 }
 
+/// Whether systemd has read its unit files since this process last changed one. What another process changed is not known.
+static UNITS_ARE_READ: AtomicBool = AtomicBool::new(false);
+
+/// Says that unit files may have changed: systemd is made to read them before it is next asked for one.
+pub fn units_changed() {
+    UNITS_ARE_READ.store(false, Relaxed);
+}
+
 /// A connection to systemd.
 pub struct Systemd {
     runtime: tokio::runtime::Runtime,
@@ -160,22 +169,23 @@ impl Systemd {
         Ok(Self { runtime, connection, subscribed: Cell::new(false) })
     }
 
-    /// Connects, and makes systemd read its unit files again.
+    /// Connects, and makes systemd read its unit files again where they may have changed since it did. Each time it also runs all
+    /// generators, and answers nobody until they have ended.
     ///
     /// # Errors
-    /// As [`Systemd::connect`] and [`Systemd::reload`].
+    /// The bus is not reachable, or systemd refuses or does not answer.
     pub fn reloaded() -> Result<Self> {
         let systemd = Self::connect()?;
-        systemd.reload()?;
+        if !UNITS_ARE_READ.load(Relaxed) {
+            systemd.reload()?;
+            UNITS_ARE_READ.store(true, Relaxed);
+        }
         Ok(systemd)
     }
 
     /// Makes systemd read its unit files again. It leaves the bus for a moment where something else has it start anew, such
     /// as an extension of the system that is merged late in a boot; it is asked again then.
-    ///
-    /// # Errors
-    /// It refuses or does not answer.
-    pub fn reload(&self) -> Result<()> {
+    fn reload(&self) -> Result<()> {
         self.runtime.block_on(async {
             let mut tries = 1;
             loop {

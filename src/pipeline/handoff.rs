@@ -97,8 +97,7 @@ pub fn start(
     let (systemd, job) = recorder.stage(
         Stage::Start,
         |_| {
-            let systemd = Systemd::connect().stage(Stage::Start)?;
-            systemd.reload().stage(Stage::Start)?;
+            let systemd = Systemd::reloaded().stage(Stage::Start)?;
             let job = systemd.start("StartUnit", unit).stage(Stage::Start)?;
             Ok((systemd, job))
         },

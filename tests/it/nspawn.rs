@@ -1423,6 +1423,39 @@ fn settings_of_services_count_in_this_boot() {
     }
 }
 
+/// Each kind of change that systemd has to read before it counts: a unit's file, a unit that is enabled, a drop-in of a service that is
+/// restarted, a mount by fstab, the bootstrap's own unit.
+#[test]
+fn systemd_reads_its_units_once_after_all_is_written() {
+    needs!(root("containers"));
+    const DATA: &str = "#cloud-config
+write_files:
+  - {path: /run/kubeadm/join.yaml, content: 'name: node-1'}
+  - {path: /etc/systemd/system/of-file.service, content: \"[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStart=/bin/true\\n\"}
+  - {path: /etc/systemd/system/systemd-logind.service.d/of-data.conf, content: \"[Service]\\nEnvironment=OF=data\\n\"}
+  - {path: /etc/fstab, append: true, content: \"tmpfs /srv/fstab tmpfs defaults 0 0\\n\"}
+ntp: {servers: [ntp.example.invalid]}
+coreos:
+  units:
+    - {name: of-unit.service, command: start, enable: true, content: \"[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStart=/bin/true\\n[Install]\\nWantedBy=multi-user.target\\n\"}
+runcmd:
+  - systemctl start of-file.service && mountpoint /srv/fstab
+";
+    const MORE: &str = "systemctl is-active of-unit.service of-file.service\nsystemctl show -P Environment systemd-logind.service\nfindmnt -no FSTYPE /srv/fstab\n";
+    for (name, bootcmd, want) in [("reads", "", 1), ("reads-again", "bootcmd: ['true']\n", 2)] {
+        let node = Node::new(name, JOIN, SUCCESS);
+        node.root.put("/seed/user-data", format!("{DATA}{JOIN}{bootcmd}"));
+        node.program("/opt/test/more", &format!("#!/bin/bash\n{MORE}"));
+        node.boot();
+        let journal = node.out("journal");
+        node.stands(0, "done");
+        assert_eq!(node.out("more"), "active\nactive\nOF=data\ntmpfs\n", "{journal}");
+        // Some versions say before that, and by whom, it was asked for.
+        let reads = journal.lines().filter(|line| line.contains("systemd[1]: Reloading.")).count();
+        assert_eq!(reads, want, "{bootcmd}{journal}");
+    }
+}
+
 /// Moments of a boot in microseconds, in their order, but for that of kubeadm, which tells its own.
 const MOMENTS: &str = r#"#!/bin/bash
 moment() { date -d "$(systemctl show --timestamp=us+utc --value -p "$2Timestamp" "$1")" +%s%6N; }
