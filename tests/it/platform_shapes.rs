@@ -83,6 +83,8 @@ fn drives_of_openstack_in_each_shape() {
         "bond_mode": "1", "bond_miimon": "70", "ethernet_mac_address": null}, {"id": "d", "type": "vlan", "vlan_link": "c", "vlan_id": "31", "vlan_mac_address": null}],
         "networks": [{"id": "n", "link": "d", "type": "ipv4", "ip_address": "192.0.2.9", "netmask": "26", "dns_nameservers": ["192.0.2.53"], "dns_search": ["one.example"],
         "routes": [{"network": "0.0.0.0", "netmask": "0.0.0.0", "gateway": "192.0.2.1"}]}]}"#;
+    let named = r#"{"links": [{"id": "first", "name": "enp1s0", "type": "phy", "ethernet_mac_address": null}],
+        "networks": [{"id": "n", "link": "first", "type": "ipv4_dhcp"}]}"#;
     hold(
         &[
             (
@@ -132,6 +134,13 @@ fn drives_of_openstack_in_each_shape() {
                 &[LABEL, ("dmi/product_uuid", "4C4C4544-0001-4A10-8054-B7C04F4A4B32\n"), (DATA, USER)],
                 &[MADE, "COREOS_CUSTOM_INSTANCE_ID=4c4c4544-0001-4a10-8054-b7c04f4a4b32"],
                 &[],
+            ),
+            // Written by a user of KubeVirt.
+            (
+                "kubevirt",
+                &[LABEL, (META, r#"{"uuid": "u", "hostname": "kite"}"#), (NET, named), (DATA, USER)],
+                &[MADE, "Name=enp1s0", "DHCP=ipv4"],
+                &["PermanentMACAddress", "warning"],
             ),
             (
                 "openstack",

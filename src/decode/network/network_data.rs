@@ -111,8 +111,18 @@ fn link(r: &mut Reader, config: &mut NetworkConfig, ids: &mut HashMap<String, St
     }
     link_keys(r, &mut interface, at);
     vlan_whole(r, &mut interface, at);
-    if matches!(&interface.device, Device::Ethernet(e) if e.matching.is_empty()) {
-        r.lose(at, "is a link without a usable `ethernet_mac_address`, so the NIC it means is not known", "");
+    if let Device::Ethernet(e) = &mut interface.device
+        && e.matching.is_empty()
+    {
+        // KubeVirt's users write documents of their own, and name the NIC by its name there.
+        e.matching.name = e.set_name.take().filter(|_| text("ethernet_mac_address").is_none());
+        if e.matching.name.is_none() {
+            r.lose(
+                at,
+                "is a link without a usable `ethernet_mac_address`, so the NIC it means is not known",
+                "",
+            );
+        }
     }
     if r.take_lost() {
         config.unusable.push(shown(link_id));
