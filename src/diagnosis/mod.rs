@@ -73,19 +73,11 @@ fn of_output(output: &str) -> Vec<&'static Cause> {
         Some(at) => &lines[at..at + length(&lines[at..])],
         None => &lines[..],
     };
-    // The checks that failed: they stand in the error or, from 1.34 on, before it. That of the images may have no tag.
-    let mut listed = false;
-    let checks = before.iter().chain(end).copied().filter(|l| {
-        let is_check = listed || l.trim_start().starts_with("[error ");
-        listed = l.ends_with("fatal errors occurred:") || listed && !l.contains(LAST_CHECK);
-        is_check
-    });
-    let checks: Vec<&str> = checks.collect();
     let in_preflight =
         end.first().is_none_or(|l| l.contains("phase preflight") || !l.contains("execution phase"));
     let mut found = Vec::new();
     if in_preflight {
-        found.extend(in_order(&checks));
+        found.extend(in_order(&checks(before, end)));
     }
     match last {
         Some(_) => found.extend(in_order(&[trace(before, end), end.to_vec()].concat())),
@@ -125,6 +117,17 @@ fn of_output(output: &str) -> Vec<&'static Cause> {
         found.retain(|cause| !cause.vague);
     }
     found
+}
+
+/// The checks that failed: they stand in the error or, from 1.34 on, before it. That of the images may have no tag.
+fn checks<'l>(before: &[&'l str], end: &[&'l str]) -> Vec<&'l str> {
+    let mut listed = false;
+    let checks = before.iter().chain(end).copied().filter(|l| {
+        let is_check = listed || l.trim_start().starts_with("[error ");
+        listed = l.ends_with("fatal errors occurred:") || listed && !l.contains(LAST_CHECK);
+        is_check
+    });
+    checks.collect()
 }
 
 /// What kubeadm writes below the checks that failed.
