@@ -39,6 +39,7 @@ mod ignition_disks;
 mod ignition_oracle;
 mod ignition_sources;
 mod jinja_oracle;
+mod kargs_oracle;
 mod kubeadm_prepare;
 mod kvp;
 mod layering;

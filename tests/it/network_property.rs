@@ -289,6 +289,7 @@ fn from_units(want: &Interface, rendered: &Rendered) -> Interface {
             ),
             "Address" => got.addresses.push(Address {
                 cidr: get("Address").unwrap().parse().unwrap(),
+                peer: get("Peer").map(|peer| peer.parse().unwrap()),
                 label: get("Label"),
                 deprecated: get("PreferredLifetime").as_deref() == Some("0"),
             }),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::read::{At, Reader};
 use crate::decode::syntax::yaml::{Kind, Node, Scalar, Value};
 use crate::model::network::{
-    Cidr, DHCP4_OVERRIDES, DHCP6_OVERRIDES, Interface, Param, ROUTE, Route, Settings,
+    Address, Cidr, DHCP4_OVERRIDES, DHCP6_OVERRIDES, Interface, Param, ROUTE, Route, Settings,
 };
 use crate::model::problem::Pos;
 
@@ -120,7 +120,7 @@ impl Dns {
     /// subnets, or else to those with an address.
     pub fn give(self, interfaces: &mut [Interface]) {
         let leads = |i: &Interface, server: IpAddr| {
-            let subnets = i.addresses.iter().map(|a| a.cidr).chain(i.routes.iter().map(|r| r.to));
+            let subnets = i.addresses.iter().map(Address::subnet).chain(i.routes.iter().map(|r| r.to));
             subnets.filter(|cidr| cidr.prefix > 0).any(|cidr| cidr.contains(server))
         };
         let leased = |i: &Interface| i.dhcp4 || i.dhcp6;

@@ -171,7 +171,7 @@ fn interface(r: &mut Reader, config: &mut NetworkConfig, name: &str, at: &At) {
     };
     let to = &mut config.interfaces[n];
     if let Some(mtu) = at.key("mtu") {
-        to.mtu = r.number(&mtu, 68, u32::MAX.into()).and_then(|n| n.try_into().ok());
+        to.mtu = r.mtu(&mtu);
     }
     // As cloud-init has it: the address says which NIC is meant, the stanza how it is called.
     if let Some(mac) = at.key("hwaddress").and_then(|mac| r.mac(&mac)) {

@@ -23,8 +23,8 @@ struct Args {
     dns: Dns,
     /// Routes, with the interface that they name and their places.
     routes: Vec<(Route, Option<String>, String)>,
-    /// NICs by the names that `ifname=` gives them.
-    names: Vec<(String, Mac)>,
+    /// NICs by the names that `ifname=` gives them, with their places.
+    names: Vec<(String, Mac, String)>,
     /// Interfaces of which an address can't be used.
     broken: Vec<String>,
     /// Leases bring no name servers.
@@ -35,7 +35,9 @@ pub(super) fn read(cmdline: &str) -> (NetworkConfig, Vec<Problem>) {
     let mut args = Args::default();
     let words = cmdline.split(|c: char| c.is_ascii_whitespace()).map(|word| word.trim_matches('"'));
     for (n, (key, value)) in words.filter(|word| !word.is_empty()).enumerate().filter_map(|(n, word)| {
-        let (key, value) = word.split_once('=')?;
+        // These two have a meaning alone: bond0 of eth0 and eth1, br0 of eth0.
+        let bare = || matches!(word, "bond" | "bridge").then_some((word, ""));
+        let (key, value) = word.split_once('=').or_else(bare)?;
         Some((n, (key, value.trim_matches('"'))))
     }) {
         // The place is the argument and which of the words it is.
@@ -49,7 +51,7 @@ pub(super) fn read(cmdline: &str) -> (NetworkConfig, Vec<Problem>) {
             "rd.route" => args.route(value, &place),
             "ifname" => match value.split_once(':').map(|(name, mac)| (name, mac.parse())) {
                 Some((name, Ok(mac))) if bad_link_name(name).is_none() => {
-                    args.names.push((name.to_owned(), mac))
+                    args.names.push((name.to_owned(), mac, place));
                 }
                 _ => args.error(&place, "is not a name and a MAC address", "write ifname=NAME:MAC"),
             },
@@ -89,6 +91,10 @@ impl Args {
         self.r.problems.push(if cure.is_empty() { problem } else { problem.cure(cure) });
     }
 
+    fn warning(&mut self, place: &str, what: &str, cure: &str) {
+        self.r.problems.push(Problem::warning(place, what).cure(cure));
+    }
+
     /// The interface of that name, as a NIC if nothing else has made it.
     fn interface(&mut self, name: &str, place: &str) -> Option<&mut Interface> {
         if name != EVERY
@@ -117,6 +123,9 @@ impl Args {
     fn ip(&mut self, value: &str, place: &str) {
         let parts = fields(value);
         let get = |i: usize| parts.get(i).copied().filter(|f| !f.is_empty());
+        if value.bytes().all(|b| b == b':') {
+            return self.error(place, "names no way to get an address", WAYS);
+        }
         if parts.len() == 1 && is_way(value) {
             if !matches!(value, "off" | "none") {
                 self.way(EVERY, value, place);
@@ -135,19 +144,25 @@ impl Args {
             return self.mtu_and_mac(name, get(2), parts.get(3..).unwrap_or_default(), place);
         }
         let name = get(5).unwrap_or(EVERY);
-        let way = get(6).unwrap_or("none");
+        // Without a way dracut asks for a lease.
+        let way = get(6).unwrap_or(if get(0).is_some() { "none" } else { "dhcp" });
         if !is_way(way) {
             return self.error(place, "names no way to get an address", WAYS);
         }
+        if get(6).is_none() && is_way(name) {
+            return self.error(place, "lacks a field: a way is where the interface belongs", STATIC);
+        }
         self.way(name, way, place);
         if name == EVERY && get(0).is_some() {
-            let problem = Problem::warning(place, "names no interface: every NIC gets this address");
-            self.r.problems.push(problem.cure("ip=ADDRESS::GATEWAY:NETMASK::INTERFACE:none"));
+            self.warning(place, "names no interface: every NIC gets this address", STATIC);
         }
         if let Some(text) = get(0) {
-            self.address(name, text, get(3), get(2), place);
+            self.address(name, text, get(3), get(2), get(1), place);
         }
         let host = get(4).filter(|h| is_domain(h));
+        if host.is_none() && get(4).is_some() {
+            self.error(place, "has no host name in fifth place", "letters, digits, `-`, and dots between");
+        }
         if self.config.hostname.is_none() {
             self.config.hostname = host.map(str::to_owned);
         }
@@ -159,35 +174,70 @@ impl Args {
         // After the way: name servers, or an MTU and a MAC address.
         match get(7) {
             Some(first) if addr(first).is_some() => {
-                let servers: Vec<IpAddr> = [get(7), get(8)].into_iter().flatten().filter_map(addr).collect();
+                let servers: Vec<Option<IpAddr>> = parts[7..].iter().take(2).map(|s| addr(s)).collect();
+                if servers.contains(&None) && get(8).is_some() {
+                    self.error(place, "has a name server that is not an IPv4 or IPv6 address", "");
+                }
+                if get(9).is_some() {
+                    let cure = "name it in the user-data: ntp";
+                    self.warning(place, "has a time server, which has no effect here", cure);
+                }
                 if let Some(interface) = self.interface(name, place) {
-                    interface.dns.extend(servers);
+                    interface.dns.extend(servers.into_iter().flatten());
                 }
             }
             mtu => self.mtu_and_mac(name, mtu, parts.get(8..).unwrap_or_default(), place),
         }
     }
 
-    fn way(&mut self, name: &str, way: &str, place: &str) {
+    /// One way, or several with commas between.
+    fn way(&mut self, name: &str, ways: &str, place: &str) {
+        if ways.split(',').any(|way| way == "ibft") {
+            let what = "the firmware's table of iSCSI is not read here, and gives no address";
+            self.warning(place, what, STATIC);
+        }
+        if name == EVERY && ways == "ibft" {
+            return;
+        }
         let Some(to) = self.interface(name, place) else { return };
-        match way {
-            // `on` and `any` are IPv4 in dracut's reading; `single-dhcp` is one lease of all NICs, which is networkd's.
-            "dhcp" | "on" | "any" | "single-dhcp" => to.dhcp4 = true,
-            "dhcp6" => (to.dhcp6, to.accept_ra) = (true, Some(true)),
-            "either6" => (to.dhcp6, to.accept_ra) = (true, Some(true)),
-            "auto6" => to.accept_ra = Some(true),
-            "link6" => to.link_local = Some(Families { ipv4: false, ipv6: true }),
-            "link-local" => to.link_local = Some(Families { ipv4: true, ipv6: true }),
-            _ => {}
+        for way in ways.split(',') {
+            match way {
+                // `on` and `any` are IPv4 in dracut's reading; `single-dhcp` is one lease of all NICs, which is networkd's.
+                "dhcp" | "on" | "any" | "single-dhcp" => to.dhcp4 = true,
+                "dhcp6" | "either6" => (to.dhcp6, to.accept_ra) = (true, Some(true)),
+                "auto6" => to.accept_ra = Some(true),
+                // A router is not listened to, unless another way asks for it.
+                "link6" | "link-local" => {
+                    to.link_local = Some(Families { ipv4: way == "link-local", ipv6: true });
+                    to.accept_ra = to.accept_ra.or(Some(false));
+                }
+                _ => {}
+            }
         }
     }
 
-    fn address(&mut self, name: &str, text: &str, mask: Option<&str>, gateway: Option<&str>, place: &str) {
+    fn address(
+        &mut self,
+        name: &str,
+        text: &str,
+        mask: Option<&str>,
+        gateway: Option<&str>,
+        peer: Option<&str>,
+        place: &str,
+    ) {
         let (text, mask) = text.split_once('/').map_or((text, mask), |(addr, bits)| (addr, Some(bits)));
-        let known = self.config.interfaces.iter().find(|i| i.id == name).map_or(0, |i| i.addresses.len());
+        let count = |args: &Self| args.config.get(name).map_or(0, |i| i.addresses.len());
+        let known = count(self);
         self.static_address(name, text, mask, gateway, place);
-        if self.config.interfaces.iter().any(|i| i.id == name && i.addresses.len() == known) {
-            self.broken.push(name.to_owned());
+        if count(self) == known {
+            return self.broken.push(name.to_owned());
+        }
+        let Some(text) = peer else { return };
+        let peer = text.parse().ok().or_else(|| addr(text).map(Cidr::host));
+        let Some(last) = self.interface(name, place).and_then(|i| i.addresses.last_mut()) else { return };
+        last.peer = peer.filter(|peer| peer.addr.is_ipv6() == last.cidr.addr.is_ipv6());
+        if last.peer.is_none() {
+            self.error(place, "has a peer that is not an address of the same family", "");
         }
     }
 
@@ -208,11 +258,7 @@ impl Args {
         };
         let most = Cidr::host(address).prefix;
         let Some(bits) = mask.and_then(prefix).filter(|bits| *bits <= most) else {
-            return self.error(
-                place,
-                "has an address without a usable netmask",
-                "ip=ADDRESS::GATEWAY:NETMASK::INTERFACE:none",
-            );
+            return self.error(place, "has an address without a usable netmask", STATIC);
         };
         let via = gateway.map(addr);
         if via.is_some_and(|via| via.is_none_or(|via| via.is_ipv6() != address.is_ipv6())) {
@@ -227,14 +273,14 @@ impl Args {
 
     /// `MTU:MAC`; the MAC address has colons of its own.
     fn mtu_and_mac(&mut self, name: &str, mtu: Option<&str>, mac: &[&str], place: &str) {
-        let number = mtu.map(str::parse::<u32>);
+        let number = mtu.map(|mtu| mtu.parse::<u32>().ok().filter(|n| *n == 0 || *n >= 68));
         let mac =
             (!mac.is_empty()).then(|| mac.join(":")).filter(|m| !m.is_empty()).map(|m| m.parse::<Mac>());
-        if matches!(number, Some(Err(_))) || matches!(mac, Some(Err(()))) {
+        if matches!(number, Some(None)) || matches!(mac, Some(Err(()))) {
             self.error(place, "ends in neither an MTU and a MAC address nor in name servers", "");
         }
         let Some(to) = self.interface(name, place) else { return };
-        to.mtu = number.and_then(Result::ok).filter(|n| *n >= 68).or(to.mtu);
+        to.mtu = number.flatten().filter(|n| *n > 0).or(to.mtu);
         to.mac = mac.and_then(Result::ok).or(to.mac.take());
     }
 
@@ -286,11 +332,14 @@ impl Args {
             let at = At::new(&node, format!("{place} {key}"));
             bond_setting(&mut self.r, &mut bond, key, &at);
         }
-        let mtu = parts.get(3).and_then(|mtu| mtu.parse().ok());
+        let mtu = parts.get(3).filter(|mtu| !mtu.is_empty()).map(|mtu| mtu.parse());
+        if matches!(mtu, Some(Err(_))) {
+            self.error(place, "ends in no MTU", "write bond=NAME:PORTS:OPTIONS:MTU");
+        }
         if self.device(name, Device::Bond(bond), place)
             && let Some(interface) = self.interface(name, place)
         {
-            interface.mtu = mtu.or(interface.mtu);
+            interface.mtu = mtu.and_then(Result::ok).or(interface.mtu);
         }
     }
 
@@ -316,19 +365,29 @@ impl Args {
                 "vlan5, vlan0005, eth0.5 or eth0.0005",
             );
         };
-        if self.ports(link, place).len() == 1 {
+        if link.contains(',') {
+            self.error(place, "names more than one interface below it", "write vlan=NAME:INTERFACE for each");
+        } else if self.interface(link, place).is_some() {
             self.device(name, Device::Vlan(Vlan { id, link: link.to_owned() }), place);
         }
     }
 
-    fn finish(mut self) -> (NetworkConfig, Vec<Problem>) {
-        for (name, mac) in std::mem::take(&mut self.names) {
-            let named = self.config.interfaces.iter_mut().find(|i| i.id == name);
-            if let Some(Interface { device: Device::Ethernet(e), .. }) = named {
-                e.matching = Match { mac: Some(mac), ..Match::default() };
-                e.set_name = Some(name);
-            }
+    /// `ifname=NAME:MAC`. A NIC that no other argument names gets what `ip=` says of every NIC.
+    fn name(&mut self, name: String, mac: Mac, place: &str) {
+        if self.config.get(&name).is_none() {
+            let Some(every) = self.config.get(EVERY).cloned() else {
+                return self.warning(place, "names a NIC that no other argument is for", "ip=NAME:dhcp");
+            };
+            let Some(to) = self.interface(&name, place) else { return };
+            *to = Interface { id: name.clone(), place: place.to_owned(), ..every };
         }
+        if let Some(Interface { device: Device::Ethernet(e), .. }) = self.interface(&name, place) {
+            e.matching = Match { mac: Some(mac), ..Match::default() };
+            e.set_name = Some(name);
+        }
+    }
+
+    fn finish(mut self) -> (NetworkConfig, Vec<Problem>) {
         let ids = port_ids(&self.config.interfaces);
         for (route, name, place) in std::mem::take(&mut self.routes) {
             let Some(name) = name else {
@@ -336,8 +395,8 @@ impl Args {
                 place_route(&mut self.r, &mut self.config.interfaces, &ids, route, &At::new(&node, place));
                 continue;
             };
-            let known = self.config.interfaces.iter().any(|i| i.id == name);
-            let every = self.config.interfaces.iter().find(|i| i.id == EVERY).cloned();
+            let known = self.config.get(&name).is_some();
+            let every = self.config.get(EVERY).cloned();
             let Some(to) = self.interface(&name, &place) else { continue };
             if !known {
                 // dracut's default for an interface without an `ip=`: what `ip=` says of every NIC, else a lease.
@@ -348,6 +407,9 @@ impl Args {
                 to.accept_ra = to.accept_ra.or(to.dhcp6.then_some(true));
             }
             to.routes.push(route);
+        }
+        for (name, mac, place) in std::mem::take(&mut self.names) {
+            self.name(name, mac, &place);
         }
         for interface in self.config.interfaces.iter_mut().filter(|_| self.no_peer_dns) {
             set(&mut interface.dhcp4_overrides, DHCP4_OVERRIDES, "use-dns", "no");
@@ -377,20 +439,11 @@ impl Args {
 /// Ways to get an address.
 const WAYS: &str = "dhcp, on, any, dhcp6, auto6, either6, link6, link-local, none or off";
 
+/// The form of `ip=` that has an address.
+const STATIC: &str = "ip=ADDRESS::GATEWAY:NETMASK::INTERFACE:none";
+
+/// Whether `text` is a way, or several with commas between.
 fn is_way(text: &str) -> bool {
-    // `ibft` reads the firmware's iSCSI table; nothing here boots from it.
-    matches!(
-        text,
-        "dhcp"
-            | "on"
-            | "any"
-            | "single-dhcp"
-            | "dhcp6"
-            | "auto6"
-            | "either6"
-            | "link6"
-            | "link-local"
-            | "none"
-            | "off"
-    )
+    const KNOWN: &str = "dhcp on any single-dhcp dhcp6 auto6 either6 link6 link-local none off ibft";
+    text.split(',').all(|way| KNOWN.split(' ').any(|known| known == way))
 }

@@ -163,9 +163,7 @@ fn addressing(r: &mut Reader, to: &mut Interface, key: &str, at: &At) -> bool {
 fn other_key(r: &mut Reader, to: &mut Interface, key: &str, at: &At) {
     match key {
         "macaddress" => to.mac = r.mac(at).or(to.mac.take()),
-        "mtu" => {
-            to.mtu = r.number(at, 68, i64::from(u32::MAX)).and_then(|n| n.try_into().ok()).or(to.mtu);
-        }
+        "mtu" => to.mtu = r.mtu(at).or(to.mtu),
         "optional" => to.optional = r.bool(at).unwrap_or(to.optional),
         "critical" => to.critical = r.bool(at).unwrap_or(to.critical),
         "optional-addresses" => r.ignored(at, "networkd calls a link online with any one address"),

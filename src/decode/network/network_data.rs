@@ -176,7 +176,7 @@ fn link_keys(r: &mut Reader, to: &mut Interface, at: &At) {
             }
             // nova repeats the VLAN's address under the name that other links have for theirs.
             ("ethernet_mac_address", Device::Vlan(_)) => to.mac = to.mac.take().or_else(|| r.mac(&at)),
-            ("mtu", _) => to.mtu = r.number(&at, 68, u32::MAX.into()).and_then(|n| n.try_into().ok()),
+            ("mtu", _) => to.mtu = r.mtu(&at),
             ("bond_links", Device::Bond(b)) => {
                 b.ports = r.words(&at).into_iter().map(|(id, _)| id.to_owned()).collect();
             }

@@ -164,7 +164,13 @@ impl Reader {
 
     /// A boolean, also where it was quoted: Cluster API's vSphere provider writes `use-routes: "true"`.
     pub fn bool(&mut self, at: &At) -> Option<bool> {
-        let value = at.node.bool();
+        // netplan has words of one letter, which YAML takes for text.
+        let letter = || match at.node.text() {
+            Some("y" | "Y") => Some(true),
+            Some("n" | "N") => Some(false),
+            _ => None,
+        };
+        let value = at.node.bool().or_else(letter);
         if value.is_none() {
             self.mistyped(at, "true or false");
         }
@@ -191,6 +197,13 @@ impl Reader {
             None => self.mistyped(at, "a whole number"),
         }
         None
+    }
+
+    /// An MTU; netplan takes 0 for none.
+    pub fn mtu(&mut self, at: &At) -> Option<u32> {
+        let zero = at.node.text() == Some("0");
+        let mtu = if zero { None } else { self.number(at, 68, u32::MAX.into()) };
+        mtu.and_then(|n| n.try_into().ok())
     }
 
     /// An address without a prefix.

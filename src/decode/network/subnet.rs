@@ -98,6 +98,10 @@ pub(super) fn subnet(r: &mut Reader, to: &mut Interface, words: &Words, at: &At)
             "control" if at.node.text() == Some("manual") => {
                 set(&mut to.settings, COMMON, "activation-mode", "manual");
             }
+            "mtu" if family == Some(true) || kind.ends_with('6') || kind.starts_with("ipv6_") => {
+                r.setting(COMMON, &mut to.settings, "ipv6-mtu", &at);
+            }
+            "mtu" => to.mtu = r.mtu(&at).or(to.mtu),
             "dns_nameservers" => name_servers(r, &mut to.dns, &at),
             "dns_search" => search_list(r, &mut to.search, &at),
             "routes" => {
@@ -141,7 +145,12 @@ fn fixed_address(r: &mut Reader, words: &Words, at: &At) -> Option<Cidr> {
     };
     let text = r.text(&address)?;
     let mask = at.key("netmask").filter(|m| !m.node.is_null());
-    with_mask(r, &address, text, mask.as_ref())
+    match text.parse::<IpAddr>() {
+        Ok(addr) if mask.is_none() && !addr.is_unspecified() => {
+            Some(unmasked(r, &address, addr, |cidr| cidr))
+        }
+        _ => with_mask(r, &address, text, mask.as_ref()),
+    }
 }
 
 /// Name servers, one text or a list.
@@ -216,7 +225,9 @@ pub(super) fn read_route(r: &mut Reader, at: &At, own: &[&str]) -> Option<Route>
     let text = r.text(&to)?;
     let cidr = match (text, via) {
         ("default", Some(via)) => Cidr::default_route(via.is_ipv6()),
-        _ if mask.is_none() && text.parse::<IpAddr>().is_ok() => unmasked(r, &to, text.parse().ok()?),
+        _ if mask.is_none() && text.parse::<IpAddr>().is_ok() => {
+            unmasked(r, &to, text.parse().ok()?, Cidr::network)
+        }
         _ => with_mask(r, &to, text, mask.as_ref())?,
     };
     if via.is_some_and(|via| via.is_ipv6() != cidr.addr.is_ipv6()) {
@@ -226,16 +237,17 @@ pub(super) fn read_route(r: &mut Reader, at: &At, own: &[&str]) -> Option<Route>
     Some(route(cidr, via, metric))
 }
 
-/// A destination without a netmask: cloud-init's 24 and 64 bits, but for an address of zeros, which means every address.
-fn unmasked(r: &mut Reader, at: &At, addr: IpAddr) -> Cidr {
+/// An address or a destination without a netmask: cloud-init's 24 and 64 bits, but for an address of zeros, which means every
+/// address.
+fn unmasked(r: &mut Reader, at: &At, addr: IpAddr, taken: fn(Cidr) -> Cidr) -> Cidr {
     let bits = if addr.is_ipv4() { 24 } else { 64 };
     if addr.is_unspecified() {
         return Cidr { addr, prefix: 0 };
     }
-    let network = Cidr { addr, prefix: bits }.network();
-    let cure = format!("write the prefix with it: {network}, or {}", Cidr::host(addr));
-    r.warn(at, format!("has no netmask: {network} is taken"), &cure);
-    network
+    let taken = taken(Cidr { addr, prefix: bits });
+    let cure = format!("write the prefix with it: {taken}, or {}", Cidr::host(addr));
+    r.warn(at, format!("has no netmask: {taken} is taken"), &cure);
+    taken
 }
 
 /// Ids of all interfaces that are ports: a port has no lease of its own.
@@ -259,7 +271,7 @@ pub(super) fn place_route(
     let Some(via) = route.via else {
         return r.error(at, "is a route without a gateway, so its interface is not known", cure);
     };
-    let holds = |i: &Interface| i.addresses.iter().any(|a| a.cidr.contains(via));
+    let holds = |i: &Interface| i.addresses.iter().any(|a| a.subnet().contains(via));
     let link_local = matches!(via, IpAddr::V6(a) if a.is_unicast_link_local());
     let leases = |i: &Interface| {
         let v6 = i.dhcp6 || i.accept_ra == Some(true);

@@ -141,8 +141,13 @@ fn entry<'a>(r: &mut Reader, config: &mut NetworkConfig, whole: &mut Whole<'a>, 
 
 fn device_keys(r: &mut Reader, to: &mut Interface, at: &At) {
     let mut entries = r.entries(at);
-    // What the interface itself says of advertisements is said over what its subnets imply, wherever it is written.
-    entries.sort_by_key(|(key, _)| *key == "accept-ra");
+    // What the interface itself says of advertisements is said over what its subnets imply, and a subnet's MTU over the
+    // interface's, wherever they are written.
+    entries.sort_by_key(|(key, _)| match *key {
+        "mtu" => 0,
+        "accept-ra" => 2,
+        _ => 1,
+    });
     for (key, at) in entries {
         match (key, &mut to.device) {
             ("type" | "name", _) => {}
@@ -161,7 +166,7 @@ fn device_keys(r: &mut Reader, to: &mut Interface, at: &At) {
             ("vlan_id", Device::Vlan(v)) => v.id = vlan_id(r, &at).unwrap_or(v.id),
             ("vlan_link", Device::Vlan(v)) => v.link = r.text(&at).unwrap_or_default().to_owned(),
             ("params", _) => params(r, &mut to.device, &at),
-            ("mtu", _) => to.mtu = r.number(&at, 68, u32::MAX.into()).and_then(|n| n.try_into().ok()),
+            ("mtu", _) => to.mtu = r.mtu(&at),
             ("accept-ra", _) => to.accept_ra = r.bool(&at).or(to.accept_ra),
             ("optional", _) => to.optional = r.bool(&at).unwrap_or(false),
             ("keep_configuration", _) => to.critical = r.bool(&at).unwrap_or(false),

@@ -31,15 +31,25 @@ impl Families {
 pub struct Address {
     /// The address and its subnet's prefix.
     pub cidr: Cidr,
+    /// The other end, on a link between two machines: it, or its network, is then what the link itself reaches.
+    pub peer: Option<Cidr>,
     /// The label that `ip address` shows.
     pub label: Option<String>,
     /// Never to be chosen as a source address: its preferred lifetime is 0.
     pub deprecated: bool,
 }
 
+impl Address {
+    /// What the link itself reaches by it.
+    #[must_use]
+    pub fn subnet(&self) -> Cidr {
+        self.peer.unwrap_or(self.cidr)
+    }
+}
+
 impl From<Cidr> for Address {
     fn from(cidr: Cidr) -> Self {
-        Self { cidr, label: None, deprecated: false }
+        Self { cidr, peer: None, label: None, deprecated: false }
     }
 }
 

@@ -199,7 +199,7 @@ fn routes_of_vrfs(interfaces: &mut [Interface]) {
                 let Some(via) = route.via.filter(|_| ports.contains(&i.id)) else { return false };
                 // A lease's subnet is not known here.
                 let lease = if via.is_ipv6() { i.dhcp6 } else { i.dhcp4 };
-                i.addresses.iter().any(|a| a.cidr.contains(via)) || (lease && !route.on_link)
+                i.addresses.iter().any(|a| a.subnet().contains(via)) || (lease && !route.on_link)
             };
             let port = interfaces.iter().position(leads);
             interfaces[port.unwrap_or(vrf)].routes.push(route);
@@ -312,7 +312,7 @@ fn gateways_on_link(interface: &mut Interface, problems: &mut Vec<Problem>) {
         let link_local = matches!(via, IpAddr::V6(a) if a.is_unicast_link_local());
         unknown
             || link_local
-            || interface.addresses.iter().any(|a| a.cidr.contains(via))
+            || interface.addresses.iter().any(|a| a.subnet().contains(via))
             || interface.routes.iter().any(direct)
     };
     let mut told = Vec::new();

@@ -172,15 +172,16 @@ fn lease6(unit: &mut Unit, overrides: &Settings, dhcp: bool) {
 
 /// Whether `Address=` in `[Network]` says all of it.
 fn is_plain(address: &Address) -> bool {
-    let Address { cidr: _, label, deprecated } = address;
-    label.is_none() && !deprecated
+    let Address { cidr: _, peer, label, deprecated } = address;
+    peer.is_none() && label.is_none() && !deprecated
 }
 
 fn address(unit: &mut Unit, address: &Address) {
-    let Address { cidr, label, deprecated } = address;
+    let Address { cidr, peer, label, deprecated } = address;
     let section = unit.another("Address");
     section
         .set("Address", cidr)
+        .set_each("Peer", peer)
         .set_each("Label", label)
         .set_each("PreferredLifetime", deprecated.then_some("0"));
 }
