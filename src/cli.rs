@@ -85,8 +85,9 @@ pub enum Command {
     /// Check bootstrap data, or the objects that Cluster API makes it of, offline
     #[command(
         long_about = "Checks user-data, bootstrap Secrets, and objects of Cluster API: KubeadmConfig, KubeadmConfigTemplate, \
-        KubeadmControlPlane and KubeadmControlPlaneTemplate, also in the output of `clusterctl generate`. Each object is \
-        rendered to the bootstrap data that its nodes get. Nothing is run, and no network is asked.",
+        KubeadmControlPlane and KubeadmControlPlaneTemplate, those of RKE2 and k3s too, also in the output of `clusterctl \
+        generate`. Each object is rendered to the bootstrap data that its nodes get. Network configurations and policies are \
+        checked as they are. Nothing is run, and no network is asked.",
         after_help = "Exit codes: 0 no errors; 64 usage; 65 errors."
     )]
     Check(Check),

@@ -19,8 +19,8 @@ pub fn run() -> ExitCode {
             // `--help` and `--version` come this way too, and are not errors.
             let code = if error.use_stderr() { Stage::Usage.exit_code() } else { 0 };
             print(&error);
-            if let Some(meant) = commands::meant(&error) {
-                eprintln!("\n hint: did you mean `{meant}`?");
+            if let Some(hint) = commands::meant(&error) {
+                eprintln!("\n hint: {hint}");
             }
             return ExitCode::from(code);
         }

@@ -47,10 +47,8 @@ pub fn run(cli: &Cli) -> Result<u8, Failure> {
         for problem in &mut failure.problems {
             in_words(problem);
             let denied = |text: &String| text.contains("Permission denied");
-            if problem.cure.is_none()
-                && (denied(&problem.what) || problem.why.iter().any(denied))
-                && !io::process::is_root()
-            {
+            // Whatever else it may be about, this is what stands in the way.
+            if (denied(&problem.what) || problem.why.iter().any(denied)) && !io::process::is_root() {
                 problem.cure = Some("this needs root: run it again with `sudo`".to_owned());
             }
         }
@@ -140,7 +138,7 @@ fn source(args: &cli::Source) -> Source {
     Source { place, patience: args.timeout }
 }
 
-/// The command, option or word that a mistyped one is near to.
+/// What to do about a command, an option or a word that is none: the one that it begins or is near to.
 pub fn meant(error: &clap::Error) -> Option<String> {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -157,8 +155,16 @@ pub fn meant(error: &clap::Error) -> Option<String> {
         ErrorKind::UnknownArgument => text(ContextKind::InvalidArg),
         _ => None,
     }?;
-    let near = known.into_iter().map(|word| (words::distance(typed, &word), word)).min();
-    near.filter(|(far, word)| *far <= 2 && *far <= word.len() / 2).map(|(_, word)| word)
+    if known.iter().any(|word| word == typed) {
+        return Some(format!(
+            "{typed} is an option of other commands: `--help` behind this one lists what it takes"
+        ));
+    }
+    // The start of a word, or two letters at most that are others.
+    let far = |word: &str| if word.starts_with(typed) { 1 } else { words::distance(typed, word) };
+    let near = known.into_iter().map(|word| (far(&word), word)).min();
+    near.filter(|(far, word)| *far <= 2 && *far <= word.len() / 2 && typed.len() > 1)
+        .map(|(_, word)| format!("did you mean `{word}`?"))
 }
 
 /// The options of a command and of those below it, as they are typed.

@@ -10,7 +10,7 @@ use crate::pipeline::context::open_root;
 /// `seal`
 pub fn run(args: &cli::Seal) -> Result<u8, Failure> {
     let root = open_root(Some(&args.root))?;
-    if !args.force {
+    if !args.force && !args.dry_run {
         bake::dry::refuse_unbaked(&root)?;
     }
     let sealed = bake::seal::seal(&root, args.dry_run)?;

@@ -13,6 +13,12 @@ pub fn from_hex(text: &str) -> Option<Vec<u8>> {
     pairs.map(|pair| Some((digit(pair[0])? * 16 + digit(*pair.get(1)?)?) as u8)).collect()
 }
 
+/// A text with `%` sequences for all but RFC 3986's unreserved characters, and the slashes of a path if it is one.
+pub fn percent_encoded(text: &[u8], is_path: bool) -> String {
+    let keeps = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b) || (is_path && b == b'/');
+    text.iter().map(|b| if keeps(*b) { char::from(*b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
 /// The bytes of a text in which `%41` stands for `A`. A `%` without two hexadecimal digits stands for itself.
 pub fn percent_decoded(text: &str) -> Vec<u8> {
     let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
@@ -53,5 +59,11 @@ mod tests {
         ] {
             assert_eq!(percent_decoded(text), bytes, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_not_reserved_stands_as_it_is() {
+        assert_eq!(percent_encoded("a b/ü~".as_bytes(), true), "a%20b/%C3%BC~");
+        assert_eq!(percent_encoded(b"a/b", false), "a%2Fb");
     }
 }

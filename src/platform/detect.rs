@@ -178,11 +178,10 @@ fn asked_for<'t>(table: &'t [Platform], wanted: Wanted<'_>) -> Result<Option<Can
     }
     let Some(id) = wanted.platform else { return Ok(None) };
     let because = Evidence::Option(format!("--platform {id}"));
-    let known = || table.iter().map(|p| p.id).collect::<Vec<_>>().join(", ");
-    match Platform::by_id(table, id) {
-        Some(platform) => Ok(Some(Candidate { platform, because })),
-        None => Err(anyhow!("--platform {id}: footplate does not know this platform"))
-            .cure(format!("one of {}", known())),
+    match Platform::named(table, id) {
+        Ok(platform) => Ok(Some(Candidate { platform, because })),
+        Err(problem) => Err(anyhow!("--platform {id}: footplate does not know this platform"))
+            .cure(problem.cure.unwrap_or_default()),
     }
 }
 

@@ -562,7 +562,7 @@ fn all_errors_are_told_at_once() {
 #[test]
 fn findings_are_told_in_the_forms_that_tools_read() {
     let dir = fresh("forms");
-    let (plain, packed) = (dir.join("a,b.yaml"), dir.join("secret.yaml"));
+    let (plain, packed) = (dir.join("a,b #.yaml"), dir.join("secret.yaml"));
     fs::write(&plain, "#cloud-config\nruncmd: [id]\ntimezone: Nowhere/Town\n").unwrap();
     let secret = format!("apiVersion: v1\nkind: Secret\ndata:\n  value: {}\n", b64(BAD));
     fs::write(&packed, secret).unwrap();
@@ -574,7 +574,10 @@ fn findings_are_told_in_the_forms_that_tools_read() {
     };
     let lines = run("github");
     for told in [
-        format!("::error file={}/a%2Cb.yaml,line=3,col=11,title=timezone/unknown::timezone: ", dir.display()),
+        format!(
+            "::error file={}/a%2Cb #.yaml,line=3,col=11,title=timezone/unknown::timezone: ",
+            dir.display()
+        ),
         format!(
             "::error file={},line=4,col=10,title=value/invalid::Secret: write_files[0].permissions: ",
             packed.display()
@@ -591,6 +594,9 @@ fn findings_are_told_in_the_forms_that_tools_read() {
         (&json!({"startLine": 3, "startColumn": 11}), Some("timezone/unknown"))
     );
     assert_eq!(region(1)["startLine"], 4);
+    // A URI: a comma, a blank and a `#` would end or break it.
+    let uri = results[0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].as_str().unwrap();
+    assert!(uri.ends_with("/a%2Cb%20%23.yaml"), "{uri}");
     let rules = sarif["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap();
     for result in results {
         assert!(rules.iter().any(|rule| rule["id"] == result["ruleId"]), "{result}");

@@ -428,6 +428,9 @@ fn mistakes_are_told_with_what_to_do() {
     for (args, code, says) in [
         (&["check", &jinja][..], 65, &["is a subtraction", "`ds.meta_data['instance-id']`"][..]),
         (&["check", &jinja, "--formt", "json"], 64, &["did you mean `--format`?"]),
+        (&["stat"], 64, &["did you mean `status`?"]),
+        (&["verify", "--timeout", "3s"], 64, &["--timeout is an option of other commands"]),
+        (&["plan", "--platform", "vmwre"], 64, &["did you mean `vmware`?"]),
         (&["render", "network", root.arg()], 64, &["name a file: this is a directory"]),
         (&["collect", "/not/there/x.tar"], 74, &["a part of it does not exist"]),
         (

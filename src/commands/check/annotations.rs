@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::codes::{CODES, Code};
 use super::{Checked, Finding};
+use crate::model::encoding::percent_encoded;
 use crate::model::problem::Severity;
 
 /// The words of a finding: what, and what to do.
@@ -37,7 +38,8 @@ pub fn sarif(checked: &Checked) -> Value {
             Severity::Warning => "warning",
             Severity::Note => "note",
         };
-        let mut place = json!({ "artifactLocation": { "uri": finding.file } });
+        let mut place =
+            json!({ "artifactLocation": { "uri": percent_encoded(finding.file.as_bytes(), true) } });
         if let Some(pos) = finding.anchor.or(finding.problem.pos) {
             place["region"] = json!({ "startLine": pos.line, "startColumn": pos.column });
         }

@@ -6,7 +6,8 @@
 use serde_json::Value as Json;
 
 use super::imds;
-use super::sigv4::{self, Credentials};
+use super::sigv4::Credentials;
+use crate::model::encoding::percent_encoded;
 use crate::model::problem::Problem;
 use crate::platform::Error;
 use crate::platform::service::Session;
@@ -44,7 +45,7 @@ pub(super) fn credentials(imds: &Session<'_>) -> Result<Credentials, Error> {
     let role = role.ok_or_else(|| none("the instance has no role, so it can't sign requests"))?;
     let role = imds::text("the role", &role)?;
     let role = role.lines().next().unwrap_or_default().trim();
-    let path = imds::meta_data(&format!("{ROLE}{}", sigv4::encode(role.as_bytes(), false)));
+    let path = imds::meta_data(&format!("{ROLE}{}", percent_encoded(role.as_bytes(), false)));
     let answer = imds.get_secret(&path)?.ok_or_else(|| none("the instance's role has no credentials"))?;
     let json: Json = serde_json::from_slice(answer.expose())
         .map_err(|_| Problem::error("", "the role's credentials are not JSON"))?;

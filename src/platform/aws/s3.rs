@@ -13,6 +13,7 @@ use super::sigv4::{self, Scope};
 use super::{LOCAL_IPV4, REGION};
 use crate::io::World;
 use crate::io::http::{Request, Response};
+use crate::model::encoding::percent_encoded;
 use crate::model::problem::Problem;
 use crate::model::secret::Secret;
 use crate::platform::Error;
@@ -149,9 +150,9 @@ impl Object {
             if name != "versionId" || value.is_empty() {
                 return Err("has a query other than versionId");
             }
-            version = Some(sigv4::encode(&decoded(value).ok_or("has a broken versionId")?, false));
+            version = Some(percent_encoded(&decoded(value).ok_or("has a broken versionId")?, false));
         }
-        Ok(Self { bucket: bucket.to_owned(), path: sigv4::encode(&key, true), version })
+        Ok(Self { bucket: bucket.to_owned(), path: percent_encoded(&key, true), version })
     }
 
     /// Its address. A bucket whose name has a dot is covered by no certificate, and one with capitals is not the name of a
