@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How the released program is linked: without unwind tables, with its relocations packed (`DT_RELR`, glibc 2.36), and with functions of
-//! its own in the place of glibc's (`io::glibc`); and the version that it tells. `dist/build` names the commit in the environment; without it the version is the crate's alone, so that
+//! How the released program is linked: without unwind tables, and with its relocations packed (`DT_RELR`, glibc 2.36); and the
+//! version that it tells. `dist/build` names the commit in the environment; without it the version is the crate's alone, so that
 //! a commit does not make everything be compiled again.
 //!
 //! The program aborts at a panic (`panic = "abort"`), so nothing unwinds, and the tables of the prebuilt standard library and
@@ -19,15 +19,11 @@ fn main() -> std::io::Result<()> {
     let commit = variable("FOOTPLATE_COMMIT");
     let commit = if commit.is_empty() { String::new() } else { format!(" ({})", commit.display()) };
     println!("cargo::rustc-env=FOOTPLATE_VERSION={}{commit}", variable("CARGO_PKG_VERSION").display());
-    println!("cargo::rustc-check-cfg=cfg(released)");
     if variable("PROFILE") == "release" {
-        println!("cargo::rustc-cfg=released");
         let script = PathBuf::from(variable("OUT_DIR")).join("no-unwind-tables.ld");
         std::fs::write(&script, SCRIPT)?;
         let script = script.display();
-        println!(
-            "cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr,-z,pack-relative-relocs,-z,muldefs,-T,{script}"
-        );
+        println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr,-z,pack-relative-relocs,-T,{script}");
         // Functions with the same code are one: rustc links with LLD here, which can do that.
         if variable("CARGO_CFG_TARGET_ARCH") == "x86_64" {
             println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
