@@ -30,10 +30,10 @@ pub(in crate::decode) fn from_file(config: &mut NodeConfig, problems: &mut Vec<P
         problems.push(Problem::warning(place, what).cure("set the name in one place"));
     } else {
         let name = name.strip_suffix('.').unwrap_or(name);
-        if let Err(what) = check_hostname(name) {
-            problems.push(Problem::error(place, format!("/etc/hostname: {what}")));
+        match check_hostname(name) {
+            Ok(()) => config.hostname = Some(name.to_owned()),
+            Err(what) => problems.push(Problem::error(place, format!("/etc/hostname: {what}"))),
         }
-        config.hostname = Some(name.to_owned());
     }
     config.files.retain(|f| f.path != FILE);
 }
