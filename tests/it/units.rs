@@ -67,6 +67,8 @@ const ALIASES: &[&str] = &[
     "one.service",
     "alias",
     "x.target.wants/%n",
+    "x@.target.wants/%n",
+    "x@.target.requires/%p@.service",
     "x.target.requires/other.service",
     "x.target.upholds/%n",
     "../alias.service",
@@ -179,7 +181,7 @@ fn units_are_enabled_and_disabled_as_systemctl_does_it() {
     let mut dice = Rng::new(252);
     let mut differing = Vec::new();
     let mut made = 0;
-    for case in 0..400 {
+    for case in 0..500 {
         let units = units(&mut dice);
         let mut names: Vec<&str> = units.iter().map(|u| u.name).collect();
         names.extend(["one@z.service", "second.service", "taken.service", "missing.service"]);
@@ -208,9 +210,15 @@ fn units_are_enabled_and_disabled_as_systemctl_does_it() {
         };
         let root = Root::open(&ours.dir, false).unwrap();
         let told = systemctl("enable");
+        // A name that leads nowhere is given to the unit by systemd 257 and refused by 252; here it is given.
+        let older = told.contains("already exists and is a symlink to \"/nowhere/broken.service\"");
+        let links = |root: &Path| -> String {
+            let kept = |line: &&str| !(older && line.starts_with("broken.service -> "));
+            links(root).split_inclusive('\n').filter(kept).collect()
+        };
         apply::apply(&plan(&units, unit, true), &root, |_| {}).unwrap();
         let (was, is) = (links(&theirs.dir), links(&ours.dir));
-        made += is.lines().count() - 2;
+        made += is.lines().count().saturating_sub(2);
         if was != is {
             differing.push(said("enable", &was, &is, &told));
             continue;

@@ -87,10 +87,11 @@ impl Reader<'_> {
                 Some(Form::Template) => {
                     let name = self.expand(value).ok_or("DefaultInstance= has an unknown specifier")?;
                     let valid = |c: char| c.is_ascii_alphanumeric() || "@:-_.\\".contains(c);
-                    if name.is_empty() || !name.chars().all(valid) {
+                    if !name.chars().all(valid) {
                         return Err("DefaultInstance= is not the name of an instance");
                     }
-                    self.default = Some(name);
+                    // An empty one takes back what was said before.
+                    self.default = (!name.is_empty()).then_some(name);
                 }
                 Some(Form::Instance) => {}
                 _ => trouble("has no effect: the unit is not a template"),
@@ -165,10 +166,13 @@ impl Reader<'_> {
         if let Some((dir, file)) = name.rsplit_once('/') {
             let of = dir.strip_suffix(".wants").or_else(|| dir.strip_suffix(".requires"));
             let of = of.and_then(form).ok_or("has a path that is not in the directory of another unit")?;
-            let template = |name: &str| instance(name).map(|(template, _)| template);
-            let own = file == self.unit
-                || template(file).is_some_and(|t| t == self.unit)
-                || (of == Form::Template && template(self.unit).is_some_and(|t| t == file));
+            // Who wants a template itself must be one.
+            let own = match form(file) {
+                Some(Form::Instance) if file != self.unit => {
+                    instance(file).is_some_and(|(template, _)| template == self.unit)
+                }
+                form => file == self.unit && (form != Some(Form::Template) || of == Form::Template),
+            };
             if !own {
                 return Err(OTHER);
             }
@@ -261,6 +265,36 @@ mod tests {
             (install.linked.as_str(), install.dirs.len(), install.problems.len()),
             ("t@one.service", 2, 0)
         );
+    }
+
+    #[test]
+    fn an_empty_default_instance_takes_it_back() {
+        let text = "[Install]\nDefaultInstance=one\nWantedBy=multi-user.target other@.target\n";
+        let install = read("t@.service", &[text, "[Install]\nDefaultInstance=\n"]);
+        assert_eq!((install.linked.as_str(), install.problems.len()), ("t@.service", 1));
+        assert_eq!(install.dirs, ["other@.target.wants"]);
+        let install = read("t@.service", &["[Install]\nDefaultInstance=%i\nWantedBy=other@.target\n"]);
+        assert_eq!((install.linked.as_str(), install.problems.len()), ("t@.service", 0));
+    }
+
+    #[test]
+    fn a_template_is_wanted_by_templates_alone() {
+        for (unit, alias, want) in [
+            ("t@.service", "x.target.wants/%n", false),
+            ("t@.service", "x@.target.wants/%n", true),
+            ("t@.service", "x@a.target.requires/%n", false),
+            ("t@.service", "x.target.wants/t@b.service", true),
+            ("t@b.service", "x@.target.wants/t@.service", false),
+            ("t@b.service", "x.target.wants/%n", true),
+            ("t.service", "x@.target.wants/%n", true),
+        ] {
+            let install = read(unit, &[&format!("[Install]\nAlias={alias}\n")]);
+            assert_eq!(
+                (install.aliases.len(), install.problems.len()),
+                (usize::from(want), usize::from(!want)),
+                "{unit} {alias}"
+            );
+        }
     }
 
     #[test]
