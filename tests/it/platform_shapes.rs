@@ -403,3 +403,46 @@ fn documents_of_further_services_in_each_shape() {
         400,
     );
 }
+
+/// What a platform says is not taken for more than it says, and no word in it for something else.
+#[test]
+fn likely_readings_that_are_wrong() {
+    let hyper_v = [("dmi/sys_vendor", "Microsoft Corporation\n"), ("dmi/product_name", "Virtual Machine\n")];
+    let document = ("LL/metadata/instance/index", r#"{"compute": {"vmId": "B-9"}}"#);
+    let data = ("LL/metadata/instance/compute/userData", USER_64);
+    let tag = ("dmi/chassis_asset_tag", "7783-7084-3265-9085-8269-3286-77\n");
+    let metadata = "hostname: my-AWS-GCP-AFTERBURN-node\ninstance-id: 42\npublic-keys: []\n";
+    hold(
+        &[
+            // Any host of Hyper-V has that vendor: Azure is told by its tag alone, and nothing else is asked.
+            (
+                "",
+                &[hyper_v[0], hyper_v[1], document, data],
+                &["exit 69"],
+                &[MADE, "COREOS_CUSTOM_INSTANCE_ID"],
+            ),
+            (
+                "",
+                &[hyper_v[0], hyper_v[1], tag, document, data],
+                &[MADE, "COREOS_CUSTOM_INSTANCE_ID=b-9"],
+                &[],
+            ),
+            // Flatcar's own unit renames Afterburn's names of platforms in the values too.
+            (
+                "",
+                &[
+                    ("dmi/sys_vendor", "Hetzner\n"),
+                    ("LL/hetzner/v1/metadata/index", metadata),
+                    ("LL/hetzner/v1/userdata", USER),
+                ],
+                &[
+                    MADE,
+                    "COREOS_HETZNER_HOSTNAME=my-AWS-GCP-AFTERBURN-node",
+                    "AFTERBURN_HETZNER_HOSTNAME=my-AWS-GCP-AFTERBURN-node",
+                ],
+                &["my-EC2", "my-COREOS"],
+            ),
+        ],
+        500,
+    );
+}
