@@ -18,7 +18,8 @@ const SECRETS: &[&str] = &[
     "passw",
     "randomseed",
     "secret",
-    // A script that runs at each start, which metadata may hold.
+    // Scripts that run at each start, which metadata may hold.
+    "startscript",
     "startupscript",
     "token",
 ];

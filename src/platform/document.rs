@@ -164,6 +164,7 @@ pub(super) fn lines(text: &str) -> Vec<String> {
 /// longer than a machine's name can be; of an IPv4 address a name is made, as cloud-init makes it: the address would be cut at its
 /// first dot.
 pub(super) fn hostname(place: &str, name: &str) -> Result<String, Error> {
+    let name = name.trim();
     let name = name.strip_suffix('.').unwrap_or(name);
     let name = if name.len() > MAX_HOSTNAME { short(name) } else { name };
     if name.parse::<Ipv4Addr>().is_ok() {
@@ -237,6 +238,7 @@ mod tests {
             ("host.", Some("host")),
             ("198.51.100.7", Some("ip-198-51-100-7")),
             ("a..b", None),
+            (" a.example\r\n", Some("a.example")),
             ("a b", None),
             (".", None),
             ("fd00::1", None),

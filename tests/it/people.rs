@@ -228,7 +228,8 @@ fn a_diff_shows_lines_and_no_secret() {
 #[test]
 fn the_names_of_a_template_are_told() {
     let seed = seed("query", "#cloud-config\n{}\n");
-    let meta = "instance-id: i-7\nlocal-hostname: node-7.example\nrack: {row: 3, api_token: canary}\n";
+    let meta = "instance-id: i-7\nlocal-hostname: node-7.example\nrack: {row: 3, api_token: canary}\n\
+                deep: {a: {b: {token: canary, size: 4}}}\nSTART_SCRIPT: canary\ncustomdata: {a: canary}\n";
     fs::write(seed.join("meta-data"), meta).unwrap();
     let seed = seed.to_str().unwrap();
     let ran = footplate(&["query", "--seed", seed]);
@@ -241,6 +242,8 @@ fn the_names_of_a_template_are_told() {
         ("v1.local_hostname", "node-7"),
         ("ds.meta_data.rack.row", "3"),
         ("ds.meta_data.rack.api_token", "6 bytes, not shown"),
+        ("ds.meta_data.deep.a.b", r#"{"token":"removed","size":4}"#),
+        ("ds.meta_data.START_SCRIPT", "6 bytes, not shown"),
         ("instance_id", "i-7"),
     ] {
         assert_eq!(value(name).as_deref(), Some(want), "{name}\n{}", ran.out);

@@ -20,7 +20,7 @@ pub(super) fn document(bytes: &[u8], known: &Known<'_>, generated: Option<&Insta
     let opened = opened.unwrap_or_else(|_| bytes.to_vec());
     let node = [opened.as_slice(), bytes].into_iter().find_map(|text| {
         let text = std::str::from_utf8(text).ok()?;
-        let node = syntax::parse(text).or_else(|_| syntax::parse(&platform::readable(text))).ok()?;
+        let node = syntax::parse(&platform::readable(text)).ok()?;
         node.is_map().then_some(node)
     });
     let mut json = node?.to_spelled_json();

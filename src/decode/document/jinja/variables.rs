@@ -10,7 +10,7 @@ use super::values::{self, Names};
 use crate::decode::document::coreos::Words;
 use crate::model::facts::Os;
 use crate::model::instance::{Addresses, Instance, short};
-use crate::model::secret::names_secret;
+use crate::model::secret::{names_bootstrap_data, names_secret, strip};
 
 /// The names that a template can use, with their values.
 #[derive(Clone, Debug)]
@@ -89,15 +89,17 @@ impl Variables {
 
     /// Each name that a template can use, with its value; a secret's is its length.
     pub fn told(&self) -> Vec<(String, Json)> {
-        let secret = |name: &str| name.split('.').any(names_secret);
+        let secret = |part: &str| names_secret(part) || names_bootstrap_data(part);
         let value = |name: &String| {
             let path = format!("/{}", name.replace('.', "/"));
-            let value = Json::Object(self.values.clone()).pointer(&path).cloned().unwrap_or_default();
-            match value.as_str() {
-                _ if !secret(name) => value,
-                Some(text) => Json::from(format!("{} bytes, not shown", text.len())),
-                None => Json::from(format!("{} bytes, not shown", value.to_string().len())),
+            let mut value = Json::Object(self.values.clone()).pointer(&path).cloned().unwrap_or_default();
+            if !name.split('.').any(secret) {
+                // What lies deeper than names are told.
+                strip(&mut value);
+                return value;
             }
+            let length = value.as_str().map_or_else(|| value.to_string().len(), str::len);
+            Json::from(format!("{length} bytes, not shown"))
         };
         self.names().into_iter().map(|name| (name.clone(), value(&name))).collect()
     }
