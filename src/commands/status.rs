@@ -143,8 +143,9 @@ fn text(status: &Status) -> String {
             false => stage.ms,
         };
         let line = format!("  {name:9} {state:8} {ms:>7} ms  {}", stage.summary);
+        let line = line.trim_end();
         match std::io::stdout().is_terminal() {
-            true => screen::wrapped(&line).iter().for_each(|piece| text += &format!("{piece}\n")),
+            true => screen::wrapped(line).iter().for_each(|piece| text += &format!("{piece}\n")),
             false => text += &format!("{line}\n"),
         }
     }

@@ -12,7 +12,7 @@ use crate::pipeline::context::open_root;
 use crate::pipeline::state;
 
 /// Columns of the bars, and of a line: what is longer ends with dots, and `status` has it whole.
-const WIDTH: u64 = 40;
+const WIDTH: u64 = 24;
 const COLUMNS: usize = 80;
 
 /// Draws the status below a root, or that of a recorded machine.
@@ -76,8 +76,13 @@ fn text(stages: &[StageStatus]) -> String {
         let cells = (row.ms * width / length).clamp(1, width - from) as usize;
         let bar = format!("{}{}", " ".repeat(from as usize), "█".repeat(cells));
         let name = format!("{}{}", "  ".repeat(depth), row.name);
-        let line =
-            format!("{name:names$} |{bar:width$}| {:>7} ms  {}", row.ms, row.summary, width = width as usize);
+        let failed = if row.state == Progress::Failed { "failed " } else { "" };
+        let line = format!(
+            "{name:names$} |{bar:width$}| {:>7} ms  {failed}{}",
+            row.ms,
+            row.summary,
+            width = width as usize
+        );
         text += &format!("{}\n", cut(line.trim_end(), COLUMNS));
     }
     text
@@ -186,13 +191,15 @@ mod tests {
             ..StageStatus::default()
         };
         let mut kubeadm = row("kubeadm", 1500, 8500);
+        (kubeadm.state, kubeadm.summary) = (Progress::Failed, "exit-status=1".to_owned());
         kubeadm.parts = vec![row("preflight", 2000, 500), row("wait-control-plane", 2500, 7500)];
         let stages = [row("fetch", 1000, 500), kubeadm];
         let text = text(&stages);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "from 1.000 s after the kernel's start, 9000 ms in all");
-        assert!(lines[1].starts_with("fetch                |██ "), "{text}");
-        assert!(lines[4].starts_with("  wait-control-plane |      ███"), "{text}");
+        assert!(lines[1].starts_with("fetch                |█ "), "{text}");
+        assert!(lines[2].ends_with(" ms  failed exit-status=1"), "{text}");
+        assert!(lines[4].starts_with("  wait-control-plane |    ███"), "{text}");
         assert!(lines.iter().all(|line| line.chars().count() <= 80), "{text}");
         let svg = svg(&stages);
         assert_eq!(svg.matches("<rect").count(), 5, "{svg}");

@@ -188,7 +188,7 @@ fn the_names_of_templates_are_those_of_the_recorded_machines() {
     );
 }
 
-/// The picture is one that `timeline` makes: a row for each stage of the demo.
+/// The picture is one that `timeline` makes: a row for each stage of the demo, and for what kubeadm did after them.
 #[test]
 fn the_picture_in_the_readme_is_a_timeline() {
     let root = fresh("docs-timeline");
@@ -214,6 +214,9 @@ fn the_picture_in_the_readme_is_a_timeline() {
     };
     assert_eq!(stages(&kept), stages(&now));
     assert_eq!(stages(&now).len(), 4, "{now}");
+    for part in ["kubeadm", "preflight", "kubelet-start"] {
+        assert!(texts(&kept).iter().any(|text| text == part), "{part}: {kept}");
+    }
     assert!(fs::read_to_string(repository().join("README.md")).unwrap().contains("docs/timeline.svg"));
 }
 
