@@ -41,6 +41,26 @@ pub const PACKAGE_MANAGER: &str = "program/package-manager";
 /// The code of a problem about data that did not arrive in time. The text that names the data is not to blame.
 pub const UNREACHED: &str = "fetch/unreached";
 
+/// Most characters of a text that is told. What data names may be longer.
+const LONGEST: usize = 1000;
+
+/// Most problems that are told of a run: each stands in the status, which has a bound of its own.
+pub const MOST: usize = 200;
+
+/// A text as it is told: on one line, and no longer than that.
+pub fn shown(text: &str, longest: usize) -> String {
+    let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut out: String = chars.by_ref().take(longest).collect();
+    if chars.next().is_some() {
+        out.push('…');
+    }
+    out
+}
+
+fn told(text: String) -> String {
+    if text.len() <= LONGEST && !text.contains(char::is_control) { text } else { shown(&text, LONGEST) }
+}
+
 /// One thing that is wrong or worth knowing. Its texts carry paths, types and names, never a value of user-data.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -69,7 +89,7 @@ pub struct Problem {
 impl Problem {
     /// An error at `place`.
     pub fn error(place: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { place: place.into(), what: what.into(), ..Self::default() }
+        Self { place: told(place.into()), what: told(what.into()), ..Self::default() }
     }
 
     /// A warning at `place`.
@@ -92,7 +112,7 @@ impl Problem {
     /// The same, with what to do.
     #[must_use]
     pub fn cure(mut self, cure: impl Into<String>) -> Self {
-        self.cure = Some(cure.into());
+        self.cure = Some(told(cure.into()));
         self
     }
 
@@ -333,13 +353,24 @@ pub struct Failure {
 impl Failure {
     /// What went wrong in a stage.
     pub fn new(stage: Stage, problems: impl Into<Problems>) -> Self {
-        Self { stage, problems: problems.into().0 }
+        Self { stage, problems: first(problems.into().0) }
     }
 
     /// The errors among the problems of a stage.
     pub fn of(stage: Stage, problems: &[Problem]) -> Self {
-        Self { stage, problems: problems.iter().filter(|p| p.is_error()).cloned().collect() }
+        Self::new(stage, problems.iter().filter(|p| p.is_error()).cloned().collect::<Vec<_>>())
     }
+}
+
+/// The first of them, with the number of those that are not told.
+fn first(mut problems: Vec<Problem>) -> Vec<Problem> {
+    let more = problems.len().saturating_sub(MOST);
+    if more > 0 {
+        problems.truncate(MOST);
+        let cure = "mend these first; `footplate check` tells all of them";
+        problems.push(Problem::error("", format!("{more} more problems are not told")).cure(cure));
+    }
+    problems
 }
 
 impl fmt::Display for Failure {
@@ -382,44 +413,4 @@ impl<T, E: Into<Problems>> In<T> for Result<T, E> {
 }
 
 #[cfg(test)]
-mod tests {
-    use anyhow::{Context as _, anyhow};
-
-    use super::*;
-
-    #[test]
-    fn an_error_becomes_a_problem_with_its_reasons_and_its_cure() {
-        let placed = Problem::error("a[0]", "is not a number").at(Pos { line: 2, column: 3 });
-        let plain: anyhow::Result<()> = Err(anyhow!("inner"));
-        let nested = plain.cure("turn it off").context("outer").unwrap_err();
-        for (error, want) in [
-            (anyhow!("broken"), Problem::error("", "broken")),
-            (placed.clone().into(), placed.clone()),
-            (
-                Err::<(), _>(placed.clone()).cure("write a number").unwrap_err(),
-                placed.clone().cure("write a number"),
-            ),
-            (
-                anyhow::Error::new(placed.clone()).context("outer"),
-                Problem { why: vec![placed.to_string()], ..Problem::error("", "outer") },
-            ),
-            (
-                nested,
-                Problem { why: vec!["inner".to_owned()], ..Problem::error("", "outer").cure("turn it off") },
-            ),
-        ] {
-            assert_eq!(Problem::from(error), want);
-        }
-        // What is found in a chain never changes the stage.
-        let failure = Err::<(), _>(anyhow::Error::new(placed)).stage(Stage::Apply).unwrap_err();
-        assert_eq!(failure.stage.exit_code(), 74);
-    }
-
-    #[test]
-    fn stages_are_known_by_their_names() {
-        for stage in Stage::ALL {
-            assert_eq!(Stage::by_name(stage.name()), Some(stage));
-        }
-        assert_eq!(Stage::by_name("teleport"), None);
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::state;
 use crate::io::root::Root;
 use crate::io::uptime_ms;
-use crate::model::problem::{Failure, In as _, Problem, Severity, Stage};
+use crate::model::problem::{Failure, In as _, MOST, Problem, Severity, Stage};
 use crate::model::status::{Progress, StageStatus, Status};
 
 /// The status of a run.
@@ -62,7 +62,12 @@ impl<'a> Recorder<'a> {
     /// Tells of what does not stop the run. An error that gets here concerns a part, such as one of several interfaces: it
     /// counts as a warning.
     pub fn warn(&mut self, problems: &[Problem]) {
-        for problem in problems {
+        let (told, more) =
+            problems.split_at(problems.len().min(MOST.saturating_sub(self.status.problems.len())));
+        if !more.is_empty() {
+            log::warn!("{} more problems are not told; `footplate check` tells all of them", more.len());
+        }
+        for problem in told {
             let severity = problem.severity.min(Severity::Warning);
             match severity {
                 Severity::Note => log::info!("{}", problem.in_the_log()),

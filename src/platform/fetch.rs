@@ -84,9 +84,21 @@ pub fn complete(
     Ok(())
 }
 
+/// Most bytes of an instance-id. The longest that is known, Oracle Cloud's, has 255 at most.
+const LONGEST_ID: usize = 512;
+
 /// What names the instance must be known before anything is made of it. Its network may be made without.
 fn check_id(instance: &Instance, reach: Reach, without: &[String]) -> Result<(), Error> {
-    if reach == Reach::Local || !instance.instance_id.is_empty() {
+    let id = &instance.instance_id;
+    if reach == Reach::Local {
+        return Ok(());
+    }
+    // It is told in every log, on the console too.
+    if id.len() > LONGEST_ID || id.contains(char::is_control) {
+        let what = format!("has control characters or more than {LONGEST_ID} bytes");
+        return Err(Problem::error("instance-id", what).cure("correct instance-id in the metadata").into());
+    }
+    if !id.is_empty() {
         return Ok(());
     }
     // Data for another system is what is wrong then.

@@ -161,6 +161,47 @@ fn small_data_that_becomes_much_ends_by_one_error() {
 }
 
 #[test]
+fn many_problems_and_long_names_are_told_in_few_words() {
+    let long = "x".repeat(300_000);
+    let config = |rest: &str| format!(r#"{{"ignition":{{"version":"3.3.0"}},{rest}}}"#);
+    let name = r#"{"ignition":{"version":"3.3.0"}}"#;
+    let merged = times(1000, |_| format!(r#"{{"source":"data:;base64,{}"}},"#, STANDARD.encode(name)));
+    let cases = [
+        ("key", format!("#cloud-config\n? {long}\n: 1\n"), 0),
+        ("keys", config(&times(20_000, |i| format!(r#""strange{i}":1,"#)).trim_end_matches(',')), 0),
+        ("doubled", format!("#cloud-config\n? {long}\n: 1\n? {long}\n: 1\n"), 65),
+        ("name", format!("## template: jinja\n#cloud-config\n# {{{{ {long} }}}}\n"), 65),
+        ("include", format!("#include\n/{long}\n"), 65),
+        (
+            "paths",
+            config(&format!(
+                r#""storage":{{"files":[{}]}}"#,
+                times(5000, |_| r#"{"path":"/opt/a"},"#.to_owned()).trim_end_matches(',')
+            )),
+            65,
+        ),
+        (
+            "configs",
+            format!(
+                r#"{{"ignition":{{"version":"3.3.0","config":{{"merge":[{}]}}}}}}"#,
+                merged.trim_end_matches(',')
+            ),
+            65,
+        ),
+    ];
+    for (name, data, code) in cases {
+        let (seed, root) = (seed(&format!("long-{name}"), data), Scratch::new(&format!("long-{name}")));
+        let ran = ["provision", "--seed", seed.to_str().unwrap(), "--root", root.arg()];
+        let (ended, said, _, cpu) = measured(&format!("long-{name}"), &ran);
+        assert_eq!(ended, Some(code), "{name}: {:.2000}", said);
+        assert!(said.len() < 64 << 10, "{name}: {} bytes are said", said.len());
+        assert!(cpu <= CPU / 4, "{name}: {cpu:?}");
+        // It is read again, by `status` and by the end of the bootstrap.
+        scratch::footplate(&["status", "--root", root.arg()]).ended(if code == 0 { 0 } else { 1 }, &[]);
+    }
+}
+
+#[test]
 fn twice_the_data_takes_twice_the_time() {
     let join = times(20_000, |i| format!("a{i}: ${{COREOS_NOPE_{i}}} {{{{ ds.x ${{COREOS_A\n"));
     let root = Scratch::new("bombs-prepare");

@@ -8,7 +8,8 @@ use crate::common::scratch;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -57,6 +58,57 @@ const IGNITION: &str = r#"{"ignition": {"version": "3.3.0"},
     {"name": "own.service", "enabled": true, "contents": "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"},
     {"name": "sshd.service", "dropins": [{"name": "10-x.conf", "contents": "[Service]\nNice=1\n"}]}]}}"#;
 
+/// A machine on EC2 whose data Cluster API hid: the answers of the metadata service and of Secrets Manager. That nothing is lost
+/// where the data is deleted, is `capa`'s.
+fn with_hidden_data() -> PathBuf {
+    let dir = scratch::fresh("cut-hidden");
+    let packed = pack(USERS);
+    let (first, second) = packed.split_at(100);
+    let chunk = |bytes: &[u8]| format!(r#"{{"SecretBinary": "{}"}}"#, STANDARD.encode(bytes));
+    let hook = "#cloud-boothook\n#!/bin/bash\nREGION=\"eu-west-1\"\nSECRET_PREFIX=\"aws.cluster.x-k8s.io/4711\"\nCHUNKS=\"2\"\n\
+                FILE=\"/etc/secret-userdata.txt\"\nlog::info \"aws.cluster.x-k8s.io encrypted cloud-init script $0 started\"\n\
+                aws secretsmanager ${ENDPOINT} --region ${REGION} get\n";
+    let user_data = format!(
+        "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\n--b\nContent-Type: text/cloud-boothook\n\n{hook}\
+         --b\nContent-Type: text/x-include-url\n\nfile:///etc/secret-userdata.txt\n--b--\n"
+    );
+    let credentials = r#"{"AccessKeyId": "a", "SecretAccessKey": "b", "Token": "c"}"#;
+    let (dmi, metadata) = ("file/sys/class/dmi/id", "http/169.254.169.254/2021-07-15");
+    let (role, answers) =
+        ("meta-data/iam/security-credentials", "http/secretsmanager.eu-west-1.amazonaws.com");
+    let (get, delete) = (
+        "secretsmanager.GetSecretValue aws.cluster.x-k8s.io/4711",
+        "secretsmanager.DeleteSecret aws.cluster.x-k8s.io/4711",
+    );
+    for (path, text) in [
+        ("labels".to_owned(), ""),
+        ("links".to_owned(), "[]"),
+        ("file/proc/cmdline".to_owned(), "quiet"),
+        (format!("{dmi}/product_uuid"), "ec2a1b2c-0000-0000-0000-000000000000"),
+        (format!("{dmi}/sys_vendor"), "Amazon EC2"),
+        (format!("{metadata}/user-data"), &user_data),
+        (format!("{metadata}/meta-data/instance-id"), "i-0123456789abcdef0"),
+        (format!("{metadata}/meta-data/local-hostname"), "ip-10-0-0-5.eu-west-1.compute.internal"),
+        (format!("{metadata}/{role}/index"), "nodes"),
+        (format!("{metadata}/{role}/nodes"), credentials),
+        (format!("{answers}/{get}-0"), &chunk(first)),
+        (format!("{answers}/{get}-1"), &chunk(second)),
+        (format!("{answers}/{delete}-0"), "{}"),
+        (format!("{answers}/{delete}-1"), "{}"),
+    ] {
+        let path = dir.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    dir
+}
+
+fn pack(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
 /// What is provisioned: its name, and the program's arguments that name it. The tests share the files.
 static BOOTS: LazyLock<Vec<(&str, [String; 2])>> = LazyLock::new(|| {
     let seed =
@@ -75,11 +127,12 @@ static BOOTS: LazyLock<Vec<(&str, [String; 2])>> = LazyLock::new(|| {
         ("vSphere worker", replay(Path::new("demo/vsphere-worker"))),
         ("vSphere control plane", replay(&machine)),
         ("Ignition", seed("cut-ignition", IGNITION)),
+        ("hidden data", replay(&with_hidden_data())),
     ]
 });
 
 /// Of how many points one is taken.
-fn every(n: usize) -> usize {
+pub fn every(n: usize) -> usize {
     if std::env::var_os("HOSTILE_LONG").is_some() { 1 } else { n }
 }
 
@@ -360,6 +413,7 @@ calls_fail! {
     calls_of_a_vsphere_worker_fail: 1;
     calls_of_a_vsphere_control_plane_fail: 2;
     calls_of_an_ignition_boot_fail: 3;
+    calls_of_a_boot_with_hidden_data_fail: 4;
 }
 
 #[test]

@@ -49,6 +49,17 @@ fn is_the_node(root: &Scratch, network: bool) {
 
 // Directories
 
+/// It stands in the log of every boot, and on the console.
+#[test]
+fn an_instance_id_is_one_short_line() {
+    for (name, id) in [("lines", "a\\nerror: b"), ("colours", "\\e[2Ja"), ("long", &"a".repeat(600))] {
+        let (dir, root) = (fresh(&format!("id-{name}")), Scratch::new(&format!("id-{name}")));
+        files(&dir, &[("user-data", USER_DATA), ("meta-data", &format!("instance-id: \"{id}\"\n"))]);
+        let ran = footplate(&["provision", "--seed", dir.to_str().unwrap(), "--root", root.arg()]);
+        ran.ended(65, &["instance-id: has control characters or more than 512 bytes"]);
+    }
+}
+
 #[test]
 fn a_seed_directory() {
     let wrapped = format!("network:\n{}", NETWORK.lines().map(|l| format!("  {l}\n")).collect::<String>());

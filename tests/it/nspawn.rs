@@ -16,6 +16,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use crate::cut::every;
 use footplate::facade::pipeline::settle::Ended;
 use scratch::{CANARY, FOOTPLATE, Ran, Scratch, fresh};
 
@@ -870,6 +871,48 @@ fn killed_at_any_time_it_converges() {
         let text = node.root.text(&format!("/etc/{file}"));
         assert_eq!(text.lines().filter(|l| l.starts_with("capv:")).count(), 1, "{file}: {text}");
         assert!(text.lines().all(|l| l.contains(':')), "{file}: {text}");
+    }
+}
+
+/// footplate as each of its units and the script call it, killed at one moment of the first boot; the second boot is left alone.
+#[test]
+fn kubeadm_starts_once_wherever_footplate_is_killed() {
+    needs!(root("containers"));
+    let stamp = "/var/lib/footplate/instances";
+    // The command, what is there when it is killed, and whether kubeadm begins in the first boot.
+    let points = [
+        ("provision", "/run/footplate/bootstrap", false),
+        ("network", "/", true),
+        ("provision", "/run/footplate/status.json", false),
+        ("provision", "/var/lib/kubeadm-runs", true),
+        ("provision", "/etc/kubernetes/kubelet.conf", true),
+        ("preflight", "/run/footplate/bootstrap", true),
+        ("report", "/run/cluster-api/bootstrap-success.complete", true),
+        ("report", "/", true),
+        ("report", stamp, true),
+    ];
+    for (n, (command, there, begins)) in points.into_iter().enumerate().step_by(every(3)) {
+        let node = Node::new(&format!("kill-{n}"), JOIN, &format!("{SUCCESS}sleep 0.5\n"));
+        fs::rename(node.root.path("/opt/bin/footplate"), node.root.path("/opt/footplate-itself")).unwrap();
+        // The process is the same one after `exec`: systemd's, or the script's.
+        let kill = format!(
+            "#!/bin/bash\nif [[ $1 == {command} && ! -e /var/lib/killed && ! $* =~ --provision ]]; then\n  \
+             (for i in {{1..2000}}; do [ -e {there} ] && break; sleep 0.002; done\n   \
+             kill -STOP $$ && echo $$ >> /var/lib/killed; kill -KILL $$) > /dev/null 2>&1 &\nfi\n\
+             exec -a /opt/bin/footplate /opt/footplate-itself \"$@\"\n"
+        );
+        node.program("/opt/bin/footplate", &kill);
+        node.boot();
+        let what = format!("{command} killed at {there}");
+        assert_eq!(node.lines("/var/lib/killed"), 1, "{what}: was not killed:\n{}", node.out("journal"));
+        let first = node.lines("/var/lib/kubeadm-runs");
+        println!("{what}: kubeadm started {first} times in the first boot");
+        assert_eq!(first, usize::from(begins), "{what}:\n{}", node.out("journal"));
+        node.boot();
+        node.stands(0, "done");
+        assert!(node.has_sentinel(), "{what}");
+        assert_eq!(node.lines("/var/lib/kubeadm-runs"), 1, "{what}:\n{}", node.out("journal"));
+        node.is_clean();
     }
 }
 

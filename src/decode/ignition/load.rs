@@ -16,7 +16,7 @@ use crate::model::secret::Secret;
 const MAX_DEPTH: usize = 8;
 
 /// How many configs are read. A config may name many, and each of them many again, so their number is limited too.
-const MAX_CONFIGS: usize = 64;
+pub(super) const MAX_CONFIGS: usize = 64;
 
 /// Everything that configs name. Each resource is fetched once, however often it is read.
 pub(super) struct Sources<'a, 'f> {
@@ -109,6 +109,11 @@ impl<'a, 'f> Loader<'a, 'f> {
         let (tree, named) = self.alone(version, tree, trail);
         let mut whole = Whole { version, tree, merged: !named.is_empty() || !trail.place.is_empty() };
         for child in named {
+            if self.configs >= MAX_CONFIGS {
+                let what = format!("more than {MAX_CONFIGS} configs name each other");
+                self.problems.push(trail.located(Problem::error(&child.place, what).at(child.pos)));
+                break;
+            }
             self.child(&mut whole, text, trail, &child);
         }
         Some(whole)
@@ -160,7 +165,6 @@ impl<'a, 'f> Loader<'a, 'f> {
         let text = match std::str::from_utf8(&child.text) {
             _ if below.holds(&child.text) => Err("this config names itself, directly or through others"),
             _ if below.depth > MAX_DEPTH => Err("configs name each other more than 8 deep"),
-            _ if self.configs >= MAX_CONFIGS => Err("more than 64 configs name each other"),
             Err(_) => Err("this config is not UTF-8 text"),
             Ok(text) => Ok(text),
         };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The `ignition` section: how to fetch, and which other configs to fetch.
 
-use super::load::Named;
+use super::load::{MAX_CONFIGS, Named};
 use super::{Reader, is_empty, url};
 use crate::decode::syntax::yaml::Node;
 use crate::model::fetch::FetchOptions;
@@ -22,6 +22,8 @@ impl Reader<'_, '_, '_> {
             places.push(("ignition.config.replace".to_owned(), replace, true));
         } else {
             let items = config.get(list).and_then(Node::list).unwrap_or_default().iter().enumerate();
+            // Those that would be too many are not fetched.
+            let items = items.take(MAX_CONFIGS + 1);
             places.extend(items.map(|(i, node)| (format!("ignition.config.{list}[{i}]"), node, false)));
         }
         let mut named = Vec::new();

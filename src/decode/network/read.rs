@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use crate::decode::syntax::yaml::{Node, Scalar};
 use crate::model::network::{Cidr, Form, Mac, Param, Settings};
-use crate::model::problem::Problem;
+use crate::model::problem::{self, Problem};
 
 /// Entries of one list: addresses, routes, rules, name servers, ports. networkd sets up a few thousand routes in a
 /// second or two; a full routing table belongs to a routing daemon.
@@ -44,13 +44,9 @@ impl<'a> At<'a> {
     }
 }
 
-/// A key or a name as a message shows it: no control characters, of bounded length.
+/// A key or a name as a message shows it.
 pub(super) fn shown(name: &str) -> String {
-    let mut out: String = name.chars().take(MAX_SHOWN).flat_map(char::escape_debug).collect();
-    if name.chars().nth(MAX_SHOWN).is_some() {
-        out.push('…');
-    }
-    out
+    problem::shown(name, MAX_SHOWN)
 }
 
 /// Collects problems, and whether what is being read is lost.
