@@ -168,7 +168,7 @@ fn many_problems_and_long_names_are_told_in_few_words() {
     let merged = times(1000, |_| format!(r#"{{"source":"data:;base64,{}"}},"#, STANDARD.encode(name)));
     let cases = [
         ("key", format!("#cloud-config\n? {long}\n: 1\n"), 0),
-        ("keys", config(&times(20_000, |i| format!(r#""strange{i}":1,"#)).trim_end_matches(',')), 0),
+        ("keys", config(times(20_000, |i| format!(r#""strange{i}":1,"#)).trim_end_matches(',')), 0),
         ("doubled", format!("#cloud-config\n? {long}\n: 1\n? {long}\n: 1\n"), 65),
         ("name", format!("## template: jinja\n#cloud-config\n# {{{{ {long} }}}}\n"), 65),
         ("include", format!("#include\n/{long}\n"), 65),
