@@ -175,12 +175,16 @@ pub struct Entry {
     pub message: String,
 }
 
-/// What a unit wrote to the journal: in the run with that id, systemd's `$INVOCATION_ID`, or in this boot. Of what is more than 256 KiB
-/// back only the lines that `counts` are there.
+/// What a unit wrote last to the journal: in the run with that id, systemd's `$INVOCATION_ID`, or in this boot. Of what is more than
+/// 256 KiB back only the lines that `counts` are there, if any may; of a log that is long or read slowly the oldest are left out.
 ///
 /// # Errors
 /// `journalctl` can't be run.
-pub fn journal_of(unit: &str, invocation: Option<&str>, counts: fn(&str) -> bool) -> Result<Vec<Entry>> {
+pub fn journal_of(
+    unit: &str,
+    invocation: Option<&str>,
+    counts: Option<fn(&str) -> bool>,
+) -> Result<Vec<Entry>> {
     // What footplate itself logs beside the unit's commands comes another way, and is not theirs.
     // What a unit wrote last may still be on its way to the journal; if that can't be hurried, what is there is read.
     let _ = run("journalctl", &["--sync"], b"", ANSWER_LIMIT);
@@ -189,7 +193,8 @@ pub fn journal_of(unit: &str, invocation: Option<&str>, counts: fn(&str) -> bool
     let form = ["--output=json", "--output-fields=MESSAGE", "--boot", "--reverse"];
     let args = [&["--no-pager", "--quiet"], &form[..], &whose[..]].concat();
     // The last ones come first: should there be too much to read, the oldest are left out.
-    let take: Take = Box::new(move |from| newest(from, counts));
+    let until = Instant::now() + ANSWER_LIMIT / 2;
+    let take: Take = Box::new(move |from| newest(from, counts, until));
     let ended = run_and("journalctl", &args, b"", ANSWER_LIMIT, take)?
         .context("journalctl: the program is not installed")?;
     let mut entries: Vec<Entry> = ended.out.lines().filter_map(entry).collect();
@@ -197,17 +202,19 @@ pub fn journal_of(unit: &str, invocation: Option<&str>, counts: fn(&str) -> bool
     Ok(entries)
 }
 
-/// The first lines of what `journalctl` prints, and of the others those whose message counts.
-fn newest(from: &mut dyn Read, counts: fn(&str) -> bool) -> String {
+/// The first lines of what `journalctl` prints, and of the others, which are read until then, those whose message counts.
+fn newest(from: &mut dyn Read, counts: Option<fn(&str) -> bool>, until: Instant) -> String {
     let (mut from, mut lines) = (BufReader::new(from.take(MAX_JOURNAL)), String::new());
     let max = usize::try_from(MAX_OUTPUT).unwrap_or_default();
     loop {
-        let (mut line, whole) = (Vec::new(), lines.len() < max);
-        match from.read_until(b'\n', &mut line) {
-            Ok(n) if n > 0 && lines.len() < 2 * max => {}
-            _ => return lines,
+        let whole = lines.len() < max;
+        let goes_on = whole || (counts.is_some() && lines.len() < 2 * max && Instant::now() < until);
+        let mut line = Vec::new();
+        if !goes_on || !from.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+            return lines;
         }
         let line = String::from_utf8_lossy(&line);
+        let counts = |message: &str| counts.is_some_and(|counts| counts(message));
         if whole || entry(&line).is_some_and(|entry| counts(&entry.message)) {
             lines += &line;
         }
@@ -254,10 +261,16 @@ mod tests {
         log += &line(7, "[certs] a");
         log += &line(6, &"[".repeat(300_000));
         log += &line(5, "[preflight] a");
-        let read = newest(&mut log.as_bytes(), |text| text.starts_with('['));
-        let entries: Vec<Entry> = read.lines().filter_map(entry).collect();
-        assert!(read.len() < 600_000 && entries[0].at_ms == 30_000, "{}", read.len());
-        assert_eq!(entries.iter().filter(|e| e.at_ms < 10).map(|e| e.at_ms).collect::<Vec<_>>(), [7, 6]);
+        let (now, later) = (Instant::now(), Instant::now() + Duration::from_secs(600));
+        let marks: Option<fn(&str) -> bool> = Some(|text| text.starts_with('['));
+        for (counts, until, want) in [(marks, later, vec![7, 6]), (marks, now, vec![]), (None, later, vec![])]
+        {
+            let read = newest(&mut log.as_bytes(), counts, until);
+            let entries: Vec<Entry> = read.lines().filter_map(entry).collect();
+            assert!(read.len() > 256 << 10 && read.len() < 600_000, "{}", read.len());
+            assert_eq!(entries[0].at_ms, 30_000);
+            assert_eq!(entries.iter().filter(|e| e.at_ms < 10).map(|e| e.at_ms).collect::<Vec<_>>(), want);
+        }
     }
 
     #[test]

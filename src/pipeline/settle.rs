@@ -94,7 +94,7 @@ pub fn settle(root: &Root, ended: &Ended) -> Result<Option<Status>> {
     let stage = stage_of(script.as_deref());
     let names_kubeadm = stage == Stage::Kubeadm;
     let mut journal =
-        exec::journal_of(UNIT, ended.invocation.as_deref(), diagnosis::is_mark).unwrap_or_default();
+        exec::journal_of(UNIT, ended.invocation.as_deref(), Some(diagnosis::is_mark)).unwrap_or_default();
     let said =
         recorded.is_none() && names_kubeadm && journal.iter().any(|e| diagnosis::says_success(&e.message));
     let success = match recorded {

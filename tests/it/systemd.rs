@@ -329,6 +329,21 @@ fn the_script_keeps_kubeadms_own_exit_status() {
     }
 }
 
+/// Runs a call of the kubeadm that is at this path, which ends with 3, by the bootstrap's script: once, and its status is kept or not.
+#[track_caller]
+fn called(kubeadm: &str, call: &str, shell: &[&str], kept: bool) -> Scratch {
+    // The tests that call this run beside each other.
+    let root =
+        provisioned(&kubeadm.replace('/', "-"), &format!("runcmd:\n  - {}\n", serde_json::Value::from(call)));
+    executable(&root.path(kubeadm), KUBEADM);
+    root.put("/run/end", "3\n");
+    let ran = inside(&root, &["HOME=/root"], &[shell, &["/run/footplate/bootstrap"]].concat());
+    let status = fs::read_to_string(root.path("/run/footplate/kubeadm.status")).ok();
+    assert_eq!(status.as_deref(), kept.then_some("3\n"), "{call} under {shell:?}: {}{}", ran.out, ran.err);
+    assert_eq!(root.text("/run/end"), "", "{call} under {shell:?}: kubeadm ran twice, or not");
+    root
+}
+
 /// kubeadm's own status is known whichever way the commands come to it, also by programs that do not know the script's function.
 #[test]
 fn kubeadms_status_is_kept_however_it_is_called() {
@@ -358,13 +373,7 @@ fn kubeadms_status_is_kept_however_it_is_called() {
         "true || kubeadm init; kubeadm join",
     ] {
         for shell in SHELLS {
-            let root = provisioned("called", &format!("runcmd:\n  - {}\n", serde_json::Value::from(call)));
-            executable(&root.path("/opt/bin/kubeadm"), KUBEADM);
-            root.put("/run/end", "3\n");
-            let ran = inside(&root, &["HOME=/root"], &[shell, &["/run/footplate/bootstrap"]].concat());
-            let status = fs::read_to_string(root.path("/run/footplate/kubeadm.status")).ok();
-            assert_eq!(status.as_deref(), Some("3\n"), "{call} under {shell:?}: {}{}", ran.out, ran.err);
-            assert_eq!(root.text("/run/end"), "", "{call} under {shell:?}: kubeadm ran twice, or not");
+            called("/opt/bin/kubeadm", call, shell, true);
         }
     }
 }
@@ -385,14 +394,7 @@ fn kubeadms_status_is_kept_when_it_is_called_by_its_path() {
         ("/run/own/kubeadm init phase certs ca > /run/log", false),
     ] {
         for shell in SHELLS {
-            let root = provisioned("by-path", &format!("runcmd:\n  - {}\n", serde_json::Value::from(call)));
-            executable(&root.path("/run/own/kubeadm"), KUBEADM);
-            root.put("/run/end", "3\n");
-            let ran = inside(&root, &["HOME=/root"], &[shell, &["/run/footplate/bootstrap"]].concat());
-            let status = fs::read_to_string(root.path("/run/footplate/kubeadm.status")).ok();
-            let want = (recorded && shell[0] == "bash").then_some("3\n");
-            assert_eq!(status.as_deref(), want, "{call} under {shell:?}: {}{}", ran.out, ran.err);
-            assert_eq!(root.text("/run/end"), "", "{call} under {shell:?}: kubeadm ran twice, or not");
+            let root = called("/run/own/kubeadm", call, shell, recorded && shell[0] == "bash");
             assert!(root.text("/run/log").contains("kubeadm ["), "{call} under {shell:?}");
         }
     }
