@@ -57,11 +57,15 @@ static BASE: LazyLock<PathBuf> = LazyLock::new(|| {
 const CHECK: &str = r#"#!/bin/bash
 /opt/bin/footplate status --wait --timeout 30 --format json > /out/status.json 2> /out/status.err
 echo $? > /out/status
-# The status is told before the unit has ended.
-for i in $(seq 100); do
-    case $(systemctl show -P ActiveState kubeadm.service) in activating | deactivating) sleep 0.1 ;; *) break ;; esac
-done
+# The status is told before the unit has ended, and its files are gone.
+ended() {
+    for i in $(seq 100); do
+        case $(systemctl show -P ActiveState kubeadm.service) in activating | deactivating) sleep 0.1 ;; *) break ;; esac
+    done
+}
+ended
 [ ! -x /opt/test/more ] || /opt/test/more > /out/more 2>&1
+ended
 systemctl --failed --plain --no-legend | cut -d' ' -f1 > /out/failed
 systemctl show -P ActiveState footplate.service > /out/active
 hostname > /out/hostname
