@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! HTTP against real sockets: each way in which a server can be broken ends in an answer or in a named error, in time.
 
-use crate::common::{authority, sandbox, server};
+use crate::common::{authority, sandbox, scratch, server};
 
 use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use authority::Authority;
 use footplate::facade::io::http::{Client, Method, Request, Sink, Unfinished, Way};
 use sandbox::Sandbox;
+use scratch::{Ran, Scratch};
+use serde_json::json;
 use server::{End, Reply, Seen, Server};
 
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -579,6 +581,61 @@ fn a_bad_certificate_is_named_and_nothing_is_sent() {
     .unwrap();
 }
 
+/// What the system trusts is trusted, and nothing beside it: no authority is compiled in.
+#[test]
+fn what_the_system_trusts_is_all_that_is_trusted() {
+    thread::spawn(|| {
+        let sandbox = Sandbox::enter("system-bundle", &[]);
+        let authority = Authority::new(&sandbox.dir().join("authority"));
+        let ours = std::fs::read_to_string(authority.bundle()).unwrap();
+        let tls = authority.server(&["localhost"], "20200101", "20490101");
+        for place in ["/etc/ssl", "/usr/share"] {
+            sandbox.empty(place);
+        }
+        let put = |path: &str, text: &str| {
+            let path = std::path::Path::new(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        // In a process of its own, whose environment names no bundle.
+        let server = Server::start_tls("127.0.0.1:0", tls, |_| Reply::ok("x"));
+        let ask = |given: &[&str]| {
+            let given: Vec<_> = given
+                .iter()
+                .map(|pem| pem.bytes().fold("data:,".to_owned(), |all, b| all + &format!("%{b:02x}")))
+                .map(|source| json!({ "source": source }))
+                .collect();
+            let source = format!("https://localhost:{}/f", server.address.port());
+            let data = json!({
+                "ignition": { "version": "3.4.0", "security": { "tls": { "certificateAuthorities": given } } },
+                "storage": { "files": [{ "path": "/etc/a", "contents": { "source": source } }] },
+            });
+            let (root, seed) = (Scratch::new("system-trusts"), scratch::seed("system-trusts", data.to_string()));
+            let mut plan =
+                scratch::command(&["plan", "--seed", seed.to_str().unwrap(), "--root", root.arg(), "--timeout", "5s"]);
+            let ran = Ran::of(plan.env_remove("SSL_CERT_FILE"));
+            if ran.code == 2 { Ok(()) } else { Err(ran.err) }
+        };
+        let none = ask(&[]).unwrap_err();
+        for says in
+            ["no bundle of certificate authorities", "/etc/ssl/certs/ca-certificates.crt", "SSL_CERT_FILE"]
+        {
+            assert!(none.contains(says), "{none}");
+        }
+        // What the data itself names needs no system's bundle.
+        assert_eq!(ask(&[&ours]), Ok(()));
+        // A Flatcar that has not made its bundle yet has the image's.
+        put("/usr/share/ca-certificates/ca-certificates.crt", &ours);
+        assert_eq!(ask(&[]), Ok(()));
+        // A bundle of which nothing is left takes away what the image has.
+        put("/etc/ssl/certs/ca-certificates.crt", "# none\n");
+        let empty = ask(&[]).unwrap_err();
+        assert!(empty.contains("ca-certificates.crt holds no certificate that can be read"), "{empty}");
+    })
+    .join()
+    .unwrap();
+}
+
 /// Asks a server of this machine, and trusts what is given.
 fn ask_localhost(tls: Arc<rustls::ServerConfig>, given: &str) -> Result<(), String> {
     let server = Server::start_tls("127.0.0.1:0", tls, |_| Reply::ok("x"));
@@ -590,7 +647,7 @@ fn ask_localhost(tls: Arc<rustls::ServerConfig>, given: &str) -> Result<(), Stri
 #[test]
 fn an_intermediate_certificate_signs_only_where_it_may() {
     const MAY_NOT: Result<(), &str> = Err("is not trusted: an intermediate certificate may not sign others");
-    let authority = Authority::new(&crate::common::scratch::fresh("intermediate"));
+    let authority = Authority::new(&scratch::fresh("intermediate"));
     let ours = std::fs::read_to_string(authority.bundle()).unwrap();
     for (extensions, want) in [
         ("basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign", Ok(())),
@@ -624,7 +681,7 @@ fn an_intermediate_certificate_signs_only_where_it_may() {
 fn a_servers_own_certificate_is_trusted_where_it_was_given() {
     const NAME: &str = "subjectAltName=DNS:localhost\n";
     const SIGNS: &str = "basicConstraints=critical,CA:TRUE\n";
-    let authority = Authority::new(&crate::common::scratch::fresh("own-certificate"));
+    let authority = Authority::new(&scratch::fresh("own-certificate"));
     // From and until when it holds, its extensions, and what comes of it.
     let cases = [
         ("20200101", "20490101", [NAME, SIGNS, ""], Ok(())),

@@ -123,7 +123,7 @@ impl Pool {
             }
             true => {
                 let trusting = || {
-                    let trusted = Trusted::by_system().map_err(|e| format!("{e:#}"))?;
+                    let trusted = Trusted::by_system_and(&[]).map_err(|e| format!("{e:#}"))?;
                     client(&self.hosts, trusted, None, None)
                 };
                 self.tls.get_or_init(trusting).clone()
@@ -169,7 +169,7 @@ impl Pool {
         if let Some(client) = others.get(&key) {
             return Ok(client.clone());
         }
-        let trusted = Trusted::by_system().and_then(|system| system.and(authorities));
+        let trusted = Trusted::by_system_and(authorities);
         let client = client(&self.hosts, trusted.map_err(|e| format!("{e:#}"))?, proxy, None)?;
         others.insert(key, client.clone());
         Ok(client)

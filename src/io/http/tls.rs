@@ -22,8 +22,15 @@ use crate::io::now;
 use crate::model::certificate::{Certificate, value};
 use crate::model::secret::Secret;
 
-/// Where distributions keep the system's certificate authorities: Flatcar and Debian, Fedora.
-const BUNDLES: &[&str] = &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+/// Where systems keep the certificate authorities that they trust: Flatcar, Debian and Alpine; Fedora before its 43rd release, and
+/// all of Fedora's; SUSE. Last, what Flatcar's image itself has: while it boots, the first is made of that.
+const BUNDLES: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/usr/share/ca-certificates/ca-certificates.crt",
+];
 
 /// Certificates that are trusted.
 #[derive(Clone, Debug)]
@@ -40,29 +47,42 @@ impl Trusted {
         Self { roots: RootCertStore::empty(), given: Vec::new() }
     }
 
-    /// The certificate authorities that Mozilla trusts, compiled in, and the system's, to which an operator may have added
-    /// some, that of a mirror mostly. `SSL_CERT_FILE` names another bundle, as it does for OpenSSL.
+    /// The certificate authorities of these bundles in PEM, and those of the system, to which an operator may have added some, that of
+    /// a mirror mostly. `SSL_CERT_FILE` names another bundle, as it does for OpenSSL. None is compiled in: one that was taken away from
+    /// the system is not trusted here either.
     ///
     /// # Errors
-    /// The bundle that `SSL_CERT_FILE` names can't be read.
-    pub(super) fn by_system() -> Result<Self> {
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let mut trusted = Self { roots, given: Vec::new() };
+    /// There is no bundle, or one has no certificate that can be read.
+    pub(super) fn by_system_and(given: &[Secret]) -> Result<Self> {
+        let mut trusted = Self::nothing();
         let read = |path: &Path| CertificateDer::pem_file_iter(path).map_err(|e| anyhow!("{e}"));
-        if let Some(path) = std::env::var_os("SSL_CERT_FILE") {
-            trusted.add(read(path.as_ref()).context("SSL_CERT_FILE")?.flatten());
-        } else if let Some(certificates) = BUNDLES.iter().find_map(|path| read(path.as_ref()).ok()) {
-            // One that can't be read takes nothing away from the others.
-            trusted.add(certificates.flatten());
+        let system = match std::env::var_os("SSL_CERT_FILE") {
+            Some(path) => Some((
+                "the file that SSL_CERT_FILE names",
+                read(path.as_ref()).context("SSL_CERT_FILE can't be read")?,
+            )),
+            // What can't be read is as if it were not there: a link leads nowhere until the system has made its bundle.
+            None => BUNDLES.iter().find_map(|path| Some((*path, read(path.as_ref()).ok()?))),
+        };
+        let none = || {
+            format!(
+                "this machine has no bundle of certificate authorities, so no server is trusted (looked for {}): install \
+                 ca-certificates, or name a bundle in SSL_CERT_FILE",
+                BUNDLES.join(", ")
+            )
+        };
+        ensure!(system.is_some() || !given.is_empty(), none());
+        if let Some((name, certificates)) = system {
+            ensure!(trusted.add(certificates.flatten()) > 0, "{name} holds no certificate that can be read");
         }
-        Ok(trusted)
+        trusted.and(given)
     }
 
     /// The same, and what is in these bundles in PEM.
     ///
     /// # Errors
     /// A bundle holds no certificate that can be read.
-    pub(super) fn and(mut self, bundles: &[Secret]) -> Result<Self> {
+    fn and(mut self, bundles: &[Secret]) -> Result<Self> {
         for bundle in bundles {
             let added = self.add(CertificateDer::pem_slice_iter(bundle.expose()).flatten());
             ensure!(added > 0, "a bundle of certificate authorities holds no certificate that can be read");

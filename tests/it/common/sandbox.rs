@@ -50,9 +50,14 @@ impl Sandbox {
         mount(Some(&own), path, None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
     }
 
+    /// Lays an empty directory over one of the machine's.
+    pub fn empty(&self, path: &str) {
+        mount(None::<&str>, path, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+    }
+
     /// A time server has set the clock of this machine.
     pub fn clock_is_set(&self) {
-        mount(None::<&str>, "/run", Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+        self.empty("/run");
         std::fs::create_dir_all("/run/systemd/timesync").unwrap();
         std::fs::write("/run/systemd/timesync/synchronized", "").unwrap();
     }
