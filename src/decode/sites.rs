@@ -73,6 +73,11 @@ impl<'d> Sites<'d> {
             })
     }
 
+    /// The data where it is text and no template.
+    pub fn plain(&self) -> Option<&'d str> {
+        std::str::from_utf8(self.data).ok().filter(|text| !text.trim_start().starts_with(jinja::HEADER))
+    }
+
     /// Whether the data as it stands begins one document and no other.
     fn begins_once(&self) -> bool {
         let Ok(text) = std::str::from_utf8(self.data) else { return false };

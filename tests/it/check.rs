@@ -557,6 +557,58 @@ fn all_errors_are_told_at_once() {
     }
 }
 
+/// A placeholder of Go's templates is named, once for each that stops the node; where it stops nothing, the first that only a template has.
+#[test]
+fn placeholders_of_go_are_told_for_what_they_are() {
+    let jinja = "## template: jinja\n#cloud-config\n";
+    let plain = "#cloud-config\n";
+    let end = "runcmd:\n- kubeadm init\n";
+    let long = "write_files:\n- path: /a\n  content: |\n    {% raw %}{{ .a }}{% endraw %}\n    {{ .b }} {{ v1.instance_id }}\n    {{/* c */}}\n";
+    for (head, text, want) in [
+        (jinja, "bootcmd: ['a {{ .kubernetesVersion }}']\n", &["error 3:14"][..]),
+        (jinja, "bootcmd: ['a {{ $x }}', \"b {{ printf '%s' .c }}\"]\n", &["error 3:14", "error 3:28"]),
+        (jinja, long, &["error 7:5", "error 8:5"]),
+        // What a node is made of is not known with such lines: nothing is said of the rest.
+        (jinja, "{{- if .Values.ntp }}\nntp: 1\n{{- end }}\n", &["error 3:1", "error 5:1"]),
+        (plain, "hostname: {{ .Values.name }}\n", &["error 2:11"]),
+        (plain, "hostname: {{ .Values.name | quote }}\n", &["error 2:11"]),
+        (plain, "hostname: {{ .name }}\n", &["error 2:11"]),
+        (plain, "bootcmd:\n- {{ $x }}\n", &["error 3:3"]),
+        (plain, "{{- with .Values.a }}\nhostname: x\n{{- end }}\n", &["error 2:1"]),
+        (plain, "{{ toYaml .Values.a }}\n", &["error 2:1"]),
+        ("{{- if .Values.a }}\n#cloud-config\n", "", &["error 1:1"]),
+        (
+            "{\"ignition\": {\"version\": \"3.3.0\"}, \"storage\": {\"files\": {{ toJson .Values.f }} }}",
+            "",
+            &["error 1:57"],
+        ),
+        (plain, "bootcmd: ['a {{ .Values.a }} {{ .Values.b }}']\n", &["warning 2:14"]),
+        ("#!/bin/sh\necho {{ .Release.Name }}\n", "", &["warning 2:6"]),
+        // What a program of the node reads is for that program.
+        (
+            plain,
+            "bootcmd: ['crictl inspect --template \"{{.status.pid}}\"', 'a {{ end }}', 'b {{ Values.c }}']\n",
+            &[],
+        ),
+        (jinja, "bootcmd: ['a {% raw %}{{ .Values.b }}{% endraw %}']\n", &[]),
+    ] {
+        let end = if head.starts_with('#') && head.contains("cloud-config") { end } else { "" };
+        let data = format!("{head}{text}{end}");
+        let said: Value = serde_json::from_str(&check(&data, true).out).unwrap();
+        let told: Vec<String> = said["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|f| f["level"] != "note")
+            .map(|f| format!("{} {}:{}", f["level"].as_str().unwrap(), f["line"], f["column"]))
+            .collect();
+        assert_eq!(told, want, "{data}\n{said:#}");
+        for finding in said["findings"].as_array().unwrap() {
+            assert_eq!(finding["code"], "template/go", "{data}\n{said:#}");
+        }
+    }
+}
+
 /// Tools that show findings beside the lines of a change get the line of the author's file; what is packed in it is told by its
 /// own line in words.
 #[test]

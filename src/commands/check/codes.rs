@@ -187,13 +187,18 @@ pub const CODES: &[Code] = &[
         "Follow the finding's own words.",
     ),
     code(
+        "template/go",
+        "A placeholder of a Go template, as Helm's charts and the templates for Packet have them. No node fills it in.",
+        "Check what comes of the template: `helm template … | footplate check -`.",
+    ),
+    code(
         "template/no-value",
         "A name in a template has no value on this platform. cloud-init would write a placeholder into the file.",
         "Correct the name, or give it a value of its own: `{{ NAME | default('…') }}`.",
     ),
     code(
         "template/syntax",
-        "The text is no jinja template. Often it is a template of Go or Docker in a file's content.",
+        "The text is no jinja template. Often it is a part of a shell script in a file's content.",
         "Put it between `{% raw %}` and `{% endraw %}`, or write the content in base64.",
     ),
     code(

@@ -11,6 +11,7 @@ use crate::decode::cloud_config::line_of;
 use crate::decode::document::{self, no_fetch};
 use crate::decode::kubeadm::{config_file, expiry};
 use crate::decode::sites::Sites;
+use crate::decode::syntax::go;
 use crate::decode::{self, Decoded};
 use crate::io::now;
 use crate::model::config::{NodeConfig, UnitSpec};
@@ -51,6 +52,9 @@ pub fn node(file: &str, bootstrap: Bootstrap, machine: &Machine, checked: &mut C
         decoded.problems.drain(..).map(|problem| of_a_program(problem, &decoded.config, &places)).collect();
     problems.append(&mut shell.problems);
     problems.extend(rules::problems(&decoded.config, &places));
+    if !problems.iter().any(|problem| problem.code == "template/go") {
+        problems.extend(places.sites.plain().and_then(go::unfilled).map(|problem| origin.locate(problem)));
+    }
     let good = !any_error(&problems);
     if good && tried && !starts_something(&decoded.config, &plan) {
         let problem = Problem::warning("", "the data starts no bootstrap: the machine joins no cluster");

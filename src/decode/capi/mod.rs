@@ -26,6 +26,7 @@ use self::schema::Schema;
 use self::writer::{Given, Source, Writer};
 use super::document::{self, sniff};
 use super::sites::find;
+use super::syntax::go;
 use super::syntax::yaml::{self, Node, Value};
 use crate::model::problem::{Pos, Problem};
 
@@ -89,7 +90,10 @@ pub fn read(bytes: Vec<u8>) -> Found {
     if known || !(text.contains("kind") && (text.contains("apiVersion") || kinds::in_text(text))) {
         return plain(bytes);
     }
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
+    let mut text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
+    if text.contains("\nkind: Packet") {
+        text = go::filled_by_packet(&text);
+    }
     let source = Source::new(&text);
     let mut found = Found::default();
     let mut objects = 0;

@@ -26,6 +26,7 @@ use self::jinja::Variables;
 use self::mime::is_message;
 use self::place::{Place, Stop, Text, back, prefixed};
 pub use self::place::{Step, step_to_scalar};
+use crate::decode::syntax::go;
 use crate::model::fetch::{Request, Unfetched};
 use crate::model::problem::{Pos, Problem};
 
@@ -293,6 +294,7 @@ impl<'d> Reader<'d, '_, '_> {
                 self.documents.problems.push(place.problem(Problem::warning("", what)));
                 Ok(())
             }
+            _ if let Some(problem) = go::near(&text, Pos { line: 1, column: 1 }) => Err(place.stop(problem)),
             _ => Err(place.stop(
                 Problem::error("", "the format of this data is not known").at(Pos { line: 1, column: 1 }).cure(
                     "the first line must be `#cloud-config`, or `## template: jinja` with `#cloud-config` below it",

@@ -5,6 +5,7 @@
 //! takes texts that no JSON reader takes, and refuses some that all take (a surrogate pair, a tab in the indentation). A
 //! duplicate key is an error, as it is there.
 
+use super::go;
 use super::node::{Kind, Node, Scalar, Value};
 use super::scalar::resolve;
 use crate::model::problem::{Pos, Problem};
@@ -86,6 +87,9 @@ impl Reader<'_> {
     }
 
     fn broken(&self, what: impl AsRef<str>) -> Problem {
+        if let Some(problem) = go::near(self.text, self.pos) {
+            return problem;
+        }
         let what = if self.at == self.text.len() { "the text ends too early" } else { what.as_ref() };
         let problem = Problem::error("", format!("not JSON: {what}")).at(self.pos);
         match HOW.iter().find(|(part, _)| what.contains(part)) {

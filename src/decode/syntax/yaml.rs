@@ -17,8 +17,8 @@ use yaml_events::{Event, Events, ScalarStyle, ScanError, Tag};
 pub use super::node::{Kind, Node, Scalar, Value};
 use super::node::{MAX_DEPTH, MAX_NODES};
 
-use super::json;
 use super::scalar::resolve;
+use super::{go, json};
 use crate::model::problem::{Pos, Problem};
 
 /// Text that anchors and aliases may put into more than one place, in bytes.
@@ -35,7 +35,7 @@ pub fn parse(text: &str) -> Result<Node, Problem> {
 }
 
 fn by_events(text: &str) -> Result<Node, Problem> {
-    let mut builder = Builder::default();
+    let mut builder = Builder { text, ..Builder::default() };
     for event in Events::of(text) {
         let (event, span) = event.map_err(|e| syntax_error(text, &e))?;
         // The parser counts lines from 1 and columns from 0.
@@ -91,6 +91,9 @@ const COMPLAINTS: &[(&str, &str, &str)] = &[
 /// The parser's complaint in plain words, with the cure for the one cause that its text never names: a tab.
 fn syntax_error(text: &str, error: &ScanError) -> Problem {
     let (line, column) = (error.marker().line(), error.marker().col() + 1);
+    if let Some(problem) = go::near(text, Pos { line, column }) {
+        return problem;
+    }
     let known = COMPLAINTS.iter().find(|(said, ..)| error.info().contains(said));
     let (what, cure) =
         known.map_or(("the text can't be read here", QUOTES), |(_, what, cure)| (*what, *cure));
@@ -133,7 +136,11 @@ enum Open {
 }
 
 #[derive(Default)]
-struct Builder {
+struct Builder<'a> {
+    /// What is read.
+    text: &'a str,
+    /// Whether the first key that is no text was looked at: a placeholder without quotes is one.
+    looked: bool,
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
@@ -142,7 +149,7 @@ struct Builder {
     root: Option<Node>,
 }
 
-impl Builder {
+impl Builder<'_> {
     fn event(&mut self, event: Event<'_>, pos: Pos) -> Result<(), Problem> {
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
@@ -241,6 +248,12 @@ impl Builder {
                         let what = format!("duplicate key {text:?}: the mapping has it above already");
                         let problem = Problem::error("", what).at(node.pos).cure("keep one of the two");
                         return Err(problem.code("yaml/syntax"));
+                    }
+                    if node.scalar().is_none()
+                        && !std::mem::replace(&mut self.looked, true)
+                        && let Some(problem) = go::near(self.text, node.pos)
+                    {
+                        return Err(problem);
                     }
                     *key = Some(node);
                 }

@@ -8,6 +8,7 @@ use super::rewrite::Rewritten;
 use super::values::Names;
 use super::{Variables, body, pos_of, syntax_error as syntax};
 use crate::decode::document::envelope::MAX_DECODED;
+use crate::decode::syntax::go;
 use crate::decode::syntax::words::{self, distance};
 use crate::model::problem::{Pos, Problem};
 
@@ -195,6 +196,16 @@ pub fn describe(error: &Error, context: &Context<'_>) -> Problem {
     let mut pos = start.map(|start| pos_of(template, start));
     if pos.is_none() {
         pos = error.line().map(|line| Pos { line, column: 1 });
+    }
+    // What stands in the tag that the error is in, begins there.
+    let upto = start.map_or(template.len(), |start| (start + 2).min(template.len()));
+    let upto = (0..=upto).rev().find(|at| template.is_char_boundary(*at)).unwrap_or(0);
+    if let Some(at) = template[..upto].rfind("{{")
+        && start.and_then(|start| template.get(at..start)).is_none_or(|tag| !tag.contains("}}"))
+        && let Some(problem) = go::problem(template, at)
+    {
+        let pos = pos_of(template, at);
+        return problem.at(Pos { line: pos.line + lines_before, ..pos });
     }
     // A comment that never ends is reported at the end of the document; its author needs the beginning: `${#array[@]}`.
     let endless = error.detail().is_some_and(|detail| detail.contains("end of comment"));

@@ -131,12 +131,16 @@ pub fn render<'d>(text: impl Into<Text<'d>>, variables: &Variables) -> Result<Re
 /// Renders a document and goes on behind what is wrong: all errors, and the document where the rest of it renders. What failed
 /// is then a made-up word in it.
 pub fn render_on<'d>(mut text: Text<'d>, variables: &Variables) -> (Option<Rendered<'d>>, Vec<Problem>) {
-    let mut errors = Vec::new();
+    let (mut errors, mut other) = (Vec::new(), false);
     loop {
         let error = match render(text.clone(), variables) {
-            Ok(rendered) => return (Some(rendered), errors),
+            Ok(rendered) => return (Some(rendered).filter(|_| !other), errors),
             Err(error) => error,
         };
+        // With a whole line of another template's the document is not the one that is meant.
+        let line = error.pos.and_then(|pos| text.lines().nth(pos.line.checked_sub(1)?)).map(str::trim);
+        other |=
+            error.code == "template/go" && line.is_some_and(|l| l.starts_with("{{") && l.ends_with("}}"));
         let again = errors.iter().any(|e: &Problem| e.pos == error.pos);
         // A template that runs too long would do so again.
         let go_on = !again && !error.what.ends_with(error::TOO_LONG);
