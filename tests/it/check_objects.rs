@@ -8,11 +8,15 @@ use std::fs;
 use scratch::{Ran, footplate, fresh};
 use serde_json::{Value, json};
 
-/// The findings of a file as `level place line:column`.
-fn findings(text: &str) -> (Ran, Vec<String>) {
+fn checked(text: &str, options: &[&str]) -> Ran {
     let file = fresh(&format!("objects-{:?}", std::thread::current().id())).join("cluster.yaml");
     fs::write(&file, text).unwrap();
-    let ran = footplate(&["check", "--format", "json", file.to_str().unwrap()]);
+    footplate(&[&["check"][..], options, &[file.to_str().unwrap()]].concat())
+}
+
+/// The findings of a file as `level place line:column`.
+fn findings(text: &str) -> (Ran, Vec<String>) {
+    let ran = checked(text, &["--format", "json"]);
     let said: Value = serde_json::from_str(&ran.out).unwrap();
     let told = |f: &Value| {
         let place = f["place"].as_str().unwrap();
@@ -199,6 +203,51 @@ fn an_empty_config_is_good() {
         let (ran, found) = findings(&format!("{head}{spec}"));
         assert_eq!((ran.code, found.len()), (65, 1), "{head}{spec}\n{}", ran.out);
     }
+}
+
+/// The patches of a class are not applied: it says so once for each class, by the names of the patches.
+#[test]
+fn patches_of_a_class_are_named() {
+    let class = |name: &str, patches: &str| {
+        format!(
+            "---\napiVersion: cluster.x-k8s.io/v1beta1\nkind: ClusterClass\nmetadata: {{name: {name}}}\nspec:\n  variables: []\n{patches}"
+        )
+    };
+    let patch = |name: &str, kind: &str| {
+        format!(
+            "  - name: {name}\n    definitions:\n    - selector: {{apiVersion: a/v1beta1, kind: {kind}, matchResources: {{}}}}\n      jsonPatches:\n      - {{op: add, path: /spec/template/spec/files, valueFrom: {{template: '{{{{ .hunter2 }}}}'}}}}\n"
+        )
+    };
+    let patches: String = ["b1", "b2", "b3", "b4", "b5", "b6"]
+        .iter()
+        .map(|n| patch(n, "KubeadmControlPlaneTemplate"))
+        .collect();
+    let external = "  - name: ext\n    external: {generatePatchesExtension: x}\n";
+    let text = [
+        object("KubeadmConfigTemplate", "preKubeadmCommands: [id]\n"),
+        class("one", &format!("  patches:\n{}{external}", patch("registry", "KubeadmConfigTemplate"))),
+        class("none", ""),
+        class("empty", "  patches: []\n"),
+        class("many", &format!("  patches:\n{patches}")),
+    ]
+    .concat();
+    let (ran, found) = findings(&text);
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    assert_eq!(found, ["note spec.patches 19:3", "note spec.patches 46:3"], "{}", ran.out);
+    let plain = checked(&text, &[]);
+    for told in [
+        "ClusterClass one\n",
+        "are checked without them: registry (of KubeadmConfigTemplate), ext (line ",
+        "ClusterClass many\n",
+        "b5 (of KubeadmControlPlaneTemplate), and 1 more (line ",
+        "good: KubeadmConfigTemplate",
+    ] {
+        assert!(plain.out.replace("\n ", " ").contains(told), "{told}\n{}", plain.out);
+    }
+    assert!(!plain.out.contains("hunter2"), "{}", plain.out);
+    // A class by itself has nothing that is checked, and that is said too.
+    let (ran, found) = findings(&class("one", &format!("  patches:\n{external}")));
+    assert_eq!((ran.code, found.len()), (0, 1), "{}", ran.out);
 }
 
 /// A variable that clusterctl has not filled yet stops nothing: what it will be is not known.

@@ -126,3 +126,33 @@ pub fn unknown(node: &Node, kind: &str) -> Problem {
         "how its provider makes bootstrap data of this object is not known here, so that it was not checked";
     Problem::note("", what).at(node.pos).cure(SECRET).code("object/not-rendered")
 }
+
+/// Names of patches that are told.
+const MOST_PATCHES: usize = 5;
+
+/// What is said of the patches of a ClusterClass: they change the objects that its templates become.
+pub fn patches(class: &Node) -> Option<Problem> {
+    let (key, patches) = class.get("spec")?.entries().find(|(key, _)| key.text() == Some("patches"))?;
+    let list = patches.list().filter(|list| !list.is_empty())?;
+    let told = |patch: &Node| {
+        let definitions = patch.get("definitions").and_then(Node::list).unwrap_or_default();
+        let mut kinds: Vec<&str> = definitions
+            .iter()
+            .filter_map(|d| d.get("selector"))
+            .map(|selector| word(selector, "kind"))
+            .collect();
+        kinds.retain(|kind| !kind.is_empty());
+        kinds.dedup();
+        let of = if kinds.is_empty() { String::new() } else { format!(" (of {})", kinds.join(", ")) };
+        format!("{}{of}", word(patch, "name"))
+    };
+    let mut names: Vec<String> = list.iter().take(MOST_PATCHES).map(told).collect();
+    if list.len() > MOST_PATCHES {
+        names.push(format!("and {} more", list.len() - MOST_PATCHES));
+    }
+    let what = format!(
+        "the patches of this class were not applied, so that its templates are checked without them: {}",
+        names.join(", ")
+    );
+    Some(Problem::note("spec.patches", what).at(key.pos).cure(SECRET).code("object/not-rendered"))
+}

@@ -222,6 +222,9 @@ fn object(text: &Source<'_>, node: &Node, found: &mut Found) {
                     Maker::Rancher(of) => others(text, node, known, of, &name, found),
                 }
             }
+            None if kind == "ClusterClass" => {
+                found.problems.extend(kinds::patches(node).map(|problem| (name, problem)));
+            }
             None if kinds::is_bootstrap(group) => found.tell(&name, kinds::unknown(node, kind)),
             None => {}
         },
