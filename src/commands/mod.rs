@@ -162,7 +162,7 @@ pub fn meant(error: &clap::Error) -> Option<String> {
     }
     // The start of a word, or two letters at most that are others.
     let far = |word: &str| if word.starts_with(typed) { 1 } else { words::distance(typed, word) };
-    let near = known.into_iter().map(|word| (far(&word), word)).min();
+    let near = words::nearest(typed, known, far);
     near.filter(|(far, word)| *far <= 2 && *far <= word.len() / 2 && typed.len() > 1)
         .map(|(_, word)| format!("did you mean `{word}`?"))
 }

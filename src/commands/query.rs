@@ -24,7 +24,8 @@ pub fn run(args: &cli::Query) -> Result<u8, Failure> {
     };
     let names: Vec<&(String, Value)> = all.iter().filter(|(name, _)| below(name)).collect();
     if names.is_empty() {
-        let near = all.iter().map(|(name, _)| (words::distance(asked, name), name)).min();
+        let near =
+            words::nearest(asked, all.iter().map(|(name, _)| name), |name| words::distance(asked, name));
         let near =
             near.filter(|(far, _)| *far <= 3).map_or(String::new(), |(_, n)| format!("did you mean {n}? "));
         return Err(anyhow!("{asked}: a template has no such name on this machine"))

@@ -262,6 +262,7 @@ fn a_key_that_is_nearly_a_known_one_is_an_error_that_names_it() {
             "write_file: this key is not known (line 2, column 1)\n hint: did you mean `write_files`?",
         ),
         ("run_cmd: [id]", "did you mean `runcmd`?"),
+        ("fs_setup: [{device: /dev/sdb, filesystem: ext5}]", "hint: did you mean `ext4`?"),
         ("preKubeadmCommands: [id]", "did you mean `runcmd`?"),
         ("files: []", "did you mean `write_files`?"),
         ("write_files: [{path: /a, permision: '0600'}]", "write_files[0].permision: this key is not known"),

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Mistyped words and the known ones that they are near to.
 
+use std::cmp::Reverse;
+
 /// Levenshtein's distance. Of texts whose lengths differ by more than three, which nobody means for one another, it is that difference.
 pub fn distance(a: &str, b: &str) -> usize {
     let apart = a.chars().count().abs_diff(b.chars().count());
@@ -21,6 +23,19 @@ pub fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
+/// The known word that is nearest, and how far it is. Of several that are as near, the one that begins as the typed one does, and of these
+/// the last: of versions that stand in their order, the newest.
+pub fn nearest<T: AsRef<str>>(
+    typed: &str,
+    known: impl IntoIterator<Item = T>,
+    far: impl Fn(&str) -> usize,
+) -> Option<(usize, T)> {
+    let common =
+        |word: &str| typed.chars().zip(word.chars()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
+    let known = known.into_iter().map(|word| (far(word.as_ref()), word));
+    known.max_by_key(|(far, word)| (Reverse(*far), common(word.as_ref())))
+}
+
 /// Longest key that is compared: a longer one is no mistyped key.
 const LONGEST: usize = 40;
 
@@ -32,7 +47,7 @@ pub fn meant<'a>(key: &str, known: impl IntoIterator<Item = &'a str>) -> Option<
     let plain = |key: &str| key.replace(['_', '-'], "").to_ascii_lowercase();
     let typed = plain(key);
     let most = (typed.len() / 4).min(2);
-    let near = known.into_iter().map(|k| (distance(&typed, &plain(k)), k)).min();
+    let near = nearest(key, known, |known| distance(&typed, &plain(known)));
     near.filter(|(far, _)| *far <= most).map(|(_, k)| k)
 }
 
@@ -59,5 +74,20 @@ mod tests {
             assert_eq!(meant(key, known), want, "{key}");
         }
         assert_eq!(meant(&"x".repeat(1 << 20), known), None);
+    }
+
+    #[test]
+    fn of_words_that_are_as_near_the_likely_one_is_meant() {
+        for (typed, known, want) in [
+            ("ext5", &["btrfs", "ext2", "ext3", "ext4", "xfs"][..], "ext4"),
+            ("cgroup3", &["cgroup", "cgroup2"], "cgroup2"),
+            // The same letters in front are more than a later place.
+            ("nodeName", &["nodeNames", "ode_name"], "nodeNames"),
+            ("mounts1", &["amounts", "mounts", "zmounts1"], "mounts"),
+            ("part", &["cart", "parts"], "parts"),
+            ("owners", &["owner", "owned"], "owner"),
+        ] {
+            assert_eq!(meant(typed, known.iter().copied()), Some(want), "{typed}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::values::Names;
 use super::{Variables, body, pos_of, syntax_error as syntax};
 use crate::decode::document::envelope::MAX_DECODED;
 use crate::decode::syntax::go;
-use crate::decode::syntax::words::{self, distance};
+use crate::decode::syntax::words;
 use crate::model::problem::{Pos, Problem};
 
 /// What is said of a template that has no end, or none within its fuel.
@@ -390,7 +390,8 @@ const FILTERS: &[&str] = &[
 /// The known name nearest to a mistyped one: the same but for two letters, or the same last part elsewhere.
 fn nearest<'a>(name: &str, names: &'a [String]) -> Option<&'a str> {
     let last = |n: &str| n.rsplit('.').next().unwrap_or_default().to_owned();
-    let by_distance = names.iter().map(|n| (distance(name, n), n)).min().filter(|(d, _)| *d <= 2);
+    let by_distance =
+        words::nearest(name, names, |known| words::distance(name, known)).filter(|(d, _)| *d <= 2);
     let elsewhere = || names.iter().find(|n| last(n) == last(name) && n.starts_with("ds."));
     by_distance.map(|(_, n)| n.as_str()).or_else(|| elsewhere().map(String::as_str))
 }
