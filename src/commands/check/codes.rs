@@ -62,7 +62,7 @@ pub const CODES: &[Code] = &[
     ),
     code(
         "file/owner",
-        "The owner of a file is a user or a group that neither Flatcar nor the data makes. The node stops before kubeadm.",
+        "The owner of a file is a user or a group that neither Flatcar nor the data makes. The node stops before its bootstrap.",
         "Correct the name, or make the user with `users` and the group with `groups`.",
     ),
     code(

@@ -152,7 +152,10 @@ fn verdict(node: &Node, name: &str, checked: &Checked) -> String {
     match checked.findings.iter().find(wrong) {
         None => format!("{}: {name}{}\n", output::coloured("good", "32;1"), node.config.summary()),
         Some(_) => {
-            format!("{}: {name}the node would stop before kubeadm\n", output::coloured("not good", "31;1"))
+            format!(
+                "{}: {name}the node would stop before its bootstrap\n",
+                output::coloured("not good", "31;1")
+            )
         }
     }
 }
