@@ -117,6 +117,12 @@ const KEYS: &[Key] = &[
                 a failure, and how long each stage took.",
     },
     Key {
+        name: "reports.condition",
+        setting: |p| Setting::Switch(&mut p.condition, SWITCH),
+        means: "Whether the Node object gets the condition `BootstrapProblem` when the bootstrap has ended and the machine is a member of \
+                its cluster: by the kubelet's credentials, within 30 seconds. [on-call.md](on-call.md#5-monitoring) says how it is read.",
+    },
+    Key {
         name: "delete.user-data",
         setting: |p| Setting::Switch(&mut p.delete_user_data, SWITCH),
         means: "Whether user-data is deleted on the platform when the bootstrap has succeeded: on vSphere, where every process of \

@@ -30,6 +30,10 @@ const BOOLEAN: u8 = 0x01;
 const OCTET_STRING: u8 = 0x04;
 const OID: u8 = 0x06;
 const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
+
+/// The name of the attribute `commonName` ([RFC 5280, appendix A.1](https://www.rfc-editor.org/rfc/rfc5280#appendix-A.1)).
+const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
 /// A certificate ([RFC 5280, section 4.1](https://www.rfc-editor.org/rfc/rfc5280#section-4.1)).
 pub struct Certificate<'a> {
@@ -58,6 +62,20 @@ impl<'a> Certificate<'a> {
         let (not_before, after) = time(validity)?;
         let (not_after, _) = time(after)?;
         Some(Self { not_before, not_after, rest })
+    }
+
+    /// The common name of its subject: whom it is for.
+    pub fn common_name(&self) -> Option<&'a str> {
+        let (mut subject, _) = expect(SEQUENCE, self.rest)?;
+        while !subject.is_empty() {
+            let (set, after) = expect(SET, subject)?;
+            subject = after;
+            let (oid, text) = expect(OID, expect(SEQUENCE, set)?.0)?;
+            if oid == COMMON_NAME {
+                return std::str::from_utf8(value(text)?.1).ok();
+            }
+        }
+        None
     }
 
     /// The public key with its algorithm, in DER: `SubjectPublicKeyInfo`.

@@ -32,6 +32,8 @@ pub struct Policy {
     pub report_console: bool,
     /// The directory of node_exporter's text files, where the state is written for Prometheus.
     pub textfile: Option<String>,
+    /// Whether the Node object of a machine that joined gets a condition.
+    pub condition: bool,
     /// Whether user-data is deleted on a platform that allows it, once the bootstrap has succeeded.
     pub delete_user_data: bool,
     /// Whether bootstrap data in AWS' secret stores is deleted there, once it is on the node's disk.
@@ -69,6 +71,7 @@ impl Default for Policy {
             report_platform: true,
             report_console: true,
             textfile: None,
+            condition: false,
             delete_user_data: true,
             delete_secrets: true,
         }

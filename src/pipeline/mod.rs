@@ -6,6 +6,7 @@
 //! ```
 
 pub mod bootstrap_data;
+mod condition;
 mod containerd;
 pub mod context;
 pub mod detect;

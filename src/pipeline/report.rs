@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Tells how the node stands, wherever somebody listens: the journal, the console, a file of Cluster API's directory,
-//! monitoring, and the platform. At the begin, before kubeadm, at a failure of any stage, and at the end. This is the only place that does.
+//! monitoring, the platform, and the machine's Node object. At the begin, before kubeadm, at a failure of any stage, and at the end. This is the only place that does.
 //!
 //! A report never fails the boot: what could not be told is a warning, and is told again at the next boot.
 
@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::condition;
 use super::context::Context;
 use super::metrics;
 use super::notice;
@@ -48,6 +49,8 @@ pub fn settled(context: &Context, ended: &Ended) -> Result<(), Failure> {
         _ => return Ok(()),
     }
     tell(context, &status);
+    // Last, since it may take the longest: an API server is another machine, or one of this machine's that just began.
+    condition::put(context, &status);
     Ok(())
 }
 

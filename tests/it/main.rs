@@ -24,6 +24,7 @@ mod check;
 mod check_objects;
 mod check_templates;
 mod cloud_init_oracle;
+mod condition;
 mod cut;
 mod disks;
 mod docs;

@@ -8,8 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::decode::document::envelope;
-use crate::decode::syntax::yaml;
+use super::kubeconfig::Kubeconfig;
 use crate::model::certificate::Certificate;
 use crate::model::secret::Secret;
 
@@ -58,26 +57,8 @@ impl ClusterInfo {
 
     /// The cluster's authorities, in DER.
     pub fn authorities(&self) -> Vec<Vec<u8>> {
-        authorities(&self.kubeconfig)
+        Kubeconfig::parse(&self.kubeconfig).map(|read| read.authorities()).unwrap_or_default()
     }
-}
-
-/// The authorities that a kubeconfig has for its first cluster, in DER.
-pub fn authorities(kubeconfig: &str) -> Vec<Vec<u8>> {
-    let data = || {
-        let node = yaml::parse(kubeconfig).ok()?;
-        let cluster = node.get("clusters")?.list()?.first()?.get("cluster")?;
-        let pem = envelope::base64(cluster.get("certificate-authority-data")?.text()?.as_bytes()).ok()?;
-        String::from_utf8(pem).ok()
-    };
-    super::expiry::pem(&data().unwrap_or_default())
-}
-
-/// The server that a kubeconfig names for its first cluster.
-pub fn server(kubeconfig: &str) -> Option<String> {
-    let node = yaml::parse(kubeconfig).ok()?;
-    let cluster = node.get("clusters")?.list()?.first()?.get("cluster")?;
-    Some(cluster.get("server")?.text()?.to_owned())
 }
 
 /// Whether one of the authorities has a key with one of the digests.
@@ -134,7 +115,7 @@ mod tests {
     fn an_authority_is_known_by_its_key() {
         let authorities = info("").authorities();
         assert_eq!(
-            (authorities.len(), server(&info("").kubeconfig).as_deref()),
+            (authorities.len(), Kubeconfig::parse(&info("").kubeconfig).unwrap().server()),
             (1, Some("https://192.0.2.1:6443"))
         );
         let right = "sha256:332821fd96094a09f2893b83038909aaae887679e395bbb58a436c6fe342882b".to_owned();

@@ -8,5 +8,6 @@ pub mod commands;
 pub mod config_file;
 pub mod credentials;
 pub mod expiry;
+pub mod kubeconfig;
 mod placeholders;
 pub mod prepare;

@@ -8,7 +8,7 @@ use std::iter::successors;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -17,7 +17,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Proxy, Response, Url};
 
 use super::relay::{self, Way, Why};
-use super::request::Request;
+use super::request::{Identity, Request};
 use super::retry::Trouble;
 use super::tls::{self, Trusted};
 use crate::io::dns;
@@ -53,20 +53,19 @@ pub const USER_AGENT: &str = concat!("footplate/", env!("CARGO_PKG_VERSION"));
 pub(super) struct Pool {
     hosts: Hosts,
     plain: reqwest::Client,
-    tls: OnceLock<Result<reqwest::Client, String>>,
     /// Whether the platform's metadata service is locked to sockets without a mark.
     locked: AtomicBool,
     /// Those whose connections are particular.
     ways: Mutex<HashMap<To, (reqwest::Client, Why)>>,
-    /// Those with more authorities, or with a proxy.
+    /// Those over TLS, and through a proxy: their authorities are read once they are needed.
     others: Mutex<HashMap<Other, reqwest::Client>>,
 }
 
 /// Which particular connections: how, where, and to which port.
 type To = (Way, &'static [IpAddr], Option<u16>);
 
-/// Bundles of authorities, and a proxy.
-type Other = (Vec<Secret>, Option<Secret>);
+/// Bundles of authorities, a proxy, and who asks.
+type Other = (Vec<Secret>, Option<Secret>, Option<Identity>);
 
 impl Pool {
     pub(super) fn new() -> Result<Self, String> {
@@ -76,7 +75,6 @@ impl Pool {
         Ok(Self {
             hosts,
             plain,
-            tls: OnceLock::new(),
             locked: AtomicBool::new(false),
             ways: Mutex::default(),
             others: Mutex::default(),
@@ -117,20 +115,13 @@ impl Pool {
         }
         let https = url.scheme() == "https";
         let proxy = options.proxy(https, host, url.port_or_known_default().unwrap_or_default());
-        let client = match https {
-            _ if proxy.is_some() || (https && !options.authorities.is_empty()) => {
-                Ok(self.other(&options.authorities, proxy).map_err(Trouble::never)?)
-            }
+        let client = match https || proxy.is_some() {
             true => {
-                let trusting = || {
-                    let trusted = Trusted::by_system_and(&[]).map_err(|e| format!("{e:#}"))?;
-                    client(&self.hosts, trusted, None, None)
-                };
-                self.tls.get_or_init(trusting).clone()
+                let other = (options.authorities.clone(), proxy.cloned(), request.identity.clone());
+                self.other(other).map_err(Trouble::never)?
             }
-            false => Ok(self.plain.clone()),
+            false => self.plain.clone(),
         };
-        let client = client.map_err(Trouble::never)?;
         let host = if proxy.is_some() { "the proxy" } else { host };
         let may_be_locked = !known.is_empty() && !https && proxy.is_none();
         let marked = || self.particular((Way::Marked, known, url.port_or_known_default())).ok().map(|p| p.0);
@@ -162,16 +153,19 @@ impl Pool {
         Ok(ways.entry(to).or_insert((client, why)).clone())
     }
 
-    /// The client for those authorities and that proxy.
-    fn other(&self, authorities: &[Secret], proxy: Option<&Secret>) -> Result<reqwest::Client, String> {
+    /// The client for the system's authorities and those, through that proxy; or by that name, for its own authorities.
+    fn other(&self, other: Other) -> Result<reqwest::Client, String> {
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (authorities.to_vec(), proxy.cloned());
-        if let Some(client) = others.get(&key) {
+        if let Some(client) = others.get(&other) {
             return Ok(client.clone());
         }
-        let trusted = Trusted::by_system_and(authorities);
-        let client = client(&self.hosts, trusted.map_err(|e| format!("{e:#}"))?, proxy, None)?;
-        others.insert(key, client.clone());
+        let (authorities, proxy, identity) = &other;
+        let trusted = match identity {
+            Some(identity) => Trusted::by(identity),
+            None => Trusted::by_system_and(authorities),
+        };
+        let client = client(&self.hosts, trusted.map_err(|e| format!("{e:#}"))?, proxy.as_ref(), None)?;
+        others.insert(other, client.clone());
         Ok(client)
     }
 

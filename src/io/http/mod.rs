@@ -20,5 +20,5 @@ pub use self::client::Client;
 pub use self::connect::USER_AGENT;
 pub use self::download::{Sink, Unfinished};
 pub use self::relay::Way;
-pub use self::request::{Error, Request, Response, proxies_of_environment};
+pub use self::request::{Error, Identity, Request, Response, proxies_of_environment};
 pub use self::retry::{WAITING, for_a_person, jitter, status_text};

@@ -16,6 +16,17 @@ use crate::model::encoding::percent_decoded;
 use crate::model::fetch::FetchOptions;
 use crate::model::secret::Secret;
 
+/// Who asks a server that wants to know, and of which authorities one must vouch for that server: the system's do not count.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The authorities, in PEM.
+    pub authorities: Secret,
+    /// The certificate, and those between it and its authority, in PEM.
+    pub certificate: Secret,
+    /// Its key, in PEM; it may stand in one file with the certificate.
+    pub key: Secret,
+}
+
 /// A request.
 #[derive(Clone)]
 pub struct Request {
@@ -43,6 +54,8 @@ pub struct Request {
     pub secret: bool,
     /// Bounds of the user's, authorities beside the system's, and a proxy.
     pub options: FetchOptions,
+    /// Who asks, over `https`.
+    pub identity: Option<Identity>,
 }
 
 impl Request {
@@ -61,6 +74,7 @@ impl Request {
             label: String::new(),
             secret: false,
             options: FetchOptions::default(),
+            identity: None,
         }
     }
 

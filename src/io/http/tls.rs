@@ -11,12 +11,13 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::verify_server_name;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
 };
 
+use super::request::Identity;
 use super::retry::Trouble;
 use crate::io::now;
 use crate::model::certificate::{Certificate, value};
@@ -32,19 +33,20 @@ const BUNDLES: &[&str] = &[
     "/usr/share/ca-certificates/ca-certificates.crt",
 ];
 
-/// Certificates that are trusted.
-#[derive(Clone, Debug)]
+/// Certificates that are trusted, and the one that is shown.
 pub(super) struct Trusted {
     /// The authorities.
     roots: RootCertStore,
     /// Those that an operator gave, whole: a server may present one of them as its own.
     given: Vec<CertificateDer<'static>>,
+    /// By which a server knows who asks: the certificate, those above it, and its key.
+    own: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
 }
 
 impl Trusted {
     /// Nothing is trusted.
     pub(super) fn nothing() -> Self {
-        Self { roots: RootCertStore::empty(), given: Vec::new() }
+        Self { roots: RootCertStore::empty(), given: Vec::new(), own: None }
     }
 
     /// The certificate authorities of these bundles in PEM, and those of the system, to which an operator may have added some, that of
@@ -78,11 +80,23 @@ impl Trusted {
         trusted.and(given)
     }
 
+    /// Who asks, and the authorities that this one trusts, without the system's.
+    ///
+    /// # Errors
+    /// A part of it is not PEM.
+    pub(super) fn by(identity: &Identity) -> Result<Self> {
+        let mut trusted = Self::nothing().and(std::slice::from_ref(&identity.authorities))?;
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(identity.certificate.expose()).flatten().collect();
+        let key = PrivateKeyDer::from_pem_slice(identity.key.expose()).ok();
+        trusted.own = Some((chain, key.context("the key of the client's certificate can't be read")?));
+        Ok(trusted)
+    }
+
     /// The same, and what is in these bundles in PEM.
     ///
     /// # Errors
     /// A bundle holds no certificate that can be read.
-    fn and(mut self, bundles: &[Secret]) -> Result<Self> {
+    pub(super) fn and(mut self, bundles: &[Secret]) -> Result<Self> {
         for bundle in bundles {
             let added = self.add(CertificateDer::pem_slice_iter(bundle.expose()).flatten());
             ensure!(added > 0, "a bundle of certificate authorities holds no certificate that can be read");
@@ -105,7 +119,8 @@ impl Trusted {
     ///
     /// # Errors
     /// The library offers no version of TLS.
-    pub(super) fn config(self) -> Result<ClientConfig> {
+    pub(super) fn config(mut self) -> Result<ClientConfig> {
+        let own = self.own.take();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -115,7 +130,12 @@ impl Trusted {
         }
         let verifier = Verifier::new(self, provider)?;
         let config = config.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
-        Ok(config.with_no_client_auth())
+        match own {
+            Some((chain, key)) => config.with_client_auth_cert(chain, key).ok().context(
+                "the client's certificate and its key don't fit, or are of a kind that is not known here",
+            ),
+            None => Ok(config.with_no_client_auth()),
+        }
     }
 }
 

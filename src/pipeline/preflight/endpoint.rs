@@ -4,6 +4,7 @@
 use super::{Found, MAX_FILE, problem};
 use crate::decode::kubeadm::asked::{Asked, Endpoint};
 use crate::decode::kubeadm::cluster_info::{self, ClusterInfo, Known};
+use crate::decode::kubeadm::kubeconfig::Kubeconfig;
 use crate::io::api_server::{self, Answer, Distrust, Trouble};
 use crate::io::now;
 use crate::io::root::Root;
@@ -19,9 +20,9 @@ pub(super) fn check(root: &Root, asked: &Asked, proxies: &FetchOptions) -> Vec<F
         return Vec::new();
     }
     let kubeconfig = asked.file.as_ref().and_then(|path| root.read(path, MAX_FILE).ok().flatten());
-    let kubeconfig = kubeconfig.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let server = kubeconfig.as_deref().and_then(cluster_info::server);
-    let endpoint = server.and_then(|url| Endpoint::parse(&url)).or_else(|| asked.endpoint.clone());
+    let kubeconfig = kubeconfig.and_then(|bytes| Kubeconfig::parse(&String::from_utf8_lossy(&bytes)));
+    let server = kubeconfig.as_ref().and_then(Kubeconfig::server);
+    let endpoint = server.and_then(Endpoint::parse).or_else(|| asked.endpoint.clone());
     let Some(endpoint) = endpoint else { return Vec::new() };
     if proxies.proxy(true, &endpoint.host, endpoint.port).is_some() {
         return Vec::new();
@@ -30,7 +31,7 @@ pub(super) fn check(root: &Root, asked: &Asked, proxies: &FetchOptions) -> Vec<F
     match api_server::get(&endpoint.host, endpoint.port, cluster_info::PATH) {
         Err(trouble) => vec![unanswered(&place, &trouble)],
         Ok(answer) => match &kubeconfig {
-            Some(text) => trusted(&place, &endpoint, &answer, &cluster_info::authorities(text)),
+            Some(read) => trusted(&place, &endpoint, &answer, &read.authorities()),
             None => discovered(&place, &endpoint, &answer, asked),
         },
     }

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 
 /// An authority in a directory.
 pub struct Authority(PathBuf);
@@ -64,6 +65,24 @@ impl Authority {
         served(&self.0.join("server.pem"), &self.0.join("server.key"))
     }
 
+    /// The same, for clients alone whose certificate is by this authority.
+    pub fn mutual(&self, names: &[&str], from: &str, until: &str) -> Arc<ServerConfig> {
+        self.server(names, from, until);
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(self.bundle()).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let clients =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
+        let (chain, key) = read(&self.0.join("server.pem"), &self.0.join("server.key"));
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(clients.unwrap())
+            .with_single_cert(chain, key)
+            .unwrap();
+        Arc::new(config)
+    }
+
     /// A server whose certificate is signed by its own key, with these extensions in openssl's words, and that certificate in
     /// PEM. Each call makes another certificate, all with one key and one name of their issuer.
     pub fn self_signed(&self, from: &str, until: &str, extensions: &str) -> (Arc<ServerConfig>, String) {
@@ -104,9 +123,13 @@ impl Authority {
     }
 }
 
+fn read(chain: &Path, key: &Path) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    let chain = CertificateDer::pem_file_iter(chain).unwrap().map(Result::unwrap).collect();
+    (chain, PrivateKeyDer::from_pem_file(key).unwrap())
+}
+
 fn served(chain: &Path, key: &Path) -> Arc<ServerConfig> {
-    let chain: Vec<_> = CertificateDer::pem_file_iter(chain).unwrap().map(Result::unwrap).collect();
-    let key = PrivateKeyDer::from_pem_file(key).unwrap();
+    let (chain, key) = read(chain, key);
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
