@@ -75,9 +75,9 @@ fn unit_of(mount: &MountSpec) -> String {
 /// What pulls the mount in.
 fn target(mount: &MountSpec) -> &'static str {
     let kind = mount.kind.strip_prefix("fuse.").unwrap_or(&mount.kind);
-    // `_netdev` says that the source comes over the network. cloud-init gives it to all mounts, and a disk must be there
+    // `_netdev` says that the source comes over the network: systemd goes by it and by the type, not by the source. cloud-init gives it to all mounts, and a disk must be there
     // before containerd, which the network may need.
-    let network = NETWORK_TYPES.contains(&kind) || mount.has("_netdev") || mount.what.contains(":/");
+    let network = NETWORK_TYPES.contains(&kind) || mount.has("_netdev");
     match &mount.path {
         None => "swap.target",
         Some(_) if network && !mount.what.starts_with("/dev/") => "remote-fs.target",

@@ -12,7 +12,7 @@ use footplate::facade::decode::document::jinja::Variables;
 use footplate::facade::decode::{self, document};
 use footplate::facade::model::instance::Instance;
 use footplate::facade::model::plan::Item;
-use footplate::facade::model::problem::Severity;
+use footplate::facade::model::problem::{Problem, Severity};
 use footplate::facade::model::storage::partition_path;
 use footplate::facade::plan;
 
@@ -57,6 +57,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("/dev/mapper/vg-lvN", "ext4"),
     ("//files.example/shareN", "cifs"),
     ("nfs.example:/exportN", "nfs4"),
+    ("nfs.example:/untypedN", "auto"),
     ("gluster1,gluster2:volumeN", "glusterfs"),
     ("10.0.0.1:6789:/N", "ceph"),
     ("user@host:N", "fuse.sshfs"),
@@ -250,8 +251,8 @@ fn ours(entries: &[Entry]) -> Units {
     let data = format!("#cloud-config\n{}\n", serde_json::json!({ "mounts": mounts }));
     let decoded =
         decode::user_data(Some(data.as_bytes()), None, &Variables::assumed(), &mut document::no_fetch);
-    let notes = decoded.problems.iter().all(|p| p.severity == Severity::Note);
-    assert!(notes, "{:?}", decoded.problems);
+    let told = |p: &Problem| p.severity == Severity::Note || p.what.contains("before the network");
+    assert!(decoded.problems.iter().all(told), "{:?}", decoded.problems);
     let instance = Instance { platform: "none", instance_id: "i-1".to_owned(), ..Instance::default() };
     let mut units = Units::default();
     let name = |path: &str| path.strip_prefix("/etc/systemd/system/").unwrap().to_owned();
@@ -303,6 +304,34 @@ fn null_takes_back_what_an_earlier_entry_mounts() {
             decode::user_data(Some(data.as_bytes()), None, &Variables::assumed(), &mut document::no_fetch);
         let paths: Vec<_> = decoded.config.mounts.iter().filter_map(|m| m.path.as_deref()).collect();
         assert_eq!((paths.as_slice(), decoded.problems.len()), (&["/kept"] as &[_], 0), "{source}");
+    }
+}
+
+/// cloud-init's own options have `_netdev`, so what its type does not tell comes from the network; an author who leaves that
+/// out gets what systemd makes of it, and a word.
+#[test]
+fn a_share_without_a_type_waits_for_the_network_by_its_options() {
+    for (source, options, target, warned) in [
+        ("h:/x", None, "remote-fs.target.wants", false),
+        ("[2001:db8::1]:/x", None, "remote-fs.target.wants", false),
+        ("//h/x", None, "remote-fs.target.wants", false),
+        ("/dev/vdb1", None, "local-fs.target.wants", false),
+        ("h:/x", Some("defaults,_netdev"), "remote-fs.target.requires", false),
+        ("h:/x", Some("ro"), "local-fs.target.requires", true),
+    ] {
+        let data = serde_json::json!({ "mounts": [[source, "/m", null, options]] });
+        let data = format!("#cloud-config\n{data}\n");
+        let decoded =
+            decode::user_data(Some(data.as_bytes()), None, &Variables::assumed(), &mut document::no_fetch);
+        let instance = Instance { platform: "none", instance_id: "i-1".to_owned(), ..Instance::default() };
+        let items = plan::node(&decoded.config, &instance).items;
+        let links = items.iter().find_map(|item| match item {
+            Item::MountUnits(mount) => Some(&mount.as_named.links),
+            _ => None,
+        });
+        let links: Vec<_> = links.unwrap().iter().map(|link| link.path.as_str()).collect();
+        assert_eq!(links, [format!("/etc/systemd/system/{target}/m.mount")], "{source} {options:?}");
+        assert_eq!(!decoded.problems.is_empty(), warned, "{:?}", decoded.problems);
     }
 }
 

@@ -165,6 +165,25 @@ fn version1(rng: &mut Rng) -> Value {
         json!({"type": "bond", "name": "bond0", "bond_interfaces": ["port0", "port1"], "params": params});
     common(rng, &mut bond);
     config.push(bond);
+    let params = [
+        ("bridge_ageing", json!(250)),
+        ("bridge_bridgeprio", json!(22)),
+        ("bridge_fd", json!(15)),
+        ("bridge_hello", json!(2)),
+        ("bridge_stp", json!(*rng.pick(&["on", "off"]))),
+        ("bridge_pathcost", json!(["port2 50"])),
+        ("bridge_portprio", json!(["port2 28"])),
+        ("bridge_gcint", json!(2)),
+    ];
+    let params: serde_json::Map<String, Value> = params
+        .into_iter()
+        .filter(|_| rng.below(4) == 0)
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    let mut bridge =
+        json!({"type": "bridge", "name": "br0", "bridge_interfaces": ["port2"], "params": params});
+    common(rng, &mut bridge);
+    config.push(bridge);
     let link = *rng.pick(&["nic0", "bond0"]);
     let mut vlan = json!({"type": "vlan", "name": format!("{link}.5"), "vlan_link": link, "vlan_id": 5});
     common(rng, &mut vlan);

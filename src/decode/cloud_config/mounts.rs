@@ -9,6 +9,9 @@ use crate::model::storage::{CIFS, CIFS_LOGIN, Layout, MountSpec, Partition, part
 /// cloud-init's default without its own service and without `_netdev`: a missing disk does not stop a boot.
 const MOUNT_OPTIONS: &str = "defaults,nofail";
 
+/// The same for what comes over the network and whose type does not say so: `host:/path` with the type `auto`.
+const NETWORK_OPTIONS: &str = "defaults,nofail,_netdev";
+
 /// Filesystems that stand on a block device: what is mounted must be one. All others take a name as it is written.
 const ON_A_DEVICE: &[&str] = &[
     "adfs", "affs", "auto", "bcachefs", "befs", "btrfs", "cramfs", "erofs", "exfat", "ext2", "ext3", "ext4",
@@ -108,7 +111,8 @@ impl Reader<'_> {
         let said = field(3);
         // A default of ours is not the author's word that the node is right without this mount.
         let optional = said.as_ref().is_some_and(|o| o.split(',').any(|o| o == "nofail"));
-        let options = said.unwrap_or_else(|| MOUNT_OPTIONS.to_owned());
+        let default = if over_network(&what) && kind == "auto" { NETWORK_OPTIONS } else { MOUNT_OPTIONS };
+        let options = said.unwrap_or_else(|| default.to_owned());
         let plain = |t: &String| !t.is_empty() && !t.contains(|c: char| c.is_whitespace() || c.is_control());
         if ![&kind, &options].into_iter().all(plain) {
             self.error(place, pos, "the type or an option contains a blank");
@@ -134,6 +138,12 @@ impl Reader<'_> {
         let mount = MountSpec { place: place.to_owned(), what, path, kind, options, fsck, optional, disk };
         if mount.by_systemd() {
             self.note(&format!("{place}[1]"), pos, "systemd mounts this itself, and starts no unit for it");
+        }
+        if mount.kind == "auto" && over_network(&mount.what) && !mount.has("_netdev") && !mount.has("noauto")
+        {
+            let what = "systemd mounts this before the network is there: neither its type nor an option says that it needs it";
+            self.warn(&format!("{place}[0]"), pos, what);
+            self.cure("write the type, such as `nfs4`, or the option `_netdev`");
         }
         if mount.path.as_ref().is_some_and(|path| path.starts_with("/opt/")) {
             let what = "a mount below /opt: systemd 257 hides all else in /opt, also /opt/bin, when it merges system extensions";
@@ -221,8 +231,7 @@ impl Reader<'_> {
         if path && !text.starts_with("//") && !text.starts_with("/dev/") {
             return check_path(text).map_err(|what| self.error(at, pos, what)).ok().map(|p| (p, false));
         }
-        let network = text.starts_with("//") || text.contains(':');
-        if network
+        if over_network(text)
             || !kind_has_device(kind)
             || matches!(text, "none" | "overlay" | "proc" | "sysfs" | "tmpfs")
         {
@@ -235,6 +244,11 @@ impl Reader<'_> {
         self.no_device(at, pos);
         None
     }
+}
+
+/// Whether a source names another machine: `//host/share`, `host:/path`.
+fn over_network(what: &str) -> bool {
+    what.starts_with("//") || what.contains(':') && !what.starts_with('/')
 }
 
 fn kind_has_device(kind: &str) -> bool {

@@ -62,8 +62,10 @@ impl Encoding {
         match self {
             Self::Plain => Ok(data),
             Self::Base64 => base64(&data),
+            // Python's gzip takes nothing for nothing.
+            Self::Gzip if data.is_empty() => Ok(data),
             Self::Gzip => gunzip_to(&data, most),
-            Self::GzipBase64 => gunzip_to(&base64(&data)?, most),
+            Self::GzipBase64 => Self::Gzip.decode(base64(&data)?, most),
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct Entity<'a> {
     pub body: &'a str,
     /// Lines of the text above the body.
     pub line: usize,
+    /// Whether a boundary stands behind the body, which took its last line end.
+    bounded: bool,
 }
 
 /// Whether the text is a message: its first line is a header, and one of its headers is a MIME header. cloud-init wants
@@ -73,13 +75,13 @@ impl<'a> Entity<'a> {
             (start, above) = (after_line(start), above + 1);
         }
         let (headers, body, lines) = headers(start);
-        Self { headers, body, line: line + above + lines }
+        Self { headers, body, line: line + above + lines, bounded: false }
     }
 
     /// Reads the headers of a part, which may have none.
     fn read_part(text: &'a str, line: usize) -> Self {
         let (headers, body, lines) = headers(text);
-        Self { headers, body, line: line + lines }
+        Self { headers, body, line: line + lines, bounded: true }
     }
 
     /// A header's value, folded lines joined.
@@ -130,7 +132,8 @@ impl<'a> Entity<'a> {
     pub fn parts(&self) -> Result<Option<Vec<Entity<'a>>>, String> {
         let Some(media_type) = self.media_type() else { return Ok(None) };
         if media_type == "message/rfc822" {
-            return Ok(Some(vec![Entity::read(self.body, self.line)]));
+            let inner = Entity::read(self.body, self.line);
+            return Ok(Some(vec![Entity { bounded: self.bounded, ..inner }]));
         }
         if !media_type.starts_with("multipart/") {
             return Ok(None);
@@ -154,9 +157,12 @@ impl<'a> Entity<'a> {
                 open = Some((at, line));
             }
         }
-        // The closing boundary is missing: what there is belongs to the last part.
+        // The closing boundary is missing: what there is belongs to the last part, but for one line end.
+        let rest = if self.bounded { self.body } else { without_line_end(self.body) };
         match open {
-            Some((start, first)) => parts.push(Entity::read_part(&self.body[start..], first)),
+            Some((start, first)) => {
+                parts.push(Entity::read_part(rest.get(start..).unwrap_or_default(), first));
+            }
             None => return Err("its boundary does not occur in the text".to_owned()),
         }
         Ok(Some(parts))
@@ -238,7 +244,7 @@ mod tests {
         assert_eq!(parts(text), [("first\n\n--bb".to_owned(), 5), ("second".to_owned(), 11)]);
         assert_eq!(parts(&text.replace('\n', "\r\n"))[1], ("second".to_owned(), 11));
         let open = "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nfirst\n--b\n\nlast\nlines\n";
-        assert_eq!(parts(open)[1], ("last\nlines\n".to_owned(), 7));
+        assert_eq!(parts(open)[1], ("last\nlines".to_owned(), 7));
         for (text, what) in [
             ("Content-Type: multipart/mixed\n\n--b\n", "no boundary"),
             ("Content-Type: multipart/mixed; boundary=c\n\n--b\n", "does not occur"),

@@ -157,16 +157,20 @@ fn bridge(r: &mut Reader, to: &mut Interface, key: &str, at: &At) -> bool {
             for (key, at) in r.entries(at) {
                 bridge_parameter(r, b, key, &at);
             }
-            // netplan's default, once there are parameters; the kernel's is off.
-            if setting(&b.settings, "stp").is_none()
-                && let Some(stp) = BRIDGE.iter().find(|p| p.name == "stp")
-            {
-                b.settings.push((stp, "yes".to_owned()));
-            }
+            default_stp(b);
         }
         _ => return false,
     }
     true
+}
+
+/// netplan's default, once there are parameters; the kernel's is off.
+pub(super) fn default_stp(b: &mut Bridge) {
+    if setting(&b.settings, "stp").is_none()
+        && let Some(stp) = BRIDGE.iter().find(|p| p.name == "stp")
+    {
+        b.settings.push((stp, "yes".to_owned()));
+    }
 }
 
 /// A bridge's parameter by netplan's name; the other languages translate theirs.

@@ -5,7 +5,7 @@
 //! gives it to every one.
 
 use super::common::Dns;
-use super::devices::{bridge_parameter, bridge_port, vlan_id, vlan_whole};
+use super::devices::{bridge_parameter, bridge_port, default_stp, vlan_id, vlan_whole};
 use super::read::{At, MAX_INTERFACES, Reader, bad_link_name, shown};
 use super::subnet::{
     Words, bond_setting, name_servers, place_route, port_ids, read_route, search_list, subnet,
@@ -209,6 +209,12 @@ fn params(r: &mut Reader, device: &mut Device, at: &At) {
             }
             _ => r.unknown(&at),
         }
+    }
+    // What netplan does not know is none of its parameters.
+    if let Device::Bridge(b) = device
+        && !(b.settings.is_empty() && b.port_settings.is_empty())
+    {
+        default_stp(b);
     }
 }
 

@@ -158,6 +158,7 @@ const FILES: &[(&str, &str)] = &[
     ("encoding-order", "- {path: /a, encoding: base64+gzip, content: aGVsbG8K}\n"),
     ("encoding-padding", "- {path: /a, encoding: b64, content: aGVsbG8}\n- {path: /b}\n"),
     ("encoding-alphabet", "- {path: /a, encoding: b64, content: 'aGV*sbG8K'}\n"),
+    ("gzip-of-nothing", "- {path: /a, encoding: gzip}\n- {path: /b, encoding: gz+b64, content: ''}\n"),
     ("encoding-no-gzip", "- {path: /a, encoding: gzip, content: hello}\n"),
     (
         "paths",
@@ -310,6 +311,14 @@ const MESSAGES: &[(&str, &str)] = &[
     (
         "open-end",
         "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/cloud-config\n\na: 1\n--b\nContent-Type: text/cloud-config\n\nb: 2\n",
+    ),
+    (
+        "open-end-of-a-script",
+        "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/x-shellscript\n\n#!/bin/sh\necho\n\n",
+    ),
+    (
+        "open-end-within-a-part",
+        "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; boundary=c\n\n--c\nContent-Type: text/x-shellscript\n\n#!/bin/sh\necho\n\n\n--b--\n",
     ),
     (
         "preamble",
