@@ -13,10 +13,14 @@ use crate::decode::syntax::yaml::{self, Node};
 enum Sign {
     /// Its first text that is not blank begins so, or its first line that is neither blank nor a comment, in any case of letters.
     Begins(&'static [&'static str]),
-    /// Such a line is the head of this table of TOML, or sets a key in it.
+    /// Such a line.
+    Line(fn(&str) -> bool),
+    /// Such a line is TOML, and this line or one below is the head of this table or sets a key in it.
     Table(&'static str),
     /// The keys of its first YAML or JSON document.
     Keys(fn(&Keys<'_>) -> bool),
+    /// The same, of data that does not begin as a cloud-config does.
+    KeysAlone(fn(&Keys<'_>) -> bool),
 }
 
 /// What the data is, and what to do.
@@ -43,6 +47,37 @@ const CONTAINER_LINUX: &[&str] = &[
     "update",
 ];
 
+/// Settings of Bottlerocket, of which some stand beside those of Kubernetes.
+const BOTTLEROCKET: &[&str] = &[
+    "bootstrap-containers",
+    "host-containers",
+    "kernel",
+    "kubernetes",
+    "motd",
+    "network",
+    "ntp",
+    "pki",
+    "settings",
+    "updates",
+    "version",
+];
+
+/// Whether a line is PowerShell's: a command of a verb and a noun, or a variable that gets a value.
+fn is_powershell(line: &str) -> bool {
+    const VERBS: &[&str] = &[
+        "add", "copy", "disable", "enable", "get", "import", "install", "invoke", "new", "remove", "rename",
+        "restart", "set", "start", "stop", "write",
+    ];
+    let is_name =
+        |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_:".contains(c));
+    let word = line.split_whitespace().next().unwrap_or_default();
+    let command = word.split_once('-').is_some_and(|(verb, noun)| {
+        VERBS.iter().any(|v| v.eq_ignore_ascii_case(verb)) && noun.chars().all(char::is_alphanumeric)
+    });
+    let variable = line.strip_prefix('$').and_then(|rest| rest.split_once('='));
+    command || variable.is_some_and(|(name, _)| is_name(name.trim_end_matches(['+', ' '])))
+}
+
 /// Kinds of bootstrap data, the more exact sign first.
 const OTHERS: &[Other] = &[
     Other {
@@ -58,12 +93,14 @@ const OTHERS: &[Other] = &[
             "[cmdletbinding",
             "param(",
             "param (",
-            "$erroractionpreference",
-            "set-executionpolicy",
+            "#requires",
+            "@echo off",
+            "try {",
         ]),
         what: WINDOWS.0,
         cure: WINDOWS.1,
     },
+    Other { sign: Sign::Line(is_powershell), what: WINDOWS.0, cure: WINDOWS.1 },
     // EC2Launch's second version.
     Other { sign: Sign::Keys(|k| k.has("version") && k.has("tasks")), what: WINDOWS.0, cure: WINDOWS.1 },
     Other {
@@ -80,8 +117,15 @@ const OTHERS: &[Other] = &[
     Other {
         sign: Sign::Table("settings"),
         what: "this is the TOML of Bottlerocket's settings",
-        cure: "the KubeadmConfig says `format: bottlerocket`: set `format: cloud-config` or `format: ignition` for \
-               Flatcar, or choose a Bottlerocket image",
+        cure: BOTTLEROCKETS,
+    },
+    Other {
+        sign: Sign::KeysAlone(|k| {
+            let has = k.has("settings") || k.has("kubernetes");
+            has && k.0.iter().all(|(key, _)| BOTTLEROCKET.contains(&key.as_ref()))
+        }),
+        what: "these are settings of Bottlerocket",
+        cure: BOTTLEROCKETS,
     },
     Other {
         sign: Sign::Begins(&["[unit]", "[service]", "[install]", "[match]", "[network]", "[netdev]"]),
@@ -94,10 +138,18 @@ const OTHERS: &[Other] = &[
             let old = (k.is("version", "v1alpha1") && (machine || cluster)) || (machine && cluster);
             old || (k.is("apiVersion", "v1alpha1") && k.text("kind").ends_with("Config"))
         }),
-        what: "this is a machine config of Talos",
-        cure: "the Machine's `bootstrap.configRef` names a TalosConfig: name a KubeadmConfig with \
-               `format: cloud-config` or `format: ignition` (and a KubeadmControlPlane in place of a \
-               TalosControlPlane), or choose a Talos image",
+        what: TALOS.0,
+        cure: TALOS.1,
+    },
+    // A patch of such a config has a part of it alone.
+    Other {
+        sign: Sign::KeysAlone(|k| {
+            let keys = ["cluster", "debug", "machine", "persist", "version"];
+            let has = k.has("machine") || k.has("cluster");
+            has && k.0.iter().all(|(key, _)| keys.contains(&key.as_ref()))
+        }),
+        what: TALOS.0,
+        cure: TALOS.1,
     },
     Other {
         sign: Sign::Keys(|k| k.group("node.eks.aws")),
@@ -155,28 +207,33 @@ const OTHERS: &[Other] = &[
     },
     Other {
         sign: Sign::Keys(|k| {
-            let known = k.0.iter().all(|(key, _)| CONTAINER_LINUX.contains(&key.as_ref()));
-            known && k.0.iter().any(|(key, _)| !["docker", "update"].contains(&key.as_ref()))
+            is_container_linux(k) && k.0.iter().any(|(key, _)| !["docker", "update"].contains(&key.as_ref()))
         }),
-        what: "this is a Container Linux Config, or a Butane config without its `variant` and `version`, and must be \
-               translated to Ignition first",
-        cure: "put it into the KubeadmConfig's `ignition.containerLinuxConfig.additionalConfig` with \
-               `format: ignition`: Cluster API translates it. By hand, `ct` makes Ignition of it, or `butane` after \
-               `variant: flatcar` and `version: 1.1.0` are added",
+        what: CONTAINER_LINUXES.0,
+        cure: CONTAINER_LINUXES.1,
     },
+    Other { sign: Sign::KeysAlone(is_container_linux), what: CONTAINER_LINUXES.0, cure: CONTAINER_LINUXES.1 },
     Other {
         sign: Sign::Keys(|k| ["k3os", "rancher"].iter().any(|key| k.has(key))),
-        what: "this is a config of k3OS or RancherOS",
+        what: K3OS,
+        cure: CLOUD_CONFIG,
+    },
+    Other {
+        sign: Sign::KeysAlone(|k| ["boot_cmd", "init_cmd", "run_cmd"].iter().any(|key| k.has(key))),
+        what: K3OS,
         cure: CLOUD_CONFIG,
     },
     Other { sign: Sign::Begins(&["#kairos-config"]), what: "this is a config of Kairos", cure: CLOUD_CONFIG },
     Other {
-        sign: Sign::Keys(|k| ["stages", "elemental", "kairos"].iter().any(|key| k.has(key))),
+        sign: Sign::Keys(|k| {
+            let k3s = (k.has("k3s") || k.has("k3s-agent")) && k.has("install");
+            k3s || ["stages", "elemental", "kairos", "p2p"].iter().any(|key| k.has(key))
+        }),
         what: "this is a config of Kairos, Elemental or another system that reads `stages`",
         cure: CLOUD_CONFIG,
     },
     Other {
-        sign: Sign::Keys(|k| k.has("scheme_version") && k.has("install")),
+        sign: Sign::Keys(|k| k.has("scheme_version") && (k.has("install") || k.has("os"))),
         what: "this is a config of Harvester's installer",
         cure: CLOUD_CONFIG,
     },
@@ -195,6 +252,30 @@ const WINDOWS: (&str, &str) = (
      from it, or choose a Windows image",
 );
 
+/// What is said of a config of Talos, and what to do.
+const TALOS: (&str, &str) = (
+    "this is a machine config of Talos",
+    "the Machine's `bootstrap.configRef` names a TalosConfig: name a KubeadmConfig with `format: cloud-config` or `format: ignition` \
+     (and a KubeadmControlPlane in place of a TalosControlPlane), or choose a Talos image",
+);
+
+const BOTTLEROCKETS: &str = "the KubeadmConfig says `format: bottlerocket`: set `format: cloud-config` or `format: ignition` for \
+     Flatcar, or choose a Bottlerocket image";
+
+/// What is said of a Container Linux Config, and what to do.
+const CONTAINER_LINUXES: (&str, &str) = (
+    "this is a Container Linux Config, or a Butane config without its `variant` and `version`, and must be translated to Ignition \
+     first",
+    "put it into the KubeadmConfig's `ignition.containerLinuxConfig.additionalConfig` with `format: ignition`: Cluster API \
+     translates it. By hand, `ct` makes Ignition of it, or `butane` after `variant: flatcar` and `version: 1.1.0` are added",
+);
+
+fn is_container_linux(k: &Keys<'_>) -> bool {
+    k.0.iter().all(|(key, _)| CONTAINER_LINUX.contains(&key.as_ref()))
+}
+
+const K3OS: &str = "this is a config of k3OS or RancherOS";
+
 const CLOUD_CONFIG: &str = "the Machine's `bootstrap.configRef` or its template was made for that system: name a KubeadmConfig \
      with `format: cloud-config` or `format: ignition`, or choose that system's image";
 
@@ -208,8 +289,7 @@ pub(super) const NODEADM: (&str, &str) = (
 /// Whether the keys are those of the document, and not lines of a text in it, and whether it is not a cloud-config all the same: one
 /// with commands, which has a key of another system beside. What can't be read as YAML is taken by its lines, but not a mapping in
 /// braces, nor a cloud-config by its header, whose fault in YAML is what is told.
-fn is_confirmed(text: &str, is: fn(&Keys<'_>) -> bool) -> bool {
-    let named = text.starts_with("#cloud-config");
+fn is_confirmed(text: &str, named: bool, is: fn(&Keys<'_>) -> bool) -> bool {
     let Ok(node) = yaml::parse(text) else { return !named && !text.starts_with('{') };
     let entry = |(key, value): (&Node, &Node)| {
         let text = |node: &Node| Cow::Owned(node.text().unwrap_or_default().to_owned());
@@ -217,6 +297,18 @@ fn is_confirmed(text: &str, is: fn(&Keys<'_>) -> bool) -> bool {
     };
     let keys = Keys(node.entries().map(entry).collect());
     is(&keys) && !(named && keys.has("runcmd"))
+}
+
+/// Whether a line is the head of a table of TOML, or sets a key.
+fn is_toml(line: &str) -> bool {
+    line.starts_with('[') || line.split_once('=').is_some_and(|(key, _)| !key.contains(':'))
+}
+
+/// Whether a line of TOML is the head of a table, or sets a key in it.
+fn is_of_table(line: &str, name: &str) -> bool {
+    let rest = line.trim_start().trim_start_matches(['[', ' ', '"', '\'']).strip_prefix(name);
+    let rest = rest.map(|r| r.trim_start_matches(['"', '\'', ' ']));
+    rest.is_some_and(|r| r.starts_with(['.', ']', '=']))
 }
 
 /// What data is that another system would read; `None` where nothing says so. The data begins with its first text, and `indent` stood
@@ -238,137 +330,16 @@ pub(super) fn recognise(data: &[u8], indent: &[u8]) -> Option<Kind> {
     };
     let line = text.lines().map(str::trim_start).find(|l| !l.is_empty() && !l.starts_with('#'));
     let line = line.unwrap_or_default();
-    let keys = Keys::of(&text);
+    let (keys, named) = (Keys::of(&text), begins(&text, &["#cloud-config"]));
     let other = OTHERS.iter().find(|other| match other.sign {
         Sign::Begins(with) => begins(&text, with) || begins(line, with),
-        Sign::Table(name) => {
-            let rest = line.trim_start_matches(['[', ' ', '"', '\'']).strip_prefix(name);
-            let rest = rest.map(|r| r.trim_start_matches(['"', '\'', ' ']));
-            rest.is_some_and(|r| r.starts_with(['.', ']', '=']))
-        }
-        Sign::Keys(is) => !keys.0.is_empty() && is(&keys) && is_confirmed(&text, is),
+        Sign::Line(is) => !named && is(line),
+        Sign::Table(name) => is_toml(line) && text.lines().any(|line| is_of_table(line, name)),
+        Sign::KeysAlone(is) => !named && !keys.0.is_empty() && is(&keys) && is_confirmed(&text, named, is),
+        Sign::Keys(is) => !keys.0.is_empty() && is(&keys) && is_confirmed(&text, named, is),
     });
     other.map(|other| Kind::Refused(other.what, other.cure))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Kind, sniff};
-
-    /// What a text or a further key has of another system's words makes a good cloud-config no other data.
-    #[test]
-    fn a_cloud_config_with_words_of_others_is_one() {
-        for text in [
-            "#cloud-config\nruncmd:\n- 'printf \"%s\" \"\n\n[Unit]\nstages:\n x\" > /x'\n",
-            "#cloud-config\nwrite_files:\n- path: /s\n  content: \"\napiVersion: v1\nkind: Secret\n\"\n",
-            "#cloud-config\nrancher: {}\nruncmd: [ls]\n",
-            "#cloud-config\nserver: a\ntoken: b\nruncmd: [ls]\n",
-        ] {
-            assert_eq!(sniff(text.as_bytes()), Some(Kind::CloudConfig), "{text}");
-        }
-    }
-
-    /// Data of other systems, and a word of what is said of it.
-    const OF_OTHERS: &[(&str, &str)] = &[
-        ("# made by hand\n---\nversion: v1alpha1 # old\npersist: true\nmachine:\n  type: worker\n", "Talos"),
-        ("version: \"v1alpha1\"\ncluster:\n  id: x\n", "Talos"),
-        ("apiVersion: v1alpha1\nkind: HostnameConfig\nauto: stable\n---\nversion: v1alpha1\n", "Talos"),
-        (r#"{"version": "v1alpha1", "machine": {"type": "controlplane"}}"#, "Talos"),
-        ("#cloud-config\nversion: v1alpha1\nmachine: {type: worker}\n", "Talos"),
-        ("[settings.kubernetes]\napi-server = \"x\"\n", "Bottlerocket"),
-        ("\n# note\nsettings.motd = \"x\"\n", "Bottlerocket"),
-        ("variant: flatcar\nversion: 1.1.0\nsystemd:\n  units: []\n", "a Butane config, which"),
-        ("variant: fcos\nversion: 1.5.0\n", "a Butane config, which"),
-        ("systemd:\n  units:\n  - name: a.service\n", "Container Linux Config"),
-        ("passwd:\n  users:\n  - name: core\nstorage: {}\n", "Container Linux Config"),
-        ("ignition:\n  version: 3.3.0\n", "Container Linux Config"),
-        ("#ps1_sysnative\nWrite-Host hi\n", "Windows"),
-        ("#PS1_X86\r\nWrite-Host hi\r\n", "Windows"),
-        ("rem cmd\necho hi\n", "Windows"),
-        ("<powershell>\nhi\n</powershell>\n", "Windows"),
-        ("<?xml version=\"1.0\"?>\n<unattend/>\n", "Windows' setup"),
-        ("#!ipxe\nchain http://192.0.2.1/\n", "iPXE"),
-        ("#cloud-config\nhostname: a\nk3os:\n  data_sources: [cdrom]\n", "k3OS"),
-        ("rancher:\n  docker: {}\n", "RancherOS"),
-        ("#cloud-config\nstages:\n  boot: []\n", "Kairos"),
-        ("apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\n", "kubeadm's own config"),
-        ("---\napiVersion: v1\nkind: Secret\ndata:\n  value: eA==\n", "a Secret"),
-        (r#"{"kind": "Secret", "apiVersion": "v1"}"#, "a Secret"),
-        (
-            "kind: KubeadmConfigTemplate\napiVersion: bootstrap.cluster.x-k8s.io/v1beta1\n",
-            "management cluster",
-        ),
-        ("format: ignition\njoinConfiguration:\n  nodeRegistration: {}\n", "management cluster"),
-        ("apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n", "kubeadm's own config"),
-        ("locksmith:\n  reboot_strategy: \"off\"\nnetworkd: {}\n", "Container Linux Config"),
-        ("apiVersion: v1\nkind: Config\nclusters: []\n", "a kubeconfig"),
-        ("apiVersion: apps/v1\nkind: Deployment\n", "an object of Kubernetes"),
-        ("apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\n", "nodeadm"),
-        ("[Unit]\nDescription=x\n", "a file of systemd"),
-        ("server: https://192.0.2.1:9345\ntoken: x\n", "RKE2"),
-        // Copied out of another document, in braces, without what stands around it, with the word of an Ignition config in it.
-        ("\n    # note\n    version: v1alpha1\n    machine:\n      type: worker\n", "Talos"),
-        ("{version: v1alpha1, machine: {type: worker}}\n", "Talos"),
-        ("machine:\n  type: worker\ncluster: {}\n", "Talos"),
-        ("# note\n[ \"settings\" . kubernetes]\na = 1\n", "Bottlerocket"),
-        ("[[settings.x]]\na = 1\n", "Bottlerocket"),
-        ("settings = { motd = \"x\" }\n", "Bottlerocket"),
-        (
-            r#"{"variant": "flatcar", "version": "1.1.0", "ignition": {"config": {}}}"#,
-            "a Butane config, which",
-        ),
-        ("variant: flatcar\nstorage: {}\n", "a Butane config, which"),
-        ("<persist>true</persist>\n<powershell>\nhi\n</powershell>\n", "Windows"),
-        ("version: 1.1\ntasks:\n- task: executeScript\n", "Windows"),
-        ("# note\n$ErrorActionPreference = 'Stop'\n", "Windows"),
-        ("  hostname: a\n  k3os:\n    modules: [kvm]\n", "k3OS"),
-        ("{apiVersion: kubeadm.k8s.io/v1beta4, kind: JoinConfiguration}", "kubeadm's own config"),
-        (r#"{"kind": "Secret", "apiVersion": "v1", "stringData": {"format": "ignition"}}"#, "a Secret"),
-        (r#"{"format": "aWduaXRpb24=", "value": "e30="}"#, "a Secret"),
-        ("\tkind: Secret\n\tapiVersion: v1\n", "a Secret"),
-        (
-            r#"{"apiVersion": "bootstrap.cluster.x-k8s.io/v1beta1", "spec": {"format": "ignition", "ignition": {}}}"#,
-            "management cluster",
-        ),
-    ];
-
-    #[test]
-    fn data_of_other_systems_is_told_by_its_structure() {
-        for (text, want) in OF_OTHERS {
-            match sniff(text.as_bytes()) {
-                Some(Kind::Refused(what, cure)) => {
-                    assert!(what.contains(want), "{text}: {what}");
-                    assert!(!cure.is_empty() && !cure.contains("  "), "{cure}");
-                }
-                other => panic!("{text}: {other:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn data_that_only_mentions_them_is_not() {
-        let late =
-            format!(r#"{{"storage": {{"x": "{}"}}, "ignition": {{"version": "3.3.0"}}}}"#, "{,".repeat(9000));
-        for (text, want) in [
-            (
-                "#cloud-config\nwrite_files:\n- path: /a\n  content: |\n    version: v1alpha1\n    machine: {}\n",
-                Some(Kind::CloudConfig),
-            ),
-            ("#cloud-config\nhostname: machine\nruncmd: []\n", Some(Kind::CloudConfig)),
-            ("## template: jinja\n#cloud-config\nstages: x\n", Some(Kind::Template)),
-            ("#!/bin/sh\ncat <<E\napiVersion: v1\nkind: Secret\nE\n", Some(Kind::Script)),
-            (r#"{"ignition": {"version": "3.3.0"}, "systemd": {}}"#, Some(Kind::Ignition)),
-            (&late, Some(Kind::Ignition)),
-            (&late[..5000], None),
-            (r#"{"ignition": {"version": "3.3.0"}, "sto"#, Some(Kind::Ignition)),
-            (r#"{"a\"": "{\"ignition\": 1", "b": ["ignition"]}"#, Some(Kind::Ignition)),
-            (r#"{"a": "variant", "b": {"variant": 1, "version": 2}}"#, None),
-            ("version: v1alpha1\n", None),
-            ("write_files: []\n", None),
-            ("https://192.0.2.1:80/x\n", None),
-            ("", None),
-        ] {
-            assert_eq!(sniff(text.as_bytes()), want, "{text}");
-        }
-    }
-}
+mod tests;
