@@ -202,6 +202,11 @@ pub const CODES: &[Code] = &[
         "Put it between `{% raw %}` and `{% endraw %}`, or write the content in base64.",
     ),
     code(
+        "template/unknown",
+        "What comes of an expression of a template depends on values of the machine, and `check` does not have them. Another value takes its place, and the rest is checked.",
+        "Check with the real values by `--metadata FILE`.",
+    ),
+    code(
         "timezone/unknown",
         "There is no time zone of this name.",
         "Use a name of the tz database, such as `Europe/Berlin` or `UTC`.",

@@ -23,6 +23,11 @@ pub fn failed(what: impl Into<String>) -> Error {
     Error::from(ErrorKind::InvalidOperation).with_source(Said(what.into()))
 }
 
+/// An error of a value that has less in it than is asked of it: another value of its kind may have it.
+pub fn lacks(what: impl Into<String>) -> Error {
+    Error::from(ErrorKind::CannotUnpack).with_source(Said(what.into()))
+}
+
 /// No such method.
 pub fn unknown(of: &str, method: &str) -> Error {
     Error::from(ErrorKind::UnknownMethod).with_source(Said(format!("{of} has no method `{method}`")))

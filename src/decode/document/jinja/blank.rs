@@ -41,7 +41,7 @@ fn without_condition(inner: &str) -> Option<String> {
     let (head, instead) = match keyword {
         "if" | "elif" => (inner.find(keyword)? + keyword.len(), "1"),
         "for" => (inner.find(" in ")? + 3, "[]"),
-        "else" | "raw" | "macro" | "block" | "call" | "filter" => return None,
+        "else" | "raw" | "macro" | "block" | "call" | "filter" | "with" | "autoescape" => return None,
         end if end.starts_with("end") => return None,
         _ => return Some(format!("{{#{}#}}", filled(inner, ' '))),
     };

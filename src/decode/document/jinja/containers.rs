@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use minijinja::value::{Tuple, ValueKind};
 use minijinja::{Error, State, Value};
 
-use super::args::{Args, failed, unknown};
+use super::args::{Args, failed, lacks, unknown};
 use super::values::{Dict, List};
 
 /// Methods of a list.
@@ -136,13 +136,13 @@ pub fn change_list(list: &List, state: &State<'_, '_>, method: &str, args: &[Val
         }
         "pop" => {
             let at = args.int(0, "index")?.unwrap_or(-1);
-            let at = index(at, have.len()).ok_or_else(|| failed("the list has no such item"))?;
+            let at = index(at, have.len()).ok_or_else(|| lacks("the list has no such item"))?;
             have.remove(at)
         }
         "remove" => {
             let what = args.needed(0, "value")?;
             let at = have.iter().position(|v| *v == what);
-            have.remove(at.ok_or_else(|| failed("the list has no such item"))?);
+            have.remove(at.ok_or_else(|| lacks("the list has no such item"))?);
             none
         }
         "reverse" => {
@@ -176,7 +176,7 @@ fn list_method(method: &str, have: &[Value], args: &Args) -> Result<Value, Error
             let what = args.needed(0, "value")?;
             let (from, to) = super::strings::range(have.len(), args.int(1, "start")?, args.int(2, "stop")?);
             let found = have.get(from..to).and_then(|have| have.iter().position(|v| *v == what));
-            found.map(|i| Value::from(from + i)).ok_or_else(|| failed("the list has no such item"))
+            found.map(|i| Value::from(from + i)).ok_or_else(|| lacks("the list has no such item"))
         }
         _ if LIST.contains(&method) => {
             Err(failed(format!("`{method}` changes a list, and this one is fixed")))
@@ -213,11 +213,11 @@ pub fn change_dict(dict: &Dict, state: &State<'_, '_>, method: &str, args: &[Val
             match (have.iter().position(|(k, _)| *k == key), parsed.get(1, "default")) {
                 (Some(at), _) => have.remove(at).1,
                 (None, Some(default)) => default,
-                (None, None) => return Err(failed("the mapping has no such key")),
+                (None, None) => return Err(lacks("the mapping has no such key")),
             }
         }
         "popitem" => {
-            let (key, value) = have.pop().ok_or_else(|| failed("the mapping is empty"))?;
+            let (key, value) = have.pop().ok_or_else(|| lacks("the mapping is empty"))?;
             pair(key, value)
         }
         "setdefault" => {

@@ -64,7 +64,8 @@ fn shown(path: &[Segment]) -> usize {
     path.iter().position(|segment| !word(segment)).unwrap_or(path.len())
 }
 
-fn name_of(path: &[Segment]) -> String {
+/// A name as jinja spells it, as far as it may be shown.
+pub fn name_of(path: &[Segment]) -> String {
     path[..shown(path)].iter().fold(String::new(), |mut name, segment| {
         spelled(&mut name, segment);
         name
@@ -118,7 +119,7 @@ pub struct Missing {
     /// The part of it that is missing: `ds.meta_data.tags`.
     pub part: String,
     /// Where it stands in the template.
-    start: Option<usize>,
+    pub start: Option<usize>,
 }
 
 /// Whether an error comes of a name without a value.
@@ -133,16 +134,31 @@ pub fn offset(error: &Error, context: &Context<'_>) -> Option<usize> {
     Some(context.rewritten.original(start))
 }
 
+/// The expression without a value, where the engine can describe it.
+fn said(error: &Error) -> Option<&str> {
+    let (before, _) = error.detail()?.split_once("` is undefined")?;
+    before.rsplit_once('`').map(|(_, name)| name).filter(|name| !name.contains("(...)"))
+}
+
+/// Whether an error comes of a method that no value has.
+pub fn no_such_method(error: &Error) -> bool {
+    let said = std::error::Error::source(error).and_then(|e| e.downcast_ref::<Said>());
+    let method = said.and_then(|Said(what)| what.rsplit('`').nth(1));
+    error.kind() == ErrorKind::UnknownMethod && !super::methods().any(|known| Some(known) == method)
+}
+
+/// The parts of the name that an error comes of, where it is a name.
+pub fn path(error: &Error) -> Option<Vec<Segment>> {
+    segments(said(error)?)
+}
+
 /// The name that an error comes of.
 pub fn missing(error: &Error, context: &Context<'_>) -> Option<Missing> {
-    // The engine says which expression it was, where it can describe it.
-    let detail = error.detail().unwrap_or_default();
-    let said = detail.split_once("` is undefined").and_then(|(before, _)| before.rsplit_once('`'));
-    let said = said.map(|(_, name)| name).filter(|name| !name.contains("(...)"));
+    let said = said(error);
     let near = offset(error, context).unwrap_or(0);
     let chain_of = |part: &[Segment]| {
-        let chains = context.rewritten.chains(body(context.text).1, &super::syntax());
-        let chains = chains.iter().filter(|chain| chain.path.starts_with(part));
+        let chains = context.rewritten.seen(body(context.text).1, &super::syntax());
+        let chains = chains.chains.iter().filter(|chain| chain.path.starts_with(part));
         chains.min_by_key(|chain| chain.start.abs_diff(near))
     };
     let of = |name: &str| {
@@ -163,6 +179,12 @@ fn defaulted(missing: &Missing) -> Option<String> {
         spelled(&mut expr, segment);
     }
     Some(format!("{{{{ {expr} | default('…') }}}}"))
+}
+
+/// What is said of a name without a value.
+pub fn without_value(missing: Missing, variables: &Variables) -> Problem {
+    let what = format!("jinja: `{}` has no value", missing.whole);
+    Problem::error("", what).cure(cure(&missing, variables)).code("template/no-value")
 }
 
 fn cure(missing: &Missing, variables: &Variables) -> String {
@@ -241,10 +263,7 @@ pub fn describe(error: &Error, context: &Context<'_>) -> Problem {
             let what = format!("jinja: `{name}` is a subtraction: a name in a template has no dash");
             Problem::error("", what).cure(format!("write `{dashed}`")).code("template/no-value")
         }
-        Some(missing) => {
-            let what = format!("jinja: `{}` has no value", missing.whole);
-            Problem::error("", what).cure(cure(&missing, context.variables)).code("template/no-value")
-        }
+        Some(missing) => without_value(missing, context.variables),
         None => {
             let problem = other(error, context, template);
             problem.code(if of_syntax { "template/syntax" } else { "template/error" })
@@ -323,8 +342,8 @@ fn without_texts(source: &str) -> String {
 }
 
 /// The engine's words for a filter, a test, a function or a method that there is not: `filter lowercase is unknown`.
-fn unknown(detail: &str) -> Problem {
-    let problem = Problem::error("", format!("jinja: {detail}"));
+pub fn unknown(detail: &str) -> Problem {
+    let problem = Problem::error("", format!("jinja: {detail}")).code("template/error");
     let name = detail.strip_prefix("filter ").and_then(|rest| rest.strip_suffix(" is unknown"));
     let is_meant =
         |filter: &&&str| name.is_some_and(|name| name.starts_with(**filter) || filter.starts_with(name));

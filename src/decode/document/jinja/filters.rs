@@ -5,7 +5,7 @@
 use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
-use super::args::{Args, failed};
+use super::args::{Args, Said, failed};
 use super::bounds;
 use super::containers;
 use super::rewrite::{DICT, KEPT, LIST, REMAINDER, SLICED};
@@ -24,16 +24,28 @@ const REFUSED: &[(&str, &str)] = &[
 const REFUSED_FUNCTIONS: &[(&str, &str)] =
     &[("lipsum", "a node's data must come out the same whenever it is read")];
 
+/// Why a template can't use a filter; `None` for one that it can use.
+pub fn refused(state: &State<'_, '_>, name: &str) -> Option<String> {
+    match REFUSED.iter().find(|(refused, _)| *refused == name) {
+        Some((_, why)) => Some(format!("the filter `{name}` is not offered: {why}")),
+        None => (!minijinja::tests::is_filter(state, name)).then(|| format!("filter {name} is unknown")),
+    }
+}
+
+fn not_offered(what: String) -> Error {
+    Error::from(ErrorKind::UnknownFilter).with_source(Said(what))
+}
+
 /// Adds filters, tests and functions to the engine's own.
 pub fn add(env: &mut Environment<'_>) {
     for (name, why) in REFUSED {
         env.add_filter(*name, move |_: &Value, _: Rest<Value>| -> Result<Value, Error> {
-            Err(failed(format!("the filter `{name}` is not offered: {why}")))
+            Err(not_offered(format!("the filter `{name}` is not offered: {why}")))
         });
     }
     for (name, why) in REFUSED_FUNCTIONS {
         env.add_function(*name, move |_: Rest<Value>| -> Result<Value, Error> {
-            Err(failed(format!("the function `{name}` is not offered: {why}")))
+            Err(not_offered(format!("the function `{name}` is not offered: {why}")))
         });
     }
     env.add_filter(REMAINDER, remainder);

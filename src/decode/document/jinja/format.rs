@@ -6,7 +6,7 @@
 use minijinja::value::ValueKind;
 use minijinja::{Error, Value};
 
-use super::args::{Args, failed};
+use super::args::{Args, failed, lacks};
 use super::containers;
 use super::filters::{text_of, undefined};
 use super::spec::{Spec, digits, integer, repr, size, take};
@@ -103,7 +103,7 @@ impl Fields<'_> {
             Some(place) => self.places.get(place).cloned(),
             None => self.named.iter().find(|(n, _)| n.as_str() == Some(first)).map(|(_, v)| v.clone()),
         };
-        let mut value = found.ok_or_else(|| failed("a `{}` field of the text has no argument"))?;
+        let mut value = found.ok_or_else(|| lacks("a `{}` field of the text has no argument"))?;
         while !keys.is_empty() {
             let key = keys.strip_prefix('[').and_then(|rest| rest.split_once(']'));
             let (key, rest) =
@@ -168,14 +168,14 @@ pub fn percent(text: &str, given: &Value) -> Result<String, Error> {
     // Python takes a list for a mapping here, and no field needs to take anything of a mapping.
     let counted = given.is_tuple() || !matches!(given.kind(), ValueKind::Map | ValueKind::Seq);
     if counted && percent.values.next().is_some() {
-        return Err(failed("there are more values than `%` fields in the text"));
+        return Err(lacks("there are more values than `%` fields in the text"));
     }
     Ok(out.0)
 }
 
 impl Percent<'_> {
     fn next(&mut self) -> Result<Value, Error> {
-        self.values.next().ok_or_else(|| failed("a `%` field of the text has no value"))
+        self.values.next().ok_or_else(|| lacks("a `%` field of the text has no value"))
     }
 
     /// The value of `(name)`, if it stands there.
@@ -187,7 +187,7 @@ impl Percent<'_> {
             return Err(failed("a `%(…)` field takes its value from a mapping, and there is none"));
         }
         let found = containers::pairs(self.given)?.into_iter().find(|(k, _)| k.as_str() == Some(key));
-        found.map(|(_, value)| Some(value)).ok_or_else(|| failed("the mapping has no key for a `%(…)` field"))
+        found.map(|(_, value)| Some(value)).ok_or_else(|| lacks("the mapping has no key for a `%(…)` field"))
     }
 
     /// A width or a precision: digits, or `*` for the next value.

@@ -19,13 +19,14 @@ mod rewrite;
 mod spec;
 mod strings;
 mod syntax_error;
+mod tag;
 mod text;
 mod values;
 mod variables;
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -34,11 +35,11 @@ use minijinja::{Environment, OutputSpan, OutputSpanKind, UndefinedBehavior};
 
 use self::error::{Context, describe};
 use self::rewrite::Rewritten;
-use self::values::{Names, Shape};
+use self::values::Names;
 pub use self::variables::Variables;
 use crate::decode::document::envelope::{MAX_DECODED, extend};
 use crate::decode::document::place::Text;
-use crate::model::problem::{Pos, Problem};
+use crate::model::problem::{Pos, Problem, Severity};
 
 /// Instructions that any template may run, and bytes of data that each of them is worth. A control plane's takes a few hundred; the
 /// bound ends endless loops within a second. Text that has nothing but names in it takes one for three of its bytes at most.
@@ -67,7 +68,7 @@ pub struct Rendered<'d> {
     source: Text<'d>,
     rewritten: Rewritten,
     variables: Variables,
-    shapes: HashMap<String, Shape>,
+    exist: HashSet<String>,
     spans: OnceCell<Vec<OutputSpan>>,
 }
 
@@ -78,24 +79,19 @@ struct Outcome {
     names: Arc<Names>,
 }
 
-fn attempt(
-    template: &str,
-    rewritten: &Rewritten,
-    variables: &Variables,
-    shapes: &HashMap<String, Shape>,
-) -> Outcome {
+fn attempt(template: &str, rewritten: &Rewritten, variables: &Variables, exist: &HashSet<String>) -> Outcome {
     let pieces = rewritten.pieces(template);
-    let outcome = each(&pieces, template, variables, shapes);
+    let outcome = each(&pieces, template, variables, exist);
     match outcome.result {
         // An error's place is that in the text that the engine was given.
-        Err(_) if pieces.len() > 1 => each(&[rewritten.text(template)], template, variables, shapes),
+        Err(_) if pieces.len() > 1 => each(&[rewritten.text(template)], template, variables, exist),
         _ => outcome,
     }
 }
 
 /// Renders a template's pieces.
-fn each(pieces: &[&str], template: &str, variables: &Variables, shapes: &HashMap<String, Shape>) -> Outcome {
-    let names = Arc::new(Names { shapes: shapes.clone(), ..Names::default() });
+fn each(pieces: &[&str], template: &str, variables: &Variables, exist: &HashSet<String>) -> Outcome {
+    let names = Arc::new(Names { exist: exist.clone(), ..Names::default() });
     let mut out = Bounded(Vec::new());
     let (mut environment, values) = (environment(template), variables.value(&names));
     let result = pieces.iter().try_for_each(|piece| {
@@ -150,7 +146,13 @@ pub fn render_on<'d>(mut text: Text<'d>, variables: &Variables) -> (Option<Rende
         }
         match rest {
             Some(rest) if errors.len() < blank::MAX_ERRORS => text = Text::Made(Arc::new(rest)),
-            _ => return (None, errors),
+            _ => {
+                if let Some(note) = errors.last_mut().filter(|e| !e.is_error()) {
+                    note.severity = Severity::Warning;
+                    note.what.push_str(": the rest of the template was not checked");
+                }
+                return (None, errors);
+            }
         }
     }
 }
@@ -167,11 +169,11 @@ fn rendered<'d>(text: Text<'d>, variables: &Variables) -> Result<Rendered<'d>, P
         let pos = pos_of(template, at);
         return Err(Problem::error("", format!("jinja: {what}")).at(Pos { line: pos.line + 1, ..pos }));
     }
-    let rewritten = if plain { Rewritten::plain() } else { Rewritten::of(template, &syntax()) };
+    let mut rewritten = if plain { Rewritten::plain() } else { Rewritten::of(template, &syntax(), &[]) };
     let (outcome, problems) = if variables.assume {
-        assume::render(text, &rewritten, variables)?
+        assume::render(text, &mut rewritten, variables)?
     } else {
-        let outcome = attempt(template, &rewritten, variables, &HashMap::new());
+        let outcome = attempt(template, &rewritten, variables, &HashSet::new());
         if let Err(error) = &outcome.result {
             let context = Context { text, rewritten: &rewritten, names: &outcome.names, variables };
             return Err(describe(error, &context));
@@ -185,14 +187,14 @@ fn rendered<'d>(text: Text<'d>, variables: &Variables) -> Result<Rendered<'d>, P
         rendered.push('\n');
     }
     rendered.shrink_to_fit();
-    let shapes = outcome.names.shapes.clone();
+    let exist = outcome.names.exist.clone();
     Ok(Rendered {
         text: Arc::new(rendered),
         problems,
         source,
         rewritten,
         variables: variables.clone(),
-        shapes,
+        exist,
         spans: OnceCell::new(),
     })
 }
@@ -288,7 +290,7 @@ impl Rendered<'_> {
     /// The place in the original text from which a place in the rendered text came.
     pub fn origin(&self, pos: Pos) -> Pos {
         let spans = self.spans.get_or_init(|| {
-            let names = Arc::new(Names { shapes: self.shapes.clone(), ..Names::default() });
+            let names = Arc::new(Names { exist: self.exist.clone(), ..Names::default() });
             let (text, variables) = (self.rewritten.text(body(&self.source).1), &self.variables);
             let spans = with_room(|| {
                 let environment = environment(text);

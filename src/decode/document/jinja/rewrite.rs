@@ -4,6 +4,7 @@
 //! minijinja has no hook for operators, slices and literals. They are found by its own parser and become calls of
 //! filters and functions of this module's neighbours; every position of the new text leads back to the author's.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use minijinja::machinery::ast::{BinOpKind, Call, CallArg, Expr, Stmt};
@@ -11,6 +12,7 @@ use minijinja::machinery::{Span, parse};
 use minijinja::syntax::SyntaxConfig;
 
 use super::error::{Chain, Segment};
+use super::tag::Unknown;
 
 /// The filter that stands for `%`: a remainder of numbers, and a format of strings.
 pub const REMAINDER: &str = "_remainder";
@@ -46,9 +48,18 @@ const PIECE: usize = 64 << 10;
 pub struct Rewritten {
     /// Its text, where it is another than the author's.
     text: Option<String>,
-    chains: OnceLock<Vec<Chain>>,
+    seen: OnceLock<Seen>,
     edits: Vec<Edit>,
     plain: bool,
+}
+
+/// The names of a template.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Those in its expressions, whole: `ds.meta_data.tags.zone`.
+    pub chains: Vec<Chain>,
+    /// Its own variables, and where each can have a value.
+    pub own: Vec<(String, Range<usize>)>,
 }
 
 /// A change of the text: at this place of the author's, so many bytes go and these come.
@@ -62,17 +73,27 @@ struct Edit {
 impl Rewritten {
     /// A template that is [plain](super::bounds::is_plain): it means the same as it stands.
     pub fn plain() -> Self {
-        Self { text: None, chains: OnceLock::new(), edits: Vec::new(), plain: true }
+        Self { text: None, seen: OnceLock::new(), edits: Vec::new(), plain: true }
     }
 
-    /// Reads a template. One that can't be parsed stays as it is: rendering it says why.
-    pub fn of(template: &str, syntax: &SyntaxConfig) -> Self {
+    /// Reads a template. One that can't be parsed stays as it is: rendering it says why. In the place of each of these parts
+    /// comes a value that is not known.
+    pub fn of(template: &str, syntax: &SyntaxConfig, unknown: &[Unknown]) -> Self {
         let mut found = Found::new(template);
         if let Ok(parsed) = parse(template, "<string>", syntax.clone()) {
             found.changing = changes(&parsed);
             found.statement(&parsed);
         }
         let mut edits = found.edits;
+        for Unknown { part, instead } in unknown {
+            edits.retain(|edit| !(part.start..=part.end).contains(&edit.at));
+            let gone = |i| if i + 1 == instead.len() { part.len() } else { 0 };
+            edits.extend(instead.iter().enumerate().map(|(i, new)| Edit {
+                at: part.start,
+                gone: gone(i),
+                new,
+            }));
+        }
         // A stable order: what is opened first at a place stays the outer one.
         edits.sort_by_key(|edit| edit.at);
         let text = (!edits.is_empty()).then(|| {
@@ -85,17 +106,17 @@ impl Rewritten {
             }
             text + &template[done..]
         });
-        Self { text, chains: OnceLock::new(), edits, plain: false }
+        Self { text, seen: OnceLock::new(), edits, plain: false }
     }
 
-    /// The names in the author's text, whole: `ds.meta_data.tags.zone`.
-    pub fn chains(&self, template: &str, syntax: &SyntaxConfig) -> &[Chain] {
-        self.chains.get_or_init(|| {
-            let mut found = Found { chains: Some(Vec::new()), ..Found::new(template) };
+    /// The names in the author's text.
+    pub fn seen(&self, template: &str, syntax: &SyntaxConfig) -> &Seen {
+        self.seen.get_or_init(|| {
+            let mut found = Found { seen: Some(Seen::default()), ..Found::new(template) };
             if let Ok(parsed) = parse(template, "<string>", syntax.clone()) {
                 found.statement(&parsed);
             }
-            found.chains.unwrap_or_default()
+            found.seen.unwrap_or_default()
         })
     }
 
@@ -148,7 +169,7 @@ struct Found<'t> {
     template: &'t str,
     edits: Vec<Edit>,
     /// `None` where they are not asked for: there are as many as the template has names.
-    chains: Option<Vec<Chain>>,
+    seen: Option<Seen>,
     changing: bool,
 }
 
@@ -200,7 +221,7 @@ fn path(expr: &Expr<'_>) -> Option<Vec<Segment>> {
 
 impl<'t> Found<'t> {
     fn new(template: &'t str) -> Self {
-        Self { template, edits: Vec::new(), chains: None, changing: false }
+        Self { template, edits: Vec::new(), seen: None, changing: false }
     }
 
     fn edit(&mut self, at: usize, gone: usize, new: &'static str) {
@@ -213,6 +234,25 @@ impl<'t> Found<'t> {
         self.template.get(from..)?.find(wanted).map(|i| from + i)
     }
 
+    /// Takes down a variable that the template sets, from here to the end of what it stands in.
+    fn own(&mut self, target: &Expr<'_>) {
+        let Some(seen) = &mut self.seen else { return };
+        match target {
+            Expr::Var(name) => seen.own.push((name.id.to_owned(), start(target.span())..usize::MAX)),
+            Expr::List(list) => list.items.iter().for_each(|target| self.own(target)),
+            Expr::Tuple(tuple) => tuple.items.iter().for_each(|target| self.own(target)),
+            _ => {}
+        }
+    }
+
+    /// What is set within a statement has no value behind it.
+    fn within(&mut self, span: Span, inner: impl FnOnce(&mut Self)) {
+        let before = self.seen.as_ref().map_or(0, |seen| seen.own.len());
+        inner(self);
+        let own = self.seen.iter_mut().flat_map(|seen| seen.own.iter_mut().skip(before));
+        own.for_each(|(_, range)| range.end = range.end.min(end(span)));
+    }
+
     fn statements(&mut self, statements: &[Stmt<'_>]) {
         statements.iter().for_each(|s| self.statement(s));
     }
@@ -222,22 +262,27 @@ impl<'t> Found<'t> {
             Stmt::Template(s) => self.statements(&s.children),
             Stmt::EmitExpr(s) => self.expr(&s.expr),
             Stmt::EmitRaw(_) => {}
-            Stmt::ForLoop(s) => {
-                self.expr(&s.iter);
-                self.option(s.filter_expr.as_ref());
-                self.statements(&s.body);
-                self.statements(&s.else_body);
-            }
+            Stmt::ForLoop(s) => self.within(s.span(), |found| {
+                found.own(&s.target);
+                found.expr(&s.iter);
+                found.option(s.filter_expr.as_ref());
+                found.statements(&s.body);
+                found.statements(&s.else_body);
+            }),
             Stmt::IfCond(s) => {
                 self.expr(&s.expr);
                 self.statements(&s.true_body);
                 self.statements(&s.false_body);
             }
-            Stmt::WithBlock(s) => {
-                s.assignments.iter().for_each(|(_, value)| self.expr(value));
-                self.statements(&s.body);
-            }
+            Stmt::WithBlock(s) => self.within(s.span(), |found| {
+                for (target, value) in &s.assignments {
+                    found.own(target);
+                    found.expr(value);
+                }
+                found.statements(&s.body);
+            }),
             Stmt::Set(s) => {
+                self.own(&s.target);
                 self.expr(&s.expr);
                 let sign = self.behind(&s.target, '=');
                 let rest = self.template.get(end(s.expr.span())..).unwrap_or_default();
@@ -251,6 +296,7 @@ impl<'t> Found<'t> {
                 }
             }
             Stmt::SetBlock(s) => {
+                self.own(&s.target);
                 self.option(s.filter.as_ref());
                 self.statements(&s.body);
             }
@@ -263,14 +309,21 @@ impl<'t> Found<'t> {
                 self.statements(&s.body);
             }
             Stmt::Macro(s) => {
-                s.defaults.iter().for_each(|e| self.expr(e));
-                self.statements(&s.body);
+                if let Some(seen) = &mut self.seen {
+                    seen.own.push((s.name.to_owned(), start(s.span())..usize::MAX));
+                }
+                self.within(s.span(), |found| {
+                    s.args.iter().for_each(|arg| found.own(arg));
+                    s.defaults.iter().for_each(|e| found.expr(e));
+                    found.statements(&s.body);
+                });
             }
-            Stmt::CallBlock(s) => {
-                self.call(&s.call);
-                s.macro_decl.defaults.iter().for_each(|e| self.expr(e));
-                self.statements(&s.macro_decl.body);
-            }
+            Stmt::CallBlock(s) => self.within(s.span(), |found| {
+                found.call(&s.call);
+                s.macro_decl.args.iter().for_each(|arg| found.own(arg));
+                s.macro_decl.defaults.iter().for_each(|e| found.expr(e));
+                found.statements(&s.macro_decl.body);
+            }),
             Stmt::Do(s) => self.call(&s.call),
         }
     }
@@ -306,7 +359,8 @@ impl<'t> Found<'t> {
 
     fn expr(&mut self, expr: &Expr<'_>) {
         if let Some(path) = path(expr) {
-            self.chains.iter_mut().for_each(|c| c.push(Chain { start: begin(expr), path: path.clone() }));
+            let chain = Chain { start: begin(expr), path };
+            self.seen.iter_mut().for_each(|seen| seen.chains.push(chain.clone()));
             return;
         }
         match expr {

@@ -8,7 +8,7 @@ use minijinja::value::Tuple;
 use minijinja::{Error, State, Value};
 use minijinja_contrib::pycompat;
 
-use super::args::{Args, failed, unknown};
+use super::args::{Args, failed, lacks, unknown};
 use super::values::List;
 use crate::decode::document::envelope::MAX_DECODED;
 
@@ -154,7 +154,7 @@ fn search(s: &str, method: &str, a: &Args<'_>) -> Option<Result<Value, Error>> {
     };
     let position = |at: Option<usize>| Value::from(at.map_or(-1, |at| at as i64));
     let needed =
-        |at: Option<usize>| at.map(Value::from).ok_or_else(|| failed("the text does not hold this part"));
+        |at: Option<usize>| at.map(Value::from).ok_or_else(|| lacks("the text does not hold this part"));
     Some(match method {
         "find" => found(false).map(position),
         "rfind" => found(true).map(position),

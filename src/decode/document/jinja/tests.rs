@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Templates, their errors, and what is assumed away from the machine.
+//! Templates and their errors.
 
 #![allow(
     clippy::unwrap_used,
@@ -360,42 +360,6 @@ fn strings_lists_and_mappings_have_pythons_methods() {
     ] {
         let problem = rendered(template).unwrap_err();
         assert!(problem.what.contains(what), "{template}: {problem:?}");
-    }
-}
-
-#[test]
-fn away_from_the_machine_a_name_is_taken_to_be_what_the_template_makes_of_it() {
-    let variables = Variables::assumed();
-    let cases = [
-        ("{{ ds.meta_data.placement.availability_zone }}", &["ds.meta_data.placement.availability_zone"][..]),
-        ("{{ ds.meta_data['local-ipv4'] }}", &["ds.meta_data['local-ipv4']"]),
-        ("{{ ds.meta_data.tags.instance.Name | lower }}", &["ds.meta_data.tags.instance.Name"]),
-        ("{{ ds.meta_data.public_keys[0] }}", &["ds.meta_data.public_keys[0]"]),
-        ("{% for d in ds.meta_data.disks %}{{ d.size % 2 }}{% endfor %}", &["ds.meta_data.disks"]),
-        (
-            "{% for k, v in ds.meta_data.labels.items() %}{{ k }}={{ v }}{% endfor %}",
-            &["ds.meta_data.labels"],
-        ),
-        ("{{ ds.meta_data.index | int + 1 }}", &["ds.meta_data.index"]),
-        ("{{ ds.meta_data.index + 1 }}", &["ds.meta_data.index"]),
-        ("{{ ds.meta_data.zone[:-1] }}{{ ds.meta_data.zone.split('-')[0] }}", &["ds.meta_data.zone"]),
-        ("{{ 'a' + ds.meta_data.name }}", &["ds.meta_data.name"]),
-        ("{{ range(ds.meta_data.count) | list }}", &["ds.meta_data.count"]),
-        ("{{ v1.nope.x }} {{ vendordata.cloud }}", &["v1.nope.x", "vendordata.cloud"]),
-        ("{% set m = ds.meta_data %}{{ m.zone }}", &["m.zone"]),
-        ("{{ ds.meta_data.x | default('y') }}{% if ds.meta_data.z is defined %}{% endif %}", &[]),
-    ];
-    for (template, names) in cases {
-        let text = format!("## template: jinja\n{template}");
-        let rendered = render(&*text, &variables);
-        let rendered = rendered.unwrap_or_else(|problem| panic!("{template}: {problem:?}"));
-        let said: Vec<&str> = rendered.problems.iter().filter_map(|p| p.what.split('`').nth(1)).collect();
-        assert_eq!(said, names, "{template}");
-    }
-    for template in
-        ["{{ nope }}", "{{ ds.nope }}", "{{ ds.meta_data.x.nope() }}", "{{ ds.meta_data.hostname.x }}"]
-    {
-        assert!(render(&*format!("## template: jinja\n{template}"), &variables).is_err(), "{template}");
     }
 }
 

@@ -2,37 +2,28 @@
 //! The values of a template: lists and mappings that can be changed as Python's can, and that remember which name of
 //! the instance's data had no value.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use minijinja::value::{Enumerator, Object, ObjectRepr, Serde, Tuple, ValueKind};
 use minijinja::{Error, ErrorKind, State, Value};
 use serde_json::Value as Json;
 
+use super::args::Said;
 use super::containers;
 use super::error::{Segment, spelled};
-
-/// What a name that is taken to exist is taken to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// Whatever is made of it: it has every key and can be walked through.
-    Any,
-    /// A text.
-    Text,
-    /// A number.
-    Number,
-}
 
 /// What is known of the names, and what was seen of them during one rendering.
 #[derive(Debug, Default)]
 pub struct Names {
     /// Names that are taken to exist.
-    pub shapes: HashMap<String, Shape>,
+    pub exist: HashSet<String>,
     /// Names that had no value, in the order in which they were asked for.
     pub missing: Mutex<Vec<String>>,
-    /// Names that were taken to exist and asked for, in that order.
-    pub assumed: Mutex<Vec<String>>,
+    /// Whether a name that was taken to exist was asked for.
+    pub used: AtomicBool,
 }
 
 /// Names that are remembered of one rendering: a loop may ask for the same one again and again.
@@ -56,35 +47,14 @@ impl Names {
         locked(&self.missing).iter().rev().cloned().collect()
     }
 
-    /// Names that were taken to exist, the one asked for last first, each once.
-    pub fn last_assumed(&self) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
-        for name in locked(&self.assumed).iter().rev() {
-            if !names.contains(name) {
-                names.push(name.clone());
-            }
-        }
-        names
-    }
-
     /// The value of a name that the data does not have.
     fn other(self: &Arc<Self>, name: String) -> Option<Value> {
-        match self.shapes.get(&name) {
-            Some(shape) => Some(self.assumed(name, *shape)),
-            None => {
-                remember(&self.missing, name);
-                None
-            }
+        if self.exist.contains(&name) {
+            self.used.store(true, Ordering::Relaxed);
+            return Some(Value::from_object(Any { name, names: Arc::clone(self), walked: 0 }));
         }
-    }
-
-    fn assumed(self: &Arc<Self>, name: String, shape: Shape) -> Value {
-        remember(&self.assumed, name.clone());
-        match shape {
-            Shape::Any => Value::from_object(Any { name, names: Arc::clone(self) }),
-            Shape::Text => Value::from("assumed"),
-            Shape::Number => Value::from(1),
-        }
+        remember(&self.missing, name);
+        None
     }
 }
 
@@ -257,17 +227,24 @@ pub fn complete(value: &Value) -> Result<(), Error> {
     Ok(())
 }
 
+/// Items within one another that a value has that is not known: what walks through it comes to an end.
+const MAX_WALKED: usize = 4;
+
 /// A value that is not known here: it has every key, and every part of it is one like it.
 struct Any {
     name: String,
     names: Arc<Names>,
+    /// How many stand around it as an item of one another.
+    walked: usize,
 }
 
 impl Any {
-    fn part(&self, key: &Value) -> Value {
-        let name = part(&self.name, key);
-        let shape = self.names.shapes.get(&name).copied().unwrap_or(Shape::Any);
-        self.names.assumed(name, shape)
+    fn part(&self, key: &Value, walked: usize) -> Value {
+        Value::from_object(Self { name: part(&self.name, key), names: Arc::clone(&self.names), walked })
+    }
+
+    fn item(&self) -> Value {
+        self.part(&Value::from(0), self.walked + 1)
     }
 }
 
@@ -283,12 +260,15 @@ impl Object for Any {
     }
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        Some(self.part(key))
+        Some(self.part(key, self.walked))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
+        if self.walked >= MAX_WALKED {
+            return Enumerator::Empty;
+        }
         // Two, since a loop may take a pair apart; alike, since what fits one of them fits the other.
-        let item = self.part(&Value::from(0));
+        let item = self.item();
         Enumerator::Values(vec![item.clone(), item])
     }
 
@@ -300,7 +280,7 @@ impl Object for Any {
     ) -> Result<Value, Error> {
         match method {
             "items" => {
-                let pair = Tuple::from([Value::from("assumed"), self.part(&Value::from(0))]);
+                let pair = Tuple::from([Value::from("assumed"), self.item()]);
                 Ok(List::of(vec![Value::from(pair)]))
             }
             "keys" => Ok(List::of(vec![Value::from("assumed")])),
@@ -309,6 +289,11 @@ impl Object for Any {
             }
             _ => Err(Error::from(ErrorKind::UnknownMethod)),
         }
+    }
+
+    fn call(self: &Arc<Self>, _: &mut State<'_, '_>, _: &[Value]) -> Result<Value, Error> {
+        let what = Said("a value of the machine can't be called".to_owned());
+        Err(Error::from(ErrorKind::UnknownFunction).with_source(what))
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
