@@ -157,6 +157,7 @@ fn version1(rng: &mut Rng) -> Value {
     }
     config.push(json!({"type": "physical", "name": "port0"}));
     config.push(json!({"type": "physical", "name": "port1"}));
+    config.push(json!({"type": "physical", "name": "port2"}));
     let params: serde_json::Map<String, Value> = bond_params(rng, "bond-", "port1")
         .into_iter()
         .map(|(name, value)| (name.replace('_', "-"), value))
@@ -251,7 +252,7 @@ fn means_what_cloud_init_means() {
     }
     let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cloud-init/network.py");
     let mut command = Command::new("timeout");
-    command.args(["300", "/usr/bin/python3", "-S"]).arg(driver);
+    command.args(["600", "/usr/bin/python3", "-S"]).arg(driver);
     Ran::of(command.arg(packages.join("usr/lib/python3/dist-packages")).arg(&dir)).ended(0, &[]);
     let mut advertised = 0;
     for (name, text) in texts {

@@ -136,6 +136,12 @@ impl Reader<'_> {
         }
         let fsck = field(5).unwrap_or_else(|| "2".to_owned()) != "0";
         let mount = MountSpec { place: place.to_owned(), what, path, kind, options, fsck, optional, disk };
+        self.told_of_mount(place, pos, &mount);
+        Some(mount)
+    }
+
+    /// What its author should know of a mount that is good.
+    fn told_of_mount(&mut self, place: &str, pos: Pos, mount: &MountSpec) {
         if mount.by_systemd() {
             self.note(&format!("{place}[1]"), pos, "systemd mounts this itself, and starts no unit for it");
         }
@@ -150,7 +156,6 @@ impl Reader<'_> {
             self.warn(&format!("{place}[1]"), pos, what);
             self.cure("mount it below /var, and link to it from /opt");
         }
-        Some(mount)
     }
 
     /// Where an entry mounts, if it is not one of swap space; an outer `None` after an error.
