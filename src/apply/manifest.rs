@@ -5,7 +5,7 @@
 //!
 //! It stands beside the lock and not in `/var`: the network is set up before `/var` is mounted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use anyhow::{Context as _, Result, anyhow};
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,7 @@ pub const CHANGED: &str = "changed";
 pub const REMOVED: &str = "removed";
 
 /// The list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Manifest {
     /// The version of this format. A reader takes what it knows of a newer one.
     pub version: u32,
@@ -51,6 +51,9 @@ pub struct Manifest {
     /// Groups that were made.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub groups: BTreeSet<String>,
+    /// Directories that [`Manifest::path`] has come by. They and all above them are there or listed.
+    #[serde(skip)]
+    passed: HashSet<String>,
     /// What a newer footplate wrote: it is kept.
     #[serde(flatten)]
     rest: serde_json::Map<String, serde_json::Value>,
@@ -144,13 +147,27 @@ impl Manifest {
             return Ok(());
         }
         let mut missing = above(&path);
-        // What is listed needs no look: many files have the same directories.
-        while !missing.is_empty() && (self.paths.contains_key(missing) || root.meta(missing)?.is_none()) {
+        // Many files have the same directories. What is listed needs no look; what stands above it may be gone since.
+        while !missing.is_empty()
+            && !self.passed.contains(missing)
+            && (self.paths.contains_key(missing) || root.meta(missing)?.is_none())
+        {
             self.paths.entry(missing.to_owned()).or_insert_with(|| MADE.to_owned());
+            self.passed.insert(missing.to_owned());
             missing = above(missing);
         }
         self.paths.insert(path, made.to_owned());
         Ok(())
+    }
+
+    /// Looks at each directory again: something else than the listing has changed the root.
+    pub(super) fn look_again(&mut self) {
+        self.passed = HashSet::new();
+    }
+
+    /// How much is listed: nothing is taken from the list.
+    pub(super) fn size(&self) -> usize {
+        self.paths.len() + self.users.len() + self.groups.len()
     }
 
     /// Lists accounts that are about to be made, and the account files in which more than these change.

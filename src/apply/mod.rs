@@ -227,26 +227,28 @@ fn differs(kind: &dyn Kind, on: &mut Machine<'_>) -> bool {
 
 /// Lists all that the plan makes, as far as it can be told now, on the disk before any of it is made.
 fn record(plan: &Plan, root: &Root) -> Result<Manifest> {
-    let (mut on, listed) = (Machine::of(plan, root)?, Manifest::read(root)?);
-    let (mut manifest, before) = (listed.clone(), on.accounts.clone());
+    let (mut on, mut manifest) = (Machine::of(plan, root)?, Manifest::read(root)?);
+    let (listed, before) = (manifest.size(), on.accounts.clone());
     let batch = root.batch();
     for item in &plan.items {
         // What fails here fails again, and is told, when the item's turn comes.
         let _ = kind(item).record(&mut on, &mut manifest);
     }
     manifest.accounts(root, &before, &on.accounts)?;
-    if manifest != listed {
+    if manifest.size() != listed {
         manifest.write(root)?;
     }
+    manifest.look_again();
     batch.end()?;
     Ok(manifest)
 }
 
 /// Lists what became known of an item since [`record`]: what it makes may depend on the items before it.
 fn record_rest(kind: &dyn Kind, on: &mut Machine<'_>, manifest: &mut Manifest) -> Result<()> {
-    let listed = manifest.paths.len();
+    let listed = manifest.size();
     kind.record(on, manifest)?;
-    if manifest.paths.len() != listed {
+    if manifest.size() != listed {
+        manifest.look_again();
         manifest.write(on.root)?;
         on.root.settle()?;
     }
@@ -313,6 +315,9 @@ fn make(
                 // A mount shows no units and the permit is none; of what else changes it is not known.
                 if outcome.done == Done::Changed && !permits && kind.step() != Step::Mounts {
                     units_changed();
+                }
+                if outcome.done == Done::Changed && !matches!(item, Item::Unit(_)) {
+                    on.files.look_again();
                 }
                 on.changed
                     .extend(effects::path(item).filter(|_| outcome.done == Done::Changed).map(str::to_owned));

@@ -13,16 +13,11 @@ use crate::model::storage::{Existing, Link};
 /// The problems of paths that can be seen before anything is made. Ignition refuses two paths that lead to one file; a
 /// cloud-config may have them, and the later one wins.
 pub(super) fn check(plan: &Plan, root: &Root) -> Vec<anyhow::Error> {
-    let mut parents = HashMap::new();
     let mut real: HashMap<String, (&str, &str)> = HashMap::new();
     let mut problems = Vec::new();
     for (path, place) in plan.items.iter().filter_map(node) {
-        let dir = parents.entry(above(path)).or_insert_with(|| resolve(above(path), root));
-        let to = match dir {
-            Ok(dir) => format!("{dir}{}", path.strip_prefix(above(path)).unwrap_or(path)),
-            // The item itself tells of a path that can't be followed.
-            Err(_) => continue,
-        };
+        // The item itself tells of a path that can't be followed.
+        let Ok(to) = root.place(path) else { continue };
         match real.insert(to, (path, place)) {
             Some((other, by)) if other != path => problems.push(anyhow!(
                 "{place}: {path} and {other} of {by} are one file: a symbolic link of this machine leads from one to the other"
@@ -41,7 +36,7 @@ pub(super) fn check(plan: &Plan, root: &Root) -> Vec<anyhow::Error> {
 }
 
 /// What stands below a file of the plan can't be made.
-fn below_files(plan: &Plan) -> Vec<anyhow::Error> {
+fn below_files<'a>(plan: &'a Plan) -> Vec<anyhow::Error> {
     let files: HashMap<&str, &str> = plan
         .items
         .iter()
@@ -50,10 +45,19 @@ fn below_files(plan: &Plan) -> Vec<anyhow::Error> {
             _ => None,
         })
         .collect();
-    let below = |path: &str, place: &str| {
-        let parents = std::iter::successors(Some(above(path)), |dir| (!dir.is_empty()).then(|| above(dir)));
-        let (file, by) = parents.filter_map(|dir| files.get_key_value(dir)).next()?;
-        Some(anyhow!("{place}: {path}: {file} of {by} is a file, and nothing can stand below it"))
+    // Directories that are below no file: many paths have the same ones.
+    let mut clear = HashSet::new();
+    let mut below = |path: &'a str, place: &str| {
+        let looked = |dir: &&str| !dir.is_empty() && !clear.contains(dir);
+        let parents = std::iter::successors(Some(above(path)), |dir| Some(above(dir))).take_while(looked);
+        let parents: Vec<&str> = parents.collect();
+        if let Some((file, by)) = parents.iter().find_map(|dir| files.get_key_value(dir)) {
+            return Some(anyhow!(
+                "{place}: {path}: {file} of {by} is a file, and nothing can stand below it"
+            ));
+        }
+        clear.extend(parents);
+        None
     };
     let items = plan.items.iter().filter_map(|item| match item {
         Item::Directory(d) => below(&d.path, &d.place),
@@ -72,18 +76,6 @@ fn node(item: &Item) -> Option<(&str, &str)> {
         Item::Link(l) if l.existing != Existing::Written => Some((&l.path, &l.place)),
         _ => None,
     }
-}
-
-/// The path that a directory leads to, whether it is there or will be made.
-fn resolve(dir: &str, root: &Root) -> Result<String> {
-    if dir.is_empty() {
-        return Ok(String::new());
-    }
-    if let Some(real) = root.real(dir)? {
-        return Ok(if real == "/" { String::new() } else { real });
-    }
-    let name = dir.strip_prefix(above(dir)).unwrap_or(dir);
-    Ok(resolve(above(dir), root)? + name)
 }
 
 /// Refuses a hard link to a directory, and to nothing.

@@ -3,7 +3,8 @@
 //! disabling it does to links, as `systemctl --root` does it.
 
 pub(super) use crate::model::paths::UNIT_DIR;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::Result;
 
@@ -41,6 +42,25 @@ enum Planned<'a> {
 pub(super) struct UnitFiles<'a> {
     root: &'a Root,
     planned: BTreeMap<String, Planned<'a>>,
+    /// The links of the root, once they were looked for.
+    links: RefCell<Option<Links>>,
+}
+
+/// Paths of links that enable units or are other names of them, by the names in which they begin and end. A link may have gone since.
+#[derive(Default)]
+struct Links(HashMap<String, BTreeSet<String>>);
+
+impl Links {
+    fn add(&mut self, path: &str, target: &str) {
+        for name in [file_name(path), file_name(target)] {
+            self.0.entry(name.to_owned()).or_default().insert(path.to_owned());
+        }
+    }
+}
+
+/// The last part of a path.
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
 }
 
 /// Whether a link to nowhere masks the unit there.
@@ -85,7 +105,7 @@ impl<'a> UnitFiles<'a> {
                 _ => {}
             }
         }
-        Self { root, planned }
+        Self { root, planned, links: RefCell::new(None) }
     }
 
     fn stands(&self, path: &str) -> bool {
@@ -237,22 +257,50 @@ impl<'a> UnitFiles<'a> {
             names.extend([name, install.linked]);
         }
         let mut links = Vec::new();
-        for entry in self.root.list(UNIT_DIR)? {
-            let path = format!("{UNIT_DIR}/{entry}");
-            let dir = [".requires", ".upholds", ".wants"].iter().any(|ending| entry.ends_with(ending));
-            let inside = if dir { self.root.list(&path)? } else { Vec::new() };
-            let paths = inside.iter().map(|name| format!("{path}/{name}")).chain([path.clone()]);
-            for link in paths {
-                let Some(target) = self.root.link_target(&link)? else { continue };
-                let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-                // Another name of the unit; its own name if that leads to a unit. A link to a file elsewhere is the unit itself.
-                let other = names.contains(&name(&target)) && name(&target) != name(&link);
-                let alias = name(&target) != name(&link) && UNIT_PATH.contains(&above(&target));
-                if target != NOWHERE && (other || (dir || alias) && names.contains(&name(&link))) {
-                    links.push(link);
-                }
+        for path in self.links_of(&names)? {
+            let Some(target) = self.root.link_target(&path)? else { continue };
+            let (to, dir) = (file_name(&target), above(&path) != UNIT_DIR);
+            // Another name of the unit; its own name if that leads to a unit. A link to a file elsewhere is the unit itself.
+            let other = names.contains(to) && to != file_name(&path);
+            let alias = to != file_name(&path) && UNIT_PATH.contains(&above(&target));
+            if target != NOWHERE && (other || (dir || alias) && names.contains(file_name(&path))) {
+                links.push(path);
             }
         }
         Ok(links)
+    }
+
+    /// The paths of links that begin or end in one of these names, sorted. The root is looked through once: each unit of thousands
+    /// may have links that are to go.
+    fn links_of(&self, names: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+        let mut found = self.links.borrow_mut();
+        if found.is_none() {
+            let mut links = Links::default();
+            for entry in self.root.list(UNIT_DIR)? {
+                let path = format!("{UNIT_DIR}/{entry}");
+                let dir = [".requires", ".upholds", ".wants"].iter().any(|ending| entry.ends_with(ending));
+                let inside = if dir { self.root.list(&path)? } else { Vec::new() };
+                for link in inside.iter().map(|name| format!("{path}/{name}")).chain([path.clone()]) {
+                    if let Some(target) = self.root.link_target(&link)? {
+                        links.add(&link, &target);
+                    }
+                }
+            }
+            *found = Some(links);
+        }
+        let of = |name| found.as_ref().and_then(|links| links.0.get(name));
+        Ok(names.iter().filter_map(of).flatten().cloned().collect())
+    }
+
+    /// Says that a link was made.
+    pub(super) fn linked(&self, path: &str, target: &str) {
+        if let Some(links) = self.links.borrow_mut().as_mut() {
+            links.add(path, target);
+        }
+    }
+
+    /// Says that something else than the units' own items may have made links.
+    pub(super) fn look_again(&self) {
+        self.links.take();
     }
 }

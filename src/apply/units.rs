@@ -147,6 +147,7 @@ fn put(unit: &UnitSpec, root: &Root, files: &UnitFiles<'_>) -> Result<Changes> {
             }
             Wish::Link(path, target) => {
                 changes.links |= root.replace_link(&path, &target)? == Change::Changed;
+                files.linked(&path, &target);
             }
             Wish::Nothing(path) => changes.links |= root.remove(&path)? == Change::Changed,
         }

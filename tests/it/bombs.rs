@@ -225,3 +225,44 @@ fn twice_the_data_takes_twice_the_time() {
     let (one, four) = (took(1500), took(6000));
     assert!(four < one * 10, "{one:?} for 1500 files and {four:?} for 6000");
 }
+
+/// The CPU time of a provision.
+fn provisioned(name: &str, data: String) -> Duration {
+    let (seed, root) = (seed(&format!("bombs-{name}"), data), Scratch::new(&format!("bombs-{name}")));
+    let ran = ["provision", "--seed", seed.to_str().unwrap(), "--root", root.arg()];
+    let (code, said, _, cpu) = measured(name, &ran);
+    assert_eq!(code, Some(0), "{name}: {}", said.lines().last().unwrap_or_default());
+    cpu
+}
+
+/// Twice the levels are four times the data, since each path is as long as it is deep.
+#[test]
+fn a_path_is_gone_down_once_however_deep_it_is() {
+    let path = |level: usize| format!("/opt/{}f", "a/".repeat(level));
+    let cloud = |n: usize| {
+        let files = times(n, |i| format!("- {{path: {}, content: x}}\n", path(i)));
+        format!("#cloud-config\nwrite_files:\n{files}")
+    };
+    let ignition = |n: usize| {
+        let links: Vec<String> =
+            (0..n).map(|i| format!(r#"{{"path":"{}","target":"/opt"}}"#, path(i))).collect();
+        format!(r#"{{"ignition":{{"version":"3.3.0"}},"storage":{{"links":[{}]}}}}"#, links.join(","))
+    };
+    let kinds: [(&str, &dyn Fn(usize) -> String); 2] = [("deep", &cloud), ("deep-links", &ignition)];
+    for (name, data) in kinds {
+        let (one, four) = (provisioned(name, data(750)), provisioned(name, data(1500)));
+        assert!(four < one * 5 && four < CPU / 3, "{name}: {one:?} for 750 levels and {four:?} for 1500");
+    }
+}
+
+#[test]
+fn links_of_units_are_looked_for_once() {
+    let units = |n: usize| {
+        let text = r"[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n";
+        let unit = |i| format!(r#"{{"name":"u{i}.service","enabled":false,"contents":"{text}"}}"#);
+        let units: Vec<String> = (0..n).map(unit).collect();
+        format!(r#"{{"ignition":{{"version":"3.3.0"}},"systemd":{{"units":[{}]}}}}"#, units.join(","))
+    };
+    let (one, four) = (provisioned("units", units(500)), provisioned("units", units(2000)));
+    assert!(four < one * 7, "{one:?} for 500 units and {four:?} for 2000");
+}

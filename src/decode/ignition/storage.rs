@@ -286,14 +286,23 @@ impl Reader<'_, '_, '_> {
         // Ignition 3 refuses it; 2.x followed the link.
         let links: HashMap<&str, &str> =
             config.links.iter().filter(|l| !l.hard).map(|l| (&*l.path, &*l.place)).collect();
-        for (path, place, _) in all.iter().filter(|_| self.v3()) {
-            let above = path.match_indices('/').skip(1).map(|(i, _)| &path[..i]);
-            for parent in above {
-                if let Some(link) = links.get(parent) {
-                    wrong.push(((*place).to_owned(), format!("the path goes through the link {link}")));
-                }
+        // By their parts, so that what is below a link follows it: to look for each parent of each path is slow where these are deep.
+        let mut sorted: Vec<usize> = (0..all.len()).filter(|_| self.v3()).collect();
+        sorted.sort_by(|a, b| all[*a].0.split('/').cmp(all[*b].0.split('/')));
+        let (mut link, mut through): (Option<(&str, &str)>, _) = (None, Vec::new());
+        for i in sorted {
+            let (path, place, _) = all[i];
+            let below =
+                |(of, _): &(&str, &str)| path.strip_prefix(*of).is_some_and(|rest| rest.starts_with('/'));
+            match link.filter(below) {
+                Some((_, by)) => through.push((i, place.to_owned(), by.to_owned())),
+                None => link = links.get(path).map(|by| (path, *by)).or(link),
             }
         }
+        through.sort_unstable();
+        wrong.extend(
+            through.into_iter().map(|(_, place, by)| (place, format!("the path goes through the link {by}"))),
+        );
         for (place, what) in wrong {
             let pos = self.places.get(&place).copied().unwrap_or_default();
             self.error(&format!("{place}.path"), pos, what);

@@ -98,13 +98,22 @@ impl Dir {
 /// A name: the file system, the directory's inode, the name in it.
 type Key = (u64, u64, String);
 
+/// What is known of a directory that is not there.
+#[derive(Debug, Default)]
+struct Missing {
+    /// Whether it could be made was looked at.
+    checked: bool,
+    /// How much of its path leads to a directory that is there, in bytes.
+    stands: Option<usize>,
+}
+
 /// What an open batch holds.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     /// Directories that were opened, by path.
     dirs: HashMap<String, Arc<Dir>>,
-    /// Directories that are not there; whether they could be made was looked at.
-    missing: HashMap<String, bool>,
+    /// Directories that are not there.
+    missing: HashMap<String, Missing>,
     /// What has its temporary name still, in the order in which it gets its own.
     pending: Vec<(Arc<Dir>, String)>,
     keys: HashSet<Key>,
@@ -228,7 +237,7 @@ impl Root {
             opened = self.resolve(&path, flags);
         }
         if let (Err(Errno::ENOENT), Some(held)) = (&opened, self.held().as_mut()) {
-            held.missing.insert(path.clone(), false);
+            held.missing.insert(path.clone(), Missing::default());
         }
         let dir = Arc::new(Dir::of(opened?, &path).map_err(|_| Errno::EIO)?);
         if let Some(held) = self.held().as_mut() {
@@ -264,7 +273,25 @@ impl Root {
     pub(super) fn checked(&self, path: &str) -> bool {
         let mut held = self.held();
         let missing = held.as_mut().and_then(|held| held.missing.get_mut(path));
-        missing.is_some_and(|checked| std::mem::replace(checked, true))
+        missing.is_some_and(|missing| std::mem::replace(&mut missing.checked, true))
+    }
+
+    /// How much of a directory's path leads to one that is there, in bytes, and the path of that one without symbolic links.
+    pub(super) fn standing(&self, path: &str) -> Result<(usize, String)> {
+        if let Some(real) = self.real_dir(path)? {
+            return Ok((path.len(), real));
+        }
+        let known = self.held().as_ref().and_then(|held| held.missing.get(path)?.stands);
+        if let Some(stands) = known
+            && let Some(real) = self.real_dir(&path[..stands])?
+        {
+            return Ok((stands, real));
+        }
+        let (stands, real) = self.standing(split(path)?.0)?;
+        if let Some(missing) = self.held().as_mut().and_then(|held| held.missing.get_mut(path)) {
+            missing.stands = Some(stands);
+        }
+        Ok((stands, real))
     }
 
     /// Says that names in a directory changed; they are durable when this returns, or when the batch is settled.
@@ -361,9 +388,7 @@ impl Root {
 
     /// Settles the batch where something waits in it in this directory.
     pub(super) fn settle_dir(&self, path: &str) -> Result<()> {
-        let waits = |held: &Held, dir: &Dir| {
-            held.pending.iter().any(|(d, _)| (d.meta.device, d.inode) == (dir.meta.device, dir.inode))
-        };
+        let waits = |held: &Held, dir: &Dir| held.waiting.contains_key(&(dir.meta.device, dir.inode));
         let busy = self.held().as_ref().is_some_and(|held| !held.pending.is_empty());
         match if busy { self.try_dir(path) } else { return Ok(()) } {
             Ok(dir) if self.held().as_ref().is_some_and(|held| waits(held, &dir)) => self.settle(),

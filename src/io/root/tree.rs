@@ -118,20 +118,12 @@ impl Root {
     /// # Errors
     /// The path can't be followed, or names no file.
     pub fn place(&self, path: &str) -> Result<String> {
-        let (dir, name) = split(path)?;
-        let (mut dir, mut rest) = (dir, name.to_owned());
-        loop {
-            if let Some(real) = self.real_dir(dir)? {
-                return Ok(format!("{}/{rest}", real.trim_end_matches('/')));
-            }
-            let (above, name) = split(dir)?;
-            rest = format!("{name}/{rest}");
-            dir = above;
-        }
+        let (stands, real) = self.standing(split(path)?.0)?;
+        Ok(format!("{}{}", real.trim_end_matches('/'), &path[stands..]))
     }
 
     /// The path of a directory without symbolic links, as [`Root::real`] says it.
-    fn real_dir(&self, path: &str) -> Result<Option<String>> {
+    pub(super) fn real_dir(&self, path: &str) -> Result<Option<String>> {
         if self.held().is_none() {
             return self.real(&dir_path(path));
         }
