@@ -133,6 +133,26 @@ fn cards_get_files_with_metrics_tables_and_rules() {
             ),
         ),
     ];
+    let machines = machines.into_iter().chain([
+        // Several cards in one subnet whose numbers skip; the listing is in another order.
+        (
+            "one-subnet",
+            machine()
+                .with_key(FIRST, "subnet-ipv4-cidr-block", "10.0.0.0/24")
+                .with_card("02:00:00:00:00:0a", "9", &["10.0.0.9"], &[])
+                .with_key("02:00:00:00:00:0a", "subnet-ipv4-cidr-block", "10.0.0.0/24")
+                .with_card(SECOND, "12", &["10.0.0.12", "10.0.0.13"], &[])
+                .with_key(SECOND, "subnet-ipv4-cidr-block", "10.0.0.0/24"),
+        ),
+        // A card of IPv6 alone, by its prefix, and one of which nothing but the number is told.
+        (
+            "prefix-alone",
+            machine()
+                .with_card(SECOND, "2", &[], &[])
+                .with_key(SECOND, "ipv6-prefix", "2001:db8:0:2::/80")
+                .with_card("02:00:00:00:00:03", "1", &[], &[]),
+        ),
+    ]);
     for (name, tree) in machines {
         sandboxed(name, move |_| {
             // As far as that, one key after the other would run into the patience of this test.

@@ -5,10 +5,16 @@
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use footplate::facade::platform::{PLATFORMS, Platform};
+use footplate::facade::io::live::Live;
+use footplate::facade::io::replay::Replay;
+use footplate::facade::model::policy::Policy;
+use footplate::facade::platform::{self, PLATFORMS, Platform};
 
 use crate::common::scratch::{Ran, Scratch, footplate, fresh};
+use crate::common::server::{Reply, Server};
+use crate::faults::folder;
 
 /// A machine's answers: their names and texts.
 type Answers<'a> = &'a [(&'a str, &'a str)];
@@ -471,6 +477,27 @@ const REPLAYED: &[&str] = &[
     "upcloud",
     "vultr",
 ];
+
+/// Packet's service answers 406 to who does not take any type.
+#[test]
+fn packets_service_hears_that_any_type_will_do() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/platforms/packet/machine/http");
+    let answers = fs::read_dir(cases).unwrap().next().unwrap().unwrap().path();
+    let service = Server::start("127.0.0.1:0", move |seen| match seen.header("accept") {
+        Some("*/*") => folder(&answers, seen),
+        _ => Reply::status(406, "", ""),
+    });
+    let machine = Scratch { dir: fresh("packet-accept") };
+    machine.put("/file/proc/cmdline", format!("footplate.packet={}\n", service.url("")));
+    let facts = platform::facts(&Replay::open(&machine.dir).unwrap()).unwrap();
+    let ask = Platform::by_id(PLATFORMS, "packet").unwrap().network.unwrap();
+    let policy = Policy { metadata_wait: Duration::from_secs(2), ..Policy::default() };
+    let instance = ask(&Live::with_policy(policy), &facts, None).unwrap().unwrap();
+    assert!(!instance.instance_id.is_empty() && instance.user_data.is_some());
+    let mut paths = service.paths();
+    paths.sort();
+    assert_eq!(paths, ["GET /metadata", "GET /userdata"]);
+}
 
 /// The boots of a platform, by the names of the scenarios.
 fn boots(platform: &Platform) -> Vec<String> {
