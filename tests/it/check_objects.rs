@@ -343,3 +343,51 @@ fn a_large_object_takes_no_long_time() {
     assert!(ran.code == 65 && found.len() < 200, "{}", ran.err);
     assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
 }
+
+/// Objects as tools print them: a fault is found at the author's own line and column, and nothing where there is none.
+#[test]
+fn streams_of_other_tools_are_read() {
+    let config = |mode: &str| {
+        let file = json!({ "path": "/etc/a", "permissions": mode, "content": "a" });
+        let spec = json!({ "files": [file], "joinConfiguration": {} });
+        json!({ "apiVersion": "bootstrap.cluster.x-k8s.io/v1beta1", "kind": "KubeadmConfig", "spec": spec })
+    };
+    let lines = |indent: &str, mode: &str| {
+        let text = "apiVersion: bootstrap.cluster.x-k8s.io/v1beta1\nkind: KubeadmConfig\nspec:\n  joinConfiguration: {}\n  files:\n  \
+                    - {path: /etc/a, content: a, permissions: 'MODE'}\n";
+        text.replace("MODE", mode).lines().map(|l| format!("{indent}{l}\n")).collect::<String>()
+    };
+    let list = |mode: &str| {
+        let item = lines("  ", mode).replacen("  a", "- a", 1);
+        format!("apiVersion: bootstrap.cluster.x-k8s.io/v1beta1\nkind: KubeadmConfigList\nitems:\n{item}")
+    };
+    type Stream<'s> = (&'s str, &'s dyn Fn(&str) -> String);
+    let streams: [Stream<'_>; 7] = [
+        ("objects of JSON, a line each", &|m| format!("{}\n{}\n", config("0644"), config(m))),
+        ("objects of JSON, indented", &|m| format!("{:#}\n{:#}\n", config("0644"), config(m))),
+        ("a list of the API server's", &list),
+        ("a directive", &|m| format!("%YAML 1.1\n# of a tool\n---\n{}", lines("", m))),
+        ("directives", &|m| {
+            format!("%YAML 1.1\n---\n{}...\n%YAML 1.1\n---\n{}...\n", lines("", "0644"), lines("", m))
+        }),
+        ("helm's comments and empty documents", &|m| {
+            format!("---\n# Source: a/b.yaml\n---\n---\n# Source: a/c.yaml\n{}---\n", lines("", m))
+        }),
+        ("line ends of Windows", &|m| {
+            format!("---\n{}---\n{}", lines("", "0644"), lines("", m)).replace('\n', "\r\n")
+        }),
+    ];
+    for (what, stream) in streams {
+        let (ran, found) = findings(&stream("0644"));
+        assert!(ran.code == 0 && found.is_empty(), "{what}: {}{}", ran.out, ran.err);
+        let text = stream("rw-r");
+        let at = text.lines().enumerate().find_map(|(n, line)| {
+            let key =
+                line.find("rw-r").map(|_| line.find("\"rw-r").or_else(|| line.find("'rw-r")).unwrap())?;
+            Some(format!("{}:{}", n + 1, line[..key].chars().count() + 1))
+        });
+        let (ran, found) = findings(&text);
+        let want = format!("error spec.files[0].permissions {}", at.unwrap());
+        assert_eq!((ran.code, found), (65, vec![want]), "{what}: {}", ran.out);
+    }
+}

@@ -125,14 +125,19 @@ pub fn read(bytes: Vec<u8>) -> Found {
     found
 }
 
-/// The documents of a stream of YAML, each with the number of lines above it.
+/// The documents of a stream of YAML or of JSON objects, each with the number of lines above it. Directives (`%YAML 1.1`) stand
+/// before the `---` of theirs.
 pub fn documents(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut rest = Some((0, text));
     std::iter::from_fn(move || {
         let (first, text) = rest.take()?;
         let mut end = 0;
         for (n, line) in text.split_inclusive('\n').enumerate() {
-            if n > 0 && line.starts_with("---") && line[3..].starts_with([' ', '\n', '\t']) {
+            let above = &text[..end];
+            let marked = line.starts_with("---") && line[3..].starts_with([' ', '\n', '\t']);
+            let directed = || above.starts_with('%') && above.lines().all(|l| l.starts_with(['%', '#']));
+            let begins = marked && !directed() || line.starts_with('{') && above.starts_with('{');
+            if n > 0 && (begins || above.ends_with("\n...\n")) {
                 rest = Some((first + n, &text[end..]));
                 break;
             }
@@ -207,7 +212,8 @@ fn object(text: &Source<'_>, node: &Node, found: &mut Found) {
     let name = format!("{kind} {name}").trim_end().to_owned();
     match kind {
         "Secret" => secret::read(text, node, &name, found),
-        "List" | "SecretList" => {
+        // kubectl prints the first; the API server has a kind of list for each kind.
+        list if list.ends_with("List") && node.get("items").is_some() => {
             node.get("items")
                 .and_then(Node::list)
                 .unwrap_or_default()
