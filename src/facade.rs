@@ -135,6 +135,7 @@ pub mod bake {
     }
     pub mod location {
         pub use crate::bake::location::Location;
+        pub use crate::bake::store::Origin;
     }
     pub mod lock {
         pub use crate::bake::lock::{Lock, OWN_ARCHITECTURE};

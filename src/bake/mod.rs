@@ -25,6 +25,7 @@ mod undo;
 pub mod verify;
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 use serde::{Deserialize, Serialize};
@@ -162,7 +163,7 @@ fn own_artifact(lock: &Lock) -> Result<Option<Artifact>> {
     if lock.arch != OWN_ARCHITECTURE {
         let what = format!("this footplate is for {OWN_ARCHITECTURE}, the lock for {}", lock.arch);
         return Err(anyhow!(what))
-            .cure("name a footplate for that architecture in the lock, to /opt/bin/footplate");
+            .cure("add footplate for that architecture to the lock, with `to: /opt/bin/footplate`");
     }
     let own = crate::io::open(exec::OWN_PROGRAM.as_ref()).context(exec::OWN_PROGRAM)?;
     Ok(Some(Artifact {
@@ -334,8 +335,13 @@ pub fn links(root: &Root, lock: &Lock) -> Result<Vec<Link>> {
     }
     links.sort();
     match links.windows(2).find(|pair| pair[0].path == pair[1].path) {
-        Some(pair) => Err(anyhow!("{}: both {} and {} go there", pair[0].path, pair[0].file, pair[1].file))
-            .cure("name the parts of one of them in the lock"),
+        Some(pair) => Err(anyhow!(
+            "{}: {} and {} would both be installed there",
+            pair[0].path,
+            pair[0].file,
+            pair[1].file
+        ))
+        .cure("name the parts of one of them in the lock"),
         None => Ok(links),
     }
 }
@@ -409,7 +415,7 @@ fn pause_image(order: &Order<'_>, wanted: &Result<Option<String>>) -> Result<Opt
     }
     match (&order.pause_image, wanted) {
         (Some(image), _) | (None, Ok(Some(image))) => Ok(Some(image.clone())),
-        (None, Ok(None)) => Err(anyhow!("no kubeadm that could be asked for its pause image"))
+        (None, Ok(None)) => Err(anyhow!("the pause image is not known: there is no kubeadm that tells it"))
             .cure("name it with --pause-image"),
         (None, Err(error)) => Err(anyhow!("kubeadm can't be asked for its pause image: {error:#}"))
             .cure("name it with --pause-image"),
@@ -435,7 +441,7 @@ pub fn kubeadm_pause_image(root: &Root, lock: &Lock, kubeadm: &Artifact) -> Resu
 ///
 /// # Errors
 /// It is an address that nothing is fetched from.
-pub fn origin(from: Option<&str>) -> Result<Origin, Failure> {
+pub fn origin(from: Option<&str>, patience: Option<Duration>) -> Result<Origin, Failure> {
     let from = from.map(Location::of);
     if let Some(Location::Url(url)) = &from
         && !url.starts_with("https://")
@@ -444,5 +450,5 @@ pub fn origin(from: Option<&str>) -> Result<Origin, Failure> {
         return Err(anyhow!("--from: is neither a directory nor an https:// or http:// address"))
             .stage(Stage::Usage);
     }
-    Ok(Origin { from })
+    Ok(Origin { from, until: patience.and_then(|time| Instant::now().checked_add(time)) })
 }

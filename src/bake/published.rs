@@ -12,6 +12,7 @@ use super::attestation;
 use super::cosign::{self, Authority, Signer};
 use super::location::{Broken, Location};
 use super::lock::{Artifact, Install, Lock};
+use super::store::Origin;
 use crate::io::exec;
 use crate::io::http::Client;
 use crate::model::problem::{Failure, In as _, Problem, Stage, WithCure as _};
@@ -137,17 +138,17 @@ pub struct Trust<'a> {
     pub runc_keyring: Option<&'a Path>,
 }
 
-/// Writes a lock: `versions` are names of [`PUBLICATIONS`] with the versions that are wanted. `from` may hold checksums without signatures; upstream itself may not.
+/// Writes a lock: `versions` are names of [`PUBLICATIONS`] with the versions that are wanted. `origin` may hold checksums without signatures; upstream itself may not.
 ///
 /// # Errors
 /// A checksum or a signature could not be fetched, has a wrong form, or is not upstream's.
 pub fn lock(
     versions: &[(&str, &str)],
     arch: &str,
-    from: Option<&Location>,
+    origin: &Origin,
     trust: &Trust<'_>,
 ) -> Result<Written, Failure> {
-    let client = Client::new().stage(Stage::Fetch)?;
+    let client = Client::until(origin.until).stage(Stage::Fetch)?;
     let mut artifacts = Vec::new();
     // What is known, and of which artifacts.
     let mut known: Vec<(String, Vec<&str>)> = Vec::new();
@@ -155,7 +156,8 @@ pub fn lock(
         let Some((_, version)) = versions.iter().find(|(name, _)| *name == publication.name) else {
             continue;
         };
-        let release = Release { publication, version, arch, from, client: &client, trust };
+        let release =
+            Release { publication, version, arch, from: origin.from.as_ref(), client: &client, trust };
         let (artifact, standing) = release.artifact()?;
         artifacts.push(artifact);
         match known.iter_mut().find(|(known, _)| *known == standing) {
@@ -356,7 +358,7 @@ fn read(client: &Client, location: &Location, most: usize) -> Result<Option<Vec<
         Ok(bytes) => Ok(Some(bytes)),
         Err(Broken::Absent) => Ok(None),
         Err(Broken::TooLarge) => Err(anyhow!("{location} has more than {most} bytes"))
-            .cure("upstream's file of this name is smaller: check the address")
+            .cure("check the address: upstream's file of this name is smaller")
             .stage(Stage::Verify),
         Err(Broken::Source(error) | Broken::Sink(error)) => {
             let cure = "where this machine can't reach it, give a directory with what upstream publishes: --from DIR";

@@ -2,6 +2,7 @@
 //! The command line of what builds images: `bake`, `verify` and `seal`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -16,6 +17,14 @@ pub enum Flavour {
     CloudConfig,
     /// Ignition, read by Flatcar's initramfs.
     Ignition,
+}
+
+/// How long what builds images waits for the network.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Patience {
+    /// Fetch no longer than this, all artifacts together: seconds, or with a unit as in 90s, 5m and 1h
+    #[arg(long, value_name = "TIME", value_parser = super::duration)]
+    pub timeout: Option<Duration>,
 }
 
 /// Arguments of `bake`.
@@ -34,6 +43,9 @@ pub struct Bake {
     /// A directory or an address with the artifacts, each by the last part of its URL
     #[arg(long, value_name = "DIR-OR-URL")]
     pub from: Option<String>,
+    /// How long to fetch.
+    #[command(flatten)]
+    pub patience: Patience,
     /// Which user-data the image's machines get
     #[arg(long, value_enum, default_value_t)]
     pub userdata: Flavour,
@@ -98,6 +110,9 @@ pub struct BakeSysext {
     /// A directory or an address with the artifacts, each by the last part of its URL
     #[arg(long, value_name = "DIR-OR-URL", requires = "lock")]
     pub from: Option<String>,
+    /// How long to fetch.
+    #[command(flatten)]
+    pub patience: Patience,
     /// Which user-data its machines get
     #[arg(long, value_enum, default_value_t)]
     pub userdata: Flavour,
@@ -139,6 +154,9 @@ pub struct BakeLock {
     /// A directory or an address with the files of checksums and signatures, each by the last part of its URL
     #[arg(long, value_name = "DIR-OR-URL")]
     pub from: Option<String>,
+    /// How long to fetch.
+    #[command(flatten)]
+    pub patience: Patience,
     /// Write the lock to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,

@@ -47,7 +47,7 @@ pub fn run(args: &cli::Bake) -> Result<u8, Failure> {
     let order = Order {
         lock: &lock,
         bytes: &bytes,
-        origin: bake::origin(args.from.as_deref())?,
+        origin: bake::origin(args.from.as_deref(), args.patience.timeout)?,
         jobs: args.jobs.into(),
         userdata: userdata(args.userdata),
         containerd_config: args.containerd_config,
@@ -98,12 +98,12 @@ fn write_lock(args: &cli::BakeLock) -> Result<u8, Failure> {
         ("runc", &args.runc),
     ];
     versions.extend(chosen.iter().filter_map(|(name, version)| Some((*name, version.as_deref()?))));
-    let origin = bake::origin(args.from.as_deref())?;
+    let origin = bake::origin(args.from.as_deref(), args.patience.timeout)?;
     let trust = bake::published::Trust {
         authority: bake::cosign::Authority::fulcio().stage(Stage::Verify)?,
         runc_keyring: args.runc_keyring.as_deref(),
     };
-    let written = bake::published::lock(&versions, &args.arch, origin.from.as_ref(), &trust)?;
+    let written = bake::published::lock(&versions, &args.arch, &origin, &trust)?;
     for note in &written.notes {
         Console::stderr().event(&format!("note: {note}"));
     }
@@ -123,7 +123,7 @@ fn sysext(args: &cli::BakeSysext) -> Result<u8, Failure> {
     };
     let order = bake::sysext::Order {
         lock: &lock,
-        origin: bake::origin(args.from.as_deref())?,
+        origin: bake::origin(args.from.as_deref(), args.patience.timeout)?,
         jobs: args.jobs.into(),
         userdata: userdata(args.userdata),
         filesystem: if args.filesystem == "erofs" { Filesystem::Erofs } else { Filesystem::Squashfs },

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
@@ -40,6 +40,8 @@ pub enum Stocked {
 pub struct Origin {
     /// A directory or an address that holds each by the last part of its URL; without it the URL itself.
     pub from: Option<Location>,
+    /// When all must have come.
+    pub until: Option<Instant>,
 }
 
 impl Origin {
@@ -121,7 +123,7 @@ fn stock_one(
     }
     let client = match client {
         Some(client) => client,
-        None => client.insert(Client::new().stage(Stage::Fetch)?),
+        None => client.insert(Client::until(origin.until).stage(Stage::Fetch)?),
     };
     let incoming = obtain(root, client, artifact, origin, progress)?;
     let staged = format!("{INCOMING}/{}-{}.new", artifact.name, artifact.version);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use reqwest::header::{self, HeaderMap};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::connect::{self, Pool};
 use super::download::{self, Sink, Unfinished};
@@ -26,6 +27,7 @@ const TRY_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Client {
     runtime: tokio::runtime::Runtime,
     pool: Arc<Pool>,
+    until: Option<Instant>,
 }
 
 impl Client {
@@ -35,7 +37,15 @@ impl Client {
     /// The system has no file descriptor left for it.
     pub fn new() -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { runtime, pool: Arc::new(Pool::new().map_err(anyhow::Error::msg)?) })
+        Ok(Self { runtime, pool: Arc::new(Pool::new().map_err(anyhow::Error::msg)?), until: None })
+    }
+
+    /// The same, with a time at which its downloads are given up.
+    ///
+    /// # Errors
+    /// As of [`Client::new`].
+    pub fn until(until: Option<Instant>) -> Result<Self> {
+        Ok(Self { until, ..Self::new()? })
     }
 
     /// Sends one request and tries until there is an answer or `deadline` has come.
@@ -52,7 +62,7 @@ impl Client {
 
     /// Sends independent requests at once, and gives the answers in the requests' order.
     pub fn fetch_all(&self, requests: &[Request], deadline: Instant) -> Vec<Result<Response, Error>> {
-        let lost = |r: &Request| Err(Error::of(r, "the request was abandoned"));
+        let lost = |r: &Request| Err(Error::of(r, "the request was given up"));
         let mut answers: Vec<Result<Response, Error>> = requests.iter().map(lost).collect();
         self.runtime.block_on(async {
             let mut tasks = JoinSet::new();
@@ -80,7 +90,12 @@ impl Client {
     /// # Errors
     /// A status that is not a success, no answer, more bytes than the limit, or the sink refuses them.
     pub fn download(&self, request: &Request, sink: &mut dyn Sink) -> Result<(), Unfinished> {
-        self.runtime.block_on(download::download(&self.pool, request, sink))
+        let left = self.until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+        let over =
+            |_| Err(Unfinished::Server(Error::of(request, "the time that it was given is over (--timeout)")));
+        self.runtime.block_on(async {
+            timeout(left, download::download(&self.pool, request, sink)).await.unwrap_or_else(over)
+        })
     }
 }
 

@@ -373,6 +373,22 @@ fn a_full_disk_leaves_what_was_there() {
     }
 }
 
+/// `--timeout` bounds all of the fetching; what came by then is kept.
+#[test]
+fn a_bake_with_a_time_ends_in_it() {
+    needs!(root("files have owners"));
+    let image = image("https-timeout", 1_200_000);
+    let server = Server::start(&image.from, tool(Answer::Slowly));
+    let url = server.url();
+    let mut bounded = Command::new(FOOTPLATE);
+    bounded.args(arguments(&image, &url)).args(["--timeout", "1s"]).env("SSL_CERT_FILE", &server.authority);
+    Ran::of(&mut bounded)
+        .ended(75, &["the time that it was given is over (--timeout)", "run it again to go on"]);
+    assert!(!image.path("/opt/bin/tool").exists());
+    bake(&image, &server).ended(0, &["tool 1: going on after"]);
+    whole(&image);
+}
+
 #[test]
 fn a_terminal_sees_bytes_rate_and_time_left() {
     needs!(root("files have owners"));

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use footplate::facade::bake::attestation;
 use footplate::facade::bake::cosign::{Authority, Signer, verify};
-use footplate::facade::bake::location::Location;
+use footplate::facade::bake::location::{Location, Origin};
 use footplate::facade::bake::published::{self, Trust};
 use serde_json::{Value, json};
 
@@ -194,8 +194,8 @@ fn what_verifies_is_what_cosign_verifies() {
             Some("not tell one"),
         ),
         ("another issuer", &sigstore, by(github, github), leave, Some("https://github.com/login/oauth")),
-        ("two issuers", &sigstore, by(google, github), leave, Some("not tell one signer")),
-        ("no issuer", &sigstore, by(None, None), leave, Some("not tell one signer")),
+        ("two issuers", &sigstore, by(google, github), leave, Some("names no signer, or more")),
+        ("no issuer", &sigstore, by(None, None), leave, Some("names no signer, or more")),
         (
             "another use",
             &sigstore,
@@ -344,9 +344,9 @@ fn a_signed_release_is_told_by_its_signer() {
     let sigstore = Sigstore::new(dir.join("sigstore"), "20480101000000Z");
     publish(&dir, Some(&sigstore));
     let write = || {
-        let from = Location::of(dir.to_str().unwrap());
+        let origin = Origin { from: Some(Location::of(dir.to_str().unwrap())), ..Origin::default() };
         let trust = Trust { authority: sigstore.authority(), runc_keyring: None };
-        published::lock(KUBERNETES, "amd64", Some(&from), &trust)
+        published::lock(KUBERNETES, "amd64", &origin, &trust)
     };
     let written = write().unwrap();
     assert_eq!(
@@ -638,7 +638,7 @@ fn what_is_attested_is_what_cosign_says_is_attested() {
         (
             "an unknown form",
             of(&with("/_type", "https://in-toto.io/Statement/v9".into())),
-            Some("unknown form"),
+            Some("a form that is not known here"),
         ),
         (
             "two signatures",
@@ -741,9 +741,9 @@ fn an_attested_release_is_told_by_its_workflow() {
     let list = format!("{archive}  containerd-2.1.4-linux-amd64.tar.gz\n");
     fs::write(dir.join("containerd-2.1.4-linux-amd64.tar.gz.sha256sum"), list).unwrap();
     let write = || {
-        let from = Location::of(dir.to_str().unwrap());
+        let origin = Origin { from: Some(Location::of(dir.to_str().unwrap())), ..Origin::default() };
         let trust = Trust { authority: sigstore.authority(), runc_keyring: None };
-        published::lock(&[("containerd", "v2.1.4")], "amd64", Some(&from), &trust)
+        published::lock(&[("containerd", "v2.1.4")], "amd64", &origin, &trust)
     };
     assert_eq!(write().unwrap().notes, ["containerd: not verified: the attestation is missing"]);
     let attest = |digest: &str| {
