@@ -23,7 +23,7 @@ const POLL: Duration = Duration::from_millis(200);
 pub fn run(args: &cli::Status) -> Result<u8, Failure> {
     if let Some(recorded) = &args.replay {
         let status = state::recorded_status(recorded).stage(Stage::Usage)?;
-        output::text(&shown(args.format, status.as_ref()));
+        output::text(&shown(args, status.as_ref(), true));
         return Ok(code(status));
     }
     let root = open_root(Some(&args.root))?;
@@ -36,7 +36,7 @@ pub fn run(args: &cli::Status) -> Result<u8, Failure> {
         if over || !waits {
             break status;
         }
-        let shown = shown(args.format, status.as_ref());
+        let shown = shown(args, status.as_ref(), false);
         // The time of what runs goes on, which is a change only for a person at a terminal.
         let is_screen = args.watch && std::io::stdout().is_terminal();
         let now = if is_screen { shown.clone() } else { format!("{status:?}") };
@@ -49,7 +49,7 @@ pub fn run(args: &cli::Status) -> Result<u8, Failure> {
         }
         std::thread::sleep(POLL);
     };
-    let now = shown(args.format, status.as_ref());
+    let now = shown(args, status.as_ref(), true);
     match args.watch {
         true => redraw(&now),
         false => output::text(&now),
@@ -66,12 +66,12 @@ fn code(status: Option<Status>) -> u8 {
     }
 }
 
-/// The status in the form that was asked for.
-fn shown(format: Format, status: Option<&Status>) -> String {
-    match (format, status) {
+/// The status in the form that was asked for; `last` says whether no other is shown after it.
+fn shown(args: &cli::Status, status: Option<&Status>, last: bool) -> String {
+    match (args.format, status) {
         (Format::Json, Some(status)) => output::indented(status),
         (Format::Json, None) => output::indented(&json!({ "version": VERSION, "state": NOT_RUN })),
-        (Format::Text, Some(status)) => screen::for_screen(&std::io::stdout(), &text(status)),
+        (Format::Text, Some(status)) => screen::for_screen(&std::io::stdout(), &text(status, last)),
         (Format::Text, None) => format!(
             "{NOT_RUN}: footplate has not run on this machine in this boot\n \
              next: `systemctl status footplate.service` says whether it will run\n"
@@ -79,10 +79,13 @@ fn shown(format: Format, status: Option<&Status>) -> String {
     }
 }
 
-/// Shows a status in place of the one before it, on a terminal; elsewhere below it.
+/// Shows a status in place of the one before it, on a terminal; elsewhere below it. Each line is written over, so that nothing
+/// flickers, and what the terminal showed earlier can still be scrolled to.
 fn redraw(text: &str) {
-    let clear = if std::io::stdout().is_terminal() { "\x1b[H\x1b[2J\x1b[3J" } else { "" };
-    output::text(&format!("{clear}{text}"));
+    match std::io::stdout().is_terminal() {
+        true => output::text(&format!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n"))),
+        false => output::text(text),
+    }
 }
 
 /// What a person waits for who waits for the end.
@@ -117,7 +120,7 @@ fn next(status: &Status) -> Option<&'static str> {
 }
 
 /// The status in words.
-fn text(status: &Status) -> String {
+fn text(status: &Status, last: bool) -> String {
     let colour = match status.state {
         Progress::Done | Progress::NothingToDo => "32;1",
         Progress::Failed => "31;1",
@@ -162,6 +165,6 @@ fn text(status: &Status) -> String {
     for warning in status.problems.iter().filter(|p| p.severity < Severity::Error) {
         text += &format!("warning: {}\n", warning.in_the_log());
     }
-    next(status).iter().for_each(|next| text += &format!(" next: {next}\n"));
+    next(status).filter(|_| last).iter().for_each(|next| text += &format!(" next: {next}\n"));
     text
 }

@@ -119,12 +119,12 @@ fn without_root_it_is_said_how() {
     let program = root.path("/footplate");
     fs::copy(FOOTPLATE, &program).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let mut command = Command::new("chroot");
-    let ran = Ran::of(command.args(["--userspec=65534:65534", root.arg(), "/footplate", "status"]));
-    ran.ended(
-        70,
-        &["/run/footplate", "Permission denied", "hint: this needs root: run it again with `sudo`"],
-    );
+    for (name, code) in [("status", 70), ("provision", 74)] {
+        let mut command = Command::new("chroot");
+        let ran = Ran::of(command.args(["--userspec=65534:65534", root.arg(), "/footplate", name]));
+        let says = ["/run/footplate", "Permission denied", "hint: this needs root: run it again with `sudo`"];
+        ran.ended(code, &says);
+    }
 }
 
 /// What a unit runs is also run by hand, to look at it. The result of the boot stays what it is.
@@ -387,6 +387,24 @@ fn on_a_terminal(command: &str) -> Vec<String> {
     let line = format!("stty cols 80 rows 24; {FOOTPLATE} {command} --color never");
     let ran = Ran::of(Command::new("script").args(["-qec", &line, "/dev/null"]).env("TERM", "xterm"));
     ran.out.lines().map(|line| line.trim_end_matches('\r').to_owned()).collect()
+}
+
+/// `--watch` writes over its own screen, so that what stood on the terminal before can be scrolled to, and says what to run next
+/// only at its end.
+#[test]
+fn a_watch_writes_over_its_own_screen_alone() {
+    let root = Scratch::new("watch");
+    root.put(STATUS, r#"{"version": 1, "state": "running"}"#);
+    let line = format!("{FOOTPLATE} status --watch --timeout 1s --root {}", root.arg());
+    let ran = Ran::of(Command::new("script").args(["-qec", &line, "/dev/null"]).env("TERM", "xterm"));
+    let screens: Vec<&str> = ran.out.split("\x1b[H").skip(1).collect();
+    assert_eq!((ran.code, screens.len()), (2, 2), "{:?}", ran.out);
+    assert!(!screens[0].contains("next: ") && screens[1].contains("next: "), "{:?}", ran.out);
+    assert!(
+        screens.iter().all(|screen| screen.ends_with("\x1b[J") && !screen.contains("\x1b[3J")),
+        "{:?}",
+        ran.out
+    );
 }
 
 /// What is said on a terminal fits on it: words are not cut at its edge.

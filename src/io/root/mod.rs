@@ -248,7 +248,10 @@ impl Root {
     fn not_a_directory<T>(&self, path: &str, parent: &Opened, name: &str) -> Result<T> {
         match self.link_at(parent, name)? {
             Some(_) => bail!("{path}: a symbolic link that leads out of the root or to nothing"),
-            None => bail!("{path}: is not a directory"),
+            None => match self.try_dir(path) {
+                Err(denied @ Errno::EACCES) => bail!("{path}: {}", denied.desc()),
+                _ => bail!("{path}: is not a directory"),
+            },
         }
     }
 
