@@ -216,8 +216,10 @@ pub fn compare(plan: &Plan, root: &Root) -> Result<Vec<Outcome>, Vec<Problem>> {
 
 /// An error as one of several: its causes stand on the same line.
 fn problem(error: anyhow::Error) -> Problem {
-    let what = format!("{error:#}");
-    Problem { cure: Problem::from(error).cure, ..Problem::error("", what) }
+    let mut problem = Problem::from(error);
+    problem.in_words();
+    let what = std::iter::once(problem.to_string()).chain(problem.why).collect::<Vec<_>>().join(": ");
+    Problem { cure: problem.cure, ..Problem::error("", what) }
 }
 
 /// Whether an item is not yet as the plan says, or can't be compared.

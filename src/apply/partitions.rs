@@ -60,7 +60,7 @@ pub(super) fn todo(wanted: &[EntrySpec], table: &Table) -> Result<Todo> {
                         "{}: partition {number} exists, and the data says that it must not",
                         spec.place
                     ))
-                    .cure("if what is on it may be lost, set wipePartitionEntry");
+                    .cure("set wipePartitionEntry if what is on it may be lost");
                 }
                 Some(_) => todo.delete.push(number),
                 None => {}
@@ -88,7 +88,7 @@ pub(super) fn todo(wanted: &[EntrySpec], table: &Table) -> Result<Todo> {
                     spec.place,
                     differs.join(" and another ")
                 );
-                return Err(anyhow!(what)).cure("if what is on it may be lost, set wipePartitionEntry");
+                return Err(anyhow!(what)).cure("set wipePartitionEntry if what is on it may be lost");
             }
         }
     }

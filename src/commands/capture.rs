@@ -31,6 +31,7 @@ impl Captured {
     pub fn tell(&self) {
         if let Some(failure) = &self.failure {
             for problem in &failure.problems {
+                let problem = problem.in_the_log();
                 log::warn!("captured, and provision would fail: {}: {problem}", failure.stage);
             }
         }

@@ -30,7 +30,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::cli::{self, Cli, Command, RenderWhat};
 use crate::decode::syntax::words;
 use crate::io;
-use crate::model::problem::{Failure, Problem};
+use crate::model::problem::Failure;
 use crate::pipeline;
 use crate::pipeline::context::{Context, Place, Source};
 
@@ -45,7 +45,6 @@ pub fn run(cli: &Cli) -> Result<u8, Failure> {
     budget(&cli.command);
     chosen(cli).map_err(|mut failure| {
         for problem in &mut failure.problems {
-            in_words(problem);
             let denied = |text: &String| text.contains("Permission denied");
             // Whatever else it may be about, this is what stands in the way.
             if (denied(&problem.what) || problem.why.iter().any(denied)) && !io::process::is_root() {
@@ -54,23 +53,6 @@ pub fn run(cli: &Cli) -> Result<u8, Failure> {
         }
         failure
     })
-}
-
-/// Errors of the system for a path that a person names, and what to do.
-const OF_THE_SYSTEM: &[(&str, &str)] = &[
-    ("Is a directory", "name a file: this is a directory"),
-    ("Not a directory", "name a directory: a part of this path is a file"),
-    ("No such file or directory", "look at the path: a part of it does not exist"),
-];
-
-/// Takes the system's number from an error, and says what to do where nothing else does.
-fn in_words(problem: &mut Problem) {
-    for text in std::iter::once(&mut problem.what).chain(&mut problem.why) {
-        let Some((plain, _)) = text.split_once(" (os error ") else { continue };
-        let known = OF_THE_SYSTEM.iter().find(|(said, _)| plain.ends_with(said));
-        problem.cure = problem.cure.take().or_else(|| known.map(|(_, cure)| (*cure).to_owned()));
-        *text = plain.to_owned();
-    }
 }
 
 fn chosen(cli: &Cli) -> Result<u8, Failure> {

@@ -17,6 +17,7 @@ use anyhow::{Context as _, Result, anyhow};
 
 use super::tar::{Archive, Kind};
 use super::{Ask, Error, Tell, World, http, read_bounded};
+use crate::model::problem::WithCure as _;
 
 /// The file that tells with which options the answers of a directory were captured.
 const ASKED_FOR: &str = "asked-for.json";
@@ -54,9 +55,12 @@ impl Replay {
     pub fn open(path: &Path) -> Result<Self> {
         let packed = match path.is_dir() {
             true => None,
-            false => Some(unpacked(path).with_context(|| {
-                format!("{}: neither a directory nor an archive (tar) of answers", path.display())
-            })?),
+            false => {
+                let packed = unpacked(path).with_context(|| {
+                    format!("{}: neither a directory nor an archive (tar) of answers", path.display())
+                });
+                Some(packed.cure("name what `footplate capture` or `footplate collect` wrote")?)
+            }
         };
         Ok(Self { dir: path.to_owned(), packed })
     }

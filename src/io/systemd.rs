@@ -18,6 +18,8 @@ use zbus::{
     connection, message,
 };
 
+use crate::model::problem::WithCure as _;
+
 /// The bus, by its well-known path: no environment variable redirects it.
 const BUS: &str = "unix:path=/run/dbus/system_bus_socket";
 
@@ -165,7 +167,10 @@ impl Systemd {
     pub fn connect() -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let connect = async { connection::Builder::address(BUS).method_timeout(CALL_TIMEOUT).build().await };
-        let connection = runtime.block_on(connect).context("the system's D-Bus")?;
+        let connection = runtime
+            .block_on(connect)
+            .context("the system's D-Bus does not answer")
+            .cure("look at `systemctl status dbus.service`")?;
         Ok(Self { runtime, connection, subscribed: Cell::new(false) })
     }
 
@@ -196,7 +201,7 @@ impl Systemd {
                         tries += 1;
                         tokio::time::sleep(RELOAD_PAUSE).await;
                     }
-                    answer => return answer.context("reload of the unit files"),
+                    answer => return answer.context("systemd has not read its unit files again"),
                 }
             }
         })
@@ -221,7 +226,7 @@ impl Systemd {
                 self.subscribed.set(true);
             }
             let path = self.call(MANAGER, verb, &Arguments::Texts(&[unit, "replace"])).await;
-            Ok(Job { path: path.with_context(|| format!("starting {unit}"))?, ended })
+            Ok(Job { path: path.with_context(|| format!("systemd does not start {unit}"))?, ended })
         })
     }
 
@@ -251,12 +256,12 @@ impl Systemd {
                     return Ok(result);
                 }
             }
-            bail!("the bus went away")
+            bail!("the system's D-Bus has ended the connection")
         };
         self.runtime.block_on(async {
             tokio::time::timeout(limit, follow)
                 .await
-                .with_context(|| format!("no end after {} s", limit.as_secs()))?
+                .with_context(|| format!("its job has not ended after {} s", limit.as_secs()))?
         })
     }
 
@@ -360,7 +365,10 @@ pub fn reload_network() -> Result<bool> {
         return Ok(false);
     }
     systemd.runtime.block_on(async {
-        systemd.call::<()>(NETWORK, "Reload", &Arguments::NONE).await.context("reload of the network's files")
+        systemd
+            .call::<()>(NETWORK, "Reload", &Arguments::NONE)
+            .await
+            .context("networkd has not read its files again")
     })?;
     Ok(true)
 }

@@ -221,7 +221,7 @@ fn number(field: &[u8]) -> Result<u64> {
     if digits.is_empty() {
         return Ok(0);
     }
-    u64::from_str_radix(digits, 8).context("is not octal")
+    u64::from_str_radix(digits, 8).ok().context("is not octal")
 }
 
 /// Text up to its first NUL.

@@ -58,6 +58,10 @@ impl Request {
     }
 }
 
+/// What to do about a source that was out of reach.
+const OUT_OF_REACH: &str =
+    "see that this server runs, and that the machine has a route to it; then `footplate retry`";
+
 /// Why something was not fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfetched {
@@ -70,7 +74,7 @@ pub struct Unfetched {
 impl Unfetched {
     /// The problem as one of this kind: it tells the data that names a source from a source that was out of reach.
     pub fn mark(&self, problem: Problem) -> Problem {
-        if self.unreached { problem.code(UNREACHED) } else { problem }
+        if self.unreached { problem.cure(OUT_OF_REACH).code(UNREACHED) } else { problem }
     }
 }
 

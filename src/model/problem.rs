@@ -61,6 +61,13 @@ fn told(text: String) -> String {
     if text.len() <= LONGEST && !text.contains(char::is_control) { text } else { shown(&text, LONGEST) }
 }
 
+/// Errors of the system, and what to do.
+const OF_THE_SYSTEM: &[(&str, &str)] = &[
+    ("Is a directory", "name a file: this is a directory"),
+    ("Not a directory", "name a directory: a part of this path is a file"),
+    ("No such file or directory", "look at the path: a part of it does not exist"),
+];
+
 /// One thing that is wrong or worth knowing. Its texts carry paths, types and names, never a value of user-data.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -126,6 +133,28 @@ impl Problem {
     /// Whether it is an error.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
+    }
+
+    /// Takes the system's numbers and names of errors (`EROFS`) out of the texts, and the reasons that only say again what stands
+    /// before them, and says what to do where nothing else does.
+    pub fn in_words(&mut self) {
+        let mut before = String::new();
+        self.why.insert(0, std::mem::take(&mut self.what));
+        self.why.retain_mut(|text| {
+            let plain = text.split_once(" (os error ").map_or(text.as_str(), |(plain, _)| plain);
+            let is_name = |name: &str| name.starts_with('E') && name.bytes().all(|b| b.is_ascii_uppercase());
+            let plain =
+                plain.split_once(": ").filter(|(name, _)| is_name(name)).map_or(plain, |(_, plain)| plain);
+            if plain.len() < text.len() {
+                let known = OF_THE_SYSTEM.iter().find(|(said, _)| plain.ends_with(said));
+                self.cure = self.cure.take().or_else(|| known.map(|(_, cure)| (*cure).to_owned()));
+                *text = plain.to_owned();
+            }
+            let is_new = before.is_empty() || !before.ends_with(text.as_str());
+            before.clone_from(text);
+            is_new
+        });
+        self.what = self.why.remove(0);
     }
 
     /// The problem and what to do as a line of the log.
@@ -353,7 +382,9 @@ pub struct Failure {
 impl Failure {
     /// What went wrong in a stage.
     pub fn new(stage: Stage, problems: impl Into<Problems>) -> Self {
-        Self { stage, problems: first(problems.into().0) }
+        let mut problems = first(problems.into().0);
+        problems.iter_mut().for_each(Problem::in_words);
+        Self { stage, problems }
     }
 
     /// The errors among the problems of a stage.

@@ -145,8 +145,10 @@ pub fn detect<'t>(table: &'t [Platform], facts: &Facts, wanted: Wanted<'_>) -> R
         Some((argument, name)) => format!("{argument}={name} names a platform that footplate does not know"),
         None => format!("nothing says which platform this is ({})", seen(facts)),
     };
-    Err(anyhow!(seen))
-        .cure(format!("name it: the kernel argument flatcar.oem.id=ID or --platform ID, one of {}", ids()))
+    Err(anyhow!(seen)).cure(format!(
+        "name it: the kernel argument flatcar.oem.id=ID or --platform ID; ID is one of {}",
+        ids()
+    ))
 }
 
 impl Detected<'_> {

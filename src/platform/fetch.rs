@@ -160,7 +160,9 @@ fn ask_once(
 ) -> Result<Option<Instance>, Error> {
     if let (Some(directory), Some(read)) = (wanted.seed, platform.seed) {
         return match read(world, directory)? {
-            None => Err(anyhow!("{directory}: holds neither user-data nor meta-data").into()),
+            None => Err(anyhow!("{directory}: holds neither user-data nor meta-data"))
+                .cure("look at the path: a NoCloud directory has one of these files")
+                .map_err(Error::from),
             instance => Ok(instance),
         };
     }

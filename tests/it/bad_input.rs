@@ -445,7 +445,7 @@ fn full_disk_while_the_tenth_file_is_written() {
     let ran = provision(&seed, &root);
     ran.ended(
         APPLY,
-        &["error: apply: file /data/10\n  why: /data/10\n  why: No space left on device (os error 28)"],
+        &["error: apply: file /data/10\n  why: No space left on device\n hint: make room: `df` and `df -i` tell which file system is full"],
     );
     stopped_without_a_word(&ran, &root);
     for i in 1..10 {

@@ -326,7 +326,7 @@ fn free_number(tables: &[&Table], system: bool) -> Result<u32> {
     if range.contains(&next) && !system {
         return Ok(next);
     }
-    range.clone().find(|n| !taken.contains(n)).context("no number is free for a new account")
+    range.clone().find(|n| !taken.contains(n)).context("all numbers for new accounts are taken")
 }
 
 /// Takes shadow-utils' lock where the root is the running system's.

@@ -270,7 +270,7 @@ impl Channel {
         let length = answer.rbx as u32 as usize;
         ensure!(
             length <= MAX_REPLY,
-            "it announces a reply of {length} bytes, more than any value ({MAX_REPLY})"
+            "it announces a reply of {length} bytes, and {MAX_REPLY} are the most that are read"
         );
         let mut reply = vec![0; length];
         if high_bandwidth && status & HAS_HIGH_BANDWIDTH != 0 {
@@ -327,7 +327,7 @@ fn check_high(step: Step, answer: Registers) -> Result<()> {
 
 /// What comes from the hypervisor is named by the step by which the hypervisor sent it.
 fn expect(step: Step, answer: Registers) -> Result<()> {
-    ensure!(high(answer.rdx) == step as u16, "the hypervisor answers out of step");
+    ensure!(high(answer.rdx) == step as u16, "the hypervisor's answer does not fit the request");
     Ok(())
 }
 
