@@ -72,7 +72,10 @@ fn verify_one(sha256: &str, bundle: &[u8], signer: Signer<'_>, authority: &Autho
     signed(&digest.finalize(), signature.as_bytes(), &key)?;
 
     let statement: Value = serde_json::from_slice(&payload).context("its statement is not valid JSON")?;
-    ensure!(FORMS.iter().any(|form| statement["_type"] == *form), "its statement has an unknown form");
+    ensure!(
+        FORMS.iter().any(|form| statement["_type"] == *form),
+        "its statement has a form that is not known here"
+    );
     ensure!(statement["predicateType"] == PROVENANCE, "it does not state how something was built");
     let subjects = statement["subject"].as_array().map_or(&[][..], |all| all);
     let digests = subjects.iter().filter_map(|subject| subject["digest"]["sha256"].as_str());

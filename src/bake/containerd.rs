@@ -148,11 +148,9 @@ fn of_another_version(files: &[File]) -> Option<Conflict> {
         _ => version(f) > 2,
     })?;
     let (what, plugins) = match of {
-        3.. => {
-            ("containerd 2 passes over its settings of the CRI plugin", "\"io.containerd.cri.v1.runtime\"")
-        }
+        3.. => ("containerd 2 ignores its settings of the CRI plugin", "\"io.containerd.cri.v1.runtime\""),
         _ => (
-            "containerd 1.6 passes it over, 1.7 may not start with it, and 2 does not merge it",
+            "containerd 1.6 ignores it, 1.7 may not start with it, and 2 does not merge it",
             "\"io.containerd.grpc.v1.cri\"",
         ),
     };

@@ -110,7 +110,8 @@ pub(super) fn key_of_signer(
     authority: &Authority<'_>,
 ) -> Result<VerifyingKey> {
     authority.certified(certificate).context("its certificate is not one of the authority's")?;
-    let (identity, issuer) = signer_of(certificate).context("its certificate does not tell one signer")?;
+    let (identity, issuer) =
+        signer_of(certificate).context("its certificate names no signer, or more than one")?;
     ensure!(
         (identity.as_str(), issuer.as_str()) == (signer.identity, signer.issuer),
         "it is signed by {identity:?} of {issuer:?}, not by {} of {}",

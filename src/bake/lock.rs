@@ -209,13 +209,13 @@ impl Lock {
             let place = format!("artifacts[{i}]");
             check_artifact(artifact, &place)?;
             if self.artifacts[..i].iter().any(|a| a.name == artifact.name) {
-                return Err(Problem::error(format!("{place}.name"), "stands twice"));
+                return Err(Problem::error(format!("{place}.name"), "is in the lock twice"));
             }
             for (j, install) in artifact.install.iter().enumerate() {
                 let place = format!("{place}.install[{j}]");
                 check_install(install, artifact, &place)?;
                 if !install.to.ends_with('/') && targets.contains(&install.to.as_str()) {
-                    return Err(Problem::error(format!("{place}.to"), "stands twice"));
+                    return Err(Problem::error(format!("{place}.to"), "is in the lock twice"));
                 }
                 targets.push(&install.to);
             }

@@ -335,13 +335,8 @@ pub fn links(root: &Root, lock: &Lock) -> Result<Vec<Link>> {
     }
     links.sort();
     match links.windows(2).find(|pair| pair[0].path == pair[1].path) {
-        Some(pair) => Err(anyhow!(
-            "{}: {} and {} would both be installed there",
-            pair[0].path,
-            pair[0].file,
-            pair[1].file
-        ))
-        .cure("name the parts of one of them in the lock"),
+        Some(pair) => Err(anyhow!("{}: {} and {} both go there", pair[0].path, pair[0].file, pair[1].file))
+            .cure("name the parts of one of them in the lock"),
         None => Ok(links),
     }
 }

@@ -262,7 +262,7 @@ const LOG_DEPTH: u32 = 4;
 /// Files below the logs' directory. The directories stay: programs look for theirs, but for those of a machine's journal.
 fn logs(root: &Root, dir: &str, depth: u32, paths: &mut Vec<String>) -> Result<()> {
     if depth == 0 {
-        bail!("{dir}: deeper than logs are looked for");
+        bail!("{dir}: has directories that are nested too deep to look for logs in");
     }
     for name in root.list(dir)? {
         let path = format!("{dir}/{name}");

@@ -85,7 +85,7 @@ pub fn verify(root: &Root, wanted: Option<&Lock>) -> Report {
     let lock = baked_lock(root);
     let fault = match (&lock, wanted) {
         (Ok(None), _) if root.stands(sysext::INSIDE).unwrap_or(false) => Some(
-            "is missing: a system extension brings this node's programs, and who fetches one verifies it"
+            "is missing: this node's programs come from a system extension, which is verified when it is fetched, not here"
                 .to_owned(),
         ),
         (Ok(None), _) => Some("is missing: nothing was baked here".to_owned()),

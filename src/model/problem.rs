@@ -141,10 +141,15 @@ impl Problem {
         let mut before = String::new();
         self.why.insert(0, std::mem::take(&mut self.what));
         self.why.retain_mut(|text| {
-            let plain = text.split_once(" (os error ").map_or(text.as_str(), |(plain, _)| plain);
+            // More may stand behind the number, such as how often it was tried.
+            let number =
+                text.split_once(" (os error ").and_then(|(head, tail)| Some((head, tail.split_once(')')?.1)));
+            let plain = number.map_or_else(|| text.clone(), |(head, rest)| format!("{head}{rest}"));
             let is_name = |name: &str| name.starts_with('E') && name.bytes().all(|b| b.is_ascii_uppercase());
-            let plain =
-                plain.split_once(": ").filter(|(name, _)| is_name(name)).map_or(plain, |(_, plain)| plain);
+            let plain = plain
+                .split_once(": ")
+                .filter(|(name, _)| is_name(name))
+                .map_or(plain.as_str(), |(_, plain)| plain);
             if plain.len() < text.len() {
                 let known = OF_THE_SYSTEM.iter().find(|(said, _)| plain.ends_with(said));
                 self.cure = self.cure.take().or_else(|| known.map(|(_, cure)| (*cure).to_owned()));

@@ -25,7 +25,7 @@ pub(super) const PLATFORM: Platform = Platform {
     limit: Some(Limit {
         bytes: 256 << 10,
         base64: false,
-        cure: "let fewer or smaller files come with the bootstrap data",
+        cure: "put fewer or smaller files into the bootstrap data",
     }),
     hint: "Google Cloud: give the instance the metadata key user-data",
     evidence: |facts| {
@@ -195,7 +195,7 @@ fn user_data(attributes: &Node, problems: &mut Vec<Problem>) -> Result<Option<Se
             let what = "is not an encoding that is known here, and the user-data is taken as it is";
             problems.push(
                 Problem::warning("instance/attributes/user-data-encoding", what)
-                    .cure("base64, or leave it out"),
+                    .cure("write base64, or leave it out"),
             );
             Ok(Some(Secret::from(text)))
         }

@@ -21,7 +21,7 @@ pub(super) const PLATFORM: Platform = Platform {
     limit: Some(Limit {
         bytes: 64 << 10,
         base64: false,
-        cure: "fetch what is large: `#include`, or Ignition's `source`",
+        cure: "let the node fetch what is large, by `#include` or Ignition's `source`",
     }),
     hint: "IBM Cloud: the drive labelled cidata is not there",
     drives: &[OwnedDrive { label: nocloud::DRIVE.label, read }],

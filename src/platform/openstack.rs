@@ -21,7 +21,7 @@ pub(super) const PLATFORM: Platform = Platform {
     limit: Some(Limit {
         bytes: 65_535,
         base64: true,
-        cure: "fetch what is large: `#include`, or Ignition's `source`",
+        cure: "let the node fetch what is large, by `#include` or Ignition's `source`",
     }),
     hint: "OpenStack: give the server user data",
     evidence,

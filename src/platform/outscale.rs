@@ -13,7 +13,7 @@ pub(super) const PLATFORM: Platform = Platform {
     limit: Some(Limit {
         bytes: 500 << 10,
         base64: true,
-        cure: "fetch what is large: `#include`, or Ignition's `source`",
+        cure: "let the node fetch what is large, by `#include` or Ignition's `source`",
     }),
     hint: "Outscale: give the VM user data",
     evidence: |facts| {

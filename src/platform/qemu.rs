@@ -61,7 +61,7 @@ fn read(world: &dyn World, facts: &Facts) -> Result<Option<Instance>, Error> {
         let what = format!("left out: there is {name}");
         instance
             .problems
-            .push(Problem::warning(format!("fw_cfg {other}"), what).cure("hand over one of them"));
+            .push(Problem::warning(format!("fw_cfg {other}"), what).cure("give the machine one of them"));
     }
     Ok(Some(instance))
 }

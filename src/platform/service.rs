@@ -193,7 +193,7 @@ impl<'a> Session<'a> {
         let value = response.body.expose().trim_ascii();
         no_page(&place, value)?;
         if value.is_empty() || !value.iter().all(u8::is_ascii_graphic) {
-            return Err(anyhow!("{place}: what came is not a token").into());
+            return Err(anyhow!("{place}: the answer is not a token").into());
         }
         *self.token.borrow_mut() = Secret::new(value);
         Ok(None)
@@ -277,7 +277,7 @@ fn no_page(place: &str, bytes: &[u8]) -> Result<(), Error> {
     let head = String::from_utf8_lossy(&head);
     let begins = head.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}').starts_with('<');
     if begins && ["<html", "<!doctype html"].iter().any(|mark| head.contains(mark)) {
-        return Ok(Err(anyhow!("{place}: an HTML page came, and not metadata")).cure(IN_BETWEEN)?);
+        return Ok(Err(anyhow!("{place}: the answer is an HTML page, not metadata")).cure(IN_BETWEEN)?);
     }
     Ok(())
 }

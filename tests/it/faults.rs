@@ -86,7 +86,7 @@ const FAULTS: &[Fault] = &[
     ("403", |_, _| Reply::status(403, "", ""), Then::Fails("HTTP status 403")),
     ("406", |_, _| Reply::status(406, "", ""), Then::Fails("HTTP status 406")),
     ("410", |_, _| Reply::status(410, "", ""), Then::Fails("HTTP status 410")),
-    ("page", |_, _| Reply::ok(PAGE), Then::Fails("an HTML page came")),
+    ("page", |_, _| Reply::ok(PAGE), Then::Fails("the answer is an HTML page")),
     (
         "large",
         |_, _| Reply::raw("HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n").end(End::Hang),

@@ -137,7 +137,7 @@ pub(super) fn obtain(
             Err(Broken::Sink(error)) => return Err(error.context(called)).stage(Stage::Install),
             Err(Broken::Absent) => {
                 let error = Err(anyhow!("{called}: {location}: the file does not exist"));
-                return error.cure("--from looks for the last part of the URL").stage(Stage::Fetch);
+                return error.cure("put the file there under the last part of its URL").stage(Stage::Fetch);
             }
             Err(Broken::TooLarge) => {
                 let error = anyhow!("{called}: {location} is larger than {} GiB", MAX_ARTIFACT >> 30);

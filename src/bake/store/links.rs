@@ -137,7 +137,7 @@ fn lacks(root: &Root, artifact: &Artifact, manifest: &Manifest) -> Result<bool, 
         }
         if let Some(fault) = fault(root, artifact, stored, false).stage(Stage::Install)? {
             return Err(anyhow!("{path}: {fault}"))
-                .cure("this node's programs are not its image's: replace the machine, and find out what changed it")
+                .cure("find out what changed the program, and replace the machine: it does not run what its image holds")
                 .stage(Stage::Verify);
         }
     }

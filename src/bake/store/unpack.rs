@@ -79,7 +79,7 @@ pub(super) fn unpack(root: &Root, artifact: &Artifact, incoming: &str, staged: &
     for install in &artifact.install {
         if files.iter().all(|f| install.place(&f.path).is_none()) {
             return Err(anyhow!("the archive holds nothing for {} from {:?}", install.to, install.from))
-                .cure("where `from` is a directory, `to` must end in /");
+                .cure("check `from`; where it is a directory, `to` must end in /");
         }
     }
     // The deepest first: writing into a directory changes its time.

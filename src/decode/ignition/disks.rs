@@ -70,7 +70,8 @@ impl Reader<'_, '_, '_> {
         match check_path(text(node, "device").unwrap_or_default()) {
             Ok(path) if path.starts_with("/dev/") && !path.contains(char::is_whitespace) => Some(path),
             _ => {
-                self.error(&at, pos, "not the path of a device").cure("a path below /dev");
+                self.error(&at, pos, "not the path of a device")
+                    .cure("write a path below /dev, such as /dev/sdb");
                 None
             }
         }
@@ -108,14 +109,14 @@ impl Reader<'_, '_, '_> {
             }
             let pos = node.get(key).map_or(node.pos, |n| n.pos);
             self.error(&format!("{place}.{key}"), pos, "not a GUID")
-                .cure("for a Linux file system: 0FC63DAF-8483-4772-8E79-3D69D8477DE4");
+                .cure("write a GUID; that of a Linux file system is 0FC63DAF-8483-4772-8E79-3D69D8477DE4");
             None
         };
         let (kind, own) = (guid("typeGuid"), guid("guid"));
         let says_more =
             label.is_some() || start.is_some() || size.is_some() || kind.is_some() || own.is_some();
         if !exists && (says_more || number == 0) {
-            self.error(place, node.pos, "with shouldExist false it takes a number and nothing else");
+            self.error(place, node.pos, "a partition with shouldExist false takes a number and nothing else");
         }
         (self.problems.len() == before).then(|| EntrySpec {
             place: place.to_owned(),
@@ -250,7 +251,7 @@ impl Reader<'_, '_, '_> {
         };
         let Some((_, since, longest)) = FORMATS.iter().find(|(name, _, _)| *name == kind) else {
             let names: Vec<&str> = FORMATS.iter().map(|(name, _, _)| *name).collect();
-            self.error(&at, pos("format"), "not a kind of filesystem that Ignition makes")
+            self.error(&at, pos("format"), "not a kind of filesystem that Ignition knows")
                 .cure(format!("one of {}", names.join(", ")));
             return None;
         };

@@ -204,7 +204,7 @@ fn version(tree: &Node) -> Result<usize, Problem> {
         let pos = tree.get("ignition").map_or(tree.pos, |n| n.pos);
         return Err(Problem::error(place, "missing: a config must give its version")
             .at(pos)
-            .cure("\"ignition\": {\"version\": \"3.4.0\"}"));
+            .cure("write \"ignition\": {\"version\": \"3.4.0\"}"));
     };
     let text = node.text().unwrap_or_default();
     if let Some(version) = VERSIONS.iter().position(|v| *v == text) {

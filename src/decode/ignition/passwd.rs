@@ -110,7 +110,7 @@ impl Reader<'_, '_, '_> {
         if !is_account(name) {
             let pos = node.get("name").map_or(node.pos, |n| n.pos);
             self.error(&format!("{place}.name"), pos, "not a valid name of an account")
-                .cure("at most 32 letters, digits, `_`, `-` and `.`; the first is not `-` or `.`");
+                .cure("use at most 32 letters, digits, `_`, `-` and `.`; the first is not `-` or `.`");
         }
         name.to_owned()
     }

@@ -105,7 +105,8 @@ impl Reader<'_, '_, '_> {
             Some("gzip") => Some(true),
             _ => {
                 let at = format!("{place}.compression");
-                self.error(&at, compression.pos, "this compression is not known").cure("gzip, or left out");
+                self.error(&at, compression.pos, "this compression is not known")
+                    .cure("use gzip, or leave it out");
                 None
             }
         }
@@ -144,7 +145,7 @@ impl Reader<'_, '_, '_> {
         }
         let Some((_, since)) = SCHEMES.iter().find(|(name, _)| *name == scheme) else {
             self.error(at, source.pos, "not a URL of a scheme that can be fetched")
-                .cure("one of data:, https:, http:, s3: and, on Flatcar, oem:");
+                .cure("use one of data:, https:, http:, s3: and, on Flatcar, oem:");
             return None;
         };
         if VERSIONS[self.version] < *since {
@@ -247,7 +248,8 @@ impl Reader<'_, '_, '_> {
             "sha256" => 32,
             "sha512" => 64,
             _ => {
-                self.error(&at, node.pos, "not a known kind of hash").cure("sha512-… or sha256-…");
+                self.error(&at, node.pos, "not a known kind of hash")
+                    .cure("begin it with sha512- or sha256-");
                 return Some(Err(()));
             }
         };

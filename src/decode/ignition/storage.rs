@@ -130,7 +130,7 @@ impl Reader<'_, '_, '_> {
         let at = format!("{place}.mode");
         let Some(mode) = value.int().and_then(|m| u32::try_from(m).ok()).filter(|m| *m <= 0o7777) else {
             self.error(&at, value.pos, "permission bits are a number from 0 to 4095")
-                .cure("0644 is 420 in decimal, 0755 is 493");
+                .cure("write 0644 as 420 and 0755 as 493");
             return None;
         };
         // Common permission bits whose octal digits were written as a decimal number.
@@ -174,7 +174,7 @@ impl Reader<'_, '_, '_> {
                 self.error(
                     &format!("{place}.overwrite"),
                     pos,
-                    "needs contents.source, which replaces the file",
+                    "has a meaning only where contents.source replaces the file",
                 );
             }
             match (has_source, overwrite) {

@@ -66,7 +66,7 @@ fn matching(r: &mut Reader, e: &mut Ethernet, at: &At) {
         return r.lose(
             at,
             format!("must be a mapping, this is {}", at.node.kind_name()),
-            "match: {macaddress: …}",
+            "write match: {macaddress: …}",
         );
     }
     for (key, at) in r.entries(at) {
@@ -136,7 +136,7 @@ pub(super) fn bond_parameter(r: &mut Reader, b: &mut Bond, key: &str, at: &At) {
                 match r.addr(&item) {
                     // The kernel's BOND_MAX_ARP_TARGETS.
                     Some(_) if b.arp_targets.len() >= 16 => {
-                        r.error(&item, "is one ARP target too many", "16 is the most")
+                        r.error(&item, "is more ARP targets than a bond can have", "16 is the most")
                     }
                     Some(IpAddr::V4(addr)) => b.arp_targets.push(addr),
                     Some(IpAddr::V6(_)) => r.error(&item, "is an IPv6 address; ARP is for IPv4", ""),

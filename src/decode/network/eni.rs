@@ -20,7 +20,7 @@ const WORDS: Words = Words {
     bare: &["manual"],
     address: "address",
     own: &["mtu", "hwaddress", "vlan-id", "vlan-raw-device"],
-    types: "static, dhcp, auto, manual or loopback",
+    types: "use static, dhcp, auto, manual or loopback",
 };
 
 /// Options of a stanza, and the keys of a subnet that say the same.
@@ -130,7 +130,7 @@ fn device(r: &mut Reader, name: &str, at: &At) -> Option<Device> {
     let link = match raw.as_ref().and_then(|raw| r.text(raw)) {
         Some(raw) => raw,
         None if tag.is_some() && before == "vlan" => {
-            r.error(at, "is a VLAN, and the NIC below it is not said", "add `vlan-raw-device NIC`");
+            r.error(at, "is a VLAN that does not name the NIC below it", "add `vlan-raw-device NIC`");
             return None;
         }
         None => match before.strip_suffix('.').filter(|_| tag.is_some()) {
@@ -159,7 +159,7 @@ fn interface(r: &mut Reader, config: &mut NetworkConfig, name: &str, at: &At) {
     }
     let known = config.interfaces.iter().position(|i| i.id == name);
     if known.is_none() && config.interfaces.len() >= MAX_INTERFACES {
-        return r.error(at, format!("is one interface too many; {MAX_INTERFACES} is the most"), "");
+        return r.error(at, format!("is more interfaces than are read: at most {MAX_INTERFACES}"), "");
     }
     let n = match known {
         Some(n) => n,

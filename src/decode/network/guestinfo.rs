@@ -43,13 +43,13 @@ pub(super) fn read(r: &mut Reader, get: &dyn Fn(&str) -> Option<String>) -> Netw
             r.error(
                 &At::new(&node, format!("dns.domain.{n}")),
                 "is not a domain",
-                "letters, digits, `-`, and dots between",
+                "use letters, digits, `-`, and dots between",
             );
         }
     }
     if config.interfaces.is_empty() && !(dns.servers.is_empty() && dns.search.is_empty()) {
         let node = text_node("");
-        let what = "left out: no `interface.N` is there that takes it";
+        let what = "is not used: no `interface.N` takes it";
         r.warn(&At::new(&node, "dns"), what, "say which NIC takes it: interface.0.name or interface.0.mac");
     }
     dns.give(&mut config.interfaces);

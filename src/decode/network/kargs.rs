@@ -53,7 +53,7 @@ pub(super) fn read(cmdline: &str) -> (NetworkConfig, Vec<Problem>) {
                 Some((name, Ok(mac))) if bad_link_name(name).is_none() => {
                     args.names.push((name.to_owned(), mac, place));
                 }
-                _ => args.error(&place, "is not a name and a MAC address", "write ifname=NAME:MAC"),
+                _ => args.error(&place, "does not give a name and a MAC address", "write ifname=NAME:MAC"),
             },
             "bond" => args.bond(value, &place),
             "bridge" => args.bridge(value, &place),
@@ -106,7 +106,7 @@ impl Args {
         let i =
             self.config.interfaces.iter().position(|i| i.id == name).unwrap_or(self.config.interfaces.len());
         if i >= MAX_INTERFACES {
-            self.error(place, &format!("is one interface too many; {MAX_INTERFACES} is the most"), "");
+            self.error(place, &format!("is more interfaces than are read: at most {MAX_INTERFACES}"), "");
             return None;
         }
         if i == self.config.interfaces.len() {
@@ -124,7 +124,7 @@ impl Args {
         let parts = fields(value);
         let get = |i: usize| parts.get(i).copied().filter(|f| !f.is_empty());
         if value.bytes().all(|b| b == b':') {
-            return self.error(place, "names no way to get an address", WAYS);
+            return self.error(place, "has no method, or one that is not known", WAYS);
         }
         if parts.len() == 1 && is_way(value) {
             if !matches!(value, "off" | "none") {
@@ -138,7 +138,7 @@ impl Args {
         if !static_form {
             let (name, way) = (parts[0], get(1).unwrap_or("dhcp"));
             if !is_way(way) {
-                return self.error(place, "names no way to get an address", WAYS);
+                return self.error(place, "has no method, or one that is not known", WAYS);
             }
             self.way(name, way, place);
             return self.mtu_and_mac(name, get(2), parts.get(3..).unwrap_or_default(), place);
@@ -147,10 +147,10 @@ impl Args {
         // Without a way dracut asks for a lease.
         let way = get(6).unwrap_or(if get(0).is_some() { "none" } else { "dhcp" });
         if !is_way(way) {
-            return self.error(place, "names no way to get an address", WAYS);
+            return self.error(place, "has no method, or one that is not known", WAYS);
         }
         if get(6).is_none() && is_way(name) {
-            return self.error(place, "lacks a field: a way is where the interface belongs", STATIC);
+            return self.error(place, "has a method where the interface belongs: a field is missing", STATIC);
         }
         self.way(name, way, place);
         if name == EVERY && get(0).is_some() {
@@ -161,7 +161,7 @@ impl Args {
         }
         let host = get(4).filter(|h| is_domain(h));
         if host.is_none() && get(4).is_some() {
-            self.error(place, "has no host name in fifth place", "letters, digits, `-`, and dots between");
+            self.error(place, "has no host name in field 5", "use letters, digits, `-`, and dots between");
         }
         if self.config.hostname.is_none() {
             self.config.hostname = host.map(str::to_owned);
@@ -252,7 +252,7 @@ impl Args {
         let Some(address) = addr(text) else {
             return self.error(
                 place,
-                "has no IPv4 or IPv6 address in first place",
+                "has no IPv4 or IPv6 address in field 1",
                 "IPv6 addresses need brackets",
             );
         };
@@ -277,7 +277,7 @@ impl Args {
         let mac =
             (!mac.is_empty()).then(|| mac.join(":")).filter(|m| !m.is_empty()).map(|m| m.parse::<Mac>());
         if matches!(number, Some(None)) || matches!(mac, Some(Err(()))) {
-            self.error(place, "ends in neither an MTU and a MAC address nor in name servers", "");
+            self.error(place, "does not end in name servers, or in an MTU and a MAC address", "");
         }
         let Some(to) = self.interface(name, place) else { return };
         to.mtu = number.flatten().filter(|n| *n > 0).or(to.mtu);
@@ -334,7 +334,7 @@ impl Args {
         }
         let mtu = parts.get(3).filter(|mtu| !mtu.is_empty()).map(|mtu| mtu.parse());
         if matches!(mtu, Some(Err(_))) {
-            self.error(place, "ends in no MTU", "write bond=NAME:PORTS:OPTIONS:MTU");
+            self.error(place, "has a last field that is not an MTU", "write bond=NAME:PORTS:OPTIONS:MTU");
         }
         if self.device(name, Device::Bond(bond), place)
             && let Some(interface) = self.interface(name, place)
@@ -354,15 +354,15 @@ impl Args {
     /// `vlan=NAME:LINK`; the tag is the number at the end of the name: `vlan5`, `eth0.0005`.
     fn vlan(&mut self, value: &str, place: &str) {
         let Some((name, link)) = value.split_once(':') else {
-            return self.error(place, "is not a name and an interface", "write vlan=NAME:INTERFACE");
+            return self.error(place, "does not give a name and an interface", "write vlan=NAME:INTERFACE");
         };
         let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
         let id = name.get(name.len() - digits..).and_then(|id| id.parse().ok()).filter(|id| *id <= 4094);
         let Some(id) = id else {
             return self.error(
                 place,
-                "has no tag at the end of its name",
-                "vlan5, vlan0005, eth0.5 or eth0.0005",
+                "gives a name that does not end with the VLAN's tag",
+                "write the name as vlan5, vlan0005, eth0.5 or eth0.0005",
             );
         };
         if link.contains(',') {
@@ -376,7 +376,7 @@ impl Args {
     fn name(&mut self, name: String, mac: Mac, place: &str) {
         if self.config.get(&name).is_none() {
             let Some(every) = self.config.get(EVERY).cloned() else {
-                return self.warning(place, "names a NIC that no other argument is for", "ip=NAME:dhcp");
+                return self.warning(place, "names a NIC that no argument configures", "add ip=NAME:dhcp");
             };
             let Some(to) = self.interface(&name, place) else { return };
             *to = Interface { id: name.clone(), place: place.to_owned(), ..every };
@@ -437,10 +437,10 @@ impl Args {
 }
 
 /// Ways to get an address.
-const WAYS: &str = "dhcp, on, any, dhcp6, auto6, either6, link6, link-local, none or off";
+const WAYS: &str = "write one of dhcp, on, any, dhcp6, auto6, either6, link6, link-local, none or off";
 
 /// The form of `ip=` that has an address.
-const STATIC: &str = "ip=ADDRESS::GATEWAY:NETMASK::INTERFACE:none";
+const STATIC: &str = "write ip=ADDRESS::GATEWAY:NETMASK::INTERFACE:none";
 
 /// Whether `text` is a way, or several with commas between.
 fn is_way(text: &str) -> bool {

@@ -74,7 +74,7 @@ fn read_group(r: &mut Reader, config: &mut NetworkConfig, group: &Group, at: &At
             continue;
         }
         if config.interfaces.len() + config.unusable.len() >= MAX_INTERFACES {
-            r.error(&at, format!("is one interface too many; {MAX_INTERFACES} is the most"), "");
+            r.error(&at, format!("is more interfaces than are read: at most {MAX_INTERFACES}"), "");
             return;
         }
         r.take_lost();
@@ -276,7 +276,7 @@ fn search_domain(r: &mut Reader, to: &mut Interface, text: &str, at: &At) {
     // networkd's sign for "route queries of this domain here"; `~.` is all of them.
     let domain = text.strip_prefix('~').unwrap_or(text);
     if !is_domain(domain) && text != "~." {
-        r.error(at, "is not a domain", "letters, digits, `-`, and dots between");
+        r.error(at, "is not a domain", "use letters, digits, `-`, and dots between");
     } else if !to.search.iter().any(|s| s == text) {
         to.search.push(text.to_owned());
     }

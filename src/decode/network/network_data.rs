@@ -87,7 +87,7 @@ pub(super) fn read(r: &mut Reader, at: &At) -> NetworkConfig {
 
 fn link(r: &mut Reader, config: &mut NetworkConfig, ids: &mut HashMap<String, String>, at: &At) {
     if config.interfaces.len() + config.unusable.len() >= MAX_INTERFACES {
-        return r.error(at, format!("is one interface too many; {MAX_INTERFACES} is the most"), "");
+        return r.error(at, format!("is more interfaces than are read: at most {MAX_INTERFACES}"), "");
     }
     let text = |key: &str| at.node.get(key).and_then(|n| n.text());
     let Some(link_id) = text("id") else {
@@ -107,7 +107,7 @@ fn link(r: &mut Reader, config: &mut NetworkConfig, ids: &mut HashMap<String, St
     let bad_id =
         interface.id.is_empty() || interface.id.len() > 127 || interface.id.chars().any(char::is_control);
     if bad_id {
-        r.lose(at, "has an `id` that can't be one", "1 to 127 printable characters are allowed");
+        r.lose(at, "has an `id` that can't be used", "1 to 127 printable characters are allowed");
     }
     link_keys(r, &mut interface, at);
     vlan_whole(r, &mut interface, at);

@@ -252,7 +252,7 @@ impl Reader {
             self.error(
                 at,
                 "is not a name or a shell glob",
-                "letters, digits, punctuation and `*`, `?`, `[a-z]`, no spaces",
+                "use letters, digits, punctuation, `*`, `?` and `[a-z]`, and no spaces",
             );
             return None;
         }
@@ -286,7 +286,7 @@ impl Reader {
                     self.error(
                         at,
                         "is not a time",
-                        &format!("a number of {unit}, or one with its unit: 100ms, 2s"),
+                        &format!("write a number of {unit}, or a number with its unit: 100ms, 2s"),
                     );
                 }
                 time
@@ -306,7 +306,7 @@ impl Reader {
                 // networkd holds host names to RFC 1123, which has no underscore.
                 let ok = is_domain(text) && !text.contains('_');
                 if !ok {
-                    self.error(at, "is not a host name", "letters, digits, `-`, and dots between");
+                    self.error(at, "is not a host name", "use letters, digits, `-`, and dots between");
                 }
                 ok.then(|| text.to_owned())
             }
@@ -320,7 +320,7 @@ impl Reader {
                     self.error(
                         at,
                         "is not an interface identifier",
-                        "an IPv6 address whose first half is zero: ::1:2",
+                        "write an IPv6 address whose first half is zero: ::1:2",
                     );
                     None
                 }

@@ -173,7 +173,7 @@ pub(super) fn search_list(r: &mut Reader, to: &mut Vec<String>, at: &At) {
         // Lists are written with blanks between, too.
         for domain in text.split_whitespace() {
             if !is_domain(domain) {
-                r.error(&item, "is not a domain", "letters, digits, `-`, and dots between");
+                r.error(&item, "is not a domain", "use letters, digits, `-`, and dots between");
             } else if !to.iter().any(|s| s == domain) {
                 to.push(domain.to_owned());
             }
@@ -285,7 +285,7 @@ pub(super) fn place_route(
             if guessed {
                 let id = &interfaces[n].id;
                 let what = format!(
-                    "has a gateway in no subnet that is written down: {id} gets it, the first that asks for a lease"
+                    "has a gateway outside of all subnets that are written here: {id} gets the route, as the first interface with DHCP"
                 );
                 r.warn(at, what, cure);
             }

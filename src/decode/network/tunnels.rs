@@ -124,7 +124,7 @@ fn tunnel_key(r: &mut Reader, at: &At) -> Option<String> {
     let text = r.text(at)?;
     let ok = text.parse::<u32>().is_ok() || text.parse::<std::net::Ipv4Addr>().is_ok();
     if !ok {
-        r.error(at, "is not a tunnel's key", "a number, or one written as an IPv4 address");
+        r.error(at, "is not a tunnel's key", "write a number, or a number in the form of an IPv4 address");
     }
     ok.then(|| text.to_owned())
 }

@@ -95,7 +95,7 @@ fn undefined_ports(config: &mut NetworkConfig) {
 
 fn entry<'a>(r: &mut Reader, config: &mut NetworkConfig, whole: &mut Whole<'a>, at: &At<'a>) {
     let Some(kind) = at.key("type") else {
-        return r.error(at, "has no `type`", "physical, bond, bridge, vlan, nameserver or route");
+        return r.error(at, "has no `type`", "use physical, bond, bridge, vlan, nameserver or route");
     };
     let device = match kind.node.text().unwrap_or_default() {
         "physical" | "infiniband" | "loopback" => Device::Ethernet(Ethernet::default()),
@@ -111,12 +111,12 @@ fn entry<'a>(r: &mut Reader, config: &mut NetworkConfig, whole: &mut Whole<'a>, 
             return r.error(
                 &kind,
                 "is a type that is not known here",
-                "physical, bond, bridge, vlan, nameserver or route",
+                "use physical, bond, bridge, vlan, nameserver or route",
             );
         }
     };
     if config.interfaces.len() + config.unusable.len() >= MAX_INTERFACES {
-        return r.error(at, format!("is one interface too many; {MAX_INTERFACES} is the most"), "");
+        return r.error(at, format!("is more interfaces than are read: at most {MAX_INTERFACES}"), "");
     }
     r.take_lost();
     let Some(name) = at.key("name") else {

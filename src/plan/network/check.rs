@@ -91,7 +91,7 @@ fn references(interfaces: &mut Vec<Interface>, problems: &mut Vec<Problem>) -> V
                     if !known.contains(port) {
                         tell(
                             format!("has a port that is not defined or not usable: {port:?}"),
-                            "define it, or leave it out",
+                            "define that interface, or leave it out",
                         );
                     }
                     known.contains(port)
@@ -180,8 +180,10 @@ fn addressed_ports(interfaces: &[Interface], problems: &mut Vec<Problem>) {
         let addressed = interface.dhcp4 || interface.dhcp6 || !interface.addresses.is_empty();
         if let Some(master) = ports.get(interface.id.as_str()).filter(|_| addressed) {
             let what = format!("is a port of {master}, where its own addresses and DHCP have no effect");
-            problems
-                .push(located(Problem::warning(&interface.place, what), interface).cure("move them there"));
+            problems.push(
+                located(Problem::warning(&interface.place, what), interface)
+                    .cure("move them to the interface that it is a port of"),
+            );
         }
     }
 }
@@ -231,13 +233,15 @@ fn ordered_defaults(interfaces: &mut [Interface], problems: &mut Vec<Problem>) {
             };
             let whose = if *first == place { "another one of its own" } else { first.as_str() };
             let family = if table.0 { "IPv6" } else { "IPv4" };
-            let what = format!("has a default route for {family} of the same metric as {whose}");
+            let what = format!("has a default route for {family} with the same metric as {whose}");
             let Some(free) = (*next..u32::MAX).find(|m| !taken.contains(&(table.clone(), *m))) else {
                 told.push(format!("{what}, and no greater one is free"));
                 continue;
             };
             *next = free;
-            told.push(format!("{what}: it gets the metric {free}, which makes it a later choice"));
+            told.push(format!(
+                "{what}: it gets the metric {free}, so it is used only when the other is gone"
+            ));
             set_metric(route, free);
             taken.insert((table.clone(), free));
             holders.insert((table, free), (place.clone(), free));

@@ -36,7 +36,7 @@ pub fn render(config: &NetworkConfig, nics: &[Nic]) -> Rendered {
     out.unusable.extend(lost);
     if !out.unusable.is_empty() && !interfaces.iter().any(reachable) {
         // Ports of a bond that was lost, say: as they are written they would keep the machine from its default, DHCP.
-        let what = "nothing that can be used has an address: the image's default stays";
+        let what = "no interface that can be used has an address, so the image's default network stays";
         out.problems.push(Problem::error("network", what));
         out.unusable.extend(interfaces.drain(..).map(|i| i.id));
     }

@@ -151,7 +151,7 @@ fn parse(found: &[(&str, String)], user_data: Option<Secret>) -> Result<Instance
     };
     let mut instance = Instance { user_data, ..Instance::default() };
     let Some(id) = get(INSTANCE_ID) else {
-        return Err(Problem::error(INSTANCE_ID, "the metadata service does not tell it").into());
+        return Err(Problem::error(INSTANCE_ID, "the metadata service has no such value").into());
     };
     id.clone_into(&mut instance.instance_id);
     // A VPC with several domain names gives a name for each, and all of them in one line.

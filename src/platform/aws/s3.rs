@@ -163,7 +163,10 @@ impl Object {
         if region.is_empty()
             || !region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         {
-            return Err(Problem::error(self.bucket.as_str(), "what names its region is not a region"));
+            return Err(Problem::error(
+                self.bucket.as_str(),
+                "the answer that should name its region does not",
+            ));
         }
         let dual = if place.only_ipv6 { "dualstack." } else { "" };
         let host = format!("s3.{dual}{region}.{}", domain(region));

@@ -63,7 +63,7 @@ pub(super) fn fetch(world: &dyn World, transport: &Transport) -> Result<Secret> 
     for (chunk, answer) in answers.into_iter().enumerate() {
         let name = transport.name(chunk);
         let answer = answer.map_err(|kind| anyhow!("{name}: {kind}")).cure(
-            "no chunk was deleted; the secret is Cluster API's, and a machine that lost it is replaced by another",
+            "delete the Machine if the secret is gone: Cluster API makes both anew; footplate deleted no chunk",
         )?;
         whole.extend(value(transport.service, &answer).map_err(|what| anyhow!("{name}: {what}"))?);
     }
@@ -73,7 +73,7 @@ pub(super) fn fetch(world: &dyn World, transport: &Transport) -> Result<Secret> 
     }
     let opened = envelope::gunzip(&whole).map_err(|what| anyhow!("{}: {what}", transport.prefix))?;
     if opened.trim_ascii().is_empty() {
-        bail!("{}: its chunks hold nothing", transport.prefix);
+        bail!("{}: its chunks are empty", transport.prefix);
     }
     Ok(Secret::new(opened))
 }

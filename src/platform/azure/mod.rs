@@ -23,7 +23,7 @@ pub(super) const PLATFORM: Platform = Platform {
     limit: Some(Limit {
         bytes: 65535,
         base64: false,
-        cure: "let fewer or smaller files come with the bootstrap data",
+        cure: "put fewer or smaller files into the bootstrap data",
     }),
     hint: "Azure: give the virtual machine custom data",
     evidence: |facts| {

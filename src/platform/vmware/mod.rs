@@ -26,7 +26,7 @@ pub(super) const PLATFORM: Platform = Platform {
     limit: Some(Limit {
         bytes: 64 << 10,
         base64: true,
-        cure: "let fewer or smaller files come with the bootstrap data",
+        cure: "put fewer or smaller files into the bootstrap data",
     }),
     hint: "vSphere: set guestinfo.metadata and guestinfo.userdata",
     evidence,

@@ -112,5 +112,5 @@ fn without_a_footplate_for_it_another_architecture_is_refused() {
     lock["artifacts"].as_array_mut().unwrap().remove(1);
     fs::write(&image.lock, lock.to_string()).unwrap();
     let says = format!("this footplate is for {ARCH}, the lock for {}", OTHER.0);
-    image.bake(&[]).ended(74, &[&says, "name a footplate for that architecture in the lock"]);
+    image.bake(&[]).ended(74, &[&says, "add footplate for that architecture to the lock"]);
 }

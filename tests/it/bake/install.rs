@@ -119,7 +119,7 @@ fn nothing_is_put_in_use_before_all_is_there() {
     let before = in_use();
     image.publish_node("v1.35.0");
     fs::remove_file(image.from.join("kubectl-v1.35.0")).unwrap();
-    image.bake(&[]).ended(75, &["kubectl v1.35.0", "does not exist", "last part of the URL"]);
+    image.bake(&[]).ended(75, &["kubectl v1.35.0", "does not exist", "last part of its URL"]);
     assert_eq!(in_use(), before);
     image.verify().ended(0, &[]);
 }
