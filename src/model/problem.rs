@@ -142,14 +142,12 @@ impl Problem {
         self.why.insert(0, std::mem::take(&mut self.what));
         self.why.retain_mut(|text| {
             // More may stand behind the number, such as how often it was tried.
-            let number =
+            let cut =
                 text.split_once(" (os error ").and_then(|(head, tail)| Some((head, tail.split_once(')')?.1)));
-            let plain = number.map_or_else(|| text.clone(), |(head, rest)| format!("{head}{rest}"));
+            let plain = cut.map_or_else(|| text.clone(), |(head, rest)| head.to_owned() + rest);
             let is_name = |name: &str| name.starts_with('E') && name.bytes().all(|b| b.is_ascii_uppercase());
-            let plain = plain
-                .split_once(": ")
-                .filter(|(name, _)| is_name(name))
-                .map_or(plain.as_str(), |(_, plain)| plain);
+            let named = plain.split_once(": ").filter(|(name, _)| is_name(name));
+            let plain = named.map_or(plain.as_str(), |(_, plain)| plain);
             if plain.len() < text.len() {
                 let known = OF_THE_SYSTEM.iter().find(|(said, _)| plain.ends_with(said));
                 self.cure = self.cure.take().or_else(|| known.map(|(_, cure)| (*cure).to_owned()));
