@@ -161,7 +161,7 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ),
     ("jinja-minus", "has no value", "cloud-init drops the whole document"),
     ("jinja-shell-length", "syntax", "cloud-init drops the whole document"),
-    ("jinja-go-template", "syntax", "the same"),
+    ("jinja-go-template", "placeholder of a Go template", "the same"),
     ("jinja-go-percent", "syntax", "the same"),
     ("jinja-unknown-filter", "is unknown", "the same"),
 ];

@@ -191,7 +191,7 @@ fn what_verifies_is_what_cosign_verifies() {
             &sigstore,
             names(&format!("DNS:{}", "krel.example.com")),
             leave,
-            Some("not tell one"),
+            Some("names no signer, or more"),
         ),
         ("another issuer", &sigstore, by(github, github), leave, Some("https://github.com/login/oauth")),
         ("two issuers", &sigstore, by(google, github), leave, Some("names no signer, or more")),
@@ -291,9 +291,15 @@ fn what_verifies_is_what_cosign_verifies() {
             &sigstore,
             names(&format!("email:{},{someone}", SIGNER.identity)),
             leave,
-            Some("not tell one"),
+            Some("names no signer, or more"),
         ),
-        ("two issuers, the older one right", &sigstore, by(github, google), leave, Some("not tell one")),
+        (
+            "two issuers, the older one right",
+            &sigstore,
+            by(github, google),
+            leave,
+            Some("names no signer, or more"),
+        ),
         ("another curve", &sigstore, Wish { curve: "P-384", ..wish() }, leave, Some("not on P-256")),
     ];
     let mut wrong = Vec::new();
