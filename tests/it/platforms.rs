@@ -334,7 +334,7 @@ fn properties_that_ask_for_nothing_change_nothing() {
         ("no", "", ""),
         ("false", "", ""),
         ("yes", "", "interface.0: names no NIC"),
-        ("no", "<Property oe:key='guestinfo.dns.server.0' oe:value='192.0.2.53'/>", "dns: left out"),
+        ("no", "<Property oe:key='guestinfo.dns.server.0' oe:value='192.0.2.53'/>", "dns: is not used"),
     ] {
         let xml = format!(
             "<Environment xmlns='http://schemas.dmtf.org/ovf/environment/1' \

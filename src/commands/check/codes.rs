@@ -153,8 +153,8 @@ pub const CODES: &[Code] = &[
     ),
     code(
         "script/not-checked",
-        "The syntax of shell programs was not checked, since bash is not on the machine where `check` ran.",
-        "Install bash there.",
+        "The syntax of programs was not checked: bash is not installed where `check` ran, or another program than `sh` and `bash` runs them.",
+        "Install bash there. Check a program of another language by its own tools.",
     ),
     code(
         "script/syntax",

@@ -6,7 +6,7 @@ use crate::decode::network::parse;
 use crate::decode::syntax::yaml;
 use crate::model::instance::Instance;
 use crate::model::network::NetworkConfig;
-use crate::model::problem::Problem;
+use crate::model::problem::{NEARLY_KNOWN, Problem, Severity};
 use crate::plan::network::render;
 
 /// Keys of which one stands beside `version`.
@@ -37,7 +37,10 @@ pub(super) fn of_metadata(name: &str, instance: &Instance, checked: &mut Checked
 
 fn tell(name: &str, mut problems: Vec<Problem>, config: Option<&NetworkConfig>, checked: &mut Checked) {
     problems.extend(config.map(|config| render(config, &[]).problems).unwrap_or_default());
-    for problem in problems {
+    for mut problem in problems {
+        if problem.code == NEARLY_KNOWN {
+            problem.severity = Severity::Error;
+        }
         checked.tell(Finding { file: name.to_owned(), object: String::new(), problem, anchor: None });
     }
 }

@@ -58,13 +58,15 @@ fn read(options: &[&str], text: &str) -> Read {
 pub struct Shell<'a> {
     places: &'a Places<'a>,
     pub problems: Vec<Problem>,
+    /// How many are for a shell that is absent, or that is neither `sh` nor `bash`.
     unread: usize,
+    of_others: usize,
     count: usize,
 }
 
 impl<'a> Shell<'a> {
     pub fn new(places: &'a Places<'a>) -> Self {
-        Self { places, problems: Vec::new(), unread: 0, count: 0 }
+        Self { places, problems: Vec::new(), unread: 0, of_others: 0, count: 0 }
     }
 
     /// Reads the programs of a node.
@@ -78,18 +80,22 @@ impl<'a> Shell<'a> {
         }
         self.lines("bootcmd", &config.bootcmd);
         self.lines("runcmd", &config.runcmd);
-        if self.unread > 0 {
-            let what = format!(
-                "bash is not on this machine, so that the syntax of {} scripts was not checked",
-                self.unread
-            );
-            self.problems.push(Problem::note("", what).code("script/not-checked"));
+        for (count, why) in
+            [(self.unread, "bash is not installed here"), (self.of_others, "neither sh nor bash runs them")]
+        {
+            if count > 0 {
+                let what = format!("the syntax of {count} scripts was not checked: {why}");
+                self.problems.push(Problem::note("", what).code("script/not-checked"));
+            }
         }
     }
 
     fn program(&mut self, place: &str, content: &Secret) {
         let Ok(text) = std::str::from_utf8(content.expose()) else { return };
-        let Some(options) = options(text) else { return };
+        let Some(options) = options(text) else {
+            self.of_others += usize::from(text.starts_with("#!"));
+            return;
+        };
         if let Some(line) = self.broken(options, text) {
             self.tell(place, line, "the script");
         }

@@ -7,9 +7,10 @@
 
 use std::net::IpAddr;
 
+use crate::decode::syntax::words;
 use crate::decode::syntax::yaml::{Node, Scalar};
 use crate::model::network::{Cidr, Form, Mac, Param, Settings};
-use crate::model::problem::{self, Problem};
+use crate::model::problem::{self, NEARLY_KNOWN, Problem};
 
 /// Entries of one list: addresses, routes, rules, name servers, ports. networkd sets up a few thousand routes in a
 /// second or two; a full routing table belongs to a routing daemon.
@@ -20,6 +21,20 @@ pub(super) const MAX_INTERFACES: usize = 1024;
 
 /// Letters of a key or a name that a message shows.
 const MAX_SHOWN: usize = 64;
+
+/// Keys of netplan, of version 1 and of `network_data.json` that a misspelt one may mean.
+#[rustfmt::skip]
+const KEYS: &[&str] = &[
+    "accept-ra", "address", "addresses", "bond_interfaces", "bonds", "bridge_ports", "bridges", "config", "critical", "destination",
+    "dhcp-identifier", "dhcp4", "dhcp4-overrides", "dhcp6", "dhcp6-overrides", "dns_nameservers", "dns_search", "driver",
+    "dummy-devices", "ethernet_mac_address", "ethernets", "forward-delay", "gateway", "gateway4", "gateway6", "hostname",
+    "interfaces", "ip_address", "ipv6-address-generation", "ipv6-mtu", "ipv6-privacy", "lacp-rate", "link", "link-local", "links",
+    "mac_address", "macaddress", "match", "metric", "mii-monitor-interval", "mode", "name", "nameservers", "netmask", "network",
+    "networks", "on-link", "optional", "parameters", "params", "primary", "priority", "renderer", "route-metric", "routes",
+    "routing-policy", "scope", "search", "send-hostname", "services", "set-name", "subnets", "table", "transmit-hash-policy",
+    "tunnels", "type", "use-dns", "use-domains", "use-hostname", "use-mtu", "use-ntp", "use-routes", "version", "vlan_id",
+    "vlan_link", "vlans", "vrfs", "wakeonlan",
+];
 
 /// A node and the path to it.
 #[derive(Clone)]
@@ -88,9 +103,17 @@ impl Reader {
         self.push(Problem::warning(&at.place, what), at, cure);
     }
 
-    /// A key that means nothing here.
+    /// A key that means nothing here: the node goes on without it, and `check` takes one that is nearly a known one for an error.
     pub fn unknown(&mut self, at: &At) {
-        self.warn(at, "this key is not known here and has no effect", "");
+        let key = at.place.rsplit('.').next().unwrap_or_default();
+        // One that has a meaning elsewhere is no misspelt one.
+        let meant = || words::meant(key, KEYS.iter().copied());
+        let meant = if KEYS.contains(&key) { None } else { meant() };
+        let cure = meant.map(|meant| format!("did you mean `{meant}`?")).unwrap_or_default();
+        self.warn(at, "this key is not known here and has no effect", &cure);
+        if let Some(last) = self.problems.last_mut().filter(|_| meant.is_some()) {
+            last.code = NEARLY_KNOWN.into();
+        }
     }
 
     /// A key that is understood and has no counterpart in networkd.

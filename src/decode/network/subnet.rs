@@ -6,7 +6,8 @@ use std::net::IpAddr;
 
 use super::common::{add, automatic, lease_metric, route, set, text_node, with_mask};
 use super::devices::bond_parameter;
-use super::read::{At, Reader, is_domain};
+use super::read::{At, Reader, is_domain, shown};
+use crate::decode::syntax;
 use crate::model::network::{Address, Bond, COMMON, Cidr, Interface, Route};
 
 /// A bond's parameters: the kernel's names with dashes, and netplan's.
@@ -140,7 +141,10 @@ pub(super) fn subnet(r: &mut Reader, to: &mut Interface, words: &Words, at: &At)
 /// The address of a subnet that is written down.
 fn fixed_address(r: &mut Reader, words: &Words, at: &At) -> Option<Cidr> {
     let Some(address) = at.key(words.address).filter(|a| !a.node.is_null()) else {
-        r.error(at, format!("is a static subnet without `{}`", words.address), "");
+        let near = |key: &&str| syntax::words::meant(key, [words.address]).is_some();
+        let misspelt = at.node.entries().filter_map(|(key, _)| key.text()).find(near);
+        let cure = misspelt.map(|key| format!("write `{}` in place of `{}`", words.address, shown(key)));
+        r.error(at, format!("is a static subnet without `{}`", words.address), &cure.unwrap_or_default());
         return None;
     };
     let text = r.text(&address)?;

@@ -154,7 +154,14 @@ pub fn after(context: &Context, words: &[String], code: i32, undone: bool) -> Re
     if next == Next::Again {
         std::thread::sleep(pause);
         if !matches!(super::before(root, &context.policy, words), Ok(false)) {
-            log::info!("preflight: kubeadm join is not tried again: it could only fail");
+            let then = "not tried again: it could only fail";
+            log::info!("preflight: kubeadm join is {then}");
+            // What was looked at is in the status by now.
+            let mut status = state::read_status(root).stage(Stage::Report)?.unwrap_or_default();
+            if let Some(last) = status.attempts.last_mut() {
+                last.then = Some(then.to_owned());
+            }
+            state::write_status(root, &status).stage(Stage::Report)?;
             return Ok(Next::End);
         }
     }
