@@ -161,6 +161,21 @@ fn an_api_server_that_never_comes_ends_in_time() {
     }
 }
 
+/// The token is gone when the first attempt has failed: the status does not say that another followed.
+#[test]
+fn a_join_whose_token_has_expired_is_not_run_again() {
+    needs!(root("containers"));
+    let expire = "sed -i s/jws-kubeconfig-/jws-of-another-/ /opt/test/api/api/v1/namespaces/kube-public/configmaps/*; exit 1";
+    let policy = "waits: {api-server: 4s}\nretries: {join: 3, pause: 1s}\n";
+    let node = node("expired", JOIN, expire, policy);
+    api_server(&node, 0);
+    node.boot();
+    let status = node.stands(1, "failed");
+    assert_eq!(followed(&status), ["not tried again: it could only fail"], "{status:#}");
+    let told = |p: &Value| p["code"] == "join/token-expired" && p["level"] == "warning";
+    assert!(status["problems"].as_array().unwrap().iter().any(told), "{status:#}");
+}
+
 #[test]
 fn what_the_real_kubeadm_wrote_is_undone_before_it_runs_again() {
     needs!(root("containers"));
