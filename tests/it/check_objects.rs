@@ -362,9 +362,12 @@ fn streams_of_other_tools_are_read() {
         format!("apiVersion: bootstrap.cluster.x-k8s.io/v1beta1\nkind: KubeadmConfigList\nitems:\n{item}")
     };
     type Stream<'s> = (&'s str, &'s dyn Fn(&str) -> String);
-    let streams: [Stream<'_>; 7] = [
+    let streams: [Stream<'_>; 8] = [
         ("objects of JSON, a line each", &|m| format!("{}\n{}\n", config("0644"), config(m))),
         ("objects of JSON, indented", &|m| format!("{:#}\n{:#}\n", config("0644"), config(m))),
+        ("an object of JSON whose lines have no indentation", &|m| {
+            format!("{:#}\n", config(m)).lines().map(|l| format!("{}\n", l.trim_start())).collect()
+        }),
         ("a list of the API server's", &list),
         ("a directive", &|m| format!("%YAML 1.1\n# of a tool\n---\n{}", lines("", m))),
         ("directives", &|m| {

@@ -84,7 +84,7 @@ impl<'a> Shell<'a> {
             [(self.unread, "bash is not installed here"), (self.of_others, "neither sh nor bash runs them")]
         {
             if count > 0 {
-                let what = format!("the syntax of {count} scripts was not checked: {why}");
+                let what = format!("scripts whose syntax was not checked, since {why}: {count}");
                 self.problems.push(Problem::note("", what).code("script/not-checked"));
             }
         }

@@ -136,7 +136,10 @@ pub fn documents(text: &str) -> impl Iterator<Item = (usize, &str)> {
             let above = &text[..end];
             let marked = line.starts_with("---") && line[3..].starts_with([' ', '\n', '\t']);
             let directed = || above.starts_with('%') && above.lines().all(|l| l.starts_with(['%', '#']));
-            let begins = marked && !directed() || line.starts_with('{') && above.starts_with('{');
+            // A list's items may begin their lines as well: an object of the stream stands behind the end of another.
+            let object =
+                || line.starts_with('{') && above.starts_with('{') && above.trim_end().ends_with('}');
+            let begins = marked && !directed() || object();
             if n > 0 && (begins || above.ends_with("\n...\n")) {
                 rest = Some((first + n, &text[end..]));
                 break;
