@@ -20,6 +20,9 @@ const SWAP_UNIT: &str = "footplate-swapfile.service";
 /// What curl sends, and where to.
 const PHONE_HOME_CONFIG: &str = "/var/lib/footplate/phone-home.curl";
 
+/// The command that says whether the machine goes down.
+const POWER_CONDITION: &str = "/var/lib/footplate/power-condition";
+
 /// What is written to the console once the bootstrap succeeded.
 pub const FINAL_MESSAGE: &str = "/run/footplate/final-message";
 
@@ -163,6 +166,10 @@ pub(super) fn afterwards(config: &NodeConfig, instance: &Instance, plan: &mut Pl
         units.push(PHONE_HOME_UNIT);
     }
     if let Some(power) = &config.system.power_state {
+        if let Some(command) = &power.condition {
+            let script = file("power_state", POWER_CONDITION, command.expose()).mode(0o600);
+            plan.items.extend([Item::Directory(Directory::ours(STATE_DIR, 0o700)), Item::File(script)]);
+        }
         plan.items.extend(unit("power_state", POWER_UNIT, power_unit(power), None));
         units.push(POWER_UNIT);
     }
@@ -216,10 +223,11 @@ fn power_unit(power: &PowerState) -> String {
         PowerMode::Halt => "--halt",
     };
     let message = power.message.as_deref().map(|m| format!(" {}", quoted(m))).unwrap_or_default();
-    // A command that fails skips the unit.
-    let condition = power.condition.as_ref().map_or_else(String::new, |command| {
-        format!("ExecCondition=/bin/sh -c {}\n", quoted(&String::from_utf8_lossy(command.expose())))
-    });
+    // A command that fails skips the unit. Everyone may read the unit, and systemd shows it to everyone.
+    let condition = power
+        .condition
+        .as_ref()
+        .map_or(String::new(), |_| format!("ExecCondition=/bin/sh {POWER_CONDITION}\n"));
     format!(
         "{WRITTEN}\
          [Unit]\n\

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::common::authority::Authority;
 use crate::common::cluster::HOLDS;
 use crate::common::sandbox::Sandbox;
-use crate::common::scratch::{FOOTPLATE, Ran};
+use crate::common::scratch::{CANARY, FOOTPLATE, Ran};
 use crate::common::server::{End, Reply, Seen, Server};
 
 /// Where the kubelet keeps its certificate and its key: a link to the newest.
@@ -39,9 +39,9 @@ impl Joined {
         let authority = Authority::new(&sandbox.dir().join(format!("{name}.authority")));
         let server =
             Server::start_tls("127.0.0.1:0", authority.mutual(&["127.0.0.1"], HOLDS.0, HOLDS.1), answer);
-        let mut joined = Self { root, program, authority, server, secrets: Vec::new() };
+        let mut joined = Self { root, program, authority, server, secrets: vec![CANARY.to_owned()] };
         joined.put("/etc/footplate.yaml", "reports: {condition: true}\nwaits: {metadata: 5s}\n");
-        joined.put("/run/footplate/bootstrap", "kubeadm join\n");
+        joined.put("/run/footplate/bootstrap", &format!("kubeadm join --token {CANARY}\n"));
         joined.put("/run/footplate/kubeadm.status", "0\n");
         let stage = json!({ "name": "kubeadm", "state": "running", "started_ms": 1, "ms": 0, "summary": "" });
         let status = json!({
@@ -104,9 +104,13 @@ impl Joined {
             serde_json::from_slice(&fs::read(self.root.join("run/footplate/status.json")).unwrap()).unwrap();
         assert_eq!(status["state"], state, "{}", ran.err);
         for secret in &self.secrets {
-            assert!(!ran.err.contains(secret) && !ran.out.contains(secret), "the key is told: {}", ran.err);
+            assert!(!ran.err.contains(secret) && !ran.out.contains(secret), "a secret is told: {}", ran.err);
         }
-        (self.server.seen(), ran.err)
+        let seen = self.server.seen();
+        for told in seen.iter().map(|seen| String::from_utf8_lossy(&seen.body)) {
+            assert!(!self.secrets.iter().any(|secret| told.contains(secret)), "a secret is told: {told}");
+        }
+        (seen, ran.err)
     }
 }
 

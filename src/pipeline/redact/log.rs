@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::urls::without_login;
-use crate::model::config::{NodeConfig, Script};
+use crate::model::config::{NodeConfig, Script, System};
 use crate::model::secret::{Secret, names_secret};
 
 /// The shortest word of the data that may be a secret.
@@ -31,12 +31,21 @@ impl Log {
         let scripts = [&config.boothooks, &config.included_hooks, &config.boot_scripts, &config.scripts];
         let scripts = scripts.into_iter().flatten().map(|Script { content, .. }| content);
         let files = config.files.iter().map(|file| &file.content);
-        let passwords = config.users.iter().filter_map(|user| user.password_hash.as_ref());
-        let all: Vec<&Secret> =
-            files.chain(scripts).chain(&config.bootcmd).chain(&config.runcmd).chain(passwords).collect();
+        let passwords = config.users.iter().map(|user| &user.password_hash);
+        let passwords = passwords.chain(config.groups.iter().map(|group| &group.password_hash)).flatten();
+        // A unit of the data may print its own settings.
+        let dropins = config.units.iter().flat_map(|unit| unit.dropins.iter().map(|(_, text)| text));
+        let units = config.units.iter().filter_map(|unit| unit.contents.as_ref()).chain(dropins);
+        let System { phone_home, power_state, .. } = &config.system;
+        let url = phone_home.as_ref().map(|phone| &phone.url);
+        let condition = power_state.as_ref().and_then(|power| power.condition.as_ref());
+        let secrets = files.chain(scripts).chain(&config.bootcmd).chain(&config.runcmd).chain(passwords);
+        let secrets = secrets.chain(units).chain(url).chain(condition).map(Secret::expose);
+        // Options of network file systems are logins too.
+        let texts = config.mounts.iter().map(|mount| mount.options.as_bytes());
         let mut words = BTreeSet::new();
-        for secret in all {
-            let text = String::from_utf8_lossy(secret.expose());
+        for bytes in secrets.chain(texts) {
+            let text = String::from_utf8_lossy(bytes);
             // A path, a plain word and a number say nothing.
             let may_be = |word: &&str| {
                 word.len() >= SHORTEST
