@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What `preflight` finds wrong with the API server of a join: the program alone, in an empty root and a network of its own.
+//! What `preflight` finds wrong with the API server of a join and with this machine: the program alone, in an empty root and a network
+//! of its own.
 
 use std::fs;
+use std::net::TcpListener;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket as nix_socket};
 use serde_json::{Value, json};
 
 use crate::common::authority::Authority;
@@ -22,11 +28,8 @@ struct Join {
 
 impl Join {
     fn new(name: &str) -> Self {
-        let dir = fresh(&format!("preflight-{name}"));
-        let root = Scratch { dir: dir.join("root") };
-        root.put("/etc/footplate.yaml", "preflight: stop\nwaits: {api-server: 0s}\n");
-        fs::copy(FOOTPLATE, root.path("/footplate")).unwrap();
-        fs::set_permissions(root.path("/footplate"), fs::Permissions::from_mode(0o755)).unwrap();
+        let root = root(name);
+        let dir = root.dir.parent().unwrap();
         let cluster = Arc::new(Cluster::new(Authority::new(&dir.join("authority"))));
         let join = Self { root, network: Network::new(&format!("preflight-{name}")), cluster };
         join.configure("v1beta3", "");
@@ -59,42 +62,52 @@ impl Join {
         self.cluster.serve(&self.network, by, names, holds, special);
     }
 
-    /// Its codes: those of errors, which stop kubeadm, and then those of warnings.
-    fn codes(&self) -> (Vec<String>, Vec<String>) {
-        let _ = fs::remove_dir_all(self.root.path("/run/footplate"));
-        let netns = ["netns", "exec", &self.network.0, "chroot", self.root.arg()];
-        let words = ["/footplate", "preflight", "--", "join", "--config", "/join.yaml"];
-        let ran = Ran::of(Command::new("ip").args(netns).args(words));
-        let status = self.root.text("/run/footplate/status.json");
-        for told in [&ran.out, &ran.err, &status] {
-            assert!(!told.contains(CANARY) && !told.contains(TOKEN.1), "a secret is told: {told}");
-        }
-        let status: Value = serde_json::from_str(&status).unwrap();
-        let problems = status["problems"].as_array().cloned().unwrap_or_default();
-        let of = |level: &str| {
-            let these = problems.iter().filter(|p| p["level"] == level);
-            these.map(|p| p["code"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
-        };
-        let errors = of("error");
-        assert_eq!(ran.code != 0, !errors.is_empty(), "{}{status:#}", ran.err);
-        // The modules and sysctls of an empty root are not looked at here.
-        let warnings = of("warning").into_iter().filter(|code| code != "preflight/br-netfilter").collect();
-        (errors, warnings)
-    }
-
     #[track_caller]
     fn finds(&self, errors: &[&str], warnings: &[&str]) {
-        let found = self.codes();
-        assert_eq!(
-            (found.0.as_slice(), found.1.as_slice()),
-            (
-                &errors.iter().map(|e| (*e).to_owned()).collect::<Vec<_>>()[..],
-                &warnings.iter().map(|e| (*e).to_owned()).collect::<Vec<_>>()[..]
-            ),
-            "{}",
-            self.root.text("/run/footplate/status.json")
-        );
+        finds(&self.root, &self.network, JOINS, (errors, warnings));
     }
+}
+
+/// The words behind `kubeadm`.
+const JOINS: &[&str] = &["join", "--config", "/join.yaml"];
+const INITS: &[&str] = &["init", "--config", "/init.yaml"];
+
+const IP_FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
+const BRIDGE: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+const SWAPS: &str = "/proc/swaps";
+const SOCKET: &str = "/run/containerd/containerd.sock";
+
+/// A machine that is ready for kubeadm, with the program and a policy.
+#[track_caller]
+fn root(name: &str) -> Scratch {
+    let root = Scratch { dir: fresh(&format!("preflight-{name}")).join("root") };
+    root.put("/etc/footplate.yaml", "preflight: stop\nwaits: {api-server: 0s}\n");
+    fs::copy(FOOTPLATE, root.path("/footplate")).unwrap();
+    fs::set_permissions(root.path("/footplate"), fs::Permissions::from_mode(0o755)).unwrap();
+    root.put(IP_FORWARD, "1\n").put(BRIDGE, "1\n");
+    root.put(SWAPS, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
+    root
+}
+
+/// What is found has these codes: of errors, which stop kubeadm, and of warnings.
+#[track_caller]
+fn finds(root: &Scratch, network: &Network, words: &[&str], (errors, warnings): (&[&str], &[&str])) {
+    let _ = fs::remove_dir_all(root.path("/run/footplate"));
+    let netns = ["netns", "exec", &network.0, "chroot", root.arg(), "/footplate", "preflight", "--"];
+    let ran = Ran::of(Command::new("ip").args(netns).args(words));
+    let status = root.text("/run/footplate/status.json");
+    for told in [&ran.out, &ran.err, &status] {
+        assert!(!told.contains(CANARY) && !told.contains(TOKEN.1), "a secret is told: {told}");
+    }
+    let status: Value = serde_json::from_str(&status).unwrap();
+    let owned = |codes: &[&str]| codes.iter().map(|code| (*code).to_owned()).collect::<Vec<_>>();
+    let problems = status["problems"].as_array().cloned().unwrap_or_default();
+    let of = |level: &str| {
+        let these = problems.iter().filter(|p| p["level"] == level);
+        these.map(|p| p["code"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!((of("error"), of("warning")), (owned(errors), owned(warnings)), "{words:?} {status:#}");
+    assert_eq!(ran.code != 0, !errors.is_empty(), "{}{status:#}", ran.err);
 }
 
 const NAME: &[&str] = &["192.0.2.1"];
@@ -205,4 +218,181 @@ fn a_clock_that_differs_from_the_server_s_is_told() {
     join.finds(&["certificate/not-valid-now"], &["clock/differs"]);
     let hint = join.root.text("/run/footplate/status.json");
     assert!(hint.contains("set the clock: look at `timedatectl`"), "{hint}");
+}
+
+/// A machine without a container runtime that could be asked: its address is no path.
+fn machine(name: &str) -> (Scratch, Network) {
+    let root = root(name);
+    for (file, kind) in [("/init.yaml", "Init"), ("/join.yaml", "Join")] {
+        let node = "nodeRegistration: {criSocket: 'tcp://192.0.2.2:1'}";
+        root.put(file, format!("apiVersion: kubeadm.k8s.io/v1beta3\nkind: {kind}Configuration\n{node}\n"));
+    }
+    (root, Network::new(&format!("preflight-{name}")))
+}
+
+#[test]
+fn what_the_kernel_says_is_told() {
+    needs!(root("network namespaces"));
+    let (root, network) = machine("kernel");
+    let finds = |warnings: &[&str]| finds(&root, &network, INITS, (&[], warnings));
+    finds(&[]);
+    root.put(IP_FORWARD, "0\n");
+    finds(&["preflight/ip-forward"]);
+    root.put(IP_FORWARD, "1\n").put(BRIDGE, "0\n");
+    finds(&["preflight/br-netfilter"]);
+    // Without the module there is no such file.
+    fs::remove_file(root.path(BRIDGE)).unwrap();
+    finds(&["preflight/br-netfilter"]);
+    root.put(BRIDGE, "1\n");
+    let swaps = root.text(SWAPS);
+    root.put(SWAPS, swaps + "/dev/vda2                               partition\t1048572\t\t0\t\t-2\n");
+    finds(&["preflight/swap"]);
+    let config = root.text("/init.yaml");
+    let kubelet = "---\napiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nfailSwapOn: ";
+    root.put("/init.yaml", format!("{config}{kubelet}true\n"));
+    finds(&["preflight/swap"]);
+    root.put("/init.yaml", format!("{config}{kubelet}false\n"));
+    finds(&[]);
+}
+
+#[test]
+fn ports_that_are_in_use_are_found() {
+    needs!(root("network namespaces"));
+    let (root, network) = machine("ports");
+    // The kernel's own tables of the network that the program runs in.
+    let taken = |words: &[&str], found| {
+        for table in ["tcp", "tcp6"] {
+            let text =
+                network.within(|| fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap());
+            root.put(&format!("/proc/net/{table}"), text);
+        }
+        finds(&root, &network, words, found);
+    };
+    let listen = |at: &'static str| network.within(|| TcpListener::bind(at).unwrap());
+    const TAKEN: &str = "preflight/port-taken";
+    taken(INITS, (&[], &[]));
+    let kubelet = listen("127.0.0.1:10250");
+    taken(INITS, (&[TAKEN], &[]));
+    taken(JOINS, (&[TAKEN], &[]));
+    taken(&[JOINS, &["--ignore-preflight-errors=Port-10250"]].concat(), (&[], &[TAKEN]));
+    taken(&[JOINS, &["--ignore-preflight-errors=Port-10257"]].concat(), (&[TAKEN], &[]));
+    drop(kubelet);
+    // A connection that comes from such a port is no server.
+    let server = listen("127.0.0.1:777");
+    let client = network.within(|| {
+        let client = nix_socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None).unwrap();
+        bind(client.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 10250)).unwrap();
+        connect(client.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 777)).unwrap();
+        client
+    });
+    taken(INITS, (&[], &[]));
+    drop((server, client));
+    // A worker has none of these.
+    for at in ["0.0.0.0:10257", "[::]:10259", "0.0.0.0:6443"] {
+        let held = listen(at);
+        taken(INITS, (&[TAKEN], &[]));
+        taken(&[JOINS, &["--control-plane"]].concat(), (&[TAKEN], &[]));
+        taken(JOINS, (&[], &[]));
+        drop(held);
+    }
+    let held = listen("0.0.0.0:6444");
+    taken(INITS, (&[], &[]));
+    root.put("/init.yaml", root.text("/init.yaml") + "localAPIEndpoint: {bindPort: 6444}\n");
+    taken(INITS, (&[TAKEN], &[]));
+    drop(held);
+    taken(INITS, (&[], &[]));
+}
+
+#[test]
+fn versions_that_do_not_fit_are_found_by_the_lock() {
+    needs!(root("network namespaces"));
+    let (root, network) = machine("versions");
+    let config = root.text("/init.yaml");
+    for (kubeadm, kubelet, configuration, error) in [
+        ("v1.34.1", "v1.34.1", "v1beta3", None),
+        ("v1.34.1", "v1.31.0", "v1beta4", None),
+        ("v1.34.1", "v1.30.9", "v1beta4", Some("preflight/version-skew")),
+        ("v1.34.1", "v1.35.0", "v1beta4", Some("preflight/version-skew")),
+        ("v1.30.4", "v1.30.4", "v1beta4", Some("config/api-version-too-new")),
+        ("v1.20.2", "v1.20.2", "v1beta3", Some("config/api-version-too-new")),
+        ("v1.27.0", "v1.27.0", "v1beta2", Some("config/api-version-too-old")),
+        ("v1.26.9", "v1.26.9", "v1beta2", None),
+        ("v1.22.0", "v1.22.0", "v1beta1", Some("config/api-version-too-old")),
+        // What is not known of is kubeadm's to judge.
+        ("v1.34.1", "v1.34.1", "v1beta9", None),
+    ] {
+        let artifact = |name: &str, version: &str| {
+            json!({"name": name, "version": version, "url": format!("https://dl.example/{name}"), "sha256": "0".repeat(64),
+                "install": [{"to": format!("/opt/bin/{name}")}]})
+        };
+        let artifacts = [artifact("kubeadm", kubeadm), artifact("kubelet", kubelet)];
+        root.put(
+            "/opt/footplate/lock.json",
+            json!({"version": 1, "arch": "amd64", "artifacts": artifacts}).to_string(),
+        );
+        root.put("/init.yaml", config.replace("v1beta3", configuration));
+        finds(&root, &network, INITS, (error.as_slice(), &[]));
+        let ignoring = [INITS, &["--ignore-preflight-errors=KubeletVersion"]].concat();
+        // kubeadm has no such word for its configuration.
+        match error {
+            Some(skew @ "preflight/version-skew") => finds(&root, &network, &ignoring, (&[], &[skew])),
+            _ => finds(&root, &network, &ignoring, (error.as_slice(), &[])),
+        }
+    }
+    fs::remove_file(root.path("/opt/footplate/lock.json")).unwrap();
+    finds(&root, &network, INITS, (&[], &[]));
+}
+
+/// A socket at a path of the root; its own path may be too long for one.
+fn socket(root: &Scratch, path: &str) -> UnixListener {
+    let path = root.path(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let dir = fs::File::open(path.parent().unwrap()).unwrap();
+    let name = path.file_name().unwrap().to_str().unwrap();
+    UnixListener::bind(format!("/proc/self/fd/{}/{name}", dir.as_raw_fd())).unwrap()
+}
+
+#[test]
+fn a_container_runtime_that_does_not_answer_is_found() {
+    needs!(root("network namespaces"));
+    let (root, network) = machine("runtime");
+    const DOWN: &str = "containerd/not-running";
+    let named = root.text("/init.yaml");
+    let finds = |words: &[&str], errors: &[&str], warnings: &[&str]| {
+        finds(&root, &network, words, (errors, warnings))
+    };
+    // kubeadm finds a socket itself where none is named.
+    root.put("/init.yaml", named.replace("nodeRegistration", "other"));
+    finds(INITS, &[DOWN], &[]);
+    assert!(root.text("/run/footplate/status.json").contains(&format!("\"place\": \"{SOCKET}\"")));
+    finds(&[INITS, &["--ignore-preflight-errors=CRI"]].concat(), &[], &[DOWN]);
+    for path in [SOCKET, "/run/crio/crio.sock"] {
+        let listener = socket(&root, path);
+        finds(INITS, &[], &[]);
+        // A socket that nobody holds any more.
+        drop(listener);
+        finds(INITS, &[DOWN], &[]);
+        fs::remove_file(root.path(path)).unwrap();
+    }
+    let listener = socket(&root, "/run/other.sock");
+    for (address, errors) in
+        [("unix:///run/other.sock", &[][..]), ("/run/other.sock", &[]), ("/run/another.sock", &[DOWN])]
+    {
+        root.put("/init.yaml", named.replace("tcp://192.0.2.2:1", address));
+        finds(INITS, errors, &[]);
+    }
+    drop(listener);
+    // It may come yet.
+    root.put("/etc/footplate.yaml", "preflight: stop\nwaits: {api-server: 20s}\n");
+    root.put("/init.yaml", named.replace("tcp://192.0.2.2:1", SOCKET));
+    std::thread::scope(|scope| {
+        let late = scope.spawn(|| {
+            std::thread::sleep(Duration::from_secs(3));
+            socket(&root, SOCKET)
+        });
+        let begun = Instant::now();
+        finds(INITS, &[], &[]);
+        assert!((3..15).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+        late.join().unwrap()
+    });
 }
