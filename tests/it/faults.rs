@@ -2,7 +2,7 @@
 //! Metadata services that misbehave: each platform that asks one, with each fault at each of its questions, over real sockets at
 //! the service's own address. The answers without a fault are those of `tests/platforms`.
 
-use crate::common::{imds, sandbox, server};
+use crate::common::{imds, sandbox, scratch, server};
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -410,4 +410,34 @@ fn no_fault_of_a_metadata_service_hangs_misleads_or_makes_a_node_of_nothing() {
         .collect();
     let wrong: Vec<String> = workers.into_iter().flat_map(|w| w.join().unwrap()).collect();
     assert!(wrong.is_empty(), "{} outcomes are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// A service that takes a report and never answers holds a boot up for no longer than the policy says, each time.
+#[test]
+fn a_report_that_is_never_answered_ends_and_the_boot_goes_on() {
+    needs!(root("a network of its own"));
+    let test = || {
+        let sandbox = Sandbox::enter("faults-report", &["169.254.169.254/32"]);
+        let tree = serde_json::json!({"instance": {"id": 1, "name": "node-1", "hostname": "node-1.example", "zone": "projects/1/zones/a-1",
+            "attributes": {"user-data": "#cloud-config\nwrite_files: [{path: /etc/made, content: x}]\n"}}, "project": {}});
+        let service = server::Server::start("169.254.169.254:80", move |seen| match seen.method.as_str() {
+            "PUT" => Reply::nothing(End::Hang),
+            _ if seen.path.contains("recursive=true&alt=json") => Reply::ok(tree.to_string()),
+            _ => Reply::not_found(),
+        });
+        let (root, mut program) = sandbox.node("node", scratch::FOOTPLATE);
+        fs::write(root.join("etc/footplate.yaml"), "waits: {metadata: 5s}\n").unwrap();
+        let begun = Instant::now();
+        let ran = scratch::Ran::of(program.args(["provision", "--platform", "gcp"]));
+        let took = begun.elapsed();
+        ran.ended(0, &["the guest attribute footplate/status is not set", "no answer within"]);
+        assert!(root.join("etc/made").exists());
+        let tried = service.seen().iter().filter(|seen| seen.method == "PUT").count();
+        assert!(tried >= 2, "the begin and the end are told: {tried}");
+        // Five seconds for each, and what a busy machine needs.
+        assert!(took < Duration::from_secs(5 * tried as u64 + 8), "{tried} reports, {took:?}");
+    };
+    if let Err(panic) = thread::spawn(test).join() {
+        std::panic::resume_unwind(panic);
+    }
 }

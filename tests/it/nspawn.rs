@@ -720,6 +720,51 @@ fn a_kubeadm_without_an_exit_status_tells_of_its_success() {
     }
 }
 
+/// sudo looks for programs where its own settings say. kubeadm is what it was, and so is its result.
+#[test]
+fn a_kubeadm_that_sudo_calls_decides() {
+    needs!(root("containers"));
+    let packages = unpacked(&["sudo"]).unwrap();
+    let joined = "This node has joined the cluster:";
+    let secure = "Defaults secure_path=\"/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin\"\n";
+    for (name, settings, says, exit, code, recorded) in [
+        ("sudo-good", secure, joined, 0, 0, None),
+        ("sudo-bad", secure, "error execution phase preflight: not this time", 3, 1, None),
+        // With the caller's own PATH it comes to the program that keeps the exit status.
+        ("sudo-path-good", "", "", 0, 0, Some(0)),
+        ("sudo-path-bad", "", joined, 3, 1, Some(3)),
+    ] {
+        let runcmd = "  - sudo kubeadm join --config /run/kubeadm/join.yaml\n  - echo after\n";
+        let node = Node::new(name, runcmd, &format!("#!/bin/sh\necho '{says}'\nexit {exit}\n"));
+        let copy = "tar -c . | tar -x --keep-directory-symlink -C \"$1\"";
+        let copy = ["-ec", copy, "sh", node.root.arg()];
+        Ran::of(Command::new("sh").args(copy).current_dir(&packages)).ended(0, &[]);
+        node.root.put("/etc/sudoers", format!("{settings}root ALL=(ALL:ALL) ALL\n"));
+        fs::set_permissions(node.root.path("/etc/sudoers"), fs::Permissions::from_mode(0o440)).unwrap();
+        node.boot();
+        let status = node.stands(code, if code == 0 { "done" } else { "failed" });
+        assert_eq!(status["kubeadm_exit_status"].as_i64(), recorded, "{name}: {status:#}");
+        assert_eq!(node.has_sentinel(), code == 0, "{name}: {}", node.out("journal"));
+    }
+}
+
+/// A script that ends well before it comes to kubeadm bootstrapped nothing.
+#[test]
+fn a_bootstrap_that_never_came_to_kubeadm_is_a_failure() {
+    needs!(root("containers"));
+    let node = Node::new("never-came", &format!("  - exit 0\n{JOIN}"), SUCCESS);
+    node.boot();
+    let status = node.stands(1, "failed");
+    let told = status["problems"][0]["what"].as_str().unwrap();
+    assert!(
+        told.contains("neither kubeadm's exit status nor its output nor the sentinel file says"),
+        "{told}"
+    );
+    assert_eq!(status["kubeadm_exit_status"], serde_json::Value::Null, "{status:#}");
+    assert_eq!((node.lines("/var/lib/kubeadm-runs"), node.has_sentinel()), (0, false));
+    assert!(node.out("cluster-api/bootstrap-error.log").contains("kubeadm failed ===="));
+}
+
 /// The name that the data gives is the running one before kubeadm, and after each boot; nothing is written a second time.
 #[test]
 fn the_datas_name_stays() {

@@ -37,6 +37,12 @@ fn without_identification_nothing_is_asked() {
             Ran::of(&mut node).ended(code, &["nothing says which platform this is (DMI vendor none"]);
         }
         assert!(!root.join("etc/hostname").exists());
+        // Cluster API's users look here, and find no sentinel.
+        let told = fs::read_to_string(root.join("run/cluster-api/bootstrap-error.log")).unwrap();
+        for says in ["detect failed", "nothing says which platform this is", "to do:", "detect/"] {
+            assert!(told.contains(says), "{says} is not in\n{told}");
+        }
+        assert!(!root.join("run/cluster-api/bootstrap-success.complete").exists());
         assert_eq!(service.paths(), [""; 0], "something was asked");
     };
     if let Err(panic) = thread::spawn(test).join() {

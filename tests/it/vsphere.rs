@@ -270,6 +270,37 @@ fn emptied_keys_are_absent() {
     }
 }
 
+/// The machine's own addresses, as the kernel has them: those of the links that the default routes leave by.
+#[test]
+fn vsphere_is_told_the_addresses_of_the_default_routes() {
+    needs!(root("a root of its own"));
+    let (machine, root) = (Machine::new("vsphere-addresses"), Scratch::new("vsphere-addresses"));
+    root.put("/opt/bin/footplate", fs::read(FOOTPLATE).unwrap()).put("/proc/x", "").put("/sys/x", "");
+    fs::set_permissions(root.path("/opt/bin/footplate"), fs::Permissions::from_mode(0o755)).unwrap();
+    machine.put("guestinfo.metadata", "instance-id: n-9\nlocal-hostname: n-9\n");
+    let told = |network: &str| {
+        let script = format!(
+            "mount -t proc none \"$1/proc\"; mount -t sysfs none \"$1/sys\"; ip link set lo up
+             for link in aa eth0; do ip link add $link type veth peer name other-$link; ip link set $link up; ip link set other-$link up; done
+             {network}
+             exec unshare --uts chroot \"$1\" /opt/bin/footplate provision --platform vmware"
+        );
+        let alone = ["unshare", "--mount", "--net", "sh", "-ec", &script, "sh", root.arg()];
+        Ran::from(machine.run("", &alone)).ended(0, &[]);
+        ["guestinfo.local-ipv4", "guestinfo.local-ipv6"]
+            .map(|key| String::from_utf8(machine.value(key)).unwrap())
+    };
+    let v4 = "ip address add 198.51.100.5/24 dev aa; ip address add 192.0.2.7/24 dev eth0
+              ip route add default via 192.0.2.1";
+    let v6 = "ip address add 2001:db8:5::5/64 dev aa nodad; ip address add 2001:db8::7/64 dev eth0 nodad
+              ip -6 route add default via 2001:db8::1 dev eth0";
+    assert_eq!(told(&format!("{v4}\n{v6}")), ["192.0.2.7", "2001:db8::7"]);
+    // What is no longer so does not stay.
+    assert_eq!(told(v4), ["192.0.2.7", " "]);
+    assert_eq!(told(&v6.replace("::7", "::8")), [" ", "2001:db8::8"]);
+    assert_eq!(told(""), [" ", " "]);
+}
+
 /// How it becomes known that this is vSphere, and what `platforms` says of it.
 #[test]
 fn detection_says_why() {
