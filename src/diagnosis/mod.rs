@@ -275,6 +275,7 @@ mod tests {
 
     /// `tests/diagnosis/CODE/NAME.txt` is the end of a bootstrap that failed for that cause; `none/` has ends of which nothing is known.
     /// `NAME.kubelet.log` and `NAME.CONTAINER.log` beside it are what the kubelet and a container of the control plane said.
+    /// `recorded` is what the real kubeadm 1.20.2 said (`tests/it/nspawn_causes.rs`).
     #[test]
     fn each_transcript_has_its_cause_and_each_cause_a_transcript() {
         let dir = repository().join("tests/diagnosis");

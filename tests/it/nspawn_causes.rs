@@ -3,11 +3,15 @@
 //! sentence and remedy, in its status, in Cluster API's file and to its platform, which is Google Cloud here.
 //!
 //! Only the other end of the network is played: a metadata server, and an API server that has what a join asks for. A boot needs some
-//! seconds, so the usual run has five of them; `CAUSES=all` has all.
+//! seconds, so the usual run has five of them; `CAUSES=all` has all, and `CAUSE=join/` those whose codes have this in them.
+//!
+//! `RECORD=1` writes what kubeadm said, and the kubelet where its log is read, to `tests/diagnosis/CODE/recorded.txt` and
+//! `recorded.kubelet.log`, without what differs from run to run and without warnings, which are no causes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +50,9 @@ impl Machine {
         let kmsg = "[Service]\nExecStartPre=/bin/ln -sf /dev/null /dev/kmsg\n";
         node.root.put("/etc/systemd/system/kubelet.service.d/kmsg.conf", kmsg);
         node.root.put("/etc/footplate.yaml", policy);
-        let check = node.root.text("/opt/test/check").replace("--timeout 30", "--timeout 80");
+        let said = "journalctl --no-pager --boot --output=cat _TRANSPORT=stdout --unit";
+        let check = node.root.text("/opt/test/check").replace("--timeout 30", "--timeout 80")
+            + &format!("{said} kubeadm > /out/kubeadm.log\n{said} kubelet > /out/kubelet.log\n");
         node.program("/opt/test/check", &check);
         for (unit, command) in [("footplate", "provision"), ("footplate-network", "network")] {
             let gcp =
@@ -152,7 +158,11 @@ fn control_plane(
     has_images(machine);
 }
 
-const KEY: &str = "  certificateKey: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n";
+const CERTIFICATE_KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+fn key() -> String {
+    format!("  certificateKey: {CERTIFICATE_KEY}\n")
+}
 
 /// Changes the configuration of a join.
 fn change(machine: &Machine, from: &str, to: &str) {
@@ -285,10 +295,10 @@ fn tokens() -> Vec<Cause> {
                 is(seen, "kubeadm-config").then(|| refusal(401, "Unauthorized", "Unauthorized"))
             });
         }),
-        ("join/certificates-expired", JOIN.into(), |m| control_plane(m, KEY, |_| None)),
+        ("join/certificates-expired", JOIN.into(), |m| control_plane(m, &key(), |_| None)),
         ("join/certificates-incomplete", JOIN.into(), |m| {
             let secret = json!({"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "kubeadm-certs", "namespace": "kube-system"}, "data": {}});
-            control_plane(m, KEY, move |seen| is(seen, "kubeadm-certs").then(|| reply(200, &secret)));
+            control_plane(m, &key(), move |seen| is(seen, "kubeadm-certs").then(|| reply(200, &secret)));
         }),
         ("join/certificate-key-wrong", JOIN.into(), |m| {
             let names = ["ca", "front-proxy-ca", "etcd-ca"]
@@ -297,7 +307,7 @@ fn tokens() -> Vec<Cause> {
             let names = names.into_iter().chain(["sa.pub".to_owned(), "sa.key".to_owned()]);
             let data: BTreeMap<String, String> = names.map(|name| (name, STANDARD.encode([7; 64]))).collect();
             let secret = json!({"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "kubeadm-certs", "namespace": "kube-system"}, "data": data});
-            control_plane(m, KEY, move |seen| is(seen, "kubeadm-certs").then(|| reply(200, &secret)));
+            control_plane(m, &key(), move |seen| is(seen, "kubeadm-certs").then(|| reply(200, &secret)));
         }),
         ("certificate/missing", JOIN.into(), |m| control_plane(m, "", |_| None)),
         ("join/not-a-control-plane", JOIN.into(), |m| {
@@ -416,6 +426,15 @@ fn met((code, runcmd, make): Cause) -> Option<String> {
     let (sentence, cure) = page(code);
     let file = machine.node.out("cluster-api/bootstrap-error.log");
     let told = machine.told();
+    for told in [&status.to_string(), &file, &told.to_string()] {
+        assert!(
+            !told.contains(TOKEN.1) && !told.contains(CERTIFICATE_KEY),
+            "{code}: a secret is told: {told}"
+        );
+    }
+    if std::env::var_os("RECORD").is_some() {
+        record(&machine.node, code);
+    }
     let what = first["what"].as_str().unwrap_or_default();
     // The page begins its sentences with a capital letter.
     let sentence = sentence.split_at(1).1;
@@ -433,6 +452,86 @@ fn met((code, runcmd, make): Cause) -> Option<String> {
         let end = lines[lines.len().saturating_sub(60)..].join("\n");
         format!("== {code}: {}\n{first:#}\n{told}\n{file}\n{end}\n", wrong.join(", "))
     })
+}
+
+/// The directory of a code's transcripts.
+fn transcripts(code: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diagnosis").join(code)
+}
+
+/// Writes what was said on a node as the transcript of a code. A code that only tells how systemd saw the end has none.
+fn record(node: &Node, code: &str) {
+    let dir = transcripts(code);
+    if !dir.is_dir() {
+        return;
+    }
+    let said = |file| node.out(file).lines().map(stable).collect::<Vec<_>>();
+    let whole = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let mut kubeadm = said("kubeadm.log");
+    let mut seen = BTreeSet::new();
+    kubeadm.retain(|line| match line {
+        // What a check of the kernel prints: each option of this one, in colours.
+        _ if line.starts_with('\u{1b}') || line.ends_with("Printing the output from the verification:") => {
+            false
+        }
+        // What the container lacks beside the cause.
+        _ if line.trim_start().starts_with("[WARNING ") || line.starts_with("[preflight] WARNING") => false,
+        // What is said again each few seconds.
+        _ => !line.starts_with("[kubelet-check]") || seen.insert(line.clone()),
+    });
+    fs::write(dir.join("recorded.txt"), whole(&kubeadm)).unwrap();
+    if code.starts_with("kubelet/") {
+        // Where it crashes it says what all of it was doing.
+        let mut kubelet = said("kubelet.log");
+        kubelet.retain(|line| {
+            line.starts_with(['W', 'E', 'F']) && line.contains("] ") && seen.insert(line.clone())
+        });
+        let end = kubelet.len().saturating_sub(MOST_OF_KUBELET);
+        fs::write(dir.join("recorded.kubelet.log"), whole(&kubelet[end..])).unwrap();
+    }
+}
+
+/// Most lines of the kubelet that are recorded.
+const MOST_OF_KUBELET: usize = 12;
+
+/// A line without what differs from run to run: klog's time and process, the port that a connection comes from, the time of now, digests
+/// and this machine's name server. The secret of a token has a word in its place.
+fn stable(line: &str) -> String {
+    let line = line.replace(TOKEN.1, "removed");
+    let (head, rest) = match line.as_bytes() {
+        [severity @ (b'I' | b'W' | b'E' | b'F'), b'0' | b'1', ..] if line.contains("] ") => {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let (_, rest) = line.split_once(&format!(" {} ", words[2])).unwrap();
+            (format!("{}0101 00:00:00.000000       1 ", char::from(*severity)), rest.to_owned())
+        }
+        _ => (String::new(), line),
+    };
+    let mut now = false;
+    let word = |word: &str| {
+        let is_time = std::mem::replace(&mut now, word == "time ") && word.starts_with("20");
+        let from = word.strip_prefix("192.0.2.2:").and_then(|rest| rest.split_once("->"));
+        let name_server = word.trim_end().trim_end_matches(':').strip_suffix(":53");
+        match from {
+            _ if name_server.is_some() => word.replace(name_server.unwrap_or_default(), "192.0.2.53"),
+            _ if is_time => "2026-01-01T00:00:00Z ".to_owned(),
+            Some((_, to)) => format!("192.0.2.2:40000->{to}"),
+            None => without_digests(word),
+        }
+    };
+    head + &rest.split_inclusive(' ').map(word).collect::<String>()
+}
+
+/// A word with zeros in place of each digest.
+fn without_digests(word: &str) -> String {
+    let pieces = word.split_inclusive(|c: char| !c.is_ascii_hexdigit());
+    let piece = |piece: &str| {
+        let digits = piece.trim_end_matches(|c: char| !c.is_ascii_hexdigit());
+        match digits.len() {
+            40.. => piece.replace(digits, &"0".repeat(digits.len())),
+            _ => piece.to_owned(),
+        }
+    };
+    pieces.map(piece).collect()
 }
 
 fn all_met(causes: Vec<Cause>) {
@@ -456,6 +555,20 @@ fn all_met(causes: Vec<Cause>) {
 fn common_causes_are_told_as_what_they_are() {
     needs!(root("containers"));
     all_met(common());
+}
+
+#[test]
+fn every_cause_that_can_be_made_has_a_recorded_transcript() {
+    for (code, ..) in [common(), endpoints(), tokens(), of_the_machine()].concat() {
+        let dir = transcripts(code);
+        // What only says how systemd saw the end is no text of kubeadm's.
+        assert!(
+            code.starts_with("bootstrap/") || dir.join("recorded.txt").exists(),
+            "RECORD=1 records {code}"
+        );
+        let kubelet = dir.join("recorded.kubelet.log").exists();
+        assert_eq!(kubelet, code.starts_with("kubelet/"), "{code}");
+    }
 }
 
 #[test]
