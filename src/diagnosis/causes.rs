@@ -107,6 +107,7 @@ pub(super) const MACHINE: &[Cause] = &[
             "no kind \"initconfiguration\"",
             "no kind \"clusterconfiguration\"",
             "experimental api spec",
+            "unsupported apiversion \"",
         ],
         "the kubeadm configuration is of an API version that this kubeadm does not know",
         "bake the Kubernetes version that the cluster asks for: this kubeadm is older than its configuration",
@@ -254,7 +255,7 @@ pub(super) const MACHINE: &[Cause] = &[
     },
     cause(
         "containerd/several-sockets",
-        &["multiple cri endpoints"],
+        &["multiple cri endpoints", "multiple cri sockets"],
         "more than one container runtime runs here, and kubeadm is not told which to use",
         "set nodeRegistration.criSocket to unix:///run/containerd/containerd.sock",
     ),

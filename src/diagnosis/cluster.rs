@@ -162,12 +162,16 @@ pub(super) const CLUSTER: &[Cause] = &[
         "a file of the cluster's certificates does not hold a certificate or a key",
         "the data writes /etc/kubernetes/pki: compare its files with those of a control plane that runs",
     ),
-    cause(
-        "certificate/missing",
-        &["couldn't load the certificate file", ".crt: no such file"],
-        "a certificate of the cluster is not on this machine",
-        "the data writes /etc/kubernetes/pki: see that it writes ca.crt and ca.key",
-    ),
+    Cause {
+        // kubeadm takes an authority without its key for one that is elsewhere.
+        when: |line| !line.contains("incomplete external ca"),
+        ..cause(
+            "certificate/missing",
+            &["couldn't load the certificate file", ".crt: no such file"],
+            "a certificate of the cluster is not on this machine",
+            "the data writes /etc/kubernetes/pki: see that it writes ca.crt and ca.key",
+        )
+    },
     cause(
         "certificate/unknown-authority",
         &["x509: certificate signed by unknown authority"],
@@ -178,14 +182,25 @@ pub(super) const CLUSTER: &[Cause] = &[
         beside: &["certs", "certificate", "pki"],
         ..cause(
             "certificate/key-missing",
-            &["private key does not exist", "key is missing", "failed to load key", "couldn't load"],
+            &[
+                "private key does not exist",
+                "key is missing",
+                "failed to load key",
+                "couldn't load",
+                "incomplete external ca",
+            ],
             "a certificate is there without its key",
             "the data writes /etc/kubernetes/pki/*.crt: see that it writes the .key beside it",
         )
     },
     cause(
         "certificate/key-mismatch",
-        &["does not match the private key", "private key does not match", "private keys do not match"],
+        &[
+            "does not match the private key",
+            "private key does not match",
+            "private keys do not match",
+            "privatekey doesn't match",
+        ],
         "a certificate and its key do not belong together",
         "see that both files in /etc/kubernetes/pki come from one pair",
     ),

@@ -50,9 +50,11 @@ impl Machine {
         let kmsg = "[Service]\nExecStartPre=/bin/ln -sf /dev/null /dev/kmsg\n";
         node.root.put("/etc/systemd/system/kubelet.service.d/kmsg.conf", kmsg);
         node.root.put("/etc/footplate.yaml", policy);
-        let said = "journalctl --no-pager --boot --output=cat _TRANSPORT=stdout --unit";
+        let said = "journalctl --no-pager --boot --output=cat --unit";
         let check = node.root.text("/opt/test/check").replace("--timeout 30", "--timeout 80")
-            + &format!("{said} kubeadm > /out/kubeadm.log\n{said} kubelet > /out/kubelet.log\n");
+            + &format!(
+                "{said} kubeadm _TRANSPORT=stdout > /out/kubeadm.log\n{said} kubelet > /out/kubelet.log\n"
+            );
         node.program("/opt/test/check", &check);
         for (unit, command) in [("footplate", "provision"), ("footplate-network", "network")] {
             let gcp =
@@ -404,6 +406,146 @@ fn of_the_machine() -> Vec<Cause> {
     ]
 }
 
+/// Puts an authority's certificate into the control plane's files, and what the script makes of it in openssl's words: `ca.pem`, `ca.key`.
+fn pki(machine: &Machine, script: &str) {
+    let dir = machine.cluster.authority.bundle().with_file_name("");
+    let to = machine.node.root.path("/etc/kubernetes/pki");
+    fs::create_dir_all(&to).unwrap();
+    let script = format!(
+        "issue() {{ openssl req -newkey rsa:2048 -nodes -subj /CN=$1 -keyout \"$PKI/$1.key\" -out a.csr; \
+         printf '%s\\n' \"$4\" > a.ext; openssl x509 -req -days 1 -in a.csr -CA \"$2\" -CAkey \"$3\" -CAcreateserial \
+         -extfile a.ext -out \"$PKI/$1.crt\"; }}\ncp ca.pem \"$PKI/ca.crt\"\ncp ca.key \"$PKI/ca.key\"\n{script}"
+    );
+    Ran::of(Command::new("sh").args(["-ec", &script]).env("PKI", to).current_dir(dir)).ended(0, &[]);
+}
+
+/// A join that asks for a name, of which the only name server says that there is none.
+fn no_such_name(machine: &Machine, name: &'static str) {
+    joins(machine);
+    change(machine, API, name);
+    machine.network.within(|| {
+        let server = std::net::UdpSocket::bind("192.0.2.1:53").unwrap();
+        std::thread::spawn(move || {
+            let mut packet = [0; 512];
+            while let Ok((length, from)) = server.recv_from(&mut packet) {
+                // A response, recursion available, NXDOMAIN; the question again and nothing else.
+                (packet[2], packet[3]) = (0x81, 0x83);
+                packet[6..12].fill(0);
+                let end = 12 + packet[12..length].iter().position(|b| *b == 0).unwrap_or(0) + 5;
+                let _ = server.send_to(&packet[..end], from);
+            }
+        });
+    });
+}
+
+const RESOLVES: &str = "  - rm -f /etc/resolv.conf; echo nameserver 192.0.2.1 > /etc/resolv.conf\n";
+
+/// An init whose checks are ignored but for one.
+fn init_but(check: &str) -> String {
+    join_but(check).replace("join", "init")
+}
+
+/// A file of the kernel's as kubeadm sees it.
+fn kernel_says(machine: &Machine, path: &str, text: &str) {
+    joins(machine);
+    machine.node.root.put("/opt/test/says", text);
+    let unit = format!("[Service]\nBindReadOnlyPaths=/opt/test/says:{path}\n");
+    machine.node.root.put("/etc/systemd/system/kubeadm.service.d/kernel.conf", unit);
+}
+
+fn further() -> Vec<Cause> {
+    let two = "  - perl -MIO::Socket::UNIX -e 'mkdir q(/run/containerd); mkdir q(/run/crio); \
+        IO::Socket::UNIX->new(Local => $_, Listen => 1) for qw(/run/containerd/containerd.sock /run/crio/crio.sock)'\n";
+    vec![
+        ("endpoint/name-not-resolved", format!("{RESOLVES}{JOIN}"), |m| {
+            no_such_name(m, "api.blue.example:6443")
+        }),
+        ("endpoint/search-domain", format!("{RESOLVES}{JOIN}"), |m| no_such_name(m, "kube-api:6443")),
+        ("certificate/not-read", INIT.into(), |m| {
+            init_config(m, "v1.20.2", "", "");
+            m.node.root.put("/etc/kubernetes/pki/ca.crt", "x");
+        }),
+        ("certificate/key-missing", INIT.into(), |m| {
+            init_config(m, "v1.20.2", "", "");
+            pki(m, "rm \"$PKI/ca.key\"");
+        }),
+        ("certificate/key-mismatch", INIT.into(), |m| {
+            init_config(m, "v1.20.2", "", "");
+            pki(m, "openssl genrsa -out \"$PKI/ca.key\" 2048");
+        }),
+        ("certificate/of-another-ca", INIT.into(), |m| {
+            init_config(m, "v1.20.2", "", "");
+            pki(
+                m,
+                "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=other -keyout o.key -out o.pem
+                issue apiserver o.pem o.key 'subjectAltName=DNS:node-1'",
+            );
+        }),
+        ("config/api-version-too-old", JOIN.into(), |m| m.join_config("v1alpha3", "sha256:0", "")),
+        ("containerd/several-sockets", format!("{two}{JOIN}"), |m| {
+            joins(m);
+            change(m, "  criSocket: /run/dbus/system_bus_socket\n", "");
+        }),
+        ("preflight/etcd-version", init_but("ExternalEtcdVersion"), |m| {
+            init_config(m, "v1.20.2", "", "");
+            let text = m.node.root.text("/opt/test/init.yaml");
+            let etcd = "etcd: {external: {endpoints: ['https://192.0.2.1:2379'], caFile: /etc/etcd/ca.crt, certFile: /etc/etcd/a.crt, keyFile: /etc/etcd/a.key}}\n";
+            m.node.root.put(
+                "/opt/test/init.yaml",
+                text.replace("kubernetesVersion: v1.20.2\n", &format!("kubernetesVersion: v1.20.2\n{etcd}")),
+            );
+        }),
+        (
+            "preflight/not-root",
+            join_but("-").replace("- kubeadm", "- setpriv --reuid 65534 /opt/bin/kubeadm"),
+            |m| {
+                joins(m);
+            },
+        ),
+        ("preflight/swap", join_but("Swap"), |m| {
+            kernel_says(
+                m,
+                "/proc/swaps",
+                "Filename Type Size Used Priority\n/dev/vda2 partition 1048572 0 -2\n",
+            );
+        }),
+        ("preflight/br-netfilter", join_but("bridge"), |m| {
+            kernel_says(m, "/proc/sys/net/bridge/bridge-nf-call-iptables", "0\n");
+        }),
+        ("preflight/cgroups", join_but("SystemVerification"), |m| {
+            kernel_says(
+                m,
+                "/proc/cgroups",
+                "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t0\t1\t1\ncpuset\t0\t1\t1\n",
+            );
+        }),
+        ("kubelet/missing", join_but("-"), |m| {
+            joins(m);
+            let path = m.node.root.path("/opt/bin/kubelet");
+            Ran::of(Command::new("umount").arg(&path)).ended(0, &[]);
+            fs::remove_file(&path).unwrap();
+        }),
+        ("kubelet/client-ca", INIT.into(), |m| {
+            init_config(m, "v1.20.2", "", "authentication: {x509: {clientCAFile: /etc/not-there.crt}}\n");
+        }),
+        ("kubelet/crash-loop", INIT.into(), |m| {
+            init_config(m, "v1.20.2", "", "");
+            m.node.root.put(
+                "/etc/systemd/system/kubelet.service.d/ends.conf",
+                "[Service]\nExecStart=\nExecStart=/bin/sh -c 'exit 3'\nRestartSec=1\n",
+            );
+        }),
+        ("node/not-permitted", JOIN.into(), |m| {
+            special(m, |seen| {
+                let says =
+                    "nodes \"node-1\" is forbidden: node \"node-2\" is not allowed to modify node \"node-1\"";
+                (seen.method == "PATCH" && is(seen, "nodes/node-1")).then(|| refusal(403, "Forbidden", says))
+            });
+            change(m, "  criSocket:", "  kubeletExtraArgs: {rotate-certificates: 'false'}\n  criSocket:");
+        }),
+    ]
+}
+
 /// The sentence and the remedy of a code, as the page has them.
 fn page(code: &str) -> (String, String) {
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/diagnosis.md")).unwrap();
@@ -484,10 +626,13 @@ fn record(node: &Node, code: &str) {
         // Where it crashes it says what all of it was doing.
         let mut kubelet = said("kubelet.log");
         kubelet.retain(|line| {
-            line.starts_with(['W', 'E', 'F']) && line.contains("] ") && seen.insert(line.clone())
+            let klog = line.starts_with(['W', 'E', 'F']) && line.contains("] ");
+            (klog || line.contains(": Main process exited")) && seen.insert(line.clone())
         });
         let end = kubelet.len().saturating_sub(MOST_OF_KUBELET);
-        fs::write(dir.join("recorded.kubelet.log"), whole(&kubelet[end..])).unwrap();
+        if !kubelet.is_empty() {
+            fs::write(dir.join("recorded.kubelet.log"), whole(&kubelet[end..])).unwrap();
+        }
     }
 }
 
@@ -559,7 +704,7 @@ fn common_causes_are_told_as_what_they_are() {
 
 #[test]
 fn every_cause_that_can_be_made_has_a_recorded_transcript() {
-    for (code, ..) in [common(), endpoints(), tokens(), of_the_machine()].concat() {
+    for (code, ..) in [common(), endpoints(), tokens(), of_the_machine(), further()].concat() {
         let dir = transcripts(code);
         // What only says how systemd saw the end is no text of kubeadm's.
         assert!(
@@ -567,7 +712,7 @@ fn every_cause_that_can_be_made_has_a_recorded_transcript() {
             "RECORD=1 records {code}"
         );
         let kubelet = dir.join("recorded.kubelet.log").exists();
-        assert_eq!(kubelet, code.starts_with("kubelet/"), "{code}");
+        assert_eq!(kubelet, code.starts_with("kubelet/") && code != "kubelet/missing", "{code}");
     }
 }
 
@@ -576,7 +721,7 @@ fn every_cause_that_can_be_made_is_told_as_what_it_is() {
     needs!(root("containers"));
     // A minute or two each way: `tests/run --long` has them.
     if std::env::var_os("CAUSES").is_some_and(|all| all == "all") {
-        all_met([endpoints(), tokens(), of_the_machine()].concat());
+        all_met([endpoints(), tokens(), of_the_machine(), further()].concat());
     }
 }
 
