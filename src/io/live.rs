@@ -15,10 +15,9 @@ use nix::ifaddrs::getifaddrs;
 use super::drive::Drives;
 use super::guestinfo::{self, Guestinfo};
 use super::root::Change;
-use super::{Ask, Error, Tell, World, http, kvp, nic, read_bounded};
+use super::{Ask, Error, Tell, World, http, kvp, nic, read_bounded, read_file};
 use crate::model::facts::Link;
 use crate::model::policy::Policy;
-use crate::model::problem::Problem;
 
 /// How long telling a platform something over HTTP may take: a node does not wait long for somebody to listen.
 const TELL_LIMIT: Duration = Duration::from_secs(30);
@@ -55,7 +54,7 @@ impl Live {
 impl World for Live {
     fn ask(&self, ask: Ask<'_>) -> Result<Option<Vec<u8>>, Error> {
         match ask {
-            Ask::File(path) => read_file(path),
+            Ask::File(path) => read_file(path.as_ref(), path),
             Ask::Hypervisor => Ok(guestinfo::hypervisor_signature().map(String::into_bytes)),
             Ask::Guestinfo(key) => {
                 let value =
@@ -260,20 +259,6 @@ pub fn set_hostname(name: &str) -> Result<Change> {
     }
     nix::unistd::sethostname(name).context("sethostname")?;
     Ok(Change::Changed)
-}
-
-/// Reads a file, if it is there.
-fn read_file(path: &str) -> Result<Option<Vec<u8>>, Error> {
-    // Opening or reading a FIFO, or a log of the kernel's, would wait for ever.
-    let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
-    match std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
-        Ok(file) if !file.metadata().context(path.to_owned())?.is_file() => {
-            Err(Problem::error(path, "is not a regular file").into())
-        }
-        Ok(file) => read_bounded(file, path).map(Some),
-        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        Err(e) => Err(anyhow::Error::new(e).context(path.to_owned()).into()),
-    }
 }
 
 /// The interfaces with a hardware address, loopback left out, sorted by name.

@@ -30,7 +30,9 @@ pub mod tar;
 use std::time::{Duration, Instant};
 
 use std::fmt;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 
 use anyhow::Context as _;
 
@@ -246,10 +248,23 @@ fn read_bounded(file: impl Read, name: &str) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
+/// Reads a regular file to its end, up to [`MAX_ANSWER`]; `None` where there is none. `name` is what messages call it.
+fn read_file(path: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
+    // Opening or reading a FIFO, or a log of the kernel's, would wait for ever.
+    let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
+    match std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) if !file.metadata().with_context(|| name.to_owned())?.is_file() => {
+            Err(Problem::error(name, "is not a regular file").into())
+        }
+        Ok(file) => read_bounded(file, name).map(Some),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(anyhow::Error::new(e).context(name.to_owned()).into()),
+    }
+}
+
 /// Writes a line to the machine's console, if it has one that is ready.
 pub fn console(line: &str) {
     use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
     let flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
     if let Ok(mut console) = std::fs::OpenOptions::new().write(true).custom_flags(flags).open("/dev/console")
     {
@@ -327,6 +342,6 @@ pub fn uptime_ms() -> u64 {
 pub use std::fs::File;
 
 /// Opens a file of this machine, outside of any root: one that a person names, or this program.
-pub fn open(path: &std::path::Path) -> std::io::Result<File> {
+pub fn open(path: &Path) -> std::io::Result<File> {
     File::open(path)
 }

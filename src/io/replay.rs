@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read as _};
+use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow};
 
 use super::tar::{Archive, Kind};
-use super::{Ask, Error, Tell, World, http, read_bounded};
+use super::{Ask, Error, Tell, World, http, read_file};
 use crate::model::problem::WithCure as _;
 
 /// The file that tells with which options the answers of a directory were captured.
@@ -72,11 +72,7 @@ impl Replay {
         }
         let path = self.dir.join(name);
         let path = if path.is_dir() { path.join(INDEX) } else { path };
-        match File::open(path) {
-            Ok(file) => read_bounded(file, name).map(Some),
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-            Err(e) => Err(anyhow::Error::new(e).context(name.to_owned()).into()),
-        }
+        read_file(&path, name)
     }
 }
 

@@ -240,4 +240,11 @@ fn only_regular_files_are_read() {
     assert!(std::process::Command::new("mkfifo").arg(seed.path("/user-data")).status().unwrap().success());
     let root = Scratch::new("irregular-seeded");
     provision(&seed.dir, &root).ended(65, &["user-data: is not a regular file"]);
+    // And an answer of a capture.
+    let answers = Scratch::new("irregular-answers");
+    assert!(
+        std::process::Command::new("mkfifo").arg(answers.path("/hypervisor")).status().unwrap().success()
+    );
+    let arguments = ["plan", "--replay", answers.arg(), "--root", root.arg()];
+    footplate(&arguments).ended(69, &["hypervisor: is not a regular file"]);
 }
