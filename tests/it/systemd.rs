@@ -84,8 +84,10 @@ const JOIN: &str = "kubeadm join --config /run/kubeadm/join.yaml && echo success
 /// Runs a program in a mount namespace in which the root's `/run` and `/var` are the machine's, with nothing but this
 /// in its environment.
 fn inside(root: &Scratch, environment: &[&str], command: &[&str]) -> Ran {
-    let script =
-        "mount --bind \"$1/run\" /run && mount --bind \"$1/var\" /var && cd / && shift && exec env -i \"$@\"";
+    // A machine with cloud-init has its own helper, which Flatcar has not.
+    let script = "set -e; mount --bind \"$1/run\" /run; mount --bind \"$1/var\" /var; cd /; shift
+        [ ! -e /usr/bin/cloud-init-per ] || mount --bind /dev/null /usr/bin/cloud-init-per
+        exec env -i \"$@\"";
     let path = format!(
         "PATH=/run/footplate/bin:{}:/usr/sbin:/usr/bin:/sbin:/bin:/var/lib/footplate/bin",
         root.path("/opt/bin").display()
