@@ -3,7 +3,7 @@
 
 use super::noted::{BOOTCMD, BOOTCMD_RAN, RAN, noting};
 use super::wrapper::{self, WRAPPER};
-use super::{BINARY, RUN_DIR, STATE_DIR, UNIT_DIR, WRITTEN, trust};
+use super::{BINARY, DOCUMENTATION, RUN_DIR, STATE_DIR, UNIT_DIR, WRITTEN, trust};
 use crate::model::config::{NodeConfig, Script};
 use crate::model::instance::Instance;
 use crate::model::plan::{Bootstrap, Item, Plan, Run};
@@ -180,6 +180,7 @@ impl EveryBoot<'_> {
             "# Written by footplate from {reason}.\n\
              [Unit]\n\
              Description={description}\n\
+             {DOCUMENTATION}\
              {order}\
              \n\
              [Service]\n\
@@ -315,7 +316,8 @@ fn bootstrap_unit(config: &NodeConfig, instance: &Instance, afterwards: &[&str])
     format!(
         "# Written by footplate from the bootstrap data's runcmd.\n\
          [Unit]\n\
-         Description=Bootstrap of this node by kubeadm\n\
+         Description=Bootstrap of this node\n\
+         {DOCUMENTATION}\
          # By default multi-user.target would wait for it, for minutes: the machine is up before it is a member. What else\n\
          # the default gives is said below.\n\
          DefaultDependencies=no\n\

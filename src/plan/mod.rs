@@ -36,6 +36,9 @@ pub const RUN_DIR: &str = "/run/footplate";
 /// The first line of what is made of the bootstrap data's settings.
 const WRITTEN: &str = "# Written by footplate from the bootstrap data.\n";
 
+/// The page that a person is led to who asks systemd for the state of a unit of ours.
+const DOCUMENTATION: &str = "Documentation=file:/opt/share/doc/footplate/on-call.md\n";
+
 /// The node as its bootstrap data wants it. The order is on purpose not cloud-init's: users come before the files that
 /// they own, and the bootstrap's script comes last, since its presence is what lets the bootstrap start.
 pub fn node(config: &NodeConfig, instance: &Instance) -> Plan {

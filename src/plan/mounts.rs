@@ -3,7 +3,7 @@
 //! [systemd-fstab-generator](https://www.freedesktop.org/software/systemd/man/latest/systemd-fstab-generator.html) makes
 //! them of the same entries of an fstab.
 
-use super::UNIT_DIR;
+use super::{DOCUMENTATION, UNIT_DIR};
 use crate::model::config::NodeConfig;
 use crate::model::plan::{Item, Mount, MountUnits, Mounted, Plan};
 use crate::model::secret::Secret;
@@ -201,7 +201,7 @@ const BEFORE: &str = "# What keeps its data there must not write below it first.
     Before=containerd.service docker.service kubelet.service kubeadm.service\n";
 
 fn unit(mount: &MountSpec, target: &str) -> String {
-    let mut unit = "[Unit]\n".to_owned();
+    let mut unit = format!("[Unit]\n{DOCUMENTATION}");
     let dependencies = |option: &str, setting: &str| -> String {
         let line = |name: &str| format!("{setting}={}\n", escaped(&dependency(name)));
         mount.values(option).map(line).collect()
@@ -267,7 +267,7 @@ fn unit_options(mount: &MountSpec) -> String {
 
 /// The unit that mounts a path when it is used.
 fn automount_unit(mount: &MountSpec, path: &str) -> String {
-    let mut unit = format!("[Unit]\n{BEFORE}\n[Automount]\nWhere={}\n", escaped(path));
+    let mut unit = format!("[Unit]\n{DOCUMENTATION}{BEFORE}\n[Automount]\nWhere={}\n", escaped(path));
     if let Some(limit) = mount.value("x-systemd.idle-timeout") {
         unit += &format!("TimeoutIdleSec={limit}\n");
     }
@@ -280,6 +280,7 @@ fn growfs_unit(path: &str, mount: &str, target: &str) -> String {
     format!(
         "[Unit]\n\
          Description=Grow the filesystem to the size of its device\n\
+         {DOCUMENTATION}\
          DefaultDependencies=no\n\
          BindsTo={mount}\n\
          Conflicts=shutdown.target\n\

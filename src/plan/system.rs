@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the machine has once, as the files and units that Flatcar's programs read.
 
-use super::{STATE_DIR, UNIT_DIR, WRITTEN};
+use super::{DOCUMENTATION, STATE_DIR, UNIT_DIR, WRITTEN};
 use crate::model::config::{EtcHosts, NodeConfig, PhoneHome, PowerMode, PowerState, Swap, SwapSize};
 use crate::model::instance::{Instance, short};
 use crate::model::plan::{Item, Plan, Run};
@@ -101,6 +101,7 @@ fn swap_file(swap: &Swap, plan: &mut Plan) {
         "{WRITTEN}\
          [Unit]\n\
          Description=Make the swap file\n\
+         {DOCUMENTATION}\
          DefaultDependencies=no\n\
          ConditionPathExists=!{path}\n\
          RequiresMountsFor={path}\n\
@@ -122,6 +123,7 @@ fn swap_file(swap: &Swap, plan: &mut Plan) {
         "{WRITTEN}\
          [Unit]\n\
          Description=Swap file\n\
+         {DOCUMENTATION}\
          Requires={SWAP_UNIT}\n\
          After={SWAP_UNIT}\n\
          \n\
@@ -201,6 +203,7 @@ fn tell(phone_home: &PhoneHome, config: &NodeConfig, instance: &Instance) -> Vec
         "{WRITTEN}\
          [Unit]\n\
          Description=Tell of this machine once its bootstrap succeeded\n\
+         {DOCUMENTATION}\
          # The host keys that it sends.\n\
          After=sshd-keygen.service\n\
          \n\
@@ -232,6 +235,7 @@ fn power_unit(power: &PowerState) -> String {
         "{WRITTEN}\
          [Unit]\n\
          Description=Power state of the bootstrap data\n\
+         {DOCUMENTATION}\
          After={PHONE_HOME_UNIT}\n\
          \n\
          [Service]\n\

@@ -4,7 +4,7 @@
 //! would take it up are stood in for.
 
 use super::system::{file, unit};
-use super::{STATE_DIR, WRITTEN};
+use super::{DOCUMENTATION, STATE_DIR, WRITTEN};
 use crate::model::config::NodeConfig;
 use crate::model::paths::{FOREIGN_TRUST, FOREIGN_TRUST_TOOLS};
 use crate::model::plan::{Item, Plan};
@@ -66,6 +66,7 @@ pub(super) fn items(config: &NodeConfig, plan: &mut Plan) {
         "{WRITTEN}\
          [Unit]\n\
          Description=Certificates of the bootstrap data into the machine's store\n\
+         {DOCUMENTATION}\
          # Programs read the store when they start.\n\
          Before=containerd.service docker.service kubelet.service kubeadm.service\n\
          \n\

@@ -239,4 +239,18 @@ fn units_name_their_page() {
         }
     }
     assert!(count >= 5, "{count}");
+    // And those that are made from the bootstrap data.
+    let mut made = 0;
+    for case in fs::read_dir(repository().join("tests/userdata/golden")).unwrap() {
+        let path = case.unwrap().path().join("tree");
+        let tree = fs::read_to_string(&path).unwrap_or_default();
+        for unit in tree.split("# Written by footplate").skip(1) {
+            let mut lines = unit.lines().map(str::trim).skip_while(|line| !line.starts_with("Description="));
+            let named =
+                lines.nth(1).is_none_or(|line| line.starts_with("Documentation=file:/opt/share/doc/"));
+            assert!(named, "{}: {unit}", path.display());
+            made += usize::from(unit.contains("Description="));
+        }
+    }
+    assert!(made >= 10, "{made}");
 }
