@@ -5,6 +5,11 @@ import json
 import re
 from dataclasses import dataclass, field
 
+# The block of lines by which footplate tells a failure on the console: how it begins, what it must have, and its most lines and columns.
+BLOCK = "==== footplate: this node was not bootstrapped: "
+PARTS = ["   what:  ", "  to do:  ", "   code:  ", "look at:  `footplate status`", "          `journalctl -u footplate -u kubeadm`"]
+LINES, COLUMNS = 10, 80
+
 
 @dataclass
 class Verdict:
@@ -42,9 +47,42 @@ def ending(machine_status):
     return [f"the machine ended with status {machine_status}"] if machine_status != 0 else []
 
 
-def judge(report, journal, machine_status, failed_units=()):
+def lines_of(console):
+    """The lines of a console, which has colours, cursor movements and more ends of lines than one."""
+    return [line for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console).splitlines() if line.strip()]
+
+
+def not_said(lines, says):
+    """Which of the regular expressions no line of the console matches."""
+    return [f"the console does not say /{pattern}/" for pattern in says if not any(re.search(pattern, line.strip()) for line in lines)]
+
+
+def block_of(lines):
+    """The lines by which footplate tells a failure on the console, without what others write in between. A login prompt may stand before
+    the first of them. None where there is no such block."""
+    begin = next((number for number, line in enumerate(lines) if BLOCK in line), None)
+    if begin is None:
+        return None
+    first, *rest = lines[begin:]
+    return [first[first.index(BLOCK) :], *(line for line in rest if re.match(r"[ a-z]{7}[: ]  \S", line))]
+
+
+def misshapen(lines):
+    """What is wrong with the form of that block."""
+    block = block_of(lines)
+    if block is None:
+        return []
+    problems = [f"a line of the console's block is longer than {COLUMNS} columns: {line!r}" for line in block if len(line) > COLUMNS]
+    if len(block) > LINES:
+        problems.append(f"the console's block has {len(block)} lines, and not at most {LINES}")
+    missing = [name for name in PARTS if not any(line.startswith(name) for line in block)]
+    return problems + [f"the console's block has no line {name.strip()!r}" for name in missing]
+
+
+def judge(report, journal, machine_status, failed_units=(), console="", says=(), unsaid=()):
     """report: the guest's JSON lines. journal: its whole journal. machine_status: the exit status of QEMU or of the container,
-    None when it had to be ended. failed_units: those which this boot must leave failed."""
+    None when it had to be ended. failed_units: those which this boot must leave failed. says, unsaid: regular expressions, each of
+    which must match a line of the console, or none."""
     verdict = Verdict()
     problems = verdict.problems
     parsed, broken = events(report)
@@ -53,6 +91,9 @@ def judge(report, journal, machine_status, failed_units=()):
         of.setdefault(event["event"], []).append(event)
 
     problems.extend(ending(machine_status))
+    lines = lines_of(console)
+    problems.extend(not_said(lines, says) + misshapen(lines))
+    problems.extend(f"the console says /{pattern}/" for pattern in unsaid if any(re.search(pattern, line) for line in lines))
     if not parsed:
         problems.append("the guest said nothing")
         return verdict
@@ -101,12 +142,12 @@ def judge_death(report, console, machine_status, unit, says):
     problems.extend(ending(machine_status))
     if report.strip():
         problems.append("the real root came up")
-    # A console has colours.
-    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in console.splitlines()]
+    lines = lines_of(console)
     expected = {
         f"{unit} did not fail": f"Failed to start {re.escape(unit)}",
         "the boot did not end in emergency.target": "Reached target emergency.target",
-    } | {f"the console does not say /{pattern}/": pattern for pattern in says}
+    }
     problems.extend(text for text, pattern in expected.items() if not any(re.search(pattern, line) for line in lines))
+    problems.extend(not_said(lines, says))
     problems.extend(line for line in lines if "ordering cycle" in line)
     return verdict

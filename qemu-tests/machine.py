@@ -158,9 +158,13 @@ def power_on(scenario, number, image, initrd, until=lambda: False):
         remove_group(group)
 
 
+def console_of(scenario, logs):
+    return logs / ("machine.log" if scenario.container else "console.log")
+
+
 def cut_boot(scenario, *parts):
     """A first boot whose power is cut when its console says that line of the journal."""
-    console = logs_of(scenario.name, 1) / ("machine.log" if scenario.container else "console.log")
+    console = console_of(scenario, logs_of(scenario.name, 1))
     line = re.compile(scenario.cut.encode())
     said = lambda: console.exists() and line.search(console.read_bytes())  # noqa: E731
     power_on(scenario, 1, *parts, said)
@@ -175,4 +179,5 @@ def boot(scenario, number, *parts):
     if scenario.dies:
         return judge_death(read(logs / "report"), read(logs / "console.log"), status, scenario.dies, scenario.says)
     failed = scenario.failed[number - 1] if number <= len(scenario.failed) else []
-    return judge(read(logs / "report"), read(logs / "journal"), status, failed)
+    console = read(console_of(scenario, logs))
+    return judge(read(logs / "report"), read(logs / "journal"), status, failed, console, scenario.says, scenario.unsaid)

@@ -107,6 +107,54 @@ class Judge(unittest.TestCase):
         self.assertEqual(problems(GREEN, status=1), ["the machine ended with status 1"])
 
 
+BLOCK = """\x1b[0;32m  OK  \x1b[0m] Reached target \x1b[0;1;39mgetty.target\x1b[0m.\r
+worker login: ==== footplate: this node was not bootstrapped: decode failed ====\r\r
+   what:  decode: line 3: a MAC address is expected, and a cloud-config has\r\r
+          another word there\r\r
+[   17.2] eth0: the kernel's own line, which stands in between and is longer than 80 columns, as may be\r
+  to do:  write six pairs of hexadecimal digits\r\r
+   code:  decode/failed\r\r
+look at:  `footplate status`, /run/cluster-api/bootstrap-error.log\r\r
+          `journalctl -u footplate -u kubeadm`\r\r
+"""
+
+
+class Console(unittest.TestCase):
+    """What a living machine's console must say, and the form of the block that tells a failure."""
+
+    def problems(self, console=BLOCK, says=(r"code:  decode/failed$",), unsaid=("t0ken",)):
+        return judge(lines(*GREEN), JOURNAL, 0, (), console, says, unsaid).problems
+
+    def test_green(self):
+        self.assertEqual(self.problems(), [])
+        self.assertEqual(self.problems(console="", says=()), [])
+
+    def test_what_is_not_said(self):
+        missing = ["the console does not say /code:  decode/failed$/"]
+        self.assertEqual(self.problems(console=""), missing)
+        self.assertEqual(self.problems(console=BLOCK.replace("decode/failed", "decode/failed-too")), missing)
+        # Each of several, and on one line.
+        self.assertEqual(self.problems(says=("decode failed", "what:.*another word")), ["the console does not say /what:.*another word/"])
+
+    def test_what_must_not_be_said(self):
+        self.assertEqual(self.problems(console=BLOCK + "a t0ken\r\n"), ["the console says /t0ken/"])
+
+    def test_a_guest_that_says_nothing_else(self):
+        self.assertIn("the console does not say /never/", judge("", "", 0, (), BLOCK, ["never"]).problems)
+
+    def test_the_form_of_the_block(self):
+        for what, to, problem in (
+            ("   code:", f"    why:  {'w' * 71}\n   code:", f"a line of the console's block is longer than 80 columns: '    why:  {'w' * 71}'"),
+            ("  to do:", "    why:  x\n" * 4 + "  to do:", "the console's block has 11 lines, and not at most 10"),
+            ("  to do:", "  to-do:", "the console's block has no line 'to do:'"),
+            ("kubeadm`", "", "the console's block has no line '`journalctl -u footplate -u kubeadm`'"),
+        ):
+            with self.subTest(what=what, to=to):
+                self.assertEqual(self.problems(console=BLOCK.replace(what, to)), [problem])
+        fits = f"    why:  {'w' * 70}\n" + "    why:  x\n" * 2
+        self.assertEqual(self.problems(console=BLOCK.replace("   code:", fits + "   code:")), [])
+
+
 DEAD = """
 [    9.1] ignition[77]: failed to fetch config: config is not valid
 [    9.2] systemd[1]: Failed to start \x1b[0;1;39mignition-fetch.service\x1b[0m - Ignition (fetch).
@@ -188,6 +236,8 @@ class Folder(unittest.TestCase):
     def test_good_ones(self):
         self.assertEqual(list(self.scenario("tier=fast\nmachine=nspawn\n", "assert", "assert.2").asserts), [1, 2])
         self.assertEqual(list(self.scenario("cut=a\ncut=b\n", "assert.2").asserts), [2])
+        told = self.scenario("says=a\nsays=b\nunsaid=c=d\n", "assert")
+        self.assertEqual((told.says, told.unsaid), (["a", "b"], ["c=d"]))
 
     def test_bad_ones(self):
         for text, asserts in (
@@ -198,6 +248,8 @@ class Folder(unittest.TestCase):
             ("machine=nspawn\nsmbios=type=1\n", ["assert"]),
             ("machine=nspawn\ncut=a\n", ["assert"]),
             ("footplate=maybe\n", ["assert"]),
+            ("dies=a.service\n", []),
+            ("dies=a.service\nsays=a\nunsaid=b\n", []),
             ("nic=user\n", ["assert"]),
             ("cut=a\n", []),
             ("", []),
