@@ -800,3 +800,43 @@ fn networks_are_checked() {
     let ran = footplate(&["check", "--metadata", metadata.to_str().unwrap(), data.to_str().unwrap()]);
     assert!(ran.code == 0 && ran.out.contains(apart), "{}{}", ran.out, ran.err);
 }
+
+#[test]
+fn a_network_that_leads_nowhere_is_told() {
+    let dir = fresh("nowhere");
+    let network = dir.join("network.yaml");
+    let card =
+        |n: u8, rest: &str| format!("  n{n}: {{match: {{macaddress: '00:50:56:00:00:0{n}'}}, {rest}}}\n");
+    let first = card(1, "addresses: [192.0.2.5/24]");
+    let told = |ethernets: &str| {
+        fs::write(&network, format!("version: 2\nethernets:\n{ethernets}")).unwrap();
+        let ran = footplate(&["check", network.to_str().unwrap()]);
+        assert_eq!(ran.code, 0, "{}", ran.out);
+        ran.out.lines().find(|line| line.contains("gateway")).unwrap_or_default().to_owned()
+    };
+    assert_eq!(
+        told(&first),
+        "warning: network.ethernets.n1: a static address, and no interface has a gateway: the node reaches its own subnet only (line 3, column 7)"
+    );
+    // Each of these leads out, or is no address of a subnet.
+    for rest in [
+        "dhcp4: true",
+        "addresses: ['2001:db8::5/64']",
+        "addresses: [198.51.100.5/24], gateway4: 198.51.100.1",
+        "addresses: [198.51.100.5/24], routes: [{to: default, via: 198.51.100.1}]",
+        "addresses: [198.51.100.5/24], routes: [{to: 0.0.0.0/0, scope: link}]",
+    ] {
+        assert_eq!(told(&format!("{first}{}", card(2, rest))), "", "{rest}");
+    }
+    assert_eq!(told(&card(1, "addresses: [192.0.2.5/32]")), "");
+    assert_eq!(told(&card(1, "addresses: [169.254.1.5/16]")), "");
+    assert_ne!(told(&card(1, "accept-ra: false, addresses: ['2001:db8::5/64']")), "");
+
+    // That of a machine's metadata stands below the name of its file.
+    let (data, metadata) = (dir.join("data"), dir.join("metadata"));
+    fs::write(&data, "#cloud-config\nruncmd: [id]\n").unwrap();
+    fs::write(&metadata, format!("instance-id: i-1\nnetwork:\n version: 2\n ethernets:\n{first}")).unwrap();
+    let ran = footplate(&["check", "--metadata", metadata.to_str().unwrap(), data.to_str().unwrap()]);
+    let expected = format!("{}\nwarning: network.ethernets.n1: a static address, and no", metadata.display());
+    assert!(ran.code == 0 && ran.out.contains(&expected), "{}", ran.out);
+}

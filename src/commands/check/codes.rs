@@ -107,8 +107,8 @@ pub const CODES: &[Code] = &[
     ),
     code(
         "network/no-gateway",
-        "A static address, and no gateway in any of the data's files for networkd: the node reaches its own subnet only.",
-        "Add `Gateway=` to [Network], or a [Route] with one.",
+        "A static address, and no gateway in the network configuration or in any of the data's files for networkd: the node reaches its own subnet only.",
+        "Add a route to `default` or `gateway4`; in a file for networkd `Gateway=` in [Network], or a [Route] with one.",
     ),
     code(
         "object/format",

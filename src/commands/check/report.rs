@@ -81,7 +81,9 @@ pub fn json(checked: &Checked) -> Value {
 /// All of it, for people: the findings by file and object, then the verdict on each node.
 pub fn text(checked: &Checked, telling: Telling) -> String {
     let mut out = String::new();
-    let lone = matches!(&checked.nodes[..], [node] if node.role.is_empty());
+    let lone = matches!(&checked.nodes[..], [node] if node.role.is_empty()
+        // What is found in the machine's metadata has that file's name above it.
+        && checked.findings.iter().all(|finding| finding.file == node.file));
     let (mut told, several) = (None, checked.files > 1);
     for finding in &checked.findings {
         let Finding { file, object, .. } = finding;

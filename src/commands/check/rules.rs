@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a node's data may ask for that Flatcar can't do, and that only shows when the node does it.
 
+use super::network::{NO_GATEWAY, stranded};
 use super::places::Places;
 use crate::decode::capi::{self, documents};
 use crate::decode::kubeadm::commands;
@@ -345,25 +346,11 @@ fn sections(config: &NodeConfig, places: &Places<'_>, found: &mut Vec<Problem>) 
 /// A warning where networkd's files give a static address and none of them a gateway.
 fn without_gateway(config: &NodeConfig) -> Option<Problem> {
     let of_networkd = |path: &str| path.contains("/systemd/network/") && path.ends_with(".network");
-    let (mut fixed, mut way_out) = (None, false);
-    for file in config.files.iter().filter(|f| of_networkd(&f.path)) {
-        for line in String::from_utf8_lossy(file.content.expose()).lines() {
-            let Some((key, value)) = line.split_once('=').map(|(key, value)| (key.trim(), value.trim()))
-            else {
-                continue;
-            };
-            match key {
-                "Address" if value.contains('/') => fixed = fixed.or(Some(file)),
-                "Gateway" => way_out = true,
-                "DHCP" => way_out |= !matches!(value, "no" | "false" | "off" | "0"),
-                _ => {}
-            }
-        }
-    }
-    let file = fixed.filter(|_| !way_out)?;
+    let files = config.files.iter().filter(|file| of_networkd(&file.path));
+    let file = stranded(files.map(|file| (file, String::from_utf8_lossy(file.content.expose()))))?;
     let what =
         "a static address, and no file for the network has a gateway: the node reaches its own subnet only";
     let problem =
         Problem::warning(file.place.clone(), what).cure("add `Gateway=` to [Network], or a [Route] with one");
-    Some(problem.code("network/no-gateway"))
+    Some(problem.code(NO_GATEWAY))
 }

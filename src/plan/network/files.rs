@@ -73,7 +73,7 @@ pub struct NetFile {
 
 impl NetFile {
     /// Whether it is one of that interface's: `eth0.5.network` is not one of `eth0`.
-    pub(super) fn is_for(&self, id: &str) -> bool {
+    pub fn is_for(&self, id: &str) -> bool {
         let name = self.path.rsplit('/').next().and_then(|name| name.strip_prefix(PREFIX));
         name.and_then(|name| name.rsplit_once('.')).is_some_and(|(stem, _)| stem == escaped(id))
     }
