@@ -65,6 +65,7 @@ pub fn answers(source: Source, root: Root) -> Result<Captured, Failure> {
     let config = found.as_ref().map(|f| bootstrap_data::glance(f, &includes).config).unwrap_or_default();
     let status = Ask::File("/run/footplate/status.json");
     let _ = context.world().links().and_then(|_| context.world().ask(status));
+    let _ = context.world().ask(Ask::BootTimes);
     let mut kept = capture.take();
     let mut included = includes.take();
     // Where an answer is the user-data, its picture shows all that it includes.

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `timeline`: the times of a boot, drawn for people.
 
+use std::path::Path;
+
 use anyhow::Context as _;
 use serde_json::json;
 
 use super::output;
 use crate::cli::{self, TimelineFormat};
+use crate::io::systemd;
 use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
 use crate::model::status::{Attempt, Progress, StageStatus, VERSION};
 use crate::pipeline::context::open_root;
@@ -15,11 +18,19 @@ use crate::pipeline::state;
 const WIDTH: u64 = 24;
 const COLUMNS: usize = 80;
 
+/// Milliseconds after footplate's own end in which what begins is part of the boot: the kubelet may be started anew weeks later.
+const AFTER: u64 = 10 * 60 * 1000;
+
 /// Draws the status below a root, or that of a recorded machine.
 pub fn run(args: &cli::Timeline) -> Result<u8, Failure> {
-    let status = match &args.replay {
-        Some(recorded) => state::recorded_status(recorded).stage(Stage::Usage)?,
-        None => state::read_status(&open_root(Some(&args.root))?).stage(Stage::Report)?,
+    let (status, times) = if let Some(recorded) = &args.replay {
+        let status = state::recorded_status(recorded).stage(Stage::Usage)?;
+        (status, state::recorded_times(recorded).stage(Stage::Usage)?)
+    } else {
+        let root = open_root(Some(&args.root))?;
+        let status = state::read_status(&root).stage(Stage::Report)?;
+        let live = args.root == Path::new("/");
+        (status, if live { systemd::boot_times() } else { Vec::new() })
     };
     let status = status
         .context("there is no status: footplate has not run on this machine in this boot")
@@ -27,9 +38,13 @@ pub fn run(args: &cli::Timeline) -> Result<u8, Failure> {
         .stage(Stage::Report)?;
     let mut stages = status.stages.clone();
     match args.format {
-        TimelineFormat::Json => output::json(&json!({ "version": VERSION, "stages": status.stages })),
+        TimelineFormat::Json => {
+            let document = json!({ "version": VERSION, "stages": status.stages, "boot": times });
+            output::json(&document);
+        }
         TimelineFormat::Text | TimelineFormat::Svg => {
             add_attempts(&mut stages, &status.attempts);
+            add_times(&mut stages, times);
             let draw = if args.format == TimelineFormat::Text { text } else { svg };
             output::text(&draw(&stages));
         }
@@ -49,6 +64,13 @@ fn add_attempts(stages: &mut [StageStatus], attempts: &[Attempt]) {
         ..StageStatus::default()
     }));
     stage.parts.sort_by_key(|part| part.started_ms);
+}
+
+/// Draws the other parts of the boot where they belong by their begin.
+fn add_times(stages: &mut Vec<StageStatus>, times: Vec<StageStatus>) {
+    let (begin, length) = span(stages);
+    stages.extend(times.into_iter().filter(|row| row.started_ms <= begin + length + AFTER));
+    stages.sort_by_key(|stage| stage.started_ms);
 }
 
 /// Begin and length of the whole in milliseconds; the length is at least 1.
@@ -203,6 +225,24 @@ mod tests {
         assert!(lines.iter().all(|line| line.chars().count() <= 80), "{text}");
         let svg = svg(&stages);
         assert_eq!(svg.matches("<rect").count(), 5, "{svg}");
+    }
+
+    #[test]
+    fn the_boot_stands_before_and_after_the_stages() {
+        let row = |name: &str, started_ms, ms| StageStatus {
+            name: name.to_owned(),
+            started_ms,
+            ms,
+            ..StageStatus::default()
+        };
+        let mut stages = vec![row("detect", 5000, 100), row("kubeadm", 6000, 4000)];
+        let times = vec![row("kernel", 0, 1200), row("network-online", 3000, 2500), row("kubelet", 9000, 50)];
+        add_times(&mut stages, times);
+        // One that was started anew, long after.
+        add_times(&mut stages, vec![row("kubelet", 10_001 + AFTER, 50)]);
+        let names: Vec<&str> = stages.iter().map(|stage| stage.name.as_str()).collect();
+        assert_eq!(names, ["kernel", "network-online", "detect", "kubeadm", "kubelet"]);
+        assert!(text(&stages).starts_with("from 0.000 s after the kernel's start, 10000 ms in all\nkernel "));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use nix::ifaddrs::getifaddrs;
 use super::drive::Drives;
 use super::guestinfo::{self, Guestinfo};
 use super::root::Change;
-use super::{Ask, Error, Tell, World, http, kvp, nic, read_bounded, read_file};
+use super::{Ask, Error, Tell, World, http, kvp, nic, read_bounded, read_file, systemd};
 use crate::model::facts::Link;
 use crate::model::policy::Policy;
 
@@ -63,6 +63,10 @@ impl World for Live {
             }
             Ask::Drives => Ok(Some(self.drives.list().into_bytes())),
             Ask::Drive { label, file } => self.drives.read(label, file),
+            Ask::BootTimes => match systemd::boot_times() {
+                times if times.is_empty() => Ok(None),
+                times => Ok(Some(serde_json::to_vec(&times).context("the boot's times as JSON")?)),
+            },
             Ask::Links => Ok(Some(serde_json::to_vec(&links()?).context("the NICs as JSON")?)),
         }
     }

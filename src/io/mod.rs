@@ -94,6 +94,8 @@ pub enum Ask<'a> {
     },
     /// The network interfaces, as a JSON list of [`crate::model::facts::Link`].
     Links,
+    /// When the parts of the boot that are not footplate's began and ended, as a JSON list of [`crate::model::status::StageStatus`].
+    BootTimes,
 }
 
 impl Ask<'_> {
@@ -106,6 +108,7 @@ impl Ask<'_> {
             Self::Drives => "labels".to_owned(),
             Self::Drive { label, file } => format!("drive/{}/{file}", label.trim_start_matches('/')),
             Self::Links => "links".to_owned(),
+            Self::BootTimes => "boot-times".to_owned(),
         }
     }
 }

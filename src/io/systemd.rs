@@ -19,6 +19,7 @@ use zbus::{
 };
 
 use crate::model::problem::WithCure as _;
+use crate::model::status::{Progress, StageStatus};
 
 /// The bus, by its well-known path: no environment variable redirects it.
 const BUS: &str = "unix:path=/run/dbus/system_bus_socket";
@@ -44,6 +45,13 @@ const MANAGER: Object<'_> =
     Object { service: DESTINATION, path: "/org/freedesktop/systemd1", interface: INTERFACE };
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
+
+/// Units of a boot beside footplate's own, and what the timeline calls them: networkd's wait until links are up, and the kubelet.
+const BOOT: [(&str, &str); 2] =
+    [("systemd-networkd-wait-online.service", "network-online"), ("kubelet.service", "kubelet")];
+
+/// How long systemd is given for each answer about a boot's times.
+const TIMES_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// systemd's own client.
 pub(super) const SYSTEMCTL: &str = "/usr/bin/systemctl";
@@ -165,8 +173,13 @@ impl Systemd {
     /// # Errors
     /// The bus is not reachable.
     pub fn connect() -> Result<Self> {
+        Self::connect_within(CALL_TIMEOUT)
+    }
+
+    /// The same, where systemd is given so long for each answer.
+    fn connect_within(limit: Duration) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let connect = async { connection::Builder::address(BUS).method_timeout(CALL_TIMEOUT).build().await };
+        let connect = async { connection::Builder::address(BUS).method_timeout(limit).build().await };
         let connection = runtime
             .block_on(connect)
             .context("the system's D-Bus does not answer")
@@ -323,6 +336,37 @@ impl Systemd {
         })
     }
 
+    /// What systemd tells of the boot beside footplate's part. A time of 0 is one that has not come.
+    async fn boot(&self) -> zbus::Result<Vec<StageStatus>> {
+        let row = |name: &str, state, from: u64, to: u64| StageStatus {
+            name: name.to_owned(),
+            state,
+            started_ms: from / 1000,
+            ms: to.saturating_sub(from) / 1000,
+            ..StageStatus::default()
+        };
+        let mut rows = Vec::new();
+        // A container has its host's clock.
+        if !Path::new("/run/systemd/container").exists() {
+            let initrd = self.property(MANAGER.path, INTERFACE, "InitRDTimestampMonotonic").await?;
+            let system = self.property(MANAGER.path, INTERFACE, "UserspaceTimestampMonotonic").await?;
+            rows.push(row("kernel", Progress::Done, 0, if initrd == 0 { system } else { initrd }));
+            if initrd != 0 {
+                rows.push(row("initramfs", Progress::Done, initrd, system));
+            }
+        }
+        for (unit, name) in BOOT {
+            let path: OwnedObjectPath = self.call(MANAGER, "LoadUnit", &Arguments::Texts(&[unit])).await?;
+            let from = self.property(&path, UNIT, "InactiveExitTimestampMonotonic").await?;
+            let to: u64 = self.property(&path, UNIT, "ActiveEnterTimestampMonotonic").await?;
+            if from != 0 {
+                let state = if to < from { Progress::Running } else { Progress::Done };
+                rows.push(row(name, state, from, to));
+            }
+        }
+        Ok(rows)
+    }
+
     /// Calls a method, and gives its answer.
     async fn call<R>(&self, of: Object<'_>, method: &str, arguments: &Arguments<'_>) -> zbus::Result<R>
     where
@@ -371,6 +415,13 @@ pub fn reload_network() -> Result<bool> {
             .context("networkd has not read its files again")
     })?;
     Ok(true)
+}
+
+/// When the kernel, the initramfs, networkd's wait for links and the start of the kubelet began and ended in this boot, as far as systemd
+/// tells within [`TIMES_TIMEOUT`] each; nothing where it does not answer.
+pub fn boot_times() -> Vec<StageStatus> {
+    let Ok(systemd) = Systemd::connect_within(TIMES_TIMEOUT) else { return Vec::new() };
+    systemd.runtime.block_on(systemd.boot()).unwrap_or_default()
 }
 
 /// Whether the system's bus is there. It comes after the early services of a boot.

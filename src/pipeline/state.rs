@@ -10,7 +10,7 @@ use crate::io::replay::Replay;
 use crate::io::root::{Ids, Root};
 use crate::io::{Ask, World as _};
 use crate::model::secret::Secret;
-use crate::model::status::{Stamp, Status};
+use crate::model::status::{StageStatus, Stamp, Status};
 use crate::plan::{RUN_DIR, STATE_DIR};
 
 /// Most that a file of ours holds.
@@ -90,6 +90,15 @@ pub fn recorded_status(recorded: &Path) -> Result<Option<Status>> {
     let path = status_path();
     let Some(bytes) = Replay::open(recorded)?.ask(Ask::File(&path))? else { return Ok(None) };
     serde_json::from_slice(&bytes).map(Some).context(path)
+}
+
+/// Reads the boot's times beside footplate's own of a recorded machine; none where they are not recorded.
+///
+/// # Errors
+/// The record can't be read, or the file in it is broken.
+pub fn recorded_times(recorded: &Path) -> Result<Vec<StageStatus>> {
+    let Some(bytes) = Replay::open(recorded)?.ask(Ask::BootTimes)? else { return Ok(Vec::new()) };
+    serde_json::from_slice(&bytes).context(Ask::BootTimes.name())
 }
 
 /// Writes how this boot goes.

@@ -318,13 +318,16 @@ fn a_bundle_is_one_file_that_replays() {
     // The times of the machine, from a directory and from an archive as `collect` packs it.
     let machine = Scratch::new("collect-times");
     machine.put("/file/run/footplate/status.json", FAILED_AT_KUBEADM);
+    machine.put("/boot-times", r#"[{"name":"kernel","state":"done","started_ms":0,"ms":777,"summary":""}]"#);
     let packed = root.path("/times.tar");
     let packed = packed.to_str().unwrap();
-    Ran::of(Command::new("tar").args(["-cf", packed, "-C", machine.arg(), "file"])).ended(0, &[]);
+    Ran::of(Command::new("tar").args(["-cf", packed, "-C", machine.arg(), "file", "boot-times"]))
+        .ended(0, &[]);
     for recorded in [machine.arg(), packed] {
         footplate(&["status", "--replay", recorded]).ended(1, &[]);
         let drawn = footplate(&["timeline", "--replay", recorded]);
         assert!(drawn.out.contains("1500 ms"), "{}{}", drawn.out, drawn.err);
+        assert!(drawn.out.contains("\nkernel ") && drawn.out.contains(" 777 ms"), "{}", drawn.out);
     }
     // An archive without a status, and what is no archive at all.
     let ran = footplate(&["timeline", "--replay", "/etc/hostname"]);
