@@ -98,6 +98,7 @@ pub fn verify(root: &Root, wanted: Option<&Lock>) -> Report {
     checks.put("lock", LOCK, fault);
     let record = record(root);
     let fault = match &record {
+        Ok(None) if matches!(lock, Ok(None)) => Some("is missing, as the lock is".to_owned()),
         Ok(None) => Some("is missing: a bake was interrupted; run it again".to_owned()),
         Ok(Some(_)) => None,
         Err(error) => Some(format!("{error:#}")),

@@ -13,7 +13,10 @@ pub fn run(args: &cli::Seal) -> Result<u8, Failure> {
     if !args.force && !args.dry_run {
         bake::dry::refuse_unbaked(&root)?;
     }
-    let sealed = bake::seal::seal(&root, args.dry_run)?;
+    let mut sealed = bake::seal::seal(&root, args.dry_run)?;
+    if args.dry_run && !args.force && bake::dry::refuse_unbaked(&root).is_err() {
+        sealed.notes.push("nothing was baked in this root: `seal` refuses it without --force".to_owned());
+    }
     match args.format {
         Format::Json => output::json(&sealed),
         Format::Text => tell(&sealed, "sealed: the next boot is a first one\n"),

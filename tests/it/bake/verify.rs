@@ -313,7 +313,7 @@ fn nothing_baked_is_no_success() {
         image.faults(),
         [
             "lock /opt/footplate/lock.json: is missing: nothing was baked here",
-            "lock /opt/footplate/baked.json: is missing: a bake was interrupted; run it again",
+            "lock /opt/footplate/baked.json: is missing, as the lock is",
         ]
     );
     // A node with the extension has all it needs, but no lock to be held against.
