@@ -493,6 +493,7 @@ fn what_flatcar_can_not_do_is_an_error() {
         (object("KubeadmConfig", "joinConfiguration: {}\n  preKubeadmCommands: ['echo ${ZONE:-a} $${B}']"), ""),
         (object("KubeadmConfig", "joinConfiguration: {}\n  preRKE2Commands: [id]"), "error object/unknown-key 6:3 spec.preRKE2Commands"),
         (object("RKE2Config", "agentConfig: {}\n  postKubeadmCommands: [id]"), "error object/unknown-key 6:3 spec.postKubeadmCommands"),
+        (object("KubeadmConfig", "joinConfiguration: {}\n  files: [{path: /a, content: a, contentFormat: a}]"), ""),
         (object("KThreesConfig", "preKubeadmCommands: [id]"), "error object/unknown-key 5:3 spec.preKubeadmCommands"),
         (
             "## template: jinja\n#cloud-config\nruncmd:\n- id\n- |\n  {% for n in [1] %}{% if n %}\n  id\n  {% endfor %}\n".to_owned(),

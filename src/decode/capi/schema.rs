@@ -45,6 +45,7 @@ const FROM_SECRET: Type = Map(&[("secret", Map(&[("key", Text), ("name", Text)])
 pub const FILE: Keys = &[
     ("append", Bool),
     ("content", Text),
+    ("contentFormat", Text),
     ("contentFrom", FROM_SECRET),
     ("encoding", Text),
     ("owner", Text),
