@@ -397,3 +397,18 @@ pub struct Platforms {
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_read_by_its_unit() {
+        for (text, seconds) in [("0", 0), ("90", 90), ("90s", 90), ("5m", 300), ("1h", 3600)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "m", "5d", "5ms", "-1", "1.5m", "5 m", "18446744073709551615h"] {
+            assert!(duration(text).unwrap_err().contains("not a time"), "{text}");
+        }
+    }
+}

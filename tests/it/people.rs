@@ -473,3 +473,63 @@ fn mistakes_are_told_with_what_to_do() {
         );
     }
 }
+
+/// What a person leaves in the kernel's arguments is not in a capture: passwords, tokens, keys, and credentials in URLs.
+#[test]
+fn a_capture_has_no_password_of_the_kernel_command_line() {
+    let machine = Scratch::new("arguments-machine");
+    machine.put("/guestinfo/guestinfo.metadata", "instance-id: n-9\n").put(
+        "/file/proc/cmdline",
+        "quiet password=canary-1 app.password=canary-2 token=canary-3 key=canary-4 url=http://u:canary-5@h/x mode=kept\n",
+    );
+    let bundle = machine.dir.with_file_name("arguments-bundle");
+    let _ = fs::remove_dir_all(&bundle);
+    let dir = bundle.to_str().unwrap();
+    footplate(&["capture", dir, "--replay", machine.arg(), "--platform", "vmware"]).ended(0, &[]);
+    let line = fs::read_to_string(bundle.join("file/proc/cmdline")).unwrap();
+    assert!(!line.contains("canary"), "{line}");
+    for kept in ["quiet ", "password=", "token=", "key=", "h/x", "mode=kept"] {
+        assert!(line.contains(kept), "{kept}: {line}");
+    }
+}
+
+/// `dist/build` names the commit in the environment: `--version` is what build.rs makes of it.
+#[test]
+fn the_version_has_the_commit() {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/build.rs");
+    let program = crate::common::scratch::fresh("version").join("build");
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    Ran::of(Command::new(rustc).args(["--edition", "2024", "-o"]).arg(&program).arg(source)).ended(0, &[]);
+    let says = |commit: &str| {
+        let mut build = Command::new(&program);
+        build.env("CARGO_PKG_VERSION", "1.2.3").env("PROFILE", "dev").env("FOOTPLATE_COMMIT", commit);
+        Ran::of(&mut build).out
+    };
+    assert!(says("0123abc").contains("FOOTPLATE_VERSION=1.2.3 (0123abc)\n"), "{}", says("0123abc"));
+    assert!(says("").contains("FOOTPLATE_VERSION=1.2.3\n"), "{}", says(""));
+    assert_eq!(footplate(&["--version"]).out, concat!("footplate ", env!("FOOTPLATE_VERSION"), "\n"));
+}
+
+/// `demo/run` runs what cargo says it built, wherever that is.
+#[test]
+fn the_demo_runs_what_cargo_built_elsewhere() {
+    use std::os::unix::fs::symlink;
+
+    let dir = crate::common::scratch::fresh("demo");
+    let built = dir.join("elsewhere/release/footplate");
+    fs::create_dir_all(built.parent().unwrap()).unwrap();
+    symlink(FOOTPLATE, &built).unwrap();
+    // A cargo that has built already, and speaks as the real one does.
+    let cargo = dir.join("cargo");
+    let message =
+        r#"{"reason":"compiler-artifact","filenames":["x"],"executable":"@/release/footplate","fresh":true}"#;
+    let message = message.replace('@', "'\"$CARGO_TARGET_DIR\"'");
+    fs::write(&cargo, format!("#!/bin/sh\necho '{message}'\n")).unwrap();
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", dir.display(), std::env::var("PATH").unwrap());
+    let mut demo = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/demo/run"));
+    demo.env("PATH", path).env("CARGO_TARGET_DIR", dir.join("elsewhere")).env("TMPDIR", &dir);
+    let says = ["== building footplate", "some minutes", "files are below"];
+    let ran = Ran::of(&mut demo);
+    assert!(ran.code == 0 && says.iter().all(|text| ran.out.contains(text)), "{}{}", ran.out, ran.err);
+}

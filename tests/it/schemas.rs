@@ -122,7 +122,8 @@ fn what_is_printed_keeps_to_its_schema() {
     for (name, text, state) in data {
         let root = Scratch::new(&format!("schemas-{name}"));
         let seed = seed(&format!("schemas-{name}"), text);
-        footplate(&["provision", "--seed", seed.to_str().unwrap(), "--root", root.arg()]);
+        let args = ["provision", "--format", "json", "--seed", seed.to_str().unwrap(), "--root", root.arg()];
+        assert_eq!(keeps_to(&footplate(&args), "status.v1.json")["state"], state);
         let status = footplate(&["status", "--format", "json", "--root", root.arg()]);
         assert_eq!(keeps_to(&status, "status.v1.json")["state"], state);
         let watched = footplate(&["status", "--watch", "--format", "json", "--root", root.arg()]);
