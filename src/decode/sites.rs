@@ -89,18 +89,24 @@ impl<'d> Sites<'d> {
         begins(0) && headers == 1 + usize::from(text.starts_with(jinja::HEADER))
     }
 
-    /// Where a place stands in the text that the author wrote.
-    pub fn pos(&self, place: &str) -> Option<Pos> {
-        let (document, tree) = self.read()?;
-        let pos = find(tree, place)?.pos;
-        document.locate(Problem::default().at(pos)).pos
+    /// A problem where its place stands in the text that the author wrote.
+    pub fn entry(&self, problem: Problem) -> Problem {
+        self.located(problem, |_, node| node.pos)
     }
 
-    /// Where a position in the text at a place stands.
-    pub fn line(&self, place: &str, within: Pos) -> Option<Pos> {
-        let (document, tree) = self.read()?;
-        let pos = step_to_scalar(&document.text, find(tree, place)?).back(within);
-        document.locate(Problem::default().at(pos)).pos
+    /// A problem where a position in the text at its place stands.
+    pub fn line(&self, problem: Problem, within: Pos) -> Problem {
+        self.located(problem, |document, node| step_to_scalar(&document.text, node).back(within))
+    }
+
+    /// A problem of the one document, at a position in it.
+    fn located(&self, problem: Problem, pos: impl Fn(&Document<'_>, &Node) -> Pos) -> Problem {
+        let Some((document, tree)) = self.read() else { return problem };
+        match find(tree, &problem.place).map(|node| pos(document, node)) {
+            // The place is the whole data's already.
+            Some(pos) => Problem { place: problem.place.clone(), ..document.locate(problem.at(pos)) },
+            None => problem,
+        }
     }
 
     /// Where lines stand that begin a document, below the first lines of a cloud-config.

@@ -564,6 +564,61 @@ fn all_errors_are_told_at_once() {
     }
 }
 
+/// Away from the machine a value that it makes may be right or wrong: a note. What is wrong beside it is an error as ever.
+#[test]
+fn what_a_machine_makes_of_a_value_is_no_error_and_what_is_wrong_beside_it_is() {
+    let head = "## template: jinja\n#cloud-config\n";
+    let join = "runcmd: ['kubeadm join --config /run/k.yaml']\n";
+    let config = "apiVersion: kubeadm.k8s.io/v1beta3, kind: JoinConfiguration, discovery: {bootstrapToken: {token: '{{ ds.meta_data.t }}', \
+                  apiServerEndpoint: 'a:6443', caCertHashes: ['{{ ds.meta_data.h }}']}}";
+    let files = format!("write_files:\n- path: /run/k.yaml\n  content: |\n    {{{config}}}\n");
+    let codes = |data: &str| {
+        let ran = check(format!("{head}{files}{data}"), true);
+        let said: Value = serde_json::from_str(&ran.out).unwrap();
+        let findings = said["findings"].as_array().unwrap().iter().filter(|f| f["level"] != "note");
+        (
+            ran.code,
+            findings.map(|f| format!("{} {}", f["code"].as_str().unwrap(), f["line"])).collect::<Vec<_>>(),
+        )
+    };
+    for data in [
+        "- {path: /a, permissions: '{{ ds.meta_data.x }}', owner: '{{ ds.meta_data.x }}', append: {{ ds.meta_data.y }}}\n",
+        "- {path: /a, permissions: '{{ ds.meta_data.mode + 1 }}', encoding: '{{ ds.meta_data.e }}', content: a}\n",
+        "{% for f in ds.meta_data.files %}\n- {path: '{{ f.path }}', permissions: '{{ f.mode }}', content: {{ f.text | tojson }}}\n{% endfor %}\n",
+        "ntp: {{ ds.meta_data.ntp }}\nusers: {{ ds.meta_data.users | tojson }}\ntimezone: {{ ds.meta_data.zone }}\n",
+        "users:\n- {name: a, uid: {{ ds.meta_data.uid }}, lock_passwd: {{ ds.meta_data.l }}, shell: '{{ ds.meta_data.s }}'}\n",
+        "disk_setup: {/dev/sdb: {table_type: {{ ds.meta_data.t }}, layout: {{ ds.meta_data.l }}, overwrite: {{ ds.meta_data.o }}}}\n",
+        "mounts:\n{% for d in ds.meta_data.disks %}\n- ['{{ d.device }}', '{{ d.path }}', {{ d.kind }}]\n{% endfor %}\n",
+        "swap: {filename: /swap, size: {{ ds.meta_data.size }}}\nca_certs: {remove_defaults: {{ ds.meta_data.r }}}\n",
+    ] {
+        assert_eq!(codes(&format!("{data}{join}")), (0, vec![]), "{data}");
+    }
+    assert_eq!(codes("runcmd: {{ ds.meta_data.commands | tojson }}\n"), (0, vec![]));
+    let (code, told) = codes(&format!("{join}{{{{ ds.meta_data.more }}}}\n"));
+    assert_eq!((code, told), (0, vec!["template/unknown 8".to_owned()]), "the rest was not read");
+    for (data, error) in [
+        ("- {path: /a, permissions: '0999', content: '{{ ds.meta_data.x }}'}\n", "value/invalid 7"),
+        ("- path: /a\n  encoding: b65\n  owner: '{{ ds.meta_data.x }}'\n", "value/invalid 8"),
+        ("users:\n- name: a\n  shell: '{{ ds.meta_data.s }}'\n  uid: abc\n", "value/invalid 10"),
+        (
+            "bootcmd: {{ ds.meta_data.c | tojson }}\nswap: {filename: '{{ ds.meta_data.f }}', size: lots}\n",
+            "value/invalid 8",
+        ),
+        (
+            "{% for n in ['a', 'b'] %}\n- {path: '/{{ n }}', permissions: '{{ n }}9'}\n{% endfor %}\n",
+            "value/invalid 8",
+        ),
+        ("bootcmd: ['apt-get install -y {{ ds.meta_data.p }}']\n", "program/package-manager 7"),
+        ("bootcmd: ['if true; then echo {{ ds.meta_data.p }}']\n", "script/syntax 7"),
+    ] {
+        let (code, told) = codes(&format!("{data}{join}"));
+        assert_eq!((code, told.contains(&error.to_owned())), (65, true), "{data}{told:?}");
+    }
+    let (code, told) =
+        codes("runcmd: ['kubeadm join --config /run/other.yaml', 'echo {{ ds.meta_data.x }}']\n");
+    assert_eq!((code, told.len()), (65, 1), "nothing writes the file: {told:?}");
+}
+
 /// A placeholder of Go's templates is named, once for each that stops the node; where it stops nothing, the first that only a template has.
 #[test]
 fn placeholders_of_go_are_told_for_what_they_are() {

@@ -3,7 +3,9 @@
 
 use crate::decode::capi::Origin;
 use crate::decode::sites::Sites;
+use crate::model::config::NodeConfig;
 use crate::model::problem::{Pos, Problem};
+use crate::model::storage::File;
 
 /// The way from rendered data to the author's text.
 pub struct Places<'a> {
@@ -12,12 +14,16 @@ pub struct Places<'a> {
 }
 
 impl Places<'_> {
+    /// Whether the paths of all files are known: a template may make them of values of the machine.
+    pub fn know_paths(&self, config: &NodeConfig) -> bool {
+        let path = |file: &File| self.sites.entry(Problem::error(format!("{}.path", file.place), ""));
+        config.files.iter().map(path).all(|problem| problem.is_error() && problem.pos.is_some())
+    }
+
     /// A problem at a place of the data, in the author's terms.
-    pub fn entry(&self, mut problem: Problem) -> Problem {
-        if problem.pos.is_none() && !problem.place.is_empty() {
-            problem.pos = self.sites.pos(&problem.place);
-        }
-        self.origin.locate(problem)
+    pub fn entry(&self, problem: Problem) -> Problem {
+        let open = problem.pos.is_none() && !problem.place.is_empty();
+        self.origin.locate(if open { self.sites.entry(problem) } else { problem })
     }
 
     /// A problem in a line and a column of the text at its place, counted from 1, in the author's terms.
@@ -26,10 +32,10 @@ impl Places<'_> {
         if let Some((place, pos)) = self.origin.inside(&problem.place, within) {
             return Problem { place, ..problem.at(pos) };
         }
-        let lone = (problem.place == "user-data").then_some(within);
-        match self.sites.line(&problem.place, within).or(lone) {
-            Some(pos) => problem.at(pos),
-            None => problem,
+        let lone = problem.place == "user-data";
+        match self.sites.line(problem, within) {
+            problem if problem.pos.is_none() && lone => problem.at(within),
+            problem => problem,
         }
     }
 }

@@ -32,9 +32,11 @@ pub fn node(file: &str, bootstrap: Bootstrap, machine: &Machine, checked: &mut C
     let mut decoded = decode::user_data(Some(&data), None, &machine.variables, &mut no_fetch);
     names(&mut decoded.problems, machine);
     decoded.problems.extend(expiry::problems(&decoded.config, now()));
+    let places = Places { sites: Sites::of(&data, &machine.variables), origin: &origin };
     // What is fetched or written by an included part is not known here, and nor are files that can't be read.
+    let named = places.know_paths(&decoded.config);
     let unknown = |p: &Problem| {
-        p.severity == Severity::Note
+        p.severity == Severity::Note && !(named && p.code == "template/assumed")
             || p.is_error() && ["write_file", "storage."].iter().any(|list| p.place.starts_with(list))
     };
     if !decoded.problems.iter().any(unknown) {
@@ -45,7 +47,6 @@ pub fn node(file: &str, bootstrap: Bootstrap, machine: &Machine, checked: &mut C
     decoded.problems.extend(too_large(role, data.len(), machine));
     let plan = try_out(&mut decoded, machine);
     let tried = !decoded.failed();
-    let places = Places { sites: Sites::of(&data, &machine.variables), origin: &origin };
     let mut shell = Shell::new(&places);
     shell.node(&decoded.config);
     let mut problems: Vec<Problem> =
@@ -55,8 +56,23 @@ pub fn node(file: &str, bootstrap: Bootstrap, machine: &Machine, checked: &mut C
     if !problems.iter().any(|problem| problem.code == "template/go") {
         problems.extend(places.sites.plain().and_then(go::unfilled).map(|problem| origin.locate(problem)));
     }
+    // One of a node stands for what else is found there.
+    let doubt = |p: &Problem| p.code == "template/unknown";
+    let mut told = Vec::new();
+    problems.retain(|p| {
+        !doubt(p)
+            || !told.contains(&p.pos) && {
+                told.push(p.pos);
+                true
+            }
+    });
+    // The commands may be what is not known.
+    let commands = |p: &Problem| {
+        ["", "runcmd", "coreos"].contains(&p.place.split(['.', '[']).next().unwrap_or_default())
+    };
+    let open = problems.iter().any(|p| doubt(p) && !p.what.starts_with("jinja") && commands(p));
     let good = !any_error(&problems);
-    if good && tried && !starts_something(&decoded.config, &plan) {
+    if good && tried && !open && !starts_something(&decoded.config, &plan) {
         let problem = Problem::warning("", "the data starts no bootstrap: the machine joins no cluster");
         let severity = if ours { Severity::Error } else { Severity::Warning };
         problems.push(

@@ -84,6 +84,7 @@ impl Reader<'_> {
     fn mount(&mut self, place: &str, pos: Pos, fields: &[Node], defaults: &[Node]) -> Option<MountSpec> {
         let own = |n: usize| fields.get(n).filter(|f| !f.is_null());
         let field = |n: usize| own(n).or_else(|| defaults.get(n)).and_then(Node::text).map(str::to_owned);
+        let at = |n: usize| own(n).map_or(pos, |field| field.pos);
         let source = field(0).unwrap_or_default();
         let kind = field(2).unwrap_or_else(|| "auto".to_owned());
         // `[sdb, null]` removes the mount, also one of an earlier entry.
@@ -94,7 +95,7 @@ impl Reader<'_> {
             }
             return None;
         }
-        let (what, disk) = self.source_of_mount(&format!("{place}[0]"), pos, &source, &kind, removed)?;
+        let (what, disk) = self.source_of_mount(&format!("{place}[0]"), at(0), &source, &kind, removed)?;
         if removed {
             self.config.mounts.retain(|m| m.what != what);
             return None;
@@ -103,9 +104,9 @@ impl Reader<'_> {
             self.error(place, pos, "no mount point is named");
             return None;
         };
-        let path = self.mount_point(&format!("{place}[1]"), pos, &path, &kind)?;
+        let path = self.mount_point(&format!("{place}[1]"), at(1), &path, &kind)?;
         if self.config.mounts.iter().any(|m| m.path == path && (path.is_some() || m.what == what)) {
-            self.error(&format!("{place}[1]"), pos, "another entry mounts here already");
+            self.error(&format!("{place}[1]"), at(1), "another entry mounts here already");
             return None;
         }
         let said = field(3);

@@ -24,7 +24,7 @@ use self::envelope::MAX_DECODED;
 pub(super) use self::include::display_url;
 use self::jinja::Variables;
 use self::mime::is_message;
-use self::place::{Place, Stop, Text, back, prefixed};
+use self::place::{Place, Stop, Text, prefixed};
 pub use self::place::{Step, step_to_scalar};
 use crate::decode::syntax::go;
 use crate::model::fetch::{Request, Unfetched};
@@ -172,7 +172,12 @@ pub struct Document<'d> {
 impl Document<'_> {
     /// A problem in its text as one in the text that its author wrote.
     pub fn locate(&self, mut problem: Problem) -> Problem {
-        problem.pos = problem.pos.map(|pos| back(&self.origin, pos));
+        for step in self.origin.iter().rev() {
+            if let Step::Rendered(rendered) = step {
+                problem = rendered.weigh(problem);
+            }
+            problem.pos = problem.pos.map(|pos| step.back(pos));
+        }
         problem.place = prefixed(&self.label, &problem.place);
         problem
     }

@@ -12,7 +12,7 @@ use super::error::{self, Context, Missing, Segment};
 use super::filters::refused;
 use super::rewrite::Rewritten;
 use super::tag::{Tagged, Unknown, end, part, start, tag};
-use super::{Outcome, Variables, attempt, body, environment, syntax};
+use super::{Outcome, Variables, attempt, body, doubt, environment, syntax};
 use crate::model::problem::{Problem, Severity};
 
 /// Names that one document may have taken to exist.
@@ -25,7 +25,7 @@ const MAX_UNKNOWN: usize = 200;
 const UNKNOWN: &str = "_unknown";
 
 /// Whether any platform may have this name.
-fn may_exist(name: &str) -> bool {
+pub fn may_exist(name: &str) -> bool {
     let of_a_list = name.ends_with(']') && !name.ends_with("']");
     let parts = ["ds.meta_data", "ds.vendordata", "ds.vendor_data", "v1", "vendordata", "vendor_data"];
     of_a_list
@@ -62,10 +62,8 @@ pub fn render(
         if let Some(unknown) = failure.unknown() {
             return Err(Problem { pos: problem.pos, ..unknown });
         }
-        let what = "jinja: what comes here depends on values of the machine, which are not known here";
-        let cure = "`--metadata FILE` with a machine's own values shows what comes of it";
-        let severity = Severity::Note;
-        let note = Problem { severity, what: what.to_owned(), cure: Some(cure.to_owned()), ..problem };
+        let what = format!("jinja: {}", doubt::WHAT);
+        let note = Problem { severity: Severity::Note, what, cure: Some(doubt::CURE.to_owned()), ..problem };
         let note = note.code("template/unknown");
         let again = |part: &Unknown| unknown.iter().any(|other| other.part == part.part);
         match part(&failure.tag, failure.at).filter(|part| !again(part) && unknown.len() < MAX_UNKNOWN) {
@@ -199,7 +197,7 @@ impl<'a> Failure<'a> {
     fn is_own(&self, path: &[Segment]) -> bool {
         let seen = self.context.rewritten.seen(body(self.context.text).1, &syntax());
         let Some(Segment::Name(first)) = path.first() else { return false };
-        seen.own.iter().any(|(name, range)| name == first && range.contains(&self.at))
+        seen.own.iter().any(|own| own.name == *first && own.range.contains(&self.at))
     }
 
     /// Whether every machine has this name.

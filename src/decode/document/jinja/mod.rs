@@ -11,6 +11,7 @@ mod blank;
 mod bounds;
 mod containers;
 mod cycler;
+mod doubt;
 mod error;
 mod filters;
 mod format;
@@ -287,9 +288,9 @@ impl Write for Bounded {
 }
 
 impl Rendered<'_> {
-    /// The place in the original text from which a place in the rendered text came.
-    pub fn origin(&self, pos: Pos) -> Pos {
-        let spans = self.spans.get_or_init(|| {
+    /// What of the text came of what.
+    fn spans(&self) -> &[OutputSpan] {
+        self.spans.get_or_init(|| {
             let names = Arc::new(Names { exist: self.exist.clone(), ..Names::default() });
             let (text, variables) = (self.rewritten.text(body(&self.source).1), &self.variables);
             let spans = with_room(|| {
@@ -299,7 +300,12 @@ impl Rendered<'_> {
             });
             let spans = spans.flatten();
             spans.map(|(_, spans)| spans).unwrap_or_default()
-        });
+        })
+    }
+
+    /// The place in the original text from which a place in the rendered text came.
+    pub fn origin(&self, pos: Pos) -> Pos {
+        let spans = self.spans();
         let offset = offset_of(&self.text, pos);
         let after = spans.partition_point(|s| s.output_range().start <= offset);
         let source = match after.checked_sub(1).and_then(|i| spans.get(i)) {

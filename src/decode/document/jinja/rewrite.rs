@@ -58,8 +58,19 @@ pub struct Rewritten {
 pub struct Seen {
     /// Those in its expressions, whole: `ds.meta_data.tags.zone`.
     pub chains: Vec<Chain>,
-    /// Its own variables, and where each can have a value.
-    pub own: Vec<(String, Range<usize>)>,
+    /// Its own variables.
+    pub own: Vec<Own>,
+}
+
+/// A variable of a template's own.
+#[derive(Debug)]
+pub struct Own {
+    /// Its name.
+    pub name: String,
+    /// Where it can have a value.
+    pub range: Range<usize>,
+    /// Whether the template alone says what value.
+    pub known: bool,
 }
 
 /// A change of the text: at this place of the author's, so many bytes go and these come.
@@ -235,14 +246,32 @@ impl<'t> Found<'t> {
     }
 
     /// Takes down a variable that the template sets, from here to the end of what it stands in.
-    fn own(&mut self, target: &Expr<'_>) {
+    fn own(&mut self, target: &Expr<'_>, known: bool) {
         let Some(seen) = &mut self.seen else { return };
         match target {
-            Expr::Var(name) => seen.own.push((name.id.to_owned(), start(target.span())..usize::MAX)),
-            Expr::List(list) => list.items.iter().for_each(|target| self.own(target)),
-            Expr::Tuple(tuple) => tuple.items.iter().for_each(|target| self.own(target)),
+            Expr::Var(name) => {
+                let range = start(target.span())..usize::MAX;
+                seen.own.push(Own { name: name.id.to_owned(), range, known });
+            }
+            Expr::List(list) => list.items.iter().for_each(|target| self.own(target, known)),
+            Expr::Tuple(tuple) => tuple.items.iter().for_each(|target| self.own(target, known)),
             _ => {}
         }
+    }
+
+    /// Takes down a variable with the expression that it is set to.
+    fn set(&mut self, target: &Expr<'_>, value: &Expr<'_>) {
+        let before = self.seen.as_ref().map_or(0, |seen| seen.chains.len());
+        self.expr(value);
+        let known = self.seen.as_ref().is_some_and(|seen| {
+            let known = |name: &String| {
+                let own = |own: &&Own| own.name == *name;
+                name == "range"
+                    || seen.own.iter().any(|o| own(&o)) && seen.own.iter().filter(own).all(|o| o.known)
+            };
+            seen.chains[before..].iter().all(|c| matches!(c.path.first(), Some(Segment::Name(n)) if known(n)))
+        });
+        self.own(target, known);
     }
 
     /// What is set within a statement has no value behind it.
@@ -250,7 +279,7 @@ impl<'t> Found<'t> {
         let before = self.seen.as_ref().map_or(0, |seen| seen.own.len());
         inner(self);
         let own = self.seen.iter_mut().flat_map(|seen| seen.own.iter_mut().skip(before));
-        own.for_each(|(_, range)| range.end = range.end.min(end(span)));
+        own.for_each(|own| own.range.end = own.range.end.min(end(span)));
     }
 
     fn statements(&mut self, statements: &[Stmt<'_>]) {
@@ -263,8 +292,7 @@ impl<'t> Found<'t> {
             Stmt::EmitExpr(s) => self.expr(&s.expr),
             Stmt::EmitRaw(_) => {}
             Stmt::ForLoop(s) => self.within(s.span(), |found| {
-                found.own(&s.target);
-                found.expr(&s.iter);
+                found.set(&s.target, &s.iter);
                 found.option(s.filter_expr.as_ref());
                 found.statements(&s.body);
                 found.statements(&s.else_body);
@@ -276,14 +304,12 @@ impl<'t> Found<'t> {
             }
             Stmt::WithBlock(s) => self.within(s.span(), |found| {
                 for (target, value) in &s.assignments {
-                    found.own(target);
-                    found.expr(value);
+                    found.set(target, value);
                 }
                 found.statements(&s.body);
             }),
             Stmt::Set(s) => {
-                self.own(&s.target);
-                self.expr(&s.expr);
+                self.set(&s.target, &s.expr);
                 let sign = self.behind(&s.target, '=');
                 let rest = self.template.get(end(s.expr.span())..).unwrap_or_default();
                 if let (Some(sign), Some(close)) = (sign, rest.find("%}")) {
@@ -296,7 +322,7 @@ impl<'t> Found<'t> {
                 }
             }
             Stmt::SetBlock(s) => {
-                self.own(&s.target);
+                self.own(&s.target, false);
                 self.option(s.filter.as_ref());
                 self.statements(&s.body);
             }
@@ -310,17 +336,18 @@ impl<'t> Found<'t> {
             }
             Stmt::Macro(s) => {
                 if let Some(seen) = &mut self.seen {
-                    seen.own.push((s.name.to_owned(), start(s.span())..usize::MAX));
+                    let range = start(s.span())..usize::MAX;
+                    seen.own.push(Own { name: s.name.to_owned(), range, known: false });
                 }
                 self.within(s.span(), |found| {
-                    s.args.iter().for_each(|arg| found.own(arg));
+                    s.args.iter().for_each(|arg| found.own(arg, false));
                     s.defaults.iter().for_each(|e| found.expr(e));
                     found.statements(&s.body);
                 });
             }
             Stmt::CallBlock(s) => self.within(s.span(), |found| {
                 found.call(&s.call);
-                s.macro_decl.args.iter().for_each(|arg| found.own(arg));
+                s.macro_decl.args.iter().for_each(|arg| found.own(arg, false));
                 s.macro_decl.defaults.iter().for_each(|e| found.expr(e));
                 found.statements(&s.macro_decl.body);
             }),
