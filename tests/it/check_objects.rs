@@ -148,7 +148,7 @@ fn findings_have_their_place_in_the_authors_text() {
             "error spec.template.spec.users[0].homeDir 13:29",
         ),
         (config, "ntp: {servers: [{a: b}]}\n", "error spec.template.spec.ntp.servers[0] 12:23"),
-        (config, "mounts:\n- [LABEL=a, b/../c]\n", "error spec.template.spec.mounts[0][1] 13:10"),
+        (config, "mounts:\n- [LABEL=a, b/../c]\n", "error spec.template.spec.mounts[0][1] 13:19"),
         (
             config,
             "diskSetup:\n  partitions:\n  - {device: /dev/sdb, layout: true, tableType: apm}\n",

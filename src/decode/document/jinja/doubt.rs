@@ -17,6 +17,26 @@ pub const WHAT: &str = "what comes here depends on values of the machine, which 
 /// What to do about it.
 pub const CURE: &str = "`--metadata FILE` with a machine's own values shows what comes of it";
 
+/// The names of a template.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Those in its expressions, whole: `ds.meta_data.tags.zone`.
+    pub chains: Vec<Chain>,
+    /// Its own variables.
+    pub own: Vec<Own>,
+}
+
+/// A variable of a template's own.
+#[derive(Debug)]
+pub struct Own {
+    /// Its name.
+    pub name: String,
+    /// Where it can have a value.
+    pub range: Range<usize>,
+    /// Whether the template alone says what value.
+    pub known: bool,
+}
+
 impl Rendered<'_> {
     /// A problem in the rendered text; a note where the node that it is about has a value of the machine in it. To a shell any
     /// value is a word: what is wrong with a program is so with all of them.
@@ -195,7 +215,7 @@ mod tests {
             ("{% set y = 'q' %}a: {{ y }}{{ ds.meta_data.x | truncate(0) }}\n", "a"),
             ("{% for y in ['q', 'r'] %}a: {{ y }}\n{% endfor %}{{ ds.meta_data.x }}", "q"),
             ("a: {{ 'q' * 3 }}\nb: {{ ds.meta_data.x }}", "q"),
-            ("{% if ds.meta_data.x %}a: q{% endif %}", "q"),
+            ("{% if v1.region %}a: q{% endif %}", "q"),
             ("{% for i in range(2) %}a: {{ i }}q\n{% endfor %}{{ ds.meta_data.x }}", "0q"),
         ] {
             assert_eq!(severity(template, word), Severity::Error, "{template}");

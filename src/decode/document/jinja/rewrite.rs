@@ -11,6 +11,7 @@ use minijinja::machinery::ast::{BinOpKind, Call, CallArg, Expr, Stmt};
 use minijinja::machinery::{Span, parse};
 use minijinja::syntax::SyntaxConfig;
 
+use super::doubt::{Own, Seen};
 use super::error::{Chain, Segment};
 use super::tag::Unknown;
 
@@ -51,26 +52,6 @@ pub struct Rewritten {
     seen: OnceLock<Seen>,
     edits: Vec<Edit>,
     plain: bool,
-}
-
-/// The names of a template.
-#[derive(Debug, Default)]
-pub struct Seen {
-    /// Those in its expressions, whole: `ds.meta_data.tags.zone`.
-    pub chains: Vec<Chain>,
-    /// Its own variables.
-    pub own: Vec<Own>,
-}
-
-/// A variable of a template's own.
-#[derive(Debug)]
-pub struct Own {
-    /// Its name.
-    pub name: String,
-    /// Where it can have a value.
-    pub range: Range<usize>,
-    /// Whether the template alone says what value.
-    pub known: bool,
 }
 
 /// A change of the text: at this place of the author's, so many bytes go and these come.
