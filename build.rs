@@ -9,8 +9,8 @@
 
 use std::path::PathBuf;
 
-/// For the linker: sections that do not go into the program. `INSERT` keeps the linker's own layout.
-const SCRIPT: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame .eh_frame_hdr) } } INSERT AFTER .rodata;\n";
+/// For the linker: sections that do not go into the program; the last hold what the tables before them point to. `INSERT` keeps the linker's own layout.
+const SCRIPT: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame .eh_frame_hdr .gcc_except_table .gcc_except_table.*) } } INSERT AFTER .rodata;\n";
 
 fn main() -> std::io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");

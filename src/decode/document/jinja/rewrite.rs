@@ -4,7 +4,6 @@
 //! minijinja has no hook for operators, slices and literals. They are found by its own parser and become calls of
 //! filters and functions of this module's neighbours; every position of the new text leads back to the author's.
 
-use std::ops::Range;
 use std::sync::OnceLock;
 
 use minijinja::machinery::ast::{BinOpKind, Call, CallArg, Expr, Stmt};
