@@ -432,6 +432,7 @@ fn what_flatcar_can_not_do_is_an_error() {
             "apiVersion: bootstrap.cluster.x-k8s.io/v1beta1\nkind: {kind}\nmetadata: {{name: a}}\nspec:\n  {spec}\n"
         )
     };
+    const TWO: &str = "{\"apiVersion\": \"kubeadm.k8s.io/v1beta4\", \"kind\": \"InitConfiguration\"}|{\"apiVersion\": \"kubeadm.k8s.io/v1beta4\", \"kind\": \"ClusterConfiguration\"}\n";
     const RUN: &str = "[kubeadm join --config /run/kubeadm/k.yaml]";
     let join = |node: &str, token: &str, pin: &str| {
         format!(
@@ -465,6 +466,13 @@ fn what_flatcar_can_not_do_is_an_error() {
         (file(pod, "apiVersion: v1\nkind: Pod\n---\n"), ""),
         (file("/etc/kubernetes/audit.yaml", "a: 1\n---\na: b: c\n"), "error yaml/in-file 8:9 write_files[0].content"),
         (file("/srv/notes.yaml", "a: b: c\n"), ""),
+        (file("/run/kubeadm/k.yaml", &TWO.replace('|', "\n---\n")).replace("[id]", RUN), ""),
+        (file("/run/kubeadm/k.yaml", &TWO.replace('|', "\n")).replace("[id]", RUN), "error yaml/in-file 7:5 write_files[0].content"),
+        (file("/run/kubeadm/k.yaml", &format!("---\n{}", TWO.replace('|', "\n\n"))).replace("[id]", RUN), "error yaml/in-file 9:5 write_files[0].content"),
+        (file("/run/kubeadm/k.yaml", &TWO.replace('|', "\n...\n")).replace("[id]", RUN), "error yaml/in-file 8:5 write_files[0].content"),
+        (file("/run/kubeadm/k.yaml", &TWO.replace(['{', '}', '|'], "\n").replace(", ", "\n")).replace("[id]", RUN), "error yaml/in-file 11:5 write_files[0].content"),
+        // Who reads another file may take a stream of objects, as kubectl does.
+        (file("/etc/kubernetes/addons.json", "{\"a\": 1}\n{\"a\": 2}\n"), ""),
         (file("/a.sh", "#!/usr/bin/env bash\n\nfor a in b; do\n  id\n"), "error script/syntax 9:5 write_files[0].content"),
         (file("/a.sh", "#!/bin/bash\nfor a in b; do id; done\n"), ""),
         (file("/a.py", "#!/usr/bin/python3\nfor a in b:\n"), "note script/not-checked null:null \nwarning program/absent 6:5 write_files[0].content"),

@@ -236,14 +236,23 @@ fn documents_in(file: &File, places: &Places<'_>, found: &mut Vec<Problem>) {
     let key = if file.place.starts_with("write_files") { "content" } else { "contents.source" };
     let place = format!("{}.{key}", file.place);
     let made = places.origin.is_made(&place);
-    for (first, document) in documents(text) {
+    let of_kubeadm = text.contains("kubeadm.k8s.io/");
+    for (first, document) in documents(text, !of_kubeadm) {
         let problems = match yaml::parse(document) {
             Ok(_) if made => Vec::new(),
             Ok(tree) => manifest(&file.path, &tree)
                 .into_iter()
                 .chain(capi::in_kubeadm_config(&file.path, &tree))
                 .collect(),
-            Err(problem) => vec![problem.code("yaml/in-file")],
+            Err(problem) => {
+                let second = documents(document, true).nth(1).filter(|_| of_kubeadm);
+                let problem = second.map_or(problem, |(above, _)| {
+                    Problem::error("", "a second document begins here, and kubeadm reads one")
+                        .at(Pos { line: above + 1, column: 1 })
+                        .cure("put `---` alone on a line of its own before it")
+                });
+                vec![problem.code("yaml/in-file")]
+            }
         };
         for problem in problems {
             let within = inside(document, problem.pos.unwrap_or_default());

@@ -97,7 +97,7 @@ pub fn read(bytes: Vec<u8>) -> Found {
     let source = Source::new(&text);
     let mut found = Found::default();
     let mut objects = 0;
-    for (first, document) in documents(source.text()).take(MAX_DOCUMENTS) {
+    for (first, document) in documents(source.text(), true).take(MAX_DOCUMENTS) {
         match tree(document) {
             Ok(mut tree) => {
                 tree.shift(first);
@@ -125,22 +125,23 @@ pub fn read(bytes: Vec<u8>) -> Found {
     found
 }
 
-/// The documents of a stream of YAML or of JSON objects, each with the number of lines above it. Directives (`%YAML 1.1`) stand
-/// before the `---` of theirs.
-pub fn documents(text: &str) -> impl Iterator<Item = (usize, &str)> {
+/// The documents of YAML, each with the number of lines above it. In a stream, a JSON object may stand behind another and `...` may end
+/// a document, and directives (`%YAML 1.1`) stand before the `---` of theirs; else `---` alone begins another, as kubeadm reads it.
+pub fn documents(text: &str, stream: bool) -> impl Iterator<Item = (usize, &str)> {
     let mut rest = Some((0, text));
     std::iter::from_fn(move || {
         let (first, text) = rest.take()?;
         let mut end = 0;
         for (n, line) in text.split_inclusive('\n').enumerate() {
             let above = &text[..end];
-            let marked = line.starts_with("---") && line[3..].starts_with([' ', '\n', '\t']);
+            let head = above.trim_start_matches("---").trim_start();
+            let behind = line.strip_prefix("---");
+            let marked = behind.is_some_and(|b| b.is_empty() || b.starts_with(char::is_whitespace));
             let directed = || above.starts_with('%') && above.lines().all(|l| l.starts_with(['%', '#']));
             // A list's items may begin their lines as well: an object of the stream stands behind the end of another.
-            let object =
-                || line.starts_with('{') && above.starts_with('{') && above.trim_end().ends_with('}');
-            let begins = marked && !directed() || object();
-            if n > 0 && (begins || above.ends_with("\n...\n")) {
+            let object = || line.starts_with('{') && head.starts_with('{') && above.trim_end().ends_with('}');
+            let begins = || marked && !directed() || object() || above.ends_with("\n...\n");
+            if n > 0 && if stream { begins() } else { marked } {
                 rest = Some((first + n, &text[end..]));
                 break;
             }

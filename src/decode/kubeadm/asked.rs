@@ -110,8 +110,8 @@ pub fn asked(words: &[String], config: &str) -> Asked {
     let behind = words.iter().skip_while(|word| *word != "join").skip(1);
     let argument = behind.take_while(|word| !word.starts_with('-')).next();
     asked.endpoint = argument.and_then(|word| Endpoint::parse(word));
-    for (_, document) in documents(config) {
-        if let Ok(node) = yaml::parse(document.trim_start_matches("---")) {
+    for (_, document) in documents(config, false) {
+        if let Ok(node) = yaml::parse(document) {
             document_of(&node, &mut asked);
         }
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use super::placeholders::expand;
+use crate::decode::capi::documents;
 use crate::decode::syntax::yaml::{self, Node, Value};
 use crate::model::config::NodeConfig;
 use crate::model::problem::Problem;
@@ -144,8 +145,8 @@ fn register(text: &mut String, name: Option<&str>, id: Option<&str>) -> Result<V
 /// The text with a value of `nodeRegistration` filled in, `None` where the user gave one or there is nothing to fill.
 fn fill(text: &str, what: &str, value: &str) -> Result<Option<String>, Problem> {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    for (first, document) in documents(text) {
-        let root = yaml::parse(&document).map_err(|mut problem| {
+    for (first, document) in documents(text, false) {
+        let root = yaml::parse(document).map_err(|mut problem| {
             problem.pos.iter_mut().for_each(|pos| pos.line += first);
             problem
         })?;
@@ -269,21 +270,6 @@ fn argument(key: &Node, node: &Node, what: &str, value: &str, mapping: bool) -> 
             Some(Edit::Replace(args_key.pos.line, lines.join("\n")))
         }
     }
-}
-
-/// The documents of a text, each with the number of lines before it.
-fn documents(text: &str) -> Vec<(usize, String)> {
-    let mut documents = vec![(0, String::new())];
-    for (i, line) in text.lines().enumerate() {
-        if line == "---" || line.starts_with("--- ") {
-            documents.push((i + 1, String::new()));
-        } else if let Some((_, document)) = documents.last_mut() {
-            document.push_str(line);
-            document.push('\n');
-        }
-    }
-    documents.retain(|(_, d)| d.lines().any(|l| !l.trim().is_empty()));
-    documents
 }
 
 #[cfg(test)]
