@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use super::conflicts::{Conflict, KUBELET_CONFIG, Kind, View, toml_value, yaml_value};
 use super::lock::Artifact;
 use super::node::{CONTAINERD_CONFIG, CONTAINERD_CRI};
-use crate::model::containerd::{Settings, tells_the_kubelet};
+use crate::model::containerd::{Settings, list, tells_the_kubelet};
 
 /// Main files, the first that is there in use.
 const MAIN: &[&str] = &[CONTAINERD_CONFIG, "/usr/share/containerd/config.toml"];
@@ -36,7 +36,7 @@ pub(super) fn files(view: &View<'_>) -> Result<Vec<File>> {
     let mut next = 0;
     while let Some(file) = files.get(next) {
         let mut paths = Vec::new();
-        for pattern in imports(&file.text) {
+        for pattern in list(&file.text, "imports") {
             paths.extend(matching(view, &file.path, &pattern)?);
         }
         for path in paths {
@@ -182,26 +182,6 @@ fn without_effect(files: &[File]) -> Option<Conflict> {
     })
 }
 
-/// The patterns of `imports`, on one line or on several.
-fn imports(text: &str) -> Vec<String> {
-    let mut inside = false;
-    let mut patterns = Vec::new();
-    for line in text.lines().map(|l| l.split(" #").next().unwrap_or_default().trim()) {
-        // Keys of the file itself stand before its first section.
-        if !inside && line.starts_with('[') {
-            break;
-        }
-        let list = match line.split_once('=') {
-            Some((key, list)) if key.trim() == "imports" => list,
-            _ if inside => line,
-            _ => continue,
-        };
-        inside = !list.contains(']');
-        patterns.extend(list.split(['"', '\'']).skip(1).step_by(2).map(str::to_owned));
-    }
-    patterns
-}
-
 /// The files that a pattern stands for: a `*` in the name alone, as in `/etc/containerd/conf.d/*.toml`. A path that is not
 /// absolute begins at the file's directory.
 fn matching(view: &View<'_>, file: &str, pattern: &str) -> Result<Vec<String>> {
@@ -217,17 +197,6 @@ fn matching(view: &View<'_>, file: &str, pattern: &str) -> Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn imports_are_found_on_any_number_of_lines() {
-        for text in [
-            "imports = [\"/a/*.toml\", '/b']\n[x]\n",
-            "version = 2\nimports = [ # both\n  \"/a/*.toml\",\n  '/b',\n]\n",
-        ] {
-            assert_eq!(imports(text), ["/a/*.toml", "/b"], "{text}");
-        }
-        assert!(imports("[plugins]\nimports = [\"/a\"]\n").is_empty());
-    }
 
     #[test]
     fn a_file_of_another_version_is_told() {

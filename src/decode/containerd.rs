@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Files of bootstrap data that containerd imports. containerd 1 does not merge: a file that has a table of a plugin replaces all
+//! Files of bootstrap data that are containerd's configuration: the main file, and those that it imports. containerd 1 does not merge: a file that has a table of a plugin replaces all
 //! that the main file says of that plugin.
 
 use crate::model::config::NodeConfig;
-use crate::model::containerd::{IMPORTED, OWN, Settings};
+use crate::model::containerd::{IMPORTED, MAIN, OWN, Settings, driver, list};
 use crate::model::problem::Problem;
+use crate::model::secret::Secret;
+use crate::model::storage::File;
 
 const CURE: &str = "registries need no such file, they go to /etc/containerd/certs.d; for all else write /etc/containerd/config.toml as a \
                     whole: with runtimes.runc, SystemdCgroup = true and sandbox_image";
@@ -12,9 +14,29 @@ const CURE: &str = "registries need no such file, they go to /etc/containerd/cer
 /// Warns of files that do not do in containerd 1 what they say, or that take from it what the kubelet and kubeadm expect.
 pub(super) fn check(config: &NodeConfig, problems: &mut Vec<Problem>) {
     let imported = |path: &str| path.strip_prefix(IMPORTED).is_some_and(|name| name.ends_with(".toml"));
-    for file in config.files.iter().filter(|f| imported(&f.path)) {
-        let settings = Settings::of(&String::from_utf8_lossy(file.content.expose()));
-        if !settings.cri {
+    let ours = |file: &&File| file.path == MAIN || imported(&file.path);
+    if !config.files.iter().any(|file| ours(&file)) {
+        return;
+    }
+    let contents = || config.files.iter().map(|file| &file.content);
+    // A machine without kubeadm may do without these; and what a command edits, this does not follow.
+    let programs = contents().filter(|text| text.expose().starts_with(b"#!"));
+    let judged = says(config.programs().chain(contents()), &["kubeadm"])
+        && !says(config.programs().chain(programs), &[MAIN, IMPORTED]);
+    let others = config.files.iter().filter(|f| f.path != MAIN);
+    let mut others = others.map(|f| String::from_utf8_lossy(f.content.expose()));
+    let systemd = others.all(|text| driver(&text) == "systemd" && !text.contains("SystemdCgroup"));
+    for file in config.files.iter().filter(ours) {
+        let text = String::from_utf8_lossy(file.content.expose());
+        let settings = Settings::of(&text);
+        let judged = judged && !file.append;
+        if let Some((what, cure)) =
+            judged.then(|| fault(file.path == MAIN, systemd, &text, &settings)).flatten()
+        {
+            problems.push(Problem::warning(&file.place, what).cure(cure).code("containerd/config"));
+            continue;
+        }
+        if !settings.cri || file.path == MAIN {
             continue;
         }
         let what = match settings.version {
@@ -35,6 +57,91 @@ pub(super) fn check(config: &NodeConfig, problems: &mut Vec<Problem>) {
                 )
             }
         };
-        problems.push(Problem::warning(&file.place, what).cure(CURE));
+        problems.push(Problem::warning(&file.place, what).cure(CURE).code("containerd/config"));
+    }
+}
+
+/// Whether a text has one of these words in it.
+fn says<'a>(mut texts: impl Iterator<Item = &'a Secret>, words: &[&str]) -> bool {
+    texts.any(|text| {
+        words.iter().any(|word| text.expose().windows(word.len()).any(|part| part == word.as_bytes()))
+    })
+}
+
+/// What keeps this file, the main one or not, from doing what it says, or Kubernetes from what it needs; and the cure. `systemd` is whether
+/// the data leaves the cgroup driver to kubeadm and says no more of containerd's.
+fn fault(main: bool, systemd: bool, text: &str, settings: &Settings) -> Option<(&'static str, &'static str)> {
+    // An imported file without a version has the main file's.
+    let version = settings.version.unwrap_or(if main { 1 } else { 2 });
+    let disabled = list(text, "disabled_plugins");
+    let is_cri = |name: &String| name == "cri" || name.contains(".cri.v1.") || name.ends_with(".v1.cri");
+    let default = settings.default_runtime.as_deref().unwrap_or("runc");
+    let own = list(text, "imports").is_empty() || settings.runtimes.get(default).is_some_and(Option::is_some);
+    let found = match () {
+        () if version > 1 && (settings.short || disabled.iter().any(|name| !name.contains('.'))) => (
+            "containerd does not start: from version 2 on it wants the full names of plugins, and this file has a short one",
+            "write `io.containerd.grpc.v1.cri` for `cri`, and leave it out of `disabled_plugins`",
+        ),
+        () if disabled.iter().any(is_cri) => (
+            "disabled_plugins has the CRI plugin: the kubelet and kubeadm find no container runtime",
+            "leave it out of `disabled_plugins`",
+        ),
+        () if version < 2 && (settings.cri || !main) => (
+            "is read as version 1: containerd 1 passes over all that stands below the CRI plugin's full name, in the files that it imports \
+             and in the main file too",
+            "begin the file with `version = 2`, before its first section",
+        ),
+        () if version > 2 && settings.moved => (
+            "is of version 3, in which containerd 2 passes over the runtimes, registries and images below `io.containerd.grpc.v1.cri`",
+            "write `version = 2`, or put them below `io.containerd.cri.v1.runtime` and `io.containerd.cri.v1.images`",
+        ),
+        () if main && own && !settings.by_systemd() && systemd => (
+            "the default runtime does not have SystemdCgroup = true, and kubeadm's default is that systemd manages the kubelet's cgroups: the \
+             node would be unstable",
+            "set SystemdCgroup = true in the options of the runtime, such as \
+             `[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc.options]`",
+        ),
+        () => return None,
+    };
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_told_where_kubeadm_runs_and_nothing_edits_it() {
+        let cri = "[plugins.\"io.containerd.grpc.v1.cri\"]\nsandbox_image = \"x\"\n";
+        let told = |path: &str, text: &str, command: &str| {
+            let file = File::ours(path, text);
+            let runcmd = vec![Secret::new(command.to_owned())];
+            let mut problems = Vec::new();
+            check(&NodeConfig { files: vec![file], runcmd, ..NodeConfig::default() }, &mut problems);
+            problems.into_iter().map(|problem| problem.what).collect::<String>()
+        };
+        let join = "kubeadm join 192.0.2.1";
+        for (path, text, command, want) in [
+            (MAIN, "disabled_plugins = ['cri']".to_owned(), join, "find no container runtime"),
+            (MAIN, "disabled_plugins = ['cri']".to_owned(), "docker run x", ""),
+            (MAIN, "version = 2".to_owned(), join, "SystemdCgroup = true"),
+            (MAIN, "version = 2".to_owned(), "sed -i s/a/b/ /etc/containerd/config.toml; kubeadm join", ""),
+            (MAIN, "version = 2\nimports = ['/etc/containerd/conf.d/*.toml']".to_owned(), join, ""),
+            (MAIN, format!("version = 3\n{cri}"), join, "in which containerd 2 passes over"),
+            (MAIN, cri.to_owned(), join, "is read as version 1"),
+            (
+                "/etc/containerd/conf.d/a.toml",
+                cri.to_owned(),
+                join,
+                "takes the CRI plugin's settings from one file",
+            ),
+            ("/etc/containerd/conf.d/a.toml", "[debug]\nlevel = 'info'".to_owned(), join, ""),
+            ("/etc/containerd/conf.d/a.toml", "version = 1".to_owned(), join, "is read as version 1"),
+            ("/etc/containerd/other.toml", "version = 1".to_owned(), join, ""),
+        ] {
+            let told = told(path, &text, command);
+            assert_eq!(told.is_empty(), want.is_empty(), "{text}: {told}");
+            assert!(told.contains(want), "{text}: {told}");
+        }
     }
 }

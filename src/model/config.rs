@@ -47,6 +47,13 @@ pub struct NodeConfig {
 }
 
 impl NodeConfig {
+    /// The commands and programs that the data has, but for units and for programs in files.
+    pub fn programs(&self) -> impl Iterator<Item = &Secret> {
+        let scripts = [&self.boothooks, &self.included_hooks, &self.boot_scripts, &self.scripts];
+        let scripts = scripts.into_iter().flatten().map(|script| &script.content);
+        self.runcmd.iter().chain(&self.bootcmd).chain(scripts)
+    }
+
     /// A one-line account for the log: counts, no values.
     pub fn summary(&self) -> String {
         let mut summary = format!(

@@ -18,6 +18,9 @@ pub const MAIN: &str = "/etc/containerd/config.toml";
 /// Parts of the names of the CRI plugins, in version 2 and in version 3 of the configuration.
 const CRI: &[&str] = &["plugins.io.containerd.grpc.v1.cri", "plugins.io.containerd.cri.v1."];
 
+/// What of the CRI plugin's settings stands in other tables in version 3.
+const MOVED: &[&str] = &["cni.", "containerd.", "image_decryption", "registry.", "sandbox_image"];
+
 /// The first version of Kubernetes, `1.N`, whose kubelet asks containerd 2 who manages cgroups, and takes that instead of its own setting
 /// ([KEP 4033](https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/4033-group-driver-detection-over-cri)).
 const KUBELET_ASKS: u32 = 31;
@@ -38,6 +41,10 @@ pub struct Settings {
     pub version: Option<u32>,
     /// Whether there is a table of a CRI plugin.
     pub cri: bool,
+    /// Whether there is one by the plugin's name in version 1, `plugins.cri`.
+    pub short: bool,
+    /// Whether there are settings that version 3 has in other tables.
+    pub moved: bool,
     /// The pause image.
     pub pause: Option<String>,
     /// The runtime of pods that name none.
@@ -71,10 +78,15 @@ impl Settings {
         if name == "version" {
             self.version = value.split(' ').next().and_then(|v| v.parse().ok());
         }
-        if !CRI.iter().any(|cri| name.starts_with(cri)) {
+        let short = name == "plugins.cri" || name.starts_with("plugins.cri.");
+        let cri = CRI.iter().any(|cri| name.starts_with(cri));
+        let behind = name.strip_prefix(CRI[0]).and_then(|rest| rest.strip_prefix('.')).unwrap_or_default();
+        self.short |= short;
+        self.cri |= cri;
+        self.moved |= MOVED.iter().any(|moved| behind.starts_with(moved));
+        if !short && !cri {
             return;
         }
-        self.cri = true;
         if name.ends_with(".sandbox_image") || name.ends_with(".pinned_images.sandbox") {
             self.pause = word();
         } else if name.ends_with(".containerd.default_runtime_name") {
@@ -84,6 +96,9 @@ impl Settings {
             let cgroup = self.runtimes.entry(runtime.to_owned()).or_default();
             if rest == "options.SystemdCgroup" {
                 *cgroup = Some(value.starts_with("true"));
+            } else if let Some((_, set)) = value.split_once("SystemdCgroup") {
+                // In an inline table of options.
+                *cgroup = Some(set.trim_start_matches([' ', '=']).starts_with("true"));
             }
         }
     }
@@ -95,6 +110,33 @@ impl Settings {
     }
 }
 
+/// The strings of a list that stands before a file's first section, on one line or on several.
+pub fn list(text: &str, key: &str) -> Vec<String> {
+    let mut inside = false;
+    let mut found = Vec::new();
+    for line in text.lines().map(|l| l.split('#').next().unwrap_or_default().trim()) {
+        if !inside && line.starts_with('[') {
+            break;
+        }
+        let list = match line.split_once('=') {
+            Some((name, list)) if name.trim() == key => list,
+            _ if inside => line,
+            _ => continue,
+        };
+        inside = !list.contains(']');
+        found.extend(list.split(['"', '\'']).skip(1).step_by(2).map(str::to_owned));
+    }
+    found
+}
+
+/// Who manages the kubelet's cgroups by this configuration of kubeadm: by default systemd, since Kubernetes 1.22.
+pub fn driver(kubeadm: &str) -> String {
+    let set = kubeadm.lines().find_map(|l| l.trim().strip_prefix("cgroupDriver:"));
+    let value =
+        |text: &str| text.split(" #").next().unwrap_or_default().trim().trim_matches(['"', '\'']).to_owned();
+    set.map_or_else(|| "systemd".to_owned(), value)
+}
+
 /// A name without quotes and blanks: it is only compared.
 fn bare(name: &str) -> String {
     name.chars().filter(|c| !matches!(c, '"' | '\'' | '[') && !c.is_whitespace()).collect()
@@ -103,6 +145,17 @@ fn bare(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_are_found_on_any_number_of_lines() {
+        for text in [
+            "imports = [\"/a/*.toml\", '/b']\n[x]\n",
+            "version = 2\nimports = [ # \"both\"\n  \"/a/*.toml\", # 'one'\n  '/b',\n]\ndisabled_plugins = ['x']\n",
+        ] {
+            assert_eq!(list(text, "imports"), ["/a/*.toml", "/b"], "{text}");
+        }
+        assert!(list("[plugins]\nimports = [\"/a\"]\n", "imports").is_empty());
+    }
 
     #[test]
     fn newer_kubelets_ask_newer_containerds() {
@@ -123,6 +176,8 @@ mod tests {
         let want = Settings {
             version: Some(2),
             cri: true,
+            moved: true,
+            short: false,
             pause: Some("r.example/pause:3".to_owned()),
             default_runtime: Some("runc".to_owned()),
             runtimes: [("kata".to_owned(), None), ("runc".to_owned(), Some(true))].into(),
@@ -135,7 +190,7 @@ mod tests {
             [ plugins . 'io.containerd.cri.v1.runtime' . containerd ]\ndefault_runtime_name = \"runc\"\n\
             [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.kata]\n# SystemdCgroup = false\n\
             [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]\nSystemdCgroup = true\n";
-        assert_eq!(Settings::of(three), Settings { version: Some(3), ..want.clone() });
+        assert_eq!(Settings::of(three), Settings { version: Some(3), moved: false, ..want.clone() });
         assert!(want.by_systemd());
         let none = Settings::of("version = 2\n[metrics]\naddress = \"[::1]:1338\"\nsandbox_image = \"x\"\n");
         assert_eq!(none, Settings { version: Some(2), ..Settings::default() });

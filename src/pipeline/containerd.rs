@@ -5,7 +5,7 @@
 use crate::bake::{self, lock::Lock, node::cri_settings};
 use crate::io;
 use crate::io::root::Root;
-use crate::model::containerd::{IMPORTED, MAIN, OWN, Settings, tells_the_kubelet};
+use crate::model::containerd::{IMPORTED, MAIN, OWN, Settings, driver, tells_the_kubelet};
 use crate::model::plan::{Item, Plan};
 use crate::model::problem::{Failure, In as _, Problem, Stage};
 use crate::model::storage::File;
@@ -95,12 +95,7 @@ fn differences(said: &[(Settings, String)], used: &Settings, kubeadm: &str, asks
             tell(format!("{path} sets SystemdCgroup of {name}, and containerd does not take it"), CURE);
         }
     }
-    let driver = kubeadm.lines().find_map(|l| l.trim().strip_prefix("cgroupDriver:"));
-    // kubeadm's default since Kubernetes 1.22.
-    let value = |text: &'_ str| {
-        text.split(" #").next().unwrap_or_default().trim().trim_matches(['"', '\'']).to_owned()
-    };
-    let driver = driver.map_or_else(|| "systemd".to_owned(), value);
+    let driver = driver(kubeadm);
     let theirs = if used.by_systemd() { "systemd" } else { "cgroupfs" };
     if used.cri && driver != theirs && !asks {
         let what = format!(

@@ -41,6 +41,11 @@ pub const CODES: &[Code] = &[
         "Renew it before machines are made with this data.",
     ),
     code(
+        "containerd/config",
+        "containerd does not start with this file, passes over a part of it, or takes from it what the kubelet and kubeadm need.",
+        "Follow the finding's own hint.",
+    ),
+    code(
         "data/invalid",
         "The data can't be opened or read: its envelope, its MIME, its format, or a value in it.",
         "Follow the finding's own hint.",

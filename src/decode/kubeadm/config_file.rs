@@ -57,15 +57,9 @@ pub fn unused(config: &NodeConfig) -> Option<Problem> {
             return None;
         }
     }
-    let scripts = [&config.boothooks, &config.included_hooks, &config.boot_scripts, &config.scripts];
     let units =
         config.units.iter().flat_map(|u| u.contents.iter().chain(u.dropins.iter().map(|(_, text)| text)));
-    let mut texts = config
-        .runcmd
-        .iter()
-        .chain(&config.bootcmd)
-        .chain(scripts.into_iter().flatten().map(|script| &script.content))
-        .chain(units);
+    let mut texts = config.programs().chain(units);
     let file =
         found.filter(|_| !texts.any(|text| String::from_utf8_lossy(text.expose()).contains("kubeadm")))?;
     let what =
