@@ -96,6 +96,11 @@ pub const CODES: &[Code] = &[
         "Correct its spelling, or remove it.",
     ),
     code(
+        "kubeadm/by-path",
+        "footplate does not see this call of kubeadm: its exit status is not known, and a join that fails is not tried again.",
+        "Write `kubeadm` without its path.",
+    ),
+    code(
         "kubeadm/command",
         "A command line of kubeadm in the data that kubeadm refuses.",
         "Correct the word that the finding names.",
