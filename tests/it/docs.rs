@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use footplate::facade::platform::PLATFORMS;
 use serde_json::Value;
 
-use crate::common::scratch::{footplate, fresh};
+use crate::bake::image::Image;
+use crate::common::scratch::{Ran, command, footplate, fresh};
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -24,10 +25,14 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// The lines of code in a page, those that a backslash continues as one.
+/// The code of a page: its lines, those that a backslash continues as one, and what stands within its text.
 fn lines(page: &Path) -> Vec<String> {
     let text = fs::read_to_string(page).unwrap().replace("\\\n", " ");
-    text.lines().filter_map(|l| Some(l.strip_prefix("    ")?.trim().to_owned())).collect()
+    let code = |line: &str| match line.strip_prefix("    ") {
+        Some(line) => vec![line.trim().to_owned()],
+        None => line.split('`').skip(1).step_by(2).map(str::to_owned).collect(),
+    };
+    text.lines().flat_map(code).collect()
 }
 
 /// footplate's own words in a line, each call by itself.
@@ -71,64 +76,105 @@ fn commands_in_the_documents_are_there() {
             }
         }
     }
-    assert!(count > 60, "commands are not found as they are written: {count}");
+    assert!(count > 90, "commands are not found as they are written: {count}");
 }
 
-/// Commands of the documents that need no machine, with the files that they read, and how they end.
+/// What a documented command gets beside its own words here, and how it ends; `None` for one that needs what is not here: the network, a
+/// machine of its own, or a node.
+fn here(words: &[&str], root: &str, image: &str, machine: &str) -> Option<(Vec<String>, i32)> {
+    let placeholder = |w: &&str| {
+        w.starts_with('[')
+            || w.contains(['…', '|'])
+            || w.len() > 1 && w.chars().all(|c| c.is_ascii_uppercase())
+    };
+    if words.iter().skip(1).any(placeholder) {
+        return None;
+    }
+    let (more, code): (&[&str], _) = match words {
+        ["bake", "lock" | "sysext", ..] => return None,
+        // What a lock names is taken from a directory.
+        ["bake", ..] if words.contains(&"lock.json") => (&["--from", image], 0),
+        ["verify" | "seal", ..] if words.contains(&"--root") => (&[], 0),
+        ["check", ..] => (&[], if words.len() > 1 { 0 } else { return None }),
+        ["render", "network", "network.yaml"] | ["--version"] => (&[], 0),
+        ["status" | "timeline" | "clean", ..] => (&["--root", root], 0),
+        ["platforms" | "query" | "collect", ..] => (&["--replay", machine], 0),
+        ["network"] => (&["--replay", machine, "--root", root], 0),
+        ["plan", ..] => (&["--root", root], 2),
+        _ => return None,
+    };
+    Some((more.iter().map(|word| (*word).to_owned()).collect(), code))
+}
+
+/// Commands of the documents do what they say, on files and a machine such as the pages speak of: those of a page one after the other.
 #[test]
 fn commands_that_need_no_machine_run() {
+    needs!(root("a node's files have owners"));
     let dir = fresh("docs-commands");
-    let good = repository().join("tests/check/capv/good.yaml");
+    let repository = repository();
+    let machine = repository.join("demo/vsphere-worker");
+    let machine = machine.to_str().unwrap();
+    let good = repository.join("tests/check/capv/good.yaml");
+    let rke2 = repository.join("tests/check/rke2-objects/good.yaml");
+    let secret = repository.join("tests/check/secret-plain/good.yaml");
     fs::create_dir(dir.join("clusters")).unwrap();
-    for file in ["cluster.yaml", "clusters/one.yaml", "rke2.yaml"] {
-        let from = if file == "rke2.yaml" {
-            repository().join("tests/check/rke2-objects/good.yaml")
-        } else {
-            good.clone()
-        };
-        fs::copy(from, dir.join(file)).unwrap();
+    for (from, to) in [(&good, "cluster.yaml"), (&good, "clusters/one.yaml"), (&rke2, "rke2.yaml")] {
+        fs::copy(from, dir.join(to)).unwrap();
     }
     fs::write(dir.join("network.yaml"), "version: 2\nethernets:\n  eth0: {dhcp4: true}\n").unwrap();
     fs::write(dir.join("footplate.yaml"), "preflight: warn\n").unwrap();
-    let replay = repository().join("demo/vsphere-worker");
-    let mut ran = 0;
+    let mut ran: BTreeMap<String, usize> = BTreeMap::new();
     for page in pages() {
-        for line in lines(&page) {
+        let name = page.file_stem().unwrap().to_str().unwrap();
+        // Its commands are those of a machine, in `bake::docs`.
+        if name == "images" {
+            continue;
+        }
+        // What an overview has beside a command is no part of it.
+        let commands: Vec<String> = lines(&page).into_iter().filter(|line| !line.contains("   ")).collect();
+        let root = dir.join(format!("{name}-root"));
+        fs::create_dir(&root).unwrap();
+        let root = root.to_str().unwrap();
+        footplate(&["provision", "--replay", machine, "--root", root]).ended(0, &[]);
+        let image = Image::new(&format!("docs-image-{name}"));
+        image.publish_node("v1.34.1");
+        fs::copy(&image.lock, dir.join("lock.json")).unwrap();
+        if !commands.iter().any(|line| line.starts_with("footplate bake --root")) {
+            image.bake(&[]).ended(0, &[]);
+        }
+        let (image_root, from) = (image.root.to_str().unwrap(), image.from.to_str().unwrap());
+        for line in commands {
             for words in calls(&line) {
-                let offline = match words.first().copied() {
-                    Some("check") => {
-                        !words.contains(&"-") && !words.iter().any(|w| w.contains('…') || w.contains("FILE"))
-                    }
-                    Some("render") => words.get(2).is_some_and(|w| *w == "network.yaml"),
-                    Some("plan" | "query") => words.contains(&"/tmp/node"),
-                    Some("--version") => true,
-                    _ => false,
-                };
-                if !offline {
-                    continue;
-                }
+                let Some((more, code)) = here(&words, root, from, machine) else { continue };
                 let place = |word: &&str| match *word {
-                    "/tmp/node" => replay.display().to_string(),
+                    "/tmp/node" => machine.to_owned(),
                     "/etc/footplate.yaml" => "footplate.yaml".to_owned(),
-                    other if other.starts_with('>') => String::new(),
+                    "/" | "/mnt" => image_root.to_owned(),
                     other => other.to_owned(),
                 };
-                let args = words.iter().take_while(|w| !w.starts_with('>')).map(place);
-                let root = dir.join("root");
-                fs::create_dir_all(&root).unwrap();
-                let mut command = std::process::Command::new(crate::common::scratch::FOOTPLATE);
-                command.args(args).current_dir(&dir);
-                if words[0] == "plan" {
-                    command.arg("--root").arg(&root);
+                let args: Vec<String> =
+                    words.iter().take_while(|w| !w.starts_with('>')).map(place).chain(more).collect();
+                let piped = if line.starts_with("kubectl") { &secret } else { &good };
+                let mut command = command(&args);
+                command.current_dir(&dir).stdin(fs::File::open(piped).unwrap());
+                let end = Ran::from(command.output().unwrap());
+                assert_eq!(end.code, code, "{}: {line}\n{}{}", page.display(), end.out, end.err);
+                // To check nothing would end so too.
+                if words[0] == "check" {
+                    let said = end.out.contains("good: ")
+                        || words.iter().any(|w| ["sarif", "github", "-q"].contains(w));
+                    assert!(said || line.contains("footplate.yaml"), "{line}: {}", end.out);
                 }
-                let end = crate::common::scratch::Ran::of(&mut command);
-                let good = if words[0] == "plan" { 2 } else { 0 };
-                assert_eq!(end.code, good, "{}: {line}\n{}{}", page.display(), end.out, end.err);
-                ran += 1;
+                *ran.entry(words[0].to_owned()).or_default() += 1;
             }
         }
     }
-    assert!(ran >= 8, "commands are not found as they are written: {ran}");
+    for command in
+        "bake check clean collect network plan platforms query render seal status timeline verify".split(' ')
+    {
+        assert!(ran.contains_key(command), "no page has a `footplate {command}` that runs: {ran:?}");
+    }
+    assert!(ran.values().sum::<usize>() > 35, "commands are not found as they are written: {ran:?}");
 }
 
 /// Names of one platform's templates, without those that are made of an address or a number.

@@ -6,7 +6,7 @@ mod docs;
 mod first_boot;
 mod foreign;
 mod https;
-mod image;
+pub mod image;
 mod install;
 mod published;
 mod real;
