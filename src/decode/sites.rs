@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 use super::document::jinja::{self, Variables};
 use super::document::{self, Document, Kind, Source, no_fetch, step_to_scalar};
 use super::syntax::json;
-use super::syntax::yaml::{self, Node};
+use super::syntax::yaml::{self, Node, Value};
 use crate::model::problem::{Pos, Problem};
 
 /// The node at a place of a tree, `write_files[0].content`; what stands behind it in brackets does not matter.
@@ -97,6 +97,36 @@ impl<'d> Sites<'d> {
     /// A problem where a position in the text at its place stands.
     pub fn line(&self, problem: Problem, within: Pos) -> Problem {
         self.located(problem, |document, node| step_to_scalar(&document.text, node).back(within))
+    }
+
+    /// A problem that has a position alone, at the key in whose value it stands.
+    pub fn keyed(&self, problem: Problem) -> Problem {
+        let Some((pos, (document, tree))) = problem.pos.zip(self.read()) else { return problem };
+        let written = |pos: Pos| document.locate(Problem::default().at(pos)).pos.unwrap_or(pos);
+        let begins = |node: &Node| written(node.pos) <= pos;
+        let (mut node, mut place) = (tree, String::new());
+        loop {
+            let (before, entry) = match &node.value {
+                Value::List(items) => {
+                    let at = items.partition_point(begins).wrapping_sub(1);
+                    (format!("[{at}]"), items.get(at))
+                }
+                Value::Map(entries) => {
+                    let at = entries.partition_point(|(key, _)| begins(key)).wrapping_sub(1);
+                    let key = entries.get(at).and_then(|(key, _)| key.text()).unwrap_or_default();
+                    let dot = if place.is_empty() { "" } else { "." };
+                    (format!("{dot}{key}"), entries.get(at).map(|(_, value)| value))
+                }
+                Value::Scalar(_) => break,
+            };
+            let Some(entry) = entry else { return problem };
+            place += &before;
+            node = entry;
+        }
+        let lines = node.text().map_or(1, |text| text.lines().count().max(1));
+        let last = step_to_scalar(&document.text, node).back(Pos { line: lines, column: 1 });
+        // What stands between two values is in neither.
+        if pos.line <= written(last).line { Problem { place, ..problem } } else { problem }
     }
 
     /// A problem of the one document, at a position in it.

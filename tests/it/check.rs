@@ -493,7 +493,8 @@ fn what_flatcar_can_not_do_is_an_error() {
         (config("").replace("[id]", "['echo kubeadm joined']"), ""),
         (
             file("/run/kubeadm/k.yaml", &join("name: '{{ ds.meta_data.hostname }}'", "q1w2e3.0123", "sha256:ab")).replace("[id]", RUN),
-            "error kubeadm/config 11:16 write_files[0].content (discovery.bootstrapToken.token)\n\
+            "error template/none 8:31 write_files[0].content\n\
+             error kubeadm/config 11:16 write_files[0].content (discovery.bootstrapToken.token)\n\
              error kubeadm/config 12:24 write_files[0].content (discovery.bootstrapToken.caCertHashes[0])",
         ),
         (file("/run/kubeadm/k.yaml", &join("name: a", "q1w2e3.0123456789abcdef", &format!("sha256:{}", "ab".repeat(32)))).replace("[id]", RUN), ""),
@@ -568,6 +569,87 @@ fn all_errors_are_told_at_once() {
         let told: Vec<String> = errors
             .map(|f| format!("{} {}:{}", f["code"].as_str().unwrap_or_default(), f["line"], f["column"]))
             .collect();
+        assert_eq!(told, want, "{text}\n{said:#}");
+    }
+}
+
+/// What fails in a template has the key in whose value it stands, and no key where it stands between two; in data that travels packed, the
+/// line is that of the data, and is shown.
+#[test]
+fn what_fails_in_a_template_has_its_key() {
+    let data = "## template: jinja\n#cloud-config\nhostname: {{ a.b }}\nwrite_files:\n- {path: /a, content: '{{ c.d }}'}\n\
+                - path: /b\n  content: |\n    e\n    {{ f.g | h }} {{ i. }}\n{% if k.l %}\nruncmd:\n- [id, \"{{ m.n }}\"]\n{% endif %}\n";
+    let want = [
+        "hostname 3:14",
+        "write_files[0].content 5:27",
+        "write_files[1].content 9:8",
+        "write_files[1].content 9:25",
+        " 10:7",
+        "runcmd[0][1] 12:12",
+    ];
+    let secret =
+        format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\ndata:\n  value: {}\n", b64(data));
+    for text in [data.to_owned(), secret.clone(), b64(gz(data.as_bytes()))] {
+        let said: Value = serde_json::from_str(&check(&text, true).out).unwrap();
+        let told: Vec<String> = said["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|f| format!("{} {}:{}", f["place"].as_str().unwrap_or_default(), f["line"], f["column"]))
+            .collect();
+        assert_eq!(told, want, "{text}\n{said:#}");
+    }
+    let file = fresh("template-keys").join("data");
+    for text in [secret, b64(gz(data.as_bytes()))] {
+        fs::write(&file, text).unwrap();
+        let shown = footplate(&["check", "--show-values", file.to_str().unwrap()]).out;
+        let line =
+            "(line 12, column 12 of the decoded data)\n   12 | - [id, \"{{ m.n }}\"]\n      |            ^\n";
+        assert!(shown.contains(line), "{shown}");
+    }
+}
+
+/// Names of a template's in data that is none: kubeadm refuses them, and a command gets them as they stand.
+#[test]
+fn names_of_a_template_in_data_that_is_none_are_told() {
+    let join = "runcmd: ['kubeadm join --config /run/kubeadm/k.yaml', 'echo {{ ds.meta_data.x }}']\n";
+    let config = "write_files:\n- path: /run/kubeadm/k.yaml\n  content: |\n    apiVersion: kubeadm.k8s.io/v1beta4\n    kind: JoinConfiguration\n    \
+                  nodeRegistration: {name: '{{ local_hostname }}'}\n    discovery: {bootstrapToken: {token: abcdef.0123456789abcdef, \
+                  apiServerEndpoint: 'a:6443', unsafeSkipCAVerification: true}}\n- {path: /a, content: 'crictl {{ .status }} {{ v2 }}'}\n";
+    let object = |name: &str, command: &str| {
+        format!(
+            "apiVersion: bootstrap.cluster.x-k8s.io/v1beta1\nkind: KubeadmConfigTemplate\nmetadata: {{name: a}}\nspec:\n  template:\n    spec:\n      \
+             format: ignition\n      preKubeadmCommands: ['echo {command}']\n      joinConfiguration:\n        nodeRegistration:\n          name: '{{{{ {name} }}}}'\n"
+        )
+    };
+    let template = "## template: jinja\n";
+    let place = "spec.template.spec.";
+    for (text, want) in [
+        (
+            format!("#cloud-config\n{join}{config}"),
+            "error write_files[0].content 8:31, warning runcmd[1] 2:61".to_owned(),
+        ),
+        (format!("{template}#cloud-config\n{join}{config}").replace("{{ .status }} ", ""), String::new()),
+        (
+            object("local_hostname", "{{ v1.region }}"),
+            format!(
+                "warning {place}preKubeadmCommands[0] 8:34, error {place}joinConfiguration.nodeRegistration.name 11:18"
+            ),
+        ),
+        (object("ds.meta_data.hostname", "'{{ .status }}'"), String::new()),
+    ] {
+        let said: Value = serde_json::from_str(&check(&text, true).out).unwrap();
+        let findings = said["findings"].as_array().unwrap().iter().filter(|f| f["code"] == "template/none");
+        let told: Vec<String> = findings
+            .map(|f| {
+                let text = |key: &str| f[key].as_str().unwrap_or_default().to_owned();
+                format!("{} {} {}:{}", text("level"), text("place"), f["line"], f["column"])
+            })
+            .collect();
+        let mut want: Vec<&str> = want.split(", ").filter(|w| !w.is_empty()).collect();
+        let mut told: Vec<&str> = told.iter().map(String::as_str).collect();
+        want.sort_unstable();
+        told.sort_unstable();
         assert_eq!(told, want, "{text}\n{said:#}");
     }
 }

@@ -207,6 +207,11 @@ pub const CODES: &[Code] = &[
         "Correct the name, or give it a value of its own: `{{ NAME | default('…') }}`.",
     ),
     code(
+        "template/none",
+        "A name of a jinja template stands in data that is no template: nothing fills it in, and it stays as it is.",
+        "Let `## template: jinja` be the first line; Ignition has no templates.",
+    ),
+    code(
         "template/syntax",
         "The text is no jinja template. Often it is a part of a shell script in a file's content.",
         "Put it between `{% raw %}` and `{% endraw %}`, or write the content in base64.",

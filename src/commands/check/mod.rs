@@ -57,8 +57,8 @@ pub struct Checked {
     files: usize,
     /// How many of the files are network configurations.
     networks: usize,
-    /// The texts of the files, where their lines are to be shown.
-    texts: Vec<(String, String)>,
+    /// The texts of the files, where their lines are to be shown, and those that stand in them decoded, with their places.
+    texts: Vec<(String, Option<Pos>, String)>,
 }
 
 impl Checked {
@@ -145,7 +145,7 @@ pub fn run(args: &cli::Check, telling: Telling) -> Result<u8, Failure> {
         let inputs = live::inputs(path).map_err(|e| platform::failure(Stage::Usage, e))?;
         for (name, bytes) in inputs {
             if args.show_values {
-                checked.texts.push((name.clone(), String::from_utf8_lossy(&bytes).into_owned()));
+                checked.texts.push((name.clone(), None, String::from_utf8_lossy(&bytes).into_owned()));
             }
             file(&name, bytes, name == path.display().to_string(), &machine, &mut checked);
         }

@@ -22,8 +22,14 @@ impl Places<'_> {
 
     /// A problem at a place of the data, in the author's terms.
     pub fn entry(&self, problem: Problem) -> Problem {
-        let open = problem.pos.is_none() && !problem.place.is_empty();
-        self.origin.locate(if open { self.sites.entry(problem) } else { problem })
+        self.origin.locate(match (problem.pos.is_some(), problem.place.is_empty()) {
+            (false, false) => self.sites.entry(problem),
+            // Lines of an object tell their keys themselves.
+            (true, true) if problem.code.starts_with("template/") && !self.origin.is_rendered() => {
+                self.sites.keyed(problem)
+            }
+            _ => problem,
+        })
     }
 
     /// A problem in a line and a column of the text at its place, counted from 1, in the author's terms.

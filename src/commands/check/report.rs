@@ -124,12 +124,13 @@ fn words(finding: &Finding, checked: &Checked) -> String {
         Severity::Warning => ("warning", "33;1"),
         Severity::Error => ("error", "31;1"),
     };
-    let mut out = format!("{}: {problem}\n", output::coloured(level, colour));
-    let text = checked.texts.iter().find(|(name, _)| name == file).map(|(_, text)| text);
-    let line = problem
-        .pos
-        .filter(|_| anchor.is_none())
-        .and_then(|pos| Some((pos, text?.lines().nth(pos.line.checked_sub(1)?)?)));
+    let mut told = problem.to_string();
+    if anchor.is_some() && problem.pos.is_some() {
+        told.insert_str(told.len() - 1, " of the decoded data");
+    }
+    let mut out = format!("{}: {told}\n", output::coloured(level, colour));
+    let text = checked.texts.iter().find(|(name, at, _)| (name, at) == (file, anchor)).map(|(.., text)| text);
+    let line = problem.pos.and_then(|pos| Some((pos, text?.lines().nth(pos.line.checked_sub(1)?)?)));
     if let Some((pos, line)) = line {
         let (line, column) = window(line, pos.column);
         out += &format!("{:>5} | {line}\n      | {:>2$}\n", pos.line, "^", column);

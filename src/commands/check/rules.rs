@@ -9,8 +9,10 @@ use crate::decode::syntax::words;
 use crate::decode::syntax::yaml::{self, Node};
 use crate::model::config::NodeConfig;
 use crate::model::problem::{Pos, Problem};
+use crate::model::secret::Secret;
 use crate::model::storage::File;
 use crate::model::unit;
+use crate::plan::kubeadm::IGNITION_CONFIG;
 
 /// Kinds of filesystems that Flatcar can make.
 const MADE: &[&str] = &["btrfs", "ext2", "ext3", "ext4", "none", "swap", "vfat", "xfs"];
@@ -112,6 +114,9 @@ pub fn problems(config: &NodeConfig, places: &Places<'_>) -> Vec<Problem> {
         config.files.iter().for_each(|file| found.extend(joined(file, places)));
     }
     commands_of_kubeadm(config, places, &mut found);
+    if places.sites.plain().is_some() {
+        unfilled(config, places, &mut found);
+    }
     found.extend(without_gateway(config).map(|problem| places.entry(problem)));
     found.extend(places.sites.second_headers().map(|pos| {
         let what = "a second header: the text below it is not read as a document of its own";
@@ -233,8 +238,7 @@ fn documents_in(file: &File, places: &Places<'_>, found: &mut Vec<Problem>) {
         return;
     }
     let text = &opened(text);
-    let key = if file.place.starts_with("write_files") { "content" } else { "contents.source" };
-    let place = format!("{}.{key}", file.place);
+    let place = content(file);
     let made = places.origin.is_made(&place);
     let of_kubeadm = text.contains("kubeadm.k8s.io/");
     for (first, document) in documents(text, !of_kubeadm) {
@@ -304,14 +308,58 @@ fn joined(file: &File, places: &Places<'_>) -> Option<Problem> {
     })
 }
 
+/// The place of a file's content.
+fn content(file: &File) -> String {
+    let key = if file.place.starts_with("storage.") { "contents.source" } else { "content" };
+    format!("{}.{key}", file.place)
+}
+
+/// The data's scripts and commands, each with its place.
+fn programs(config: &NodeConfig) -> impl Iterator<Item = (String, &Secret)> {
+    let scripts = config.scripts.iter().map(|script| (script.place.clone(), &script.content));
+    scripts.chain(config.runcmd.iter().enumerate().map(|(i, line)| (format!("runcmd[{i}]"), line)))
+}
+
+/// The column of the first expression of jinja's in a line that has a name of the machine's, and that name.
+fn jinja(line: &str) -> Option<(usize, &str)> {
+    line.match_indices("{{").find_map(|(at, _)| {
+        let name = line[at + 2..].split_once("}}")?.0.trim();
+        let ours = name == "local_hostname" || ["ds.", "v1."].iter().any(|of| name.starts_with(of));
+        ours.then(|| (line[..at].chars().count() + 1, name))
+    })
+}
+
+/// Names of a template's in data that is none: the first of each file and command.
+fn unfilled(config: &NodeConfig, places: &Places<'_>, found: &mut Vec<Problem>) {
+    let files = config.files.iter().map(|file| (content(file), &file.content, file.path.as_str()));
+    for (place, content, path) in files.chain(programs(config).map(|(place, text)| (place, text, ""))) {
+        let text = String::from_utf8_lossy(content.expose());
+        let filled = |name: &str| path == IGNITION_CONFIG && name.starts_with("ds.meta_data.");
+        let mut tags = text.lines().enumerate().filter_map(|(i, line)| Some((i + 1, jinja(line)?)));
+        let Some((line, (column, _))) = tags.find(|(_, (_, name))| !filled(name)) else { continue };
+        let what = "a name of a jinja template, in data that is none: nothing fills it in";
+        let problem = match is_kubernetes(path) {
+            true => Problem::error(place, what),
+            false => Problem::warning(place, what),
+        };
+        let cure = match (path, problem.place.starts_with("storage.")) {
+            (IGNITION_CONFIG, true) => {
+                "write `{{ ds.meta_data.local_hostname }}`, or another name below `ds.meta_data`: kubeadm's configuration gets these"
+            }
+            (_, true) => {
+                "Ignition has no templates: let the command ask the machine (`hostname`, /run/metadata)"
+            }
+            _ => "let `## template: jinja` be the first line of the data",
+        };
+        found.push(places.line(problem.cure(cure).code("template/none"), line, column));
+    }
+}
+
 /// Command lines that kubeadm refuses, in commands and in programs of the shell.
 fn commands_of_kubeadm(config: &NodeConfig, places: &Places<'_>, found: &mut Vec<Problem>) {
-    let key = |file: &File| if file.place.starts_with("storage.") { "contents.source" } else { "content" };
-    let programs = config.files.iter().filter(|file| file.content.expose().starts_with(b"#!"));
-    let programs = programs.map(|file| (format!("{}.{}", file.place, key(file)), &file.content));
-    let scripts = config.scripts.iter().map(|script| (script.place.clone(), &script.content));
-    let lines = config.runcmd.iter().enumerate().map(|(i, line)| (format!("runcmd[{i}]"), line));
-    for (place, content) in programs.chain(scripts).chain(lines) {
+    let files = config.files.iter().filter(|file| file.content.expose().starts_with(b"#!"));
+    let files = files.map(|file| (content(file), &file.content));
+    for (place, content) in files.chain(programs(config)) {
         let text = String::from_utf8_lossy(content.expose());
         for (line, problem) in commands::problems(&place, &text) {
             found.push(places.line(problem, line, 1));

@@ -29,6 +29,10 @@ pub fn is_bootstrap(data: &[u8]) -> bool {
 /// Decodes and tries the data of a node.
 pub fn node(file: &str, bootstrap: Bootstrap, machine: &Machine, checked: &mut Checked) {
     let Bootstrap { object, role, data, origin, anchor, ours } = bootstrap;
+    if anchor.is_some() && !checked.texts.is_empty() {
+        let opened = document::envelope::open(&data).unwrap_or_default();
+        checked.texts.push((file.to_owned(), anchor, String::from_utf8_lossy(&opened).into_owned()));
+    }
     let mut decoded = decode::user_data(Some(&data), None, &machine.variables, &mut no_fetch);
     names(&mut decoded.problems, machine);
     decoded.problems.extend(expiry::problems(&decoded.config, now()));
@@ -77,7 +81,7 @@ pub fn node(file: &str, bootstrap: Bootstrap, machine: &Machine, checked: &mut C
         let severity = if ours { Severity::Error } else { Severity::Warning };
         problems.push(
             Problem { severity, ..problem }
-                .cure("add the commands that start it to `runcmd`")
+                .cure("add the commands that start it to `runcmd`; in Ignition a unit that runs them")
                 .code("bootstrap/none"),
         );
     }

@@ -221,7 +221,8 @@ impl Maker<'_, '_> {
         self.out.origin.script(at, lines);
         let mut config = Writer::new(self.out.source());
         kubeadm::write(&mut config, spec, role, 0);
-        self.made_file("/etc/kubeadm.yml", "0600", config.text.as_bytes());
+        let at = self.made_file("/etc/kubeadm.yml", "0600", config.text.as_bytes());
+        self.out.origin.file(at, config.origin);
         self.push("systemd.units", json!({ "name": "kubeadm.service", "enabled": true, "contents": UNIT }));
     }
 

@@ -82,7 +82,12 @@ impl Found {
 
 /// What a file has: bootstrap data by itself, or objects that hold it or that Cluster API makes it of.
 pub fn read(bytes: Vec<u8>) -> Found {
-    let plain = |data| Found { nodes: vec![Bootstrap { data, ..Bootstrap::default() }], ..Found::default() };
+    let plain = |data: Vec<u8>| {
+        // What travels packed has lines of its own.
+        let packed = document::envelope::open(&data).is_ok_and(|opened| opened != data);
+        let anchor = packed.then_some(Pos { line: 1, column: 1 });
+        Found { nodes: vec![Bootstrap { data, anchor, ..Bootstrap::default() }], ..Found::default() }
+    };
     // A Secret in JSON may hold an Ignition config as it is.
     let known = sniff(&bytes)
         .is_some_and(|kind| !matches!(kind, document::Kind::Refused(..) | document::Kind::Ignition));

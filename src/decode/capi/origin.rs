@@ -41,6 +41,8 @@ pub struct Origin {
     places: Vec<(String, usize)>,
     /// Scripts that are made of several values, by their places: the mark of each line and its line there.
     scripts: Vec<(String, Vec<Within>)>,
+    /// Files of the rendered data that are made of an object's keys, by their places.
+    files: Vec<(String, Origin)>,
 }
 
 impl Origin {
@@ -112,6 +114,16 @@ impl Origin {
         self.scripts.push((place, lines));
     }
 
+    /// Says where the text of the file at a place came from.
+    pub fn file(&mut self, place: String, origin: Self) {
+        self.files.push((place, origin));
+    }
+
+    /// Whether the data is made of an object's keys.
+    pub fn is_rendered(&self) -> bool {
+        self.rendered
+    }
+
     /// Whether a provider makes what stands at a place, of nothing that the author wrote there.
     pub fn is_made(&self, place: &str) -> bool {
         self.rendered && self.by_place(place).is_none()
@@ -119,6 +131,10 @@ impl Origin {
 
     /// The author's place of a position in the value at a place.
     pub fn inside(&self, place: &str, within: Pos) -> Option<(String, Pos)> {
+        if let Some((_, file)) = self.files.iter().find(|(at, _)| place.starts_with(at.as_str())) {
+            let (mark, pos) = file.by_line(within)?;
+            return Some((file.marks[mark].place.clone(), pos));
+        }
         let Pos { line, column } = within;
         let script = self.scripts.iter().find(|(at, _)| place.starts_with(at.as_str()));
         let (mark, line) = match script {

@@ -167,6 +167,11 @@ impl Reader<'_> {
     /// The error of a node that is not of the kind that is expected.
     fn takes(&mut self, place: &str, node: &Node, kind: &str) {
         self.error(place, node.pos, format!("must be {kind}, this is {}", node.kind_name()));
+        if kind == "a list" {
+            self.cure("begin each item with `- ` on a line of its own, or write `[ONE, TWO]`");
+        } else if kind == "a mapping" {
+            self.cure("write `KEY: VALUE`, each key on a line of its own below this one");
+        }
     }
 
     // Values

@@ -64,7 +64,11 @@ impl Reader<'_> {
                 let written =
                     |key| root.get(key).filter(|n| n.text().is_some_and(|t| t.starts_with(name.as_str())));
                 let key = if written("hostname").is_some() { "hostname" } else { "fqdn" };
-                return self.error(key, root.get(key).map_or(Pos::default(), |n| n.pos), what);
+                self.error(key, root.get(key).map_or(Pos::default(), |n| n.pos), what);
+                return self.cure(match name.contains("{{") {
+                    true => "let `## template: jinja` be the first line of the data: only a template has names of the machine",
+                    false => "write a name such as `node-1`, or remove the key: the platform gives one",
+                });
             }
         }
         self.config.system.fqdn = long;
