@@ -84,8 +84,18 @@ const KEYS: &[&str] = &[
     "ssh-rsa-cert-v01@openssh.com",
 ];
 
-/// The names of time zones, sorted: the tz database's, old names included.
+/// The tz database's time zones, old names included: a line an area, and its zones.
 const ZONES: &str = include_str!("zones.txt");
+
+/// The names of all time zones.
+fn zones() -> Vec<String> {
+    let areas = ZONES.lines().filter_map(|line| line.split_once(' '));
+    let named = |(area, zones): (&str, &str)| {
+        let area = if area.is_empty() { String::new() } else { format!("{area}/") };
+        zones.split(' ').map(move |zone| format!("{area}{zone}")).collect::<Vec<_>>()
+    };
+    areas.flat_map(named).collect()
+}
 
 /// Whether a value has a variable in it that something else fills in.
 fn is_open(text: &str) -> bool {
@@ -128,7 +138,8 @@ pub fn problems(config: &NodeConfig, places: &Places<'_>) -> Vec<Problem> {
 
 fn machine(config: &NodeConfig, found: &mut Vec<Problem>) {
     if let Some(zone) = config.system.timezone.as_deref().filter(|zone| !is_open(zone)) {
-        let zones: Vec<&str> = ZONES.lines().collect();
+        let zones = zones();
+        let zones: Vec<&str> = zones.iter().map(String::as_str).collect();
         if !zones.contains(&zone) {
             let what = "there is no time zone of this name";
             found.push(unknown("timezone".to_owned(), what, zone, &zones, "timezone/unknown"));
@@ -410,4 +421,17 @@ fn without_gateway(config: &NodeConfig) -> Option<Problem> {
     let problem =
         Problem::warning(file.place.clone(), what).cure("add `Gateway=` to [Network], or a [Route] with one");
     Some(problem.code(NO_GATEWAY))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn time_zones_stand_by_their_areas() {
+        let zones = super::zones();
+        for name in ["UTC", "Europe/Berlin", "America/Argentina/Ushuaia", "Etc/GMT+12", "US/Pacific"] {
+            assert!(zones.iter().any(|zone| zone == name), "{name}");
+        }
+        assert_eq!(zones.len(), 598);
+        assert!(zones.iter().all(|zone| !zone.starts_with('/') && !zone.ends_with('/')), "{zones:?}");
+    }
 }
