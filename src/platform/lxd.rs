@@ -54,11 +54,24 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
         return Ok(None);
     }
     let mut instance = Instance { user_data, vendor_data, ..Instance::default() };
-    let node = document::mapping(METADATA, metadata.as_ref().map_or(&b""[..], Secret::expose))?;
+    let text = String::from_utf8_lossy(metadata.as_ref().map_or(&b""[..], Secret::expose));
+    let node = document::mapping(METADATA, own_keys(&text).as_bytes())?;
     document::read_machine(METADATA, &node, &mut instance)?;
     instance.node_name = instance.hostname.clone();
     if let Some(network) = network {
         document::read_network(&document::mapping("network-config", network.expose())?, &mut instance);
     }
     Ok(Some(instance))
+}
+
+/// The document without its own id and name where the user's metadata (`user.meta-data`) has these too: LXD writes the one below the
+/// other.
+fn own_keys(text: &str) -> String {
+    let key = |line: &str| line.split_once(':').map(|(key, _)| key.to_owned());
+    let twice = |n: usize, line: &str| {
+        let named = key(line).filter(|key| ["instance-id", "local-hostname"].contains(&key.as_str()));
+        named.is_some() && text.lines().skip(n + 1).any(|later| key(later) == named)
+    };
+    let lines = text.lines().enumerate().map(|(n, line)| if twice(n, line) { "" } else { line });
+    lines.collect::<Vec<_>>().join("\n")
 }

@@ -13,7 +13,7 @@ use super::{Error, Evidence, Platform, document};
 use crate::decode::document::envelope;
 use crate::decode::network;
 use crate::io::World;
-use crate::model::facts::Facts;
+use crate::model::facts::{Facts, Link};
 use crate::model::instance::Instance;
 use crate::model::problem::Problem;
 use crate::model::secret::{Secret, names_secret};
@@ -149,13 +149,14 @@ fn word(text: &str) -> Result<(String, usize), &'static str> {
 }
 
 fn read(world: &dyn World, _: &Facts) -> Result<Option<Instance>, Error> {
+    let links = world.links()?;
     let Some(bytes) = Place::Drive(LABEL).read(world, FILE)? else { return Ok(None) };
     let text = std::str::from_utf8(&bytes).map_err(|_| Problem::error(FILE, "not UTF-8 text"))?;
     let context = Context::parse(text)?;
     let id = context.get("VMID").unwrap_or_default().to_owned();
     let mut instance = Instance { instance_id: id, ..Instance::default() };
     if let Some(name) = context.first(&["SET_HOSTNAME", "HOSTNAME", "PUBLIC_IP", "IP_PUBLIC", "ETH0_IP"]) {
-        instance.hostname = Some(document::hostname(&format!("{FILE}: SET_HOSTNAME"), name)?);
+        document::take_hostname(&format!("{FILE}: SET_HOSTNAME"), name, &mut instance)?;
     }
     instance.node_name = instance.hostname.clone();
     instance.ssh_keys = document::lines(context.first(&["SSH_KEY", "SSH_PUBLIC_KEY"]).unwrap_or_default());
@@ -176,7 +177,9 @@ fn read(world: &dyn World, _: &Facts) -> Result<Option<Instance>, Error> {
     let values = context.0.iter().filter(|(name, _)| plain(name));
     instance.metadata = values.map(|(name, value)| (name.clone(), Json::from(value.as_str()))).collect();
     let words = |name: &str| words(context.get(name));
-    let mut cards: Vec<Json> = (0..MAX_NICS).filter_map(|n| card(&context, &format!("ETH{n}"))).collect();
+    let problems = &mut instance.problems;
+    let mut cards: Vec<Json> =
+        (0..MAX_NICS).filter_map(|n| card(&context, &format!("ETH{n}"), &links, problems)).collect();
     // What holds for the whole machine goes to the first NIC.
     if let Some(first) = cards.first_mut() {
         for (key, more) in [("addresses", words("DNS")), ("search", words("SEARCH_DOMAIN"))] {
@@ -214,31 +217,60 @@ fn further_route(text: &str) -> Option<Json> {
         [net, "via", via] => Some(route(net, via, None)),
         [net, mask, via, ref more @ ..] => {
             let metric = more.first().and_then(|m| m.parse().ok());
-            Some(route(&format!("{net}/{}", prefix(Some(mask))), via, metric))
+            Some(route(&format!("{net}/{}", network::prefix(mask)?), via, metric))
         }
         _ => None,
     }
 }
 
-/// A NIC. One without any address has the last four octets of its MAC for one, as OpenNebula makes MACs of addresses.
-fn card(context: &Context, nic: &str) -> Option<Json> {
+/// The address that OpenNebula makes a MAC address of: its last four octets.
+fn by_mac(mac: &str) -> Option<Ipv4Addr> {
+    let octets: Vec<u8> = mac.split(':').filter_map(|o| u8::from_str_radix(o, 16).ok()).collect();
+    let last: [u8; 4] = octets.get(2..)?.try_into().ok()?;
+    Some(last.into())
+}
+
+/// The further addresses of a NIC, but for those that the machine does not have.
+fn aliases(context: &Context, nic: &str) -> Vec<String> {
+    let alias = |n: usize| {
+        let get = |name: &str| context.get(&format!("{nic}_ALIAS{n}_{name}"));
+        let is_own = get("DETACH").is_none() && get("EXTERNAL") != Some("YES");
+        let ip = get("IP").filter(|_| is_own)?;
+        Some(format!("{ip}/{}", prefix(get("MASK"))))
+    };
+    (0..MAX_ALIASES).filter_map(alias).collect()
+}
+
+/// A NIC. One without any address has that of its MAC. One without a MAC is the one whose MAC is made of its address, or else the one
+/// of that name: OpenNebula told none before its version 4.14.
+fn card(context: &Context, nic: &str, links: &[Link], problems: &mut Vec<Problem>) -> Option<Json> {
     let get = |name: &str| context.get(&format!("{nic}_{name}"));
-    let mac = get("MAC")?;
+    ["MAC", "IP", "IP6", "IP6_ULA", "METHOD"].iter().find_map(|name| get(name))?;
+    let ip = get("IP").and_then(|ip| ip.parse::<Ipv4Addr>().ok());
+    let of_ip = || links.iter().map(|l| l.mac.as_str()).find(|mac| ip.is_some() && by_mac(mac) == ip);
+    let mac = get("MAC").or_else(of_ip);
+    let named = || json!({ "name": nic.to_lowercase() });
+    let matches = mac.map_or_else(named, |mac| json!({ "macaddress": mac }));
     let method = get("METHOD").unwrap_or("static");
     if method == "skip" {
         return None;
     }
-    let metric = get("METRIC").and_then(|m| m.parse::<u32>().ok());
+    let mut wrong = |name: &str| {
+        let what = "is not of the form that OpenNebula writes, and is left out";
+        problems
+            .push(Problem::warning(format!("{FILE}: {nic}_{name}"), what).cure("correct it in the template"));
+    };
+    let mut number = |name: &str| {
+        let number = get(name)?.parse::<u32>();
+        number.map_err(|_| wrong(name)).ok()
+    };
+    let (metric, metric6, mtu) = (number("METRIC"), number("IP6_METRIC"), number("MTU"));
     let (mut addresses, mut routes) = (Vec::new(), Vec::new());
     let dhcp4 = method == "dhcp";
     if !dhcp4 {
-        let of_mac = || {
-            let octets: Vec<u8> = mac.split(':').filter_map(|o| u8::from_str_radix(o, 16).ok()).collect();
-            let last: [u8; 4] = octets.get(2..)?.try_into().ok()?;
-            Some(Ipv4Addr::from(last).to_string())
-        };
         let has_v6 = ["IP6", "IP6_ULA"].into_iter().any(|name| get(name).is_some());
-        if let Some(ip) = get("IP").map(str::to_owned).or_else(|| if has_v6 { None } else { of_mac() }) {
+        let of_mac = || mac.filter(|_| !has_v6).and_then(by_mac).map(|ip| ip.to_string());
+        if let Some(ip) = get("IP").map(str::to_owned).or_else(of_mac) {
             addresses.push(format!("{ip}/{}", prefix(get("MASK"))));
         }
         if let Some(gateway) = get("GATEWAY") {
@@ -251,23 +283,22 @@ fn card(context: &Context, nic: &str) -> Option<Json> {
         let all = ["IP6", "IP6_ULA"].into_iter().filter_map(get).filter(|a| a.parse::<Ipv6Addr>().is_ok());
         addresses.extend(all.map(|ip| format!("{ip}/{length6}")));
         if let Some(gateway) = get("IP6_GATEWAY").or(get("GATEWAY6")) {
-            routes.push(route("::/0", gateway, get("IP6_METRIC").and_then(|m| m.parse().ok())));
+            routes.push(route("::/0", gateway, metric6));
         }
     }
-    routes.extend(get("ROUTES").unwrap_or_default().split(',').filter_map(further_route));
-    for n in 0..MAX_ALIASES {
-        let alias = |name: &str| get(&format!("ALIAS{n}_{name}"));
-        let is_own = alias("DETACH").is_none() && alias("EXTERNAL") != Some("YES");
-        if let Some(ip) = alias("IP").filter(|_| is_own) {
-            addresses.push(format!("{ip}/{}", prefix(alias("MASK"))));
+    for text in get("ROUTES").unwrap_or_default().split(',').filter(|text| !text.trim().is_empty()) {
+        match further_route(text) {
+            Some(further) => routes.push(further),
+            None => wrong("ROUTES"),
         }
     }
+    addresses.extend(aliases(context, nic));
     let dhcp6 = method6 == "dhcp";
     let mut card = json!({
-        "match": { "macaddress": mac }, "dhcp4": dhcp4, "dhcp6": dhcp6, "addresses": addresses, "routes": routes,
+        "match": matches, "dhcp4": dhcp4, "dhcp6": dhcp6, "addresses": addresses, "routes": routes,
         "nameservers": { "addresses": words(get("DNS")), "search": words(get("SEARCH_DOMAIN")) },
     });
-    if let Some(mtu) = get("MTU").and_then(|m| m.parse::<u32>().ok()) {
+    if let Some(mtu) = mtu {
         card["mtu"] = json!(mtu);
     }
     if let Some(metric) = metric.filter(|_| dhcp4) {

@@ -6,8 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::service::Service;
 use super::{Error, Evidence, Platform, document};
-use crate::decode::network;
-use crate::decode::syntax::yaml::Node;
+use crate::decode::syntax::yaml::{self, Node};
 use crate::io::World;
 use crate::model::facts::Facts;
 use crate::model::instance::{Instance, Spelling};
@@ -60,37 +59,54 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
     instance.instance_id = id.or(legacy).unwrap_or_default();
     instance.node_name = instance.hostname.clone();
     instance.region = region;
-    let nics = node.get("interfaces").and_then(Node::list).unwrap_or_default();
-    document::read_cards(nics.iter().filter_map(card).collect(), &mut instance)?;
+    if let Some(network) = network(&node)? {
+        document::read_network(&network, &mut instance);
+    }
     Ok(Some(instance))
 }
 
-/// A NIC. The public one gets its first addresses by DHCP and from the router, a private network has neither.
-fn card(nic: &Node) -> Option<Json> {
-    let mac = document::text_of(nic, &["mac"])?;
-    let public = document::text_of(nic, &["network-type"]) == Some("public");
-    let more = |family: Option<&Node>, key: &str| -> Vec<String> {
-        let list = family.and_then(|f| f.get("additional")).and_then(Node::list).unwrap_or_default();
-        list.iter().filter_map(|a| cidr(a, key)).collect()
-    };
-    let (v4, v6) = (nic.get("ipv4"), nic.get("ipv6"));
-    let further = [more(v4, "address"), more(v6, "network")].concat();
-    if public {
-        return Some(json!({
-            "match": { "macaddress": mac }, "dhcp4": true, "accept-ra": true, "addresses": further,
-            "nameservers": { "addresses": SERVERS },
-        }));
+/// The network in cloud-init's version 1: newer documents have it so, older ones have a list of NICs.
+fn network(node: &Node) -> Result<Option<Node>, Error> {
+    if let Some(told) = node.get("cloud_interfaces").filter(|told| told.is_map()) {
+        return Ok(Some(told.clone()));
     }
-    let own = [v4, v6].into_iter().flatten().filter_map(|family| cidr(family, "address"));
-    let addresses: Vec<String> = own.chain(further).collect();
-    Some(
-        json!({ "match": { "macaddress": mac }, "dhcp4": false, "addresses": addresses, "mtu": PRIVATE_MTU }),
-    )
+    let nics = node.get("interfaces").and_then(Node::list).unwrap_or_default();
+    let mut config: Vec<Json> = nics.iter().enumerate().filter_map(|(n, nic)| card(n, nic)).collect();
+    if config.is_empty() {
+        return Ok(None);
+    }
+    config.push(json!({ "type": "nameserver", "address": SERVERS }));
+    Ok(Some(yaml::parse(&json!({ "version": 1, "config": config }).to_string())?))
 }
 
-/// An address with the length of its network, which is a mask or a number.
-fn cidr(node: &Node, key: &str) -> Option<String> {
-    let address = document::text_of(node, &[key])?;
-    let length = network::prefix(document::text_of(node, &["netmask", "prefix"])?)?;
-    Some(format!("{address}/{length}"))
+/// A NIC. The public one gets its first addresses by DHCP and from the router, a private network has neither. One that the platform
+/// leaves to the user is not set up.
+fn card(n: usize, nic: &Node) -> Option<Json> {
+    let mac = document::text_of(nic, &["mac"])?;
+    if nic.get("unconfigured").and_then(Node::bool) == Some(true) {
+        return None;
+    }
+    let public = document::text_of(nic, &["network-type"]) == Some("public");
+    let given = |of: &Node, key: &str| of.get(key).map(Node::to_json);
+    let subnet = |of: &Node| {
+        let address = document::text_of(of, &["address", "network"])?;
+        let mask = document::text_of(of, &["netmask", "prefix"]);
+        Some(json!({ "type": "static", "address": address, "netmask": mask, "routes": given(of, "routes") }))
+    };
+    let families = ["ipv4", "ipv6"].into_iter().filter_map(|family| nic.get(family));
+    let own = families.clone().filter(|of| document::text_of(of, &["address"]).is_some()).filter_map(subnet);
+    let mut subnets: Vec<Json> =
+        if public { vec![json!({ "type": "dhcp" }), json!({ "type": "ipv6_slaac" })] } else { own.collect() };
+    if let Some(first) = subnets.first_mut() {
+        first["routes"] = given(nic, "routes").into();
+        // Where there is no public NIC, the way out is by the first network.
+        let gateway = nic.get("ipv4").and_then(|of| document::text_of(of, &["gateway"]));
+        first["gateway"] = gateway.filter(|_| n == 0 && !public).into();
+    }
+    let additional = families.filter_map(|of| of.get("additional")?.list()).flatten();
+    subnets.extend(additional.filter_map(subnet));
+    let mtu = given(nic, "mtu").or((!public).then(|| PRIVATE_MTU.into()));
+    Some(json!({
+        "type": "physical", "mac_address": mac, "mtu": mtu, "accept-ra": given(nic, "accept-ra"), "subnets": subnets,
+    }))
 }

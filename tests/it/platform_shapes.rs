@@ -404,6 +404,113 @@ fn documents_of_further_services_in_each_shape() {
     );
 }
 
+#[test]
+fn vultrs_documents_in_each_shape() {
+    const VULTR: (&str, &str) = ("dmi/sys_vendor", "Vultr\n");
+    let nics = r#"{"instance-v2-id": "v-1", "hostname": "ruff", "user-data": [], "interfaces": [
+        {"mac": "56:00:05:AA:00:01", "network-type": "public", "mtu": 1400, "ipv4": {"address": "203.0.113.40", "netmask": "255.255.255.0",
+            "additional": [{"address": "198.51.100.9", "netmask": "255.255.255.0", "routes": [{"network": "10.77.0.0", "netmask": "255.255.0.0", "gateway": "198.51.100.1"}]}]}},
+        {"mac": "5a:00:05:aa:00:02", "network-type": "private", "mtu": "8900", "routes": [{"network": "172.20.0.0", "netmask": "255.255.0.0", "gateway": "10.9.96.1"}],
+            "ipv4": {"address": "10.9.96.4", "gateway": "", "netmask": "255.255.240.0", "additional": []}, "ipv6": {"network": "", "prefix": "", "additional": []}},
+        {"mac": "5a:00:05:aa:00:03", "network-type": "private", "unconfigured": true, "ipv4": {"address": "10.8.0.4", "netmask": "255.255.240.0"}}]}"#;
+    let private = r#"{"instance-v2-id": "v-2", "interfaces": [{"mac": "5a:00:05:aa:00:04", "network-type": "private",
+        "ipv4": {"address": "10.9.96.5", "gateway": "10.9.96.1", "netmask": "255.255.240.0", "additional": []}}]}"#;
+    let newer = r#"{"instance-v2-id": "v-3", "interfaces": [], "cloud_interfaces": {"version": 1, "config": [{"type": "nameserver", "address": ["192.0.2.53"]},
+        {"type": "physical", "mac_address": "56:00:05:aa:00:05", "accept-ra": 1, "subnets": [{"type": "dhcp", "control": "auto"}, {"type": "ipv6_slaac", "control": "auto"},
+            {"type": "static6", "control": "auto", "address": "2001:db8:78::/64"}]},
+        {"type": "physical", "mac_address": "5a:00:05:aa:00:06", "subnets": [{"type": "static", "address": "10.9.96.6", "netmask": "255.255.240.0"}]}]}}"#;
+    hold(
+        &[
+            (
+                "",
+                &[VULTR, ("LL/v1.json", nics)],
+                &[
+                    "PermanentMACAddress=56:00:05:aa:00:01",
+                    "MTUBytes=1400",
+                    "Address=198.51.100.9/24",
+                    "Destination=10.77.0.0/16",
+                    "MTUBytes=8900",
+                    "Address=10.9.96.4/20",
+                    "Destination=172.20.0.0/16",
+                    "Gateway=10.9.96.1",
+                ],
+                &["5a:00:05:aa:00:03", "warning", "Name=card"],
+            ),
+            (
+                "",
+                &[VULTR, ("LL/v1.json", private)],
+                &["Address=10.9.96.5/20", "MTUBytes=1450", "Gateway=10.9.96.1", "DNS=108.61.10.10"],
+                &["DHCP=ipv4", "warning"],
+            ),
+            (
+                "",
+                &[VULTR, ("LL/v1.json", newer)],
+                &[
+                    "PermanentMACAddress=56:00:05:aa:00:05",
+                    "DHCP=ipv4",
+                    "IPv6AcceptRA=yes",
+                    "DNS=192.0.2.53",
+                    "Address=2001:db8:78::/64",
+                    "PermanentMACAddress=5a:00:05:aa:00:06",
+                    "Address=10.9.96.6/20",
+                ],
+                &["Name=card", "108.61.10.10", "warning"],
+            ),
+        ],
+        600,
+    );
+}
+
+#[test]
+fn contexts_and_lxds_metadata_in_each_shape() {
+    const LABEL: (&str, &str) = ("/labels", "CONTEXT\tiso9660\t/dev/sr0\t\n");
+    const CONTEXT: &str = "/drive/CONTEXT/context.sh";
+    const METADATA: &str = "/http/lxd/1.0/meta-data";
+    let links =
+        r#"[{"name": "ens3", "mac": "02:00:0a:06:00:09", "addresses": [], "default_route": [false, false]}]"#;
+    let old = "VMID='7'\nSET_HOSTNAME='reed_7'\nETH0_IP='10.6.0.9'\nETH0_MASK='255.255.0.0'\nETH0_GATEWAY='10.6.0.1'\n";
+    let wrong = "VMID='8'\nETH0_MAC='02:00:0a:06:00:0a'\nETH0_IP6='2001:db8:6::a'\nETH0_MTU='big'\nETH0_ROUTES='172.20.0.0/16 by 10.6.0.1, , 172.21.0.0/16 via 10.6.0.2'\n";
+    let repeated =
+        "#cloud-config\ninstance-id: c1\nlocal-hostname: c1\nlocal-hostname: reed\ninstance-id: own\n";
+    let twice = "#cloud-config\ninstance-id: c1\nlocal-hostname: c1\nrack: a\nrack: b\n";
+    hold(
+        &[
+            (
+                "",
+                &[LABEL, (CONTEXT, old)],
+                &["reed-7", "Name=eth0", "Address=10.6.0.9/16", "Gateway=10.6.0.1"],
+                &[],
+            ),
+            (
+                "",
+                &[LABEL, ("/links", links), (CONTEXT, old)],
+                &["MACAddress=02:00:0a:06:00:09", "Address=10.6.0.9/16"],
+                &["Name=eth0"],
+            ),
+            (
+                "",
+                &[LABEL, (CONTEXT, wrong)],
+                &[
+                    "warning: context.sh: ETH0_MTU: is not of the form that OpenNebula writes, and is left out; correct it in the template",
+                    "warning: context.sh: ETH0_ROUTES: is not of the form that OpenNebula writes, and is left out; correct it in the template",
+                    "Destination=172.21.0.0/16",
+                    "Address=2001:db8:6::a/64",
+                ],
+                &["Address=10.6.0.10", "172.20.0.0"],
+            ),
+            (
+                "",
+                &[LABEL, (CONTEXT, "VMID='9'\nETH0_DNS='10.6.0.2'\n")],
+                &["exit 0"],
+                &["/etc/systemd/network"],
+            ),
+            ("lxd", &[(METADATA, repeated)], &["reed", "COREOS_CUSTOM_INSTANCE_ID=own"], &["warning"]),
+            ("lxd", &[(METADATA, twice)], &["exit 65"], &[]),
+        ],
+        700,
+    );
+}
+
 /// What a platform says is not taken for more than it says, and no word in it for something else.
 #[test]
 fn likely_readings_that_are_wrong() {

@@ -119,13 +119,18 @@ fn entry<'a>(r: &mut Reader, config: &mut NetworkConfig, whole: &mut Whole<'a>, 
         return r.error(at, format!("is more interfaces than are read: at most {MAX_INTERFACES}"), "");
     }
     r.take_lost();
-    let Some(name) = at.key("name") else {
-        return r.error(at, "has no `name`", "name the interface");
+    let name = at.key("name");
+    let id = match &name {
+        Some(name) => name.node.text().unwrap_or_default().to_owned(),
+        // A NIC of a platform's document may have no name there but its address: it keeps the one that it has.
+        None if matches!(device, Device::Ethernet(_)) && at.key("mac_address").is_some() => {
+            format!("card{:02}", config.interfaces.len())
+        }
+        None => return r.error(at, "has no `name`", "name the interface"),
     };
-    let id = name.node.text().unwrap_or_default();
-    let mut interface = Interface::new(id, &at.place, device);
+    let mut interface = Interface::new(&id, &at.place, device);
     interface.pos = Some(at.node.pos);
-    if r.link_name(&name).is_none() {
+    if name.is_some_and(|name| r.link_name(&name).is_none()) {
         r.mark_lost();
     }
     device_keys(r, &mut interface, at);
@@ -133,7 +138,7 @@ fn entry<'a>(r: &mut Reader, config: &mut NetworkConfig, whole: &mut Whole<'a>, 
     // The kernel makes the loopback's own addresses; there is nothing to set up but what is added to them.
     let bare_loopback = kind.node.text() == Some("loopback") && interface.addresses.is_empty();
     if r.take_lost() {
-        config.unusable.push(shown(id));
+        config.unusable.push(shown(&id));
     } else if !bare_loopback {
         config.interfaces.push(interface);
     }
@@ -141,6 +146,7 @@ fn entry<'a>(r: &mut Reader, config: &mut NetworkConfig, whole: &mut Whole<'a>, 
 
 fn device_keys(r: &mut Reader, to: &mut Interface, at: &At) {
     let mut entries = r.entries(at);
+    let named = at.key("name").is_some();
     // What the interface itself says of advertisements is said over what its subnets imply, and a subnet's MTU over the
     // interface's, wherever they are written.
     entries.sort_by_key(|(key, _)| match *key {
@@ -155,11 +161,11 @@ fn device_keys(r: &mut Reader, to: &mut Interface, at: &At) {
             ("mac_address", Device::Ethernet(e)) => match r.mac(&at) {
                 Some(mac) => {
                     e.matching.mac = Some(mac);
-                    e.set_name = Some(to.id.clone());
+                    e.set_name = named.then(|| to.id.clone());
                 }
                 None => r.mark_lost(),
             },
-            ("wakeonlan", Device::Ethernet(e)) => e.wakeonlan = r.bool(&at),
+            ("wakeonlan", Device::Ethernet(e)) => e.wakeonlan = flag(r, &at),
             ("mac_address", _) => to.mac = r.mac(&at),
             ("bond_interfaces", Device::Bond(b)) => b.ports = names(r, &at),
             ("bridge_interfaces", Device::Bridge(b)) => b.ports = names(r, &at),
@@ -167,9 +173,9 @@ fn device_keys(r: &mut Reader, to: &mut Interface, at: &At) {
             ("vlan_link", Device::Vlan(v)) => v.link = r.text(&at).unwrap_or_default().to_owned(),
             ("params", _) => params(r, &mut to.device, &at),
             ("mtu", _) => to.mtu = r.mtu(&at),
-            ("accept-ra", _) => to.accept_ra = r.bool(&at).or(to.accept_ra),
-            ("optional", _) => to.optional = r.bool(&at).unwrap_or(false),
-            ("keep_configuration", _) => to.critical = r.bool(&at).unwrap_or(false),
+            ("accept-ra", _) => to.accept_ra = flag(r, &at).or(to.accept_ra),
+            ("optional", _) => to.optional = flag(r, &at).unwrap_or(false),
+            ("keep_configuration", _) => to.critical = flag(r, &at).unwrap_or(false),
             ("subnets", _) => {
                 let items = r.items(&at);
                 let before = r.problems.len();
@@ -181,6 +187,15 @@ fn device_keys(r: &mut Reader, to: &mut Interface, at: &At) {
             }
             _ => r.unknown(&at),
         }
+    }
+}
+
+/// A flag, which may be a number here.
+fn flag(r: &mut Reader, at: &At) -> Option<bool> {
+    match at.node.text() {
+        Some("1") => Some(true),
+        Some("0") => Some(false),
+        _ => r.bool(at),
     }
 }
 

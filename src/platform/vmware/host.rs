@@ -75,18 +75,21 @@ fn add_addresses(instance: &mut Instance, links: &[Link]) {
         let mut all = routed(|l| l.default_route.1).chain(&configured);
         instance.addresses.local_v6 = all.find_map(|a| v6(a));
     }
-    let mut interfaces: Map<String, Json> = Map::new();
+    let mut interfaces = json!({ "by-mac": {}, "by-ipv4": {}, "by-ipv6": {} });
     for link in links.iter().filter(|l| !l.addresses.is_empty() && !l.mac.is_empty()) {
         let of = |family: fn(&IpAddr) -> bool| -> Vec<Json> {
             let all = link.addresses.iter().filter_map(|a| usable(a)).filter(family);
             all.map(|a| json!({ "addr": a.to_string() })).collect()
         };
-        interfaces
-            .insert(link.mac.clone(), json!({ "ipv4": of(IpAddr::is_ipv4), "ipv6": of(IpAddr::is_ipv6) }));
+        interfaces["by-mac"][&link.mac] = json!({ "ipv4": of(IpAddr::is_ipv4), "ipv6": of(IpAddr::is_ipv6) });
+        for ip in link.addresses.iter().filter_map(|a| usable(a)) {
+            let family = if ip.is_ipv4() { "by-ipv4" } else { "by-ipv6" };
+            interfaces[family][ip.to_string()] = json!({ "mac": link.mac });
+        }
     }
     let network = instance.metadata.entry("network").or_insert_with(|| Json::Object(Map::new()));
     if let Json::Object(network) = network {
-        network.insert("interfaces".to_owned(), json!({ "by-mac": interfaces }));
+        network.insert("interfaces".to_owned(), interfaces);
     }
 }
 
@@ -109,6 +112,8 @@ mod tests {
         assert_eq!(instance.addresses.local_v4, Some(Ipv4Addr::new(192, 0, 2, 7)));
         let cards = &instance.metadata["network"]["interfaces"]["by-mac"];
         assert_eq!(cards["00:50:56:00:00:01"]["ipv4"], json!([{ "addr": "192.0.2.7" }]));
+        let by_address = &instance.metadata["network"]["interfaces"]["by-ipv4"];
+        assert_eq!(*by_address, json!({ "192.0.2.7": { "mac": "00:50:56:00:00:01" } }));
         instance.metadata.insert("local-ipv4".to_owned(), "198.51.100.1".into());
         instance.addresses.local_v4 = Some(Ipv4Addr::new(198, 51, 100, 1));
         add_addresses(&mut instance, &[link("192.0.2.8/24", true)]);

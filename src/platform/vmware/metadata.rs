@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the values of guestinfo mean.
 
+use serde_json::json;
+
 use super::guest::{FIRST_USER_DATA, KEYS, METADATA, VENDOR_DATA, Values, decode};
 use crate::decode::syntax::yaml::Node;
 use crate::model::instance::{Instance, WaitFor};
@@ -35,22 +37,35 @@ fn read(node: &Node, instance: &mut Instance) -> Result<(), Error> {
         let asks = |family: &str| wait.get(family).and_then(Node::bool).unwrap_or(false);
         instance.wait_for = WaitFor { ipv4: asks("ipv4"), ipv6: asks("ipv6") };
     }
-    let Some(network) = node.get("network").filter(|n| !n.is_null()) else { return Ok(()) };
-    match network.text() {
+    let is_empty =
+        |n: &Node| n.is_null() || n.text() == Some("") || n.is_map() && n.entries().next().is_none();
+    let Some(network) = node.get("network").filter(|n| !is_empty(n)) else { return Ok(()) };
+    let decoded = match network.text() {
         // A string is the config once more encoded, as `network.encoding` says.
         Some(text) => {
             let name = document::text_of(node, &["network.encoding"]).unwrap_or_default().to_owned();
             let key = format!("{METADATA}: network");
             let bytes = decode(&key, &(Some(Secret::from(text)), name))?.unwrap_or_default();
-            document::read_network(&document::mapping(&key, &bytes)?, instance);
+            instance.metadata.remove("network");
+            Some(document::mapping(&key, &bytes)?)
         }
-        None => document::read_network(network, instance),
+        None => None,
+    };
+    let network = decoded.as_ref().unwrap_or(network);
+    document::read_network(network, instance);
+    // cloud-init's templates find it there.
+    let seen = instance.metadata.entry("network").or_insert_with(|| json!({}));
+    if let Some(seen) = seen.as_object_mut() {
+        seen.insert("config".to_owned(), network.to_json());
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     fn values(metadata: &str, encoding: &str) -> Values {
@@ -73,6 +88,25 @@ mod tests {
             assert_eq!(instance.hostname.as_deref(), Some("n1.example.com"), "{text}");
         }
         assert_eq!(parse(&values("a: 1", "")).unwrap().instance_id, "");
+    }
+
+    #[test]
+    fn templates_find_the_network_where_cloud_init_has_it() {
+        let packed = STANDARD.encode("version: 2\nethernets: {id0: {dhcp4: true}}");
+        for (network, want) in [
+            ("{version: 2, ethernets: {id0: {dhcp4: true}}}".to_owned(), true),
+            (format!("{packed}\nnetwork.encoding: base64"), true),
+            ("''".to_owned(), false),
+            ("{}".to_owned(), false),
+            ("~".to_owned(), false),
+            ("[a]".to_owned(), false),
+        ] {
+            let instance = parse(&values(&format!("instance-id: n\nnetwork: {network}\n"), "")).unwrap();
+            let seen = instance.metadata.get("network").and_then(|n| n.get("config")?.get("version"));
+            assert_eq!(seen, want.then(|| json!(2)).as_ref(), "{network}");
+            assert_eq!(instance.network.is_some(), want, "{network}");
+            assert_eq!(instance.problems.is_empty(), network != "[a]", "{network}: {:?}", instance.problems);
+        }
     }
 
     #[test]
