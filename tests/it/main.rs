@@ -25,6 +25,7 @@ mod check_objects;
 mod check_templates;
 mod cloud_init_oracle;
 mod condition;
+mod containerd_oracle;
 mod cut;
 mod disks;
 mod docs;
