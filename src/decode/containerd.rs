@@ -91,6 +91,10 @@ fn fault(main: bool, systemd: bool, text: &str, settings: &Settings) -> Option<(
              and in the main file too",
             "begin the file with `version = 2`, before its first section",
         ),
+        () if version < 2 && settings.short => (
+            "is of version 1, and containerd 2 passes over its runtimes, registries and images",
+            "begin the file with `version = 2`, and write `io.containerd.grpc.v1.cri` for `cri`",
+        ),
         () if version > 2 && settings.moved => (
             "is of version 3, in which containerd 2 passes over the runtimes, registries and images below `io.containerd.grpc.v1.cri`",
             "write `version = 2`, or put them below `io.containerd.cri.v1.runtime` and `io.containerd.cri.v1.images`",
