@@ -34,7 +34,7 @@ pub struct Check {
     /// Take warnings for errors
     #[arg(long)]
     pub strict: bool,
-    /// Say what a finding's code means, and what to do
+    /// Say what a code means, and what to do: one of a finding, of a node that failed, or of an image
     #[arg(long, value_name = "CODE", conflicts_with = "files")]
     pub explain: Option<String>,
     /// Show the line of each finding, which may hold a secret

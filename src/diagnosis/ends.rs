@@ -32,3 +32,17 @@ pub const RESULTS: &[(&str, &str, &str)] = &[
     ),
     ("exec-condition", "kubeadm.service was skipped: a command of its ExecCondition= said so", ""),
 ];
+
+/// How footplate itself was ended before it had a result, by systemd's result and the exit status or the signal.
+pub fn aborted(result: &str, status: &str) -> String {
+    match result {
+        "timeout" => {
+            "footplate did not end in the time that footplate.service has (TimeoutStartSec=)".to_owned()
+        }
+        "oom-kill" => "the kernel ended footplate because memory ran out".to_owned(),
+        _ => format!("footplate was ended before it had a result: {result} {status}").trim_end().to_owned(),
+    }
+}
+
+/// What to do about that.
+pub const ABORTED: &str = "look at `journalctl -u footplate`, then start footplate.service again or reboot";

@@ -5,12 +5,14 @@
 
 mod causes;
 mod cluster;
+mod codes;
 mod ends;
 mod logs;
 mod phases;
 
 use self::causes::{Cause, all};
-pub use self::ends::RESULTS;
+pub use self::codes::{Code, codes};
+pub use self::ends::{ABORTED, RESULTS, aborted};
 use self::logs::Of;
 use self::phases::{bare, severity};
 pub use self::phases::{is_mark, phases, says_success};
@@ -84,7 +86,7 @@ fn of_output(output: &str) -> Vec<&'static Cause> {
         // Without an error of kubeadm's, what was waited for may have come, and what can't be reached may be another command's.
         None => {
             let another = |c: &Cause| {
-                ["endpoint/", "certificate/", "join/token-ref"].iter().any(|p| c.code.starts_with(p))
+                ["endpoint/", "certificate/", "join/token-refused"].iter().any(|p| c.code.starts_with(p))
             };
             let (over, since) = end.split_at(healthy_from(end));
             let over = over.iter().filter(|l| !CHECKS.iter().any(|tag| l.starts_with(tag)));
@@ -336,19 +338,15 @@ mod tests {
     /// `docs/diagnosis.md` is made of the table: `BLESS=1` writes it.
     #[test]
     fn the_page_is_the_table() {
-        let mut page = "# What a failed bootstrap means\n\nfootplate reads kubeadm's output when a bootstrap failed, and tells the cause \
-                        by one of these codes: in\n`footplate status`, on the console, in the journal and to the platform. \
-                        The table is in `src/diagnosis/`.\nThe codes `bootstrap/…` say how systemd \
-                        saw the bootstrap end, where nothing else says why.\n"
+        let mut page = "# What the codes mean\n\nThe codes of a node and of an image: in `footplate status`, on the console, in the \
+                        journal, to the platform, and in the\nfindings of `verify`. `footplate check --explain CODE` says the same. The \
+                        codes of what is wrong in data are in [check.md](check.md#codes).\n\nWhen a bootstrap failed, \
+                        footplate reads kubeadm's output for the cause. Codes `bootstrap/…` say how systemd saw the bootstrap\nend, where \
+                        nothing else says why, and `aborted/…` the same of footplate itself. An error that has no code of its own is \
+                        `STAGE/failed`.\nThe table is in `src/diagnosis/`.\n"
             .to_owned();
-        let mut row = |code: &str, what: &str, cure: &str| {
-            let _ = write!(page, "\n## `{code}`\n\n{}.\n\nWhat to do: {cure}.\n", upper(what));
-        };
-        table().for_each(|cause| row(cause.code, cause.what, cause.cure));
-        // A result that needs no cure of its own is looked up in the log.
-        for (result, what, cure) in RESULTS.iter().filter(|(result, ..)| *result != "success") {
-            let cure = if cure.is_empty() { "look at `journalctl -u kubeadm.service`" } else { cure };
-            row(&format!("bootstrap/{result}"), &what.replace("{}", "N"), cure);
+        for Code { name, means, cure } in codes() {
+            let _ = write!(page, "\n## `{name}`\n\n{means}\n\nWhat to do: {cure}\n");
         }
         let path = repository().join("docs/diagnosis.md");
         let was = fs::read_to_string(&path).unwrap_or_default();
@@ -360,10 +358,5 @@ mod tests {
                 "docs/diagnosis.md is not what the table says: BLESS=1 cargo test --lib the_page_is_the_table"
             );
         }
-    }
-
-    fn upper(text: &str) -> String {
-        let mut letters = text.chars();
-        letters.next().map(|l| l.to_uppercase().collect::<String>() + letters.as_str()).unwrap_or_default()
     }
 }

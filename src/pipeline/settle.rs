@@ -166,15 +166,8 @@ pub fn aborted(root: &Root, ended: &Ended) -> Result<Option<Status>> {
         Some(Stage::Decode | Stage::Install) => Stage::Apply,
         Some(_) => Stage::Start,
     };
-    let what = match ended.result.as_str() {
-        "timeout" => {
-            "footplate did not end in the time that footplate.service has (TimeoutStartSec=)".to_owned()
-        }
-        "oom-kill" => "the kernel ended footplate because memory ran out".to_owned(),
-        result => format!("footplate was ended before it had a result: {result} {}", ended.status),
-    };
-    let cure = "look at `journalctl -u footplate`, then start footplate.service again or reboot";
-    let problem = Problem::error("", what.trim_end()).code(format!("aborted/{}", ended.result)).cure(cure);
+    let what = diagnosis::aborted(&ended.result, &ended.status);
+    let problem = Problem::error("", what).code(format!("aborted/{}", ended.result)).cure(diagnosis::ABORTED);
     status.fail(&Failure::new(stage, problem));
     state::write_status(root, &status)?;
     Ok(Some(status))

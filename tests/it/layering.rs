@@ -21,7 +21,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("pipeline", &["apply", "bake", "decode", "diagnosis", "io", "model", "plan", "platform"]),
     ("cli", &[]),
     ("log", &["io"]),
-    ("commands", &["apply", "bake", "cli", "decode", "io", "model", "pipeline", "plan", "platform"]),
+    (
+        "commands",
+        &["apply", "bake", "cli", "decode", "diagnosis", "io", "model", "pipeline", "plan", "platform"],
+    ),
     // What tests see of the program.
     ("facade", &["apply", "bake", "cli", "decode", "io", "model", "pipeline", "plan", "platform"]),
     ("run", &["cli", "commands", "io", "log", "model"]),

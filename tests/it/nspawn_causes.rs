@@ -579,13 +579,13 @@ fn met((code, runcmd, make): Cause) -> Option<String> {
     }
     let what = first["what"].as_str().unwrap_or_default();
     // The page begins its sentences with a capital letter.
-    let sentence = sentence.split_at(1).1;
+    let [sentence, cure] = [&sentence, &cure].map(|text| text.split_at(1).1);
     let wrong = [
         (first["code"] != code || status["state"] != "failed", "the status"),
         (!what.contains(sentence.split('N').next().unwrap_or_default()), "the sentence"),
-        (first["hint"] != cure.as_str(), "the remedy"),
+        (!first["hint"].as_str().is_some_and(|hint| hint.ends_with(cure)), "the remedy"),
         (told["code"] != code || told["state"] != "failed" || told["error"] != what, "the platform"),
-        (!file.contains(code) || !file.contains(&cure), "Cluster API's file"),
+        (!file.contains(code) || !file.contains(cure), "Cluster API's file"),
     ];
     let wrong: Vec<&str> = wrong.into_iter().filter_map(|(is, name)| is.then_some(name)).collect();
     (!wrong.is_empty()).then(|| {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The codes of findings: stable names for programs, with what each means and what to do. docs/check.md is made of this table.
 
+use crate::diagnosis;
 use crate::model::problem::{Problem, Severity};
 
 /// A code, what it means, and what to do.
@@ -259,6 +260,15 @@ pub const CODES: &[Code] = &[
     code("yaml/syntax", "The text can't be read as YAML.", "Follow the finding's own hint."),
 ];
 
+/// Every code that footplate tells: those of findings, and those of nodes and images.
+pub fn all() -> Vec<diagnosis::Code> {
+    let own = CODES.iter().map(|code| {
+        let [name, means, cure] = [code.name, code.means, code.cure].map(str::to_owned);
+        diagnosis::Code { name, means, cure }
+    });
+    own.chain(diagnosis::codes()).collect()
+}
+
 /// Gives a finding that has no code of its own that of its kind, by its place and its words, and one that does not say what to do
 /// the cure of its code.
 pub fn classify(problem: &mut Problem) {
@@ -294,7 +304,13 @@ fn by_words(problem: &Problem) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
+    use crate::model::problem::Stage;
+    use crate::model::status::Status;
 
     /// The end of `docs/check.md` is made of the table: `BLESS=1` writes it.
     #[test]
@@ -317,6 +333,76 @@ mod tests {
     fn each_code_is_there_once() {
         let names: Vec<&str> = CODES.iter().map(|code| code.name).collect();
         assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+        let names: Vec<String> = all().into_iter().map(|code| code.name).collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+    }
+
+    /// What stands in the source as a code does, and is another name: media types, and questions to metadata services.
+    const NO_CODES: &[&str] =
+        &["application", "instance", "message", "openstack", "placement", "support", "text"];
+
+    fn is_name(text: &str) -> bool {
+        text.starts_with(|c: char| c.is_ascii_lowercase())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    }
+
+    /// Whether a text is a code.
+    fn is_code(text: &str) -> bool {
+        text.split_once('/')
+            .is_some_and(|(kind, name)| is_name(kind) && is_name(name) && !NO_CODES.contains(&kind))
+    }
+
+    /// The texts of the product that are codes, each with its file.
+    fn told() -> Vec<(String, String)> {
+        let mut dirs = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+        let mut told = Vec::new();
+        while let Some(dir) = dirs.pop() {
+            for path in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+                if path.is_dir() {
+                    dirs.push(path);
+                    continue;
+                }
+                let file = path.display().to_string();
+                let text = fs::read_to_string(&path).unwrap();
+                let product = text.split("\n#[cfg(test)]").next().unwrap_or_default();
+                if !file.ends_with(".rs") || file.ends_with("tests.rs") {
+                    continue;
+                }
+                for line in product.lines().filter(|line| !line.trim_start().starts_with("//")) {
+                    let texts = line.split('"').skip(1).step_by(2);
+                    // `verify` makes the code of the kind of a check.
+                    if file.ends_with("bake/verify.rs") {
+                        let call = line.split_once("checks.").and_then(|(_, call)| call.split_once("(\""));
+                        let kinds = call.and_then(|(_, kind)| kind.split('"').next()).into_iter();
+                        let kinds = kinds.chain(texts.clone().filter(|_| line.contains("let kind =")));
+                        let kinds = kinds.filter(|kind| is_name(kind));
+                        told.extend(kinds.map(|kind| (format!("verify/{kind}"), file.clone())));
+                    }
+                    told.extend(texts.filter(|t| is_code(t)).map(|t| (t.to_owned(), file.clone())));
+                }
+            }
+        }
+        told
+    }
+
+    /// `check --explain` knows all codes, and docs/check.md and docs/diagnosis.md are made of what it knows.
+    #[test]
+    fn each_code_that_is_told_is_explained() {
+        let names: BTreeSet<String> = all().into_iter().map(|code| code.name).collect();
+        let mut told = told();
+        assert!(told.len() > 150 && told.iter().any(|(code, _)| code == "verify/unit"), "{told:?}");
+        use Stage::{Apply, Decode, Detect, Fetch, Kubeadm, Report, Start, Usage};
+        for stage in [Usage, Detect, Fetch, Decode, Apply, Start, Kubeadm, Report] {
+            let problems = vec![Problem::error("", "x")];
+            let status = Status { failed: Some(stage), problems, ..Status::default() };
+            told.push((status.code().unwrap(), "a stage".to_owned()));
+        }
+        let gaps: Vec<_> = told.iter().filter(|(code, _)| !names.contains(code)).collect();
+        assert!(gaps.is_empty(), "these need a row in CODES, or in src/diagnosis/codes.rs: {gaps:#?}");
+        // And each row has somebody who tells it.
+        let once = |name: &&str| told.iter().filter(|(code, _)| code == name).count() == 1;
+        let unused: Vec<&str> = CODES.iter().map(|code| code.name).filter(once).collect();
+        assert!(unused.is_empty(), "{unused:?}");
     }
 
     #[test]

@@ -170,13 +170,18 @@ pub fn run(args: &cli::Check, telling: Telling) -> Result<u8, Failure> {
 
 /// What a code means, and what to do.
 fn explain(name: &str) -> Result<u8, Failure> {
-    let Some(code) = codes::CODES.iter().find(|code| code.name == name) else {
-        let meant = words::meant(name, codes::CODES.iter().map(|code| code.name));
-        let names = || codes::CODES.iter().map(|code| code.name).collect::<Vec<_>>().join(", ");
-        let cure =
-            meant.map_or_else(|| format!("one of {}", names()), |meant| format!("did you mean `{meant}`?"));
-        return Err(Problem::error("", format!("{name:?} is not a code of a finding")).cure(cure))
-            .stage(Stage::Usage);
+    let known = codes::all();
+    let Some(code) = known.iter().find(|code| code.name == name) else {
+        let names = known.iter().map(|code| code.name.as_str());
+        let kind = name.split_once('/').map_or(name, |(kind, _)| kind);
+        let of_kind: Vec<&str> =
+            names.clone().filter(|name| name.split_once('/').is_some_and(|(k, _)| k == kind)).collect();
+        let cure = match words::meant(name, names) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None if of_kind.is_empty() => "the codes are in docs/check.md and docs/diagnosis.md".to_owned(),
+            None => format!("one of {}", of_kind.join(", ")),
+        };
+        return Err(Problem::error("", format!("{name:?} is not a code")).cure(cure)).stage(Stage::Usage);
     };
     output::prose(&format!("{}\n\n{}\n\n{}\n", code.name, code.means, code.cure));
     Ok(0)
