@@ -20,7 +20,7 @@ use footplate::facade::model::plan::Plan;
 use footplate::facade::model::problem::{Problem, Severity};
 use footplate::facade::plan;
 
-use crate::common::scratch::is_list;
+use crate::common::scratch::{self, is_list};
 use crate::sealed;
 
 fn read(text: &[u8]) -> Decoded {
@@ -177,6 +177,54 @@ fn configs_make_the_trees_that_they_say() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What a machine with such data is captured with makes the same plan elsewhere: directories, links, partitions, and what
+/// enables units too.
+#[test]
+fn a_capture_makes_the_plan_that_its_data_makes() {
+    needs!(root("files have owners"));
+    let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/ignition/golden");
+    let (mut wrong, mut compared) = (Vec::new(), 0);
+    for dir in fs::read_dir(golden).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = dir.file_name().unwrap().to_str().unwrap();
+        if name.starts_with("bad-") {
+            continue;
+        }
+        let root = make_root(&dir);
+        let seed = scratch::seed(&format!("captured-{name}"), fs::read(dir.join("in.ign")).unwrap());
+        let bundle = root.with_extension("bundle");
+        let _ = fs::remove_dir_all(&bundle);
+        let plan = |words: &[&str]| {
+            let fixed = ["plan", "--format", "json", "--root", root.to_str().unwrap()];
+            let plan = scratch::footplate(&[&fixed, words].concat());
+            assert!(plan.code == 0 || plan.code == 2, "{name}: {}", plan.err);
+            let plan = plan.json();
+            let of = |item: &serde_json::Value| {
+                let mut item = item.clone();
+                // Whether a file has what the data wants is not to be known without its content.
+                if item["kind"] == "file" && item["action"] == "unchanged" {
+                    item["action"] = "change".into();
+                }
+                let fields = ["kind", "path", "mode", "owner", "action"].map(|field| &item[field]);
+                let word = if item["kind"] == "unit" { &item["detail"] } else { &serde_json::Value::Null };
+                format!("{}", serde_json::json!([fields, word]))
+            };
+            let mut items: Vec<String> = plan["items"].as_array().unwrap().iter().map(of).collect();
+            items.sort();
+            (items.join("\n") + "\n", plan["start"].clone())
+        };
+        let seed = seed.to_str().unwrap();
+        let was = plan(&["--seed", seed]);
+        scratch::footplate(&["capture", bundle.to_str().unwrap(), "--seed", seed]).ended(0, &[]);
+        let is = plan(&["--replay", bundle.to_str().unwrap()]);
+        if was != is {
+            wrong.push(format!("{name}: {} {}\n{}", was.1, is.1, scratch::difference(&was.0, &is.0)));
+        }
+        compared += 1;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(compared > 20, "{compared}");
 }
 
 #[test]

@@ -38,6 +38,11 @@ pub struct Trouble {
     pub what: String,
 }
 
+/// Whether a key of `[Install]` is one of those that are read.
+pub fn is_key(key: &str) -> bool {
+    DIRS.iter().any(|(known, _)| *known == key) || ["Alias", "Also", "DefaultInstance"].contains(&key)
+}
+
 /// Reads the texts of a unit: its file, then its drop-ins in the order in which they apply.
 pub fn read(unit: &str, texts: &[&str]) -> Install {
     let mut reader = Reader { unit, default: None, said: Vec::new(), install: Install::default() };

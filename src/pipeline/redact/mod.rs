@@ -2,6 +2,7 @@
 //! A machine's answers for replay and for support, with what is secret taken out.
 
 mod document;
+mod ignition;
 mod log;
 mod urls;
 
@@ -19,7 +20,7 @@ use crate::model::instance::Instance;
 use crate::model::paths::UNIT_DIR;
 use crate::model::secret::{Secret, name_has, names_bootstrap_data, names_secret};
 use crate::model::storage::{
-    DiskSpec, File, FilesystemSpec, Layout, MountSpec, Partition, PartitionSpec, TableKind,
+    DiskSpec, Existing, File, FilesystemSpec, Layout, MountSpec, Partition, PartitionSpec, TableKind,
 };
 use crate::platform;
 use document::document;
@@ -125,10 +126,13 @@ fn like(data: &[u8], picture: String) -> String {
 }
 
 /// User-data that makes the same plan, with nothing in it but names, paths and sizes: a cloud-config, and in an archive
-/// with it the scripts, where there are any.
+/// with it the scripts and an Ignition config, where there are any.
 fn picture(config: &NodeConfig) -> String {
     let document = format!("#cloud-config\n{:#}\n", cloud_config(config));
     let mut parts = vec![json!({ "type": "text/cloud-config", "content": document })];
+    if let Some(config) = ignition::config(config) {
+        parts.push(json!({ "type": "application/vnd.coreos.ignition+json", "content": config.to_string() }));
+    }
     let kinds = [
         ("text/cloud-boothook", &config.boothooks),
         ("text/cloud-boothook", &config.included_hooks),
@@ -168,22 +172,21 @@ fn cloud_config(config: &NodeConfig) -> Json {
         included_hooks: _,
         boot_scripts: _,
         scripts: _,
-        // cloud-config has no words for these.
         directories: _,
         links: _,
     } = config;
-    let units = units.iter().flat_map(unit);
+    let units = units.iter().filter(|unit| ignition::beside_commands(unit, config)).flat_map(unit);
     // Keys and passwords for accounts that are there already are not told of.
     let users = users.iter().filter(|u| !u.existing && !u.absent);
     let lines = |lines: &[Secret]| -> Vec<String> {
         lines.iter().map(|l| format!("true {}", removed(l.len()).trim_end())).collect()
     };
     let mut document = json!({
-        "write_files": files.iter().map(file).chain(units).collect::<Vec<_>>(),
+        "write_files": files.iter().filter(|file| file.existing == Existing::Written).map(file).chain(units).collect::<Vec<_>>(),
         "users": users.map(user).collect::<Vec<_>>(),
         "bootcmd": lines(bootcmd),
         "runcmd": lines(runcmd),
-        "groups": groups.iter().map(group).collect::<Vec<_>>(),
+        "groups": groups.iter().filter(|group| !group.absent).map(group).collect::<Vec<_>>(),
         "hostname": hostname,
         "ntp": ntp.as_ref().map(|Ntp { servers }| json!({ "servers": servers })),
         "fs_setup": filesystems.iter().map(filesystem).collect::<Vec<_>>(),
@@ -204,7 +207,6 @@ fn cloud_config(config: &NodeConfig) -> Json {
 }
 
 fn file(file: &File) -> Json {
-    // Ignition's words for what is there already have no counterpart in cloud-config.
     let File { place: _, path, content, owner, mode, append, existing: _, restart: _ } = file;
     // cloud-config's word for an owner that is left alone.
     let name = |name: &Option<String>| name.clone().unwrap_or("none".to_owned());
@@ -268,7 +270,7 @@ fn disk(disk: &DiskSpec) -> Option<(String, Json)> {
         Layout::Partitions(parts) => {
             parts.iter().map(|PartitionSpec { percent, kind }| json!([percent, kind])).collect()
         }
-        // Ignition's, by their numbers.
+        // In the Ignition config.
         Layout::Entries(_) => return None,
     };
     let table = if *table == TableKind::Gpt { "gpt" } else { "mbr" };
