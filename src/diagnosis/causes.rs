@@ -50,7 +50,13 @@ pub(super) fn all() -> impl Iterator<Item = &'static Cause> {
 pub(super) const MACHINE: &[Cause] = &[
     cause(
         "kubeadm/missing",
-        &["kubeadm: not found", "kubeadm: command not found", "kubeadm: no such file or directory"],
+        &[
+            "kubeadm: not found",
+            "kubeadm: command not found",
+            "kubeadm: no such file or directory",
+            "kubeadm': no such file or directory",
+            "kubeadm’: no such file or directory",
+        ],
         "there is no kubeadm on this machine",
         "bake kubeadm into /opt/bin",
     ),
@@ -63,12 +69,25 @@ pub(super) const MACHINE: &[Cause] = &[
             "look for `Out of memory` in `journalctl -k`, and give the machine more memory",
         )
     },
-    cause(
-        "kubeadm/not-executable",
-        &["kubeadm: permission denied"],
-        "kubeadm can't be run: it is not executable, or its file system is mounted with noexec",
-        "give the program mode 0755, and look at `findmnt -T /opt/bin/kubeadm`",
-    ),
+    Cause {
+        // A shell names the program so, and programs that call others put it in quotes.
+        beside: &["kubeadm: ", "kubeadm': ", "kubeadm’: "],
+        ..cause(
+            "kubeadm/not-executable",
+            &[
+                ": permission denied",
+                "kubeadm: is a directory",
+                "bad interpreter: ",
+                "required file not found",
+                // A shell that runs a page of text as its own script.
+                "kubeadm: line 1: ",
+                "kubeadm: 1: ",
+                ": syntax error",
+            ],
+            "kubeadm can't be run: its file is not a program, is not executable, lacks the interpreter that it names, or is on a file system that is mounted with noexec",
+            "bake the program again, with mode 0755, and look at `head -c 200 /opt/bin/kubeadm` and `findmnt -T /opt/bin/kubeadm`",
+        )
+    },
     cause(
         "kubeadm/crashed",
         &["panic: runtime error", "fatal error: runtime", "[signal sigsegv"],
@@ -91,7 +110,7 @@ pub(super) const MACHINE: &[Cause] = &[
     cause(
         "kubeadm/wrong-architecture",
         &["exec format error"],
-        "a program is built for another architecture",
+        "a program is built for another architecture, or was cut off when it was fetched",
         "bake the programs of this machine's architecture: `footplate verify` names those that are not",
     ),
     cause(

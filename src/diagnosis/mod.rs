@@ -242,7 +242,9 @@ mod tests {
     use std::collections::BTreeSet;
     use std::fmt::Write as _;
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
     use std::path::{Path, PathBuf};
+    use std::process::Command;
 
     use super::*;
 
@@ -303,6 +305,52 @@ mod tests {
             let _ = writeln!(wrong, "{}: no transcript", cause.code);
         }
         assert!(wrong.is_empty(), "{wrong}");
+    }
+
+    /// What a shell says of a program that does not start, as the shells of this machine say it.
+    #[test]
+    fn a_kubeadm_that_does_not_start_is_told() {
+        let dir = std::env::temp_dir().join(format!("footplate-not-started-{}", std::process::id()));
+        let kubeadm = dir.join("kubeadm");
+        let page = b"<html>\n<head><title>404 Not Found</title></head>\n</html>\n";
+        let (missing, not, cut) = ("kubeadm/missing", "kubeadm/not-executable", "kubeadm/wrong-architecture");
+        let me = fs::read("/proc/self/exe").unwrap();
+        // What is at its place, with which mode, and what bash and dash say of it.
+        for (what, mode, [bash, dash]) in [
+            (None, 0, [missing; 2]),
+            (Some(&b"#!/bin/sh\n"[..]), 0o644, [not; 2]),
+            // dash does not tell a missing interpreter from a missing program.
+            (Some(b"#!/no/such/program\n"), 0o755, [not, missing]),
+            (Some(b"#!/bin/sh\r\nexit\r\n"), 0o755, [not, missing]),
+            (Some(b"#!/etc/passwd\n"), 0o755, [not; 2]),
+            (Some(page), 0o755, [not; 2]),
+            (Some(b"Not Found\n"), 0o755, [not; 2]),
+            (Some(&me[..64]), 0o755, [cut; 2]),
+        ] {
+            let _ = fs::remove_dir_all(&dir);
+            fs::create_dir(&dir).unwrap();
+            if let Some(content) = what {
+                fs::write(&kubeadm, content).unwrap();
+                fs::set_permissions(&kubeadm, PermissionsExt::from_mode(mode)).unwrap();
+            }
+            let path = kubeadm.display();
+            let calls = ["kubeadm".to_owned(), path.to_string(), "env kubeadm".to_owned()];
+            for (call, (shell, want)) in calls.iter().flat_map(|c| [(c, ("bash", bash)), (c, ("dash", dash))])
+            {
+                if call.starts_with("env") && (what.is_some() && mode == 0o755) {
+                    continue;
+                }
+                let path = format!("{}:/usr/bin:/bin", dir.display());
+                let mut command = Command::new(shell);
+                command.args(["-c", &format!("{call} join")]).env("PATH", path).env("LC_ALL", "C.UTF-8");
+                let Ok(said) = command.output() else { continue };
+                assert!(!said.status.success());
+                let said = String::from_utf8(said.stderr).unwrap();
+                let found = classify(&said, no_logs);
+                assert_eq!(found.first().map(|p| &*p.code), Some(want), "{shell} {call}: {said}");
+            }
+        }
+        fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

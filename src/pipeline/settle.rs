@@ -59,6 +59,10 @@ impl Ended {
                 "a command before the bootstrap's script failed (ExecStartPre= of a drop-in); result {}",
                 self.result
             ),
+            // systemd's own exit status for a program that can't be run, which is that of Ignition data's unit.
+            Some(_) if self.result == "exit-code" && self.status == "203" => {
+                "systemd could not run the bootstrap's script (203/EXEC): it is missing or not executable, lacks the interpreter that it names, or is on a file system that is mounted with noexec".to_owned()
+            }
             Some((_, text, _)) => text.replace("{}", &self.status),
             None => format!("systemd gave the bootstrap the result {:?}", self.result),
         };
@@ -382,6 +386,7 @@ mod tests {
             assert!(!of(result, "").contains("{}") && !of(result, "7").contains("{}"), "{result}");
         }
         assert_eq!(of("exit-code", "7"), "the bootstrap's commands ended with exit status 7");
+        assert!(of("exit-code", "203").contains("is missing or not executable"));
         assert!(of("exit-code", "").starts_with("a command before the bootstrap's script failed"));
         assert_eq!(of("", ""), "systemd gave the bootstrap the result \"\"");
     }

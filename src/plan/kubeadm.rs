@@ -11,6 +11,7 @@ use crate::model::policy::Policy;
 use crate::model::secret::Secret;
 use crate::model::storage::{Directory, File, Link};
 
+pub use super::wrapper::DIR as STAND_IN;
 pub use crate::model::paths::KUBEADM_UNIT as UNIT;
 
 /// The bootstrap's script. It stands in memory only, and its presence is the bootstrap's permission to run: it is made

@@ -81,7 +81,7 @@ const PROGRAM: &str = "#!/bin/sh\n# Written by footplate: keeps kubeadm's exit s
     [ -z \"${FOOTPLATE_KUBEADM-}\" ] || exec kubeadm \"$@\"\n";
 
 /// Where the program is.
-pub(super) const DIR: &str = "/run/footplate/bin";
+pub const DIR: &str = "/run/footplate/bin";
 
 /// The program's text.
 pub(super) fn program() -> String {

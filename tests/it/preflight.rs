@@ -255,6 +255,28 @@ fn what_the_kernel_says_is_told() {
     finds(&[]);
 }
 
+/// The shell takes an empty file for a script that ends well: kubeadm would have joined nothing, with exit status 0.
+#[test]
+fn an_empty_kubeadm_is_never_run() {
+    needs!(root("network namespaces"));
+    let (root, network) = machine("empty");
+    const EMPTY: &str = "kubeadm/not-executable";
+    for policy in ["preflight: stop\n", "preflight: warn\n", "preflight: off\n"] {
+        root.put("/etc/footplate.yaml", policy).put("/usr/bin/kubeadm", "");
+        fs::set_permissions(root.path("/usr/bin/kubeadm"), fs::Permissions::from_mode(0o755)).unwrap();
+        finds(&root, &network, INITS, (&[EMPTY], &[]));
+    }
+    // Which the shell does not find, and which does not come first.
+    fs::set_permissions(root.path("/usr/bin/kubeadm"), fs::Permissions::from_mode(0o644)).unwrap();
+    root.put("/etc/footplate.yaml", "preflight: stop\nwaits: {api-server: 0s}\n");
+    finds(&root, &network, INITS, (&[], &[]));
+    root.put("/usr/local/bin/kubeadm", "#!/bin/sh\n");
+    for path in ["/usr/bin/kubeadm", "/usr/local/bin/kubeadm"] {
+        fs::set_permissions(root.path(path), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    finds(&root, &network, INITS, (&[], &[]));
+}
+
 #[test]
 fn ports_that_are_in_use_are_found() {
     needs!(root("network namespaces"));

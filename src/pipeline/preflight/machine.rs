@@ -5,8 +5,9 @@ use super::{Found, MAX_FILE, problem};
 use crate::bake;
 use crate::decode::kubeadm::asked::{API_PORT, Asked};
 use crate::io::containerd::answers;
-use crate::io::root::Root;
+use crate::io::root::{Root, SFlag};
 use crate::model::problem::Problem;
+use crate::plan::kubeadm::STAND_IN;
 
 const IP_FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
 const BRIDGE: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
@@ -61,6 +62,19 @@ pub(super) fn check(root: &Root, asked: &Asked) -> Vec<Found> {
     }
     found.extend(versions(root, asked));
     found
+}
+
+/// A kubeadm with nothing in it. The shell takes an empty file for a script that ends well, so its exit status would say that the
+/// node joined. `path` is the shell's PATH.
+pub(super) fn empty_kubeadm(root: &Root, path: &str) -> Option<Problem> {
+    let dirs = path.split(':').filter(|dir| dir.starts_with('/') && *dir != STAND_IN);
+    let kubeadm = dirs.map(|dir| format!("{dir}/kubeadm")).find_map(|file| {
+        let meta = root.meta(&file).ok().flatten()?;
+        (meta.kind == SFlag::S_IFREG && meta.mode & 0o111 != 0).then_some((file, meta.size))
+    });
+    let (file, _) = kubeadm.filter(|(_, size)| *size == 0)?;
+    let cure = "bake the program again, or fetch it again: a download that failed leaves such a file";
+    Some(Problem::error(file, "the file is empty").code("kubeadm/not-executable").cure(cure))
 }
 
 /// What a check of kubeadm's fails for, unless kubeadm is told to ignore that check.

@@ -58,12 +58,15 @@ impl Found {
 /// kubeadm is not to run: the policy says so, and it could only fail.
 pub fn before(root: &Root, policy: &Policy, words: &[String]) -> Result<bool, Failure> {
     retry::remember(root);
+    let path = std::env::var("PATH").unwrap_or_default();
+    if let Some(problem) = machine::empty_kubeadm(root, &path) {
+        return Err(stop(&mut recorder(root), vec![problem]));
+    }
     if policy.preflight == Strictness::Off {
         return Ok(false);
     }
     let asked = read(root, words);
-    let mut recorder = Recorder::new(Some(root));
-    recorder.status = state::read_status(root).ok().flatten().unwrap_or_default();
+    let mut recorder = recorder(root);
     let mut found = machine::check(root, &asked);
     found.extend(wait(root, policy, &mut recorder, &asked));
     (recorder.status.state, recorder.status.reason) = (Progress::Running, None);
@@ -74,9 +77,7 @@ pub fn before(root: &Root, policy: &Policy, words: &[String]) -> Result<bool, Fa
     if !fails.is_empty() && policy.preflight == Strictness::Stop {
         recorder.warn(&problems);
         let error = |problem| Problem { severity: Severity::Error, ..problem };
-        let failure = Failure { stage: Stage::Kubeadm, problems: fails.into_iter().map(error).collect() };
-        recorder.fail(&failure);
-        return Err(failure);
+        return Err(stop(&mut recorder, fails.into_iter().map(error).collect()));
     }
     problems.splice(0..0, fails);
     // What was told before an earlier attempt is not told twice.
@@ -87,6 +88,19 @@ pub fn before(root: &Root, policy: &Policy, words: &[String]) -> Result<bool, Fa
         log::warn!("preflight: the status is not written: {failure}");
     }
     Ok(for_good)
+}
+
+fn recorder(root: &Root) -> Recorder<'_> {
+    let mut recorder = Recorder::new(Some(root));
+    recorder.status = state::read_status(root).ok().flatten().unwrap_or_default();
+    recorder
+}
+
+/// Keeps kubeadm from running.
+fn stop(recorder: &mut Recorder<'_>, problems: Vec<Problem>) -> Failure {
+    let failure = Failure { stage: Stage::Kubeadm, problems };
+    recorder.fail(&failure);
+    failure
 }
 
 /// What kubeadm is asked for by its words and by the configuration that they name.
