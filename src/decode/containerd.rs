@@ -2,6 +2,7 @@
 //! Files of bootstrap data that are containerd's configuration: the main file, and those that it imports. containerd 1 does not merge: a file that has a table of a plugin replaces all
 //! that the main file says of that plugin.
 
+use super::syntax::toml;
 use crate::model::config::NodeConfig;
 use crate::model::containerd::{IMPORTED, MAIN, OWN, Settings, driver, list};
 use crate::model::problem::Problem;
@@ -30,6 +31,17 @@ pub(super) fn check(config: &NodeConfig, problems: &mut Vec<Problem>) {
         let text = String::from_utf8_lossy(file.content.expose());
         let settings = Settings::of(&text);
         let judged = judged && !file.append;
+        // What is still to be filled in may be anything.
+        if let Some((line, what)) =
+            judged.then(|| toml::broken(&text)).flatten().filter(|_| !text.contains("${"))
+        {
+            let what =
+                format!("containerd does not start: it can't read this file as TOML, line {line}: {what}");
+            let cure =
+                "correct the line; `containerd --config FILE config dump` reads the file as containerd does";
+            problems.push(Problem::warning(&file.place, what).cure(cure).code("containerd/config"));
+            continue;
+        }
         if let Some((what, cure)) =
             judged.then(|| fault(file.path == MAIN, systemd, &text, &settings)).flatten()
         {
@@ -128,6 +140,14 @@ mod tests {
         for (path, text, command, want) in [
             (MAIN, "disabled_plugins = ['cri']".to_owned(), join, "find no container runtime"),
             (MAIN, "disabled_plugins = ['cri']".to_owned(), "docker run x", ""),
+            (
+                MAIN,
+                "version = 2\n[debug]\n[debug]".to_owned(),
+                join,
+                "line 3: a table of this name stands above",
+            ),
+            (MAIN, "version = 2\nroot = /x\n".to_owned(), join, "line 2: this value is no number"),
+            (MAIN, "version = 2\nimports = ['/a']\nroot = ${ROOT}\n".to_owned(), join, ""),
             (MAIN, "version = 2".to_owned(), join, "SystemdCgroup = true"),
             (MAIN, "version = 2".to_owned(), "sed -i s/a/b/ /etc/containerd/config.toml; kubeadm join", ""),
             (MAIN, "version = 2\nimports = ['/etc/containerd/conf.d/*.toml']".to_owned(), join, ""),

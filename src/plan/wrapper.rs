@@ -54,9 +54,7 @@ footplate_bootstraps() {
 pub(super) fn by_path(lines: &[Secret]) -> String {
     let texts: Vec<_> = lines.iter().map(|line| String::from_utf8_lossy(line.expose())).collect();
     let mut paths: Vec<String> = texts.iter().flat_map(|text| callers(text)).collect();
-    paths.retain(|p| {
-        p.starts_with('/') && p.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
-    });
+    paths.retain(|p| p.contains('/') && p.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b)));
     paths.sort();
     paths.dedup();
     if paths.is_empty() {

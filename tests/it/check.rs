@@ -404,6 +404,8 @@ fn a_configuration_of_kubeadms_that_nothing_writes_is_an_error() {
             ),
             0,
         ),
+        (format!("{written}runcmd: ['cd /run/kubeadm && kubeadm init --config ./b.yaml']"), 65),
+        (format!("{written}runcmd: ['cd /run/kubeadm', 'kubeadm init --config ./a.yaml']"), 0),
         ("runcmd: ['cp /opt/k.yaml /run/b.yaml', 'kubeadm join --config /run/b.yaml']".to_owned(), 0),
         ("bootcmd: ['touch /run/b.yaml']\nruncmd: ['kubeadm join --config /run/b.yaml']".to_owned(), 0),
         (
@@ -417,6 +419,55 @@ fn a_configuration_of_kubeadms_that_nothing_writes_is_an_error() {
         let says = ran.out.contains("]: `kubeadm --config` names a file that nothing writes (line ");
         assert_eq!(says, code == 65, "{data}\n{}", ran.out);
     }
+}
+
+/// Files that commands of kubeadm name are read as those at the usual paths.
+#[test]
+fn what_kubeadm_reads_elsewhere_is_checked() {
+    let file = |path: &str, lines: &str| {
+        let text: String = lines.lines().map(|line| format!("    {line}\n")).collect();
+        format!("#cloud-config\nwrite_files:\n- path: {path}\n  content: |\n{text}")
+    };
+    let head = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\n";
+    let directory =
+        format!("{head}patches: {{directory: /srv/p}}\n- path: /srv/p/etcd.yaml\n  content: 'a: ['\n");
+    for (path, lines, command, code) in [
+        ("/opt/my.yaml", "nodeRegistration: [\n", "kubeadm init --config /opt/my.yaml", "yaml/in-file"),
+        ("/opt/my", "kind: InitConfiguration\n", "kubeadm init --config=/opt/my", "kubeadm/config"),
+        ("/opt/my", "a: b\n", "cd /opt; kubeadm init --config my", "kubeadm/config"),
+        ("/srv/p/etcd.yaml", "spec: [\n", "kubeadm join a:1 --patches /srv/p", "yaml/in-file"),
+        ("/opt/d", "clusters: [\n", "kubeadm join --discovery-file /opt/d", "yaml/in-file"),
+        (
+            "/opt/my",
+            "a: {{ ds.meta_data.x }}\n",
+            "kubeadm join --config /opt/my",
+            "kubeadm/config template/none",
+        ),
+        // No command of kubeadm reads it.
+        ("/opt/my.yaml", "spec: [\n", "kubeadm init --config /run/x; touch /run/x; helm -f /opt/my.yaml", ""),
+        ("/opt/my.yaml", head, "kubeadm init --config /opt/my.yaml", ""),
+    ] {
+        let data = format!("{}runcmd:\n- {command}\n", file(path, lines));
+        assert_eq!(codes(&data), code, "{data}");
+    }
+    let of_the_document = file("/run/kubeadm/kubeadm.yaml", &directory)
+        .replace("    - path: /srv", "- path: /srv")
+        .replace("      content", "  content");
+    let run = "runcmd: [kubeadm init --config /run/kubeadm/kubeadm.yaml]\n";
+    assert_eq!(codes(&format!("{of_the_document}{run}")), "yaml/in-file", "{of_the_document}{run}");
+}
+
+/// The codes of what is found.
+fn codes(data: &str) -> String {
+    let said: Value = serde_json::from_str(&check(data, true).out).unwrap();
+    let mut codes: Vec<&str> = said["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["code"].as_str().unwrap())
+        .collect();
+    codes.sort_unstable();
+    codes.join(" ")
 }
 
 /// What Flatcar can't do, and what only shows when the node does it, is found before: by its code and its line.

@@ -205,6 +205,60 @@ fn an_empty_config_is_good() {
     }
 }
 
+/// What nodes are made of, at another place of the object than its own, is told with the place where it belongs; the rest is checked.
+#[test]
+fn what_is_nested_wrongly_is_told_with_its_place() {
+    for (kind, keys, own) in [
+        ("KubeadmConfig", "kubeadmConfig", "spec"),
+        ("KubeadmConfig", "template.spec", "spec"),
+        ("KubeadmConfig", "kubeadmConfigSpec", "spec"),
+        ("KubeadmConfigTemplate", "template.spec.kubeadmConfigSpec", "spec.template.spec"),
+        ("KubeadmConfigTemplate", "kubeadmConfigSpec", "spec.template.spec"),
+        ("KubeadmControlPlane", "template.spec", "spec.kubeadmConfigSpec"),
+        ("KubeadmControlPlane", "template.spec.kubeadmConfigSpec", "spec.kubeadmConfigSpec"),
+        ("KubeadmControlPlane", "kubeadmConfig", "spec.kubeadmConfigSpec"),
+        ("KubeadmControlPlaneTemplate", "kubeadmConfigSpec", "spec.template.spec.kubeadmConfigSpec"),
+    ] {
+        let group = if kind.contains("ControlPlane") { "controlplane" } else { "bootstrap" };
+        let mut text = format!(
+            "apiVersion: {group}.cluster.x-k8s.io/v1beta1\nkind: {kind}\nmetadata: {{name: a}}\nspec:\n"
+        );
+        let mut pad = "  ".to_owned();
+        for key in keys.split('.') {
+            text += &format!("{pad}{key}:\n");
+            pad += "  ";
+        }
+        text += &format!("{pad}preKubeadmCommands: [id]\n{pad}postKubeadmCommand: [id]\n");
+        let (ran, found) = findings(&text);
+        assert_eq!(ran.code, 65, "{text}");
+        let at = 5 + keys.matches('.').count();
+        assert!(
+            found.iter().any(|f| f.starts_with(&format!("error spec.{keys} {}:", at + 1))),
+            "{text}{found:?}"
+        );
+        let typo = format!("error spec.{keys}.postKubeadmCommand {}:", at + 2);
+        assert!(found.iter().any(|f| f.starts_with(&typo)), "{text}{found:?}");
+        assert!(found.iter().all(|f| f.starts_with("error ")), "{found:?}");
+        assert!(ran.out.contains(&format!("did you mean `{own}`?")), "{text}{}", ran.out);
+    }
+    // Keys above their place are told one by one.
+    let head =
+        "apiVersion: bootstrap.cluster.x-k8s.io/v1beta1\nkind: KubeadmConfigTemplate\nmetadata: {name: a}\n";
+    for (spec, want) in [
+        ("spec: {files: [], users: []}\n", &["error spec.files 4:8", "error spec.users 4:19"][..]),
+        ("files: []\nspec: {template: {spec: {}}}\n", &["error files 4:1"]),
+    ] {
+        let (ran, found) = findings(&format!("{head}{spec}"));
+        assert_eq!(
+            (ran.code, found),
+            (65, want.iter().map(|w| (*w).to_owned()).collect()),
+            "{spec}\n{}",
+            ran.out
+        );
+        assert!(ran.out.contains("it belongs below `spec.template.spec`"), "{}", ran.out);
+    }
+}
+
 /// The patches of a class are not applied: it says so once for each class, by the names of the patches.
 #[test]
 fn patches_of_a_class_are_named() {

@@ -334,10 +334,16 @@ fn the_script_keeps_kubeadms_own_exit_status() {
 /// Runs a call of the kubeadm that is at this path, which ends with 3, by the bootstrap's script: once, and its status is kept or not.
 #[track_caller]
 fn called(kubeadm: &str, call: &str, shell: &[&str], kept: bool) -> Scratch {
+    ran(kubeadm, &format!("runcmd:\n  - {}\n", serde_json::Value::from(call)), shell, kept)
+}
+
+/// The same for data whose commands call it.
+#[track_caller]
+fn ran(kubeadm: &str, call: &str, shell: &[&str], kept: bool) -> Scratch {
     // The tests that call this run beside each other.
-    let root =
-        provisioned(&kubeadm.replace('/', "-"), &format!("runcmd:\n  - {}\n", serde_json::Value::from(call)));
+    let root = provisioned(&format!("{}-{:?}", kubeadm.replace('/', "-"), std::thread::current().id()), call);
     executable(&root.path(kubeadm), KUBEADM);
+    executable(&root.path("/run/own/kubeadm"), KUBEADM);
     root.put("/run/end", "3\n");
     let ran = inside(&root, &["HOME=/root"], &[shell, &["/run/footplate/bootstrap"]].concat());
     let status = fs::read_to_string(root.path("/run/footplate/kubeadm.status")).ok();
@@ -399,6 +405,42 @@ fn kubeadms_status_is_kept_when_it_is_called_by_its_path() {
             let root = called("/run/own/kubeadm", call, shell, recorded && shell[0] == "bash");
             assert!(root.text("/run/log").contains("kubeadm ["), "{call} under {shell:?}");
         }
+    }
+}
+
+/// `check` notes the calls that footplate does not see in Flatcar's shell, and no others.
+#[test]
+fn a_call_that_passes_by_footplate_is_noted() {
+    needs!(root("mounts and owners"));
+    let line = |call: &str| format!("runcmd:\n  - {}\n", serde_json::Value::from(call));
+    let program = |text: &str| {
+        let text = serde_json::Value::from(format!("#!/bin/bash\n{text}\n"));
+        format!(
+            "write_files:\n- {{path: /var/own/join, permissions: '0755', content: {text}}}\nruncmd: [/var/own/join]\n"
+        )
+    };
+    for (data, seen) in [
+        (line("cd /run/own && ./kubeadm join"), true),
+        (line("cd /run; own/kubeadm join > /run/log"), true),
+        (line("cd /run/own; nohup ./kubeadm join"), false),
+        (line("DIR=/run/own; \"$DIR/kubeadm\" join"), false),
+        (line("PATH=/usr/bin:/bin:/run/own; kubeadm join"), true),
+        (line("PATH=/usr/bin:/bin:/run/own; timeout 60 kubeadm join"), false),
+        (line("env -i A=b PATH=\"$PATH\" kubeadm join"), true),
+        (line("env -i PATH=/usr/bin:/bin:/run/own kubeadm join"), false),
+        (line("env PATH=/run/own:$PATH kubeadm join"), false),
+        (line("env PATH=$PATH:/run/own kubeadm join"), true),
+        (program("kubeadm join"), true),
+        (program("PATH=$PATH:/run/own kubeadm join"), true),
+        (program("export PATH=\"${PATH}:/run/own\"\nkubeadm join"), true),
+        (program("export PATH=/run/own:$PATH\nkubeadm join"), false),
+        (program("PATH=/usr/bin:/bin:/run/own kubeadm join"), false),
+        (program("cd /run/own\n./kubeadm join"), false),
+    ] {
+        ran("/opt/bin/kubeadm", &data, &["bash", "--posix"], seen);
+        let file = seed("passes-by", format!("#cloud-config\n{data}")).join("user-data");
+        let ran = scratch::footplate(&["check", "--format", "json", file.to_str().unwrap()]);
+        assert_eq!(ran.out.contains("\"kubeadm/by-path\""), !seen, "{data}\n{}", ran.out);
     }
 }
 

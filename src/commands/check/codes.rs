@@ -47,6 +47,11 @@ pub const CODES: &[Code] = &[
         "Follow the finding's own hint.",
     ),
     code(
+        "containerd/not-read",
+        "A configuration of containerd that Flatcar's own containerd does not read: on an image that `bake` or image-builder made it does.",
+        "Follow the finding's own hint.",
+    ),
+    code(
         "data/invalid",
         "The data can't be opened or read: its envelope, its MIME, its format, or a value in it.",
         "Follow the finding's own hint.",
@@ -99,7 +104,7 @@ pub const CODES: &[Code] = &[
     code(
         "kubeadm/by-path",
         "footplate does not see this call of kubeadm: its exit status is not known, and a join that fails is not tried again.",
-        "Write `kubeadm` without its path.",
+        "Write `kubeadm` without its path, and put further directories behind `$PATH`.",
     ),
     code(
         "kubeadm/command",

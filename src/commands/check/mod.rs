@@ -5,6 +5,7 @@
 mod annotations;
 mod codes;
 mod flatcar;
+mod kubernetes;
 mod network;
 mod places;
 mod report;

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a node's data may ask for that Flatcar can't do, and that only shows when the node does it.
 
+use super::kubernetes::documents_in;
 use super::network::{NO_GATEWAY, stranded};
 use super::places::Places;
-use crate::decode::capi::{self, documents};
+use crate::decode::capi;
 use crate::decode::kubeadm::commands;
+use crate::decode::kubeadm::reads::Reads;
 use crate::decode::syntax::words;
-use crate::decode::syntax::yaml::{self, Node};
 use crate::model::config::NodeConfig;
-use crate::model::problem::{Pos, Problem};
+use crate::model::containerd::MAIN;
+use crate::model::problem::Problem;
 use crate::model::secret::Secret;
 use crate::model::storage::File;
 use crate::model::unit;
@@ -118,15 +120,17 @@ pub fn problems(config: &NodeConfig, places: &Places<'_>) -> Vec<Problem> {
     machine(config, &mut found);
     users(config, &mut found);
     let mut found: Vec<Problem> = found.into_iter().map(|problem| places.entry(problem)).collect();
-    config.files.iter().for_each(|file| documents_in(file, places, &mut found));
+    let reads = Reads::of(config);
+    config.files.iter().for_each(|file| documents_in(file, &reads, places, &mut found));
     sections(config, places, &mut found);
     if config.files.len() <= MAX_FILES {
         config.files.iter().for_each(|file| found.extend(joined(file, places)));
     }
     commands_of_kubeadm(config, places, &mut found);
     if places.sites.plain().is_some() {
-        unfilled(config, places, &mut found);
+        unfilled(config, &reads, places, &mut found);
     }
+    found.extend(unread(config).map(|problem| places.entry(problem)));
     found.extend(without_gateway(config).map(|problem| places.entry(problem)));
     found.extend(places.sites.second_headers().map(|pos| {
         let what = "a second header: the text below it is not read as a document of its own";
@@ -220,89 +224,6 @@ fn users(config: &NodeConfig, found: &mut Vec<Problem>) {
     }
 }
 
-/// Whether a file is one that kubeadm or the kubelet reads as YAML.
-fn is_kubernetes(path: &str) -> bool {
-    let yaml = path.ends_with(".yaml") || path.ends_with(".yml") || path.ends_with(".json");
-    let below = ["/etc/kubernetes/", "/run/kubeadm/", "/etc/kubeadm.", "/tmp/kubeadm"]
-        .iter()
-        .any(|dir| path.starts_with(dir));
-    below && yaml
-}
-
-/// A text with a variable of the same length for each `{{ name }}`, which kubeadm-prepare fills in on the machine.
-fn opened(text: &str) -> String {
-    let (mut out, mut rest) = (String::new(), text);
-    while let Some((before, behind)) = rest.split_once("{{") {
-        let Some((name, after)) = behind.split_once("}}").filter(|(name, _)| !name.contains('\n')) else {
-            break;
-        };
-        out += &format!("{before}${{{}}}", "_".repeat(name.chars().count() + 1));
-        rest = after;
-    }
-    out + rest
-}
-
-/// The YAML in a file that Kubernetes reads.
-fn documents_in(file: &File, places: &Places<'_>, found: &mut Vec<Problem>) {
-    let Ok(text) = std::str::from_utf8(file.content.expose()) else { return };
-    if file.append || !is_kubernetes(&file.path) {
-        return;
-    }
-    let text = &opened(text);
-    let place = content(file);
-    let made = places.origin.is_made(&place);
-    let of_kubeadm = text.contains("kubeadm.k8s.io/");
-    for (first, document) in documents(text, !of_kubeadm) {
-        let problems = match yaml::parse(document) {
-            Ok(_) if made => Vec::new(),
-            Ok(tree) => manifest(&file.path, &tree)
-                .into_iter()
-                .chain(capi::in_kubeadm_config(&file.path, &tree))
-                .collect(),
-            Err(problem) => {
-                let second = documents(document, true).nth(1).filter(|_| of_kubeadm);
-                let problem = second.map_or(problem, |(above, _)| {
-                    Problem::error("", "a second document begins here, and kubeadm reads one")
-                        .at(Pos { line: above + 1, column: 1 })
-                        .cure("put `---` alone on a line of its own before it")
-                });
-                vec![problem.code("yaml/in-file")]
-            }
-        };
-        for problem in problems {
-            let within = inside(document, problem.pos.unwrap_or_default());
-            let detail =
-                if problem.place.is_empty() { String::new() } else { format!(" ({})", problem.place) };
-            let problem = Problem { place: place.clone(), pos: None, ..problem };
-            let problem = places.line(problem, first + within.line, within.column);
-            found.push(Problem { place: format!("{}{detail}", problem.place), ..problem });
-        }
-    }
-}
-
-/// A position within a text: what is not closed is missed at its end, which in the author's text is the beginning of something else.
-fn inside(text: &str, pos: Pos) -> Pos {
-    match text.lines().enumerate().last() {
-        Some((last, line)) if pos.line > last + 1 => {
-            Pos { line: last + 1, column: line.chars().count().max(1) }
-        }
-        _ => Pos { line: pos.line.max(1), column: pos.column.max(1) },
-    }
-}
-
-/// What a static pod's manifest lacks.
-fn manifest(path: &str, tree: &Node) -> Option<Problem> {
-    let is_pod = path.starts_with("/etc/kubernetes/manifests/");
-    let lacks = |key: &str| tree.get(key).and_then(Node::text).is_none();
-    if !is_pod || tree.is_null() || !["apiVersion", "kind"].iter().any(|key| lacks(key)) {
-        return None;
-    }
-    let problem =
-        Problem::error("", "the kubelet reads this as a static pod, and it has no `apiVersion` or no `kind`");
-    let cure = "begin with `apiVersion: v1` and `kind: Pod`, or put the file elsewhere";
-    Some(problem.at(tree.pos).cure(cure).code("yaml/in-file"))
-}
-
 /// Most files of which each is looked for in the author's text.
 const MAX_FILES: usize = 500;
 
@@ -320,7 +241,7 @@ fn joined(file: &File, places: &Places<'_>) -> Option<Problem> {
 }
 
 /// The place of a file's content.
-fn content(file: &File) -> String {
+pub fn content(file: &File) -> String {
     let key = if file.place.starts_with("storage.") { "contents.source" } else { "content" };
     format!("{}.{key}", file.place)
 }
@@ -331,25 +252,60 @@ fn programs(config: &NodeConfig) -> impl Iterator<Item = (String, &Secret)> {
     scripts.chain(config.runcmd.iter().enumerate().map(|(i, line)| (format!("runcmd[{i}]"), line)))
 }
 
-/// The column of the first expression of jinja's in a line that has a name of the machine's, and that name.
-fn jinja(line: &str) -> Option<(usize, &str)> {
+/// Names of the machine's that stand at a template's top and below `v1`, and that nothing but a machine has.
+const OF_A_MACHINE: &[&str] =
+    &["availability_zone", "cloud_name", "instance_id", "local_hostname", "public_ssh_keys"];
+
+/// The column of the first expression of jinja's in a line that is a name of the machine's, and that name.
+fn jinja(line: &str) -> Option<(usize, String)> {
     line.match_indices("{{").find_map(|(at, _)| {
-        let name = line[at + 2..].split_once("}}")?.0.trim();
-        let ours = name == "local_hostname" || ["ds.", "v1."].iter().any(|of| name.starts_with(of));
-        ours.then(|| (line[..at].chars().count() + 1, name))
+        let inside = line[at + 2..].split_once("}}")?.0.trim_matches(['-', '+']).trim();
+        // Up to a filter, with `['key']` as `.key`.
+        let quotes = ["['", "[\"", "']", "\"]"].into_iter().zip([".", ".", "", ""]);
+        let path = inside.split('|').next()?.trim().to_owned();
+        let path = quotes.fold(path, |path, (quote, with)| path.replace(quote, with));
+        let mut parts = path.split('.');
+        let ours = match (parts.next()?, parts.next()) {
+            ("ds", Some("meta_data")) => true,
+            ("v1", Some(name)) => name == "region" || OF_A_MACHINE.contains(&name),
+            (name, None) => OF_A_MACHINE.contains(&name),
+            _ => false,
+        };
+        let plain = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.[]".contains(&b));
+        (ours && plain).then(|| (line[..at].chars().count() + 1, path))
     })
 }
 
+/// A note of a configuration of containerd that Flatcar's own containerd does not read; nothing where anything else of the data names it.
+fn unread(config: &NodeConfig) -> Option<Problem> {
+    let main = config.files.iter().find(|file| file.path == MAIN)?;
+    let names = |text: &Secret| {
+        let text = String::from_utf8_lossy(text.expose());
+        text.contains(MAIN) || text.contains("CONTAINERD_CONFIG")
+    };
+    let units =
+        config.units.iter().flat_map(|u| u.contents.iter().chain(u.dropins.iter().map(|(_, text)| text)));
+    let files = config.files.iter().filter(|file| file.path != MAIN).map(|file| &file.content);
+    if config.programs().chain(units).chain(files).any(names) {
+        return None;
+    }
+    let what = "Flatcar's own containerd reads /usr/share/containerd/config.toml: this file counts on images whose containerd is told so, as \
+                those of `footplate bake` and of image-builder";
+    let cure = "on others add /etc/systemd/system/containerd.service.d/10-config.conf: `[Service]` and \
+                `Environment=CONTAINERD_CONFIG=/etc/containerd/config.toml`";
+    Some(Problem::note(main.place.clone(), what).cure(cure).code("containerd/not-read"))
+}
+
 /// Names of a template's in data that is none: the first of each file and command.
-fn unfilled(config: &NodeConfig, places: &Places<'_>, found: &mut Vec<Problem>) {
+fn unfilled(config: &NodeConfig, reads: &Reads, places: &Places<'_>, found: &mut Vec<Problem>) {
     let files = config.files.iter().map(|file| (content(file), &file.content, file.path.as_str()));
     for (place, content, path) in files.chain(programs(config).map(|(place, text)| (place, text, ""))) {
         let text = String::from_utf8_lossy(content.expose());
         let filled = |name: &str| path == IGNITION_CONFIG && name.starts_with("ds.meta_data.");
         let mut tags = text.lines().enumerate().filter_map(|(i, line)| Some((i + 1, jinja(line)?)));
-        let Some((line, (column, _))) = tags.find(|(_, (_, name))| !filled(name)) else { continue };
+        let Some((line, (column, _))) = tags.find(|(_, (_, name))| !filled(name.as_str())) else { continue };
         let what = "a name of a jinja template, in data that is none: nothing fills it in";
-        let problem = match is_kubernetes(path) {
+        let problem = match reads.yaml(path) {
             true => Problem::error(place, what),
             false => Problem::warning(place, what),
         };
@@ -370,9 +326,14 @@ fn unfilled(config: &NodeConfig, places: &Places<'_>, found: &mut Vec<Problem>) 
 fn commands_of_kubeadm(config: &NodeConfig, places: &Places<'_>, found: &mut Vec<Problem>) {
     let files = config.files.iter().filter(|file| file.content.expose().starts_with(b"#!"));
     let files = files.map(|file| (content(file), &file.content));
+    let mut path = commands::Path::default();
     for (place, content) in files.chain(programs(config)) {
+        // Each program begins anew; `runcmd` is one script.
+        if !place.starts_with("runcmd[") || place == "runcmd[0]" {
+            path = commands::Path::default();
+        }
         let text = String::from_utf8_lossy(content.expose());
-        for (line, problem) in commands::problems(&place, &text) {
+        for (line, problem) in commands::problems(&place, &text, &mut path) {
             found.push(places.line(problem, line, 1));
         }
     }
@@ -425,6 +386,25 @@ fn without_gateway(config: &NodeConfig) -> Option<Problem> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn names_of_a_machine_are_told_from_others() {
+        for (line, want) in [
+            ("name: '{{ ds.meta_data.local_hostname }}'", Some((8, "ds.meta_data.local_hostname"))),
+            ("{{ v1['region'] }}", Some((1, "v1.region"))),
+            ("{{- ds['meta_data'].x -}}", Some((1, "ds.meta_data.x"))),
+            ("a {{ b }} {{local_hostname | upper}}", Some((11, "local_hostname"))),
+            ("{{ instance_id }}", Some((1, "instance_id"))),
+            (
+                "{{ ds.service }} {{ v1.x }} {{ local_hostnames }} {{ ds }} {{ region }} {{ v1 }} {{ v1.regions }}",
+                None,
+            ),
+            ("{{ ds.metadata.x }} {{ .local_hostname }} {{ $v1.region }} {{ local_hostname", None),
+        ] {
+            let found = super::jinja(line);
+            assert_eq!(found.as_ref().map(|(column, name)| (*column, name.as_str())), want, "{line}");
+        }
+    }
+
     #[test]
     fn time_zones_stand_by_their_areas() {
         let zones = super::zones();

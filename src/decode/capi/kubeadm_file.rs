@@ -21,13 +21,11 @@ const KINDS: &[&str] = &[
     "UpgradeConfiguration",
 ];
 
-/// What is wrong with a document in the file at `path`; places are those within the document.
-pub fn problems(path: &str, tree: &Node) -> Vec<Problem> {
+/// What is wrong with a document in a file that kubeadm reads (`of_kubeadm`), or in another; places are those within the document.
+pub fn problems(of_kubeadm: bool, tree: &Node) -> Vec<Problem> {
     let (version, kind) = (word(tree, "apiVersion"), word(tree, "kind"));
     let pos = |key: &str| tree.get(key).map_or(tree.pos, |n| n.pos);
     let error = |key: &str, what: &str| Problem::error(key, what).at(pos(key)).code("kubeadm/config");
-    let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-    let of_kubeadm = directory == "/run/kubeadm" || path.starts_with("/etc/kubeadm.");
     if (version.is_empty() || kind.is_empty()) && of_kubeadm && tree.is_map() {
         let key = if version.is_empty() { "apiVersion" } else { "kind" };
         let cure = "begin with `apiVersion: kubeadm.k8s.io/v1beta4` and `kind: JoinConfiguration` or `kind: InitConfiguration`";

@@ -10,6 +10,7 @@ mod kinds;
 mod kubeadm;
 mod kubeadm_file;
 mod kubeadm_keys;
+mod nesting;
 mod origin;
 mod rancher;
 mod schema;
@@ -20,6 +21,7 @@ mod writer;
 use self::kinds::{KINDS, Kind, Maker};
 use self::kubeadm::Role;
 pub use self::kubeadm_file::problems as in_kubeadm_config;
+use self::nesting::{above, elsewhere, empty};
 pub use self::origin::Origin;
 use self::rancher::Rancher;
 use self::schema::Schema;
@@ -254,6 +256,17 @@ fn given<'n>(
     name: &str,
     found: &mut Found,
 ) -> Option<Given<'n>> {
+    let root = match kind.maker {
+        Maker::Kubeadm => &schema::SPEC,
+        Maker::Rancher(of) => &of.spec,
+    };
+    if let Some((wrong, at)) = elsewhere(node, kind.place, root) {
+        let problem = Problem::error(&wrong, "what nodes are made of does not stand here").at(at.pos);
+        let cure = format!("did you mean `{}`? Put there what stands below this key", kind.place);
+        found.tell(name, problem.cure(cure).code("object/unknown-key"));
+        variables::unclosed(text, at, &wrong, &mut |problem| found.tell(name, problem));
+        return Some(Given { node: at, place: wrong });
+    }
     let at = find(node, kind.place).filter(|n| n.is_map()).or_else(|| empty(node, kind));
     if at.is_none() {
         let problem =
@@ -266,29 +279,18 @@ fn given<'n>(
     Some(Given { node: at, place: kind.place.to_owned() })
 }
 
-/// A config of which the author says nothing at all, which its provider fills in: no key stands on the way to its place but those of
-/// the way.
-fn empty<'n>(node: &'n Node, kind: &Kind) -> Option<&'n Node> {
-    static NOTHING: Node = Node { pos: Pos { line: 1, column: 1 }, value: Value::Map(Vec::new()) };
-    let of_config = kind.name.ends_with("Config") || kind.name.ends_with("ConfigTemplate");
-    let (mut at, mut way) = (node, kind.place.split('.'));
-    while let Some(below) = way.next().and_then(|key| at.get(key)).filter(|below| !below.is_null()) {
-        let passed =
-            below.entries().all(|(key, _)| matches!(key.text(), Some("template" | "spec" | "metadata")));
-        at = below.is_map().then_some(below).filter(|_| passed)?;
-    }
-    of_config.then_some(&NOTHING)
-}
-
 /// Renders a KubeadmConfigSpec for each role that it is for.
 fn spec(text: &Source<'_>, node: &Node, kind: &Kind, name: &str, found: &mut Found) {
-    let Some(given) = given(text, node, kind, name, found) else { return };
-    let place = kind.place;
     let mut problems = Vec::new();
+    above(node, kind.place, &mut problems);
+    if !problems.is_empty() && find(node, kind.place).is_none() {
+        return problems.into_iter().for_each(|problem| found.tell(name, problem));
+    }
+    let Some(given) = given(text, node, kind, name, found) else { return };
+    let place = given.place.as_str();
     let schema =
         Schema { owner: "Cluster API", args_are_lists: kinds::args_are_lists(node), root: &schema::SPEC };
     schema.check(given.node, place, &mut problems);
-    beside(node, place, &mut problems);
     let is_ignition = match given.text("format") {
         "" | "cloud-config" => false,
         "ignition" => true,
@@ -329,7 +331,7 @@ fn others(text: &Source<'_>, node: &Node, kind: &Kind, of: &'static Rancher, nam
     let Some(given) = given(text, node, kind, name, found) else { return };
     let mut problems = Vec::new();
     let schema = Schema { owner: "its provider", args_are_lists: None, root: &of.spec };
-    schema.check(given.node, kind.place, &mut problems);
+    schema.check(given.node, &given.place, &mut problems);
     files(text, &given, &mut problems);
     let format = given.get("agentConfig").and_then(|agent| agent.get("format"));
     if let Some(format) = format.filter(|f| f.node.text() == Some("ignition")) {
@@ -347,21 +349,6 @@ fn others(text: &Source<'_>, node: &Node, kind: &Kind, of: &'static Rancher, nam
     let mut out = Writer::new(text);
     rancher::write(&mut out, &given, of, server);
     found.node(out, name, if server { "server" } else { "agent" });
-}
-
-/// Keys that stand beside a KubeadmConfigSpec and belong into it.
-fn beside(node: &Node, place: &str, problems: &mut Vec<Problem>) {
-    let Some((parent, _)) = place.rsplit_once('.').filter(|(_, own)| *own == "kubeadmConfigSpec") else {
-        return;
-    };
-    for (key, _) in find(node, parent).into_iter().flat_map(Node::entries) {
-        let name = key.text().unwrap_or_default();
-        if schema::is_key(&schema::SPEC, name) {
-            let what = "Cluster API does not have this key here";
-            let problem = Problem::error(format!("{parent}.{name}"), what).at(key.pos);
-            problems.push(problem.cure(format!("it belongs below `{place}`")).code("object/unknown-key"));
-        }
-    }
 }
 
 /// What is said of a text whose lines YAML joins.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The configuration that commands hand to kubeadm: whether the data writes it.
 
+use super::reads::{is_open, named};
 use crate::model::config::NodeConfig;
 use crate::model::problem::Problem;
 use crate::model::storage::File;
@@ -8,7 +9,7 @@ use crate::model::storage::File;
 /// An error for each `kubeadm init` and `kubeadm join` whose `--config` names a file that nothing of the data mentions elsewhere.
 /// A path with a variable in it is not looked at, and nor is data with parts that are not read here.
 pub fn problems(config: &NodeConfig) -> Vec<Problem> {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace("\\\n", " ");
     let program = |file: &&File| file.content.expose().starts_with(b"#!");
     let programs: Vec<&File> = config.files.iter().filter(program).collect();
     let key = |file: &File| if file.place.starts_with("storage.") { "contents.source" } else { "content" };
@@ -29,7 +30,11 @@ pub fn problems(config: &NodeConfig) -> Vec<Problem> {
         for path in configs(command) {
             // Another program may write it under a name that it makes up.
             let another = programs.iter().any(|f| !place.starts_with(f.place.as_str()));
-            let written = another || config.files.iter().any(|f| f.path == path);
+            // A relative path is one from where the commands are.
+            let at = path.trim_start_matches("./").trim_start_matches("../");
+            let is_it =
+                |f: &File| f.path == path || !path.starts_with('/') && f.path.ends_with(&format!("/{at}"));
+            let written = another || config.files.iter().any(is_it);
             let mentions = |text: &str| text.matches(path).count();
             let named: usize =
                 commands.iter().map(|(_, c)| mentions(c) - configs(c).filter(|p| *p == path).count()).sum();
@@ -68,19 +73,7 @@ pub fn unused(config: &NodeConfig) -> Option<Problem> {
     Some(problem.cure(format!("add `kubeadm join --config {}` to `runcmd`", file.path)))
 }
 
-/// The paths behind `--config` of kubeadm's commands.
+/// The paths behind `--config` of kubeadm's `init` and `join`.
 fn configs(text: &str) -> impl Iterator<Item = &str> {
-    let commands = text.split(['\n', ';', '&', '|', '(', ')', '{', '}', '`']);
-    commands.filter_map(|command| {
-        let mut words = command.split_whitespace().map(|w| w.trim_matches(['"', '\'']));
-        words.find(|word| word.rsplit('/').next() == Some("kubeadm"))?;
-        words.find(|word| matches!(*word, "init" | "join"))?;
-        let option = words.find_map(|word| word.strip_prefix("--config"))?;
-        let path = match option.strip_prefix('=') {
-            Some(path) => path,
-            None if option.is_empty() => words.next()?,
-            None => return None,
-        };
-        (path.starts_with('/') && !path.contains(['$', '*', '?', '~'])).then_some(path)
-    })
+    named(text).filter(|n| n.option == "--config" && n.bootstrap && !is_open(n.word)).map(|n| n.word)
 }
