@@ -52,7 +52,7 @@ fn quoted(field: String) -> String {
 }
 
 /// The machine's id as its host has it. The firmware without UEFI gives the first three groups of it with their bytes in the other order.
-fn vm_id(world: &dyn World) -> Result<String, Error> {
+pub(super) fn vm_id(world: &dyn World) -> Result<String, Error> {
     let id = world.text(Ask::File("/sys/class/dmi/id/product_uuid"))?.to_lowercase();
     if world.ask(Ask::File("/sys/firmware/efi/fw_platform_size"))?.is_some() {
         return Ok(id);

@@ -238,6 +238,63 @@ fn azures_documents_in_each_shape() {
     );
 }
 
+/// Azure's id of a machine is that of its firmware, with UEFI; without it the bytes of three groups stand in the other order. Letters
+/// are large here and small there. A machine whose service does not tell the id, has the one that the service would tell.
+#[test]
+fn azures_id_of_a_machine_and_its_firmwares() {
+    const DOCUMENT: &str = "LL/metadata/instance/index";
+    const TAG: (&str, &str) = ("dmi/chassis_asset_tag", "7783-7084-3265-9085-8269-3286-77\n");
+    const UUID: (&str, &str) = ("dmi/product_uuid", "7E5D6F2A-41C3-B84F-9A01-0d3a5e7711bc\n");
+    const UEFI: (&str, &str) = ("/file/sys/firmware/efi/fw_platform_size", "64\n");
+    let (as_it_is, turned) = ("7e5d6f2a-41c3-b84f-9a01-0d3a5e7711bc", "2a6f5d7e-c341-4fb8-9a01-0d3a5e7711bc");
+    let told = r#"{"compute": {"vmId": "2A6F5D7E-C341-4FB8-9A01-0D3A5E7711BC"}}"#;
+    let not_told = r#"{"compute": {"name": "ibis"}}"#;
+    let id = |id: &str| format!("COREOS_CUSTOM_INSTANCE_ID={id}");
+    let (as_it_is, turned) = (id(as_it_is), id(turned));
+    hold(
+        &[
+            ("", &[TAG, UUID, (DOCUMENT, told)], &["exit 0", &turned], &[&as_it_is]),
+            ("", &[TAG, UUID, UEFI, (DOCUMENT, told)], &["exit 0", &turned], &[&as_it_is]),
+            ("", &[TAG, UUID, (DOCUMENT, not_told)], &["exit 0", &turned], &[&as_it_is]),
+            ("", &[TAG, UUID, UEFI, (DOCUMENT, not_told)], &["exit 0", &as_it_is], &[&turned]),
+        ],
+        210,
+    );
+}
+
+/// Kernel arguments for which Afterburn, as Flatcar has it, does nothing: it knows no `cloudstack`, and not Ignition's name of the
+/// argument.
+#[test]
+fn platforms_that_afterburn_is_not_told_of() {
+    const CMDLINE: &str = "/file/proc/cmdline";
+    let router = [
+        ("/http/data-server/latest/meta-data/instance-id", "c-2\n"),
+        ("/http/data-server/latest/meta-data/local-hostname", "teal\n"),
+        ("/http/data-server/latest/user-data", USER),
+    ];
+    let google = r#"{"instance": {"id": 991, "name": "n-2", "hostname": "n-2.c.p.internal", "zone": "projects/4/zones/us-east1-b"}, "project": {"projectId": "p"}}"#;
+    let google = ("LL/computeMetadata/v1/index", google);
+    let both = [router[0], router[1], router[2], google];
+    let with = |line: &'static str| [&[(CMDLINE, line)], &both[..]].concat();
+    let (cloudstack, gcp) = (
+        ["teal", MADE, "COREOS_CLOUDSTACK_INSTANCE_ID=c-2"],
+        ["n-2", "COREOS_GCE_HOSTNAME=n-2.c.p.internal"],
+    );
+    hold(
+        &[
+            ("", &with("quiet flatcar.oem.id=cloudstack"), &cloudstack, &["warning", "GCE"]),
+            ("", &with("ignition.platform.id=gcp"), &gcp, &["warning", "CLOUDSTACK"]),
+            (
+                "",
+                &with("ignition.platform.id=gcp flatcar.oem.id=cloudstack"),
+                &cloudstack,
+                &["warning", "GCE"],
+            ),
+        ],
+        220,
+    );
+}
+
 #[test]
 fn documents_of_services_in_each_shape() {
     const HETZNER: (&str, &str) = ("dmi/sys_vendor", "Hetzner\n");

@@ -14,7 +14,7 @@ use crate::model::network::Mac;
 use crate::model::problem::Problem;
 use crate::model::secret::Secret;
 use crate::platform::service::{Service, Session};
-use crate::platform::{Error, document};
+use crate::platform::{Error, document, kvp};
 
 static SERVICE: Service = Service {
     headers: &[("Metadata", "true")],
@@ -38,7 +38,7 @@ const DRIVER: &str = "hv_netvsc";
 /// Asks the service. Custom data goes before user-data, also when the drive that it came with is gone.
 pub(super) fn fetch(
     world: &dyn World,
-    facts: &Facts,
+    _: &Facts,
     found: Option<Instance>,
 ) -> Result<Option<Instance>, Error> {
     let session = Session::open(&SERVICE, world, world.patience())?;
@@ -67,7 +67,8 @@ pub(super) fn fetch(
         }
     }
     if told.instance_id.is_empty() {
-        told.instance_id = facts.dmi.product_uuid.to_ascii_lowercase();
+        // As the service writes it: a later boot may hear it from there.
+        told.instance_id = kvp::vm_id(world)?;
     }
     told.node_name = told.hostname.as_deref().map(str::to_lowercase);
     Ok(Some(told))

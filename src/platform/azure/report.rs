@@ -103,6 +103,7 @@ mod tests {
         fn http(&self, requests: &[Request], _: Instant) -> Vec<Result<http::Response, http::Error>> {
             let goal = "\u{feff}<GoalState><Incarnation>3</Incarnation><ContainerId>c</ContainerId><InstanceId>i</InstanceId></GoalState>";
             let answer = |request: &Request| {
+                // The version is not negotiated: a wireserver may list it as the preferred one alone.
                 assert_eq!(request.url, "http://168.63.129.16/machine/?comp=goalstate");
                 assert_eq!(request.headers[0].1.expose(), b"2012-11-30");
                 Ok(http::Response::of(200, goal))
