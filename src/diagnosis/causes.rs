@@ -45,8 +45,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Cause> {
     MACHINE.iter().chain(CLUSTER)
 }
 
-/// Causes that a part of this machine names: kubeadm itself, its configuration, images, containerd, etcd, disks, the kubelet, the control
-/// plane's containers.
+/// Causes that a part of this machine names: kubeadm, its configuration, images, containerd, etcd, disks, kubelet, control plane.
 pub(super) const MACHINE: &[Cause] = &[
     cause(
         "kubeadm/missing",
@@ -70,16 +69,13 @@ pub(super) const MACHINE: &[Cause] = &[
         )
     },
     Cause {
-        // A shell names the program so, and programs that call others put it in quotes.
         beside: &["kubeadm: ", "kubeadm': ", "kubeadm’: "],
         ..cause(
             "kubeadm/not-executable",
             &[
                 ": permission denied",
-                "kubeadm: is a directory",
                 "bad interpreter: ",
                 "required file not found",
-                // A shell that runs a page of text as its own script.
                 "kubeadm: line 1: ",
                 "kubeadm: 1: ",
                 ": syntax error",
