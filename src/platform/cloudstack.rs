@@ -3,11 +3,13 @@
 //! ([user-data and metadata](https://docs.cloudstack.apache.org/en/latest/adminguide/virtual_machines/user-data.html)). Each has a
 //! document for each name.
 
+use std::time::{Duration, Instant};
+
 use super::service::{Service, Session};
 use super::{Error, Evidence, Platform, config_drive, document};
 use crate::decode::syntax::yaml::Node;
 use crate::io::{Ask, World};
-use crate::model::facts::Facts;
+use crate::model::facts::{Facts, Link};
 use crate::model::instance::{Instance, Spelling};
 use crate::model::problem::Problem;
 use crate::model::secret::Secret;
@@ -33,6 +35,9 @@ static SERVICE: Service = Service {
 
 /// The router's name, where it is the name server too.
 const NAME: &str = "data-server";
+
+/// How often to look for a lease.
+const POLL: Duration = Duration::from_millis(250);
 
 /// Most routers that are asked by their address: one for each NIC.
 const MAX_ROUTERS: usize = 8;
@@ -71,7 +76,7 @@ fn routers(world: &dyn World, _: &Facts, found: Option<Instance>) -> Result<Opti
     if found.is_some() {
         return Ok(found);
     }
-    let mut hosts = leases(world)?;
+    let mut hosts = first_leases(world)?;
     hosts.push(NAME.to_owned());
     let patience = world.patience() / u32::try_from(hosts.len()).unwrap_or(1);
     let mut failed = None;
@@ -89,9 +94,27 @@ fn routers(world: &dyn World, _: &Facts, found: Option<Instance>) -> Result<Opti
     failed.map_or(Ok(None), Err)
 }
 
+/// The servers of the leases, waited for where no NIC has one yet nor a way out: the router's name is not to be found then either.
+/// The other half of the time is for the questions.
+fn first_leases(world: &dyn World) -> Result<Vec<String>, Error> {
+    let (start, limit) = (Instant::now(), world.patience() / 2);
+    loop {
+        let links = world.links()?;
+        let isolated = !links.is_empty() && links.iter().all(|link| !link.default_route.0);
+        let servers = leases(world, links)?;
+        if !servers.is_empty() || !isolated {
+            return Ok(servers);
+        }
+        if start.elapsed() >= limit {
+            log::info!("fetch: no NIC has a DHCP lease: the virtual router is asked by its name, {NAME}");
+            return Ok(servers);
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
 /// The servers that gave networkd's leases; first those of NICs with the default route.
-fn leases(world: &dyn World) -> Result<Vec<String>, Error> {
-    let mut links = world.links()?;
+fn leases(world: &dyn World, mut links: Vec<Link>) -> Result<Vec<String>, Error> {
     links.sort_by_key(|link| !link.default_route.0);
     let mut servers: Vec<String> = Vec::new();
     for link in links {

@@ -257,7 +257,7 @@ impl<'a> Session<'a> {
     /// An answer, or an error with the cure where nothing answers.
     fn with_cure(&self, answer: Result<Response, http::Error>) -> Result<Response, Error> {
         match answer {
-            Err(e) if e.what.contains("can't connect") || e.what.contains("no answer") => {
+            Err(e) if ["can't connect", "no answer", "name server"].iter().any(|w| e.what.contains(w)) => {
                 Ok(Err(e).cure(self.service.cure)?)
             }
             other => Ok(other.map_err(anyhow::Error::from)?),
