@@ -58,7 +58,7 @@ pub fn find(recorder: &mut Recorder<'_>, context: &Context, wait: bool) -> Resul
             let (world, wanted) = (context.world(), context.source.wanted());
             let service = detected.candidates.first().filter(|c| wait && c.platform.network.is_some());
             if let Some(Candidate { platform, .. }) = service {
-                recorder.wait_for(format!("the metadata service of {}", platform.name))?;
+                recorder.wait_for(format!("the metadata service of {}", platform.name), world.patience())?;
             }
             let asked = platform::fetch(world, &facts, &detected, wanted, Reach::Network)?;
             let (candidate, mut instance) = asked.context("no platform was asked").stage(Stage::Fetch)?;
@@ -67,9 +67,13 @@ pub fn find(recorder: &mut Recorder<'_>, context: &Context, wait: bool) -> Resul
             if wait {
                 network::put(context, &instance)?;
                 let rendered = || network::render(context, &instance);
-                online::wait(world, instance.wait_for, context.policy.network_wait, rendered, |what| {
-                    recorder.wait_for(what)
-                })?;
+                online::wait(
+                    world,
+                    instance.wait_for,
+                    context.policy.network_wait,
+                    rendered,
+                    |what, left| recorder.wait_for(what, left),
+                )?;
                 // The addresses are metadata too.
                 platform::complete(world, &facts, candidate.platform, &mut instance)?;
             }

@@ -41,7 +41,7 @@ fn nics(links: &[Link]) -> Vec<Nic> {
 
 /// Waits until the machine is online: it has addresses of the families that the metadata asks for; else the default
 /// routes that the configuration says, and an address on each link that is not optional. `rendered` is what footplate sets
-/// up, asked for anew each time: links come. `tell` hears what is waited for.
+/// up, asked for anew each time: links come. `tell` hears what is waited for, and how long it still is.
 ///
 /// # Errors
 /// It is not after `limit`; says which link lacks what.
@@ -50,7 +50,7 @@ pub fn wait(
     wait_for: WaitFor,
     limit: Duration,
     rendered: impl Fn() -> Result<Rendered, Failure>,
-    mut tell: impl FnMut(String) -> Result<(), Failure>,
+    mut tell: impl FnMut(String, Duration) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let start = Instant::now();
     loop {
@@ -65,7 +65,7 @@ pub fn wait(
                 .cure("look at `networkctl status`, and at the network in the metadata")
                 .stage(Stage::Fetch);
         }
-        tell(format!("the network: {}", lacking.join("; ")))?;
+        tell(format!("the network: {}", lacking.join("; ")), limit.saturating_sub(start.elapsed()))?;
         std::thread::sleep(POLL);
     }
 }

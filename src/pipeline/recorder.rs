@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Keeps the status of a run up to date, in the log and under the root, and names the stage of each failure.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::state;
 use crate::io::root::Root;
@@ -9,17 +9,22 @@ use crate::io::uptime_ms;
 use crate::model::problem::{Failure, In as _, MOST, Problem, Severity, Stage};
 use crate::model::status::{Progress, StageStatus, Status};
 
+/// How often is told what is waited for.
+const TELL: Duration = Duration::from_secs(10);
+
 /// The status of a run.
 pub struct Recorder<'a> {
     root: Option<&'a Root>,
     /// The status so far.
     pub status: Status,
+    /// When was told last what is waited for.
+    told: Option<Instant>,
 }
 
 impl<'a> Recorder<'a> {
     /// A run that has not begun. Without a root nothing is written down.
     pub fn new(root: Option<&'a Root>) -> Self {
-        Self { root, status: Status::default() }
+        Self { root, status: Status::default(), told: None }
     }
 
     /// Runs a stage and records how it went; `summary` tells its result in `key=value` words.
@@ -88,15 +93,20 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Records what the run waits for. It goes on with the end of its stage, or when it waits for something else.
+    /// Records what the run waits for, and tells it at once and then every ten seconds; `left` is how long it goes on to wait. It
+    /// goes on with the end of its stage, or when it waits for something else.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn wait_for(&mut self, what: String) -> Result<(), Failure> {
-        if self.status.reason.as_ref() == Some(&what) {
+    pub fn wait_for(&mut self, what: String, left: Duration) -> Result<(), Failure> {
+        let is_new = self.told.is_none() || self.status.reason.as_ref() != Some(&what);
+        if is_new || self.told.is_some_and(|told| told.elapsed() >= TELL) {
+            log::info!("waiting for {what}; given up in {} s", left.as_secs());
+            self.told = Some(Instant::now());
+        }
+        if !is_new {
             return Ok(());
         }
-        log::info!("waiting for {what}");
         (self.status.state, self.status.reason) = (Progress::Waiting, Some(what));
         self.save()
     }

@@ -4,8 +4,10 @@
 use crate::common::scratch::FOOTPLATE;
 use crate::common::{imds, sandbox, server};
 
-use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -60,6 +62,36 @@ fn a_running_machine_asks_for_each_thing_once() {
         assert_eq!(paths.len(), asked, "{paths:#?}");
         let names = std::fs::read_to_string(root.join("run/metadata/flatcar")).unwrap();
         assert!(names.contains("COREOS_EC2_IPV4_LOCAL=10.0.0.5\n"), "{names}");
+    });
+}
+
+/// A service that takes the questions and does not answer is told of at once, and then every ten seconds until it answers.
+#[test]
+fn a_silent_service_is_told_of_while_it_lasts() {
+    needs!(root("a network of its own"));
+    sandboxed("silent", |sandbox| {
+        let (tree, answers) = (machine(), Arc::new(AtomicBool::new(false)));
+        let ready = answers.clone();
+        let _service =
+            Server::start_at(&[V4], Duration::ZERO, move |s| match ready.load(Ordering::Relaxed) {
+                true => session(s, &tree),
+                false => Reply::nothing(End::Hang),
+            });
+        let (_, mut node) = sandbox.node("node", FOOTPLATE);
+        let mut child = node.args(["provision", "--platform", "aws"]).stderr(Stdio::piped()).spawn().unwrap();
+        let (begun, mut told, mut others) = (Instant::now(), Vec::new(), Vec::new());
+        for line in BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap) {
+            match line.contains("waiting for the metadata service of ") || line.contains("no answer for ") {
+                true => told.push((begun.elapsed().as_secs(), line)),
+                false => others.push(line),
+            }
+            answers.fetch_or(told.len() >= 2, Ordering::Relaxed);
+        }
+        assert!(child.wait().unwrap().success(), "{told:?} {others:?}");
+        let [(first, service), (second, silent), ..] = &told[..] else { panic!("{told:?} {others:?}") };
+        assert!(*first < 8 && service.contains("; given up in "), "{told:?}");
+        assert!((9..25).contains(second) && silent.contains("no answer for 10 s"), "{told:?}");
+        assert!(told.len() as u64 <= begun.elapsed().as_secs() / 10 + 1, "{told:?}");
     });
 }
 

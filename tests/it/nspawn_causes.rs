@@ -745,7 +745,7 @@ fn the_real_kubeadm_joins_an_api_server_that_comes_late() {
     machine.node.boot();
     let status = machine.node.stands(0, "done");
     let journal = machine.node.out("journal");
-    assert!(journal.contains("the API server's port refuses connections; waited"), "{journal}");
+    assert!(journal.contains("the API server's port refuses connections; given up in "), "{journal}");
     assert!(journal.contains("This node has joined the cluster"), "{journal}");
     assert_eq!(
         (&status["kubeadm_exit_status"], &status["attempts"]),

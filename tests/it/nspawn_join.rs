@@ -116,7 +116,7 @@ fn an_api_server_that_comes_late_is_waited_for() {
     node.boot();
     let status = node.stands(1, "failed");
     let journal = node.out("journal");
-    let told = "preflight: 127.0.0.1:6443: the API server's port refuses connections; waited";
+    let told = "waiting for 127.0.0.1:6443: the API server's port refuses connections; given up in ";
     assert!(journal.contains(told), "{journal}");
     // kubeadm finds the cluster at once, by the token and the pinned digest, and fails at what this server does not have.
     let output: String = journal.lines().filter(|line| !line.contains("footplate")).collect();

@@ -3,11 +3,12 @@
 //! of its own.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -197,6 +198,41 @@ fn what_answers_in_place_of_an_api_server_is_found() {
         join.serve(&join.cluster.authority, NAME, HOLDS, special);
         join.finds(errors, warnings);
     }
+}
+
+/// What is waited for is told at once, and then every ten seconds until it comes.
+#[test]
+fn waiting_is_told_at_once_and_then_every_ten_seconds() {
+    needs!(root("network namespaces"));
+    let join = Join::new("told");
+    join.root.put("/etc/footplate.yaml", "preflight: stop\nwaits: {api-server: 120s}\n");
+    let begun = Instant::now();
+    let netns =
+        ["netns", "exec", &join.network.0, "chroot", join.root.arg(), "/footplate", "preflight", "--"];
+    let mut child = Command::new("ip").args(netns).args(JOINS).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut refused, mut others) = (Vec::new(), Vec::new());
+    for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+        let line = line.unwrap();
+        let told = line.split_once("the API server's port refuses connections; given up in ");
+        let Some((_, left)) = told.filter(|_| line.contains("waiting for 192.0.2.1:6443: ")) else {
+            others.push(line);
+            continue;
+        };
+        refused.push((begun.elapsed(), left.trim_end_matches(" s").parse::<u64>().unwrap()));
+        // The API server comes when the wait was told again.
+        if refused.len() == 2 {
+            let status = join.root.text("/run/footplate/status.json");
+            assert!(status.contains("\"waiting\"") && status.contains("refuses connections"), "{status}");
+            join.serve(&join.cluster.authority, NAME, HOLDS, none);
+        }
+    }
+    assert!(child.wait().unwrap().success(), "{others:?}");
+    let [first, second, ..] = refused[..] else { panic!("{refused:?} {others:?}") };
+    assert!(first.0 < Duration::from_secs(8) && first.1 > 100, "{refused:?}");
+    let pause = second.0.saturating_sub(first.0);
+    assert!((9..25).contains(&pause.as_secs()) && second.1 < first.1, "{refused:?}");
+    let most = usize::try_from(begun.elapsed().as_secs() / 10).unwrap() + 1;
+    assert!(refused.len() <= most, "{refused:?}");
 }
 
 #[test]

@@ -28,27 +28,26 @@ const MOST_PARTS: u32 = 6;
 /// Whether a person waits for this run, and not a machine that boots.
 static FOR_A_PERSON: AtomicBool = AtomicBool::new(false);
 
-/// How long a person waits before it is told what for, and from then on.
-const TOLD_EACH: Duration = Duration::from_secs(5);
+/// How long is waited before it is told what for, and from then on: where a person waits, and on a machine that boots.
+const TOLD_EACH: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(10)];
 
 /// The target of what a person is told while this program waits.
 pub const WAITING: &str = "footplate-waiting";
 
-/// Says that a person waits: each long wait is told, and a name that does not exist is not asked for again. A machine that boots
+/// Says that a person waits: a long wait is told sooner, and a name that does not exist is not asked for again. A machine that boots
 /// may ask a name server that does not know all names yet.
 pub fn for_a_person() {
     FOR_A_PERSON.store(true, Ordering::Relaxed);
 }
 
-/// An answer, with the wait for it told where a person waits.
+/// An answer, with the wait for it told.
 pub(super) async fn told<T>(request: &Request, answer: impl Future<Output = T>) -> T {
-    if !FOR_A_PERSON.load(Ordering::Relaxed) {
-        return answer.await;
-    }
+    let [person, machine] = TOLD_EACH;
+    let each = if FOR_A_PERSON.load(Ordering::Relaxed) { person } else { machine };
     let began = Instant::now();
     let mut answer = std::pin::pin!(answer);
     loop {
-        match timeout(TOLD_EACH, &mut answer).await {
+        match timeout(each, &mut answer).await {
             Ok(answer) => return answer,
             Err(_) => {
                 let seconds = began.elapsed().as_secs();

@@ -27,9 +27,6 @@ const MAX_FILE: usize = 1 << 20;
 /// How often is looked whether what is waited for has come.
 const POLL: Duration = Duration::from_secs(2);
 
-/// How often is told that it has not.
-const TELL: Duration = Duration::from_secs(10);
-
 /// How long is waited for what comes soon or never: containerd's socket, the signature of a token.
 const SOON: Duration = Duration::from_secs(30);
 
@@ -113,7 +110,7 @@ fn read(root: &Root, words: &[String]) -> Asked {
 fn wait(root: &Root, policy: &Policy, recorder: &mut Recorder<'_>, asked: &Asked) -> Vec<Found> {
     // kubeadm needs time too: half of it is its own.
     let limit = policy.endpoint_wait.min(policy.bootstrap_wait / 2);
-    let (begun, mut told, mut soon) = (Instant::now(), None, None);
+    let (begun, mut soon) = (Instant::now(), None);
     loop {
         let mut found: Vec<Found> = machine::runtime(root, asked).into_iter().collect();
         found.extend(endpoint::check(root, asked, &proxies_of_environment()));
@@ -132,13 +129,8 @@ fn wait(root: &Root, policy: &Policy, recorder: &mut Recorder<'_>, asked: &Asked
         if since.elapsed() >= limit {
             return found;
         }
-        if told.is_none_or(|told: Instant| told.elapsed() >= TELL) {
-            told = Some(Instant::now());
-            let what = problem.to_string();
-            log::info!("preflight: {what}; waited {} s of {} s", since.elapsed().as_secs(), limit.as_secs());
-            // A status that can't be written now is written at the end.
-            let _ = recorder.wait_for(what);
-        }
+        // A status that can't be written now is written at the end.
+        let _ = recorder.wait_for(problem.to_string(), limit.saturating_sub(since.elapsed()));
         std::thread::sleep(POLL);
     }
 }
