@@ -259,6 +259,63 @@ fn what_is_nested_wrongly_is_told_with_its_place() {
     }
 }
 
+/// What is mistyped in a Container Linux Config or in a unit, and would have no effect on the node, is an error that says what was meant.
+#[test]
+fn mistyped_keys_of_configs_within_an_object_are_told() {
+    let good = "format: ignition\nignition:\n  containerLinuxConfig:\n    additionalConfig: |\n      systemd:\n        units:\n        \
+                - name: a.service\n          enabled: true\n          contents: |\n            [Unit]\n            After=b.service\n            \
+                X-Ours=1\n            [Service]\n            ExecStart=/bin/true\n            [Install]\n            \
+                WantedBy=multi-user.target\n        - name: kubeadm.service\n          dropins:\n          - name: 10.conf\n            \
+                contents: |\n              [Service]\n              EnvironmentFile=/run/metadata/*\n      storage:\n        files:\n        \
+                - path: /etc/a\n          mode: 0644\n          contents:\n            inline: b\n        - path: /etc/b\n          \
+                contents:\n            remote:\n              url: https://a.example/b\n";
+    let told = |text: &str| findings(&object("KubeadmConfig", text));
+    let (ran, found) = told(good);
+    assert!(ran.code == 0 && found.iter().all(|f| f.starts_with("note ")), "{found:?}");
+    for (word, typo, meant) in [
+        ("systemd:", "sysemd:", "systemd.units"),
+        ("        units:", "        unts:", "systemd.units"),
+        ("storage:", "stoage:", "storage.files"),
+        ("inline:", "inlne:", "inline"),
+        ("remote:", "remte:", "remote"),
+        ("url:", "ulr:", "url"),
+        ("After=", "Afer=", "After="),
+        ("ExecStart=", "ExecStrt=", "ExecStart="),
+        ("WantedBy=", "WantdBy=", "WantedBy="),
+        ("EnvironmentFile=", "EnvironmentFiles=", "EnvironmentFile="),
+    ] {
+        let text = good.replacen(word, typo, 1);
+        let (ran, found) = told(&text);
+        // A part is named at the list that it has.
+        let part = typo.ends_with("emd:") || typo == "stoage:";
+        let line = 10 + usize::from(part) + text[..text.find(typo).unwrap()].matches('\n').count();
+        let line = if typo.starts_with("Env") {
+            "kubeadm.service.d/10.conf, line 2 ".to_owned()
+        } else {
+            format!(" {line}:")
+        };
+        let told = found.iter().any(|f| f.starts_with("error ") && f.contains(&line));
+        assert!(ran.code == 65 && told, "{typo} at {line}: {found:?}\n{}", ran.out);
+        assert!(ran.out.contains(&format!("did you mean `{meant}`?")), "{typo}: {}", ran.out);
+    }
+}
+
+/// What a provider's ordinary template has and what its cloud deals with is no warning: data that CAPA hides, and Azure's own disk.
+#[test]
+fn what_a_provider_deals_with_is_a_note() {
+    let large = format!("format: ignition\nfiles:\n- path: /etc/a\n  content: '{}'\n", "x".repeat(20_000));
+    let disk = "diskSetup:\n  filesystems:\n  - {device: ephemeral0.1, filesystem: ext4, label: e, replaceFS: ntfs}\n";
+    let mounted = format!("{disk}mounts:\n- [ephemeral0, /mnt]\n");
+    for (platform, spec, level) in
+        [("aws", large.as_str(), "note: "), ("azure", disk, "note: "), ("azure", &mounted, "warning: ")]
+    {
+        let ran = checked(&object("KubeadmConfig", spec), &["--platform", platform]);
+        let told = |level: &str| ran.out.lines().any(|line| line.starts_with(level));
+        assert_eq!((ran.code, told("warning: ")), (0, level == "warning: "), "{spec}\n{}", ran.out);
+        assert!(told(level), "{}", ran.out);
+    }
+}
+
 /// The patches of a class are not applied: it says so once for each class, by the names of the patches.
 #[test]
 fn patches_of_a_class_are_named() {

@@ -6,12 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use footplate::facade::platform::PLATFORMS;
 use serde_json::Value;
 
 use crate::bake::image::Image;
-use crate::common::scratch::{Ran, command, footplate, fresh};
+use crate::common::imds;
+use crate::common::sandbox::Sandbox;
+use crate::common::scratch::{FOOTPLATE, Ran, command, footplate, fresh};
+use crate::common::server::Server;
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -177,9 +181,36 @@ fn commands_that_need_no_machine_run() {
     assert!(ran.values().sum::<usize>() > 35, "commands are not found as they are written: {ran:?}");
 }
 
-/// Names of one platform's templates, without those that are made of an address or a number.
+/// Names of a recorded machine's templates.
 fn names(machine: &Path) -> Option<(String, BTreeSet<String>)> {
-    let ran = footplate(&["query", "--format", "json", "--replay", machine.to_str().unwrap()]);
+    told(&footplate(&["query", "--format", "json", "--replay", machine.to_str().unwrap()]))
+}
+
+/// Those of an instance of EC2, whose service is emulated: a session with it is not recorded.
+fn names_on_ec2() -> (String, BTreeSet<String>) {
+    let queried = || {
+        let sandbox = Sandbox::enter("docs-ec2", &["169.254.169.254/32"]);
+        let more = [
+            ("ami-id", "ami-0123456789abcdef0"),
+            ("instance-life-cycle", "on-demand"),
+            ("ipv6", "2001:db8::5"),
+            ("placement/availability-zone-id", "euw1-az1"),
+            ("public-hostname", "ec2-198-51-100-5.eu-west-1.compute.amazonaws.com"),
+            ("public-ipv4", "198.51.100.5"),
+        ];
+        let tree = more
+            .iter()
+            .fold(imds::machine(), |tree, (key, value)| tree.with(&format!("meta-data/{key}"), value));
+        let _service = Server::start_at(&[imds::V4], Duration::ZERO, move |seen| imds::session(seen, &tree));
+        let (_, mut node) = sandbox.node("node", FOOTPLATE);
+        Ran::of(node.args(["query", "--format", "json", "--platform", "aws"]))
+    };
+    let ran = std::thread::spawn(queried).join().unwrap();
+    told(&ran).unwrap_or_else(|| panic!("{}{}", ran.out, ran.err))
+}
+
+/// The platform and the names that `query` tells, without those that are made of an address or a number.
+fn told(ran: &Ran) -> Option<(String, BTreeSet<String>)> {
     let said: Value = serde_json::from_str(&ran.out).ok()?;
     let all = said["values"].as_object()?.keys().cloned();
     let plain = |name: &String| {
@@ -197,17 +228,31 @@ const MARK: &str = "<!-- made by tests/it/docs.rs of what the recorded machines 
 
 #[test]
 fn the_names_of_templates_are_those_of_the_recorded_machines() {
+    needs!(root("a network of its own"));
     let mut machines: Vec<PathBuf> = fs::read_dir(repository().join("tests/platforms"))
         .unwrap()
         .map(|e| e.unwrap().path().join("machine"))
         .collect();
     machines.push(repository().join("demo/vsphere-worker"));
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (platform, names) in machines.iter().filter_map(|m| names(m)) {
+    for (platform, names) in machines.iter().filter_map(|m| names(m)).chain([names_on_ec2()]) {
         found.entry(platform).or_default().extend(names);
     }
     let id = |name: &str| PLATFORMS.iter().any(|p| p.id == name);
     assert!(found.len() > 20 && found.keys().all(|name| id(name)), "{:?}", found.keys());
+    let page = fs::read_to_string(repository().join("docs/templates.md")).unwrap();
+    let (_, table) = page.split_once("## What the names hold on EC2\n").unwrap();
+    let rows =
+        table.lines().skip_while(|line| !line.starts_with("| `")).take_while(|line| line.starts_with('|'));
+    let first: Vec<&str> = rows.filter_map(|row| row.split('|').nth(1)).collect();
+    let told: BTreeSet<String> = first
+        .iter()
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .map(|n| format!("ds.meta_data.{n}"))
+        .collect();
+    let there: BTreeSet<String> =
+        found["aws"].iter().filter(|name| name.starts_with("ds.")).cloned().collect();
+    assert_eq!(told, there, "the table of EC2's names in docs/templates.md");
     let mut everywhere = found.values().next().unwrap().clone();
     found.values().for_each(|names| everywhere.retain(|name| names.contains(name)));
     let short = |name: &&String| name.starts_with("v1.") || name.starts_with("ds.");

@@ -233,6 +233,11 @@ pub const CODES: &[Code] = &[
         "Use a name of the tz database, such as `Europe/Berlin` or `UTC`.",
     ),
     code(
+        "unit/key",
+        "A key of a unit that systemd does not know and passes over, and that is nearly a known one.",
+        "Correct the spelling, such as `ExecStart=`.",
+    ),
+    code(
         "unit/section",
         "A section of a unit that systemd does not know: it passes over all that stands below.",
         "Correct the name, such as `[Unit]`, `[Service]` or `[Install]`.",

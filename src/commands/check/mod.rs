@@ -11,6 +11,7 @@ mod places;
 mod report;
 mod rules;
 mod shell;
+mod units;
 mod verdict;
 
 use super::output;

@@ -4,6 +4,7 @@
 use super::kubernetes::documents_in;
 use super::network::{NO_GATEWAY, stranded};
 use super::places::Places;
+use super::units::sections;
 use crate::decode::capi;
 use crate::decode::kubeadm::commands;
 use crate::decode::kubeadm::reads::Reads;
@@ -13,7 +14,6 @@ use crate::model::containerd::MAIN;
 use crate::model::problem::Problem;
 use crate::model::secret::Secret;
 use crate::model::storage::File;
-use crate::model::unit;
 use crate::plan::kubeadm::IGNITION_CONFIG;
 
 /// Kinds of filesystems that Flatcar can make.
@@ -335,39 +335,6 @@ fn commands_of_kubeadm(config: &NodeConfig, places: &Places<'_>, found: &mut Vec
         let text = String::from_utf8_lossy(content.expose());
         for (line, problem) in commands::problems(&place, &text, &mut path) {
             found.push(places.line(problem, line, 1));
-        }
-    }
-}
-
-/// Sections of systemd's units.
-const SECTIONS: &[&str] = &[
-    "Automount",
-    "Install",
-    "Mount",
-    "Path",
-    "Scope",
-    "Service",
-    "Slice",
-    "Socket",
-    "Swap",
-    "Timer",
-    "Unit",
-];
-
-/// Sections of units that systemd does not know and passes over.
-fn sections(config: &NodeConfig, places: &Places<'_>, found: &mut Vec<Problem>) {
-    let units =
-        config.units.iter().filter_map(|u| Some((format!("{}.contents", u.place), u.contents.as_ref()?)));
-    let is_unit = |f: &&File| f.path.starts_with("/etc/systemd/system/");
-    let files = config.files.iter().filter(is_unit).map(|f| (format!("{}.content", f.place), &f.content));
-    for (place, content) in units.chain(files) {
-        for line in unit::lines(&String::from_utf8_lossy(content.expose())) {
-            let name = line.text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-            let Some(name) = name.filter(|name| !SECTIONS.contains(name)) else { continue };
-            let Some(meant) = words::meant(name, SECTIONS.iter().copied()) else { continue };
-            let problem = Problem::error(place.clone(), "systemd does not know this section of a unit");
-            let problem = problem.cure(format!("did you mean `[{meant}]`?")).code("unit/section");
-            found.push(places.line(problem, line.number, 1));
         }
     }
 }

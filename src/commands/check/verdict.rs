@@ -123,9 +123,13 @@ fn too_large(role: &str, bytes: usize, machine: &Machine) -> Vec<Problem> {
         return if role.is_empty() { platform::too_large_for(PLATFORMS, bytes) } else { Vec::new() };
     };
     let mut problems = platform::too_large_for(std::slice::from_ref(chosen), bytes);
-    if chosen.hidden.is_none() {
-        problems.iter_mut().for_each(|problem| problem.severity = Severity::Error);
-    }
+    // What Cluster API renders is hidden there by its provider, as the cure says.
+    let severity = match (chosen.hidden, role) {
+        (None, _) => Severity::Error,
+        (Some(_), "") => Severity::Warning,
+        (Some(_), _) => Severity::Note,
+    };
+    problems.iter_mut().for_each(|problem| problem.severity = severity);
     problems
 }
 

@@ -11,8 +11,9 @@ use super::origin::Mark;
 use super::schema::is_open;
 use super::writer::{Given, is_one_variable};
 use crate::decode::document::Step;
+use crate::decode::syntax::words;
 use crate::decode::syntax::yaml::{self, Node};
-use crate::model::problem::Problem;
+use crate::model::problem::{NEARLY_KNOWN, Pos, Problem};
 
 /// The lists that Ignition has too.
 const LISTS: &[&str] = &[
@@ -26,6 +27,21 @@ const LISTS: &[&str] = &[
     "storage.links",
     "systemd.units",
 ];
+
+/// Lists that other configs have: they are no mistyped ones.
+const OTHERS: &[&str] = &["storage.luks", "storage.raid"];
+
+/// The keys of a file's contents, and of contents that come from elsewhere.
+const CONTENTS: &[(&str, &[&str])] = &[
+    (".contents", &["inline", "local", "remote"]),
+    (".contents.remote", &["compression", "url", "verification"]),
+];
+
+/// The error of a key that is nearly a known one.
+fn nearly(place: String, pos: Pos, meant: &str) -> Problem {
+    let problem = Problem::error(place, "this key is unknown and has no effect").at(pos);
+    problem.cure(format!("did you mean `{meant}`?")).code(NEARLY_KNOWN)
+}
 
 /// Adds the config that an author gives beside a KubeadmConfigSpec.
 pub fn add(maker: &mut Maker<'_, '_>, given: &Given<'_>) {
@@ -47,6 +63,13 @@ pub fn add(maker: &mut Maker<'_, '_>, given: &Given<'_>) {
             let list_name =
                 format!("{}.{}", section.text().unwrap_or_default(), name.text().unwrap_or_default());
             let known = LISTS.contains(&list_name.as_str());
+            let meant = words::meant(&list_name, LISTS.iter().copied())
+                .filter(|_| !OTHERS.contains(&list_name.as_str()));
+            if let Some(meant) = meant.filter(|_| !known) {
+                let place = format!("{}: {list_name}", given.place);
+                maker.out.problems.push(nearly(place, step.back(name.pos), meant));
+                continue;
+            }
             if !known {
                 let what = "this part of a Container Linux Config is not translated here, so that it was not checked";
                 let place = format!("{}: {list_name}", given.place);
@@ -85,8 +108,14 @@ fn marks(maker: &mut Maker<'_, '_>, node: &Node, at: &str, place: &str, step: &S
     let open = if program { is_one_variable(node) } else { is_open(node) };
     let mark = maker.out.origin.mark(Mark { place: place.to_owned(), pos, step: inner, open });
     maker.out.origin.place(at, mark);
+    let contents = CONTENTS.iter().find(|(of, _)| at.ends_with(of)).map_or(&[][..], |(_, keys)| keys);
     for (key, value) in node.entries() {
+        let pos = step.back(key.pos);
         let key = key.text().unwrap_or_default();
+        let near = words::nearest(key, contents.iter().copied(), |known| words::distance(key, known));
+        if let Some((_, meant)) = near.filter(|(far, _)| *far > 0) {
+            maker.out.problems.push(nearly(format!("{place}.{key}"), pos, meant));
+        }
         // What a file holds, or where it comes from, is one key of Ignition's.
         let below = match (key, at.strip_suffix(".remote")) {
             ("inline", _) => format!("{at}.source"),

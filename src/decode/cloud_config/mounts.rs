@@ -161,8 +161,13 @@ impl Reader<'_> {
 
     /// Where an entry mounts, if it is not one of swap space; an outer `None` after an error.
     fn mount_point(&mut self, at: &str, pos: Pos, path: &str, kind: &str) -> Option<Option<String>> {
-        if kind == "swap" || matches!(path, "none" | "swap") {
+        if kind == "swap" {
             return Some(None);
+        }
+        if matches!(path, "none" | "swap") {
+            self.warn(at, pos, "is no mount point, and the type is not swap: nothing is mounted");
+            self.cure("write the type `swap` for swap space, or a path");
+            return None;
         }
         self.relative(at, pos, path);
         check_path(path).map_err(|what| self.error(at, pos, what)).ok().map(Some)

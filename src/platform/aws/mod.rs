@@ -31,7 +31,8 @@ pub(super) const PLATFORM: Platform = Platform {
     limit: Some(Limit {
         bytes: 16 << 10,
         base64: false,
-        cure: "Cluster API's AWS provider puts it into Secrets Manager unless insecureSkipSecretsManager is set",
+        cure: "Cluster API's AWS provider puts a cloud-config into Secrets Manager unless insecureSkipSecretsManager is set, and \
+               Ignition's data into the cluster's S3 bucket unless storageType is UnencryptedUserData",
     }),
     hint: "EC2: give the instance user-data",
     evidence,
