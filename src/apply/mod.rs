@@ -348,7 +348,7 @@ fn make(
 }
 
 /// The error with the cure that is known of its cause, such as a full disk.
-fn with_cure(error: anyhow::Error) -> anyhow::Error {
+pub fn with_cure(error: anyhow::Error) -> anyhow::Error {
     let Some(cure) = io::cure(&error) else { return error };
     let failed: Result<()> = Err(error).cure(cure);
     failed.err().unwrap_or_else(|| anyhow!(cure))

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+use crate::apply;
 use crate::io::replay::Replay;
 use crate::io::root::{Ids, Root};
 use crate::io::{Ask, World as _};
@@ -106,9 +107,9 @@ pub fn recorded_times(recorded: &Path) -> Result<Vec<StageStatus>> {
 /// # Errors
 /// The disk refuses.
 pub fn write_status(root: &Root, status: &Status) -> Result<()> {
-    root.put_dir(RUN_DIR, 0o700, OURS)?;
-    root.put(&status_path(), &serde_json::to_vec_pretty(status)?, 0o600, OURS)?;
-    Ok(())
+    let json = serde_json::to_vec_pretty(status)?;
+    let put = root.put_dir(RUN_DIR, 0o700, OURS).and_then(|_| root.put(&status_path(), &json, 0o600, OURS));
+    put.map(|_| ()).map_err(apply::with_cure)
 }
 
 /// Whether an instance was bootstrapped, or tried.

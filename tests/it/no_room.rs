@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A node without room: `/run` is full, no inode is left, `/etc` is read-only. The error names the file, the bootstrap does not start, and
+//! A node without room: its disk or `/run` is full, no inode is left, `/etc` is read-only. The error names the file, the bootstrap does not start, and
 //! once there is room a second run makes the node that a run with room makes.
 
 use std::fs;
@@ -85,6 +85,52 @@ fn a_node_without_room_says_so_and_is_completed_once_there_is_some() {
             let is = made(&root);
             assert!(is == wanted, "{what}:\n{}", crate::common::scratch::difference(&wanted, &is));
         }
+    };
+    if let Err(panic) = thread::spawn(run).join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// A small disk that is full before the run begins, or becomes full in the middle of it.
+#[test]
+fn a_disk_that_becomes_full_is_told_and_the_node_is_completed_once_there_is_room() {
+    needs!(root("mounts and owners"));
+    let run = || {
+        let _sandbox = Sandbox::enter("full-disk", &[]);
+        let seed = seed("full-disk", USERS);
+        let wanted = {
+            let room = Scratch::new("full-disk-room");
+            furnish(&room);
+            provision(&seed, &room).ended(0, &[]);
+            made(&room)
+        };
+        let mut failed = 0;
+        // How many pages are left of the disk.
+        for left in (0..200).step_by(7) {
+            let root = Scratch::new("full-disk");
+            tmpfs(&root.dir, "size=2m,mode=755");
+            furnish(&root);
+            let ballast = root.path("/ballast");
+            let _ = fs::write(&ballast, vec![1; 2 << 20]);
+            let size = fs::metadata(&ballast).unwrap().len();
+            let file = fs::OpenOptions::new().write(true).open(&ballast).unwrap();
+            file.set_len(size.saturating_sub(left * 4096)).unwrap();
+            drop(file);
+            let ran = provision(&seed, &root);
+            if ran.code != 0 {
+                failed += 1;
+                // Where, what, and what to do.
+                let told = ["error: ", "/", "No space left on device", "hint: ", "`df -i`"];
+                assert!(told.iter().all(|text| ran.err.contains(text)), "{left} pages: {}", ran.err);
+                assert!(!root.path("/run/footplate/bootstrap").exists(), "{left} pages: it would start");
+            }
+            fs::remove_file(&ballast).unwrap();
+            provision(&seed, &root).ended(0, &[]);
+            let is = made(&root);
+            assert!(is == wanted, "{left} pages:\n{}", crate::common::scratch::difference(&wanted, &is));
+            umount(&root.dir).unwrap();
+        }
+        assert!(failed >= 3, "{failed} runs met a full disk");
     };
     if let Err(panic) = thread::spawn(run).join() {
         std::panic::resume_unwind(panic);

@@ -364,18 +364,27 @@ fn a_second_run_beside_the_first_names_it() {
     ends.join().unwrap();
 }
 
-/// What networkd reads is readable to it, whatever umask the caller has.
+/// The tree has the same modes whatever umask the caller has, and what networkd reads is readable to it.
 #[test]
 fn the_callers_umask_changes_nothing() {
-    let (seed, root) = (fresh("umask"), Scratch::new("umask-root"));
+    let seed = fresh("umask");
+    let data = "#cloud-config\nwrite_files:\n- {path: /etc/a/b/open, content: x, permissions: '0666'}\n- {path: /etc/a/closed, content: x, permissions: '0600'}\n- {path: /srv/plain, content: x}\nruncmd: [kubeadm init]\n";
     let network = "network: {version: 2, ethernets: {a: {match: {name: a0}, dhcp4: true, optional: true}}}\n";
-    files(&seed, &[("meta-data", META_DATA), ("network-config", network)]);
-    let script = format!(
-        "umask 077; exec {FOOTPLATE} provision --seed {} --root {}",
-        seed.to_str().unwrap(),
-        root.arg()
-    );
-    Ran::of(Command::new("sh").args(["-c", &script])).ended(0, &[]);
-    let mode = fs::metadata(root.path("/etc/systemd/network")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o755);
+    files(&seed, &[("meta-data", META_DATA), ("user-data", data), ("network-config", network)]);
+    let trees = ["022", "077", "000", "0177", "0777"].map(|umask| {
+        let root = Scratch::new("umask-root");
+        let (seed, at) = (seed.to_str().unwrap(), root.arg());
+        let script = format!("umask {umask}; exec {FOOTPLATE} provision --seed {seed} --root {at}");
+        Ran::of(Command::new("sh").args(["-c", &script])).ended(0, &[]);
+        let mode = |path| fs::metadata(root.path(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(
+            (mode("/etc/systemd/network"), mode("/etc/a/b/open"), mode("/etc/a")),
+            (0o755, 0o666, 0o755)
+        );
+        fs::remove_file(root.path("/run/footplate/status.json")).unwrap();
+        root.tree()
+    });
+    for tree in &trees[1..] {
+        assert!(*tree == trees[0], "{}", scratch::difference(&trees[0], tree));
+    }
 }
