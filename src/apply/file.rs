@@ -9,7 +9,7 @@ use super::accounts::Accounts;
 use super::manifest::Manifest;
 use super::{Done, Kind, MAX_FILE, Machine, OURS, Outcome, Step, above, differs, settable};
 use crate::io::root::{Change, Ids, Meta, Root, SFlag};
-use crate::model::problem::WithCure as _;
+use crate::model::problem::Problem;
 use crate::model::storage::{Existing, File};
 
 impl Kind for File {
@@ -79,10 +79,10 @@ impl Kind for File {
 }
 
 fn ids(file: &File, accounts: &Accounts) -> Result<Ids> {
-    accounts
-        .ids(&file.owner)
-        .map_err(|e| anyhow!("{}.owner: {e}, neither in the image nor in the data", file.place))
-        .cure("correct the name, or make the user with `users` and the group with `groups`")
+    accounts.ids(&file.owner).map_err(|nobody| {
+        let what = format!("{nobody}, neither in the image nor in the data");
+        Problem { place: format!("{}.owner", file.place), what, ..nobody }.into()
+    })
 }
 
 /// The bytes that the file must hold, given those that it has.

@@ -219,7 +219,7 @@ fn problem(error: anyhow::Error) -> Problem {
     let mut problem = Problem::from(error);
     problem.in_words();
     let what = std::iter::once(problem.to_string()).chain(problem.why).collect::<Vec<_>>().join(": ");
-    Problem { cure: problem.cure, ..Problem::error("", what) }
+    Problem { cure: problem.cure, code: problem.code, ..Problem::error("", what) }
 }
 
 /// Whether an item is not yet as the plan says, or can't be compared.

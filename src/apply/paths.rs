@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow};
 use super::above;
 use crate::io::root::{Root, SFlag};
 use crate::model::plan::{Item, Plan};
+use crate::model::problem::Problem;
 use crate::model::storage::{Existing, Link};
 
 /// The problems of paths that can be seen before anything is made. Ignition refuses two paths that lead to one file; a
@@ -52,9 +53,8 @@ fn below_files<'a>(plan: &'a Plan) -> Vec<anyhow::Error> {
         let parents = std::iter::successors(Some(above(path)), |dir| Some(above(dir))).take_while(looked);
         let parents: Vec<&str> = parents.collect();
         if let Some((file, by)) = parents.iter().find_map(|dir| files.get_key_value(dir)) {
-            return Some(anyhow!(
-                "{place}: {path}: {file} of {by} is a file, and nothing can stand below it"
-            ));
+            let what = format!("{path}: {file} of {by} is a file, and nothing can stand below it");
+            return Some(Problem::error(place, what).code("file/path").into());
         }
         clear.extend(parents);
         None

@@ -2,10 +2,15 @@
 //! What went wrong, in one shape from the first decoder to the exit code: a [`Problem`] says what was found, where, why and
 //! what to do; a [`Failure`] is the stage that ended the run, with its problems.
 
+mod cure;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use cure::Cured;
+pub use cure::WithCure;
 
 /// A place in a text as a person counts it: both from 1, columns in characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -32,8 +37,11 @@ pub enum Severity {
 /// The code of a problem about a path in the part of Flatcar that nothing can write.
 pub const READ_ONLY: &str = "path/read-only";
 
-/// The code of a problem about a key that is nearly a known one.
-pub const NEARLY_KNOWN: &str = "key/unknown";
+/// The code of a problem about a key that nothing reads. One that is nearly a known key has that for its cure.
+pub const UNKNOWN_KEY: &str = "key/unknown";
+
+/// The code of a note about data that only the node fetches.
+pub const NOT_FETCHED: &str = "source/not-fetched";
 
 /// The code of a problem about a program that installs packages.
 pub const PACKAGE_MANAGER: &str = "program/package-manager";
@@ -130,6 +138,11 @@ impl Problem {
         self
     }
 
+    /// Whether it is about a key that is nearly a known one: its author relies on it.
+    pub fn is_nearly_known(&self) -> bool {
+        self.code == UNKNOWN_KEY && self.cure.is_some()
+    }
+
     /// Whether it is an error.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
@@ -194,7 +207,7 @@ impl fmt::Display for Problem {
 impl std::error::Error for Problem {}
 
 impl From<anyhow::Error> for Problem {
-    /// The error's own words, its causes as reasons, and the cure that is known of any of them.
+    /// The error's own words, its causes as reasons, and the code and the cure that are known of any of them.
     fn from(error: anyhow::Error) -> Self {
         // Not anyhow's own `downcast_ref`: that looks through a context, which then would be lost.
         let outermost = |error: &anyhow::Error| error.chain().next()?.downcast_ref::<Self>().cloned();
@@ -206,10 +219,13 @@ impl From<anyhow::Error> for Problem {
             Some(cured) => Some(cured.cure.clone()),
             None => e.downcast_ref::<Self>()?.cure.clone(),
         });
+        let code =
+            error.chain().find_map(|e| Some(&e.downcast_ref::<Self>()?.code).filter(|c| !c.is_empty()));
+        let code = code.cloned().unwrap_or_default();
         let mut chain = error.chain().map(ToString::to_string);
         let what = chain.next().unwrap_or_default();
         let problem = told.unwrap_or_else(|| Self { what, why: chain.collect(), ..Self::default() });
-        Self { cure: cure.or(problem.cure.clone()), ..problem }
+        Self { cure: cure.or(problem.cure.clone()), code, ..problem }
     }
 }
 
@@ -248,40 +264,6 @@ impl From<anyhow::Error> for Problems {
 /// Whether any of them is an error.
 pub fn any_error(problems: &[Problem]) -> bool {
     problems.iter().any(Problem::is_error)
-}
-
-/// An error with what to do.
-#[derive(Debug)]
-struct Cured {
-    error: anyhow::Error,
-    cure: String,
-}
-
-impl fmt::Display for Cured {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
-    }
-}
-
-impl std::error::Error for Cured {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.error.source()
-    }
-}
-
-/// Adds to an error what to do about it.
-pub trait WithCure<T> {
-    /// The same error with what to do.
-    ///
-    /// # Errors
-    /// The error itself.
-    fn cure(self, cure: impl Into<String>) -> anyhow::Result<T>;
-}
-
-impl<T, E: Into<anyhow::Error>> WithCure<T> for Result<T, E> {
-    fn cure(self, cure: impl Into<String>) -> anyhow::Result<T> {
-        self.map_err(|e| anyhow::Error::new(Cured { error: e.into(), cure: cure.into() }))
-    }
 }
 
 /// The part of the pipe that failed. It alone decides the exit code.

@@ -282,7 +282,7 @@ pub fn too_large_for(table: &[Platform], bytes: usize) -> Vec<Problem> {
         let limit = platform.limit.as_ref()?;
         let (sent, how) = if limit.base64 { (bytes.div_ceil(3) * 4, " in base64") } else { (bytes, "") };
         let what = format!("{sent} bytes{how}, and {} takes {}", platform.name, limit.bytes);
-        (sent > limit.bytes).then(|| Problem::warning("", what).cure(limit.cure))
+        (sent > limit.bytes).then(|| Problem::warning("", what).cure(limit.cure).code("data/too-large"))
     };
     table.iter().filter_map(warning).collect()
 }

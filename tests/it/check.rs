@@ -503,6 +503,8 @@ fn what_flatcar_can_not_do_is_an_error() {
         (config("mounts:\n- [pool/a, /a, zfs]\n"), "warning filesystem/unknown 4:16 mounts[0][2]"),
         (config("mounts:\n- [cgroup2, /a, cgroup2]\n"), ""),
         (config("swap: {size: 2048}\n"), "warning value/invalid 3:14 swap.size"),
+        (config("write_files:\n- {path: /a, owner: nix}\n"), "error file/owner 4:21 write_files[0].owner"),
+        (config("surprise: 1\n"), "warning key/unknown 3:1 surprise"),
         (config("mounts:\n- [LABEL=a, /a, fuse.sshfs]\n- [LABEL=b, /b]\n"), ""),
         (file("/a.zsh", "#!/bin/zsh\nif true; then\n"), "note script/not-checked null:null "),
         (config("users:\n- {name: a, shell: /bin/zsh}\n"), "error user/shell 4:20 users[0].shell"),

@@ -38,9 +38,9 @@ fn said(problems: &[Problem]) -> String {
     said
 }
 
-/// A root with the accounts that every image has, and what the folder puts there.
-fn make_root(dir: &Path) -> PathBuf {
-    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ignition").join(dir.file_name().unwrap());
+/// A root with the accounts that every image has, and what the folder puts there. Each test names roots of its own: they run at once.
+fn make_root(test: &str, dir: &Path) -> PathBuf {
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test).join(dir.file_name().unwrap());
     let _ = fs::remove_dir_all(&root);
     let etc = root.join("etc");
     fs::create_dir_all(&etc).unwrap();
@@ -129,7 +129,7 @@ fn outcome(dir: &Path) -> BTreeMap<&'static str, String> {
     }
     let plan =
         plan::node(&decoded.config, &Instance { instance_id: "i-1".to_owned(), ..Instance::default() });
-    let scratch = make_root(dir);
+    let scratch = make_root("ignition", dir);
     let image = sealed::copied(&scratch);
     let root = Root::open(&scratch, false).unwrap();
     let run = compared(&plan, &root).and_then(|()| apply::apply(&plan, &root, |_| {}));
@@ -191,7 +191,7 @@ fn a_capture_makes_the_plan_that_its_data_makes() {
         if name.starts_with("bad-") {
             continue;
         }
-        let root = make_root(&dir);
+        let root = make_root("ignition-captured", &dir);
         let seed = scratch::seed(&format!("captured-{name}"), fs::read(dir.join("in.ign")).unwrap());
         let bundle = root.with_extension("bundle");
         let _ = fs::remove_dir_all(&bundle);

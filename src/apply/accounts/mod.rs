@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::io::root::{Change, Ids, Root};
 use crate::model::config::{Inactive, UserSpec};
+use crate::model::problem::Problem;
 use crate::model::storage::Owner;
 use table::Table;
 
@@ -69,15 +70,15 @@ impl Accounts {
     ///
     /// # Errors
     /// A name is not there.
-    pub fn ids(&self, owner: &Owner) -> Result<Ids> {
-        Ok(Ids {
-            uid: owner.user.as_deref().map(|n| self.uid(n).context("the user does not exist")).transpose()?,
-            gid: owner
-                .group
-                .as_deref()
-                .map(|n| self.gid(n).context("the group does not exist"))
-                .transpose()?,
-        })
+    pub fn ids(&self, owner: &Owner) -> Result<Ids, Problem> {
+        let nobody = |what| {
+            let cure = "correct the name, or make the user with `users` and the group with `groups`";
+            Problem::error("", what).cure(cure).code("file/owner")
+        };
+        let uid = owner.user.as_deref().map(|n| self.uid(n).ok_or_else(|| nobody("the user does not exist")));
+        let gid =
+            owner.group.as_deref().map(|n| self.gid(n).ok_or_else(|| nobody("the group does not exist")));
+        Ok(Ids { uid: uid.transpose()?, gid: gid.transpose()? })
     }
 
     fn uid(&self, name: &str) -> Option<u32> {
@@ -149,7 +150,7 @@ impl Accounts {
         }
         if user.existing {
             if self.home(name).is_none() {
-                bail!("{}: the user does not exist", user.place);
+                return Err(Problem::error(&user.place, "the user does not exist").code("file/owner").into());
             }
             if user.password_hash.is_some() {
                 self.put_shadow(user);

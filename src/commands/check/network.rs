@@ -8,7 +8,7 @@ use crate::decode::network::parse;
 use crate::decode::syntax::yaml;
 use crate::model::instance::Instance;
 use crate::model::network::NetworkConfig;
-use crate::model::problem::{NEARLY_KNOWN, Problem, Severity};
+use crate::model::problem::{Problem, Severity};
 use crate::plan::network::{Rendered, render};
 
 /// The code of a network that leads nowhere.
@@ -47,7 +47,7 @@ fn tell(name: &str, mut problems: Vec<Problem>, config: Option<&NetworkConfig>, 
         problems.extend(rendered.problems);
     }
     for mut problem in problems {
-        if problem.code == NEARLY_KNOWN {
+        if problem.is_nearly_known() {
             problem.severity = Severity::Error;
         }
         checked.tell(Finding { file: name.to_owned(), object: String::new(), problem, anchor: None });

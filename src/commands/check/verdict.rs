@@ -16,7 +16,7 @@ use crate::decode::{self, Decoded};
 use crate::io::now;
 use crate::model::config::{NodeConfig, UnitSpec};
 use crate::model::plan::Plan;
-use crate::model::problem::{NEARLY_KNOWN, PACKAGE_MANAGER, Problem, READ_ONLY, Severity, any_error};
+use crate::model::problem::{PACKAGE_MANAGER, Problem, READ_ONLY, Severity, any_error};
 use crate::plan;
 use crate::platform::{self, PLATFORMS};
 
@@ -142,8 +142,8 @@ fn starts_something(config: &NodeConfig, plan: &Plan) -> bool {
 
 /// The plan of a node that knows nothing but its data, tried on an empty Flatcar: what would stop the node is an error.
 fn try_out(decoded: &mut Decoded, machine: &Machine) -> Plan {
-    let stops = [READ_ONLY, PACKAGE_MANAGER, NEARLY_KNOWN];
-    for problem in decoded.problems.iter_mut().filter(|p| stops.contains(&&*p.code)) {
+    let stops = |p: &Problem| [READ_ONLY, PACKAGE_MANAGER].contains(&&*p.code) || p.is_nearly_known();
+    for problem in decoded.problems.iter_mut().filter(|p| stops(p)) {
         problem.severity = Severity::Error;
     }
     // A file that can't be written takes nothing from the rest.

@@ -13,7 +13,7 @@ use super::writer::{Given, is_one_variable};
 use crate::decode::document::Step;
 use crate::decode::syntax::words;
 use crate::decode::syntax::yaml::{self, Node};
-use crate::model::problem::{NEARLY_KNOWN, Pos, Problem};
+use crate::model::problem::{Pos, Problem, UNKNOWN_KEY};
 
 /// The lists that Ignition has too.
 const LISTS: &[&str] = &[
@@ -40,7 +40,7 @@ const CONTENTS: &[(&str, &[&str])] = &[
 /// The error of a key that is nearly a known one.
 fn nearly(place: String, pos: Pos, meant: &str) -> Problem {
     let problem = Problem::error(place, "this key is unknown and has no effect").at(pos);
-    problem.cure(format!("did you mean `{meant}`?")).code(NEARLY_KNOWN)
+    problem.cure(format!("did you mean `{meant}`?")).code(UNKNOWN_KEY)
 }
 
 /// Adds the config that an author gives beside a KubeadmConfigSpec.

@@ -10,7 +10,7 @@ use crate::decode::syntax::unit;
 use crate::decode::syntax::yaml::{Kind, Node, Value};
 use crate::model::fetch::{Request, check_header};
 use crate::model::paths::default_mode;
-use crate::model::problem::{Pos, Problem, READ_ONLY, any_error};
+use crate::model::problem::{NOT_FETCHED, Pos, Problem, READ_ONLY, any_error};
 use crate::model::secret::Secret;
 use crate::model::storage::{Existing, File, Owner};
 
@@ -250,6 +250,7 @@ impl Reader<'_> {
                     node.pos,
                     format!("{shown}is not fetched here: the node fetches it when it boots"),
                 );
+                self.code(NOT_FETCHED);
                 return Source::Later;
             }
             Err(why) if own => {

@@ -28,7 +28,7 @@ use super::Decoded;
 use super::document::Fetch;
 use super::syntax::yaml::{Node, Value};
 use crate::model::config::NodeConfig;
-use crate::model::problem::{Pos, Problem};
+use crate::model::problem::{Pos, Problem, UNKNOWN_KEY};
 use keys::{KEYS, Key};
 
 /// Flatcar's own user, which every image has: cloud-init's default user.
@@ -133,6 +133,13 @@ impl Reader<'_> {
         self.problems.push(Problem::note(place, what).at(pos));
     }
 
+    /// Gives the last problem its code.
+    fn code(&mut self, code: &'static str) {
+        if let Some(last) = self.problems.last_mut() {
+            last.code = code.into();
+        }
+    }
+
     /// Gives the last problem its cure.
     fn cure(&mut self, cure: impl Into<String>) {
         if let Some(last) = self.problems.last_mut() {
@@ -156,6 +163,7 @@ impl Reader<'_> {
             }
             None => self.warn(place, key.pos, "this key is not known and has no effect"),
         }
+        self.code(UNKNOWN_KEY);
     }
 
     /// A key that cloud-init documents and that is not applied here: why, and what to do instead.

@@ -4,7 +4,7 @@
 use super::Reader;
 use super::place::{Place, Stop};
 use crate::model::fetch::Request;
-use crate::model::problem::{Pos, Problem, Severity};
+use crate::model::problem::{NOT_FETCHED, Pos, Problem, Severity};
 
 /// Files that all include lists may name together: each costs a fetch at boot.
 const MAX_INCLUDES: usize = 50;
@@ -39,7 +39,7 @@ impl<'d> Reader<'d, '_, '_> {
                 Ok(Some(data)) => self.piece(data, &inner)?,
                 Ok(None) => {
                     let what = "is not looked at here: the node reads it when it boots".to_owned();
-                    self.documents.problems.push(problem(Severity::Note, what));
+                    self.documents.problems.push(problem(Severity::Note, what).code(NOT_FETCHED));
                 }
                 Err(why) => {
                     let problem = why.mark(problem(Severity::Error, why.what.clone()));

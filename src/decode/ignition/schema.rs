@@ -7,7 +7,7 @@
 
 use crate::decode::syntax::words;
 use crate::decode::syntax::yaml::{Kind, Node, Value};
-use crate::model::problem::{NEARLY_KNOWN, Problem};
+use crate::model::problem::{Problem, UNKNOWN_KEY};
 
 /// All versions; the index of each is its bit in [`Versions`].
 pub(super) const VERSIONS: &[&str] =
@@ -352,11 +352,11 @@ impl Walk<'_> {
         let problem = match names.collect::<Vec<_>>().as_slice() {
             [] => {
                 // Ignition passes over it, and a file of the key `content` is empty. `check` takes it for an error.
+                let problem =
+                    Problem::warning(&place, "this key is unknown and has no effect").code(UNKNOWN_KEY);
                 match words::meant(name, keys.iter().map(|(n, _, _)| *n)) {
-                    Some(meant) => Problem::warning(&place, "this key is unknown and has no effect")
-                        .cure(format!("did you mean `{meant}`?"))
-                        .code(NEARLY_KNOWN),
-                    None => Problem::warning(&place, "this key is unknown and has no effect"),
+                    Some(meant) => problem.cure(format!("did you mean `{meant}`?")),
+                    None => problem,
                 }
             }
             versions => Problem::warning(

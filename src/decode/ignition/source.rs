@@ -8,7 +8,7 @@ use super::{Reader, url};
 use crate::decode::document::envelope::{self, MAX_DECODED};
 use crate::decode::syntax::yaml::Node;
 use crate::model::fetch::{Request, check_header};
-use crate::model::problem::{Pos, Problem};
+use crate::model::problem::{NOT_FETCHED, Pos, Problem};
 use crate::model::secret::Secret;
 
 /// The schemes that footplate fetches, each with the first version that has it.
@@ -194,7 +194,7 @@ impl Reader<'_, '_, '_> {
             Ok(Some(bytes)) => return Some(bytes.expose().to_vec()),
             Ok(None) => {
                 let what = format!("only the node fetches this from {}", request.host());
-                self.problems.push(Problem::note(at, what).at(source.pos));
+                self.problems.push(Problem::note(at, what).at(source.pos).code(NOT_FETCHED));
             }
             Err(why) => {
                 let problem = Problem::error(at, format!("{} was not fetched: {}", request.host(), why.what));

@@ -40,10 +40,11 @@ pub fn problems(config: &NodeConfig) -> Vec<Problem> {
                 commands.iter().map(|(_, c)| mentions(c) - configs(c).filter(|p| *p == path).count()).sum();
             if !written && named == 0 && others.iter().all(|o| mentions(o) == 0) {
                 let what = "`kubeadm --config` names a file that nothing writes";
-                problems
-                    .push(Problem::error(place, what).cure(
-                        "write the file with `write_files` (an object's `files`), or correct its path",
-                    ));
+                problems.push(
+                    Problem::error(place, what)
+                        .cure("write the file with `write_files` (an object's `files`), or correct its path")
+                        .code("kubeadm/config-missing"),
+                );
             }
         }
     }

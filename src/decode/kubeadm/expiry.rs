@@ -47,7 +47,9 @@ fn told(place: String, what: &str, end: Time, now: Time) -> Option<Problem> {
         0..SOON_DAYS => format!("{what} ends at {end}, in {days} days"),
         _ => return None,
     };
-    Some(Problem::warning(place, text).cure("renew it before the machine is made"))
+    Some(
+        Problem::warning(place, text).cure("renew it before the machine is made").code("certificate/expires"),
+    )
 }
 
 /// When each PEM certificate of a text ends.

@@ -8,6 +8,7 @@ use super::tunnels;
 use crate::model::network::{
     BOND, BRIDGE, BRIDGE_PORT, Bond, Bridge, Device, ETHERNET, Ethernet, Interface, Vlan, Vrf, setting,
 };
+use crate::model::problem::{Problem, UNKNOWN_KEY};
 
 /// A group of interfaces, one top-level key.
 pub(super) struct Group {
@@ -85,7 +86,8 @@ fn matching(r: &mut Reader, e: &mut Ethernet, at: &At) {
             _ => {
                 // To leave it out would widen the match to NICs that its author left out.
                 let cure = "match by macaddress, name or driver";
-                r.error(&at, "this key is not known here, so the NIC it means is not known", cure);
+                let what = "this key is not known here, so the NIC it means is not known";
+                r.push(Problem::error(&at.place, what).code(UNKNOWN_KEY), &at, cure);
                 None
             }
         };

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use crate::decode::syntax::words;
 use crate::decode::syntax::yaml::{Node, Scalar};
 use crate::model::network::{Cidr, Form, Mac, Param, Settings};
-use crate::model::problem::{self, NEARLY_KNOWN, Problem};
+use crate::model::problem::{self, Problem, UNKNOWN_KEY};
 
 /// Entries of one list: addresses, routes, rules, name servers, ports. networkd sets up a few thousand routes in a
 /// second or two; a full routing table belongs to a routing daemon.
@@ -77,7 +77,7 @@ impl Reader {
         self.push(Problem::error(&at.place, what), at, cure);
     }
 
-    fn push(&mut self, mut problem: Problem, at: &At, cure: &str) {
+    pub fn push(&mut self, mut problem: Problem, at: &At, cure: &str) {
         // A node made from another language has no place in a text.
         problem.pos = Some(at.node.pos).filter(|pos| pos.line > 0);
         self.problems.push(if cure.is_empty() { problem } else { problem.cure(cure) });
@@ -110,10 +110,8 @@ impl Reader {
         let meant = || words::meant(key, KEYS.iter().copied());
         let meant = if KEYS.contains(&key) { None } else { meant() };
         let cure = meant.map(|meant| format!("did you mean `{meant}`?")).unwrap_or_default();
-        self.warn(at, "this key is not known here and has no effect", &cure);
-        if let Some(last) = self.problems.last_mut().filter(|_| meant.is_some()) {
-            last.code = NEARLY_KNOWN.into();
-        }
+        let problem = Problem::warning(&at.place, "this key is not known here and has no effect");
+        self.push(problem.code(UNKNOWN_KEY), at, &cure);
     }
 
     /// A key that is understood and has no counterpart in networkd.

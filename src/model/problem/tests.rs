@@ -28,6 +28,8 @@ fn an_error_becomes_a_problem_with_its_reasons_and_its_cure() {
     ] {
         assert_eq!(Problem::from(error), want);
     }
+    let coded = anyhow::Error::new(Problem::error("b", "x").code("file/owner")).context("a");
+    assert_eq!(Problem::from(coded).code, "file/owner");
     // What is found in a chain never changes the stage.
     let failure = Err::<(), _>(anyhow::Error::new(placed)).stage(Stage::Apply).unwrap_err();
     assert_eq!(failure.stage.exit_code(), 74);

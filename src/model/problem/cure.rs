@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What to do about an error that is on its way up.
+
+use std::fmt;
+
+/// An error with what to do.
+#[derive(Debug)]
+pub(super) struct Cured {
+    pub error: anyhow::Error,
+    pub cure: String,
+}
+
+impl fmt::Display for Cured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Cured {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+/// Adds to an error what to do about it.
+pub trait WithCure<T> {
+    /// The same error with what to do.
+    ///
+    /// # Errors
+    /// The error itself.
+    fn cure(self, cure: impl Into<String>) -> anyhow::Result<T>;
+}
+
+impl<T, E: Into<anyhow::Error>> WithCure<T> for Result<T, E> {
+    fn cure(self, cure: impl Into<String>) -> anyhow::Result<T> {
+        self.map_err(|e| anyhow::Error::new(Cured { error: e.into(), cure: cure.into() }))
+    }
+}
