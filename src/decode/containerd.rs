@@ -2,7 +2,6 @@
 //! Files of bootstrap data that are containerd's configuration: the main file, and those that it imports. containerd 1 does not merge: a file that has a table of a plugin replaces all
 //! that the main file says of that plugin.
 
-use super::syntax::toml;
 use crate::model::config::NodeConfig;
 use crate::model::containerd::{IMPORTED, MAIN, OWN, Settings, driver, list};
 use crate::model::problem::Problem;
@@ -32,9 +31,7 @@ pub(super) fn check(config: &NodeConfig, problems: &mut Vec<Problem>) {
         let settings = Settings::of(&text);
         let judged = judged && !file.append;
         // What is still to be filled in may be anything.
-        if let Some((line, what)) =
-            judged.then(|| toml::broken(&text)).flatten().filter(|_| !text.contains("${"))
-        {
+        if let Some((line, what)) = judged.then(|| broken(&text)).flatten().filter(|_| !text.contains("${")) {
             let what =
                 format!("containerd does not start: it can't read this file as TOML, line {line}: {what}");
             let cure =
@@ -78,6 +75,13 @@ fn says<'a>(mut texts: impl Iterator<Item = &'a Secret>, words: &[&str]) -> bool
     texts.any(|text| {
         words.iter().any(|word| text.expose().windows(word.len()).any(|part| part == word.as_bytes()))
     })
+}
+
+/// The line, counted from 1, where a reader of [TOML](https://toml.io/en/v1.0.0) stops, and what is wrong there.
+fn broken(text: &str) -> Option<(usize, String)> {
+    let error = toml::de::DeTable::parse(text).err()?;
+    let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or(text);
+    Some((before.matches('\n').count() + 1, error.message().replace('\n', "; ")))
 }
 
 /// What keeps this file, the main one or not, from doing what it says, or Kubernetes from what it needs; and the cure. `systemd` is whether
@@ -140,13 +144,8 @@ mod tests {
         for (path, text, command, want) in [
             (MAIN, "disabled_plugins = ['cri']".to_owned(), join, "find no container runtime"),
             (MAIN, "disabled_plugins = ['cri']".to_owned(), "docker run x", ""),
-            (
-                MAIN,
-                "version = 2\n[debug]\n[debug]".to_owned(),
-                join,
-                "line 3: a table of this name stands above",
-            ),
-            (MAIN, "version = 2\nroot = /x\n".to_owned(), join, "line 2: this value is no number"),
+            (MAIN, "version = 2\n[debug]\n[debug]".to_owned(), join, "line 3: duplicate key"),
+            (MAIN, "version = 2\nroot = /x\n".to_owned(), join, "line 2: string values must be quoted"),
             (MAIN, "version = 2\nimports = ['/a']\nroot = ${ROOT}\n".to_owned(), join, ""),
             (MAIN, "version = 2".to_owned(), join, "SystemdCgroup = true"),
             (MAIN, "version = 2".to_owned(), "sed -i s/a/b/ /etc/containerd/config.toml; kubeadm join", ""),
@@ -166,6 +165,39 @@ mod tests {
             let told = told(path, &text, command);
             assert_eq!(told.is_empty(), want.is_empty(), "{text}: {told}");
             assert!(told.contains(want), "{text}: {told}");
+        }
+    }
+
+    #[test]
+    fn what_is_broken_has_its_line() {
+        let good = "# a\nversion = 2 # b\nroot = \"/x # \\\" y\"\nimports = [\n  '/a/*.toml', # c\n  \"b\",\n]\n\
+            oom = -999\nf = 1.5e3\nd = 1979-05-27T07:32:00Z\na.b.c = true\nx = \"\"\"\nlong \"\" \\\n= [\n\"\"\"\n\
+            [plugins.\"io.containerd.grpc.v1.cri\"]\r\n  o = { A = true, B = [1, 2] }\n [ plugins . 'x.y' . z ] \n\
+            [[s]]\na = 1\n[s.t]\n[[s]]\na = 1\n[s.t]\n[plugins]\nb = ''\n\"\" = nan\n";
+        assert_eq!(broken(good), None);
+        for (text, line) in [
+            ("version = 2\nversion = 3\n", 2),
+            ("[a]\nb = 1\n[c]\n[a]\n", 4),
+            ("[a.\"b\"]\n[a.b]\n", 2),
+            ("[[a]]\n[a]\n", 2),
+            ("a = x\n", 1),
+            ("a = True\n", 1),
+            ("a = \"x\n", 1),
+            ("[a\nb = 1\n", 1),
+            ("a: 1\n", 1),
+            ("\na\n", 2),
+            ("a = [1 2]\n", 1),
+            ("a = [\n1,\n", 2),
+            ("a = 1 b = 2\n", 1),
+            ("a =\nb = 1\n", 1),
+            ("x = '''\n\n", 3),
+            ("registry.k8s.io/x = 1\n", 1),
+        ] {
+            assert_eq!(broken(text).map(|(line, _)| line), Some(line), "{text}");
+        }
+        assert!(broken(&format!("a = {}", "[".repeat(100_000))).is_some());
+        for end in 0..good.len() {
+            let _ = broken(&good[..end]);
         }
     }
 }

@@ -5,7 +5,6 @@ pub(crate) mod go;
 pub mod json;
 pub(crate) mod node;
 mod scalar;
-pub(crate) mod toml;
 pub(crate) mod unit;
 pub(crate) mod words;
 pub mod yaml;
