@@ -570,6 +570,16 @@ fn what_flatcar_can_not_do_is_an_error() {
             "apiVersion: v1\nkind: Secret\ntype: cluster.x-k8s.io/secret\nstringData: {value: \"#cloud-config\\nhostname: a\\n\"}\n".to_owned(),
             "error bootstrap/none null:null ",
         ),
+        // The bootstrap may be in what the node fetches.
+        ("#include\nhttps://a.invalid/b\n".to_owned(), "note source/not-fetched 2:1 include https://a.invalid/…"),
+        (
+            "apiVersion: v1\nkind: Secret\ntype: cluster.x-k8s.io/secret\nstringData: {value: \"#include\\ns3://b/k\\n\"}\n".to_owned(),
+            "note source/not-fetched 2:1 include s3://b/…",
+        ),
+        (
+            "{\"ignition\": {\"version\": \"3.4.0\", \"config\": {\"replace\": {\"source\": \"s3://b/node/k\"}}}}".to_owned(),
+            "note source/not-fetched 1:68 ignition.config.replace.source",
+        ),
         (
             ignition("\"systemd\": {\"units\": [{\"name\": \"a.service\", \"enabled\": true, \"contents\": \"[Service]\\nExecStart=/a\\n[Install]\\nWantedBy=multi-user.target\"}]}"),
             "",

@@ -16,7 +16,7 @@ use crate::decode::{self, Decoded};
 use crate::io::now;
 use crate::model::config::{NodeConfig, UnitSpec};
 use crate::model::plan::Plan;
-use crate::model::problem::{PACKAGE_MANAGER, Problem, READ_ONLY, Severity, any_error};
+use crate::model::problem::{NOT_FETCHED, PACKAGE_MANAGER, Problem, READ_ONLY, Severity, any_error};
 use crate::plan;
 use crate::platform::{self, PLATFORMS};
 
@@ -61,20 +61,15 @@ pub fn node(file: &str, bootstrap: Bootstrap, machine: &Machine, checked: &mut C
         problems.extend(places.sites.plain().and_then(go::unfilled).map(|problem| origin.locate(problem)));
     }
     // One of a node stands for what else is found there.
-    let doubt = |p: &Problem| p.code == "template/unknown";
     let mut told = Vec::new();
     problems.retain(|p| {
-        !doubt(p)
+        !is_doubt(p)
             || !told.contains(&p.pos) && {
                 told.push(p.pos);
                 true
             }
     });
-    // The commands may be what is not known.
-    let commands = |p: &Problem| {
-        ["", "runcmd", "coreos"].contains(&p.place.split(['.', '[']).next().unwrap_or_default())
-    };
-    let open = problems.iter().any(|p| doubt(p) && !p.what.starts_with("jinja") && commands(p));
+    let open = problems.iter().any(may_start_something);
     let good = !any_error(&problems);
     if good && tried && !open && !starts_something(&decoded.config, &plan) {
         let problem = Problem::warning("", "the data starts no bootstrap: the machine joins no cluster");
@@ -91,6 +86,19 @@ pub fn node(file: &str, bootstrap: Bootstrap, machine: &Machine, checked: &mut C
     }
     let plan = if good { plan } else { Plan::default() };
     checked.nodes.push(Node { file: file.to_owned(), object, role, config: decoded.config, plan, good });
+}
+
+/// What a template leaves open.
+fn is_doubt(problem: &Problem) -> bool {
+    problem.code == "template/unknown"
+}
+
+/// Whether the bootstrap may be in what this says is not known here: the commands of a template, or data that the node fetches.
+fn may_start_something(problem: &Problem) -> bool {
+    let (place, what) = (problem.place.as_str(), problem.what.as_str());
+    let commands = ["", "runcmd", "coreos"].contains(&place.split(['.', '[']).next().unwrap_or_default());
+    is_doubt(problem) && !what.starts_with("jinja") && commands
+        || problem.code == NOT_FETCHED && ["include ", "ignition.config."].iter().any(|w| place.contains(w))
 }
 
 /// A problem in the author's terms: one of a program that a file's script runs at the line of the script.
