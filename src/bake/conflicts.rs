@@ -232,23 +232,6 @@ fn two_containerds(view: &View<'_>, links: &[Link], found: &mut Vec<Conflict>) -
     Ok(())
 }
 
-/// The value of a key in a section of TOML, as far as a line-wise look tells; the section's name may be in either of its forms.
-pub(super) fn toml_value(text: &str, section_ends: &str, key: &str) -> Option<String> {
-    let mut inside = section_ends.is_empty();
-    for line in text.lines().map(str::trim) {
-        if let Some(section) = line.strip_prefix('[').and_then(|l| l.split(']').next()) {
-            let section = section.replace(['"', '\''], "");
-            inside = section_ends.is_empty() || section.ends_with(section_ends);
-        } else if let Some((name, value)) = line.split_once('=')
-            && inside
-            && name.trim() == key
-        {
-            return Some(value.trim().trim_matches(['"', '\'']).to_owned());
-        }
-    }
-    None
-}
-
 /// The path of a socket, whichever way it is written. `/var/run` is `/run`.
 fn socket(text: &str) -> String {
     let path = text.trim().trim_matches(['"', '\'']);
@@ -277,7 +260,7 @@ fn sockets(view: &View<'_>, found: &mut Vec<Conflict>) -> Result<()> {
     let mut named: Vec<(&str, String)> = Vec::new();
     let files = containerd::files(view)?;
     for file in &files {
-        named.extend(toml_value(&file.text, "grpc", "address").map(|a| (file.path.as_str(), a)));
+        named.extend(file.settings.socket.clone().map(|socket| (file.path.as_str(), socket)));
     }
     if let Some(text) = view.text("/etc/crictl.yaml")? {
         named.extend(yaml_value(&text, "runtime-endpoint").map(|e| ("/etc/crictl.yaml", e)));
@@ -363,27 +346,8 @@ pub fn foreign(
 mod tests {
     use super::*;
 
-    const CONFIG: &str = r#"
-version = 2
-[grpc]
-  address = "/run/docker/libcontainerd/docker-containerd.sock"
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "registry.k8s.io/pause:3.9"
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-  SystemdCgroup = true
-[plugins.'io.containerd.cri.v1.images'.pinned_images]
-  sandbox = 'registry.k8s.io/pause:3.10'
-"#;
-
     #[test]
-    fn values_are_found_in_their_sections() {
-        assert_eq!(toml_value(CONFIG, "runc.options", "SystemdCgroup").as_deref(), Some("true"));
-        assert_eq!(toml_value(CONFIG, "", "sandbox_image").as_deref(), Some("registry.k8s.io/pause:3.9"));
-        assert_eq!(
-            toml_value(CONFIG, "pinned_images", "sandbox").as_deref(),
-            Some("registry.k8s.io/pause:3.10")
-        );
-        assert_eq!(toml_value(CONFIG, "grpc", "sandbox"), None);
+    fn values_are_found() {
         let flags = "KUBELET_KUBEADM_ARGS=\"--container-runtime-endpoint=unix:///run/x.sock --v=2\"\n";
         assert_eq!(flag(flags, "--container-runtime-endpoint").as_deref(), Some("unix:///run/x.sock"));
         assert_eq!(

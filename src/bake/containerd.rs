@@ -4,10 +4,10 @@
 
 use anyhow::{Result, bail};
 
-use super::conflicts::{Conflict, KUBELET_CONFIG, Kind, View, toml_value, yaml_value};
+use super::conflicts::{Conflict, KUBELET_CONFIG, Kind, View, yaml_value};
 use super::lock::Artifact;
 use super::node::{CONTAINERD_CONFIG, CONTAINERD_CRI};
-use crate::model::containerd::{Settings, list, tells_the_kubelet};
+use crate::model::containerd::{Broken, Settings, tells_the_kubelet};
 
 /// Main files, the first that is there in use.
 const MAIN: &[&str] = &[CONTAINERD_CONFIG, "/usr/share/containerd/config.toml"];
@@ -15,13 +15,22 @@ const MAIN: &[&str] = &[CONTAINERD_CONFIG, "/usr/share/containerd/config.toml"];
 /// The most files that are looked at, those that import each other included.
 const MAX_FILES: usize = 256;
 
-/// Parts of a section's name by which it is one of the CRI plugin's.
-const CRI: &[&str] = &["io.containerd.grpc.v1.cri", "io.containerd.cri.v1."];
-
 /// A file of the configuration.
 pub(super) struct File {
     pub path: String,
-    pub text: String,
+    pub settings: Settings,
+    /// Where it is no TOML. Its settings are none then.
+    pub broken: Option<Broken>,
+}
+
+impl File {
+    fn read(path: &str, text: &str) -> Self {
+        let (settings, broken) = match Settings::read(text) {
+            Ok(settings) => (settings, None),
+            Err(broken) => (Settings::default(), Some(broken)),
+        };
+        Self { path: path.to_owned(), settings, broken }
+    }
 }
 
 /// The files of the configuration, each before those that it imports; empty where the main file does not exist.
@@ -29,22 +38,22 @@ pub(super) fn files(view: &View<'_>) -> Result<Vec<File>> {
     let mut files: Vec<File> = Vec::new();
     for path in MAIN {
         if let Some(text) = view.text(path)? {
-            files.push(File { path: (*path).to_owned(), text });
+            files.push(File::read(path, &text));
             break;
         }
     }
     let mut next = 0;
     while let Some(file) = files.get(next) {
         let mut paths = Vec::new();
-        for pattern in list(&file.text, "imports") {
-            paths.extend(matching(view, &file.path, &pattern)?);
+        for pattern in &file.settings.imports {
+            paths.extend(matching(view, &file.path, pattern)?);
         }
         for path in paths {
             if files.iter().any(|f| f.path == path) {
                 continue;
             }
             if let Some(text) = view.text(&path)? {
-                files.push(File { path, text });
+                files.push(File::read(&path, &text));
             }
             if files.len() > MAX_FILES {
                 bail!("{}: imports more than {MAX_FILES} files", files[0].path);
@@ -63,18 +72,26 @@ pub(super) fn merges(containerd: &Artifact) -> bool {
 
 /// Whether a file has a table of the CRI plugin.
 fn has_cri(file: &&File) -> bool {
-    file.text.lines().any(|l| l.trim_start().starts_with('[') && CRI.iter().any(|c| l.contains(c)))
+    file.settings.cri
 }
 
 /// The CRI plugin's settings that count, with the file that they stand in. `merges` is whether this containerd merges.
-pub(super) fn cri(files: &[File], merges: bool) -> Option<File> {
+fn cri(files: &[File], merges: bool) -> Option<(&str, Settings)> {
     let last = files.iter().rfind(has_cri).or(files.first())?;
-    let text = match merges {
-        // What stands last wins, and is looked at first.
-        true => files.iter().rev().map(|f| f.text.as_str()).collect::<Vec<_>>().join("\n"),
-        false => last.text.clone(),
-    };
-    Some(File { path: last.path.clone(), text })
+    if !merges {
+        return Some((&last.path, last.settings.clone()));
+    }
+    let mut all = Settings::default();
+    // What stands last wins.
+    for Settings { pause, default_runtime, runtimes, .. } in files.iter().map(|file| &file.settings) {
+        all.pause = pause.clone().or(all.pause);
+        all.default_runtime = default_runtime.clone().or(all.default_runtime);
+        for (name, set) in runtimes {
+            let have = all.runtimes.entry(name.clone()).or_default();
+            *have = set.or(*have);
+        }
+    }
+    Some((&last.path, all))
 }
 
 /// What follows of a file that containerd 1 imports.
@@ -87,6 +104,7 @@ pub(super) fn settings(view: &View<'_>, found: &mut Vec<Conflict>) -> Result<()>
     let containerd = view.lock.artifact("containerd");
     let merges = containerd.is_some_and(merges);
     let config = cri(&files, merges);
+    found.extend(files.iter().filter_map(broken));
     found.extend(of_another_version(&files));
     if !merges {
         found.extend(without_effect(&files));
@@ -104,11 +122,11 @@ pub(super) fn settings(view: &View<'_>, found: &mut Vec<Conflict>) -> Result<()>
     };
     // kubeadm's default since Kubernetes 1.22.
     let by_systemd = driver.as_deref().unwrap_or("systemd") == "systemd";
-    if let Some(File { path, text }) = &config {
+    if let Some((path, settings)) = &config {
         let why = if replaces(path) { REPLACES } else { "" };
-        let theirs = toml_value(text, "runc.options", "SystemdCgroup").as_deref() == Some("true");
-        // Which one a configuration of another runtime means is not told here.
-        if (text.contains("runc") || replaces(path))
+        let theirs = settings.by_systemd();
+        // Without the runtime of its own, containerd has that of its build.
+        if (settings.runtimes.contains_key(settings.default_runtime()) || replaces(path))
             && theirs != by_systemd
             && !asks
             && view.locked("/opt/bin/kubelet")
@@ -122,8 +140,7 @@ pub(super) fn settings(view: &View<'_>, found: &mut Vec<Conflict>) -> Result<()>
                 choice: "--containerd-config writes one that agrees with kubeadm".to_owned(),
             });
         }
-        let theirs =
-            toml_value(text, "", "sandbox_image").or_else(|| toml_value(text, "pinned_images", "sandbox"));
+        let theirs = settings.pause.clone();
         let theirs = theirs.or(replaces(path).then(|| "that containerd brings".to_owned()));
         if let (Some(theirs), Some(wanted)) = (theirs, &view.pause_image)
             && theirs != *wanted
@@ -138,10 +155,23 @@ pub(super) fn settings(view: &View<'_>, found: &mut Vec<Conflict>) -> Result<()>
     Ok(())
 }
 
+/// A file that containerd does not start with.
+fn broken(file: &File) -> Option<Conflict> {
+    let Broken { line, what } = file.broken.as_ref()?;
+    Some(Conflict {
+        kind: Kind::Containerd,
+        what: format!(
+            "{}, line {line}: containerd can't read it as TOML, and does not start: {what}",
+            file.path
+        ),
+        choice: "correct the line".to_owned(),
+    })
+}
+
 /// A file of the CRI plugin in another version than the main file, or in a version that containerd 1 does not read.
 fn of_another_version(files: &[File]) -> Option<Conflict> {
     let (main, imported) = files.split_first()?;
-    let version = |file: &File| Settings::of(&file.text).version.unwrap_or(1);
+    let version = |file: &File| file.settings.version.unwrap_or(1);
     let of = version(main);
     let file = imported.iter().find(|f| match of {
         3.. => version(f) < 3 && has_cri(f),
@@ -200,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_file_of_another_version_is_told() {
-        let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.to_owned() };
+        let file = File::read;
         let (two, three) = (file("main", "version = 2\n"), file("site", "version = 3\n[plugins]\n"));
         let told = of_another_version(&[two, three]).unwrap();
         assert!(told.what.starts_with("site is of version 3 and main of version 2: "), "{}", told.what);
@@ -216,16 +246,20 @@ mod tests {
 
     #[test]
     fn the_last_table_counts_unless_tables_are_merged() {
-        let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.to_owned() };
-        let cri_table = "[plugins.\"io.containerd.grpc.v1.cri\"]\n";
-        let files =
-            [file("main", cri_table), file("a", &format!("{cri_table}a = 1\n")), file("b", "[grpc]\n")];
-        assert_eq!(
-            cri(&files, false).map(|f| (f.path, f.text)),
-            Some(("a".to_owned(), files[1].text.clone()))
-        );
-        assert!(cri(&files, true).is_some_and(|f| f.text.contains("[grpc]") && f.text.contains("a = 1")));
-        assert_eq!(cri(&files[2..], false).map(|f| f.path), Some("b".to_owned()));
+        let file = File::read;
+        let pause =
+            |image: &str| format!("[plugins.'io.containerd.grpc.v1.cri']\nsandbox_image = '{image}'\n");
+        let runc =
+            "[plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.runc.options]\nSystemdCgroup = true\n";
+        let files = [file("main", &(pause("x") + runc)), file("a", &pause("y")), file("b", "[grpc]\n")];
+        let found = |files: &[File], merges| {
+            cri(files, merges).map(|(path, all)| (path.to_owned(), all.pause.clone(), all.by_systemd()))
+        };
+        assert_eq!(found(&files, false), Some(("a".to_owned(), Some("y".to_owned()), false)));
+        assert_eq!(found(&files, true), Some(("a".to_owned(), Some("y".to_owned()), true)));
+        assert_eq!(found(&files[2..], false), Some(("b".to_owned(), None, false)));
         assert!(cri(&[], false).is_none());
+        assert!(broken(&file("c", "a = 1\n[a\n")).is_some_and(|told| told.what.starts_with("c, line 2: ")));
+        assert!(files.iter().all(|file| broken(file).is_none()));
     }
 }

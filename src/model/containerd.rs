@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a node depends on in [containerd's configuration](https://github.com/containerd/containerd/blob/main/docs/cri/config.md):
-//! who manages cgroups, the pause image and the runtimes. Read from TOML as people and `containerd config dump` write it; inline
-//! tables are not looked into.
+//! who manages cgroups, the pause image, the runtimes, and what else is read.
 
 use std::collections::BTreeMap;
+
+use toml::de::{DeTable, DeValue};
 
 /// The directory that the main configuration of an image imports.
 pub const IMPORTED: &str = "/etc/containerd/conf.d/";
@@ -15,11 +16,15 @@ pub const OWN: &str = "/etc/containerd/cri.toml";
 /// The main configuration.
 pub const MAIN: &str = "/etc/containerd/config.toml";
 
-/// Parts of the names of the CRI plugins, in version 2 and in version 3 of the configuration.
-const CRI: &[&str] = &["plugins.io.containerd.grpc.v1.cri", "plugins.io.containerd.cri.v1."];
+/// The CRI plugin by its name in version 1, and in version 2.
+const SHORT: &str = "cri";
+const SECOND: &str = "io.containerd.grpc.v1.cri";
+
+/// What the names of the CRI plugins in version 3 begin with.
+const THIRD: &str = "io.containerd.cri.v1.";
 
 /// What of the CRI plugin's settings stands in other tables in version 3.
-const MOVED: &[&str] = &["cni.", "containerd.", "image_decryption", "registry.", "sandbox_image"];
+const MOVED: &[&str] = &["cni", "containerd", "image_decryption", "registry", "sandbox_image"];
 
 /// The first version of Kubernetes, `1.N`, whose kubelet asks containerd 2 who manages cgroups, and takes that instead of its own setting
 /// ([KEP 4033](https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/4033-group-driver-detection-over-cri)).
@@ -51,82 +56,98 @@ pub struct Settings {
     pub default_runtime: Option<String>,
     /// The runtimes by name, each with what `SystemdCgroup` is set to.
     pub runtimes: BTreeMap<String, Option<bool>>,
+    /// The files that are read behind this one, patterns of them too.
+    pub imports: Vec<String>,
+    /// The plugins that are not loaded.
+    pub disabled: Vec<String>,
+    /// The socket that is listened at.
+    pub socket: Option<String>,
+}
+
+/// Where a reader of TOML stops.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What is wrong there.
+    pub what: String,
 }
 
 impl Settings {
     /// Reads a file.
-    pub fn of(text: &str) -> Self {
-        let (mut settings, mut section) = (Self::default(), String::new());
-        for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
-            if let Some(name) = line.strip_prefix('[') {
-                section = bare(name.split(']').next().unwrap_or_default());
-                settings.take(&section, "");
-            } else if let Some((key, value)) = line.split_once('=') {
-                let dot = if section.is_empty() { "" } else { "." };
-                settings.take(&format!("{section}{dot}{}", bare(key)), value.trim());
+    ///
+    /// # Errors
+    /// It is no [TOML](https://toml.io).
+    pub fn read(text: &str) -> Result<Self, Broken> {
+        let read = DeTable::parse(text).map_err(|error| {
+            let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or(text);
+            Broken { line: before.matches('\n').count() + 1, what: error.message().replace('\n', "; ") }
+        })?;
+        let table = read.get_ref();
+        let version = table.get("version").and_then(|v| v.get_ref().as_integer()?.as_str().parse().ok());
+        let mut settings = Self {
+            version,
+            imports: strings(table, "imports"),
+            disabled: strings(table, "disabled_plugins"),
+            socket: at(table, &["grpc", "address"]).and_then(text_of),
+            ..Self::default()
+        };
+        for (name, plugin) in at(table, &["plugins"]).and_then(DeValue::as_table).into_iter().flatten() {
+            if let Some(plugin) = plugin.get_ref().as_table() {
+                settings.take(name.get_ref(), plugin);
             }
         }
-        settings
+        Ok(settings)
     }
 
-    /// Takes a section, or a key by its full name with its value.
-    fn take(&mut self, name: &str, value: &str) {
-        let word = || {
-            let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
-            value[1..].split(quote).next().map(str::to_owned)
-        };
-        if name == "version" {
-            self.version = value.split(' ').next().and_then(|v| v.parse().ok());
-        }
-        let short = name == "plugins.cri" || name.starts_with("plugins.cri.");
-        let cri = CRI.iter().any(|cri| name.starts_with(cri));
-        let behind = name.strip_prefix(CRI[0]).and_then(|rest| rest.strip_prefix('.')).unwrap_or_default();
-        self.short |= short;
-        self.cri |= cri;
-        self.moved |= MOVED.iter().any(|moved| behind.starts_with(moved));
-        if !short && !cri {
+    /// Takes the settings of a plugin, if it is one of the CRI's.
+    fn take(&mut self, name: &str, plugin: &DeTable<'_>) {
+        let (short, second) = (name == SHORT, name == SECOND);
+        if !short && !second && !name.starts_with(THIRD) {
             return;
         }
-        if name.ends_with(".sandbox_image") || name.ends_with(".pinned_images.sandbox") {
-            self.pause = word();
-        } else if name.ends_with(".containerd.default_runtime_name") {
-            self.default_runtime = word();
-        } else if let Some((_, runtime)) = name.split_once(".containerd.runtimes.") {
-            let (runtime, rest) = runtime.split_once('.').unwrap_or((runtime, ""));
-            let cgroup = self.runtimes.entry(runtime.to_owned()).or_default();
-            if rest == "options.SystemdCgroup" {
-                *cgroup = Some(value.starts_with("true"));
-            } else if let Some((_, set)) = value.split_once("SystemdCgroup") {
-                // In an inline table of options.
-                *cgroup = Some(set.trim_start_matches([' ', '=']).starts_with("true"));
-            }
+        self.short |= short;
+        self.cri |= !short;
+        self.moved |= second && MOVED.iter().any(|key| plugin.contains_key(*key));
+        let text = |path: &[&str]| at(plugin, path).and_then(text_of);
+        let pause = text(&["sandbox_image"]).or_else(|| text(&["pinned_images", "sandbox"]));
+        self.pause = pause.or(self.pause.take());
+        let default = text(&["containerd", "default_runtime_name"]);
+        self.default_runtime = default.or(self.default_runtime.take());
+        let runtimes = at(plugin, &["containerd", "runtimes"]).and_then(DeValue::as_table);
+        for (name, runtime) in runtimes.into_iter().flatten() {
+            let options = runtime.get_ref().as_table();
+            let set = options.and_then(|r| at(r, &["options", "SystemdCgroup"])).and_then(DeValue::as_bool);
+            self.runtimes.insert(name.get_ref().to_string(), set);
         }
+    }
+
+    /// The runtime of pods that name none, by its name.
+    pub fn default_runtime(&self) -> &str {
+        self.default_runtime.as_deref().unwrap_or("runc")
     }
 
     /// Whether pods that name no runtime get their cgroups from systemd.
     pub fn by_systemd(&self) -> bool {
-        let default = self.default_runtime.as_deref().unwrap_or("runc");
-        self.runtimes.get(default).copied().flatten().unwrap_or(false)
+        self.runtimes.get(self.default_runtime()).copied().flatten().unwrap_or(false)
     }
 }
 
-/// The strings of a list that stands before a file's first section, on one line or on several.
-pub fn list(text: &str, key: &str) -> Vec<String> {
-    let mut inside = false;
-    let mut found = Vec::new();
-    for line in text.lines().map(|l| l.split('#').next().unwrap_or_default().trim()) {
-        if !inside && line.starts_with('[') {
-            break;
-        }
-        let list = match line.split_once('=') {
-            Some((name, list)) if name.trim() == key => list,
-            _ if inside => line,
-            _ => continue,
-        };
-        inside = !list.contains(']');
-        found.extend(list.split(['"', '\'']).skip(1).step_by(2).map(str::to_owned));
-    }
-    found
+/// The value at a path of keys.
+fn at<'t, 'i>(table: &'t DeTable<'i>, path: &[&str]) -> Option<&'t DeValue<'i>> {
+    let (first, rest) = path.split_first()?;
+    let value = table.get(*first)?.get_ref();
+    if rest.is_empty() { Some(value) } else { at(value.as_table()?, rest) }
+}
+
+fn text_of(value: &DeValue<'_>) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+/// The strings of a list at the top.
+fn strings(table: &DeTable<'_>, key: &str) -> Vec<String> {
+    let list = at(table, &[key]).and_then(DeValue::as_array);
+    list.into_iter().flatten().filter_map(|item| text_of(item.get_ref())).collect()
 }
 
 /// Who manages the kubelet's cgroups by this configuration of kubeadm: by default systemd, since Kubernetes 1.22.
@@ -135,11 +156,6 @@ pub fn driver(kubeadm: &str) -> String {
     let value =
         |text: &str| text.split(" #").next().unwrap_or_default().trim().trim_matches(['"', '\'']).to_owned();
     set.map_or_else(|| "systemd".to_owned(), value)
-}
-
-/// A name without quotes and blanks: it is only compared.
-fn bare(name: &str) -> String {
-    name.chars().filter(|c| !matches!(c, '"' | '\'' | '[') && !c.is_whitespace()).collect()
 }
 
 #[cfg(test)]
@@ -152,9 +168,9 @@ mod tests {
             "imports = [\"/a/*.toml\", '/b']\n[x]\n",
             "version = 2\nimports = [ # \"both\"\n  \"/a/*.toml\", # 'one'\n  '/b',\n]\ndisabled_plugins = ['x']\n",
         ] {
-            assert_eq!(list(text, "imports"), ["/a/*.toml", "/b"], "{text}");
+            assert_eq!(Settings::read(text).unwrap().imports, ["/a/*.toml", "/b"], "{text}");
         }
-        assert!(list("[plugins]\nimports = [\"/a\"]\n", "imports").is_empty());
+        assert!(Settings::read("[plugins]\nimports = [\"/a\"]\n").unwrap().imports.is_empty());
     }
 
     #[test]
@@ -181,19 +197,55 @@ mod tests {
             pause: Some("r.example/pause:3".to_owned()),
             default_runtime: Some("runc".to_owned()),
             runtimes: [("kata".to_owned(), None), ("runc".to_owned(), Some(true))].into(),
+            ..Settings::default()
         };
         let two = "version = 2 # old\n[plugins.\"io.containerd.grpc.v1.cri\"]\n  sandbox_image = \"r.example/pause:3\"\n\
             [plugins.'io.containerd.grpc.v1.cri'.containerd]\ndefault_runtime_name = 'runc'\n\
             runtimes.runc.options.SystemdCgroup = true\n[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.kata]\n";
-        assert_eq!(Settings::of(two), want);
+        assert_eq!(Settings::read(two), Ok(want.clone()));
         let three = "version = 3\n[plugins.'io.containerd.cri.v1.images'.pinned_images]\nsandbox = 'r.example/pause:3'\n\
             [ plugins . 'io.containerd.cri.v1.runtime' . containerd ]\ndefault_runtime_name = \"runc\"\n\
             [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.kata]\n# SystemdCgroup = false\n\
             [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]\nSystemdCgroup = true\n";
-        assert_eq!(Settings::of(three), Settings { version: Some(3), moved: false, ..want.clone() });
+        assert_eq!(Settings::read(three), Ok(Settings { version: Some(3), moved: false, ..want.clone() }));
         assert!(want.by_systemd());
-        let none = Settings::of("version = 2\n[metrics]\naddress = \"[::1]:1338\"\nsandbox_image = \"x\"\n");
+        let none =
+            Settings::read("version = 2\n[metrics]\naddress = \"[::1]:1338\"\nsandbox_image = \"x\"\n")
+                .unwrap();
         assert_eq!(none, Settings { version: Some(2), ..Settings::default() });
         assert!(!none.by_systemd());
+    }
+
+    #[test]
+    fn what_is_broken_has_its_line() {
+        let good = "# a\nversion = 2 # b\nroot = \"/x # \\\" y\"\nimports = [\n  '/a/*.toml', # c\n  \"b\",\n]\n\
+            oom = -999\nf = 1.5e3\nd = 1979-05-27T07:32:00Z\na.b.c = true\nx = \"\"\"\nlong \"\" \\\n= [\n\"\"\"\n\
+            [plugins.\"io.containerd.grpc.v1.cri\"]\r\n  o = { A = true, B = [1, 2] }\n [ plugins . 'x.y' . z ] \n\
+            [[s]]\na = 1\n[s.t]\n[[s]]\na = 1\n[s.t]\n[plugins]\nb = ''\n\"\" = nan\n";
+        assert!(Settings::read(good).is_ok());
+        for (text, line) in [
+            ("version = 2\nversion = 3\n", 2),
+            ("[a]\nb = 1\n[c]\n[a]\n", 4),
+            ("[a.\"b\"]\n[a.b]\n", 2),
+            ("[[a]]\n[a]\n", 2),
+            ("a = x\n", 1),
+            ("a = True\n", 1),
+            ("a = \"x\n", 1),
+            ("[a\nb = 1\n", 1),
+            ("a: 1\n", 1),
+            ("\na\n", 2),
+            ("a = [1 2]\n", 1),
+            ("a = [\n1,\n", 2),
+            ("a = 1 b = 2\n", 1),
+            ("a =\nb = 1\n", 1),
+            ("x = '''\n\n", 3),
+            ("registry.k8s.io/x = 1\n", 1),
+        ] {
+            assert_eq!(Settings::read(text).err().map(|broken| broken.line), Some(line), "{text}");
+        }
+        assert!(Settings::read(&format!("a = {}", "[".repeat(100_000))).is_err());
+        for end in 0..good.len() {
+            let _ = Settings::read(&good[..end]);
+        }
     }
 }

@@ -31,7 +31,7 @@ const OWN_OF_VERSION_THREE: &str = "/etc/containerd/conf.d/zz-footplate.toml";
 /// A file can't be read.
 pub(super) fn beside(root: &Root, plan: &Plan) -> Result<Option<Item>, Failure> {
     let read = |path: &str| root.read(path, MAX_FILE).stage(Stage::Apply);
-    let settings = |bytes: &[u8]| Settings::of(&String::from_utf8_lossy(bytes));
+    let settings = |bytes: &[u8]| Settings::read(&String::from_utf8_lossy(bytes)).unwrap_or_default();
     let own = read(OWN)?.map(|bytes| settings(&bytes));
     let Some(Settings { version: Some(2), pause: Some(pause), .. }) = own else { return Ok(None) };
     let three = |bytes: &[u8]| matches!(settings(bytes), Settings { version: Some(3..), cri: true, .. });
@@ -52,7 +52,8 @@ pub(super) fn beside(root: &Root, plan: &Plan) -> Result<Option<Item>, Failure> 
 /// What does not fit together on this machine. Nothing, where no containerd answers: kubeadm's own checks tell of that.
 /// `kubeadm` is a further place of kubeadm's configuration.
 pub(super) fn check(root: &Root, kubeadm: &str) -> Vec<Problem> {
-    let Some(used) = io::containerd::configuration() else { return Vec::new() };
+    let used = io::containerd::configuration().and_then(|text| Settings::read(&text).ok());
+    let Some(used) = used else { return Vec::new() };
     let read = |path: &str| {
         let bytes = root.read(path, MAX_FILE).ok().flatten();
         bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
@@ -60,11 +61,10 @@ pub(super) fn check(root: &Root, kubeadm: &str) -> Vec<Problem> {
     let names = root.list(IMPORTED).unwrap_or_default();
     let imports = names.iter().filter(|n| n.ends_with(".toml")).map(|name| format!("{IMPORTED}{name}"));
     let said = [MAIN.to_owned()].into_iter().chain(imports).chain([OWN.to_owned()]);
-    let said: Vec<_> = said.filter_map(|path| Some((Settings::of(&read(&path)?), path))).collect();
+    let said: Vec<_> = said.filter_map(|path| Some((Settings::read(&read(&path)?).ok()?, path))).collect();
     let files = KUBEADM.iter().copied().chain([kubeadm]).filter_map(read);
     let lock = bake::baked_lock(root).ok().flatten();
     let asks = |used: &Settings| lock.as_ref().is_some_and(|lock| kubelet_asks(lock, used));
-    let used = Settings::of(&used);
     differences(&said, &used, &files.collect::<Vec<_>>().join("\n"), asks(&used))
 }
 
@@ -147,9 +147,12 @@ mod tests {
             (&[], "version = 2\n", "", &[]),
         ];
         for (said, used, kubeadm, want) in cases {
-            let said: Vec<_> =
-                said.iter().enumerate().map(|(at, text)| (Settings::of(text), at.to_string())).collect();
-            let told = |asks| differences(&said, &Settings::of(used), kubeadm, asks);
+            let said: Vec<_> = said
+                .iter()
+                .enumerate()
+                .map(|(at, text)| (Settings::read(text).unwrap(), at.to_string()))
+                .collect();
+            let told = |asks| differences(&said, &Settings::read(used).unwrap(), kubeadm, asks);
             for (told, want) in told(false).iter().zip(*want) {
                 assert!(told.what.contains(want) && told.cure.is_some(), "{told:?}");
             }

@@ -66,6 +66,7 @@ fn what_containerd_makes_of_its_configuration_is_told() {
             "",
         ),
         (format!("{TWO}{inline}"), "", ""),
+        (format!("{TWO}{}", inline.replace("{ ", "{\n  ").replace(" }", "\n}")), "", ""),
         (short.clone(), "", old),
         (format!("version = 1\n{short}"), "", old),
         (format!("version = 3\n{GOOD}"), "", moved),
