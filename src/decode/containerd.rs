@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Files of bootstrap data that are containerd's configuration: the main file, and those that it imports. containerd 1 does not merge: a file that has a table of a plugin replaces all
-//! that the main file says of that plugin.
+//! Files of bootstrap data that are containerd's configuration: the main file, and those that it imports. containerd 1 does not
+//! merge: a file that has a table of a plugin replaces all that the main file says of that plugin.
 
 use crate::model::config::NodeConfig;
 use crate::model::containerd::{Broken, IMPORTED, MAIN, OWN, Settings, driver};
@@ -37,7 +37,8 @@ pub(super) fn check(config: &NodeConfig, problems: &mut Vec<Problem>) {
                 let what = format!(
                     "containerd does not start: it can't read this file as TOML, line {line}: {what}"
                 );
-                let cure = "correct the line; `containerd --config FILE config dump` reads the file as containerd does";
+                let cure = "correct the line: a string stands in quotes, and a name once; `containerd --config FILE config dump` reads the \
+                            file as containerd does";
                 problems.push(Problem::warning(&file.place, what).cure(cure).code("containerd/config"));
                 continue;
             }
