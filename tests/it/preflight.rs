@@ -4,10 +4,11 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -313,6 +314,16 @@ fn an_empty_kubeadm_is_never_run() {
     finds(&root, &network, INITS, (&[], &[]));
 }
 
+/// Closes a socket, and waits until nobody answers at it: a program that another test starts has it too, until it runs.
+fn close<L, C>(listener: L, connect: impl Fn() -> std::io::Result<C>) {
+    drop(listener);
+    let begun = Instant::now();
+    while connect().is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "somebody holds the socket still");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn ports_that_are_in_use_are_found() {
     needs!(root("network namespaces"));
@@ -327,6 +338,10 @@ fn ports_that_are_in_use_are_found() {
         finds(&root, &network, words, found);
     };
     let listen = |at: &'static str| network.within(|| TcpListener::bind(at).unwrap());
+    let free = |listener: TcpListener| {
+        let at = listener.local_addr().unwrap();
+        close(listener, || network.within(|| TcpStream::connect_timeout(&at, Duration::from_secs(1))));
+    };
     const TAKEN: &str = "preflight/port-taken";
     taken(INITS, (&[], &[]));
     let kubelet = listen("127.0.0.1:10250");
@@ -334,7 +349,7 @@ fn ports_that_are_in_use_are_found() {
     taken(JOINS, (&[TAKEN], &[]));
     taken(&[JOINS, &["--ignore-preflight-errors=Port-10250"]].concat(), (&[], &[TAKEN]));
     taken(&[JOINS, &["--ignore-preflight-errors=Port-10257"]].concat(), (&[TAKEN], &[]));
-    drop(kubelet);
+    free(kubelet);
     // A connection that comes from such a port is no server.
     let server = listen("127.0.0.1:777");
     let client = network.within(|| {
@@ -351,13 +366,13 @@ fn ports_that_are_in_use_are_found() {
         taken(INITS, (&[TAKEN], &[]));
         taken(&[JOINS, &["--control-plane"]].concat(), (&[TAKEN], &[]));
         taken(JOINS, (&[], &[]));
-        drop(held);
+        free(held);
     }
     let held = listen("0.0.0.0:6444");
     taken(INITS, (&[], &[]));
     root.put("/init.yaml", root.text("/init.yaml") + "localAPIEndpoint: {bindPort: 6444}\n");
     taken(INITS, (&[TAKEN], &[]));
-    drop(held);
+    free(held);
     taken(INITS, (&[], &[]));
 }
 
@@ -405,9 +420,14 @@ fn versions_that_do_not_fit_are_found_by_the_lock() {
 fn socket(root: &Scratch, path: &str) -> UnixListener {
     let path = root.path(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
+    short(&path, |path| UnixListener::bind(path)).unwrap()
+}
+
+/// A path that is short, whatever the root's is.
+fn short<T>(path: &Path, then: impl FnOnce(&str) -> T) -> T {
     let dir = fs::File::open(path.parent().unwrap()).unwrap();
     let name = path.file_name().unwrap().to_str().unwrap();
-    UnixListener::bind(format!("/proc/self/fd/{}/{name}", dir.as_raw_fd())).unwrap()
+    then(&format!("/proc/self/fd/{}/{name}", dir.as_raw_fd()))
 }
 
 #[test]
@@ -428,7 +448,7 @@ fn a_container_runtime_that_does_not_answer_is_found() {
         let listener = socket(&root, path);
         finds(INITS, &[], &[]);
         // A socket that nobody holds any more.
-        drop(listener);
+        close(listener, || short(&root.path(path), |path| UnixStream::connect(path)));
         finds(INITS, &[DOWN], &[]);
         fs::remove_file(root.path(path)).unwrap();
     }
