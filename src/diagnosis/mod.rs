@@ -343,7 +343,7 @@ mod tests {
                 let path = format!("{}:/usr/bin:/bin", dir.display());
                 let mut command = Command::new(shell);
                 command.args(["-c", &format!("{call} join")]).env("PATH", path).env("LC_ALL", "C.UTF-8");
-                let Ok(said) = command.output() else { continue };
+                let said = command.output().unwrap();
                 assert!(!said.status.success());
                 let said = String::from_utf8(said.stderr).unwrap();
                 let found = classify(&said, no_logs);

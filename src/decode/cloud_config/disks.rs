@@ -5,7 +5,7 @@
 use super::mounts::names_a_clouds_disk;
 use super::{Field, Reader, check_path};
 use crate::decode::syntax::yaml::{Node, Value};
-use crate::model::problem::{Pos, Severity};
+use crate::model::problem::{Pos, Problem, Severity};
 use crate::model::storage::{DiskSpec, FilesystemSpec, Layout, Partition, PartitionSpec, TableKind};
 
 /// What an MBR code means on a GPT
@@ -31,9 +31,6 @@ const MAX_GPT: usize = 128;
 /// How the kernel's names for whole disks and partitions begin.
 const DISK_NAMES: &[&str] = &["dm-", "hd", "loop", "md", "mmcblk", "nvme", "sd", "sr", "vd", "xvd"];
 
-/// How what is said of a disk of a cloud's own names begins.
-const CLOUDS_DISK: &str = "only a cloud's own metadata knows this disk";
-
 /// Numbers that a partition may have.
 const MAX_NUMBER: u32 = 128;
 
@@ -55,20 +52,18 @@ impl Reader<'_> {
                 }
             }
         }
-        let first = self.problems.len();
-        if let Some(node) = self.given(root, "disk_setup") {
-            self.disk_setup(node);
-        }
-        if let Some(node) = self.given(root, "fs_setup") {
-            self.fs_setup(node);
-        }
         // Templates for Azure have the VM's temporary disk by habit, and do not mount it.
         let mounts = root.get("mounts").and_then(Node::list).unwrap_or_default();
         let source =
             |mount: &Node| mount.list().and_then(<[Node]>::first).and_then(Node::text).map(str::to_owned);
         if !mounts.iter().filter_map(source).any(|source| names_a_clouds_disk(&source)) {
-            let left = self.problems[first..].iter_mut().filter(|p| p.what.starts_with(CLOUDS_DISK));
-            left.for_each(|problem| problem.severity = Severity::Note);
+            self.clouds_disk_weighs = Severity::Note;
+        }
+        if let Some(node) = self.given(root, "disk_setup") {
+            self.disk_setup(node);
+        }
+        if let Some(node) = self.given(root, "fs_setup") {
+            self.fs_setup(node);
         }
         self.mounts(root);
     }
@@ -88,7 +83,9 @@ impl Reader<'_> {
 
     /// Says that a disk of a cloud's own names is left alone; `what` is not done. Templates for Azure name the VM's temporary disk so.
     pub(super) fn clouds_disk(&mut self, at: &str, pos: Pos, what: &str) {
-        self.warn(at, pos, format!("{CLOUDS_DISK}: nothing is {what}"));
+        let problem =
+            Problem::error(at, format!("only a cloud's own metadata knows this disk: nothing is {what}"));
+        self.problems.push(Problem { severity: self.clouds_disk_weighs, ..problem.at(pos) });
         self.cure("give the device, such as /dev/disk/by-id/…, or name it in `device_aliases`");
     }
 

@@ -28,7 +28,7 @@ use super::Decoded;
 use super::document::Fetch;
 use super::syntax::yaml::{Node, Value};
 use crate::model::config::NodeConfig;
-use crate::model::problem::{Pos, Problem, UNKNOWN_KEY};
+use crate::model::problem::{Pos, Problem, Severity, UNKNOWN_KEY};
 use keys::{KEYS, Key};
 
 /// Flatcar's own user, which every image has: cloud-init's default user.
@@ -50,6 +50,7 @@ pub fn decode(mut root: Node, fetch: &mut Fetch<'_>) -> Decoded {
         unknown: 0,
         default_user: DEFAULT_USER.to_owned(),
         aliases: BTreeMap::new(),
+        clouds_disk_weighs: Severity::Warning,
     };
     reader.root(&root);
     Decoded { config: reader.config, problems: reader.problems }
@@ -71,6 +72,8 @@ struct Reader<'a> {
     default_user: String,
     /// `device_aliases`: names and the devices' paths.
     aliases: BTreeMap<String, String>,
+    /// How much it weighs that a disk of a cloud's own names is left alone.
+    clouds_disk_weighs: Severity,
 }
 
 /// A field of a mapping.
