@@ -2,6 +2,7 @@
 //! What a cause is, and the causes that a part of this machine names. The texts are those of kubeadm 1.20 to 1.37 and of what it calls.
 
 use super::cluster::CLUSTER;
+use super::preflight::PREFLIGHT;
 
 /// A cause of a failed bootstrap.
 pub(super) struct Cause {
@@ -42,7 +43,7 @@ pub(super) const fn cause(
 /// All causes. Of a line, the first that it names decides, so what is about one part of the machine stands before what is about the
 /// API server, and a cause before what follows from it.
 pub(super) fn all() -> impl Iterator<Item = &'static Cause> {
-    MACHINE.iter().chain(CLUSTER)
+    MACHINE.iter().chain(CLUSTER).chain(PREFLIGHT)
 }
 
 /// Causes that a part of this machine names: kubeadm, its configuration, images, containerd, etcd, disks, kubelet, control plane.
@@ -117,13 +118,7 @@ pub(super) const MACHINE: &[Cause] = &[
     ),
     cause(
         "config/api-version-too-new",
-        &[
-            "is registered for version \"kubeadm.k8s.io",
-            "no kind \"initconfiguration\"",
-            "no kind \"clusterconfiguration\"",
-            "experimental api spec",
-            "unsupported apiversion \"",
-        ],
+        &["is registered for version \"kubeadm.k8s.io", "experimental api spec", "unsupported apiversion \""],
         "the kubeadm configuration is of an API version that this kubeadm does not know",
         "bake the Kubernetes version that the cluster asks for: this kubeadm is older than its configuration",
     ),
@@ -135,13 +130,13 @@ pub(super) const MACHINE: &[Cause] = &[
     ),
     cause(
         "config/wrong-kind",
-        &["kind was found"],
+        &["kind was found", "configuration found in config file"],
         "the file that kubeadm reads has no configuration of the kind that the command needs",
         "see that `kubeadm init` gets an InitConfiguration or a ClusterConfiguration, and `kubeadm join` a JoinConfiguration",
     ),
     cause(
         "preflight/hostname",
-        &["[error hostname]", "noderegistration.name: invalid value", "rfc 1123"],
+        &["[error hostname]", "noderegistration.name: invalid value"],
         "the machine's name is not one that Kubernetes takes",
         "use small letters, digits, `-` and `.`: hostname, or nodeRegistration.name",
     ),
@@ -153,6 +148,8 @@ pub(super) const MACHINE: &[Cause] = &[
             "cannot unmarshal",
             "as \"apiserver-advertise-address\"",
             "parse kubernetes version",
+            "doesn't match patterns for neither",
+            "error found in #", // of the JSON of a kubeadm until 1.22
             "token or file must be set",
             "invalid hash \"",
             "expected a 32 byte sha-256",
@@ -178,6 +175,41 @@ pub(super) const MACHINE: &[Cause] = &[
         "the kubeadm configuration can't be read",
         "see that the data writes the file that `kubeadm --config` names, and that it is YAML with a kind and an apiVersion, each kind once",
     ),
+    cause(
+        "containerd/several-sockets",
+        &["multiple cri endpoints", "multiple cri sockets"],
+        "more than one container runtime runs here, and kubeadm is not told which to use",
+        "set nodeRegistration.criSocket to unix:///run/containerd/containerd.sock",
+    ),
+    cause(
+        "containerd/cri-disabled",
+        &["unknown service runtime."],
+        "containerd runs without its CRI plugin",
+        "take `cri` out of `disabled_plugins` in /etc/containerd/config.toml",
+    ),
+    Cause {
+        beside: &["[error cri]", "[error imagepull]", "container runtime"],
+        ..cause(
+            "containerd/wrong-socket",
+            &["dockershim.sock", "crio.sock", "cri-dockerd.sock"],
+            "kubeadm looks for another container runtime than containerd",
+            "set nodeRegistration.criSocket to unix:///run/containerd/containerd.sock",
+        )
+    },
+    Cause {
+        beside: &["container runtime", "cri ", "cri]", "unix:", "containerd.sock"],
+        ..cause(
+            "containerd/not-running",
+            &[
+                "container runtime is not running",
+                "connect: connection refused",
+                "connect: no such file or directory",
+                "dial unix",
+            ],
+            "containerd does not run",
+            "look at `systemctl status containerd`, and at nodeRegistration.criSocket",
+        )
+    },
     Cause {
         beside: &["pull"],
         ..cause(
@@ -266,41 +298,6 @@ pub(super) const MACHINE: &[Cause] = &[
             &["[error imagepull", "failed to pull image"],
             "an image can't be pulled",
             "see that the registry can be reached, or bake the images",
-        )
-    },
-    cause(
-        "containerd/several-sockets",
-        &["multiple cri endpoints", "multiple cri sockets"],
-        "more than one container runtime runs here, and kubeadm is not told which to use",
-        "set nodeRegistration.criSocket to unix:///run/containerd/containerd.sock",
-    ),
-    cause(
-        "containerd/cri-disabled",
-        &["unknown service runtime."],
-        "containerd runs without its CRI plugin",
-        "take `cri` out of `disabled_plugins` in /etc/containerd/config.toml",
-    ),
-    Cause {
-        beside: &["[error cri]", "container runtime"],
-        ..cause(
-            "containerd/wrong-socket",
-            &["dockershim.sock", "crio.sock", "cri-dockerd.sock"],
-            "kubeadm looks for another container runtime than containerd",
-            "set nodeRegistration.criSocket to unix:///run/containerd/containerd.sock",
-        )
-    },
-    Cause {
-        beside: &["container runtime", "cri ", "cri]", "unix:", "containerd.sock"],
-        ..cause(
-            "containerd/not-running",
-            &[
-                "container runtime is not running",
-                "connect: connection refused",
-                "connect: no such file or directory",
-                "dial unix",
-            ],
-            "containerd does not run",
-            "look at `systemctl status containerd`, and at nodeRegistration.criSocket",
         )
     },
     cause(

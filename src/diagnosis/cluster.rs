@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Causes that lie between this machine and its cluster, and what kubeadm's checks find wrong with the machine.
+//! Causes that lie between this machine and its cluster.
 
 use super::causes::{Cause, cause};
 
-/// Causes of the node's name, joining, certificates, the endpoint, and checks.
+/// Causes of the node's name, joining, certificates and the endpoint.
 pub(super) const CLUSTER: &[Cause] = &[
+    cause(
+        "node/webhook",
+        &["failed calling webhook", "denied the request: "],
+        "an admission webhook of the cluster refuses this node, or does not answer",
+        "look at the cluster's webhooks: `kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations`",
+    ),
     Cause {
         beside: &["node with name"],
         ..cause(
@@ -28,6 +34,7 @@ pub(super) const CLUSTER: &[Cause] = &[
             "crisocket information",
             "timed out waiting for the node",
             "control-plane label and taints",
+            "failed to get corresponding node",
         ],
         "the kubelet runs, and its node does not appear in the cluster",
         "look at `journalctl -u kubelet`: it can't register, often for its name or its cloud provider",
@@ -84,12 +91,16 @@ pub(super) const CLUSTER: &[Cause] = &[
         "the certificate key does not open the control plane's certificates",
         "certificateKey in the join configuration is not the one that they were uploaded with",
     ),
-    cause(
-        "join/not-permitted",
-        &["is forbidden: user \"system:bootstrap", "is forbidden: user \"system:anonymous"],
-        "the cluster does not let a bootstrap token read what joining needs",
-        "see that the first control plane's kubeadm came to its end, and that the token's group is system:bootstrappers:kubeadm:default-node-token",
-    ),
+    Cause {
+        // The name of another version's ConfigMap, which the cluster does not have.
+        when: |line| !line.contains("kubelet-config-1."),
+        ..cause(
+            "join/not-permitted",
+            &["is forbidden: user \"system:bootstrap", "is forbidden: user \"system:anonymous"],
+            "the cluster does not let a bootstrap token read what joining needs",
+            "see that the first control plane's kubeadm came to its end, and that the token's group is system:bootstrappers:kubeadm:default-node-token",
+        )
+    },
     cause(
         "join/token-refused",
         &["unauthorized", "asked for the client to provide credentials"],
@@ -131,7 +142,7 @@ pub(super) const CLUSTER: &[Cause] = &[
     ),
     cause(
         "certificate/of-another-machine",
-        &[" is invalid: x509: certificate is valid for"],
+        &[" is invalid: x509: "],
         "a certificate in /etc/kubernetes/pki is for other names or addresses than this machine's",
         "remove it from the data or the image, so that kubeadm makes it, or write one for this machine's name and address",
     ),
@@ -139,6 +150,7 @@ pub(super) const CLUSTER: &[Cause] = &[
         "certificate/of-another-name",
         &[
             "x509: certificate is valid for",
+            "x509: certificate is not valid for any names",
             "doesn't contain any ip sans",
             "cannot validate certificate for",
             "relies on legacy common name",
@@ -213,6 +225,10 @@ pub(super) const CLUSTER: &[Cause] = &[
             "\": forbidden",
             "\": bad gateway",
             "\": service unavailable",
+            "\": gateway timeout",
+            "\": bad request",
+            "\": method not allowed",
+            "\": not implemented",
         ],
         "the proxy between this machine and the API server does not work",
         "add the endpoint to no_proxy, or mend https_proxy",
@@ -228,6 +244,7 @@ pub(super) const CLUSTER: &[Cause] = &[
         &[
             "currently unable to handle the request",
             "server was unable to return a response",
+            "has asked us to try again later",
             "an error on the server (\"",
         ],
         "what listens at the endpoint says that no API server is ready",
@@ -279,7 +296,13 @@ pub(super) const CLUSTER: &[Cause] = &[
     ),
     cause(
         "endpoint/no-route",
-        &["no route to host", "network is unreachable"],
+        &[
+            "no route to host",
+            "network is unreachable",
+            "network is down",
+            "host is down",
+            "connect: cannot assign requested address",
+        ],
         "the API server can't be reached: no route to it",
         "look at `ip route` and at the gateway in the network metadata",
     ),
@@ -293,7 +316,15 @@ pub(super) const CLUSTER: &[Cause] = &[
         beside: &["get ", "post ", "put ", "patch ", "dial tcp", "read tcp", "identity of the api server"],
         ..cause(
             "endpoint/cut-off",
-            &[": eof", "connection reset by peer", "client connection lost", "remote error: tls"],
+            &[
+                ": eof",
+                "unexpected eof",
+                "connection reset by peer",
+                "broken pipe",
+                "client connection lost",
+                "server sent goaway",
+                "remote error: tls",
+            ],
             "what listens at the endpoint closes the connection",
             "see that a healthy control plane stands behind the load balancer, and that the API server does not restart",
         )
@@ -316,6 +347,10 @@ pub(super) const CLUSTER: &[Cause] = &[
                 "i/o timeout",
                 "client.timeout exceeded",
                 "context deadline exceeded",
+                "would exceed context deadline",
+                // A firewall that says that it forbids.
+                "connect: permission denied",
+                "connect: operation not permitted",
                 "tls handshake timeout",
                 "connection timed out",
             ],
@@ -330,114 +365,6 @@ pub(super) const CLUSTER: &[Cause] = &[
             &["couldn't validate the identity of the api server"],
             "the API server can't be reached or is not the one that was expected",
             "see that the control plane's endpoint is up and that the token and the CA hash are this cluster's",
-        )
-    },
-    cause(
-        "preflight/port-taken",
-        &["[error port-"],
-        "a port that Kubernetes needs is taken",
-        "see which program listens: `ss -ltnp`",
-    ),
-    cause(
-        "preflight/files-in-the-way",
-        &[
-            "[error fileavailable",
-            "[error diravailable",
-            "exists already but has got the wrong",
-            "exists but does not contain a valid",
-        ],
-        "files of an earlier bootstrap are in the way",
-        "seal the image that this node was made from",
-    ),
-    cause("preflight/swap", &["[error swap]"], "swap is on", "take the swap out of the image"),
-    Cause {
-        beside: &["[error filecontent"],
-        ..cause(
-            "preflight/ip-forward",
-            &["ip_forward", "forwarding"],
-            "IP forwarding is off",
-            "set net.ipv4.ip_forward = 1, and for IPv6 net.ipv6.conf.default.forwarding = 1, in a file of /etc/sysctl.d: `footplate bake` writes one",
-        )
-    },
-    Cause {
-        beside: &["[error filecontent"],
-        ..cause(
-            "preflight/br-netfilter",
-            &["bridge-nf-call"],
-            "the module br_netfilter is not loaded",
-            "name br_netfilter in a file of /etc/modules-load.d: `footplate bake` writes one",
-        )
-    },
-    cause(
-        "preflight/cpus",
-        &["[error numcpu]"],
-        "the machine has too few processors",
-        "give the machine two processors or more: a larger type, or more vCPUs",
-    ),
-    cause(
-        "preflight/memory",
-        &["[error mem]"],
-        "the machine has too little memory",
-        "give the machine 2 GiB of memory or more",
-    ),
-    cause(
-        "preflight/program-missing",
-        &["[error fileexisting", "executable file not found in $path"],
-        "a program that Kubernetes needs is missing",
-        "bake the program into /opt/bin",
-    ),
-    cause(
-        "preflight/version-skew",
-        &[
-            "[error kubeletversion]",
-            "[error kubernetesversion]",
-            "not a supported version skew",
-            "configmaps \"kubelet-config",
-            "only supports deploying clusters with the control plane version",
-        ],
-        "the versions of kubeadm, the kubelet and the control plane do not fit together",
-        "bake the Kubernetes version that the cluster asks for",
-    ),
-    cause(
-        "preflight/cgroup-v1",
-        &["cgroups v1 support", "failcgroupv1"],
-        "the machine runs with cgroup version 1, which this kubelet refuses",
-        "take `systemd.unified_cgroup_hierarchy=0` from the kernel's command line",
-    ),
-    cause(
-        "preflight/cgroups",
-        &["missing required cgroups", "cgroup driver"],
-        "the kernel's cgroups are not as the kubelet needs them",
-        "see `systemd-detect-virt` and the kernel's command line: the image wants cgroup version 2 and systemd's driver",
-    ),
-    cause(
-        "preflight/kernel",
-        &["[error systemverification]"],
-        "the kernel lacks what Kubernetes needs",
-        "look at kubeadm's own words in the journal",
-    ),
-    cause(
-        "preflight/not-root",
-        &["[error isprivilegeduser]"],
-        "kubeadm does not run as root",
-        "start it by kubeadm.service",
-    ),
-    Cause {
-        vague: true,
-        ..cause(
-            "preflight/other",
-            &["[error "],
-            "kubeadm's checks found fault with this machine",
-            "look at kubeadm's own words in the journal",
-        )
-    },
-    Cause {
-        vague: true,
-        ..cause(
-            "endpoint/timed-out",
-            &["timed out waiting for the condition", "timed out while waiting for the api"],
-            "kubeadm waited too long, and does not say what for",
-            "look at `journalctl -u kubelet`, and see that the control plane's endpoint is up",
         )
     },
 ];

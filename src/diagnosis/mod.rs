@@ -9,6 +9,7 @@ mod codes;
 mod ends;
 mod logs;
 mod phases;
+mod preflight;
 
 use self::causes::{Cause, all};
 pub use self::codes::{Code, codes};
@@ -65,8 +66,9 @@ fn of_output(output: &str) -> Vec<&'static Cause> {
     let lines: Vec<String> =
         own.filter_map(|l| Some(without_warnings(&l)?.trim_end().to_ascii_lowercase())).collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let last =
-        last_error(&lines).or_else(|| lines.iter().rposition(|l| joined == 0 && l.starts_with("error:")));
+    // An error without a phase may be any program's: one that says nothing is none of kubeadm's.
+    let error = |l: &&str| joined == 0 && l.starts_with("error:") && all().any(|cause| cause.is_named_by(l));
+    let last = last_error(&lines).or_else(|| lines.iter().rposition(error));
     let at = last.unwrap_or(0);
     // An earlier run of kubeadm said what it found, too.
     let run = last_error(&lines[..at]).map_or(0, |before| before + length(&lines[before..at]));
@@ -140,7 +142,12 @@ const STACK_TRACE: &str = "to see the stack trace of this error";
 
 /// The line of kubeadm's last error. Other commands of the data have errors too.
 fn last_error(lines: &[&str]) -> Option<usize> {
-    let told = || Some(lines.iter().rposition(|l| l.starts_with(STACK_TRACE))?.saturating_sub(1));
+    let told = || {
+        let end = lines.iter().rposition(|l| l.starts_with(STACK_TRACE))?;
+        // The lines of an error, but for its first one, stand further in.
+        let more = |l: &&&str| l.is_empty() || l.starts_with([' ', '\t']);
+        Some(end.saturating_sub(1 + lines[..end].iter().rev().take_while(more).count()))
+    };
     lines.iter().rposition(|l| l.contains("error execution phase ")).or_else(told)
 }
 
