@@ -190,7 +190,8 @@ pub fn journal_of(
     let _ = run("journalctl", &["--sync"], b"", ANSWER_LIMIT);
     let of_run = invocation.map(|id| format!("_SYSTEMD_INVOCATION_ID={id}"));
     let whose = of_run.as_deref().map_or(vec!["--unit", unit], |of_run| vec![of_run, "_TRANSPORT=stdout"]);
-    let form = ["--output=json", "--output-fields=MESSAGE", "--boot", "--reverse"];
+    // Without `--all` a message of more than 4096 bytes is `null`.
+    let form = ["--output=json", "--all", "--output-fields=MESSAGE", "--boot", "--reverse"];
     let args = [&["--no-pager", "--quiet"], &form[..], &whose[..]].concat();
     // The last ones come first: should there be too much to read, the oldest are left out.
     let until = Instant::now() + ANSWER_LIMIT / 2;
@@ -202,7 +203,8 @@ pub fn journal_of(
     Ok(entries)
 }
 
-/// The first lines of what `journalctl` prints, and of the others, which are read until then, those whose message counts.
+/// The first lines of what `journalctl` prints, and of the others, which are read until then, those whose message counts. A line that
+/// is longer than [`MAX_OUTPUT`] is left out; journald cuts what a unit prints at 48 KiB.
 fn newest(from: &mut dyn Read, counts: Option<fn(&str) -> bool>, until: Instant) -> String {
     let (mut from, mut lines) = (BufReader::new(from.take(MAX_JOURNAL)), String::new());
     let max = usize::try_from(MAX_OUTPUT).unwrap_or_default();
@@ -210,8 +212,12 @@ fn newest(from: &mut dyn Read, counts: Option<fn(&str) -> bool>, until: Instant)
         let whole = lines.len() < max;
         let goes_on = whole || (counts.is_some() && lines.len() < 2 * max && Instant::now() < until);
         let mut line = Vec::new();
-        if !goes_on || !from.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+        if !goes_on || !(&mut from).take(MAX_OUTPUT).read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
             return lines;
+        }
+        if line.len() as u64 == MAX_OUTPUT && !line.ends_with(b"\n") {
+            let _ = from.skip_until(b'\n');
+            continue;
         }
         let line = String::from_utf8_lossy(&line);
         let counts = |message: &str| counts.is_some_and(|counts| counts(message));
@@ -259,11 +265,14 @@ mod tests {
             |n: u32, text: &str| format!("{{\"__MONOTONIC_TIMESTAMP\":\"{n}000\",\"MESSAGE\":\"{text}\"}}\n");
         let mut log: String = (0..20_000).map(|n| line(30_000 - n, "noise")).collect();
         log += &line(7, "[certs] a");
-        log += &line(6, &"[".repeat(300_000));
+        log += &line(8, &"[".repeat(600_000));
+        log += &line(6, &"[".repeat(200_000));
+        log += &line(9, &"[".repeat(100_000));
         log += &line(5, "[preflight] a");
         let (now, later) = (Instant::now(), Instant::now() + Duration::from_secs(600));
         let marks: Option<fn(&str) -> bool> = Some(|text| text.starts_with('['));
-        for (counts, until, want) in [(marks, later, vec![7, 6]), (marks, now, vec![]), (None, later, vec![])]
+        for (counts, until, want) in
+            [(marks, later, vec![7, 6, 9]), (marks, now, vec![]), (None, later, vec![])]
         {
             let read = newest(&mut log.as_bytes(), counts, until);
             let entries: Vec<Entry> = read.lines().filter_map(entry).collect();
