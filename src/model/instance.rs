@@ -31,6 +31,8 @@ pub struct Instance {
     pub addresses: Addresses,
     /// The metadata as the platform sent it. Templates read [`Instance::meta_data`].
     pub metadata: Map<String, Json>,
+    /// Whether cloud-init has the metadata's keys at `ds` itself on this platform, so that its templates have `ds["id"]`.
+    pub metadata_is_ds: bool,
     /// The network, where the platform describes it.
     pub network: Option<NetworkConfig>,
     /// Address families to wait for before the bootstrap.
@@ -111,6 +113,8 @@ impl Instance {
             ("local-hostname", self.hostname.clone()),
             ("node-name", self.node_name.clone()),
             ("provider-id", self.provider_id.clone()),
+            ("availability-zone", self.availability_zone.clone()),
+            ("region", self.region.clone()),
             ("local-ipv4", local_v4.map(|a| a.to_string())),
             ("local-ipv6", local_v6.map(|a| a.to_string())),
             ("public-ipv4", public_v4.map(|a| a.to_string())),
@@ -137,6 +141,7 @@ impl Instance {
             provider_id,
             addresses,
             metadata,
+            metadata_is_ds,
             network,
             wait_for,
             ssh_keys,
@@ -166,6 +171,7 @@ impl Instance {
         self.provider_id = self.provider_id.take().or(provider_id);
         self.network = self.network.take().or(network);
         self.user_data = self.user_data.take().or(user_data);
+        self.metadata_is_ds |= metadata_is_ds;
         self.user_data_used |= user_data_used;
         self.user_data_once |= user_data_once;
         self.vendor_data = self.vendor_data.take().or(vendor_data);

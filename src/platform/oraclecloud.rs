@@ -109,6 +109,8 @@ fn read(place: &str, node: &Node) -> Result<Instance, Error> {
             given.remove("user_data");
         }
         instance.metadata = map;
+        // Cluster API's templates have `ds["id"]`.
+        instance.metadata_is_ds = true;
     }
     Ok(instance)
 }

@@ -24,11 +24,32 @@ const MAX_UNKNOWN: usize = 200;
 /// The name of a value that is not known.
 const UNKNOWN: &str = "_unknown";
 
+/// Keys of a document that is `ds` as a whole: Oracle Cloud's.
+const AT_DS: &[&str] = &[
+    "availabilityDomain",
+    "canonicalRegionName",
+    "compartmentId",
+    "definedTags",
+    "displayName",
+    "faultDomain",
+    "freeformTags",
+    "hostname",
+    "id",
+    "metadata",
+    "ociAdName",
+    "region",
+    "regionInfo",
+    "shape",
+    "tenantId",
+];
+
 /// Whether any platform may have this name.
 pub fn may_exist(name: &str) -> bool {
     let of_a_list = name.ends_with(']') && !name.ends_with("']");
     let parts = ["ds.meta_data", "ds.vendordata", "ds.vendor_data", "v1", "vendordata", "vendor_data"];
+    let at_ds = name.strip_prefix("ds.").and_then(|rest| rest.split(['.', '[']).next());
     of_a_list
+        || at_ds.is_some_and(|key| AT_DS.contains(&key))
         || parts.iter().any(|above| {
             let below = name.strip_prefix(above);
             below.is_some_and(|rest| {

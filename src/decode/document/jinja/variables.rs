@@ -50,7 +50,9 @@ impl Variables {
         }
         let mut top = v1.clone();
         top.insert("v1".to_owned(), Json::Object(v1));
-        top.insert("ds".to_owned(), serde_json::json!({ "meta_data": meta_data }));
+        let mut ds = if instance.metadata_is_ds { instance.metadata.clone() } else { Map::new() };
+        ds.insert("meta_data".to_owned(), Json::Object(meta_data));
+        top.insert("ds".to_owned(), Json::Object(ds));
         let mut top = Json::Object(top);
         alias(&mut top);
         let values = if let Json::Object(top) = top { top } else { Map::new() };
