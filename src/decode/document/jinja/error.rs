@@ -192,7 +192,9 @@ fn cure(missing: &Missing, variables: &Variables) -> String {
     match nearest(&missing.whole, &variables.names()) {
         Some(near) => format!("did you mean `{near}`? Or give it a value of its own: `{default}`"),
         None => {
-            format!("use a name that this platform has, such as ds.meta_data.local_hostname, or `{default}`")
+            let named = variables.values.get("local_hostname").is_some();
+            let such = if named { "ds.meta_data.local_hostname" } else { "v1.instance_id" };
+            format!("use a name that this platform has, such as {such}, or `{default}`")
         }
     }
 }

@@ -35,6 +35,23 @@ fn rendered(body: &str) -> Result<String, Problem> {
 }
 
 #[test]
+fn a_machine_without_a_name_has_no_text_for_it() {
+    let instance = Instance { instance_id: "i-1".to_owned(), ..Instance::default() };
+    let variables = Variables::of(&instance, &Os::default());
+    for name in
+        ["local_hostname", "v1.local_hostname", "v1['local-hostname']", "ds.meta_data.local_hostname"]
+    {
+        let text = format!("## template: jinja\n{{{{ {name} }}}}");
+        let problem = render(&*text, &variables).err().unwrap();
+        assert!(problem.what.ends_with("has no value"), "{problem:?}");
+        let text = format!("## template: jinja\n{{{{ {name} | default(v1.instance_id) }}}}");
+        assert_eq!(render(&*text, &variables).unwrap().text.to_string(), "i-1");
+    }
+    let problem = render("## template: jinja\n{{ ds.nope }}", &variables).err().unwrap();
+    assert!(problem.cure.unwrap().contains("such as v1.instance_id"));
+}
+
+#[test]
 fn names_are_cloud_inits() {
     let cases = [
         ("{{ ds.meta_data.hostname }}", "node-1.example.com"),

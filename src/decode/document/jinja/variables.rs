@@ -45,8 +45,14 @@ impl Variables {
             ("variant", Json::from(os.id.as_str())),
         ];
         let mut v1: Map<String, Json> = entries.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+        if instance.hostname.is_none() {
+            // cloud-init has a name for each machine: the text of none would be taken for one.
+            v1.remove("local_hostname");
+        }
         for old in ["availability_zone", "cloud_name", "instance_id", "local_hostname"] {
-            v1.insert(old.replace('_', "-"), v1.get(old).cloned().unwrap_or_default());
+            if let Some(value) = v1.get(old).cloned() {
+                v1.insert(old.replace('_', "-"), value);
+            }
         }
         let mut top = v1.clone();
         top.insert("v1".to_owned(), Json::Object(v1));
