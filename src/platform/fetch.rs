@@ -6,7 +6,7 @@ use anyhow::anyhow;
 
 use super::detect::{Candidate, Detected, Evidence, Wanted};
 use super::watched::Watched;
-use super::{Error, Platform};
+use super::{Error, Platform, metal};
 use crate::decode::document::{Kind, envelope, sniff};
 use crate::io::World;
 use crate::model::facts::Facts;
@@ -202,6 +202,9 @@ fn ask_once(
         if let Some(answer) = &mut answer {
             answer.problems.extend(told);
         }
+    }
+    if let Some(answer) = answer.as_mut().filter(|_| platform.id != metal::PLATFORM.id) {
+        metal::take_url(facts, answer)?;
     }
     Ok(answer)
 }

@@ -5,6 +5,7 @@
 use super::{Error, Evidence, Platform, document};
 use crate::io::World;
 use crate::model::facts::{Cmdline, Facts};
+use crate::model::fetch::Request;
 use crate::model::instance::Instance;
 use crate::model::problem::Problem;
 use crate::model::secret::Secret;
@@ -38,13 +39,29 @@ fn evidence(facts: &Facts) -> Option<Evidence> {
     (!named).then(|| Evidence::Argument(argument.to_owned()))
 }
 
-/// The URL becomes an include list of it: it is fetched as all that user-data includes.
 fn read(world: &dyn World, facts: &Facts) -> Result<Option<Instance>, Error> {
-    let Some((argument, url)) = url(&facts.cmdline) else { return Ok(None) };
-    if url.contains(char::is_whitespace) {
-        return Err(Problem::error(argument, "not a URL: it has a blank in it").into());
+    let mut instance = Instance::default();
+    take_url(facts, &mut instance)?;
+    if instance.user_data.is_none() {
+        return Ok(None);
     }
-    let user_data = Some(Secret::from(format!("#include\n{url}\n").as_str()));
-    let instance_id = document::own_id(world, facts)?;
-    Ok(Some(Instance { instance_id, user_data, ..Instance::default() }))
+    instance.instance_id = document::own_id(world, facts)?;
+    Ok(Some(instance))
+}
+
+/// What the URL leads to is the user-data of a machine that has no other, on each platform, as it is for Ignition. It becomes an include
+/// list: it is fetched as all that user-data includes.
+pub(super) fn take_url(facts: &Facts, instance: &mut Instance) -> Result<(), Error> {
+    let Some((argument, url)) = url(&facts.cmdline) else { return Ok(()) };
+    if instance.user_data.is_some() || instance.user_data_used || instance.user_data_once {
+        let what = "left out: the platform has user-data for this machine, or had";
+        instance.problems.push(Problem::warning(argument, what).cure("set the user-data in one place"));
+        return Ok(());
+    }
+    if let Some(what) = Request::plain(url).problem() {
+        let cure = format!("write it as in {argument}=https://192.0.2.1/worker.ign");
+        return Err(Problem::error(argument, what).cure(cure).into());
+    }
+    instance.user_data = Some(Secret::from(format!("#include\n{url}\n").as_str()));
+    Ok(())
 }

@@ -173,6 +173,46 @@ fn an_argument_that_dmi_contradicts_is_an_error() {
     }
 }
 
+/// A URL in a kernel argument is the user-data of a machine that its platform gives none, as it is for Ignition.
+#[test]
+fn a_url_in_a_kernel_argument_serves_each_platform() {
+    let served =
+        ("/http/192.0.2.9/node.yml", "#cloud-config\nwrite_files: [{path: /etc/made-by, content: url}]\n");
+    let page = ("/http/192.0.2.9/node.yml", "<!DOCTYPE html>\n<html><body>Log in</body></html>\n");
+    let data = (
+        "/http/169.254.169.254/2021-07-15/user-data",
+        "#cloud-config\nwrite_files: [{path: /etc/made-by, content: service}]\n",
+    );
+    let id = ("/file/sys/class/dmi/id/product_uuid", "ec2ddddd-0000-4000-8000-00000000000b");
+    let left_out = "warning: coreos.config.url: left out: the platform has user-data for this machine, or had";
+    let metal = "flatcar.config.url=http://192.0.2.9/node.yml";
+    let aws = "flatcar.oem.id=ec2 coreos.config.url=http://192.0.2.9/node.yml";
+    let cases: [(&[Answers<'_>], &str, i32, &str, &str); 8] = [
+        (&[&[served, id]], metal, 0, "url", "fetch: platform=metal "),
+        (&[EC2, &[served]], aws, 0, "url", "hostname=ip-10-1-2-3.example.internal"),
+        (&[EC2, &[served, data]], aws, 0, "service", left_out),
+        (
+            &[&[served, id]],
+            "flatcar.oem.id=qemu cloud-config-url=http://192.0.2.9/node.yml",
+            0,
+            "url",
+            "fetch: platform=qemu ",
+        ),
+        (&[DRIVE, &[served]], "flatcar.oem.id=qemu cloud-config-url=x", 0, "drive", "cloud-config-url: left out"),
+        (&[&[page, id]], metal, 65, "", "this is a page of HTML"),
+        (&[&[id]], "ignition.config.url=tftp://192.0.2.9/x", 65, "", "ignition.config.url: only these are fetched"),
+        (&[&[id]], "flatcar.config.url=\"http://192.0.2.9/a b\"", 65, "", "flatcar.config.url: is not a URL"),
+    ];
+    for (answers, line, code, made_by, said) in cases {
+        let mut all: Vec<Answers<'_>> = answers.to_vec();
+        let line = [("/file/proc/cmdline", line)];
+        all.push(&line);
+        let (ran, root) = provision(&all);
+        ran.ended(code, &[said]);
+        assert_eq!(text(&root, "/etc/made-by"), made_by, "{line:?}: {}", ran.err);
+    }
+}
+
 /// A machine of QEMU is on many platforms: what is said of the platform goes before, and a file of fw_cfg before a drive.
 #[test]
 fn qemu_gives_way_to_what_is_surer() {

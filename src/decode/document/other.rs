@@ -104,6 +104,11 @@ const OTHERS: &[Other] = &[
     // EC2Launch's second version.
     Other { sign: Sign::Keys(|k| k.has("version") && k.has("tasks")), what: WINDOWS.0, cure: WINDOWS.1 },
     Other {
+        sign: Sign::Begins(&["<!doctype html", "<html"]),
+        what: "this is a page of HTML, which something answered in the place of the data",
+        cure: "see what the address leads to: a login page or a proxy between, or a page that says what is wrong",
+    },
+    Other {
         sign: Sign::Begins(&["<?xml", "<unattend"]),
         what: "this is an XML document, such as an answer file of Windows' setup",
         cure: "give the machine the bootstrap data of a KubeadmConfig with `format: cloud-config` or \

@@ -57,6 +57,8 @@ fn ordinary_cloud_configs_are_no_other_systems() {
 
 /// Data of other systems, and a word of what is said of it.
 const OF_OTHERS: &[(&str, &str)] = &[
+    ("\n<HTML>\n<body>Log in to go on</body>\n</html>\n", "HTML"),
+    ("<!DOCTYPE html PUBLIC \"x\">\n<html lang='en'><title>502 Bad Gateway</title></html>", "HTML"),
     ("# made by hand\n---\nversion: v1alpha1 # old\npersist: true\nmachine:\n  type: worker\n", "Talos"),
     ("version: \"v1alpha1\"\ncluster:\n  id: x\n", "Talos"),
     ("apiVersion: v1alpha1\nkind: HostnameConfig\nauto: stable\n---\nversion: v1alpha1\n", "Talos"),
