@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::drive::Place;
 use super::{Error, OwnedDrive, document};
-use crate::decode::network::parse_interfaces;
+use crate::decode::network::{is_config, parse_interfaces};
 use crate::decode::syntax::yaml::Node;
 use crate::io::World;
 use crate::model::instance::{Instance, short};
@@ -125,8 +125,9 @@ pub(super) fn network(
 ) -> Result<(), Error> {
     if let Some(file) = read(place)? {
         let data = document::mapping(place, file.expose())?;
-        // NICs without a network are left to DHCP.
-        if data.get("networks").and_then(Node::list).is_some_and(|list| !list.is_empty()) {
+        // NICs without a network are left to DHCP. KubeVirt's users put a network config of cloud-init's own there too.
+        if data.get("networks").and_then(Node::list).is_some_and(|list| !list.is_empty()) || is_config(&data)
+        {
             document::read_network(&data, instance);
             return Ok(());
         }

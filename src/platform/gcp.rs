@@ -2,6 +2,8 @@
 //! Google Cloud: its metadata server ([VM metadata](https://cloud.google.com/compute/docs/metadata/overview)). All of it is asked for
 //! at once, with the parts beside it that a server gives which has no such question.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use serde_json::{Map, Value as Json, json};
 
 use super::service::{Service, Session};
@@ -39,7 +41,12 @@ pub(super) const PLATFORM: Platform = Platform {
     ..Platform::NONE
 };
 
+/// A machine with IPv6 alone reaches it at an address of its own.
 static SERVICE: Service = Service {
+    addresses: &[
+        IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
+        IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+    ],
     headers: &[("Metadata-Flavor", "Google")],
     limit: 2 << 20,
     cure: "Google's metadata server does not answer: see that a route leads to 169.254.169.254",
@@ -84,6 +91,7 @@ fn report(world: &dyn World, report: &Report<'_>) -> Result<(), Error> {
     let Report { state, phase, code, error, .. } = report;
     let request = Request::new(Method::PUT, format!("{}{STATUS}", SERVICE.host));
     let mut request = SERVICE.headers.iter().fold(request, |r, (name, value)| r.header(name, *value));
+    (request.addresses, request.way) = (SERVICE.addresses, SERVICE.way);
     let status = json!({ "state": state, "phase": phase, "code": code, "error": error });
     request.body = status.to_string().as_str().into();
     if let Err(error) = world.tell(Tell::Http(&request)) {

@@ -148,6 +148,21 @@ fn word(text: &str) -> Result<(String, usize), &'static str> {
     if quote.is_some() { Err("ends in the middle of a value") } else { Ok((value, text.len())) }
 }
 
+/// The name of the machine, of which OpenNebula lets a person make any text, as its own scripts take it: with `-` for what no name of a
+/// machine can have.
+fn take_name(given: &str, instance: &mut Instance) -> Result<(), Error> {
+    let place = format!("{FILE}: SET_HOSTNAME");
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' };
+    let labels = given.trim().split('.').map(|label| label.chars().map(plain).collect::<String>());
+    let labels: Vec<String> = labels.map(|label| label.trim_matches('-').to_owned()).collect();
+    let name = labels.into_iter().filter(|label| !label.is_empty()).collect::<Vec<_>>().join(".");
+    if name != given.trim().trim_end_matches('.') {
+        let what = "a machine's name can have letters, digits, `-` and dots, and this machine takes `-` for the rest";
+        instance.problems.push(Problem::warning(&place, what).cure("rename the machine"));
+    }
+    if name.is_empty() { Ok(()) } else { document::take_hostname(&place, &name, instance) }
+}
+
 fn read(world: &dyn World, _: &Facts) -> Result<Option<Instance>, Error> {
     let links = world.links()?;
     let Some(bytes) = Place::Drive(LABEL).read(world, FILE)? else { return Ok(None) };
@@ -156,7 +171,7 @@ fn read(world: &dyn World, _: &Facts) -> Result<Option<Instance>, Error> {
     let id = context.get("VMID").unwrap_or_default().to_owned();
     let mut instance = Instance { instance_id: id, ..Instance::default() };
     if let Some(name) = context.first(&["SET_HOSTNAME", "HOSTNAME", "PUBLIC_IP", "IP_PUBLIC", "ETH0_IP"]) {
-        document::take_hostname(&format!("{FILE}: SET_HOSTNAME"), name, &mut instance)?;
+        take_name(name, &mut instance)?;
     }
     instance.node_name = instance.hostname.clone();
     instance.ssh_keys = document::lines(context.first(&["SSH_KEY", "SSH_PUBLIC_KEY"]).unwrap_or_default());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Services that are found by way of the machine's links: OpenStack's at a link-local address of IPv6, CloudStack's router as the
+//! Services that are found by way of the machine's links: OpenStack's and Google's at addresses of IPv6, CloudStack's router as the
 //! server of a DHCP lease. They listen on real sockets, and their answers are those of `tests/platforms`.
 
 use std::fs;
@@ -48,7 +48,8 @@ fn captured(
     node.args(["capture", "/bundle", "--platform", case]);
     Ran::of(&mut node).ended(0, &[]);
     networkd.map(thread::JoinHandle::join);
-    assert!(service.paths().iter().any(|path| path.contains("user")), "{:?}", service.paths());
+    let of_data = |path: &String| ["user", "recursive"].iter().any(|word| path.contains(word));
+    assert!(service.paths().iter().any(of_data), "{:?}", service.paths());
     assert!(root.join("bundle/http").join(host).is_dir(), "the host is another one");
 }
 
@@ -65,6 +66,22 @@ fn openstack_answers_a_machine_without_ipv4() {
         let address = "fe80::a9fe:a9fe/64 nodad";
         let lease = "ADDRESS=192.0.2.1\n";
         captured("openstack", "169.254.169.254", address, "[fe80::a9fe:a9fe%far]:80", lease, Duration::ZERO);
+    });
+}
+
+#[test]
+fn google_answers_a_machine_without_ipv4() {
+    needs!(root("a network of its own"));
+    apart(|| {
+        let address = "fd20:ce::254/64 nodad";
+        captured(
+            "gcp",
+            "169.254.169.254",
+            address,
+            "[fd20:ce::254]:80",
+            "ADDRESS=192.0.2.1\n",
+            Duration::ZERO,
+        );
     });
 }
 

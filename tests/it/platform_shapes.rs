@@ -83,6 +83,9 @@ fn drives_of_openstack_in_each_shape() {
         "bond_mode": "1", "bond_miimon": "70", "ethernet_mac_address": null}, {"id": "d", "type": "vlan", "vlan_link": "c", "vlan_id": "31", "vlan_mac_address": null}],
         "networks": [{"id": "n", "link": "d", "type": "ipv4", "ip_address": "192.0.2.9", "netmask": "26", "dns_nameservers": ["192.0.2.53"], "dns_search": ["one.example"],
         "routes": [{"network": "0.0.0.0", "netmask": "0.0.0.0", "gateway": "192.0.2.1"}]}]}"#;
+    let no_mask = r#"{"links": [{"id": "a", "type": "phy", "ethernet_mac_address": "fa:16:3e:00:00:0c"}], "networks": [{"id": "n", "link": "a", "type": "ipv4", "ip_address": "10.5.0.9", "netmask": "",
+        "routes": [{"network": "0.0.0.0", "netmask": "", "gateway": "10.5.0.1"}]}, {"id": "m", "link": "a", "type": "ipv4", "ip_address": "10.5.8.9/21", "netmask": ""},
+        {"id": "o", "link": "a", "type": "ipv6", "ip_address": "2001:db8:5::9", "netmask": "", "routes": [{"network": "::", "netmask": "", "gateway": "fe80::1"}]}]}"#;
     let named = r#"{"links": [{"id": "first", "name": "enp1s0", "type": "phy", "ethernet_mac_address": null}],
         "networks": [{"id": "n", "link": "first", "type": "ipv4_dhcp"}]}"#;
     hold(
@@ -141,6 +144,37 @@ fn drives_of_openstack_in_each_shape() {
                 &[LABEL, (META, r#"{"uuid": "u", "hostname": "kite"}"#), (NET, named), (DATA, USER)],
                 &[MADE, "Name=enp1s0", "DHCP=ipv4"],
                 &["PermanentMACAddress", "warning"],
+            ),
+            // A network config of cloud-init's own in its place, as `networkData` of KubeVirt takes any text.
+            (
+                "kubevirt",
+                &[
+                    LABEL,
+                    (META, r#"{"uuid": "u", "hostname": "kite"}"#),
+                    (
+                        NET,
+                        "version: 2\nethernets: {enp1s0: {addresses: [10.4.0.9/22], gateway4: 10.4.0.1}}\n",
+                    ),
+                    (DATA, USER),
+                ],
+                &[MADE, "Name=enp1s0", "Address=10.4.0.9/22", "Gateway=10.4.0.1"],
+                &["warning"],
+            ),
+            // An empty mask is none.
+            (
+                "openstack",
+                &[LABEL, (META, r#"{"uuid": "u"}"#), (NET, no_mask), (DATA, USER)],
+                &[
+                    MADE,
+                    "Address=10.5.0.9/24",
+                    "Address=10.5.8.9/21",
+                    "Destination=0.0.0.0/0",
+                    "Destination=::/0",
+                    "Address=2001:db8:5::9/64",
+                    "warning: network_data.networks[0].ip_address: has no netmask: 10.5.0.9/24 is taken (line 1, column 154); \
+                     write the prefix with it: 10.5.0.9/24, or 10.5.0.9/32",
+                ],
+                &["is not a netmask"],
             ),
             (
                 "openstack",
@@ -538,6 +572,14 @@ fn contexts_and_lxds_metadata_in_each_shape() {
                 &["reed-7", "Name=eth0", "Address=10.6.0.9/16", "Gateway=10.6.0.1"],
                 &[],
             ),
+            // What a person called it, as OpenNebula's own scripts take it.
+            (
+                "",
+                &[LABEL, (CONTEXT, "VMID='8'\nSET_HOSTNAME='Reed (test) no. 8!.lab'\n")],
+                &["Reed--test--no", "COREOS_CUSTOM_NODE_NAME=reed--test--no.8.lab"],
+                &["error"],
+            ),
+            ("", &[LABEL, (CONTEXT, "VMID='8'\nSET_HOSTNAME=' - '\n")], &["exit 0"], &["/etc/hostname"]),
             (
                 "",
                 &[LABEL, ("/links", links), (CONTEXT, old)],

@@ -184,7 +184,8 @@ fn a_url_in_a_kernel_argument_serves_each_platform() {
         "#cloud-config\nwrite_files: [{path: /etc/made-by, content: service}]\n",
     );
     let id = ("/file/sys/class/dmi/id/product_uuid", "ec2ddddd-0000-4000-8000-00000000000b");
-    let left_out = "warning: coreos.config.url: left out: the platform has user-data for this machine, or had";
+    let left_out =
+        "warning: coreos.config.url: left out: the platform has user-data for this machine, or had";
     let metal = "flatcar.config.url=http://192.0.2.9/node.yml";
     let aws = "flatcar.oem.id=ec2 coreos.config.url=http://192.0.2.9/node.yml";
     let cases: [(&[Answers<'_>], &str, i32, &str, &str); 8] = [
@@ -198,9 +199,21 @@ fn a_url_in_a_kernel_argument_serves_each_platform() {
             "url",
             "fetch: platform=qemu ",
         ),
-        (&[DRIVE, &[served]], "flatcar.oem.id=qemu cloud-config-url=x", 0, "drive", "cloud-config-url: left out"),
+        (
+            &[DRIVE, &[served]],
+            "flatcar.oem.id=qemu cloud-config-url=x",
+            0,
+            "drive",
+            "cloud-config-url: left out",
+        ),
         (&[&[page, id]], metal, 65, "", "this is a page of HTML"),
-        (&[&[id]], "ignition.config.url=tftp://192.0.2.9/x", 65, "", "ignition.config.url: only these are fetched"),
+        (
+            &[&[id]],
+            "ignition.config.url=tftp://192.0.2.9/x",
+            65,
+            "",
+            "ignition.config.url: only these are fetched",
+        ),
         (&[&[id]], "flatcar.config.url=\"http://192.0.2.9/a b\"", 65, "", "flatcar.config.url: is not a URL"),
     ];
     for (answers, line, code, made_by, said) in cases {

@@ -150,7 +150,7 @@ fn fixed_address(r: &mut Reader, words: &Words, at: &At) -> Option<Cidr> {
     let text = r.text(&address)?;
     let mask = at.key("netmask").filter(|m| !m.node.is_null());
     match text.parse::<IpAddr>() {
-        Ok(addr) if mask.is_none() && !addr.is_unspecified() => {
+        Ok(addr) if lacks_mask(mask.as_ref(), addr) && !addr.is_unspecified() => {
             Some(unmasked(r, &address, addr, |cidr| cidr))
         }
         _ => with_mask(r, &address, text, mask.as_ref()),
@@ -227,11 +227,10 @@ pub(super) fn read_route(r: &mut Reader, at: &At, own: &[&str]) -> Option<Route>
         return None;
     };
     let text = r.text(&to)?;
-    let cidr = match (text, via) {
-        ("default", Some(via)) => Cidr::default_route(via.is_ipv6()),
-        _ if mask.is_none() && text.parse::<IpAddr>().is_ok() => {
-            unmasked(r, &to, text.parse().ok()?, Cidr::network)
-        }
+    let bare = text.parse().ok().filter(|addr| lacks_mask(mask.as_ref(), *addr));
+    let cidr = match (text, via, bare) {
+        ("default", Some(via), _) => Cidr::default_route(via.is_ipv6()),
+        (.., Some(addr)) => unmasked(r, &to, addr, Cidr::network),
         _ => with_mask(r, &to, text, mask.as_ref())?,
     };
     if via.is_some_and(|via| via.is_ipv6() != cidr.addr.is_ipv6()) {
@@ -239,6 +238,11 @@ pub(super) fn read_route(r: &mut Reader, at: &At, own: &[&str]) -> Option<Route>
         return None;
     }
     Some(route(cidr, via, metric))
+}
+
+/// Whether nothing says how much of an address is its network's. OpenStack has networks of IPv6 with an empty mask, which is one of 64 bits.
+fn lacks_mask(mask: Option<&At>, addr: IpAddr) -> bool {
+    mask.is_none_or(|mask| mask.node.text() == Some("") && (addr.is_ipv4() || addr.is_unspecified()))
 }
 
 /// An address or a destination without a netmask: cloud-init's 24 and 64 bits, but for an address of zeros, which means every

@@ -162,8 +162,11 @@ fn parse(found: &[(&str, String)], user_data: Option<Secret>) -> Result<Instance
     for (name, key) in ATTRIBUTES {
         instance.attribute(name, get(key));
     }
-    instance.region = get(REGION).map(str::to_owned);
-    instance.availability_zone = get(AVAILABILITY_ZONE).map(str::to_owned);
+    let zone = get(AVAILABILITY_ZONE);
+    instance.availability_zone = zone.map(str::to_owned);
+    // Outscale's service has no region: its zones are called after it, with a letter behind.
+    let of_zone = || zone.and_then(|zone| zone.strip_suffix(|c: char| c.is_ascii_lowercase()));
+    instance.region = get(REGION).or_else(of_zone).map(str::to_owned);
     instance.ssh_keys = found
         .iter()
         .filter(|(p, _)| p.starts_with(PUBLIC_KEYS))
@@ -267,6 +270,9 @@ mod tests {
         assert_eq!(metadata["node-name"], "ip-10-0-0-5.a.example");
         let mac = &metadata["network"]["interfaces"]["macs"]["02:00:00:00:00:01"];
         assert_eq!(mac["local-ipv4s"], serde_json::json!(["10.0.0.5", "10.0.0.6"]));
+        // A service without the key, such as Outscale's.
+        let zone = [found[0].clone(), (AVAILABILITY_ZONE, "cloudgouv-eu-west-1b".to_owned())];
+        assert_eq!(parse(&zone, None).unwrap().region.as_deref(), Some("cloudgouv-eu-west-1"));
         let resource = [found[0].clone(), (LOCAL_HOSTNAME, "i-0abc.eu-west-1.compute.internal".to_owned())];
         assert_eq!(parse(&resource, None).unwrap().node_name.as_deref(), Some("i-0abc"));
         assert!(parse(&found[1..], None).unwrap_err().to_string().contains("instance-id"));

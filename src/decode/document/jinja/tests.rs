@@ -38,8 +38,7 @@ fn rendered(body: &str) -> Result<String, Problem> {
 fn a_machine_without_a_name_has_no_text_for_it() {
     let instance = Instance { instance_id: "i-1".to_owned(), ..Instance::default() };
     let variables = Variables::of(&instance, &Os::default());
-    for name in
-        ["local_hostname", "v1.local_hostname", "v1['local-hostname']", "ds.meta_data.local_hostname"]
+    for name in ["local_hostname", "v1.local_hostname", "v1['local-hostname']", "ds.meta_data.local_hostname"]
     {
         let text = format!("## template: jinja\n{{{{ {name} }}}}");
         let problem = render(&*text, &variables).err().unwrap();
