@@ -302,6 +302,7 @@ pub(super) const CLUSTER: &[Cause] = &[
             "network is down",
             "host is down",
             "connect: cannot assign requested address",
+            "connect: invalid argument",
         ],
         "the API server can't be reached: no route to it",
         "look at `ip route` and at the gateway in the network metadata",

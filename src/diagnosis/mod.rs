@@ -3,6 +3,7 @@
 //! names the phase that failed, the checks of that phase name themselves, and what was waited for stands before an error that only
 //! says that time ran out.
 
+mod call;
 mod causes;
 mod cluster;
 mod codes;
