@@ -107,6 +107,14 @@ impl Status {
         })
     }
 
+    /// The same with the first reasons behind it, for who is told one line alone; what kubeadm failed for is in its line itself.
+    pub fn error_and_why(&self) -> Option<String> {
+        let first = self.problems.iter().find(|p| p.is_error())?;
+        let why = if self.failed.is_some_and(Stage::is_bootstrap) { &[][..] } else { &first.why };
+        let parts: Vec<String> = self.error().into_iter().chain(why.iter().take(2).cloned()).collect();
+        Some(parts.join(": "))
+    }
+
     /// The stage that failed, else the last one that began.
     pub fn phase(&self) -> Option<&str> {
         self.failed.map(Stage::name).or_else(|| self.stages.last().map(|stage| stage.name.as_str()))
@@ -404,6 +412,18 @@ mod tests {
         let json = serde_json::to_value(&stamp).unwrap();
         assert_eq!(json["error"], "apply: write_files[0]: is a directory");
         assert_eq!(serde_json::from_value::<Stamp>(json).unwrap(), stamp);
+    }
+
+    #[test]
+    fn who_hears_one_line_hears_the_reasons_too() {
+        let why = || ["a".to_owned(), "b".to_owned(), "c".to_owned()].to_vec();
+        let mut status = Status::default();
+        assert_eq!(status.error_and_why(), None);
+        for (stage, want) in [(Stage::Fetch, "fetch: no answer: a: b"), (Stage::Kubeadm, "no answer")] {
+            let problem = Problem { why: why(), ..Problem::error("", "no answer") };
+            status.fail(&Failure::new(stage, problem));
+            assert_eq!(status.error_and_why().as_deref(), Some(want));
+        }
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub fn tell(context: &Context, status: &Status) {
     metrics::put(context, status);
     let platform = status.platform.as_deref().and_then(|id| Platform::by_id(PLATFORMS, id));
     let Some(report) = platform.and_then(|p| p.report) else { return };
-    let (error, code) = (status.error(), status.code());
+    let (error, code) = (status.error_and_why(), status.code());
     if !context.policy.report_platform {
         return;
     }

@@ -264,6 +264,20 @@ fn qemu_gives_way_to_what_is_surer() {
     }
 }
 
+/// A platform that shows one line shows why, and not only who was asked.
+#[test]
+fn a_platform_hears_the_reason_of_a_failure() {
+    let pair = |key: &str, value: &str| format!("{key:\0<512}{value:\0<2048}");
+    let pairs = pair("ignition.config.1", "x");
+    let answers: Answers<'_> =
+        &[("/file/proc/cmdline", "flatcar.oem.id=hyperv"), ("/file/var/lib/hyperv/.kvp_pool_0", &pairs)];
+    provision(&[answers]).0.ended(
+        65,
+        &["reason=decode: Hyper-V (key-value pairs) (kernel argument flatcar.oem.id=hyperv): /var/lib/hyperv/.kvp_pool_0: the part \
+           ignition.config.0 is missing"],
+    );
+}
+
 /// What answers at the address of a metadata service may be another machine's.
 #[test]
 fn metadata_of_another_machine_is_refused() {
