@@ -52,8 +52,8 @@ pub(super) const DRIVE_OF_ANY_NAME: OwnedDrive = OwnedDrive {
 type ReadMachine = fn(name: &str, node: &Node, instance: &mut Instance) -> Result<(), Error>;
 
 /// The words for a machine's name and for its id.
-pub(super) const HOSTNAME: &[&str] = &["h", "local-hostname"];
-pub(super) const INSTANCE_ID: &[&str] = &["i", "instance-id"];
+const HOSTNAME: &[&str] = &["h", "local-hostname"];
+const INSTANCE_ID: &[&str] = &["i", "instance-id"];
 
 /// The words for where the seed is.
 const SEED: &[&str] = &["s", "seedfrom"];
@@ -94,7 +94,7 @@ fn serial(facts: &Facts) -> Option<&str> {
 }
 
 /// What is given in words of NoCloud's own, `ds=nocloud;h=NAME;i=ID`: in a kernel argument, else in DMI's serial number.
-pub(super) fn given<'a>(facts: &'a Facts, keys: &[&str]) -> Option<&'a str> {
+fn given<'a>(facts: &'a Facts, keys: &[&str]) -> Option<&'a str> {
     let words = of_cmdline(&facts.cmdline).or_else(|| serial(facts))?;
     let value = |key: &&str| words.split(';').find_map(|w| w.strip_prefix(*key)?.strip_prefix('='));
     keys.iter().find_map(value).filter(|value| !value.is_empty())
@@ -129,7 +129,7 @@ fn fetch(world: &dyn World, facts: &Facts) -> Result<Option<Instance>, Error> {
             let more = read_place(world, directory("meta-data: seedfrom", &seed)?, document::read_machine)?;
             complete_from(&mut instance, more);
         }
-        take_given(facts, &mut instance);
+        take_given(facts, &mut instance)?;
         return Ok(Some(instance));
     }
     Ok(None)
@@ -164,7 +164,7 @@ fn fetch_from_server(
             instance
         }
     };
-    take_given(facts, &mut instance);
+    take_given(facts, &mut instance)?;
     Ok(Some(instance))
 }
 
@@ -195,12 +195,14 @@ fn complete_from(instance: &mut Instance, more: Option<Instance>) {
 }
 
 /// Adds name and id from the kernel's command line or DMI, where they are not there yet.
-fn take_given(facts: &Facts, instance: &mut Instance) {
-    let given = |keys| given(facts, keys).map(str::to_owned);
-    instance.hostname = instance.hostname.take().or_else(|| given(HOSTNAME));
-    if instance.instance_id.is_empty() {
-        instance.instance_id = given(INSTANCE_ID).unwrap_or_default();
+pub(super) fn take_given(facts: &Facts, instance: &mut Instance) -> Result<(), Error> {
+    if let Some(name) = given(facts, HOSTNAME).filter(|_| instance.hostname.is_none()) {
+        instance.hostname = Some(document::hostname("ds=nocloud: h", name)?);
     }
+    if instance.instance_id.is_empty() {
+        given(facts, INSTANCE_ID).unwrap_or_default().clone_into(&mut instance.instance_id);
+    }
+    Ok(())
 }
 
 /// What the files of a drive or a directory say.

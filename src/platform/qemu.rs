@@ -20,12 +20,10 @@ pub(super) const PLATFORM: Platform = Platform {
     local: Some(read),
     drives: &[nocloud::DRIVE],
     complete: |world, facts, instance| {
+        nocloud::take_given(facts, instance)?;
         if instance.instance_id.is_empty() {
-            let id = nocloud::given(facts, nocloud::INSTANCE_ID).map(str::to_owned);
-            instance.instance_id = id.map_or_else(|| document::own_id(world, facts), Ok)?;
+            instance.instance_id = document::own_id(world, facts)?;
         }
-        let name = nocloud::given(facts, nocloud::HOSTNAME).map(str::to_owned);
-        instance.hostname = instance.hostname.take().or(name);
         if instance.hostname.is_none() {
             // Systemd's credential, with which the host names a machine.
             let name = world.text(Ask::File(HOSTNAME))?;

@@ -264,6 +264,34 @@ fn qemu_gives_way_to_what_is_surer() {
     }
 }
 
+/// A name in a kernel argument or in the serial number is a name for a machine, as one of metadata is.
+#[test]
+fn a_name_of_nocloud_is_looked_at() {
+    let seed =
+        ("/file/seed/user-data", "#cloud-config\nwrite_files: [{path: /etc/made-by, content: seed}]\n");
+    let file = ("/file/sys/firmware/qemu_fw_cfg/by_name/opt/com.coreos/config/raw", "#cloud-config\n{}\n");
+    for (given, code, name) in [
+        ("node-1.lab.example.", 0, "node-1\n"),
+        ("198.51.100.7", 0, "ip-198-51-100-7\n"),
+        ("node_1", 65, ""),
+        ("../node", 65, ""),
+        ("a..b", 65, ""),
+    ] {
+        let (line, serial) =
+            (format!("ds=nocloud;s=/seed/;i=i1;h={given}"), format!("ds=nocloud;h={given};i=i1\n"));
+        let of_argument: Answers<'_> = &[seed, ("/file/seed/meta-data", ""), ("/file/proc/cmdline", &line)];
+        let of_serial: Answers<'_> = &[file, ("/file/sys/class/dmi/id/product_serial", &serial)];
+        for answers in [of_argument, of_serial] {
+            let (ran, root) = provision(&[answers]);
+            ran.ended(
+                code,
+                &[if code == 0 { "instance-id=i1 " } else { "ds=nocloud: h: not a name for a machine" }],
+            );
+            assert_eq!(text(&root, "/etc/hostname"), name, "{given}: {}", ran.err);
+        }
+    }
+}
+
 /// A platform that shows one line shows why, and not only who was asked.
 #[test]
 fn a_platform_hears_the_reason_of_a_failure() {
