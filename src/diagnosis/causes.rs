@@ -217,21 +217,25 @@ pub(super) const MACHINE: &[Cause] = &[
             "make /var/lib/etcd larger, or free it",
         )
     },
-    cause(
-        "etcd/not-healthy",
-        &[
-            "etcd cluster is not healthy",
-            "etcdserver:",
-            "error syncing endpoints with etcd",
-            "etcd is not healthy",
-            "etcd check failed",
-            "waiting for etcd cluster",
-            "failed to dial endpoint",
-            "retrieve the list of etcd endpoints",
-        ],
-        "etcd does not answer or refuses this machine",
-        "look at etcd's log on the other control planes: `crictl logs`",
-    ),
+    Cause {
+        // The API server is asked where etcd is.
+        when: |line| !line.contains("/api/v1/"),
+        ..cause(
+            "etcd/not-healthy",
+            &[
+                "etcd cluster is not healthy",
+                "etcdserver:",
+                "error syncing endpoints with etcd",
+                "etcd is not healthy",
+                "etcd check failed",
+                "waiting for etcd cluster",
+                "failed to dial endpoint",
+                "retrieve the list of etcd endpoints",
+            ],
+            "etcd does not answer or refuses this machine",
+            "look at etcd's log on the other control planes: `crictl logs`",
+        )
+    },
     cause(
         "disk/full",
         &["no space left on device", "disk quota exceeded"],

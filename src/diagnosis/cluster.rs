@@ -26,19 +26,23 @@ pub(super) const CLUSTER: &[Cause] = &[
         "the API server does not let this node register under its name",
         "see that the node's name is the one in its certificate: hostname, and nodeRegistration.name",
     ),
-    cause(
-        "node/not-registered",
-        &[
-            "error uploading crisocket",
-            "error writing crisocket",
-            "crisocket information",
-            "timed out waiting for the node",
-            "control-plane label and taints",
-            "failed to get corresponding node",
-        ],
-        "the kubelet runs, and its node does not appear in the cluster",
-        "look at `journalctl -u kubelet`: it can't register, often for its name or its cloud provider",
-    ),
+    Cause {
+        // What came of a question to the API server says more.
+        when: |line| !line.contains("/api/v1/"),
+        ..cause(
+            "node/not-registered",
+            &[
+                "error uploading crisocket",
+                "error writing crisocket",
+                "crisocket information",
+                "timed out waiting for the node",
+                "control-plane label and taints",
+                "failed to get corresponding node",
+            ],
+            "the kubelet runs, and its node does not appear in the cluster",
+            "look at `journalctl -u kubelet`: it can't register, often for its name or its cloud provider",
+        )
+    },
     cause(
         "join/ca-hash-mismatch",
         &["cluster ca found in cluster-info configmap is invalid", "none of the public keys"],
