@@ -48,7 +48,9 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
     for kind in ["public", "private"] {
         let nics = node.get("interfaces").and_then(|i| i.get(kind)).and_then(Node::list).unwrap_or_default();
         for (n, nic) in nics.iter().enumerate() {
-            cards.extend(card(nic, kind == "public", &servers));
+            // A droplet may have private networks alone.
+            let asked = if kind == "public" || cards.is_empty() { &servers[..] } else { &[] };
+            cards.extend(card(nic, kind == "public", asked));
             for (key, family) in [("ipv4", "IPV4"), ("ipv6", "IPV6"), ("anchor_ipv4", "IPV4")] {
                 let sort = if key == "anchor_ipv4" { "ANCHOR".to_owned() } else { kind.to_uppercase() };
                 let address = nic.get(key).and_then(address);
@@ -77,7 +79,7 @@ fn address(part: &Node) -> Option<String> {
     v4.or_else(|_| text.parse().map(|a: Ipv6Addr| a.to_string())).ok()
 }
 
-/// A NIC: default routes and name servers on the public one only. A gateway may be outside the NIC's networks, so it is said to
+/// A NIC, with the name servers to be asked over it: default routes on the public one only. A gateway may be outside the NIC's networks, so it is said to
 /// be on the link. The anchor address, by which a reserved address comes in, has no gateway.
 fn card(nic: &Node, public: bool, servers: &[String]) -> Option<Json> {
     let mac = document::text_of(nic, &["mac"])?;
@@ -100,7 +102,7 @@ fn card(nic: &Node, public: bool, servers: &[String]) -> Option<Json> {
     if addresses.iter().any(|a| a.contains(':')) {
         card["accept-ra"] = json!(false);
     }
-    if public && !servers.is_empty() {
+    if !servers.is_empty() {
         card["nameservers"] = json!({ "addresses": servers });
     }
     Some(card)

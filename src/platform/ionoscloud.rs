@@ -12,11 +12,11 @@ pub(super) const PLATFORM: Platform = Platform {
     hint: "IONOS Cloud: give the volume user data, which becomes the file /var/lib/cloud/seed/nocloud/user-data",
     local: Some(|world, _| nocloud::injected(world)),
     complete: |world, facts, instance| {
-        let own = document::own_id(world, facts)?;
         // Cluster API's templates make the provider id of the UUID that the kubelet has, which is DMI's.
-        instance.provider_id = instance.provider_id.take().or_else(|| Some(format!("ionos://{own}")));
+        let uuid = Some(facts.dmi.product_uuid.trim().to_lowercase()).filter(|uuid| !uuid.is_empty());
+        instance.provider_id = instance.provider_id.take().or_else(|| Some(format!("ionos://{}", uuid?)));
         if instance.instance_id.is_empty() {
-            instance.instance_id = own;
+            instance.instance_id = document::own_id(world, facts)?;
         }
         instance.node_name = instance.node_name.take().or_else(|| instance.hostname.clone());
         Ok(())

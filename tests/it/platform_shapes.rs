@@ -445,6 +445,27 @@ fn documents_of_further_services_in_each_shape() {
                 ],
                 &["warning", "COREOS_DIGITALOCEAN_INSTANCE_ID"],
             ),
+            // Private networks alone.
+            (
+                "digitalocean",
+                &[(
+                    "LL/metadata/v1.json",
+                    r#"{"droplet_id": 10, "hostname": "wren", "dns": {"nameservers": ["192.0.2.53"]}, "interfaces": {"private": [
+                    {"mac": "e6:10:20:30:40:60", "ipv4": {"ip_address": "10.116.0.3", "netmask": "255.255.240.0", "gateway": "10.116.0.1"}}]}}"#,
+                )],
+                &["Address=10.116.0.3/20", "DNS=192.0.2.53"],
+                &["Gateway=", "warning"],
+            ),
+            (
+                "ionoscloud",
+                &[
+                    ("/file/etc/machine-id", "0123456789abcdef0123456789abcdef\n"),
+                    ("/file/var/lib/cloud/seed/nocloud/user-data", USER),
+                    ("/file/var/lib/cloud/seed/nocloud/meta-data", "local-hostname: wren\n"),
+                ],
+                &[MADE, "COREOS_CUSTOM_INSTANCE_ID=0123456789abcdef0123456789abcdef"],
+                &["ionos://", "warning"],
+            ),
             (
                 "scaleway",
                 &[
