@@ -88,7 +88,12 @@ fn told_on_vsphere(name: &str, data: &[u8], code: i32) {
     let mut text = String::new();
     GzDecoder::new(&*report).read_to_string(&mut text).unwrap();
     let status: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(status["error"].as_str(), told("error").last().map(String::as_str), "{name}");
+    // One line has the reasons too.
+    let error = status["problems"].as_array().unwrap().iter().find(|p| p["level"] == "error");
+    let why = error.and_then(|p| p["why"].as_array()).into_iter().flatten();
+    let line: Vec<&str> =
+        status["error"].as_str().into_iter().chain(why.filter_map(|w| w.as_str())).collect();
+    assert_eq!(Some(line.join(": ")), told("error").pop(), "{name}");
     let block = root.text("/run/cluster-api/bootstrap-error.log");
     assert!((4..=10).contains(&block.lines().count()), "{name}: {block}");
     assert!(!text.contains(CANARY) && !block.contains(CANARY), "{name}: {text} {block}");

@@ -113,7 +113,7 @@ fn what_can_not_be_had_stops_the_node_in_words() {
         ("/round", "more than 10 redirects"),
         ("/large", "the answer is larger than"),
         ("/elsewhere", "it redirects to something that is not an http or https URL"),
-        ("/page", "the format of this data is not known"),
+        ("/page", "this is a page of HTML"),
     ];
     let list: String = cases.iter().map(|(path, _)| format!("{}?{CANARY}\n", server.url(path))).collect();
     let (seed, root) = (
