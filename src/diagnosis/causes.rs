@@ -130,7 +130,14 @@ pub(super) const MACHINE: &[Cause] = &[
         beside: &["pull"],
         ..cause(
             "image/proxy",
-            &["proxyconnect", "proxy authentication required"],
+            &[
+                "proxyconnect",
+                "proxy authentication required",
+                "\": forbidden",
+                "\": bad gateway",
+                "\": service unavailable",
+                "\": gateway timeout",
+            ],
             "the proxy between containerd and a registry does not work",
             "mend HTTPS_PROXY and NO_PROXY in containerd's drop-in, or bake the images",
         )

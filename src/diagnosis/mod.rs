@@ -67,9 +67,7 @@ fn of_output(output: &str) -> Vec<&'static Cause> {
     let lines: Vec<String> =
         own.filter_map(|l| Some(without_warnings(&l)?.trim_end().to_ascii_lowercase())).collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    // An error without a phase may be any program's: one that says nothing is none of kubeadm's.
-    let error = |l: &&str| joined == 0 && l.starts_with("error:") && all().any(|cause| cause.is_named_by(l));
-    let last = last_error(&lines).or_else(|| lines.iter().rposition(error));
+    let last = last_error(&lines).or_else(|| error_without_phase(&lines).filter(|_| joined == 0));
     let at = last.unwrap_or(0);
     // An earlier run of kubeadm said what it found, too.
     let run = last_error(&lines[..at]).map_or(0, |before| before + length(&lines[before..at]));
@@ -150,6 +148,15 @@ fn last_error(lines: &[&str]) -> Option<usize> {
         Some(end.saturating_sub(1 + lines[..end].iter().rev().take_while(more).count()))
     };
     lines.iter().rposition(|l| l.contains("error execution phase ")).or_else(told)
+}
+
+/// The line of the last error that has no phase. It may be any program's: one that says nothing is none of kubeadm's, nor is one
+/// before a kubeadm that did not run.
+fn error_without_phase(lines: &[&str]) -> Option<usize> {
+    let named = |l: &str| all().find(|cause| cause.is_named_by(l));
+    let at = lines.iter().rposition(|l| l.starts_with("error:") && named(l).is_some())?;
+    let not_run = |l: &&str| named(l).is_some_and(|cause| cause.code.starts_with("kubeadm/"));
+    (!lines[at + 1..].iter().any(not_run)).then_some(at)
 }
 
 /// How many lines an error has: those of its checks and of a program's output belong to it, those of the next command do not.
