@@ -5,7 +5,8 @@ use std::io::IsTerminal;
 
 /// A text with its long lines in pieces, where a person looks at it on a terminal. Lines with columns stay as they are.
 pub fn for_screen(stream: &impl IsTerminal, text: &str) -> String {
-    if !stream.is_terminal() {
+    // Most lines are short, and to ask what the stream is takes a call of the system.
+    if text.split('\n').all(|line| line.chars().count() <= COLUMNS) || !stream.is_terminal() {
         return text.to_owned();
     }
     let is_prose = |line: &&str| !line.trim_start().contains("  ") && !line.contains(" | ");
