@@ -8,7 +8,7 @@ use super::manifest::Manifest;
 use super::{Done, Kind, Machine, Outcome, Step, on_live, partitions};
 use crate::io::disk::{self, Table};
 use crate::model::problem::WithCure as _;
-use crate::model::storage::{DiskSpec, Layout, PartitionSpec, TableKind};
+use crate::model::storage::{DiskSpec, Layout, PartitionSpec, TableKind, WHOLE_DISK};
 
 /// The cure where something is in the way.
 pub(super) const HINT: &str =
@@ -59,7 +59,7 @@ fn layout_detail(disk: &DiskSpec) -> String {
     let table = if disk.table == TableKind::Gpt { "gpt" } else { "mbr" };
     match &disk.layout {
         Layout::Remove => "nothing on it".to_owned(),
-        Layout::Partitions(parts) => format!("{table}, {} partitions", parts.len()),
+        Layout::Partitions(parts) => format!("{table}, {} partitions", parts.len().max(1)),
         Layout::Entries(parts) => format!("{} of its partitions", parts.len()),
     }
 }
@@ -82,9 +82,13 @@ fn todo(disk: &DiskSpec) -> Result<Todo> {
     let (found, types) = (disk::probe(&real)?, disk::types(&real)?);
     let same = match (&disk.layout, &types) {
         (Layout::Remove, _) => found.empty(),
+        (Layout::Partitions(wanted), Some(types)) if wanted.is_empty() => !types.is_empty(),
         (Layout::Partitions(wanted), Some(types)) => {
             wanted.len() == types.len()
-                && wanted.iter().zip(types).all(|(w, t)| w.kind.eq_ignore_ascii_case(t))
+                && wanted
+                    .iter()
+                    .zip(types)
+                    .all(|(w, t)| w.kind.as_ref().is_none_or(|k| k.eq_ignore_ascii_case(t)))
         }
         (Layout::Partitions(_), None) | (Layout::Entries(_), _) => false,
     };
@@ -133,12 +137,13 @@ fn entries(disk: &DiskSpec, real: &str) -> Result<(Todo, Table, partitions::Todo
 fn script(table: TableKind, parts: &[PartitionSpec], bytes: u64) -> String {
     let mut script = format!("label: {}\n", if table == TableKind::Gpt { "gpt" } else { "dos" });
     for (i, part) in parts.iter().enumerate() {
-        let mib = (bytes >> 20) * u64::from(part.percent) / 100;
+        let mib = (bytes >> 20) * u64::from(part.share) / u64::from(WHOLE_DISK);
         // The last one takes what is left.
-        let size = if i + 1 == parts.len() { String::new() } else { format!("size={}MiB, ", mib.max(1)) };
-        script += &format!("{size}type={}\n", part.kind);
+        let size = if i + 1 == parts.len() { "+".to_owned() } else { format!("{}MiB", mib.max(1)) };
+        let kind = part.kind.as_ref().map(|kind| format!(", type={kind}")).unwrap_or_default();
+        script += &format!("size={size}{kind}\n");
     }
-    script
+    script + if parts.is_empty() { "size=+\n" } else { "" }
 }
 
 /// Partitions a disk as the plan says.
@@ -156,7 +161,7 @@ fn put(spec: &DiskSpec) -> Result<Todo> {
             }
             Layout::Partitions(parts) => {
                 let script = script(spec.table, parts, disk::size(&todo.real)?);
-                disk::partition(&todo.real, &script, parts.len())?;
+                disk::partition(&todo.real, &script, parts.len().max(1))?;
             }
             Layout::Entries(_) => {
                 let (_, table, changes) = entries(spec, &todo.real)?;

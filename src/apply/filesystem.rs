@@ -87,23 +87,25 @@ fn todo(spec: &FilesystemSpec) -> Result<Todo> {
     let labelled = |found: &Found| spec.label.is_none() || found.label == spec.label;
     let as_wished = |found: &Found| {
         let ours = spec.uuid.as_ref().is_none_or(|uuid| disk::has_uuid(found, uuid));
-        let any = spec.partition == Partition::Any && nodes.len() > 1;
-        same_kind(spec, found) && (labelled(found) || any) && ours
+        same_kind(spec, found) && (labelled(found) || spec.partition == Partition::Any) && ours
     };
     if let Some((real, _)) = nodes.iter().find(|(_, found)| as_wished(found)) {
         return Ok(Todo::new(Done::Unchanged, format!("{wanted} on {real}"), real));
     }
+    let replaced = |found: &Found| spec.replace.is_some() && found.kind == spec.replace;
     let may_go = |found: &Found| {
-        let replaced = spec.replace.is_some() && found.kind == spec.replace;
         // A table goes only where the disk itself was named for the filesystem.
         let named = spec.partition == Partition::None;
-        (named || (found.table.is_none() && !found.unclear)) && (spec.overwrite || replaced)
+        (named || (found.table.is_none() && !found.unclear)) && (spec.overwrite || replaced(found))
     };
     // An empty device first. A disk with partitions is not empty: it has their table.
-    if let Some((real, _)) = nodes.iter().find(|(_, found)| found.empty()) {
+    let empty = || nodes.iter().find(|(_, found)| found.empty());
+    // What is to be replaced goes before it where any place will do: the first partition is the one that is mounted.
+    let first = nodes.iter().find(|(_, f)| spec.partition == Partition::Any && replaced(f) && may_go(f));
+    if let (None, Some((real, _))) = (first, empty()) {
         return Ok(Todo::new(Done::Absent, format!("{wanted} on {real}"), real));
     }
-    match nodes.iter().find(|(_, found)| may_go(found)) {
+    match first.or_else(|| nodes.iter().find(|(_, found)| may_go(found))) {
         Some((real, found)) => {
             Ok(Todo::new(Done::Changed, format!("{wanted} on {real} in place of {found}"), real))
         }

@@ -181,7 +181,7 @@ pub enum TableKind {
 pub enum Layout {
     /// Nothing: no table and no filesystem.
     Remove,
-    /// Partitions, of which the last takes what is left.
+    /// Partitions, of which the last takes what is left. None at all: one on a disk that has none, and any will do.
     Partitions(Vec<PartitionSpec>),
     /// Partitions by their numbers; others stay, unless the disk may be overwritten.
     Entries(Vec<EntrySpec>),
@@ -212,13 +212,17 @@ pub struct EntrySpec {
     pub resize: bool,
 }
 
+/// [`PartitionSpec::share`] of a whole disk.
+pub const WHOLE_DISK: u32 = 100_000;
+
 /// A partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionSpec {
-    /// Its part of the disk, 1 to 100.
-    pub percent: u32,
-    /// Its type as sfdisk writes it: a code without leading zeros, or a GUID in capitals.
-    pub kind: String,
+    /// Its part of the disk, in thousandths of a percent.
+    pub share: u32,
+    /// Its type as sfdisk writes it: a code without leading zeros, or a GUID in capitals. `None` where the data gives none:
+    /// a new one is Linux's, and one that is there may have any.
+    pub kind: Option<String>,
 }
 
 /// A filesystem.

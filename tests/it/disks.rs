@@ -21,7 +21,7 @@ use footplate::facade::model::plan::{Item, Plan};
 use footplate::facade::plan;
 
 /// The disk items of a config; `DISK` stands for the device.
-fn plan_of(disk: &Disk, instance_id: &str, text: &str) -> Plan {
+pub fn plan_of(disk: &Disk, instance_id: &str, text: &str) -> Plan {
     let text = format!("#cloud-config\n{}", text.replace("DISK", &disk.device));
     let instance = Instance { platform: "none", instance_id: instance_id.to_owned(), ..Instance::default() };
     let decoded =
@@ -33,7 +33,7 @@ fn plan_of(disk: &Disk, instance_id: &str, text: &str) -> Plan {
     plan
 }
 
-fn apply(plan: &Plan) -> Result<Vec<Done>, String> {
+pub fn apply(plan: &Plan) -> Result<Vec<Done>, String> {
     // Only disks are touched: nothing of the plan is written to this root.
     let root = Root::open(&std::env::temp_dir(), true).unwrap();
     apply::compare(plan, &root)

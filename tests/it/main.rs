@@ -28,6 +28,7 @@ mod condition;
 mod containerd_oracle;
 mod cut;
 mod disks;
+mod disks_oracle;
 mod docs;
 mod faults;
 mod found_services;

@@ -6,7 +6,9 @@ use super::mounts::names_a_clouds_disk;
 use super::{Field, Reader, check_path};
 use crate::decode::syntax::yaml::{Node, Value};
 use crate::model::problem::{Pos, Problem, Severity};
-use crate::model::storage::{DiskSpec, FilesystemSpec, Layout, Partition, PartitionSpec, TableKind};
+use crate::model::storage::{
+    DiskSpec, FilesystemSpec, Layout, Partition, PartitionSpec, TableKind, WHOLE_DISK,
+};
 
 /// What an MBR code means on a GPT
 /// ([types](https://uapi-group.org/specifications/specs/discoverable_partitions_specification/) and sgdisk's codes).
@@ -141,9 +143,8 @@ impl Reader<'_> {
 
     /// `None` where the disk is left as it is.
     fn layout(&mut self, at: &str, node: &Node, table: TableKind) -> Option<Layout> {
-        let whole = PartitionSpec { percent: 100, kind: default_type(table).to_owned() };
         let items = match (&node.value, node.bool(), node.text()) {
-            (_, Some(true), _) => return Some(Layout::Partitions(vec![whole])),
+            (_, Some(true), _) => return Some(Layout::Partitions(Vec::new())),
             (_, Some(false), _) | (_, _, Some("")) => return None,
             _ if node.is_null() => return None,
             (_, _, Some("remove")) => return Some(Layout::Remove),
@@ -153,6 +154,7 @@ impl Reader<'_> {
                 self.cure("set KubeadmConfigSpec.diskSetup.partitions[].layout");
                 return None;
             }
+            (Value::List(items), ..) if items.is_empty() => return None,
             (Value::List(items), ..) => items,
             _ => {
                 self.takes(at, node, "true, false, remove or a list");
@@ -160,11 +162,11 @@ impl Reader<'_> {
             }
         };
         let most = if table == TableKind::Gpt { MAX_GPT } else { MAX_MBR };
-        if items.is_empty() || items.len() > most {
-            self.error(at, node.pos, format!("must be 1 to {most} partitions on this kind of table"));
+        if items.len() > most {
+            self.error(at, node.pos, format!("more than the {most} partitions that this kind of table has"));
             return None;
         }
-        let (mut partitions, mut sum) = (Vec::new(), 0);
+        let (mut partitions, mut sum, mut before) = (Vec::new(), 0, 0);
         for (i, item) in items.iter().enumerate() {
             let at = format!("{at}[{i}]");
             let (size, kind) = match item.list() {
@@ -176,19 +178,21 @@ impl Reader<'_> {
                 }
                 None => (item, None),
             };
-            let percent = size.text().and_then(|t| t.trim().trim_end_matches('%').parse::<u32>().ok());
-            let Some(percent) = percent.filter(|p| (1..=100).contains(p)) else {
-                self.error(&at, size.pos, "must be a percentage from 1 to 100");
+            let percent = size.text().and_then(|t| t.trim().trim_end_matches('%').parse::<f64>().ok());
+            let share = percent.map(|percent| (percent * f64::from(WHOLE_DISK / 100)).round() as u32);
+            let Some(share) = share.filter(|share| (1..=WHOLE_DISK).contains(share)) else {
+                self.error(&at, size.pos, "must be a percentage, more than 0 and at most 100");
                 continue;
             };
-            sum += percent;
+            (before, sum) = (sum, sum + share);
             let kind = match kind.filter(|k| !k.is_null()) {
-                None => Some(default_type(table).to_owned()),
-                Some(kind) => self.partition_type(&at, kind, table),
+                None => Some(None),
+                Some(kind) => self.partition_type(&at, kind, table).map(Some),
             };
-            partitions.extend(kind.map(|kind| PartitionSpec { percent, kind }));
+            partitions.extend(kind.map(|kind| PartitionSpec { share, kind }));
         }
-        if sum > 100 {
+        // Rounded parts may come to a little more than all, and the last one takes what is left.
+        if before >= WHOLE_DISK || sum >= WHOLE_DISK + WHOLE_DISK / 100 {
             self.error(at, node.pos, "the partitions add up to more than 100 percent");
         }
         Some(Layout::Partitions(partitions))
@@ -328,12 +332,5 @@ impl Reader<'_> {
                 number.map(Partition::Number)
             }
         }
-    }
-}
-
-fn default_type(table: TableKind) -> &'static str {
-    match table {
-        TableKind::Mbr => "83",
-        TableKind::Gpt => "0FC63DAF-8483-4772-8E79-3D69D8477DE4",
     }
 }

@@ -21,6 +21,7 @@ use crate::model::paths::UNIT_DIR;
 use crate::model::secret::{Secret, name_has, names_bootstrap_data, names_secret};
 use crate::model::storage::{
     DiskSpec, Existing, File, FilesystemSpec, Layout, MountSpec, Partition, PartitionSpec, TableKind,
+    WHOLE_DISK,
 };
 use crate::platform;
 use document::document;
@@ -267,8 +268,10 @@ fn disk(disk: &DiskSpec) -> Option<(String, Json)> {
     let DiskSpec { place: _, device, table, layout, overwrite } = disk;
     let layout = match layout {
         Layout::Remove => Json::from("remove"),
+        Layout::Partitions(parts) if parts.is_empty() => Json::from(true),
         Layout::Partitions(parts) => {
-            parts.iter().map(|PartitionSpec { percent, kind }| json!([percent, kind])).collect()
+            let percent = |share: &u32| f64::from(*share) / f64::from(WHOLE_DISK / 100);
+            parts.iter().map(|PartitionSpec { share, kind }| json!([percent(share), kind])).collect()
         }
         // In the Ignition config.
         Layout::Entries(_) => return None,
