@@ -975,6 +975,20 @@ fn a_mount_below_opt_is_told() {
     }
 }
 
+/// cloud-init's way to give one machine of several its own data has no effect, in each of its places, and is told.
+#[test]
+fn a_launch_index_is_told() {
+    for data in [
+        "#cloud-config\nlaunch-index: 5\nruncmd: [id]\n",
+        "#cloud-config-archive\n- type: text/cloud-config\n  launch-index: 3\n  content: 'runcmd: [id]'\n",
+        "MIME-Version: 1.0\nContent-Type: text/cloud-config\nLaunch-Index: 3\n\nruncmd: [id]\n",
+    ] {
+        let ran = check(data, false).ended(0, &[]).out.clone();
+        assert!(ran.to_lowercase().contains("launch-index: "), "{data}{ran}");
+        assert!(ran.contains("every machine takes all"), "{data}{ran}");
+    }
+}
+
 /// A network configuration is checked too, by itself and in a machine's metadata.
 #[test]
 fn networks_are_checked() {
@@ -998,6 +1012,20 @@ fn networks_are_checked() {
             "network_data.networks[0].link: names a link",
         ),
         ("version: 2\nethernets:\n  eth7: {addresses: [192.0.2.7]}\n", 65, "not good"),
+        // As netplan's own examples begin: without a version, with interfaces that are made, and of what is refused.
+        (
+            "network:\n  renderer: networkd\n  dummy-devices:\n    dm0: {addresses: [192.0.2.7/32]}\n",
+            0,
+            "warning: network: has no `version`",
+        ),
+        (
+            "version: 2\ndummy-devices:\n  dm0: {addresses: [192.0.2.7/32]}\n",
+            0,
+            "good: a network configuration",
+        ),
+        ("network: {config: disabled}\n", 0, "good: a network configuration"),
+        ("network:\n  wifis:\n    wl0: {dhcp4: true}\n", 65, "error: network.wifis: Wi-Fi"),
+        ("network:\n  version: 2\n  version: 1\n", 65, "error: duplicate key \"version\""),
     ] {
         fs::write(dir.join("net"), text).unwrap();
         let ran = footplate(&["check", dir.join("net").to_str().unwrap()]);

@@ -259,7 +259,7 @@ fn compared(cases: &[(String, &'static str, String)], packages: &[PathBuf]) -> (
             |(case, piece, _): &(&str, &str, &str)| name.starts_with(case) && difference.contains(piece);
         match DIFFERENCES.iter().position(known) {
             Some(row) => drop(used.insert(row)),
-            None => drop(write!(wrong, "== {name}: {text}{difference}\n")),
+            None => drop(writeln!(wrong, "== {name}: {text}{difference}")),
         }
     }
     drop(ask);

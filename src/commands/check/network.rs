@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::{Checked, Finding};
-use crate::decode::network::parse;
+use crate::decode::network::{is_config, is_netplan, parse};
 use crate::decode::syntax::yaml;
 use crate::model::instance::Instance;
 use crate::model::network::NetworkConfig;
@@ -14,23 +14,33 @@ use crate::plan::network::{Rendered, render};
 /// The code of a network that leads nowhere.
 pub(super) const NO_GATEWAY: &str = "network/no-gateway";
 
-/// Keys of which one stands beside `version`.
-const DEVICES: &[&str] = &["bonds", "bridges", "config", "ethernets", "tunnels", "vlans", "vrfs", "wifis"];
-
 /// Checks a file that is a network configuration and nothing else; says whether it is one.
 pub(super) fn file(name: &str, text: &str, checked: &mut Checked) -> bool {
     // Those of Cluster API and those with a header are something else, and may be large.
     if text.starts_with('#') && text.contains("cloud-config") || text.contains("apiVersion") {
         return false;
     }
-    let Ok(node) = yaml::parse(text) else { return false };
-    let inner = node.get("network").unwrap_or(&node);
-    let has = |key: &str| inner.get(key).is_some();
-    if !(has("version") && DEVICES.iter().any(|key| has(key)) || has("links") && has("networks")) {
-        return false;
+    match yaml::parse(text) {
+        Ok(node) => {
+            let has = |key: &str| node.get(key).is_some();
+            let is = match node.get("network").filter(|inner| inner.is_map()) {
+                Some(_) => is_config(&node),
+                None => {
+                    has("version") && (has("config") || is_netplan(&node)) || has("links") && has("networks")
+                }
+            };
+            if !is {
+                return false;
+            }
+            let (config, problems) = parse(&node);
+            tell(name, problems, Some(&config), checked);
+        }
+        // What can't be read is a network by its own level.
+        Err(problem) if text.lines().any(|line| line.trim_end() == "network:") => {
+            tell(name, vec![problem], None, checked);
+        }
+        Err(_) => return false,
     }
-    let (config, problems) = parse(&node);
-    tell(name, problems, Some(&config), checked);
     checked.networks += 1;
     true
 }

@@ -62,6 +62,11 @@ const DISABLE_ROOT_OPTS: Key =
 const KEYBOARD: Key =
     Key::NoEffect("the key has no effect", "write /etc/vconsole.conf with write_files: KEYMAP=…");
 
+const LAUNCH_INDEX: Key = Key::NoEffect(
+    "every machine takes all of its data: the key has no effect",
+    "give each machine data of its own, or ask for a name with `{% if … %}` in a template",
+);
+
 const LOCALE_CONFIGFILE: Key =
     Key::NoEffect("the locale is always written to /etc/locale.conf: the key has no effect", "remove it");
 
@@ -156,6 +161,7 @@ pub(super) const KEYS: &[(&str, Key)] = &[
     ("hostname", Key::Beside),
     ("keyboard", KEYBOARD),
     ("landscape", AGENT),
+    ("launch-index", LAUNCH_INDEX),
     ("locale", Key::Read(|r, n| r.locale(n))),
     ("locale_configfile", LOCALE_CONFIGFILE),
     ("lxd", PACKAGES),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `#cloud-config-archive`: a YAML list of parts.
 
+use super::message::LAUNCH_INDEX;
 use super::place::{Place, Stop, step_to_scalar};
 use super::{Reader, envelope, file_name, sniff};
 use crate::decode::syntax::yaml::{self, Kind, Node, Value};
@@ -21,6 +22,9 @@ impl<'d> Reader<'d, '_, '_> {
             inner.name = text("filename").and_then(file_name);
             inner.merge_type = text("Merge-Type").or_else(|| text("X-Merge-Type")).map(str::to_owned);
             inner.media_type = text("type").map(str::to_ascii_lowercase);
+            if item.get("launch-index").is_some() {
+                self.documents.problems.push(inner.problem(Problem::warning("", LAUNCH_INDEX)));
+            }
             let Some(content) = content.filter(|c| !c.is_null()) else { continue };
             let (bytes, own) = match &content.value {
                 Value::Scalar(s) => match &s.kind {

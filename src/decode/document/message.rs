@@ -9,6 +9,9 @@ use super::transfer::Lines;
 use super::{MAX_DEPTH, MAX_DOCUMENTS, Reader, file_name};
 use crate::model::problem::Problem;
 
+/// Of a part that is for one machine of several.
+pub(super) const LAUNCH_INDEX: &str = "Launch-Index: no effect: every machine takes all parts";
+
 impl<'d> Reader<'d, '_, '_> {
     pub(super) fn message(&mut self, text: &str, place: &Place<'d>) -> Result<(), Stop> {
         self.entity(&Entity::read(text, 0), place)
@@ -46,8 +49,7 @@ impl<'d> Reader<'d, '_, '_> {
         let merge = entity.header("merge-type").or_else(|| entity.header("x-merge-type"));
         inner.merge_type = merge.map(str::to_owned);
         if entity.header("launch-index").is_some() {
-            let what = "Launch-Index: no effect: every machine takes all parts";
-            self.documents.problems.push(place.problem(Problem::warning("", what)));
+            self.documents.problems.push(place.problem(Problem::warning("", LAUNCH_INDEX)));
         }
         let (bytes, lines) = entity.decoded().map_err(stop)?;
         let below = Step::Block { lines: entity.line, columns: 0 };

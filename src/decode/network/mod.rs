@@ -15,6 +15,7 @@ mod v1;
 
 pub use self::guestinfo::MAX as MAX_FLAT;
 pub use common::prefix;
+pub use netplan::is as is_netplan;
 use std::net::IpAddr;
 
 use crate::decode::syntax::yaml::Node;

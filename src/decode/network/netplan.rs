@@ -23,8 +23,9 @@ const REFUSED: &[(&str, &str, &str)] = &[
 ];
 
 /// Whether it has a group of interfaces as this language names them.
-pub(super) fn is(node: &Node) -> bool {
-    GROUPS.iter().any(|group| node.get(group.key).is_some())
+pub fn is(node: &Node) -> bool {
+    let refused = REFUSED.iter().map(|(key, ..)| *key);
+    GROUPS.iter().map(|group| group.key).chain(refused).any(|key| node.get(key).is_some())
 }
 
 pub(super) fn read(r: &mut Reader, at: &At) -> NetworkConfig {
