@@ -345,7 +345,10 @@ mod tests {
             let _ = fs::remove_dir_all(&dir);
             fs::create_dir(&dir).unwrap();
             if let Some(content) = what {
-                fs::write(&kubeadm, content).unwrap();
+                // By another process: one that a test beside starts now has what is open here until it executes, and nobody can
+                // run a file that is open to write.
+                fs::write(dir.join("draft"), content).unwrap();
+                assert!(Command::new("cp").arg(dir.join("draft")).arg(&kubeadm).status().unwrap().success());
                 fs::set_permissions(&kubeadm, PermissionsExt::from_mode(mode)).unwrap();
             }
             let path = kubeadm.display();

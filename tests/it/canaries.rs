@@ -5,7 +5,6 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -13,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
 
-use crate::common::scratch::{self, Ran, Scratch, command, footplate, fresh, walk};
+use crate::common::scratch::{self, Ran, Scratch, command, footplate, fresh, put_program, walk};
 
 /// What must not come out; a word as templates, YAML and URLs take it.
 const CANARY: &str = "f00tp1atec4n4ry0";
@@ -294,8 +293,7 @@ fn captured(capture: &Path) -> Vec<(&'static str, String)> {
 /// Runs a command where the journal has what commands of the data print.
 fn with_journal(name: &str) -> Command {
     let program = fresh(&format!("{name}.programs")).join("journalctl");
-    fs::write(&program, format!("#!/bin/sh\necho 'a command of the data says {CANARY}'\n")).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    put_program(&program, format!("#!/bin/sh\necho 'a command of the data says {CANARY}'\n"));
     let mut command = Command::new("unshare");
     let over = format!("mount --bind \"$0\" {JOURNALCTL}; exec \"$@\"");
     command.args(["--mount", "sh", "-ec", &over]).arg(program);

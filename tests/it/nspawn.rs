@@ -123,7 +123,7 @@ impl Node {
     pub fn new(name: &str, runcmd: &str, kubeadm: &str) -> Self {
         let node = Self::bare(name, runcmd, "/opt/bin/footplate");
         node.program("/opt/bin/kubeadm", kubeadm);
-        fs::copy(FOOTPLATE, node.root.path("/opt/bin/footplate")).unwrap();
+        node.root.put_program("/opt/bin/footplate", fs::read(FOOTPLATE).unwrap());
         let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("units/.");
         Ran::of(Command::new("cp").arg("-r").arg(units).arg(node.root.path("/etc/systemd/system")))
             .ended(0, &[]);
@@ -185,8 +185,7 @@ impl Node {
     }
 
     pub fn program(&self, path: &str, text: &str) {
-        self.root.put(path, text);
-        fs::set_permissions(self.root.path(path), fs::Permissions::from_mode(0o755)).unwrap();
+        self.root.put_program(path, text);
     }
 
     fn start(&self) -> Child {
@@ -1193,7 +1192,7 @@ fn what_an_import_takes_from_containerd_is_told_before_kubeadm_runs() {
     needs!(root("containers"));
     let containerd = unpacked(&["containerd"]).unwrap().join("usr/bin/containerd");
     let node = Node::new("containerd-import", JOIN, SUCCESS);
-    fs::copy(containerd, node.root.path("/usr/bin/containerd")).unwrap();
+    node.root.put_program("/usr/bin/containerd", fs::read(containerd).unwrap());
     let cri = "plugins.\"io.containerd.grpc.v1.cri\"";
     let main = format!(
         "version = 2\nimports = [\"/etc/containerd/conf.d/*.toml\"]\n[{cri}]\nsandbox_image = \"registry.invalid/pause:9\"\n\
@@ -1577,7 +1576,7 @@ fn the_way_from_the_network_to_kubeadm_is_short() {
     );
     let released = std::env::var_os("FOOTPLATE_RELEASED");
     if let Some(program) = &released {
-        fs::copy(program, node.root.path("/opt/bin/footplate")).unwrap();
+        node.root.put_program("/opt/bin/footplate", fs::read(program).unwrap());
     }
     node.program("/opt/test/more", MOMENTS);
     node.boot();

@@ -54,7 +54,7 @@ fn api_server(node: &Node, after: u32) {
     answer(node, CLUSTER_INFO, "200 OK", &map);
     join_config(node, read("pin").trim());
     let debian = unpacked(&["openssl", "libssl3"]).unwrap();
-    fs::copy(debian.join("usr/bin/openssl"), node.root.path("/opt/test/openssl")).unwrap();
+    node.root.put_program("/opt/test/openssl", fs::read(debian.join("usr/bin/openssl")).unwrap());
     let libraries = debian.join("usr/lib/x86_64-linux-gnu");
     for library in ["libssl.so.3", "libcrypto.so.3"] {
         fs::copy(libraries.join(library), node.root.path(&format!("/opt/test/{library}"))).unwrap();
@@ -97,7 +97,7 @@ fn node(name: &str, runcmd: &str, kubeadm: &str, policy: &str) -> Node {
 }
 
 fn real_kubeadm(node: &Node) {
-    fs::copy(kubernetes().join("kubeadm"), node.root.path("/opt/bin/kubeadm")).unwrap();
+    node.root.put_program("/opt/bin/kubeadm", fs::read(kubernetes().join("kubeadm")).unwrap());
 }
 
 /// What followed each run of kubeadm that failed.

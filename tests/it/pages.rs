@@ -114,8 +114,7 @@ fn a_lock_installs_the_pages() {
 fn the_program_prints_what_is_installed() {
     needs!(root("a root of its own"));
     let (share, root) = (made("pages-installed"), Scratch::new("pages-installed-root"));
-    root.put("/footplate", fs::read(FOOTPLATE).unwrap());
-    fs::set_permissions(root.path("/footplate"), fs::Permissions::from_mode(0o755)).unwrap();
+    root.put_program("/footplate", fs::read(FOOTPLATE).unwrap());
     let completion =
         |shell: &str| Ran::of(Command::new("chroot").args([root.arg(), "/footplate", "completion", shell]));
     completion("fish").ended(64, &["the completion for fish is not installed", "pages.tar.gz"]);

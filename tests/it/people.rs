@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::{fs, thread, time::Duration};
 
-use crate::common::scratch::{FOOTPLATE, Ran, Scratch, footplate, provision, seed};
+use crate::common::scratch::{FOOTPLATE, Ran, Scratch, footplate, provision, put_program, seed};
 
 const STATUS: &str = "/run/footplate/status.json";
 
@@ -116,9 +116,7 @@ fn without_root_it_is_said_how() {
     fs::set_permissions(root.path("/run/footplate"), fs::Permissions::from_mode(0o700)).unwrap();
     needs!(root("another user is to run the program"));
     // The program itself may be below a directory of root's.
-    let program = root.path("/footplate");
-    fs::copy(FOOTPLATE, &program).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    root.put_program("/footplate", fs::read(FOOTPLATE).unwrap());
     for (name, code) in [("status", 70), ("provision", 74)] {
         let mut command = Command::new("chroot");
         let ran = Ran::of(command.args(["--userspec=65534:65534", root.arg(), "/footplate", name]));
@@ -524,8 +522,7 @@ fn the_demo_runs_what_cargo_built_elsewhere() {
     let message =
         r#"{"reason":"compiler-artifact","filenames":["x"],"executable":"@/release/footplate","fresh":true}"#;
     let message = message.replace('@', "'\"$CARGO_TARGET_DIR\"'");
-    fs::write(&cargo, format!("#!/bin/sh\necho '{message}'\n")).unwrap();
-    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+    put_program(&cargo, format!("#!/bin/sh\necho '{message}'\n"));
     let path = format!("{}:{}", dir.display(), std::env::var("PATH").unwrap());
     let mut demo = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/demo/run"));
     demo.env("PATH", path).env("CARGO_TARGET_DIR", dir.join("elsewhere")).env("TMPDIR", &dir);

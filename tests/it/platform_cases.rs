@@ -74,8 +74,7 @@ fn live(case: &str, links: &str) -> (Ran, Scratch) {
     let copied = Command::new("cp").arg("-r").args([&machine, &root.path("/machine")]).status().unwrap();
     assert!(copied.success());
     root.put("/machine/links", links);
-    root.put("/opt/bin/footplate", fs::read(FOOTPLATE).unwrap());
-    fs::set_permissions(root.path("/opt/bin/footplate"), fs::Permissions::from_mode(0o755)).unwrap();
+    root.put_program("/opt/bin/footplate", fs::read(FOOTPLATE).unwrap());
     root.put("/etc/passwd", "root:x:0:0::/root:/bin/sh\ncore:x:500:500::/home/core:/bin/sh\n");
     root.put("/etc/group", "root:x:0:\ncore:x:500:\n");
     root.put("/etc/shadow", "root:*:1::::::\ncore:*:1::::::\n");

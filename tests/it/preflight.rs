@@ -84,8 +84,7 @@ const SOCKET: &str = "/run/containerd/containerd.sock";
 fn root(name: &str) -> Scratch {
     let root = Scratch { dir: fresh(&format!("preflight-{name}")).join("root") };
     root.put("/etc/footplate.yaml", "preflight: stop\nwaits: {api-server: 0s}\n");
-    fs::copy(FOOTPLATE, root.path("/footplate")).unwrap();
-    fs::set_permissions(root.path("/footplate"), fs::Permissions::from_mode(0o755)).unwrap();
+    root.put_program("/footplate", fs::read(FOOTPLATE).unwrap());
     root.put(IP_FORWARD, "1\n").put(BRIDGE, "1\n");
     root.put(SWAPS, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
     root
@@ -299,18 +298,14 @@ fn an_empty_kubeadm_is_never_run() {
     let (root, network) = machine("empty");
     const EMPTY: &str = "kubeadm/not-executable";
     for policy in ["preflight: stop\n", "preflight: warn\n", "preflight: off\n"] {
-        root.put("/etc/footplate.yaml", policy).put("/usr/bin/kubeadm", "");
-        fs::set_permissions(root.path("/usr/bin/kubeadm"), fs::Permissions::from_mode(0o755)).unwrap();
+        root.put("/etc/footplate.yaml", policy).put_program("/usr/bin/kubeadm", "");
         finds(&root, &network, INITS, (&[EMPTY], &[]));
     }
     // Which the shell does not find, and which does not come first.
     fs::set_permissions(root.path("/usr/bin/kubeadm"), fs::Permissions::from_mode(0o644)).unwrap();
     root.put("/etc/footplate.yaml", "preflight: stop\nwaits: {api-server: 0s}\n");
     finds(&root, &network, INITS, (&[], &[]));
-    root.put("/usr/local/bin/kubeadm", "#!/bin/sh\n");
-    for path in ["/usr/bin/kubeadm", "/usr/local/bin/kubeadm"] {
-        fs::set_permissions(root.path(path), fs::Permissions::from_mode(0o755)).unwrap();
-    }
+    root.put_program("/usr/local/bin/kubeadm", "#!/bin/sh\n").put_program("/usr/bin/kubeadm", "");
     finds(&root, &network, INITS, (&[], &[]));
 }
 

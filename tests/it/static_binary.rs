@@ -91,7 +91,7 @@ fn it_is_position_independent_and_wants_no_interpreter() {
 /// A root with the binary, a seed and a directory for the node, and nothing else.
 fn bare(name: &str) -> Scratch {
     let root = Scratch::new(name);
-    fs::copy(target().program, root.path("/footplate")).unwrap();
+    root.put_program("/footplate", fs::read(target().program).unwrap());
     root.put("/seed/user-data", DATA)
         .put("/seed/meta-data", "instance-id: i-1\nlocal-hostname: n1.example.invalid\n");
     // The node's own accounts: what it is asked for stands there.
@@ -169,7 +169,7 @@ fn it_asks_no_name_service_switch() {
     }
 
     // A careless static program is caught: the trap is a good one.
-    fs::copy(compile("careless", CARELESS, &["-static", "-w"]), root.path("/careless")).unwrap();
+    root.put_program("/careless", fs::read(compile("careless", CARELESS, &["-static", "-w"])).unwrap());
     let careless = chroot(&root, &[], &["/careless"], "");
     assert!(
         careless.code != 0 && careless.err.contains("the trap sprang"),

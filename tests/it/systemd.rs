@@ -5,11 +5,10 @@
 use crate::common::scratch;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use scratch::{FOOTPLATE, Ran, Scratch, provision, seed};
+use scratch::{FOOTPLATE, Ran, Scratch, provision, put_program, seed};
 
 /// Debian's `/bin/sh`, and Flatcar's, which is bash by that name.
 const SHELLS: [&[&str]; 3] = [&["dash"], &["bash"], &["bash", "--posix"]];
@@ -23,9 +22,7 @@ fn provisioned(name: &str, data: &str) -> Scratch {
 }
 
 fn executable(path: &Path, text: &str) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    put_program(path, text);
 }
 
 // Units

@@ -3,7 +3,6 @@
 //! a root of their own, beside a program that makes the bundle as Flatcar's does, of `/etc/ssl/certs/*.pem` alone.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use crate::common::scratch::{Ran, Scratch, provision, seed};
@@ -33,10 +32,8 @@ fn run(root: &Scratch) -> (Ran, String) {
     {
         if root.path(program).exists() {
             // Once only: the program just written has its paths already.
-            if !program.starts_with("/usr") {
-                root.put(program, moved(root, &root.text(program)));
-            }
-            fs::set_permissions(root.path(program), fs::Permissions::from_mode(0o755)).unwrap();
+            let text = root.text(program);
+            root.put_program(program, if program.starts_with("/usr") { text } else { moved(root, &text) });
         }
     }
     let script = moved(root, &root.text("/run/footplate/bootstrap"));

@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use scratch::{FOOTPLATE, Ran, Scratch, plan, provision, seed};
+use scratch::{FOOTPLATE, Ran, Scratch, plan, provision, put_program, seed};
 
 const PASSWD: &str = "/etc/passwd";
 const GROUP: &str = "/etc/group";
@@ -368,7 +368,7 @@ fn an_unprivileged_run_says_what_it_left_out() {
     for path in [&dir.join("seed"), &root.dir] {
         fs::create_dir(path).unwrap();
     }
-    fs::copy(FOOTPLATE, dir.join("footplate")).unwrap();
+    put_program(&dir.join("footplate"), fs::read(FOOTPLATE).unwrap());
     let text = format!(
         "#cloud-config\nwrite_files:\n  - path: /etc/a\n    owner: ops:ops\n    content: a\n  - path: /etc/b\n    permissions: '0600'\n    content: b\nusers:\n  - name: ops\n    ssh_authorized_keys: [{KEY}]\nruncmd: [kubeadm join]\n"
     );

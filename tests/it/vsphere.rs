@@ -10,7 +10,6 @@ use crate::common::{scratch, vmware};
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -275,8 +274,7 @@ fn emptied_keys_are_absent() {
 fn vsphere_is_told_the_addresses_of_the_default_routes() {
     needs!(root("a root of its own"));
     let (machine, root) = (Machine::new("vsphere-addresses"), Scratch::new("vsphere-addresses"));
-    root.put("/opt/bin/footplate", fs::read(FOOTPLATE).unwrap()).put("/proc/x", "").put("/sys/x", "");
-    fs::set_permissions(root.path("/opt/bin/footplate"), fs::Permissions::from_mode(0o755)).unwrap();
+    root.put_program("/opt/bin/footplate", fs::read(FOOTPLATE).unwrap()).put("/proc/x", "").put("/sys/x", "");
     machine.put("guestinfo.metadata", "instance-id: n-9\nlocal-hostname: n-9\n");
     let told = |network: &str| {
         let script = format!(
@@ -364,8 +362,7 @@ fn what_is_secret_goes_after_success() {
     let root = Scratch::new("vsphere-cleared");
     let stamp = r#"{"version": 1, "instance_id": "n-7", "result": "done"}"#;
     root.put("/var/lib/footplate/instances/n-7.json", stamp);
-    root.put("/opt/bin/footplate", fs::read(FOOTPLATE).unwrap());
-    fs::set_permissions(root.path("/opt/bin/footplate"), fs::Permissions::from_mode(0o755)).unwrap();
+    root.put_program("/opt/bin/footplate", fs::read(FOOTPLATE).unwrap());
     let canary = scratch::CANARY;
     let metadata = format!(
         "instance-id: n-7\nlocal-hostname: n-7\nregistry: {{api_token: {canary}, public-keys: [k]}}\n\
@@ -424,8 +421,7 @@ fn a_report_that_was_killed_is_made_up_for_by_the_next_boot() {
     let program = ["unshare", "--mount", "--net", "chroot", root.arg(), "/opt/bin/footplate"];
     let furnish = || {
         let _ = fs::remove_dir_all(&root.dir);
-        root.put("/opt/bin/footplate", fs::read(FOOTPLATE).unwrap());
-        fs::set_permissions(root.path("/opt/bin/footplate"), fs::Permissions::from_mode(0o755)).unwrap();
+        root.put_program("/opt/bin/footplate", fs::read(FOOTPLATE).unwrap());
         root.put("/etc/kubernetes/kubelet.conf", "{}").put("/run/footplate/bootstrap", "kubeadm join\n");
         root.put("/run/footplate/kubeadm.status", "0\n").put("/run/footplate/scripts/1", scratch::CANARY);
         root.put("/var/lib/footplate/instances/n-8.bootstrap", scratch::CANARY);

@@ -3,7 +3,7 @@
 //! itself.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::image::Image;
 use crate::common::debian;
 use crate::common::needs::{Need, said};
-use crate::common::scratch::{FOOTPLATE, Ran, fresh};
+use crate::common::scratch::{FOOTPLATE, Ran, fresh, put_program};
 
 /// Ansible and a reader of HCL in an environment of their own, pinned.
 static PYTHON: LazyLock<Need<PathBuf>> = LazyLock::new(|| {
@@ -72,11 +72,9 @@ impl Machine {
         fs::write(kit.join("lock.json"), lock.to_string()).unwrap();
         Ran::of(Command::new("cp").arg("-r").arg(&image.from).arg(kit.join("from"))).ended(0, &[]);
         // Not every machine that runs this has it; whoever runs this is root.
-        let sudo = kit.join("bin/sudo");
-        fs::write(&sudo, "#!/bin/sh\nexec \"$@\"\n").unwrap();
-        fs::set_permissions(&sudo, fs::Permissions::from_mode(0o755)).unwrap();
+        put_program(&kit.join("bin/sudo"), "#!/bin/sh\nexec \"$@\"\n");
         for path in ["footplate", "bin/footplate"] {
-            fs::copy(FOOTPLATE, kit.join(path)).unwrap();
+            put_program(&kit.join(path), fs::read(FOOTPLATE).unwrap());
         }
         Self { image, kit }
     }

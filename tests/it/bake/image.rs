@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256, Sha512};
 
-use crate::common::scratch::{Ran, footplate, fresh, walk};
+use crate::common::scratch::{Ran, footplate, fresh, put_program, walk};
 
 /// A root, and beside it a directory of artifacts.
 pub struct Image {
@@ -58,8 +58,7 @@ impl Image {
 
     /// Puts a program into the root.
     pub fn put_program(&self, path: &str, text: impl AsRef<[u8]>) {
-        self.put(path, text);
-        fs::set_permissions(self.path(path), fs::Permissions::from_mode(0o755)).unwrap();
+        put_program(&self.path(path), text);
     }
 
     /// Publishes a file in the artifacts' directory, and gives its entry in a lock.

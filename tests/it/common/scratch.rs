@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -62,6 +63,13 @@ impl Scratch {
         self
     }
 
+    /// Puts a program there, as [`put_program`] does.
+    #[track_caller]
+    pub fn put_program(&self, path: &str, bytes: impl AsRef<[u8]>) -> &Self {
+        put_program(&self.path(path), bytes);
+        self
+    }
+
     /// A file's text.
     #[track_caller]
     pub fn text(&self, path: &str) -> String {
@@ -118,6 +126,17 @@ impl Scratch {
         };
         walk(&self.dir).into_iter().map(identity).filter(|(path, ..)| !own(path)).collect()
     }
+}
+
+/// Puts a program at a path, `0755`, with the directories on the way. Another process writes it: what this one has open to write is open
+/// too in each program that another test starts at that moment, until it executes, and a file that is open to write can't be run.
+#[track_caller]
+pub fn put_program(path: &Path, bytes: impl AsRef<[u8]>) {
+    let script = r#"mkdir -p "${0%/*}"; cat > "$0"; chmod 755 "$0""#;
+    let mut writer =
+        Command::new("sh").args(["-ec", script]).arg(path).stdin(Stdio::piped()).spawn().unwrap();
+    writer.stdin.take().unwrap().write_all(bytes.as_ref()).unwrap();
+    assert!(writer.wait().unwrap().success(), "{}", path.display());
 }
 
 /// Whether a path is the list of what was made, or a directory that holds nothing else. `sealed` tells what is in it;
