@@ -203,7 +203,7 @@ fn ask_once(
             answer.problems.extend(told);
         }
     }
-    if let Some(answer) = answer.as_mut().filter(|_| platform.id != metal::PLATFORM.id) {
+    if let Some(answer) = &mut answer {
         metal::take_url(facts, answer)?;
     }
     Ok(answer)

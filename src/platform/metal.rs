@@ -40,13 +40,9 @@ fn evidence(facts: &Facts) -> Option<Evidence> {
 }
 
 fn read(world: &dyn World, facts: &Facts) -> Result<Option<Instance>, Error> {
-    let mut instance = Instance::default();
-    take_url(facts, &mut instance)?;
-    if instance.user_data.is_none() {
-        return Ok(None);
-    }
-    instance.instance_id = document::own_id(world, facts)?;
-    Ok(Some(instance))
+    // All that is left is the machine itself: the URL is taken on each platform.
+    let named = url(&facts.cmdline).map(|_| document::own_id(world, facts)).transpose()?;
+    Ok(named.map(|instance_id| Instance { instance_id, ..Instance::default() }))
 }
 
 /// What the URL leads to is the user-data of a machine that has no other, on each platform, as it is for Ignition. It becomes an include

@@ -5,6 +5,7 @@
 //! The cases are the golden folders, the tables below, and families that are generated, the same ones in every run.
 //! Where the two differ on purpose a row of [`DIFFERENCES`] says why; a row that never applies fails the test.
 
+use crate::common::oracle::settle;
 use crate::common::{cases, debian, scratch};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -351,12 +352,5 @@ fn cloud_init_makes_the_same() {
             None => drop(write!(wrong, "== {}\n{}\n{difference}\n", case.name, text(&case.user))),
         }
     }
-    for (row, (name, piece, why)) in DIFFERENCES.iter().enumerate() {
-        println!("{name}: {piece}: {why}");
-        if !used.contains(&row) {
-            let _ = writeln!(wrong, "no case differs by {piece:?} any more: {name}");
-        }
-    }
-    println!("{} cases, {} differences on purpose", all.len(), DIFFERENCES.len());
-    assert!(wrong.is_empty(), "{wrong}");
+    settle(DIFFERENCES, &used, all.len(), wrong);
 }

@@ -11,6 +11,7 @@ pub mod imds;
 pub mod moto;
 #[macro_use]
 pub mod needs;
+pub mod oracle;
 pub mod random;
 pub mod sandbox;
 pub mod scratch;
