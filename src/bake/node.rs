@@ -91,6 +91,19 @@ pub const COREOS_CLOUDINIT: &[&str] = &[
     "user-configvirtfs.service",
 ];
 
+/// The unit of these that templates' units require (`Requires=` of kubeadm's on Nutanix): systemd starts nothing that requires a masked unit.
+const REQUIRED: &str = "oem-cloudinit.service";
+
+/// That unit, which does nothing.
+const NOTHING: &str = "# Written by footplate.\n\
+    [Unit]\n\
+    Description=Stands in for coreos-cloudinit, which does not run here\n\
+    \n\
+    [Service]\n\
+    Type=oneshot\n\
+    RemainAfterExit=yes\n\
+    ExecStart=/usr/bin/true\n";
+
 /// An Ignition config that says nothing. Ignition prefers the one on the OEM partition to the platform's user-data, and would
 /// stop the boot at a cloud-config that begins with a jinja header. 3.0.0 is read by every Ignition that Flatcar ships.
 pub const CONFIG_IGN: &str = "{\"ignition\":{\"version\":\"3.0.0\"}}\n";
@@ -139,11 +152,16 @@ pub fn plan(lock: &Lock, choices: &Choices, oem: &str) -> Plan {
         file(CONTAINERD_CRI, &cri, &mut plan);
         let own = containerd.is_some();
         put_unit(if own { &CONTAINERD_UNIT } else { &CONTAINERD_DROP_IN }, &mut plan);
+        // Where templates put proxies; images of other distributions have it.
+        plan.items.push(Item::Directory(Directory::ours(format!("{UNIT_DIR}/containerd.service.d"), 0o755)));
     }
     if choices.userdata == Userdata::CloudConfig {
         for unit in COREOS_CLOUDINIT {
             let path = format!("{UNIT_DIR}/{unit}");
-            plan.items.push(Item::Link(Link::ours(path, "/dev/null")));
+            match *unit {
+                REQUIRED => file(&path, NOTHING, &mut plan),
+                _ => plan.items.push(Item::Link(Link::ours(path, "/dev/null"))),
+            }
         }
         file(&format!("{oem}/config.ign"), CONFIG_IGN, &mut plan);
     }

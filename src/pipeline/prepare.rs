@@ -2,16 +2,21 @@
 //! Makes kubeadm's configuration ready before Cluster API's own script, the one of its Ignition data, reads it.
 
 use anyhow::{Context as _, anyhow};
+use serde_json::{Map, Value as Json};
 
 use super::node::MAX_METADATA;
 use super::{context, preflight, state};
 use crate::apply::manifest::Manifest;
+use crate::decode::document::jinja::Variables;
 use crate::decode::kubeadm::prepare::{self, Values};
 use crate::io::root::{Change, Ids, Root};
+use crate::model::facts::Os;
+use crate::model::instance::Instance;
 use crate::model::problem::{Failure, In as _, Problem, Stage, WithCure as _};
 use crate::model::status::Progress;
 use crate::plan::kubeadm::{PREPARED, SCRIPT};
 use crate::plan::{RUN_DIR, metadata};
+use crate::platform::PLATFORMS;
 
 /// Most of `/etc/environment`.
 const MAX_ENVIRONMENT: usize = 1 << 20;
@@ -109,16 +114,51 @@ fn fill_in(file: &str, root: &Root) -> Result<(), Failure> {
     let bytes = read(file)?.ok_or_else(missing).stage(Stage::Usage)?;
     let text =
         String::from_utf8(bytes).map_err(|_| anyhow!("{file}: not UTF-8 text")).stage(Stage::Decode)?;
-    let (ready, done) = prepare::prepare(&text, &values(root)?).map_err(|problems| {
+    let mut values = values(root)?;
+    let broken = |file: &str, problems: Vec<Problem>| {
         let placed = problems.into_iter().map(|p| Problem { place: file.to_owned(), ..p });
         Failure::of(Stage::Decode, &placed.collect::<Vec<_>>())
-    })?;
-    let meta = root.meta(file).stage(Stage::Apply)?;
-    let ids = meta.map_or(Ids::default(), |m| Ids { uid: Some(m.uid), gid: Some(m.gid) });
-    root.put(file, ready.as_bytes(), meta.map_or(0o600, |m| m.mode), ids).stage(Stage::Apply)?;
+    };
+    // The commands stand beside the configuration, in a script that runs them.
+    let script = format!("{}.sh", file.trim_end_matches(".yml"));
+    if let Some(commands) = read(&script)?.and_then(|bytes| String::from_utf8(bytes).ok()) {
+        values.leave_to(&commands);
+        let (ready, count) = prepare::script(&commands, &values).map_err(|p| broken(&script, p))?;
+        if count > 0 {
+            put(root, &script, &ready)?;
+            log::info!("kubeadm-prepare: {script}: {count} placeholders expanded");
+        }
+    }
+    let (ready, done) = prepare::prepare(&text, &values).map_err(|p| broken(file, p))?;
+    put(root, file, &ready)?;
     let done = if done.is_empty() { "nothing to do".to_owned() } else { done.join(", ") };
     log::info!("kubeadm-prepare: {file}: {done}");
     Ok(())
+}
+
+/// Writes a file anew, with the owner and the mode that it has.
+fn put(root: &Root, file: &str, text: &str) -> Result<(), Failure> {
+    let meta = root.meta(file).stage(Stage::Apply)?;
+    let ids = meta.map_or(Ids::default(), |m| Ids { uid: Some(m.uid), gid: Some(m.gid) });
+    root.put(file, text.as_bytes(), meta.map_or(0o600, |m| m.mode), ids).stage(Stage::Apply)?;
+    Ok(())
+}
+
+/// A template's names, of what was written of the machine.
+fn variables(values: &Values, metadata: Map<String, Json>) -> Variables {
+    let name = |name: &str| values.names.get(&format!("FOOTPLATE_{name}")).cloned();
+    let platform = name("PLATFORM").and_then(|id| PLATFORMS.iter().map(|p| p.id).find(|known| *known == id));
+    let instance = Instance {
+        platform: platform.unwrap_or_default(),
+        instance_id: name("INSTANCE_ID").unwrap_or_default(),
+        hostname: name("HOSTNAME"),
+        region: name("REGION"),
+        availability_zone: name("AVAILABILITY_ZONE"),
+        metadata,
+        metadata_is_ds: platform == Some("oraclecloud"),
+        ..Instance::default()
+    };
+    Variables::of(&instance, &Os::default())
 }
 
 /// The values of placeholders: the environment's, then those that footplate and Afterburn wrote.
@@ -133,7 +173,8 @@ fn values(root: &Root) -> Result<Values, Failure> {
         values.add_file(&String::from_utf8_lossy(&read(path)?.unwrap_or_default()));
     }
     if let Some(json) = read(metadata::METADATA)? {
-        values.metadata = serde_json::from_slice(&json).context(metadata::METADATA).stage(Stage::Apply)?;
+        let metadata = serde_json::from_slice(&json).context(metadata::METADATA).stage(Stage::Apply)?;
+        values.variables = Some(variables(&values, metadata));
     }
     Ok(values)
 }

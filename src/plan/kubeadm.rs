@@ -27,6 +27,9 @@ pub const PREPARED: &str = "/run/footplate/kubeadm.prepared";
 /// kubeadm's configuration in Cluster API's Ignition data; its unit is to run as long as that is there.
 pub const IGNITION_CONFIG: &str = "/etc/kubeadm.yml";
 
+/// The commands beside it, with kubeadm among them.
+pub const IGNITION_SCRIPT: &str = "/etc/kubeadm.sh";
+
 /// Where Cluster API's script moves it, with its token, when kubeadm succeeded.
 pub const IGNITION_LEFTOVER: &str = "/tmp/kubeadm.yml";
 

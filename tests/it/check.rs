@@ -682,7 +682,7 @@ fn names_of_a_template_in_data_that_is_none_are_told() {
     let object = |name: &str, command: &str| {
         format!(
             "apiVersion: bootstrap.cluster.x-k8s.io/v1beta1\nkind: KubeadmConfigTemplate\nmetadata: {{name: a}}\nspec:\n  template:\n    spec:\n      \
-             format: ignition\n      preKubeadmCommands: ['echo {command}']\n      joinConfiguration:\n        nodeRegistration:\n          name: '{{{{ {name} }}}}'\n"
+             format: ignition\n      files: [{{path: /etc/of-the-machine, content: '{command}'}}]\n      preKubeadmCommands: ['echo {{{{ v1.region }}}}']\n      joinConfiguration:\n        nodeRegistration:\n          name: '{{{{ {name} }}}}'\n"
         )
     };
     let template = "## template: jinja\n";
@@ -694,12 +694,11 @@ fn names_of_a_template_in_data_that_is_none_are_told() {
         ),
         (format!("{template}#cloud-config\n{join}{config}").replace("{{ .status }} ", ""), String::new()),
         (
-            object("local_hostname", "{{ v1.region }}"),
-            format!(
-                "warning {place}preKubeadmCommands[0] 8:34, error {place}joinConfiguration.nodeRegistration.name 11:18"
-            ),
+            // In kubeadm's configuration and beside it in the commands they are filled in.
+            object("local_hostname", "a {{ v1.region }}"),
+            format!("warning {place}files[0].content 8:55"),
         ),
-        (object("ds.meta_data.hostname", "'{{ .status }}'"), String::new()),
+        (object("ds.meta_data.hostname", "{{ .status }}"), String::new()),
     ] {
         let said: Value = serde_json::from_str(&check(&text, true).out).unwrap();
         let findings = said["findings"].as_array().unwrap().iter().filter(|f| f["code"] == "template/none");

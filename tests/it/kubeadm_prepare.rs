@@ -5,6 +5,7 @@
 use crate::common::scratch;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -139,6 +140,72 @@ fn cluster_apis_ignition_data_ends_in_a_configuration_of_this_node() {
         assert!(root.text("/run/metadata/footplate").contains("FOOTPLATE_HOSTNAME=node-1.example\n"));
         assert_eq!(root.owned("/run/footplate/metadata.json").0, 0o600);
     }
+}
+
+#[test]
+fn a_name_that_the_commands_cut_themselves_is_theirs() {
+    needs!(root("files have owners"));
+    let root = Scratch::new("cut");
+    root.put("/run/metadata/flatcar", "COREOS_GCE_HOSTNAME=wren-1.zone-b.c.blue.internal\n");
+    root.put(
+        "/etc/kubeadm.yml",
+        "kind: JoinConfiguration\nnodeRegistration:\n  name: ${COREOS_GCE_HOSTNAME}\n  taints: []\n",
+    );
+    let commands = format!(
+        "#!/bin/bash\n. {flatcar}\nexport COREOS_GCE_HOSTNAME=${{COREOS_GCE_HOSTNAME%%.*}}\n\
+         envsubst < {yml} > {yml}.tmp\nmv {yml}.tmp {yml}\n",
+        flatcar = root.path("/run/metadata/flatcar").display(),
+        yml = root.path("/etc/kubeadm.yml").display(),
+    );
+    root.put("/etc/kubeadm.sh", &commands);
+    prepare(&root, &[]).ended(0, &[]);
+    assert_eq!(line(&root, "name:"), ["${COREOS_GCE_HOSTNAME}"]);
+    assert_eq!(root.text("/etc/kubeadm.sh"), commands, "the shell's own names stay");
+    let bin = Scratch::new("cut-bin");
+    // gettext's, which Flatcar has.
+    bin.put_program(
+        "/envsubst",
+        "#!/bin/sh\nexec sed \"s/\\${COREOS_GCE_HOSTNAME}/$COREOS_GCE_HOSTNAME/\"\n",
+    );
+    let path = format!("{}:/usr/bin:/bin", bin.path("/").display());
+    let script = root.path("/etc/kubeadm.sh");
+    assert_eq!(Ran::of(Command::new("bash").arg(script).env("PATH", path)).code, 0);
+    assert_eq!(line(&root, "name:"), ["wren-1"]);
+}
+
+#[test]
+fn templates_names_are_filled_in_in_the_configuration_and_in_the_commands() {
+    needs!(root("files have owners"));
+    let root = Scratch::new("names");
+    let config = |name: &str| {
+        root.put(
+            "/etc/kubeadm.yml",
+            format!("kind: JoinConfiguration\nnodeRegistration:\n  name: '{name}'\n"),
+        );
+    };
+    config("{{ v1.local_hostname }}");
+    root.put(
+        "/etc/kubeadm.sh",
+        "hostname \"{{ v1.local_hostname }}\"\nkubectl get -o go-template='{{ .x }}'\n",
+    );
+    root.put(
+        "/run/metadata/footplate",
+        "FOOTPLATE_HOSTNAME=pine-2.example\nFOOTPLATE_PLATFORM=oraclecloud\n",
+    );
+    root.put("/run/footplate/metadata.json", "{\"id\": \"ocid1.instance\"}\n");
+    let mode = fs::Permissions::from_mode(0o700);
+    fs::set_permissions(root.path("/etc/kubeadm.sh"), mode).unwrap();
+    prepare(&root, &[]).ended(0, &[]);
+    assert_eq!(line(&root, "name:"), ["pine-2"]);
+    let commands = root.text("/etc/kubeadm.sh");
+    assert_eq!(commands, "hostname \"pine-2\"\nkubectl get -o go-template='{{ .x }}'\n");
+    assert_eq!(root.owned("/etc/kubeadm.sh").0, 0o700);
+    config("{{ ds[\"id\"] }}");
+    prepare(&root, &[]).ended(0, &[]);
+    assert_eq!(line(&root, "name:"), ["ocid1.instance"]);
+    root.put("/etc/kubeadm.sh", "id\nhostname {{ ds.meta_data.none }}\n");
+    prepare(&root, &[])
+        .ended(65, &["/etc/kubeadm.sh: {{ ds.meta_data.none }} has no value (line 2, column 10)"]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::model::containerd::MAIN;
 use crate::model::problem::Problem;
 use crate::model::secret::Secret;
 use crate::model::storage::File;
-use crate::plan::kubeadm::IGNITION_CONFIG;
+use crate::plan::kubeadm::{IGNITION_CONFIG, IGNITION_SCRIPT};
 
 /// Kinds of filesystems that Flatcar can make.
 const MADE: &[&str] = &["btrfs", "ext2", "ext3", "ext4", "none", "swap", "vfat", "xfs"];
@@ -256,8 +256,8 @@ fn programs(config: &NodeConfig) -> impl Iterator<Item = (String, &Secret)> {
 const OF_A_MACHINE: &[&str] =
     &["availability_zone", "cloud_name", "instance_id", "local_hostname", "public_ssh_keys"];
 
-/// The column of the first expression of jinja's in a line that is a name of the machine's, and that name.
-fn jinja(line: &str) -> Option<(usize, String)> {
+/// The column of the first expression of jinja's in a line that is a name of the machine's.
+fn jinja(line: &str) -> Option<usize> {
     line.match_indices("{{").find_map(|(at, _)| {
         let inside = line[at + 2..].split_once("}}")?.0.trim_matches(['-', '+']).trim();
         // Up to a filter, with `['key']` as `.key`.
@@ -272,7 +272,7 @@ fn jinja(line: &str) -> Option<(usize, String)> {
             _ => false,
         };
         let plain = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.[]".contains(&b));
-        (ours && plain).then(|| (line[..at].chars().count() + 1, path))
+        (ours && plain).then(|| line[..at].chars().count() + 1)
     })
 }
 
@@ -301,22 +301,19 @@ fn unfilled(config: &NodeConfig, reads: &Reads, places: &Places<'_>, found: &mut
     let files = config.files.iter().map(|file| (content(file), &file.content, file.path.as_str()));
     for (place, content, path) in files.chain(programs(config).map(|(place, text)| (place, text, ""))) {
         let text = String::from_utf8_lossy(content.expose());
-        let filled = |name: &str| path == IGNITION_CONFIG && name.starts_with("ds.meta_data.");
+        let filled = [IGNITION_CONFIG, IGNITION_SCRIPT].contains(&path);
         let mut tags = text.lines().enumerate().filter_map(|(i, line)| Some((i + 1, jinja(line)?)));
-        let Some((line, (column, _))) = tags.find(|(_, (_, name))| !filled(name.as_str())) else { continue };
+        let Some((line, column)) = tags.next().filter(|_| !filled) else { continue };
         let what = "a name of a jinja template, in data that is none: nothing fills it in";
         let problem = match reads.yaml(path) {
             true => Problem::error(place, what),
             false => Problem::warning(place, what),
         };
-        let cure = match (path, problem.place.starts_with("storage.")) {
-            (IGNITION_CONFIG, true) => {
-                "write `{{ ds.meta_data.local_hostname }}`, or another name below `ds.meta_data`: kubeadm's configuration gets these"
+        let cure = match problem.place.starts_with("storage.") {
+            true => {
+                "Ignition has no templates: let it ask the machine (`hostname`, /run/metadata), or write it in the commands"
             }
-            (_, true) => {
-                "Ignition has no templates: let the command ask the machine (`hostname`, /run/metadata)"
-            }
-            _ => "let `## template: jinja` be the first line of the data",
+            false => "let `## template: jinja` be the first line of the data",
         };
         found.push(places.line(problem.cure(cure).code("template/none"), line, column));
     }
@@ -356,19 +353,18 @@ mod tests {
     #[test]
     fn names_of_a_machine_are_told_from_others() {
         for (line, want) in [
-            ("name: '{{ ds.meta_data.local_hostname }}'", Some((8, "ds.meta_data.local_hostname"))),
-            ("{{ v1['region'] }}", Some((1, "v1.region"))),
-            ("{{- ds['meta_data'].x -}}", Some((1, "ds.meta_data.x"))),
-            ("a {{ b }} {{local_hostname | upper}}", Some((11, "local_hostname"))),
-            ("{{ instance_id }}", Some((1, "instance_id"))),
+            ("name: '{{ ds.meta_data.local_hostname }}'", Some(8)),
+            ("{{ v1['region'] }}", Some(1)),
+            ("{{- ds['meta_data'].x -}}", Some(1)),
+            ("a {{ b }} {{local_hostname | upper}}", Some(11)),
+            ("{{ instance_id }}", Some(1)),
             (
                 "{{ ds.service }} {{ v1.x }} {{ local_hostnames }} {{ ds }} {{ region }} {{ v1 }} {{ v1.regions }}",
                 None,
             ),
             ("{{ ds.metadata.x }} {{ .local_hostname }} {{ $v1.region }} {{ local_hostname", None),
         ] {
-            let found = super::jinja(line);
-            assert_eq!(found.as_ref().map(|(column, name)| (*column, name.as_str())), want, "{line}");
+            assert_eq!(super::jinja(line), want, "{line}");
         }
     }
 

@@ -4,12 +4,11 @@
 //!
 //! The text is edited and not written anew: what is not touched stays byte for byte what the user wrote.
 
-use std::collections::BTreeMap;
-
-use serde_json::Value as Json;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::placeholders::expand;
 use crate::decode::capi::documents;
+use crate::decode::document::jinja::Variables;
 use crate::decode::syntax::yaml::{self, Node, Value};
 use crate::model::config::NodeConfig;
 use crate::model::problem::Problem;
@@ -26,8 +25,10 @@ const CONFIGURATIONS: &[&str] = &["/run/kubeadm/kubeadm-join-config.yaml", "/run
 pub struct Values {
     /// The names of `${NAME}`.
     pub names: BTreeMap<String, String>,
-    /// `ds.meta_data` of `{{ ds.meta_data.NAME }}`.
-    pub metadata: serde_json::Map<String, Json>,
+    /// A template's names, where the machine's are known.
+    pub variables: Option<Variables>,
+    /// Names of `${NAME}` that the data's own script gives a value and puts in.
+    pub left: BTreeSet<String>,
 }
 
 impl Values {
@@ -47,23 +48,20 @@ impl Values {
         }
     }
 
-    /// A value of the metadata; a key's `-` may be written `_`, since a template can't write it.
-    pub(super) fn metadata(&self, path: &str) -> Option<String> {
-        let mut at = &self.metadata;
-        let mut parts = path.split('.').peekable();
-        while let Some(part) = parts.next() {
-            let value = at.get(part).or_else(|| {
-                at.iter().find(|(key, _)| key.replace(['-', '.'], "_") == part).map(|(_, value)| value)
-            })?;
-            match (value, parts.peek()) {
-                (Json::Object(map), Some(_)) => at = map,
-                (Json::String(text), None) => return Some(text.clone()),
-                (Json::Number(number), None) => return Some(number.to_string()),
-                (Json::Bool(bool), None) => return Some(bool.to_string()),
-                _ => return None,
+    /// Leaves to the script what it gives a value itself before it has `envsubst` put names in: a host name without its domain, for one.
+    /// One whose value it takes of the same name is left only where that has one.
+    pub fn leave_to(&mut self, script: &str) {
+        if !script.contains("envsubst") {
+            return;
+        }
+        for word in script.split(|c: char| c.is_whitespace() || ";&".contains(c)) {
+            let Some((name, value)) = word.split_once('=').filter(|(name, _)| is_name(name)) else {
+                continue;
+            };
+            if self.names.contains_key(name) || !value.contains(name) {
+                self.left.insert(name.to_owned());
             }
         }
-        None
     }
 }
 
@@ -78,7 +76,7 @@ pub(super) fn is_name(name: &str) -> bool {
 /// # Errors
 /// Placeholders without a value, each by its name and place; or the text is not YAML.
 pub fn prepare(text: &str, values: &Values) -> Result<(String, Vec<String>), Vec<Problem>> {
-    let (mut text, count) = expand(text, values)?;
+    let (mut text, count) = expand(text, values, false)?;
     let mut done = Vec::new();
     if count > 0 {
         done.push(format!("{count} placeholders expanded"));
@@ -88,6 +86,14 @@ pub fn prepare(text: &str, values: &Values) -> Result<(String, Vec<String>), Vec
     let filled = register(&mut text, name, value("FOOTPLATE_PROVIDER_ID")).map_err(|f| vec![f])?;
     done.extend(filled.into_iter().map(|what| format!("{what} filled in")));
     Ok((text, done))
+}
+
+/// Makes the script of the commands ready: a template's names have their values.
+///
+/// # Errors
+/// Those that have none, each by its name and place.
+pub fn script(text: &str, values: &Values) -> Result<(String, usize), Vec<Problem>> {
+    expand(text, values, true)
 }
 
 /// Fills in the node's name and provider ID that the platform tells, where cloud-config's files for kubeadm leave them
@@ -274,8 +280,8 @@ fn argument(key: &Node, node: &Node, what: &str, value: &str, mapping: bool) -> 
 
 #[cfg(test)]
 mod tests {
+    use super::super::placeholders::tests::values;
     use super::*;
-    use crate::model::problem::Pos;
 
     #[test]
     fn a_document_that_kubeadm_would_not_see_is_an_error() {
@@ -299,41 +305,6 @@ mod tests {
             partly_read(&File::ours("/run/a.yaml", format!("--- # first\n{init}---\n{cluster}"))),
             None
         );
-    }
-
-    fn values() -> Values {
-        let mut values = Values::default();
-        values.add_file("FOOTPLATE_HOSTNAME=node-1.example\nFOOTPLATE_PROVIDER_ID=aws:///z/i-1\nCOREOS_CUSTOM_HOSTNAME=node-1\nPATH=/x\n");
-        let metadata = serde_json::json!({ "local-hostname": "node-1", "meta": { "n": 5 } });
-        values.metadata = metadata.as_object().cloned().unwrap();
-        values
-    }
-
-    #[test]
-    fn placeholders_of_the_allowed_names_expand_and_no_others() {
-        let cases = [
-            ("a: '${COREOS_CUSTOM_HOSTNAME}'", "a: 'node-1'"),
-            ("a: {{ ds.meta_data.local_hostname }}-{{ds.meta_data.meta.n}}", "a: node-1-5"),
-            (
-                "a: ${PATH} $COREOS_CUSTOM_HOSTNAME $${X} {{.State}} {{ x }} ${}",
-                "a: ${PATH} $COREOS_CUSTOM_HOSTNAME $${X} {{.State}} {{ x }} ${}",
-            ),
-            ("a: ü{ü${COREOS_CUSTOM_HOSTNAME}ü", "a: ü{ünode-1ü"),
-        ];
-        for (text, want) in cases {
-            assert_eq!(expand(text, &values()).unwrap().0, want, "{text}");
-        }
-        let bad = [
-            ("\n a: ${COREOS_CUSTOM_HOSTNME}", "${COREOS_CUSTOM_HOSTNME} has no value", 2, 5),
-            ("a: ${COREOS_CUSTOM_HOSTNAME%.*}", "${COREOS_CUSTOM_HOSTNAME%.*} has no value", 1, 4),
-            ("a: {{ ds.meta_data.nope }}", "{{ ds.meta_data.nope }} has no value", 1, 4),
-            ("a: {{ ds.meta_data.local_hostname | upper }}", "has no value", 1, 4),
-        ];
-        for (text, what, line, column) in bad {
-            let problems = expand(text, &values()).unwrap_err();
-            assert!(problems[0].what.contains(what), "{text}: {}", problems[0]);
-            assert_eq!(problems[0].pos, Some(Pos { line, column }), "{text}");
-        }
     }
 
     #[test]

@@ -70,13 +70,14 @@ fn an_extension_is_what_systemd_takes_for_one() {
             systemd-sysext --root={root} merge
             systemd-tmpfiles --root={root} --create footplate.conf
             cp -a usr ../merged
-            systemctl --root={root} is-enabled oem-cloudinit.service || :
+            systemctl --root={root} is-enabled enable-oem-cloudinit.service || :
+            grep ExecStart= usr/lib/systemd/system/oem-cloudinit.service
             systemd-sysext --root={root} unmerge >&2",
             root = root.display()
         );
         let merged = Ran::of(Command::new("unshare").args(["--mount", "sh", "-c", &script]));
         assert_eq!(merged.code, 0, "{filesystem}: {}{}", merged.out, merged.err);
-        assert_eq!(merged.out, "masked\n", "{}", merged.err);
+        assert_eq!(merged.out, "masked\nExecStart=/usr/bin/true\n", "{}", merged.err);
         let usr = dir.join("merged");
         for (path, inside) in [
             ("opt/bin/footplate", "bin/footplate"),
