@@ -29,7 +29,7 @@ impl Kind for Directory {
         if meta.is_none() {
             on.root.check_dirs(above(&self.path)).with_context(|| self.place.clone())?;
         }
-        let (mode, ids) = self.bits(meta, on.accounts.ids(&self.owner)?);
+        let (mode, ids) = self.bits(meta, on.accounts.ids(&self.owner, &self.place)?);
         let same = meta.is_some_and(|m| m.kind == SFlag::S_IFDIR && m.is(mode, settable(on.root, ids)));
         Ok(self.outcome(Done::would(!same, meta.is_none()), self.outline()))
     }
@@ -46,7 +46,7 @@ impl Kind for Directory {
         if meta.is_some_and(|m| m.kind != SFlag::S_IFDIR) {
             on.root.remove(&self.path)?;
         }
-        let (mode, ids) = self.bits(meta, on.accounts.ids(&self.owner)?);
+        let (mode, ids) = self.bits(meta, on.accounts.ids(&self.owner, &self.place)?);
         on.root.make_dirs(above(&self.path), OURS)?;
         let change = on.root.put_dir(&self.path, mode, ids)?;
         Ok(self.outcome(change.into(), self.outline()))

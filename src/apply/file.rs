@@ -5,11 +5,9 @@ use std::borrow::Cow;
 
 use anyhow::{Context as _, Result, anyhow};
 
-use super::accounts::Accounts;
 use super::manifest::Manifest;
 use super::{Done, Kind, MAX_FILE, Machine, OURS, Outcome, Step, above, differs, settable};
 use crate::io::root::{Change, Ids, Meta, Root, SFlag};
-use crate::model::problem::Problem;
 use crate::model::storage::{Existing, File};
 
 impl Kind for File {
@@ -33,7 +31,7 @@ impl Kind for File {
         if meta.is_none() {
             root.check_dirs(above(&self.path)).with_context(|| self.place.clone())?;
         }
-        let (mode, ids) = self.bits(meta, ids(self, &on.accounts)?);
+        let (mode, ids) = self.bits(meta, on.accounts.ids(&self.owner, &self.place)?);
         let same = meta.is_some_and(|m| m.kind == SFlag::S_IFREG && m.is(mode, settable(root, ids)));
         let same = same && {
             let have = root.read(&self.path, MAX_FILE)?;
@@ -65,7 +63,7 @@ impl Kind for File {
             // Ignition's directories on the way are root's, cloud-init's belong to the owner of the file.
             root.make_dirs(above(&self.path), OURS)?;
         }
-        let (mode, ids) = self.bits(meta, ids(self, &on.accounts)?);
+        let (mode, ids) = self.bits(meta, on.accounts.ids(&self.owner, &self.place)?);
         let change = root.put(&self.path, &wanted(self, have.as_deref()), mode, ids)?;
         if let (Some(unit), Change::Changed) = (self.restart, change)
             && !on.restarts.contains(&unit)
@@ -76,13 +74,6 @@ impl Kind for File {
         let note = if others && !root.privileged() { "; owner left out: needs root" } else { "" };
         Ok(self.outcome(change.into(), self.outline() + note))
     }
-}
-
-fn ids(file: &File, accounts: &Accounts) -> Result<Ids> {
-    accounts.ids(&file.owner).map_err(|nobody| {
-        let what = format!("{nobody}, neither in the image nor in the data");
-        Problem { place: format!("{}.owner", file.place), what, ..nobody }.into()
-    })
 }
 
 /// The bytes that the file must hold, given those that it has.

@@ -15,7 +15,7 @@ impl Link {
 
     /// The owner that the link must have; a link that is kept keeps what the data does not give.
     fn ids(&self, on: &Machine<'_>, differs: bool) -> Result<Ids> {
-        let ids = on.accounts.ids(&self.owner).with_context(|| self.place.clone())?;
+        let ids = on.accounts.ids(&self.owner, &self.place)?;
         Ok(if differs || self.existing == Existing::Replaced { ids.or(OURS) } else { ids })
     }
 

@@ -132,7 +132,7 @@ impl Kind for UserSpec {
             return Ok(self.outcome(change.into(), "absent; its home stays".to_owned()));
         }
         let home = on.accounts.home(&self.name).unwrap_or_default();
-        let uid = on.accounts.ids(&Owner { user: Some(self.name.clone()), group: None })?.uid;
+        let uid = on.accounts.ids(&Owner { user: Some(self.name.clone()), group: None }, &self.place)?.uid;
         let ids = Ids { uid, gid: on.accounts.primary_group(&self.name) };
         if self.makes_home(root, &home)? {
             self.make_home(root, &home, ids)?;

@@ -121,6 +121,18 @@ pub fn merged<'d>(mut user: Documents<'d>, mut vendor: Documents<'d>) -> (Node, 
     (tree, trees.problems)
 }
 
+/// The one tree of these documents' cloud-configs, whose lines are numbered through, and the number of lines before those of
+/// each document that is in it.
+fn numbered(documents: &[Document<'_>]) -> (Node, Vec<(usize, usize)>) {
+    let mut trees = Trees::default();
+    let tree = trees.merged(documents);
+    let index = |document: &Document<'_>| {
+        documents.iter().position(|d| std::ptr::eq(d, document)).unwrap_or_default()
+    };
+    let firsts = trees.documents.iter().map(|(first, document)| (*first, index(document))).collect();
+    (tree, firsts)
+}
+
 /// `vendor_data`: whether the user takes the vendor's data at all, and which kinds of it.
 fn refuse(vendor: &mut Documents<'_>, wanted: Option<&Node>) {
     if wanted.and_then(|w| w.get("enabled")).and_then(Node::bool) == Some(false) {
@@ -260,20 +272,18 @@ fn programs(
 ) {
     let mut scripts: Vec<Script> = Vec::new();
     for document in documents {
-        let (list, text) = match document.kind {
-            Kind::Boothook if document.included => {
-                (&mut config.included_hooks, boothook_body(&document.text))
-            }
-            Kind::Boothook => (&mut config.boothooks, boothook_body(&document.text)),
-            Kind::BootScript => (&mut config.boot_scripts, document.text.trim_start()),
-            Kind::Script => (&mut scripts, document.text.trim_start()),
+        let list = match document.kind {
+            Kind::Boothook if document.included => &mut config.included_hooks,
+            Kind::Boothook => &mut config.boothooks,
+            Kind::BootScript => &mut config.boot_scripts,
+            Kind::Script => &mut scripts,
             _ => continue,
         };
+        let (text, above) = program(document);
         if document.kind != Kind::Boothook && !text.starts_with("#!") {
             let problem = Problem::error("", "a script must begin with `#!` and its interpreter");
             problems.push(document.locate(problem.at(Pos { line: 1, column: 1 })));
         }
-        let above = document.text[..document.text.len() - text.len()].matches('\n').count();
         problems.extend(cloud_config::in_script(text, above).into_iter().map(|p| document.locate(p)));
         let vendor = if source == Source::Vendor { "vendor-" } else { "" };
         let script = Script {
@@ -294,6 +304,15 @@ fn programs(
     }
     scripts.sort_by(|a, b| a.name.cmp(&b.name));
     config.scripts.append(&mut scripts);
+}
+
+/// The program that a document is, and how many lines stand above it.
+fn program<'t>(document: &'t Document<'_>) -> (&'t str, usize) {
+    let text = match document.kind {
+        Kind::Boothook => boothook_body(&document.text),
+        _ => document.text.trim_start(),
+    };
+    (text, document.text[..document.text.len() - text.len()].matches('\n').count())
 }
 
 /// What a boothook runs: all below its header; without an interpreter of its own a shell's.

@@ -6,7 +6,8 @@ use std::cell::OnceCell;
 use super::document::jinja::{self, Variables};
 use super::document::{self, Document, Kind, Source, no_fetch, step_to_scalar};
 use super::syntax::json;
-use super::syntax::yaml::{self, Node, Value};
+use super::syntax::yaml::{Node, Value};
+use super::{numbered, program};
 use crate::model::problem::{Pos, Problem};
 
 /// The node at a place of a tree, `write_files[0].content`; what stands behind it in brackets does not matter.
@@ -22,25 +23,77 @@ pub fn find<'n>(tree: &'n Node, place: &str) -> Option<&'n Node> {
     Some(node)
 }
 
+/// The entries of a list that have a name, the last one first, each with its index.
+fn named<'n>(list: &'n Node, name: &str) -> impl Iterator<Item = (usize, &'n Node)> {
+    let entries = list.list().unwrap_or_default().iter().enumerate().rev();
+    entries.filter(move |(_, entry)| entry.get("name").and_then(Node::text) == Some(name))
+}
+
 /// Bytes of a line that people break. Data of one line is JSON, and may have many texts.
 const LONGEST_LINE: usize = 4096;
 
 /// Whether a text that begins in this line without quotes goes on in the next one.
 pub fn is_joined(line: &str, node: &Node) -> bool {
     let text = node.text().unwrap_or_default();
+    let text = text.strip_suffix('\n').unwrap_or(text);
     if line.len() > LONGEST_LINE || !text.contains(' ') || text.contains('\n') {
         return false;
     }
     let begins: String = line.chars().skip(node.pos.column.saturating_sub(1)).collect();
     let plain = !begins.starts_with(['"', '\'', '|', '>', '!', '&', '*']);
-    plain && text.starts_with(begins.trim_end()) && text.len() > begins.trim_end().len()
+    // Below a `>` it is meant, but for a program.
+    let meant = node.text().is_some_and(|text| text.ends_with('\n')) && !text.starts_with("#!");
+    let begins = begins.trim_end();
+    plain && !meant && text.starts_with(begins) && text.len() > begins.len()
 }
 
-/// The places of data that is one document; of data with several, none is known. The data is read again for them, once one is asked for.
+/// What the data has.
+struct Read<'d> {
+    documents: Vec<Document<'d>>,
+    /// The tree of its cloud-configs, and of each document of it the lines that are numbered before its own.
+    tree: Node,
+    firsts: Vec<(usize, usize)>,
+    /// The tree of its one Ignition config, and which document that is.
+    ignition: Option<(usize, Node)>,
+}
+
+impl<'d> Read<'d> {
+    fn new(data: &'d [u8], variables: &Variables) -> Self {
+        let documents = document::read(Source::User, data, variables, &mut no_fetch).list;
+        let (tree, firsts) = numbered(&documents);
+        let mut configs = documents.iter().enumerate().filter(|(_, d)| d.kind == Kind::Ignition);
+        let one = configs.next().filter(|_| configs.next().is_none());
+        let ignition = one.and_then(|(at, document)| Some((at, json::parse(&document.text).ok()?)));
+        Self { documents, tree, firsts, ignition }
+    }
+
+    /// The document and the node at a place, and where it stands in the document.
+    fn site(&self, place: &str) -> Option<(&Document<'d>, &Node, Pos)> {
+        if let Some(node) = find(&self.tree, place) {
+            let at = self.firsts.partition_point(|(first, _)| *first < node.pos.line).checked_sub(1)?;
+            let (first, at) = self.firsts.get(at)?;
+            return Some((self.documents.get(*at)?, node, Pos { line: node.pos.line - first, ..node.pos }));
+        }
+        let (at, tree) = self.ignition.as_ref()?;
+        let node = find(tree, place)?;
+        Some((self.documents.get(*at)?, node, node.pos))
+    }
+
+    /// A problem at a position in a document. The place of a lone one is the whole data's already, and that of a program is its
+    /// document's.
+    fn located(&self, problem: Problem, document: &Document<'_>, pos: Pos) -> Problem {
+        let place = problem.place.clone();
+        let lone = self.documents.len() == 1 || place == document.label;
+        let located = document.locate(problem.at(pos));
+        if lone { Problem { place, ..located } } else { located }
+    }
+}
+
+/// The places of data. It is read again for them, once one is asked for.
 pub struct Sites<'d> {
     data: &'d [u8],
     variables: &'d Variables,
-    read: OnceCell<Option<(Document<'d>, Node)>>,
+    read: OnceCell<Read<'d>>,
 }
 
 impl<'d> Sites<'d> {
@@ -49,28 +102,15 @@ impl<'d> Sites<'d> {
         Self { data, variables, read: OnceCell::new() }
     }
 
-    fn read(&self) -> Option<&(Document<'d>, Node)> {
-        let read = || {
-            let mut documents = document::read(Source::User, self.data, self.variables, &mut no_fetch).list;
-            let document = documents.pop().filter(|_| documents.is_empty())?;
-            let tree = match document.kind {
-                Kind::CloudConfig => yaml::parse(&document.text),
-                Kind::Ignition => json::parse(&document.text),
-                _ => return None,
-            };
-            tree.ok().map(|tree| (document, tree))
-        };
-        self.read.get_or_init(read).as_ref()
+    fn read(&self) -> &Read<'d> {
+        self.read.get_or_init(|| Read::new(self.data, self.variables))
     }
 
     /// Whether a text without quotes at a place goes over several lines, which YAML joins.
     pub fn is_joined(&self, place: &str) -> bool {
-        let Some((document, tree)) = self.read() else { return false };
-        document.kind == Kind::CloudConfig
-            && find(tree, place).is_some_and(|node| {
-                let line = document.text.lines().nth(node.pos.line.saturating_sub(1));
-                line.is_some_and(|line| is_joined(line, node))
-            })
+        let Some((document, node, pos)) = self.read().site(place) else { return false };
+        let line = document.text.lines().nth(pos.line.saturating_sub(1));
+        document.kind == Kind::CloudConfig && line.is_some_and(|line| is_joined(line, node))
     }
 
     /// The data where it is text and no template.
@@ -91,17 +131,37 @@ impl<'d> Sites<'d> {
 
     /// A problem where its place stands in the text that the author wrote.
     pub fn entry(&self, problem: Problem) -> Problem {
-        self.located(problem, |_, node| node.pos)
+        match self.read().site(&problem.place) {
+            Some((document, _, pos)) => self.read().located(problem, document, pos),
+            None => problem,
+        }
     }
 
-    /// A problem where a position in the text at its place stands.
+    /// A problem where a position in the text at its place stands: of a value of the data, or of a program.
     pub fn line(&self, problem: Problem, within: Pos) -> Problem {
-        self.located(problem, |document, node| step_to_scalar(&document.text, node).back(within))
+        let read = self.read();
+        let is_program = |d: &&Document<'_>| match d.label.as_str() {
+            "" => problem.place == "user-data",
+            label => problem.place == label,
+        };
+        if let Some(document) = read.documents.iter().find(is_program) {
+            let pos = Pos { line: within.line + program(document).1, ..within };
+            return read.located(problem, document, pos);
+        }
+        match read.site(&problem.place) {
+            Some((document, node, pos)) => {
+                let node = Node { pos, value: node.value.clone() };
+                let pos = step_to_scalar(&document.text, &node).back(within);
+                read.located(problem, document, pos)
+            }
+            None => problem,
+        }
     }
 
     /// A problem that has a position alone, at the key in whose value it stands.
     pub fn keyed(&self, problem: Problem) -> Problem {
-        let Some((pos, (document, tree))) = problem.pos.zip(self.read()) else { return problem };
+        let Read { documents, tree, .. } = self.read();
+        let (Some(pos), [document]) = (problem.pos, documents.as_slice()) else { return problem };
         let written = |pos: Pos| document.locate(Problem::default().at(pos)).pos.unwrap_or(pos);
         let begins = |node: &Node| written(node.pos) <= pos;
         let (mut node, mut place) = (tree, String::new());
@@ -129,28 +189,34 @@ impl<'d> Sites<'d> {
         if pos.line <= written(last).line { Problem { place, ..problem } } else { problem }
     }
 
-    /// A problem of the one document, at a position in it.
-    fn located(&self, problem: Problem, pos: impl Fn(&Document<'_>, &Node) -> Pos) -> Problem {
-        let Some((document, tree)) = self.read() else { return problem };
-        match find(tree, &problem.place).map(|node| pos(document, node)) {
-            // The place is the whole data's already.
-            Some(pos) => Problem { place: problem.place.clone(), ..document.locate(problem.at(pos)) },
-            None => problem,
-        }
+    /// The place of the text of a unit, or of its drop-in: several entries may be for one unit.
+    pub fn of_unit(&self, unit: &str, dropin: Option<&str>) -> Option<String> {
+        let text = |entry: &Node| ["contents", "content"].into_iter().find(|key| entry.get(key).is_some());
+        let read = self.read();
+        let of_ignition = read.ignition.as_ref().map(|(_, tree)| ("systemd.units", tree));
+        let mut lists = of_ignition.into_iter().chain([("coreos.units", &read.tree)]);
+        lists.find_map(|(list, tree)| {
+            named(find(tree, list)?, unit).find_map(|(i, entry)| match dropin {
+                None => Some(format!("{list}[{i}].{}", text(entry)?)),
+                Some(dropin) => ["dropins", "drop-ins", "drop_ins"].into_iter().find_map(|key| {
+                    let (j, entry) = named(entry.get(key)?, dropin).next()?;
+                    Some(format!("{list}[{i}].{key}[{j}].{}", text(entry)?))
+                }),
+            })
+        })
     }
 
-    /// Where lines stand that begin a document, below the first lines of a cloud-config.
-    pub fn second_headers(&self) -> impl Iterator<Item = Pos> {
-        let read = if self.begins_once() { None } else { self.read() };
-        let document = read.map(|(document, _)| document).filter(|d| d.kind == Kind::CloudConfig);
-        let found = document.into_iter().flat_map(|document| {
+    /// Where lines stand that begin a document, below the first lines of a cloud-config: a problem of each that says nothing else.
+    pub fn second_headers(&self) -> Vec<Problem> {
+        let documents = if self.begins_once() { &[] } else { self.read().documents.as_slice() };
+        let found = documents.iter().filter(|d| d.kind == Kind::CloudConfig).flat_map(|document| {
             let header = |line: &str| ["#cloud-config", jinja::HEADER].contains(&line.trim_end());
             // The header is the first line that is not empty.
             let lines = document.text.lines().enumerate().skip_while(|(_, l)| l.trim().is_empty()).skip(1);
-            lines.filter(move |(_, line)| header(line)).filter_map(|(i, _)| {
-                document.locate(Problem::default().at(Pos { line: i + 1, column: 1 })).pos
-            })
+            lines
+                .filter(move |(_, line)| header(line))
+                .map(|(i, _)| document.locate(Problem::default().at(Pos { line: i + 1, column: 1 })))
         });
-        found.collect::<Vec<_>>().into_iter()
+        found.collect()
     }
 }

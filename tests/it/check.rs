@@ -542,6 +542,18 @@ fn what_flatcar_can_not_do_is_an_error() {
             "error key/unknown 1:52 network.ethernets.eth0.adresses\nerror key/unknown 1:75 network.ethernets.eth0.gatway4",
         ),
         (config("").replace("[id]", "[id, 'sudo kubeadm jion --config /run/a']"), "error kubeadm/command 2:15 runcmd[1]"),
+        (config("").replace("[id]", "[kubeadm join a:6443 --tken a]"), "error kubeadm/command 2:10 runcmd[0]"),
+        (config("").replace("[id]", "[[sh, -c, if true], [bash, -exc, \"echo 'a' 'b\"]]"), "error script/syntax 2:19 runcmd[0][2]\nerror script/syntax 2:43 runcmd[1][2]"),
+        (config("").replace("[id]", "[[sh, -c, \"echo 'a' 'b'\"], [bash, -c, exit], [sh, -n, if], [sh, c, if]]"), ""),
+        (config("write_files:\n- path: /a\n  content: >\n    #!/bin/sh\n    echo a\n    echo b\n"), "warning file/joined-lines 6:5 write_files[0].content"),
+        (config("write_files:\n- path: /a\n  content: >\n    a b c d\n    e f\n"), ""),
+        (config("write_files:\n- path: /a\n  content: |\n    #!/usr/bin/env -S sh -e\n"), ""),
+        (config("ssh_authorized_keys: [ssh-rsa, ssh-rsa <your key>]\n"), "error user/key 3:23 ssh_authorized_keys[0]\nerror user/key 3:32 ssh_authorized_keys[1]"),
+        (
+            config("ntp: {severs: [a], pool: []}\nswap: {filname: /a}\ndisk_setup: {/dev/s.b: {layot: false, layout: false}}\nresolv_conf: {domian: a}\n"),
+            "error key/unknown 3:7 ntp.severs\nerror key/unknown 3:20 ntp.pool\nerror key/unknown 4:8 swap.filname\nerror key/unknown 5:25 disk_setup[/dev/s.b].layot\nwarning key/no-effect 6:14 resolv_conf",
+        ),
+        (config("chpasswd: {lst: []}\nphone_home: {post: [], urls: http://a}\n"), "error key/unknown 3:12 chpasswd.lst\nerror value/invalid 4:13 phone_home.url\nerror key/unknown 4:24 phone_home.urls"),
         (file("/a.sh", "#!/bin/bash\nset -e\nkubeadm --v=5 itin\n"), "error kubeadm/command 8:5 write_files[0].content"),
         (config("").replace("[id]", "['echo kubeadm joined']"), ""),
         (
@@ -589,17 +601,105 @@ fn what_flatcar_can_not_do_is_an_error() {
             "error user/shell 2:48 passwd.users[0].shell",
         ),
     ] {
-        let said: Value = serde_json::from_str(&check(&data, true).out).unwrap();
-        let findings = said["findings"].as_array().unwrap().iter().map(|f| {
-            let text = |key: &str| f[key].as_str().unwrap_or_default();
-            format!("{} {} {}:{} {}", text("level"), text("code"), f["line"], f["column"], text("place"))
-        });
-        let have = findings.collect::<Vec<_>>().join("\n");
+        let have = findings(&data).join("\n");
         if have != told {
             wrong += &format!("{data}\nwant {told}\nhave {have}\n");
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// What is found: its level, its code, its line and column, and its place.
+fn findings(data: &str) -> Vec<String> {
+    let said: Value = serde_json::from_str(&check(data, true).out).unwrap();
+    let findings = said["findings"].as_array().unwrap().iter().map(|f| {
+        let text = |key: &str| f[key].as_str().unwrap_or_default();
+        format!("{} {} {}:{} {}", text("level"), text("code"), f["line"], f["column"], text("place"))
+    });
+    findings.collect()
+}
+
+/// Data of several parts: what is found once they are one has its line, and what is wrong in one hides nothing of another.
+#[test]
+fn what_is_wrong_in_one_of_several_parts_has_its_line() {
+    let mime = |parts: &[(&str, &str)]| {
+        let part = |(kind, text): &(&str, &str)| format!("--B\nContent-Type: text/{kind}\n\n{text}");
+        let parts: String = parts.iter().map(part).collect();
+        format!("Content-Type: multipart/mixed; boundary=B\nMIME-Version: 1.0\n\n{parts}--B--\n")
+    };
+    const USERS: &str = "#cloud-config\nusers:\n- name: a\n  shell: /bin/zsh\n#cloud-config\n";
+    const FILES: &str = "#cloud-config\nwrite_files:\n- path: /a\n  owner: nix\n- path: /etc/systemd/system/a.service\n  content: |\n    [Service]\n    ExcStart=/x\n";
+    const APPENDED: &str = "#cloud-config\nmerge_how: list(append)+dict(recurse_list)\nwrite_files:\n- path: /b\n  permissions: '0o8'\n- path: /c\n  owner: :nix\n";
+    const SCRIPT: &str = "#!/bin/sh\n\nkubeadm join --config /k\nfi\n";
+    for (data, told) in [
+        (
+            mime(&[("cloud-config", USERS), ("cloud-config", FILES), ("x-shellscript", SCRIPT)]),
+            "error document/second-header 11:1 part 1 (text/cloud-config)\n\
+             error file/owner 18:10 part 2 (text/cloud-config): write_files[0].owner\n\
+             error kubeadm/config-missing 28:1 part 3 (text/x-shellscript)\n\
+             error script/syntax 29:1 part 3 (text/x-shellscript)\n\
+             error unit/key 22:5 part 2 (text/cloud-config): write_files[1].content\n\
+             error user/shell 10:10 part 1 (text/cloud-config): users[0].shell",
+        ),
+        (
+            mime(&[("cloud-config", FILES), ("cloud-config", APPENDED), ("x-shellscript", "#!/bin/sh\nid\n")]),
+            "error file/owner 10:10 part 1 (text/cloud-config): write_files[0].owner\n\
+             error file/owner 24:10 part 2 (text/cloud-config): write_files[3].owner\n\
+             error unit/key 14:5 part 1 (text/cloud-config): write_files[1].content\n\
+             error value/invalid 22:16 part 2 (text/cloud-config): write_files[2].permissions",
+        ),
+        (
+            "#cloud-config-archive\n- |\n  #cloud-config\n  write_files:\n  - {path: /a, owner: nix}\n- |\n  #cloud-boothook\n\n  #!/bin/sh\n  fi\n- |\n  #!/bin/sh\n  if\n"
+                .to_owned(),
+            "error file/owner 5:23 part 1: write_files[0].owner\n\
+             error script/syntax 10:3 part 2\n\
+             error script/syntax 13:3 part 3",
+        ),
+        ("#cloud-boothook\n#!/bin/sh\n\nfi\n".to_owned(), "error script/syntax 4:1 user-data"),
+        // What else is wrong hides no owner, but for what accounts may stand in.
+        (
+            "#cloud-config\nwrite_files:\n- {path: /a, owner: nix}\nruncmd: [kubeadm join --config /k]\ntimezone: {}\n".to_owned(),
+            "error file/owner 3:21 write_files[0].owner\n\
+             error kubeadm/config-missing 4:10 runcmd[0]\n\
+             error value/invalid 5:11 timezone",
+        ),
+        (
+            "#cloud-config\nwrite_files:\n- {path: /a, owner: nix}\nruncmd: [id]\nusers:\n- {nam: nix}\n".to_owned(),
+            "error value/invalid 6:3 users[0].name",
+        ),
+        (
+            "#cloud-config\nruncmd:\n- |\n  id\n  kubeadm join --config /k\n".to_owned(),
+            "error kubeadm/config-missing 5:3 runcmd[0]",
+        ),
+        (
+            "{\"ignition\": {\"version\": \"3.4.0\"}, \"storage\": {\n\
+             \"directories\": [{\"path\": \"/b\", \"user\": {\"name\": \"nix\"}}],\n\
+             \"files\": [{\"path\": \"/a\", \"group\": {\"name\": \"nix\"}}],\n\
+             \"links\": [{\"path\": \"/c\", \"target\": \"/a\", \"user\": {\"name\": \"nix\"}}]}}"
+                .to_owned(),
+            "error file/owner 2:40 storage.directories[0].user\n\
+             error file/owner 3:35 storage.files[0].group\n\
+             error file/owner 4:50 storage.links[0].user",
+        ),
+        (
+            "#cloud-config\ncoreos:\n  units:\n  - name: a.service\n    content: |\n      [Servce]\n    drop-ins:\n    - name: 1.conf\n      content: |\n        [Unit]\n        Aftr=b\n"
+                .to_owned(),
+            "error unit/key 11:9 coreos.units[0].drop-ins[0].content\n\
+             error unit/section 6:7 coreos.units[0].content",
+        ),
+        // Cluster API makes kubeadm.service beside this one, and Ignition one unit of both.
+        (
+            "apiVersion: bootstrap.cluster.x-k8s.io/v1beta1\nkind: KubeadmConfig\nmetadata: {name: a}\nspec:\n  format: ignition\n  \
+             joinConfiguration: {}\n  ignition:\n    containerLinuxConfig:\n      additionalConfig: |\n        systemd:\n          units:\n          \
+             - name: kubeadm.service\n            dropins:\n            - name: 1.conf\n              contents: |\n                [Unit]\n                Aftr=b\n"
+                .to_owned(),
+            "error unit/key 17:17 spec.ignition.containerLinuxConfig.additionalConfig: systemd.units[0].dropins[0].contents",
+        ),
+    ] {
+        let mut have = findings(&data);
+        have.sort_unstable();
+        assert_eq!(have.join("\n"), told, "{data}");
+    }
 }
 
 /// All that is wrong is told at once, each at its place in the author's text: what fails in a template does not hide what stands

@@ -66,18 +66,19 @@ impl Accounts {
         })
     }
 
-    /// The numbers behind an owner's names.
+    /// The numbers behind the names of the owner of what stands at this place of the data.
     ///
     /// # Errors
     /// A name is not there.
-    pub fn ids(&self, owner: &Owner) -> Result<Ids, Problem> {
-        let nobody = |what| {
+    pub fn ids(&self, owner: &Owner, place: &str) -> Result<Ids, Problem> {
+        let nobody = |kind| {
+            let key = if place.starts_with("storage.") { kind } else { "owner" };
+            let what = format!("the {kind} does not exist, neither in the image nor in the data");
             let cure = "correct the name, or make the user with `users` and the group with `groups`";
-            Problem::error("", what).cure(cure).code("file/owner")
+            Problem::error(format!("{place}.{key}"), what).cure(cure).code("file/owner")
         };
-        let uid = owner.user.as_deref().map(|n| self.uid(n).ok_or_else(|| nobody("the user does not exist")));
-        let gid =
-            owner.group.as_deref().map(|n| self.gid(n).ok_or_else(|| nobody("the group does not exist")));
+        let uid = owner.user.as_deref().map(|n| self.uid(n).ok_or_else(|| nobody("user")));
+        let gid = owner.group.as_deref().map(|n| self.gid(n).ok_or_else(|| nobody("group")));
         Ok(Ids { uid: uid.transpose()?, gid: gid.transpose()? })
     }
 

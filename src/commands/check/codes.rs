@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The codes of findings: stable names for programs, with what each means and what to do. docs/check.md is made of this table.
 
+use crate::decode::document::unlabelled;
 use crate::diagnosis;
 use crate::model::problem::{Problem, Severity};
 
@@ -294,13 +295,13 @@ pub fn classify(problem: &mut Problem) {
 }
 
 fn by_place(problem: &Problem) -> &'static str {
-    let place = problem.place.as_str();
+    let place = unlabelled(&problem.place);
     let ignition = ["ignition", "storage.", "passwd.", "systemd.", "networkd.", "kernelArguments"];
     match () {
         // So all messages say it, whatever is passed over.
         () if problem.what.contains("no effect") => "key/no-effect",
         () if ignition.iter().any(|begin| place.starts_with(begin)) => "ignition/invalid",
-        () if place.is_empty() || place.starts_with("part ") => "data/invalid",
+        () if place.is_empty() => "data/invalid",
         () => "value/invalid",
     }
 }

@@ -38,10 +38,6 @@ impl Places<'_> {
         if let Some((place, pos)) = self.origin.inside(&problem.place, within) {
             return Problem { place, ..problem.at(pos) };
         }
-        let lone = problem.place == "user-data";
-        match self.sites.line(problem, within) {
-            problem if problem.pos.is_none() && lone => problem.at(within),
-            problem => problem,
-        }
+        self.sites.line(problem, within)
     }
 }

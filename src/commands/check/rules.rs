@@ -132,10 +132,11 @@ pub fn problems(config: &NodeConfig, places: &Places<'_>) -> Vec<Problem> {
     }
     found.extend(unread(config).map(|problem| places.entry(problem)));
     found.extend(without_gateway(config).map(|problem| places.entry(problem)));
-    found.extend(places.sites.second_headers().map(|pos| {
+    found.extend(places.sites.second_headers().into_iter().map(|at| {
         let what = "a second header: the text below it is not read as a document of its own";
         let cure = "give each document a part of its own, in MIME or in a `#cloud-config-archive`, or remove this line";
-        places.origin.locate(Problem::error("", what).at(pos).cure(cure).code("document/second-header"))
+        let problem = Problem::error("", what).cure(cure).code("document/second-header");
+        places.origin.locate(Problem { place: at.place, pos: at.pos, ..problem })
     }));
     found
 }
@@ -203,9 +204,14 @@ fn users(config: &NodeConfig, found: &mut Vec<Problem>) {
             }
         }
         for (i, key) in user.ssh_keys.iter().enumerate() {
-            // Options may stand before the kind of the key.
-            let kind = key.split_whitespace().find(|word| KEYS.contains(word));
-            if kind.is_some() || is_open(key) || key.starts_with('#') || key.trim().is_empty() {
+            // Options may stand before the kind of the key, and the key itself stands behind it.
+            let mut words = key.split_whitespace();
+            let kind = words.find(|word| KEYS.contains(word));
+            if kind.is_some() && words.any(|word| word.starts_with("AAAA"))
+                || is_open(key)
+                || key.starts_with('#')
+                || key.trim().is_empty()
+            {
                 continue;
             }
             let place = match (user.place.as_str(), user.place.starts_with("passwd.")) {
@@ -214,7 +220,7 @@ fn users(config: &NodeConfig, found: &mut Vec<Problem>) {
                 (place, false) => format!("{place}.ssh_authorized_keys[{i}]"),
             };
             let first = key.split_whitespace().next().unwrap_or_default();
-            let cure = match words::meant(first, KEYS.iter().copied()) {
+            let cure = match words::meant(first, KEYS.iter().copied()).filter(|meant| *meant != first) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => "give the line of a public key, such as `ssh-ed25519 AAAA… name`".to_owned(),
             };
@@ -230,10 +236,12 @@ const MAX_FILES: usize = 500;
 /// A warning where YAML joins the lines of a file's content.
 fn joined(file: &File, places: &Places<'_>) -> Option<Problem> {
     // What is joined is one line. For others the data is not read again.
-    if file.content.expose().contains(&b'\n') {
+    let text = String::from_utf8_lossy(file.content.expose());
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    if text.contains('\n') {
         return None;
     }
-    let place = format!("{}.content", file.place);
+    let place = content(file);
     let found = places.sites.is_joined(&place);
     found.then(|| {
         places.entry(Problem::warning(place, capi::JOINED).cure(capi::HOW_JOINED).code("file/joined-lines"))

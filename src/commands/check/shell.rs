@@ -78,8 +78,10 @@ impl<'a> Shell<'a> {
         for script in [&config.boothooks, &config.included_hooks, &config.boot_scripts, &config.scripts] {
             script.iter().for_each(|script| self.program(&script.place, &script.content));
         }
-        self.lines("bootcmd", &config.bootcmd);
-        self.lines("runcmd", &config.runcmd);
+        for (key, lines) in [("bootcmd", &config.bootcmd), ("runcmd", &config.runcmd)] {
+            self.lines(key, lines);
+            lines.iter().enumerate().for_each(|(i, line)| self.handed_over(&format!("{key}[{i}]"), line));
+        }
         for (count, why) in
             [(self.unread, "bash is not installed here"), (self.of_others, "neither sh nor bash runs them")]
         {
@@ -130,6 +132,20 @@ impl<'a> Shell<'a> {
                 last >= line
             });
             self.tell(&format!("{key}[{}]", at.unwrap_or_default()), 1, "the commands up to this one");
+        }
+    }
+
+    /// The program that a command written as a list hands to a shell: `[bash, -c, PROGRAM]`.
+    fn handed_over(&mut self, place: &str, line: &Secret) {
+        let text = String::from_utf8_lossy(line.expose()).replace("'\\''", "\0");
+        let words = text.strip_prefix('\'').map(|text| text.split("' '").collect::<Vec<_>>());
+        let Some([shell, option, program]) = words.as_deref() else { return };
+        let program = program.strip_suffix('\'').unwrap_or(program).replace('\0', "'");
+        let of_a_program = option.strip_prefix('-').is_some_and(|letters| letters.ends_with('c'));
+        if let Some(options) = options(&format!("#!{shell}")).filter(|_| of_a_program)
+            && let Some(line) = self.broken(options, &program)
+        {
+            self.tell(&format!("{place}[2]"), line, "the program");
         }
     }
 

@@ -8,10 +8,10 @@ use super::{Checked, Finding, Machine, Node, flatcar};
 use crate::apply;
 use crate::decode::capi::Bootstrap;
 use crate::decode::cloud_config::line_of;
-use crate::decode::document::{self, no_fetch};
+use crate::decode::document::{self, no_fetch, unlabelled};
 use crate::decode::kubeadm::{config_file, expiry};
 use crate::decode::sites::Sites;
-use crate::decode::syntax::go;
+use crate::decode::syntax::{go, words};
 use crate::decode::{self, Decoded};
 use crate::io::now;
 use crate::model::config::{NodeConfig, UnitSpec};
@@ -103,6 +103,9 @@ fn may_start_something(problem: &Problem) -> bool {
 
 /// A problem in the author's terms: one of a program that a file's script runs at the line of the script.
 fn of_a_program(problem: Problem, config: &NodeConfig, places: &Places<'_>) -> Problem {
+    if let Some(within) = problem.pos.filter(|_| problem.code == config_file::MISSING) {
+        return places.line(Problem { pos: None, ..problem }, within.line, within.column);
+    }
     let of_file = problem.place.strip_suffix(".content").filter(|_| problem.code.starts_with("program/"));
     let file = of_file.and_then(|place| config.files.iter().find(|file| file.place == place));
     let text = file.map(|file| String::from_utf8_lossy(file.content.expose()));
@@ -154,12 +157,13 @@ fn try_out(decoded: &mut Decoded, machine: &Machine) -> Plan {
     for problem in decoded.problems.iter_mut().filter(|p| stops(p)) {
         problem.severity = Severity::Error;
     }
-    // A file that can't be written takes nothing from the rest.
-    let on_a_file =
-        |place: &str| ["write_files[", "storage.files["].iter().any(|list| place.starts_with(list));
-    if decoded.problems.iter().any(|p| p.is_error() && !on_a_file(&p.place)) {
+    // A file that can't be written takes nothing from the rest, and what else is wrong nothing from files: but for accounts,
+    // which may stand in what can't be read.
+    let mut errors = decoded.problems.iter().filter(|p| p.is_error());
+    if errors.clone().any(may_have_accounts) {
         return Plan::default();
     }
+    let files_alone = !errors.all(|p| on_a_file(&p.place));
     let plan = plan::node(&decoded.config, &machine.instance.clone().unwrap_or_default());
     match flatcar::root() {
         Ok(scratch) => {
@@ -169,7 +173,9 @@ fn try_out(decoded: &mut Decoded, machine: &Machine) -> Plan {
             let problems = apply::compare(&plan, scratch.root()).err().unwrap_or_default();
             log::set_max_level(level);
             let placed = problems.into_iter().map(|problem| of_an_entry(&decoded.config, problem));
-            decoded.problems.extend(placed.collect::<Vec<_>>());
+            decoded
+                .problems
+                .extend(placed.filter(|p| !files_alone || on_a_file(&p.place)).collect::<Vec<_>>());
         }
         Err(error) => {
             let what = format!("whether the node can be made was not tried: {error:#}");
@@ -179,6 +185,22 @@ fn try_out(decoded: &mut Decoded, machine: &Machine) -> Plan {
         }
     }
     if decoded.failed() { Plan::default() } else { plan }
+}
+
+/// Whether a place is one of a file, in whichever part of the data.
+fn on_a_file(place: &str) -> bool {
+    let place = unlabelled(place);
+    ["write_files[", "storage.files["].iter().any(|list| place.starts_with(list))
+}
+
+/// Whether users or groups may stand in what an error takes away: they may be an entry of its key, or of all the data.
+fn may_have_accounts(problem: &Problem) -> bool {
+    let key = unlabelled(&problem.place).split(['.', '[', ' ']).next().unwrap_or_default();
+    let of_a_program = problem.code == config_file::MISSING || problem.code.starts_with("program/");
+    !of_a_program
+        && (["", "ignition", "include", "passwd"].contains(&key)
+            || problem.code.starts_with("template/")
+            || words::meant(key, ["groups", "user", "users"]).is_some())
 }
 
 /// A problem of making a node as one of the entry of the data that asks for it: its words begin with the entry's place or with

@@ -251,6 +251,10 @@ impl Schema {
     }
 
     fn unknown(&self, key: &Node, name: &str, keys: Keys, place: &str) -> Problem {
+        if name.contains("${") {
+            let what = "a variable of clusterctl's stands for this key: what is below it is not checked";
+            return Problem::note(place, what).at(key.pos).code("object/unknown-key");
+        }
         let known = |wanted: &str| keys.iter().any(|(k, _)| *k == wanted);
         let of_cloud_config =
             CLOUD_CONFIG.iter().find(|(k, meant)| *k == name && known(meant)).map(|(_, m)| *m);

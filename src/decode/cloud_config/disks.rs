@@ -256,7 +256,7 @@ impl Reader<'_> {
             }
             for name in ["device", "filesystem"] {
                 if item.is_map() && self.given(item, name).is_none() {
-                    self.error(&format!("{place}.{name}"), item.pos, "missing");
+                    self.error(&format!("{place}.{name}"), item.pos, "missing: the entry needs it");
                 }
             }
             // `/dev/sdb.1` is partition 1 of /dev/sdb, whatever `partition` says.

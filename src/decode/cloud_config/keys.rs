@@ -228,32 +228,23 @@ pub(super) const KEYS: &[(&str, Key)] = &[
     ("zypper", PACKAGES),
 ];
 
-/// The keys of an entry, by the list that it is in.
-const ENTRY_KEYS: &[(&str, &[&str])] = &[
+/// The keys of a mapping, by the top-level key that it is below: its value, or an entry of it.
+const KEYS_BELOW: &[(&str, &str)] = &[
+    ("ca_certs", "remove_defaults trusted"),
+    ("chpasswd", "expire list users"),
+    ("disk_setup", "layout overwrite table_type"),
+    ("fs_setup", "cmd device extra_opts filesystem label overwrite partition replace_fs"),
+    ("ntp", "allow config enabled ntp_client peers pools servers"),
+    ("phone_home", "post tries url"),
+    ("power_state", "condition delay message mode timeout"),
+    ("resolv_conf", "domain nameservers options searchdomains sortlist"),
+    ("swap", "filename maxsize size"),
     (
         "users",
-        &[
-            "create_groups",
-            "expiredate",
-            "gecos",
-            "groups",
-            "hashed_passwd",
-            "homedir",
-            "inactive",
-            "lock_passwd",
-            "name",
-            "no_create_home",
-            "no_user_group",
-            "passwd",
-            "primary_group",
-            "shell",
-            "ssh_authorized_keys",
-            "sudo",
-            "system",
-            "uid",
-        ],
+        "create_groups expiredate gecos groups hashed_passwd homedir inactive lock_passwd name no_create_home no_user_group passwd \
+         primary_group shell ssh_authorized_keys sudo system uid",
     ),
-    ("write_files", &["append", "content", "defer", "encoding", "owner", "path", "permissions", "source"]),
+    ("write_files", "append content defer encoding owner path permissions source"),
 ];
 
 /// Keys of Cluster API's KubeadmConfig that are no keys of cloud-config, and the key that Cluster API makes of them.
@@ -264,15 +255,14 @@ const KUBEADM_CONFIG: &[(&str, &str)] = &[
     ("preKubeadmCommands", "runcmd"),
 ];
 
-/// The key that the author of an unknown one meant, by its place: one of the document, or of a list's entry.
+/// The key that the author of an unknown one meant, by its place: one of the document, or of what stands below one of its keys.
 pub(super) fn meant(place: &str) -> Option<&'static str> {
-    let Some((entry, key)) = place.split_once("].") else {
+    let Some((list, below)) = place.split_once(['.', '[']) else {
         let has_effect = |key: &Key| matches!(key, Key::Read(_) | Key::Beside);
         let known = KEYS.iter().filter(|(_, key)| has_effect(key)).map(|(name, _)| *name);
         let of_cluster_api = KUBEADM_CONFIG.iter().find(|(name, _)| *name == place).map(|(_, key)| *key);
         return of_cluster_api.or_else(|| words::meant(place, known));
     };
-    let (list, _) = entry.split_once('[')?;
-    let (_, known) = ENTRY_KEYS.iter().find(|(name, _)| *name == list)?;
-    words::meant(key, known.iter().copied())
+    let (_, known) = KEYS_BELOW.iter().find(|(name, _)| *name == list)?;
+    words::meant(below.rsplit("].").next()?, known.split_whitespace())
 }

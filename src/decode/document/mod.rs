@@ -25,7 +25,7 @@ pub(super) use self::include::display_url;
 use self::jinja::Variables;
 use self::mime::is_message;
 use self::place::{Place, Stop, Text, prefixed};
-pub use self::place::{Step, step_to_scalar};
+pub use self::place::{Step, step_to_scalar, unlabelled};
 use crate::decode::syntax::go;
 use crate::model::fetch::{Request, Unfetched};
 use crate::model::problem::{Pos, Problem};

@@ -85,6 +85,14 @@ pub fn prefixed(label: &str, place: &str) -> String {
     }
 }
 
+/// A place without the name of the part of the data that it stands in.
+pub fn unlabelled(place: &str) -> &str {
+    match place.strip_prefix("part ") {
+        Some(part) => part.split_once(": ").map_or("", |(_, within)| within),
+        None => place,
+    }
+}
+
 /// Where in the data a piece of it stands, and what is said of it there.
 #[derive(Clone, Default)]
 pub struct Place<'d> {

@@ -167,7 +167,7 @@ impl<'r, 'a, 'f> Reader<'r, 'a, 'f> {
         for (i, item) in list.list().unwrap_or_default().iter().enumerate() {
             let at = format!("{place}[{i}]");
             let Some(name) = item.get(key).and_then(Node::text).filter(|n| !n.is_empty()) else {
-                self.error(&format!("{at}.{key}"), item.pos, "missing");
+                self.error(&format!("{at}.{key}"), item.pos, "missing: the entry needs it");
                 continue;
             };
             if !seen.insert(name) && self.v3() {

@@ -49,7 +49,7 @@ impl Reader<'_, '_, '_> {
         let at = format!("{place}.path");
         let pos = node.get("path").map_or(node.pos, |n| n.pos);
         let Some(path) = text(node, "path") else {
-            self.error(&at, pos, "missing");
+            self.error(&at, pos, "missing: the entry needs it");
             return None;
         };
         if !path.starts_with('/') {
@@ -228,7 +228,7 @@ impl Reader<'_, '_, '_> {
         let pos = node.get("target").map_or(node.pos, |n| n.pos);
         let mut target = text(node, "target").unwrap_or_default().to_owned();
         let what = match () {
-            () if target.is_empty() => Some("missing"),
+            () if target.is_empty() => Some("missing: the entry needs it"),
             () if target.len() > 4095 => Some("the target is longer than 4095 bytes"),
             () if target.contains(char::is_control) => Some("the target holds a control character"),
             () if hard && !target.starts_with('/') => {

@@ -25,7 +25,7 @@ impl Reader<'_, '_, '_> {
             let pos = node.get("name").map_or(node.pos, |n| n.pos);
             let kinds = if networkd { unit::NETWORK_KINDS } else { unit::KINDS };
             if name.is_empty() {
-                self.error(&format!("{place}.name"), node.pos, "missing");
+                self.error(&format!("{place}.name"), node.pos, "missing: the entry needs it");
                 continue;
             }
             if !unit::is_name(name, kinds) {

@@ -2,7 +2,7 @@
 //! The command lines of kubeadm in bootstrap data: words that kubeadm refuses, and calls that footplate does not see.
 
 use super::credentials;
-use crate::decode::syntax::words;
+use crate::decode::syntax::words::{self, meant as mistyped};
 use crate::model::problem::Problem;
 
 /// kubeadm's commands.
@@ -20,6 +20,15 @@ const COMMANDS: &[&str] = &[
     "upgrade",
     "version",
 ];
+
+/// Options of `init` and `join`, of all versions from 1.20 on.
+const OPTIONS: &str = "--add-dir-header --alsologtostderr --apiserver-advertise-address --apiserver-bind-port --apiserver-cert-extra-sans \
+    --cert-dir --certificate-key --config --control-plane --control-plane-endpoint --cri-socket --discovery-file --discovery-token \
+    --discovery-token-ca-cert-hash --discovery-token-unsafe-skip-ca-verification --dry-run --experimental-patches --feature-gates --help \
+    --ignore-preflight-errors --image-repository --kubernetes-version --log-backtrace-at --log-dir --log-file --log-file-max-size \
+    --logtostderr --node-name --one-output --patches --pod-network-cidr --rootfs --service-cidr --service-dns-domain --skip-certificate-key-print \
+    --skip-headers --skip-log-headers --skip-phases --skip-token-print --stderrthreshold --tls-bootstrap-token --token --token-ttl \
+    --upload-certs --v --vmodule";
 
 /// Words of the shell that stand before a command.
 const BEFORE: &[&str] = &["!", "do", "elif", "else", "if", "then", "time", "until", "while"];
@@ -174,6 +183,13 @@ fn refused(place: &str, command: &str, path: &mut Path) -> Vec<Problem> {
             None => (*word, words.get(at + 1).copied().unwrap_or_default()),
         };
         let value = value.trim_matches(['"', '\'']);
+        // Underscores are hyphens to kubeadm.
+        let known = OPTIONS.split_whitespace().any(|known| known == option.replace('_', "-"));
+        let meant = mistyped(option, OPTIONS.split_whitespace());
+        if let Some(meant) = meant.filter(|_| bootstraps && !known && option.starts_with("--")) {
+            let problem = Problem::error(place, "kubeadm does not have this option");
+            found.push(problem.cure(format!("did you mean `{meant}`?")).code("kubeadm/command"));
+        }
         match option {
             "--token" | "--discovery-token" | "--tls-bootstrap-token" => {
                 found.extend(credentials::token(place, value))
@@ -215,6 +231,9 @@ mod tests {
             ("kubeadm jon --config /run/x", "kubeadm join"),
             ("kubeadm int", "kubeadm init"),
             ("kubeadm joiin", "kubeadm join"),
+            ("kubeadm join h:6443 --tken a1b2c3.0123456789abcdef", "--token"),
+            ("kubeadm init --ignore-preflight-error=Swap", "--ignore-preflight-errors"),
+            ("kubeadm join --control_plane --certificate-keys 0", "--certificate-key"),
         ] {
             let told = found(&format!("true\n{line}\n"));
             assert_eq!(told, [(2, Some(format!("did you mean `{meant}`?")))], "{line}");

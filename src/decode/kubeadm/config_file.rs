@@ -3,30 +3,38 @@
 
 use super::reads::{is_open, named};
 use crate::model::config::NodeConfig;
-use crate::model::problem::Problem;
+use crate::model::problem::{Pos, Problem};
+use crate::model::secret::Secret;
 use crate::model::storage::File;
 
+/// The code of a file that `--config` names and nothing writes.
+pub const MISSING: &str = "kubeadm/config-missing";
+
 /// An error for each `kubeadm init` and `kubeadm join` whose `--config` names a file that nothing of the data mentions elsewhere.
-/// A path with a variable in it is not looked at, and nor is data with parts that are not read here.
+/// Its position is one in the command. A path with a variable in it is not looked at, and nor is data with parts that are not read here.
 pub fn problems(config: &NodeConfig) -> Vec<Problem> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace("\\\n", " ");
     let program = |file: &&File| file.content.expose().starts_with(b"#!");
     let programs: Vec<&File> = config.files.iter().filter(program).collect();
     let key = |file: &File| if file.place.starts_with("storage.") { "contents.source" } else { "content" };
-    let commands: Vec<(String, String)> = config
+    let commands: Vec<(String, &Secret)> = config
         .runcmd
         .iter()
         .enumerate()
-        .map(|(i, line)| (format!("runcmd[{i}]"), text(line.expose())))
-        .chain(config.scripts.iter().map(|s| (s.place.clone(), text(s.content.expose()))))
-        .chain(programs.iter().map(|f| (format!("{}.{}", f.place, key(f)), text(f.content.expose()))))
+        .map(|(i, line)| (format!("runcmd[{i}]"), line))
+        .chain(config.scripts.iter().map(|s| (s.place.clone(), &s.content)))
+        .chain(programs.iter().map(|f| (format!("{}.{}", f.place, key(f)), &f.content)))
         .collect();
+    let written: Vec<&str> =
+        commands.iter().map(|(_, c)| std::str::from_utf8(c.expose()).unwrap_or_default()).collect();
+    let commands: Vec<(&str, String)> =
+        commands.iter().map(|(place, c)| (place.as_str(), text(c.expose()))).collect();
     // A command may make the file, and so may whatever runs before.
     let hooks = [&config.boothooks, &config.included_hooks, &config.boot_scripts];
     let others = hooks.into_iter().flatten().map(|script| &script.content).chain(&config.bootcmd);
     let others: Vec<String> = others.map(|content| text(content.expose())).collect();
     let mut problems = Vec::new();
-    for (place, command) in &commands {
+    for ((place, command), lines) in commands.iter().zip(written) {
         for path in configs(command) {
             // Another program may write it under a name that it makes up.
             let another = programs.iter().any(|f| !place.starts_with(f.place.as_str()));
@@ -41,9 +49,13 @@ pub fn problems(config: &NodeConfig) -> Vec<Problem> {
             if !written && named == 0 && others.iter().all(|o| mentions(o) == 0) {
                 let what = "`kubeadm --config` names a file that nothing writes";
                 problems.push(
-                    Problem::error(place, what)
+                    Problem::error(*place, what)
+                        .at(Pos {
+                            line: 1 + lines.lines().position(|l| l.contains(path)).unwrap_or(0),
+                            column: 1,
+                        })
                         .cure("write the file with `write_files` (an object's `files`), or correct its path")
-                        .code("kubeadm/config-missing"),
+                        .code(MISSING),
                 );
             }
         }

@@ -39,7 +39,7 @@ pub fn nearest<T: AsRef<str>>(
 /// Longest key that is compared: a longer one is no mistyped key.
 const LONGEST: usize = 40;
 
-/// The known key that was meant: the same but for case and separators, or for one letter in four, two at most.
+/// The known key that was meant: the same but for case and separators, or for one letter in four, two at most; or of four letters with one missing.
 pub fn meant<'a>(key: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if key.len() > LONGEST {
         return None;
@@ -48,7 +48,8 @@ pub fn meant<'a>(key: &str, known: impl IntoIterator<Item = &'a str>) -> Option<
     let typed = plain(key);
     let most = (typed.len() / 4).min(2);
     let near = nearest(key, known, |known| distance(&typed, &plain(known)));
-    near.filter(|(far, _)| *far <= most).map(|(_, k)| k)
+    // Of three letters a fourth may be missing.
+    near.filter(|(far, k)| *far <= most || *far == 1 && typed.len() == 3 && k.len() == 4).map(|(_, k)| k)
 }
 
 #[cfg(test)]
@@ -66,6 +67,10 @@ mod tests {
             ("contents", Some("content")),
             ("ssh-authorised-keys", Some("ssh_authorized_keys")),
             ("paths", Some("path")),
+            ("pth", Some("path")),
+            ("pah", Some("path")),
+            ("pat", Some("path")),
+            ("bat", None),
             ("pa", None),
             ("hash", None),
             ("my_own_key", None),
