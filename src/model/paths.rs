@@ -20,6 +20,22 @@ pub const FOREIGN_TRUST: &[(&str, &str)] = &[
 pub const FOREIGN_TRUST_TOOLS: &[&str] =
     &["update-ca-certificates", "update-ca-trust", "rehash_ca_certificates.sh"];
 
+/// Programs that install packages elsewhere, and that are stood in for.
+pub const FOREIGN_PACKAGE_TOOLS: &[&str] = &[
+    "apt-get",
+    "add-apt-repository",
+    "apt",
+    "apt-cache",
+    "apt-key",
+    "apt-mark",
+    "dnf",
+    "dpkg",
+    "tdnf",
+    "yum",
+    "yum-config-manager",
+    "zypper",
+];
+
 /// Files that usually hold secrets and that root alone reads: kubeadm's, static pods, keys, credentials of registries, and the
 /// same of RKE2 and k3s. A slash at the end stands for all below a directory.
 const SECRET_FILES: &[&str] = &[

@@ -78,6 +78,9 @@ shift 2 && mkdir -p "$dir" || exit 74
 "$@" && : > "$dir/$name"
 "#;
 
+/// Where cloud-init leaves the instance's id, and commands of templates read it.
+const INSTANCE_ID: &str = "/var/lib/cloud/data/instance-id";
+
 /// What the script begins with.
 const PRELUDE: &str =
     "#!/bin/sh\n# Written by footplate from the bootstrap data's runcmd; run once, by kubeadm.service.\n";
@@ -158,7 +161,7 @@ impl EveryBoot<'_> {
         if programs.is_empty() && lines.is_empty() {
             return;
         }
-        helper(lines, programs, plan);
+        helper(lines, programs, instance, plan);
         let (first, begin) = trust::tools(config, plan);
         let mut commands = String::new();
         for program in *programs {
@@ -263,7 +266,7 @@ pub(super) fn bootstrap(config: &NodeConfig, instance: &Instance, plan: &mut Pla
     if lines.is_empty() && config.scripts.is_empty() && afterwards.is_empty() && message.is_none() {
         return;
     }
-    helper(lines, &config.scripts, plan);
+    helper(lines, &config.scripts, instance, plan);
     let (mut first, begin) = trust::tools(config, plan);
     if wrapper::is_called_for(config) {
         plan.items.push(file("footplate", format!("{}/kubeadm", wrapper::DIR), wrapper::program(), 0o755));
@@ -361,18 +364,22 @@ fn bootstrap_unit(config: &NodeConfig, instance: &Instance, afterwards: &[&str])
 }
 
 /// The state's directories, and cloud-init's helper where a command calls it.
-fn helper(lines: &[Secret], scripts: &[Script], plan: &mut Plan) {
-    let directory = Item::Directory(Directory::ours(STATE_DIR, 0o700));
-    if !plan.items.contains(&directory) {
-        plan.items.push(directory);
-    }
-    let name = b"cloud-init-per";
-    let mut texts = lines.iter().chain(scripts.iter().map(|s| &s.content));
-    if texts.any(|t| t.expose().windows(name.len()).any(|w| w == name)) {
-        let item = file("footplate", format!("{STATE_DIR}/bin/cloud-init-per"), CLOUD_INIT_PER, 0o755);
+fn helper(lines: &[Secret], scripts: &[Script], instance: &Instance, plan: &mut Plan) {
+    let mut add = |item: Item| {
         if !plan.items.contains(&item) {
             plan.items.push(item);
         }
+    };
+    add(Item::Directory(Directory::ours(STATE_DIR, 0o700)));
+    let names = |name: &[u8]| {
+        let mut texts = lines.iter().chain(scripts.iter().map(|s| &s.content));
+        texts.any(|t| t.expose().windows(name.len()).any(|w| w == name))
+    };
+    if names(b"cloud-init-per") {
+        add(file("footplate", format!("{STATE_DIR}/bin/cloud-init-per"), CLOUD_INIT_PER, 0o755));
+    }
+    if names(INSTANCE_ID.as_bytes()) {
+        add(file("footplate", INSTANCE_ID.to_owned(), format!("{}\n", instance.instance_id), 0o644));
     }
 }
 

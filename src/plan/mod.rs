@@ -8,6 +8,7 @@ mod mounts;
 pub mod name;
 pub mod network;
 pub mod noted;
+mod packages;
 mod system;
 mod trust;
 pub mod units;

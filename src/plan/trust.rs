@@ -8,13 +8,11 @@ use super::{DOCUMENTATION, STATE_DIR, WRITTEN};
 use crate::model::config::NodeConfig;
 use crate::model::paths::{FOREIGN_TRUST, FOREIGN_TRUST_TOOLS};
 use crate::model::plan::{Item, Plan};
+use crate::model::secret::Secret;
 use crate::model::storage::{File, Link};
 
 /// The unit that adds certificates to the machine's store. Flatcar's own runs only where the store was added to before.
 const UNIT: &str = "footplate-certificates.service";
-
-/// The directory of the stand-ins; it comes first in the path of the data's commands.
-const TOOLS: &str = "/var/lib/footplate/trust";
 
 /// What stands in for other distributions' tools: it links what is where they look, as the plan does, and has Flatcar's make
 /// the bundle.
@@ -44,8 +42,7 @@ exec /usr/sbin/update-ca-certificates
 
 /// What the script of commands begins with where they use these tools. Other distributions have the directory, and commands
 /// move certificates there; where it can not be made, they say so.
-const PRELUDE: &str = "mkdir -p /usr/local/share/ca-certificates 2>/dev/null || :\n\
-                       PATH=/var/lib/footplate/trust:$PATH\n";
+const PRELUDE: &str = "mkdir -p /usr/local/share/ca-certificates 2>/dev/null || :\n";
 
 /// The certificates of `ca_certs`, and what was written to other distributions' directories.
 pub(super) fn items(config: &NodeConfig, plan: &mut Plan) {
@@ -104,24 +101,63 @@ fn link_of(file: &File) -> Option<Link> {
     Some(Link::ours(format!("/etc/ssl/certs/footplate-from-{name}.pem"), &file.path))
 }
 
-/// The directory that goes first in the path of commands which use these tools, and the beginning of their script: both
+/// Programs that stand in for others, each by the same text, where commands name one of them.
+pub(super) struct StandIn {
+    pub(super) names: &'static [&'static str],
+    /// Where they are; it comes first in the path of the data's commands.
+    pub(super) dir: String,
+    pub(super) text: &'static str,
+    /// Whether all but the first are links to it.
+    pub(super) linked: bool,
+    /// What the script of commands begins with.
+    pub(super) prelude: &'static str,
+}
+
+/// The directories that go first in the path of commands which use these tools, and the beginning of their script: both
 /// empty where none is used. The stand-ins join the plan.
-pub(super) fn tools(config: &NodeConfig, plan: &mut Plan) -> (String, &'static str) {
+pub(super) fn tools(config: &NodeConfig, plan: &mut Plan) -> (String, String) {
     let scripts = [&config.scripts, &config.boot_scripts, &config.boothooks, &config.included_hooks];
     let scripts = scripts.into_iter().flatten().map(|script| &script.content);
     let files = config.files.iter().map(|file| &file.content).filter(|c| c.expose().starts_with(b"#!"));
-    let mut texts = config.runcmd.iter().chain(&config.bootcmd).chain(scripts).chain(files);
-    let uses = |text: &[u8]| {
-        FOREIGN_TRUST_TOOLS.iter().any(|tool| text.windows(tool.len()).any(|w| w == tool.as_bytes()))
+    let texts: Vec<&Secret> =
+        config.runcmd.iter().chain(&config.bootcmd).chain(scripts).chain(files).collect();
+    let (mut first, mut begin) = (String::new(), String::new());
+    let trust = StandIn {
+        names: FOREIGN_TRUST_TOOLS,
+        dir: format!("{STATE_DIR}/trust"),
+        text: TOOL,
+        linked: false,
+        prelude: PRELUDE,
     };
-    if !texts.any(|text| uses(text.expose())) {
-        return (String::new(), "");
-    }
-    for tool in FOREIGN_TRUST_TOOLS {
-        let item = Item::File(File::ours(format!("{STATE_DIR}/trust/{tool}"), TOOL).mode(0o755));
-        if !plan.items.contains(&item) {
-            plan.items.push(item);
+    for StandIn { names, dir, text, linked, prelude } in [trust, super::packages::stand_in()] {
+        if !texts.iter().any(|text| names.iter().any(|name| is_named(text.expose(), name.as_bytes()))) {
+            continue;
         }
+        for name in names {
+            let path = format!("{dir}/{name}");
+            let item = match linked && *name != names[0] {
+                true => Item::Link(Link::ours(path, names[0])),
+                false => Item::File(File::ours(path, text).mode(0o755)),
+            };
+            if !plan.items.contains(&item) {
+                plan.items.push(item);
+            }
+        }
+        first += &format!("{dir}:");
+        begin += prelude;
     }
-    (format!("{TOOLS}:"), PRELUDE)
+    if !first.is_empty() {
+        begin += &format!("PATH={first}$PATH\n");
+    }
+    (first, begin)
+}
+
+/// Whether a text has a program's name as a word.
+fn is_named(text: &[u8], name: &[u8]) -> bool {
+    let part = |b: &u8| b.is_ascii_alphanumeric() || b"_-.".contains(b);
+    let found = text.windows(name.len()).enumerate().filter(|(_, word)| *word == name);
+    found.map(|(at, _)| (&text[..at], &text[at + name.len()..])).any(|(before, after)| {
+        // A path may end with it; one that goes on is a directory's.
+        !before.last().is_some_and(part) && !after.first().is_some_and(|b| part(b) || *b == b'/')
+    })
 }

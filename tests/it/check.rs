@@ -531,7 +531,8 @@ fn what_flatcar_can_not_do_is_an_error() {
         (file("/a.py", "#!/usr/bin/python3\nfor a in b:\n"), "note script/not-checked null:null \nwarning program/absent 6:5 write_files[0].content"),
         (config("").replace("[id]", "[id, 'echo \"a']"), "error script/syntax 2:15 runcmd[1]"),
         (config("").replace("[id]", "['if true; then', id, fi]"), ""),
-        (config("").replace("[id]", "['apt-get update']"), "error program/package-manager 2:10 runcmd[0]"),
+        (config("").replace("[id]", "['apt-get update']"), "warning program/stand-in 2:10 runcmd[0]"),
+        (config("").replace("[id]", "['snap install x']"), "error program/package-manager 2:10 runcmd[0]"),
         (
             file("/etc/systemd/network/1.network", "[Network]\nAddress=10.0.0.2/8\n"),
             "warning network/no-gateway 4:3 write_files[0]",
@@ -860,7 +861,7 @@ fn what_a_machine_makes_of_a_value_is_no_error_and_what_is_wrong_beside_it_is() 
             "{% for n in ['a', 'b'] %}\n- {path: '/{{ n }}', permissions: '{{ n }}9'}\n{% endfor %}\n",
             "value/invalid 8",
         ),
-        ("bootcmd: ['apt-get install -y {{ ds.meta_data.p }}']\n", "program/package-manager 7"),
+        ("bootcmd: ['snap install {{ ds.meta_data.p }}']\n", "program/package-manager 7"),
         ("bootcmd: ['if true; then echo {{ ds.meta_data.p }}']\n", "script/syntax 7"),
     ] {
         let (code, told) = codes(&format!("{data}{join}"));

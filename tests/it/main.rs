@@ -61,6 +61,7 @@ mod nspawn;
 mod nspawn_causes;
 mod nspawn_join;
 mod nspawn_retry;
+mod packages;
 mod pages;
 mod people;
 mod platform_cases;

@@ -169,6 +169,11 @@ pub const CODES: &[Code] = &[
         "Put programs into the image, or bring them as a system extension.",
     ),
     code(
+        "program/stand-in",
+        "A program that installs packages elsewhere. What stands in for it on a node takes what the image has as installed.",
+        "See that the image has what it installs, in the version that it asks for.",
+    ),
+    code(
         "script/not-checked",
         "The syntax of programs was not checked: bash is not installed where `check` ran, or another program than `sh` and `bash` runs them.",
         "Install bash there. Check a program of another language by its own tools.",

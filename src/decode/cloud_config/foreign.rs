@@ -4,7 +4,7 @@
 
 use super::Reader;
 use crate::decode::syntax::yaml::Node;
-use crate::model::paths::{FOREIGN_TRUST, FOREIGN_TRUST_TOOLS};
+use crate::model::paths::{FOREIGN_PACKAGE_TOOLS, FOREIGN_TRUST, FOREIGN_TRUST_TOOLS};
 use crate::model::problem::{PACKAGE_MANAGER, Pos, Problem};
 
 const PACKAGES: &str =
@@ -363,6 +363,12 @@ fn told(place: &str, (name, cure): Foreign) -> Problem {
             FOREIGN_TRUST[0].0
         );
         return Problem::note(place, what);
+    }
+    if FOREIGN_PACKAGE_TOOLS.contains(&name) {
+        let what = format!(
+            "{name} is not a part of Flatcar: what stands in for it takes what the image has as installed, and fails for other packages"
+        );
+        return Problem::warning(place, what).cure(PACKAGES).code("program/stand-in");
     }
     let code = if cure == PACKAGES { PACKAGE_MANAGER } else { "program/absent" };
     Problem::warning(place, format!("{name} is not a part of Flatcar")).cure(cure).code(code)
