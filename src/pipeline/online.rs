@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow};
 use crate::io::World;
 use crate::model::facts::Link;
 use crate::model::instance::WaitFor;
-use crate::model::network::{Device, Interface, Nic};
+use crate::model::network::{Device, Interface, Nic, is_glob};
 use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
 use crate::plan::network::Rendered;
 
@@ -137,7 +137,7 @@ fn lacking_of(rendered: &Rendered, links: &[Link]) -> Vec<String> {
 fn is_rule(interface: &Interface) -> bool {
     let Device::Ethernet(ethernet) = &interface.device else { return false };
     let matching = &ethernet.matching;
-    let named = matching.name.as_ref().is_some_and(|name| !name.contains(['*', '?', '[']));
+    let named = matching.name.as_ref().is_some_and(|name| !is_glob(name));
     matching.mac.is_none() && !matching.is_empty() && !named
 }
 

@@ -48,6 +48,7 @@ mod kvp;
 mod layering;
 mod messages;
 mod names;
+mod netplan_later;
 mod network;
 mod network_cli;
 mod network_cloud_init;

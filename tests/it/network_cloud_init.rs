@@ -73,6 +73,10 @@ fn extras(rng: &mut Rng, n: usize, ipv6: bool, subnet: &mut Value) {
     if !routes.is_empty() {
         subnet["routes"] = json!(routes);
     }
+    // A template without a value leaves an empty text.
+    if subnet.get("gateway").is_none() && rng.below(4) == 0 {
+        subnet["gateway"] = json!("");
+    }
     if rng.flip() {
         subnet["dns_nameservers"] = json!([format!("192.0.2.{n}")]);
     }

@@ -19,22 +19,22 @@ use footplate::facade::plan::network::render;
 /// Configurations to compare. Each has a dozen interfaces.
 const CONFIGS: u64 = 250;
 
-type Entries = Vec<(String, String)>;
-type Section = (String, Entries);
+pub type Entries = Vec<(String, String)>;
+pub type Section = (String, Entries);
 
 /// `id0.network` to its sections.
-type Files = BTreeMap<String, Vec<Section>>;
+pub type Files = BTreeMap<String, Vec<Section>>;
 
 /// Which output a difference is taken out of.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
+pub enum Side {
     Ours,
     Theirs,
     Both,
 }
 
 /// A difference on purpose: why, and how to take it out of one file; says whether there was any.
-struct Difference {
+pub struct Difference {
     why: &'static str,
     side: Side,
     apply: fn(&str, &mut Vec<Section>) -> bool,
@@ -57,7 +57,7 @@ const DEFAULTS: &[(&str, &str, &str)] = &[
     ("Bond", "AllSlavesActive", "no"),
 ];
 
-const DIFFERENCES: &[Difference] = &[
+pub const DIFFERENCES: &[Difference] = &[
     Difference {
         why: "explicit: a reader need not know that no DHCP= means none",
         side: Side::Ours,
@@ -82,12 +82,13 @@ const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         why: "a .link without a name must say again what 99-default.link says, or the NIC keeps the kernel's name",
-        side: Side::Ours,
+        side: Side::Both,
         apply: |name, file| {
-            name.ends_with(".link")
-                && remove(file, "Link", "NamePolicy", None)
+            let persistent =
+                name.ends_with(".link") && remove(file, "Link", "MACAddressPolicy", Some("persistent"));
+            remove(file, "Link", "NamePolicy", None)
                 && remove(file, "Link", "AlternativeNamesPolicy", None)
-                && remove(file, "Link", "MACAddressPolicy", None)
+                && persistent
         },
     },
     Difference {
@@ -407,19 +408,51 @@ fn meaning(file: &[Section]) -> BTreeSet<String> {
     out
 }
 
-/// Runs netplan over a text; its files are below `dir` then.
-fn generate(dir: &Path, text: &str) -> Output {
-    let _ = fs::remove_dir_all(dir);
-    let netplan = dir.join("etc/netplan");
-    fs::create_dir_all(&netplan).unwrap();
-    fs::write(netplan.join("a.yaml"), text).unwrap();
-    fs::set_permissions(netplan.join("a.yaml"), fs::Permissions::from_mode(0o600)).unwrap();
-    // The program behind `netplan generate`, without the Python in front of it that takes most of the time.
-    Command::new("/usr/libexec/netplan/generate").arg("--root-dir").arg(dir).output().unwrap()
+/// How what netplan wrote and what we wrote differ in meaning; how often each of [`DIFFERENCES`] came up, and how many default
+/// routes got an order.
+pub fn differ(mut theirs: Files, mut ours: Files, used: &mut [usize]) -> (String, usize) {
+    for (difference, used) in DIFFERENCES.iter().zip(used) {
+        let sides = [(Side::Ours, &mut ours), (Side::Theirs, &mut theirs)];
+        for (_, files) in sides.into_iter().filter(|(side, _)| [*side, Side::Both].contains(&difference.side))
+        {
+            for (name, file) in files {
+                *used += usize::from((difference.apply)(name, file));
+            }
+        }
+    }
+    let ordered = take_order_out(&mut ours, &theirs);
+    let mut wrong = String::new();
+    for name in ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>() {
+        let side = |files: &Files| files.get(name).map(|f| meaning(f)).unwrap_or_default();
+        let (theirs, ours) = (side(&theirs), side(&ours));
+        if theirs != ours {
+            for (who, a, b) in [("netplan", &theirs, &ours), ("ours", &ours, &theirs)] {
+                a.difference(b).for_each(|line| {
+                    let _ = writeln!(wrong, "{name}: {who} alone: {line}");
+                });
+            }
+        }
+    }
+    (wrong, ordered)
 }
 
-fn theirs(dir: &Path, text: &str) -> Files {
-    let run = generate(dir, text);
+/// netplan's own program, behind `netplan generate`, without the Python in front of it that takes most of the time.
+fn installed() -> Command {
+    Command::new("/usr/libexec/netplan/generate")
+}
+
+/// Runs netplan over a text; its files are below `dir` then.
+fn generate(mut netplan: Command, dir: &Path, text: &str) -> Output {
+    let _ = fs::remove_dir_all(dir);
+    let etc = dir.join("etc/netplan");
+    fs::create_dir_all(&etc).unwrap();
+    fs::write(etc.join("a.yaml"), text).unwrap();
+    fs::set_permissions(etc.join("a.yaml"), fs::Permissions::from_mode(0o600)).unwrap();
+    netplan.arg("--root-dir").arg(dir).output().unwrap()
+}
+
+pub fn theirs(netplan: Command, dir: &Path, text: &str) -> Files {
+    let run = generate(netplan, dir, text);
     let said = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success(), "netplan refuses:\n{said}\n{text}");
     let mut files = Files::new();
@@ -431,7 +464,7 @@ fn theirs(dir: &Path, text: &str) -> Files {
     files
 }
 
-fn ours(text: &str) -> Files {
+pub fn ours(text: &str) -> Files {
     let (config, problems) = network::parse(&yaml::parse(text).unwrap());
     let errors = |problems: &[footplate::facade::model::problem::Problem]| {
         let errors =
@@ -452,30 +485,8 @@ fn means_what_netplan_means() {
     let (mut used, mut ordered) = (vec![0; DIFFERENCES.len()], 0);
     for seed in 1..=CONFIGS {
         let text = family::config(seed);
-        let (mut theirs, mut ours) = (theirs(&dir, &text), ours(&text));
-        for (difference, used) in DIFFERENCES.iter().zip(&mut used) {
-            let sides = [(Side::Ours, &mut ours), (Side::Theirs, &mut theirs)];
-            for (_, files) in
-                sides.into_iter().filter(|(side, _)| [*side, Side::Both].contains(&difference.side))
-            {
-                for (name, file) in files {
-                    *used += usize::from((difference.apply)(name, file));
-                }
-            }
-        }
-        ordered += take_order_out(&mut ours, &theirs);
-        let mut wrong = String::new();
-        for name in ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>() {
-            let side = |files: &Files| files.get(name).map(|f| meaning(f)).unwrap_or_default();
-            let (theirs, ours) = (side(&theirs), side(&ours));
-            if theirs != ours {
-                for (who, a, b) in [("netplan", &theirs, &ours), ("ours", &ours, &theirs)] {
-                    a.difference(b).for_each(|line| {
-                        let _ = writeln!(wrong, "{name}: {who} alone: {line}");
-                    });
-                }
-            }
-        }
+        let (wrong, routes) = differ(theirs(installed(), &dir, &text), ours(&text), &mut used);
+        ordered += routes;
         assert!(wrong.is_empty(), "seed {seed}:\n{wrong}\n{text}");
     }
     for (difference, used) in DIFFERENCES.iter().zip(used) {
@@ -520,7 +531,7 @@ fn overrides_that_netplan_refuses_are_noted() {
             problems.extend(rendered.problems);
             let is = problems.iter().any(|p| p.what.contains("netplan would refuse"));
             assert!(problems.iter().all(|p| p.severity == Severity::Note), "{problems:?}");
-            assert_eq!(is, !generate(&dir, &text).status.success(), "{text}");
+            assert_eq!(is, !generate(installed(), &dir, &text).status.success(), "{text}");
             noted += usize::from(is);
         }
     }

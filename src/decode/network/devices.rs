@@ -57,6 +57,7 @@ fn ethernet(r: &mut Reader, to: &mut Interface, key: &str, at: &At) -> bool {
         "embedded-switch-mode" | "delay-virtual-functions-rebind" => {
             r.ignored(at, "systemd has no such setting; the NIC's driver keeps its default");
         }
+        "macaddress" if !matches!(at.node.text(), Some("random" | "permanent")) => return false,
         _ => return r.setting(ETHERNET, &mut e.settings, key, at),
     }
     true
@@ -73,14 +74,15 @@ fn matching(r: &mut Reader, e: &mut Ethernet, at: &At) {
     for (key, at) in r.entries(at) {
         let m = &mut e.matching;
         let read = match key {
-            "name" => r.glob(&at).map(|glob| m.name = Some(glob.to_owned())),
+            "name" => r.glob(&at, true).map(|glob| m.name = Some(glob.to_owned())),
             "macaddress" => r.mac(&at).map(|mac| m.mac = Some(mac)),
             "driver" => {
                 let words = r.words(&at);
                 if words.is_empty() {
                     r.error(&at, "names no driver, so no NIC", "name one, or leave the key out");
                 }
-                m.drivers = words.iter().filter_map(|(_, at)| r.glob(at)).map(str::to_owned).collect();
+                let globs = words.iter().enumerate().filter_map(|(i, (_, at))| r.glob(at, i == 0));
+                m.drivers = globs.map(str::to_owned).collect();
                 (!words.is_empty() && m.drivers.len() == words.len()).then_some(())
             }
             _ => {

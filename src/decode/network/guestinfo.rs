@@ -90,7 +90,7 @@ fn nic(r: &mut Reader, n: usize, get: &dyn Fn(&str) -> Option<String>) -> Interf
         ethernet.matching.mac = r.mac(&At::new(&node, format!("{place}.mac")));
     } else if let Some(text) = &name {
         let node = text_node(text);
-        ethernet.matching.name = r.glob(&At::new(&node, format!("{place}.name"))).map(str::to_owned);
+        ethernet.matching.name = r.glob(&At::new(&node, format!("{place}.name")), false).map(str::to_owned);
     }
     let nameless = text_node("");
     if ethernet.matching.is_empty() {

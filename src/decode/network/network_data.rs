@@ -162,7 +162,7 @@ fn name_vlans(config: &mut NetworkConfig, ids: &mut HashMap<String, String>) {
 fn link_keys(r: &mut Reader, to: &mut Interface, at: &At) {
     for (key, at) in r.entries(at) {
         match (key, &mut to.device) {
-            _ if at.node.is_null() || at.node.text() == Some("") => {}
+            _ if at.is_blank() => {}
             ("id" | "type" | "vif_id", _) => {}
             ("name", Device::Ethernet(e)) => e.set_name = link_name(r, &at),
             ("name", _) => {

@@ -53,6 +53,11 @@ impl<'a> At<'a> {
         self.node.get(key).map(|node| self.child(key, node))
     }
 
+    /// Whether nothing is written there: the author's template had no value for it.
+    pub fn is_blank(&self) -> bool {
+        self.node.is_null() || self.node.text() == Some("")
+    }
+
     fn child(&self, key: &str, node: &'a Node) -> At<'a> {
         let dot = if self.place.is_empty() { "" } else { "." };
         At::new(node, format!("{}{dot}{}", self.place, shown(key)))
@@ -266,10 +271,10 @@ impl Reader {
         Some(name)
     }
 
-    /// A shell glob over names of interfaces or drivers.
-    pub fn glob<'a>(&mut self, at: &At<'a>) -> Option<&'a str> {
+    /// A shell glob over names of interfaces or drivers. The first one may stand behind a `!`, which means all others.
+    pub fn glob<'a>(&mut self, at: &At<'a>, first: bool) -> Option<&'a str> {
         let glob = self.text(at)?;
-        if bad_glob(glob) {
+        if bad_glob(glob.strip_prefix('!').filter(|_| first).unwrap_or(glob)) {
             self.error(
                 at,
                 "is not a name or a shell glob",

@@ -72,7 +72,7 @@ pub(super) fn subnet(r: &mut Reader, to: &mut Interface, words: &Words, at: &At)
     // One that has an address and no type is static, as cloud-init takes it.
     let untyped = || if at.key(words.address).is_some() { "static" } else { "" };
     let kind = at.key("type").and_then(|k| k.node.text()).unwrap_or_else(untyped);
-    let metric = at.key("metric").and_then(|m| r.number(&m, 0, u32::MAX.into()));
+    let metric = at.key("metric").filter(|m| !m.is_blank()).and_then(|m| r.number(&m, 0, u32::MAX.into()));
     let mut family = None;
     if automatic(to, kind) {
         metric.iter().for_each(|metric| lease_metric(to, *metric));
@@ -91,7 +91,7 @@ pub(super) fn subnet(r: &mut Reader, to: &mut Interface, words: &Words, at: &At)
         match key {
             // `ipv4` and `ipv6` only repeat what the type says.
             "type" | "netmask" | "metric" | "ipv4" | "ipv6" => {}
-            _ if at.node.is_null() || key == words.address || words.own.contains(&key) => {}
+            _ if at.is_blank() || key == words.address || words.own.contains(&key) => {}
             "gateway" => gateway = r.addr(&at).map(|via| (via, at)),
             // networkd computes it.
             "broadcast" => {}
@@ -163,7 +163,7 @@ pub(super) fn name_servers(r: &mut Reader, servers: &mut Vec<IpAddr>, at: &At) {
     for (text, item) in r.words(at) {
         // Lists are written with blanks between, too.
         let servers: Option<Vec<IpAddr>> = text.split_whitespace().map(|word| word.parse().ok()).collect();
-        match servers.filter(|servers| !servers.is_empty()) {
+        match servers {
             Some(servers) => to.extend(servers),
             None => to.extend(r.addr(&item)),
         }
@@ -215,6 +215,7 @@ pub(super) fn read_route(r: &mut Reader, at: &At, own: &[&str]) -> Option<Route>
         match key {
             "id" => {}
             _ if at.node.is_null() || own.contains(&key) => {}
+            "gateway" | "metric" if at.is_blank() => {}
             "destination" | "network" | "address" => to = Some(at),
             "netmask" | "prefix" => mask = Some(at),
             "gateway" => via = Some(r.addr(&at)?),

@@ -100,6 +100,8 @@ pub(super) fn finish(r: &mut Reader, to: &mut Interface, at: &At) {
             let family = if wanted { "an IPv6" } else { "an IPv4" };
             for (name, end) in [("local", t.local), ("remote", t.remote)] {
                 match end {
+                    // Any of the machine's own addresses then.
+                    None if at.node.get(name).is_none() && name == "local" => {}
                     None => r.lose(
                         at,
                         format!("is a tunnel without a usable `{name}`"),

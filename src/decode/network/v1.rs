@@ -157,7 +157,7 @@ fn device_keys(r: &mut Reader, to: &mut Interface, at: &At) {
     for (key, at) in entries {
         match (key, &mut to.device) {
             ("type" | "name", _) => {}
-            ("mac_address" | "mtu" | "accept-ra", _) if at.node.is_null() => {}
+            ("mac_address" | "mtu" | "accept-ra", _) if at.is_blank() => {}
             ("mac_address", Device::Ethernet(e)) => match r.mac(&at) {
                 Some(mac) => {
                     e.matching.mac = Some(mac);
@@ -252,7 +252,7 @@ fn nameserver<'a>(r: &mut Reader, whole: &mut Whole<'a>, at: &At<'a>) {
     for (key, at) in r.entries(at) {
         match key {
             "type" => {}
-            _ if at.node.is_null() => {}
+            _ if at.is_blank() => {}
             "address" => name_servers(r, &mut own.servers, &at),
             "search" => search_list(r, &mut own.search, &at),
             "interface" => interface = Some(at),

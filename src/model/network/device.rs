@@ -179,11 +179,11 @@ pub struct Ethernet {
 /// Which NIC is meant; everything that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Match {
-    /// A shell glob over its name.
+    /// A shell glob over its name; a `!` before it means all others.
     pub name: Option<String>,
     /// Its permanent link-layer address.
     pub mac: Option<Mac>,
-    /// Shell globs over its driver, one of which must hold.
+    /// Shell globs over its driver, one of which must hold; a `!` before the first means none of them.
     pub drivers: Vec<String>,
 }
 
@@ -192,6 +192,11 @@ impl Match {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// Whether a pattern says more than one name.
+pub fn is_glob(pattern: &str) -> bool {
+    pattern.starts_with('!') || pattern.contains(['*', '?', '['])
 }
 
 const fn tunnel(

@@ -14,7 +14,9 @@ use std::net::IpAddr;
 
 use super::problem::Pos;
 pub use address::{Address, Cidr, Families, Mac};
-pub use device::{Bond, Bridge, Device, Ethernet, Key, Match, Peer, TUNNELS, Tunnel, TunnelKind, Vlan, Vrf};
+pub use device::{
+    Bond, Bridge, Device, Ethernet, Key, Match, Peer, TUNNELS, Tunnel, TunnelKind, Vlan, Vrf, is_glob,
+};
 pub use route::{ROUTE_SCOPES, ROUTE_TYPES, Route, Rule};
 pub use settings::{
     BOND, BRIDGE, BRIDGE_PORT, COMMON, DHCP4_OVERRIDES, DHCP6_OVERRIDES, ETHERNET, Form, Param, RA_OVERRIDES,

@@ -88,6 +88,13 @@ pub const ETHERNET: &[Param] = &[
     param("large-receive-offload", "Link", "LargeReceiveOffload", Form::Bool),
     // More than this the PCI standard has no room for.
     param("virtual-function-count", "Link", "SR-IOVVirtualFunctions", Form::Number(0, 65535)),
+    // In place of an address.
+    param(
+        "macaddress",
+        "Link",
+        "MACAddressPolicy",
+        Form::Word(&[("random", "random"), ("permanent", "persistent")]),
+    ),
     // The one row for the `.network` file: it is not udev's to set.
     param(
         "infiniband-mode",

@@ -53,9 +53,13 @@ pub(super) fn link(
         Some(name) => {
             section.set("Name", name);
         }
-        None => DEFAULT_NAMING.iter().for_each(|(key, value)| {
-            section.set(key, value);
-        }),
+        None => {
+            let given = |key| ethernet.settings.iter().any(|(param, _)| param.key == key);
+            let naming = DEFAULT_NAMING.iter().filter(|(key, _)| !given(*key));
+            naming.for_each(|(key, value)| {
+                section.set(key, value);
+            });
+        }
     }
     unit.append(said);
     Some(unit)

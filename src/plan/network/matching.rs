@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::unit::Section;
-use crate::model::network::{Ethernet, Interface, Mac, Nic};
+use crate::model::network::{Ethernet, Interface, Mac, Nic, is_glob};
 
 /// Which of the machine's NICs an interface of the configuration means.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -63,14 +63,13 @@ pub(super) fn explain(interface: &Interface, ethernet: &Ethernet, nics: &[Nic]) 
     let found = |n: &Nic| {
         let name = match &matching.name {
             // What the writer keeps from a glob's reach.
-            Some(name) if is_glob(name) => n.kind.is_none() && glob(name, &n.name),
-            Some(name) => *name == n.name,
+            Some(name) => (n.kind.is_none() || !is_glob(name)) && fits(std::slice::from_ref(name), &n.name),
             None => !matching.is_empty() || glob(&interface.id, &n.name),
         };
         let mac =
             matching.mac.as_ref().is_none_or(|m| find_mac(m, nics).is_some_and(|(found, _)| found == n));
         let driver = n.driver.as_deref().unwrap_or_default();
-        name && mac && (matching.drivers.is_empty() || matching.drivers.iter().any(|d| glob(d, driver)))
+        name && mac && (matching.drivers.is_empty() || fits(&matching.drivers, driver))
     };
     let names: Vec<String> = nics.iter().filter(|n| found(n)).map(|n| n.name.clone()).collect();
     let why = match (&matching.mac, names.is_empty()) {
@@ -157,9 +156,12 @@ pub(super) fn match_name(section: &mut Section, key: &'static str, name: &str) {
     }
 }
 
-/// Whether it says more than one name.
-pub(super) fn is_glob(name: &str) -> bool {
-    name.contains(['*', '?', '['])
+/// Whether one of the globs holds, or none where a `!` stands before the first.
+fn fits(globs: &[String], text: &str) -> bool {
+    let first = globs.first().map_or("", String::as_str);
+    let (rest, inverted) = first.strip_prefix('!').map_or((first, false), |rest| (rest, true));
+    let mut globs = std::iter::once(rest).chain(globs.iter().skip(1).map(String::as_str));
+    globs.any(|g| glob(g, text)) != inverted
 }
 
 /// `fnmatch(3)` without flags over ASCII: `*`, `?`, `[a-z]`, `[!a]`. Linear but for one step back to the last `*`.
