@@ -184,7 +184,10 @@ fn tell(phone_home: &PhoneHome, config: &NodeConfig, instance: &Instance) -> Vec
     let hostname = config.hostname.as_deref().or(instance.short_hostname()).unwrap_or_default();
     let fqdn = config.system.fqdn.as_deref().or(instance.hostname.as_deref()).unwrap_or(hostname);
     let escaped = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
-    let url = String::from_utf8_lossy(phone_home.url.expose()).replace("$INSTANCE_ID", &instance.instance_id);
+    let url = String::from_utf8_lossy(phone_home.url.expose());
+    let url = ["${INSTANCE_ID}", "$INSTANCE_ID"]
+        .iter()
+        .fold(url.into_owned(), |url, name| url.replace(name, &instance.instance_id));
     let mut text = format!("url = \"{}\"\n", escaped(&url));
     for post in &phone_home.posts {
         let value = match post.as_str() {

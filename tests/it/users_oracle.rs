@@ -51,6 +51,8 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
         "the documentation says that a name is required; cloud-init takes the default user",
     ),
     ("user-null-in-a-mapping", "refused here", "cloud-init stops"),
+    ("sudo-as-a-mapping", "refused here", "the same"),
+    ("sudo-as-a-word-for-no", "-sudo alice False", "it is no rule, and sudo would take none of the file"),
     (
         "default-with-name-in-users",
         "/bin/sh",
@@ -126,6 +128,26 @@ const CASES: &[(&str, &str)] = &[
     ("member-missing", "groups: [{staff: [core, nosuch]}]\nusers: []"),
     ("member-made-here", "groups: [{staff: [alice]}]\nusers: [{name: alice}]"),
     ("groups-before-users", "groups: [zebra]\nusers: [{name: alice, groups: [zebra, apes]}]"),
+    ("hash-first", "users: [{name: alice, hashed_passwd: $6$a$b, passwd: $6$c$d, lock_passwd: false}]"),
+    ("hash-last", "users: [{name: alice, passwd: $6$c$d, hashed_passwd: $6$a$b}]"),
+    ("hash-alone", "users: [{name: alice, hashed_passwd: $6$a$b, lock_passwd: false}]"),
+    ("hash-null", "users: [{name: alice, hashed_passwd: null, passwd: $6$c$d}]"),
+    ("hash-empty", "users: [{name: alice, passwd: ''}, {name: bob, hashed_passwd: ''}]"),
+    ("lock-null", "users: [{name: alice, passwd: $6$a$b, lock_passwd: null}]"),
+    (
+        "empty-fields",
+        "users: [{name: alice, uid: '', gecos: '', homedir: '', shell: '', primary_group: '', groups: '', expiredate: '', inactive: '', sudo: ''}]",
+    ),
+    (
+        "null-fields",
+        "users: [{name: alice, gecos: null, homedir: null, shell: null, primary_group: null, groups: null, expiredate: null, inactive: null, sudo: null}]",
+    ),
+    ("sudo", "users: [{name: alice, sudo: 'ALL=(ALL) NOPASSWD:ALL'}, {name: bob, sudo: [A=B, C=D]}]"),
+    ("sudo-with-tabs", "users: [{name: alice, sudo: \"ALL=(ALL)\\tNOPASSWD:ALL\"}]"),
+    ("sudo-of-lines", "users: [{name: alice, sudo: \"ALL=(ALL) NOPASSWD:/bin/a, \\\\\\n /bin/b\\n\"}]"),
+    ("sudo-none", "users: [{name: alice, sudo: []}, {name: bob, sudo: false}]"),
+    ("sudo-as-a-word-for-no", "users: [{name: alice, sudo: 'False'}]"),
+    ("sudo-as-a-mapping", "users: [{name: alice, sudo: {ALL=(ALL) NOPASSWD: ALL}}]"),
     ("existing-user", "users: [{name: core, gecos: Other, shell: /bin/sh, groups: staff}]"),
 ];
 
@@ -227,6 +249,12 @@ fn facts(root: &Path, data: &str) -> String {
     for line in table("shadow").iter().filter(|l| l[0] != "core") {
         facts.insert(format!("shadow {}:{}:{}", line[0], line[1], line[3..].join(":")));
     }
+    // The image's own user may do all already.
+    for file in fs::read_dir(root.join("etc/sudoers.d")).into_iter().flatten() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        let rules = text.lines().filter(|l| !l.is_empty() && !l.starts_with('#') && !l.starts_with("core "));
+        facts.extend(rules.map(|rule| format!("sudo {rule}")));
+    }
     facts.into_iter().map(|f| f.trim_end().to_owned() + "\n").collect()
 }
 
@@ -239,7 +267,10 @@ fn ours(root: &Path, data: &str) -> Result<(), String> {
     }
     let instance = Instance { platform: "none", instance_id: "i-1".to_owned(), ..Instance::default() };
     let mut plan = plan::node(&decoded.config, &instance);
-    plan.items.retain(|item| matches!(item, Item::Group(_) | Item::User(_)));
+    plan.items.retain(|item| match item {
+        Item::File(file) => file.path.starts_with("/etc/sudoers.d"),
+        item => matches!(item, Item::Group(_) | Item::User(_)),
+    });
     plan.bootstrap = None;
     let door = Root::open(root, false).unwrap();
     apply::compare(&plan, &door).map_err(|p| format!("{p:?}"))?;

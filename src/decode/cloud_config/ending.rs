@@ -13,9 +13,6 @@ const POSTS: &[&str] =
 /// What cloud-init can send too, and no machine has.
 const NO_DSA: &str = "pub_key_dsa";
 
-/// Most minutes that a shutdown is put off: a day.
-const MAX_DELAY: u32 = 24 * 60;
-
 impl Reader<'_> {
     pub(super) fn phone_home(&mut self, node: &Node) {
         let (mut url, mut tries) = (None, 10);
@@ -46,12 +43,11 @@ impl Reader<'_> {
                     }
                     posts.retain(|p| words.iter().any(|w| w == p));
                 }
-                "tries" => {
-                    match value.int().and_then(|n| u32::try_from(n).ok()).filter(|n| (1..=100).contains(n)) {
-                        Some(n) => tries = n,
-                        None => self.error(&at, value.pos, "must be a number from 1 to 100"),
-                    }
-                }
+                "tries" => match self.text(&at, value).map(|text| text.parse()) {
+                    None => {}
+                    Some(Ok(n)) if (1..=100).contains(&n) => tries = n,
+                    Some(_) => self.error(&at, value.pos, "must be a number from 1 to 100"),
+                },
                 _ => self.unknown(&at, key),
             }
         }
@@ -86,7 +82,15 @@ impl Reader<'_> {
                         "must be now, minutes such as +30, or a time such as 22:30",
                     ),
                 },
-                "message" => message = self.line(&at, value),
+                "message" => {
+                    message = self.text(&at, value).map(|text| text.trim_end().to_owned());
+                    self.printable(&at, value);
+                }
+                "condition" if value.is_null() => {
+                    wanted = false;
+                    self.warn(&at, value.pos, "is empty: the machine stays up");
+                    self.cure("write true, false or a command, or leave the key out");
+                }
                 "condition" => match value.bool() {
                     Some(b) => wanted = b,
                     None => condition = self.condition(&at, value),
@@ -110,11 +114,16 @@ impl Reader<'_> {
         if let Some(words) = node.list() {
             return Some(self.command_of_words(at, words));
         }
-        let text = self.text(at, node)?;
-        if text.contains(|c: char| c.is_control() && !"\n\t".contains(c)) {
+        self.printable(at, node);
+        self.text(at, node).map(Secret::new)
+    }
+
+    /// Text of one line or several.
+    fn printable(&mut self, at: &str, node: &Node) {
+        let odd = |c: char| c.is_control() && !"\n\t".contains(c);
+        if node.text().is_some_and(|text| text.contains(odd)) {
             self.error(at, node.pos, "must not contain a control character");
         }
-        Some(Secret::from(text.as_str()))
     }
 
     pub(super) fn final_message(&mut self, node: &Node) {
@@ -139,5 +148,5 @@ fn shutdown_time(text: &str) -> Option<String> {
         return (in_range(hour, 24) && in_range(minute, 60)).then(|| text.to_owned());
     }
     let minutes: u32 = text.trim_start_matches('+').parse().ok()?;
-    (minutes <= MAX_DELAY).then(|| format!("+{minutes}"))
+    Some(format!("+{minutes}"))
 }

@@ -50,7 +50,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn ssh_pwauth(&mut self, node: &Node) {
-        if node.text() != Some("unchanged") {
+        if !node.text().is_some_and(|t| t.is_empty() || t.eq_ignore_ascii_case("unchanged")) {
             self.config.system.password_login = self.bool("ssh_pwauth", node);
         }
     }

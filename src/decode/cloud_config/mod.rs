@@ -226,16 +226,6 @@ impl Reader<'_> {
         Some(text)
     }
 
-    /// The same for text that stays on one line.
-    fn line(&mut self, place: &str, node: &Node) -> Option<String> {
-        let text = self.text(place, node)?.trim_end().to_owned();
-        if text.contains(char::is_control) {
-            self.error(place, node.pos, "must not contain a control character");
-            return None;
-        }
-        Some(text)
-    }
-
     /// An absolute path.
     fn path(&mut self, place: &str, node: &Node) -> Option<String> {
         let text = self.text(place, node)?;
@@ -258,7 +248,8 @@ impl Reader<'_> {
         root.get(key).and_then(|n| self.bool(key, n))
     }
 
-    /// A list of strings, written as a list, as one string that `split` divides, or as a mapping's keys.
+    /// A list of strings, written as a list, or as one string. Names, of which `split` divides several, may also be a mapping's
+    /// keys.
     fn words(&mut self, place: &str, node: &Node, split: Option<char>) -> Vec<String> {
         let mut words = Vec::new();
         match &node.value {
@@ -267,6 +258,7 @@ impl Reader<'_> {
                     words.extend(self.text(&format!("{place}[{i}]"), item));
                 }
             }
+            Value::Map(_) if split.is_none() => self.takes(place, node, "a list"),
             Value::Map(entries) => {
                 words.extend(entries.iter().filter_map(|(k, _)| k.text().map(str::to_owned)))
             }

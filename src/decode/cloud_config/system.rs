@@ -212,10 +212,10 @@ fn certificates(text: &str) -> Vec<String> {
 }
 
 /// A number of bytes with an optional fraction and unit, as cloud-init's `human2bytes` reads it: units are powers of
-/// 1024, a `B` behind them says nothing. Small letters are units too.
+/// 1024, a `B` or `iB` behind them says nothing. Small letters are units too.
 fn size(text: &str) -> Option<u64> {
     let text = text.trim();
-    let text = text.strip_suffix(['B', 'b']).unwrap_or(text);
+    let text = text.strip_suffix("iB").or_else(|| text.strip_suffix(['B', 'b'])).unwrap_or(text);
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let power = match &text[digits.len()..] {
         "" => 0,
@@ -251,6 +251,9 @@ mod tests {
             ("1048576", Some(1 << 20)),
             ("512M", Some(512 << 20)),
             ("512MB", Some(512 << 20)),
+            ("512MiB", Some(512 << 20)),
+            ("2GiB", Some(2 << 30)),
+            ("2i", None),
             ("0.5G", Some(512 << 20)),
             (".5T", Some(1 << 39)),
             ("2.G", Some(2 << 30)),

@@ -198,7 +198,7 @@ impl Reader<'_> {
                 user.primary_group = name.filter(|name| self.group_name(at, value.pos, name));
             }
             "groups" => user.groups = self.group_names(at, value),
-            "uid" => match value.text().map(|t| t.trim().parse::<u32>()) {
+            "uid" => match self.text(at, value).map(|t| t.trim().parse::<u32>()) {
                 Some(Ok(uid)) => user.uid = Some(uid),
                 Some(Err(_)) => self.error(at, value.pos, "is not a user number"),
                 None => {}
@@ -235,8 +235,19 @@ impl Reader<'_> {
     fn login_field(&mut self, field: &Field<'_>, user: &mut UserSpec) {
         let Field { name, at, value, .. } = field;
         match name.as_str() {
-            "passwd" | "hashed_passwd" => user.password_hash = self.word(at, value).map(Secret::new),
-            "lock_passwd" | "lock_password" => user.lock_password = self.bool(at, value).unwrap_or(true),
+            "passwd" | "hashed_passwd" => {
+                let hash = self.word(at, value).map(Secret::new);
+                if value.text() == Some("") {
+                    self.no_effect(field, "an empty password is not set", "give its hash, or leave it out");
+                }
+                // useradd gets the one, and then the other one is set.
+                let own = std::mem::take(&mut user.password_hash);
+                user.password_hash = if name == "passwd" { own.or(hash) } else { hash.or(own) };
+            }
+            // Null is no, as Python has it.
+            "lock_passwd" | "lock_password" => {
+                user.lock_password = !value.is_null() && self.bool(at, value).unwrap_or(true);
+            }
             "plain_text_passwd" if !value.is_null() => {
                 self.error(at, value.pos, "a password in plain text is not taken");
                 self.cure("give its hash as `passwd`: `openssl passwd -6`");
@@ -247,7 +258,8 @@ impl Reader<'_> {
             }
             "sudo" => {
                 user.sudo = self.words(at, value, None);
-                if user.sudo.iter().any(|rule| rule.contains(char::is_control)) {
+                let odd = |c: char| c.is_control() && !"\n\t".contains(c);
+                if user.sudo.iter().any(|rule| rule.contains(odd)) {
                     self.error(at, value.pos, "a rule contains a control character");
                 }
             }
@@ -277,7 +289,7 @@ impl Reader<'_> {
     fn inactive(&mut self, at: &str, node: &Node) -> Option<Inactive> {
         match node.text().map(str::trim) {
             // useradd's word for never.
-            Some("-1") => return None,
+            Some("-1" | "") => return None,
             Some(text) if text.parse::<u32>().is_ok() => {
                 return text.parse().ok().map(Inactive::DaysAfterExpiry);
             }
