@@ -143,7 +143,10 @@ const OF_FILTERS: &[(&str, &[&str])] = &[
     ("ne", &["7", "'abc'"]),
     ("reject", &["'odd'", "'equalto', 'a'", "'in', ['a', 1]"]),
     ("rejectattr", &["'n'", "'n', 'equalto', 'x'", "'v', 'gt', 1"]),
-    ("replace", &["'a', 'o'", "'a', 'o', 1", "'', '-'"]),
+    (
+        "replace",
+        &["'a', 'o'", "'a', 'o', 1", "'', '-'", "old='a', new='o'", "'a', new='o', count=1", "new=1, old=2"],
+    ),
     ("round", &["1", "1, 'floor'", "0, 'ceil'", "method='floor'", "precision=1"]),
     ("sameas", &["none", "true", "'abc'"]),
     ("select", &["'odd'", "'equalto', 'a'", "'string'"]),
@@ -418,5 +421,42 @@ fn every_format_means_what_python_means() {
         }
     });
     println!("{} formats, {} of them errors", all.len(), results.iter().filter(|r| r.is_none()).count());
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// Ranges: what they hold, and how they print.
+#[test]
+fn every_range_is_what_python_makes_of_it() {
+    let packages = needs!(debian::unpacked(PACKAGES)).join("usr/lib/python3/dist-packages");
+    const RANGES: &[&str] = &[
+        "3", "0", "-3", "1, 4", "4, 1", "5, 0, -2", "0, 5, 2", "-2, 3", "1, 2, 9", "2, 9, -1", "7, 7",
+        "1, 5, 0", "",
+    ];
+    const USES: &[&str] = &[
+        "{{ R }}|{{ R ~ 'x' }}|{{ '%s' % R }}|{{ '{}'.format(R) }}|{{ R | string }}",
+        "{{ [R, 1] }}|{{ {'a': R} }}",
+        "{{ R | list }}|{{ R | length }}|{{ R | join('-') }}|{{ R | sum }}|{{ R | first | default('no') }}",
+        "{{ R | reverse | list }}|{{ R | map('string') | list }}|{{ 2 in R }}|{{ R | sort }}",
+        "{% set r = R %}{{ r }}|{% for i in r %}{{ i }}{{ loop.last }}{{ loop.nextitem | default('') }};{% endfor %}",
+        "{{ R is sequence }}{{ R is iterable }}{{ R is mapping }}{{ R is string }}{{ 1 if R else 2 }}",
+        "{{ R[0] }}",
+        "{{ R[-1] }}",
+        "{{ R[1] | default('none') }}",
+    ];
+    let all: Vec<String> = RANGES
+        .iter()
+        .flat_map(|range| USES.iter().map(move |used| used.replace('R', &format!("range({range})"))))
+        .collect();
+    let (_, results) = oracle(&packages, &all);
+    let wrong: String = all.iter().zip(&results).fold(String::new(), |wrong, (template, theirs)| {
+        let ours = render(template);
+        match (&ours, theirs) {
+            (Ok(ours), Some(theirs)) if ours == theirs => wrong,
+            (Err(_), None) => wrong,
+            (Err(_), Some(theirs)) if theirs.is_empty() || without(theirs) => wrong,
+            _ => format!("{wrong}{template}\n  theirs {theirs:?}\n  ours   {ours:?}\n"),
+        }
+    });
+    println!("{} templates, {} of them errors", all.len(), results.iter().filter(|r| r.is_none()).count());
     assert!(wrong.is_empty(), "{wrong}");
 }

@@ -67,6 +67,7 @@ pub fn add(env: &mut Environment<'_>) {
     env.add_test("sequence", |value: &Value| {
         matches!(value.kind(), ValueKind::String | ValueKind::Map) || minijinja::tests::is_sequence(value)
     });
+    env.add_function("range", super::range::range);
     env.add_function("cycler", super::cycler::cycler);
     env.add_function("joiner", minijinja_contrib::globals::joiner);
 }

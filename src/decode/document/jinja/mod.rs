@@ -16,6 +16,7 @@ mod error;
 mod filters;
 mod format;
 mod number;
+mod range;
 mod rewrite;
 mod spec;
 mod strings;

@@ -25,6 +25,7 @@ pub fn add(env: &mut Environment<'_>) {
     env.add_filter("format", format_values);
     env.add_filter("indent", indent);
     env.add_filter("join", join);
+    env.add_filter("replace", replace);
     env.add_filter("tojson", to_json);
     env.add_filter("trim", trim);
     env.add_filter("pprint", |value: &Value| undefined(value).map(|()| pretty(value, 0)));
@@ -75,6 +76,18 @@ fn format_values(value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Err
         ([], false) => format::percent(&text, &Dict::of(named)),
         _ => Err(failed("the filter `format` takes values by place or by name, not both")),
     }
+}
+
+/// The method of that name, whose arguments may have names here.
+fn replace(state: &mut State<'_, '_>, value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let (text, args) = (text_of(value)?, args.into_values());
+    let args = Args::of(&args)?;
+    let mut given = vec![args.needed(0, "old")?, args.needed(1, "new")?];
+    for part in &mut given {
+        *part = Value::from(text_of(part)?);
+    }
+    given.extend(args.int(2, "count")?.map(Value::from));
+    super::strings::call(state, &Value::from(text.as_str()), &text, "replace", &given)
 }
 
 fn trim(value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
