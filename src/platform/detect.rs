@@ -145,8 +145,12 @@ pub fn detect<'t>(table: &'t [Platform], facts: &Facts, wanted: Wanted<'_>) -> R
         Some((argument, name)) => format!("{argument}={name} names a platform that footplate does not know"),
         None => format!("nothing says which platform this is ({})", seen(facts)),
     };
+    // Bare metal has its maker's DMI.
+    let drive = facts
+        .drive("config-2")
+        .map_or("", |_| " (openstack where Metal3 or OpenStack made the drive config-2)");
     Err(anyhow!(seen)).cure(format!(
-        "name it: the kernel argument flatcar.oem.id=ID or --platform ID; ID is one of {}",
+        "name it: the kernel argument flatcar.oem.id=ID or --platform ID{drive}; ID is one of {}",
         ids()
     ))
 }

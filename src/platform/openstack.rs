@@ -114,7 +114,9 @@ fn service(world: &dyn World, _: &Facts, found: Option<Instance>) -> Result<Opti
 /// Names the node as OpenStack's cloud controller does, and adds what is known in EC2's shape.
 fn finish(instance: &mut Instance, ec2: &dyn Fn(&str) -> Option<String>) {
     let uuid = instance.instance_id.clone();
-    instance.provider_id = (!uuid.is_empty()).then(|| format!("openstack:///{uuid}"));
+    // Metal3 has the same drive, and its controller gives the node another id; that of a node can't be changed.
+    let metal3 = instance.metadata.contains_key("metal3-name");
+    instance.provider_id = (!uuid.is_empty() && !metal3).then(|| format!("openstack:///{uuid}"));
     let hostname = instance.metadata.get("hostname").and_then(|name| name.as_str()).map(str::to_owned);
     instance.attribute("HOSTNAME", hostname.as_deref());
     instance.attribute("INSTANCE_UUID", Some(&uuid));

@@ -70,7 +70,14 @@ fn fetch(world: &dyn World, facts: &Facts, _: Option<Instance>) -> Result<Option
     let urls = [url(&facts.cmdline, "metadata")?, url(&facts.cmdline, "userdata")?];
     let mut answers = Session::open(&SERVICE, world, world.patience())?.get_all(&urls)?.into_iter();
     let mut next = || answers.next().flatten().filter(|a| !a.expose().trim_ascii().is_empty());
-    let (Some(bytes), user_data) = (next(), next()) else { return Ok(None) };
+    let (bytes, user_data) = (next(), next());
+    if user_data.is_none()
+        && facts.cmdline.get(ARGUMENT).is_some()
+        && let Some(instance) = in_ec2s_shape(world, facts)?
+    {
+        return Ok(Some(instance));
+    }
+    let Some(bytes) = bytes else { return Ok(None) };
     let node = document::mapping("metadata", bytes.expose())?;
     let mut instance = Instance::default();
     document::read_machine("metadata", &node, &mut instance)?;
@@ -114,6 +121,42 @@ fn fetch(world: &dyn World, facts: &Facts, _: Option<Instance>) -> Result<Option
     }
     read_bonds(world, &node, &own, &mut instance)?;
     Ok(Some(instance))
+}
+
+/// What [Hegel](https://github.com/tinkerbell/hegel/blob/main/internal/frontend/ec2/routes.go) serves from version 0.11 on in the place of
+/// Packet's documents: names of EC2's first service. Tinkerbell's controller puts the provider id into the data itself.
+const HEGEL: [&str; 9] = [
+    "user-data",
+    "meta-data/instance-id",
+    "meta-data/local-hostname",
+    "meta-data/local-ipv4",
+    "meta-data/public-ipv4",
+    "meta-data/public-ipv6",
+    "meta-data/public-keys",
+    "meta-data/facility",
+    "meta-data/plan",
+];
+
+/// The machine as a newer Hegel tells of it; `None` where it tells no id.
+fn in_ec2s_shape(world: &dyn World, facts: &Facts) -> Result<Option<Instance>, Error> {
+    let urls: Vec<String> = HEGEL
+        .iter()
+        .map(|name| url(&facts.cmdline, &format!("2009-04-04/{name}")))
+        .collect::<Result<_, _>>()?;
+    let mut answers = Session::open(&SERVICE, world, world.patience())?.get_all(&urls)?;
+    let user_data = answers.remove(0).filter(|a| !a.expose().trim_ascii().is_empty());
+    let mut metadata = Map::new();
+    for (name, answer) in HEGEL.iter().skip(1).zip(answers) {
+        let text = answer.map(|a| String::from_utf8_lossy(a.expose()).trim().to_owned()).unwrap_or_default();
+        if !text.is_empty() {
+            metadata.insert(name.trim_start_matches("meta-data/").to_owned(), text.into());
+        }
+    }
+    let mut instance = Instance { user_data, ..Instance::default() };
+    let node = yaml::parse(&Json::Object(metadata).to_string())?;
+    document::read_machine("meta-data", &node, &mut instance)?;
+    instance.attribute("HOSTNAME", instance.hostname.clone().as_deref());
+    Ok(Some(instance).filter(|instance| !instance.instance_id.is_empty()))
 }
 
 /// An address of the document.

@@ -68,6 +68,52 @@ const USER_64: &str = "base64:#cloud-config\nwrite_files: [{path: /etc/made-by, 
 const MADE: &str = "by-user-data";
 
 #[test]
+fn machines_of_metal3_and_of_tinkerbell() {
+    const META: &str = "/drive/config-2/openstack/latest/meta_data.json";
+    const DATA: &str = "/drive/config-2/openstack/latest/user_data";
+    const LABEL: (&str, &str) = ("/labels", "config-2\tiso9660\t/dev/sda4\t\n");
+    let metal3 = r#"{"uuid": "u-7", "metal3-name": "rook-3", "metal3-namespace": "metal", "name": "rook-3",
+        "local-hostname": "rook-3", "local_hostname": "rook-3"}"#;
+    let argument = ("/file/proc/cmdline", "root=LABEL=ROOT footplate.packet=http://192.0.2.1:50061/\n");
+    let hegel = |name: &str| format!("/http/192.0.2.1:50061/{name}");
+    let (data, id, name, keys, document) = (
+        hegel("2009-04-04/user-data"),
+        hegel("2009-04-04/meta-data/instance-id"),
+        hegel("2009-04-04/meta-data/local-hostname"),
+        hegel("2009-04-04/meta-data/public-keys"),
+        hegel("metadata"),
+    );
+    hold(
+        &[
+            // Metal3's controller gives the node its provider id.
+            (
+                "openstack",
+                &[LABEL, (META, metal3), (DATA, USER)],
+                &[MADE, "rook-3", "COREOS_OPENSTACK_INSTANCE_UUID=u-7"],
+                &["PROVIDER_ID"],
+            ),
+            // What Hegel has at Packet's place is for its own actions.
+            (
+                "",
+                &[
+                    argument,
+                    (&document, r#"{"metadata": {"instance": {"storage": {"disks": []}}}}"#),
+                    (&data, USER),
+                    (&id, "5f3c\n"),
+                    (&name, "crake-2"),
+                    (&keys, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA ops\n"),
+                ],
+                &[MADE, "crake-2", "COREOS_CUSTOM_INSTANCE_ID=5f3c", "COREOS_PACKET_HOSTNAME=crake-2"],
+                &["PROVIDER_ID"],
+            ),
+        ],
+        900,
+    );
+    let told = made(910, "", &[LABEL, (META, metal3), ("dmi/sys_vendor", "Dell Inc.\n")]);
+    assert!(told.contains("(openstack where Metal3 or OpenStack made the drive config-2)"), "{told}");
+}
+
+#[test]
 fn drives_of_openstack_in_each_shape() {
     const META: &str = "/drive/config-2/openstack/latest/meta_data.json";
     const NET: &str = "/drive/config-2/openstack/latest/network_data.json";
