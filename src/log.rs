@@ -6,6 +6,7 @@ use std::io::Write as _;
 use log::{LevelFilter, Log, Metadata, Record};
 use systemd_journal_logger::{JournalLog, connected_to_journal};
 
+use crate::io::ITEM;
 use crate::io::http::WAITING;
 use crate::io::live;
 use crate::io::screen::for_screen;
@@ -42,10 +43,12 @@ impl Log for Logger {
             _ => "",
         };
         match &self.journal {
-            // Whoever reads a serial console has nothing else: what goes to the journal goes there too.
+            // Whoever reads a serial console has nothing else: what goes to the journal goes there too, but for each item.
             Some(journal) => {
                 journal.log(record);
-                crate::io::console(&format!("footplate: {prefix}{}", record.args()));
+                if record.target() != ITEM {
+                    crate::io::console(&format!("footplate: {prefix}{}", record.args()));
+                }
             }
             // One write a line, since standard error has no buffer. An error of a closed one can't be told.
             None => {

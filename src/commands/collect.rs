@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{capture, output};
 use crate::cli;
+use crate::io::screen::plain;
 use crate::io::{exec, live, tar};
 use crate::model::problem::{Failure, In as _, Stage};
 use crate::pipeline::context::open_root;
@@ -18,6 +19,7 @@ const SAID: &[(&str, &[&str])] = &[
             "journalctl",
             "--no-pager",
             "--quiet",
+            "--all",
             "--boot",
             "--output=short-monotonic",
             "--lines=2000",
@@ -34,6 +36,7 @@ const SAID: &[(&str, &[&str])] = &[
             "journalctl",
             "--no-pager",
             "--quiet",
+            "--all",
             "--boot",
             "--output=short-monotonic",
             "--lines=500",
@@ -46,6 +49,7 @@ const SAID: &[(&str, &[&str])] = &[
             "journalctl",
             "--no-pager",
             "--quiet",
+            "--all",
             "--boot",
             "--output=short-monotonic",
             "--lines=200",
@@ -74,7 +78,8 @@ pub fn run(args: &cli::Collect) -> Result<u8, Failure> {
             Ok(None) => format!("{}: the program is not installed\n", command[0]),
             Err(error) => format!("{error:#}\n"),
         };
-        files.push((format!("support/{name}.txt"), log.without_secrets(&said).into_bytes()));
+        // A colour would stand before a word that is a secret, and act on the terminal of whoever reads this.
+        files.push((format!("support/{name}.txt"), log.without_secrets(&plain(&said)).into_bytes()));
     }
     live::private_output(&args.file, &tar::pack(&files)).stage(Stage::Apply)?;
     output::text(&format!("{} files in {}\n", files.len(), args.file.display()));

@@ -2,6 +2,7 @@
 //! `render network`: a network config as networkd's files.
 
 use anyhow::anyhow;
+use serde_json::{Value, json};
 
 use super::output;
 use crate::cli::{self, Format};
@@ -33,8 +34,7 @@ pub fn run(input: &cli::Input) -> Result<u8, Failure> {
     match input.format {
         Format::Json => {
             let files = rendered.files.iter().map(|f| (f.path.clone(), f.contents.clone().into()));
-            // The paths are the object's keys, so it has no version.
-            output::text(&output::indented(&serde_json::Value::Object(files.collect())));
+            output::json(&json!({ "files": Value::Object(files.collect()) }));
         }
         Format::Text => {
             here.matches.iter().for_each(|m| output::text(&format!("# on this machine, {m}\n")));

@@ -17,6 +17,30 @@ pub fn for_screen(stream: &impl IsTerminal, text: &str) -> String {
     text.split('\n').map(pieces).collect::<Vec<_>>().join("\n")
 }
 
+/// A text without what acts on a terminal: colours, movements of the cursor, titles. A sequence ends with its line at the latest.
+pub fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let mut chars = line.trim_end_matches('\n').chars();
+        while let Some(c) = chars.next() {
+            match c {
+                '\u{1b}' => {
+                    let _ = match chars.next() {
+                        Some('[') => chars.find(|c| ('@'..='~').contains(c)),
+                        Some(']') => chars.find(|c| ['\u{7}', '\\'].contains(c)),
+                        other => other,
+                    };
+                }
+                '\t' => out.push(c),
+                _ if c.is_control() => {}
+                _ => out.push(c),
+            }
+        }
+        out.extend(line.ends_with('\n').then_some('\n'));
+    }
+    out
+}
+
 /// The columns of a terminal.
 const COLUMNS: usize = 80;
 
@@ -42,4 +66,16 @@ pub fn wrapped(line: &str) -> Vec<String> {
     }
     lines.push(last);
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn what_acts_on_a_terminal_is_left_out() {
+        let text = "a\u{1b}[1;31mb\u{1b}[0mc\td\r\n\u{1b}]0;title\u{7}e\u{1b}[2J\n\u{1b}]0;no end\nf\u{7}\u{1b}cg\u{9b}h\u{1b}[";
+        assert_eq!(plain(text), "abc\td\ne\n\nfgh");
+        assert_eq!(plain("\u{1b}"), "");
+    }
 }

@@ -33,8 +33,8 @@ pub mod sources;
 pub mod state;
 
 use crate::apply::{Done, Outcome};
-use crate::io::budget;
 use crate::io::root::Lock;
+use crate::io::{ITEM, budget};
 use crate::model::problem::{Failure, Stage, any_error};
 use crate::plan::network::Rendered;
 use context::Context;
@@ -116,7 +116,7 @@ pub fn changes(outcomes: &[Outcome]) -> usize {
 fn note(outcome: &Outcome) {
     match outcome.done {
         Done::Unchanged => log::debug!("{}: is as planned", outcome.what),
-        Done::Changed | Done::Absent => log::info!("{}: {}", outcome.what, outcome.detail),
-        Done::LeftOut => log::info!("{}: left out: {}", outcome.what, outcome.detail),
+        Done::Changed | Done::Absent => log::info!(target: ITEM, "{}: {}", outcome.what, outcome.detail),
+        Done::LeftOut => log::info!(target: ITEM, "{}: left out: {}", outcome.what, outcome.detail),
     }
 }

@@ -293,7 +293,9 @@ fn captured(capture: &Path) -> Vec<(&'static str, String)> {
 /// Runs a command where the journal has what commands of the data print.
 fn with_journal(name: &str) -> Command {
     let program = fresh(&format!("{name}.programs")).join("journalctl");
-    put_program(&program, format!("#!/bin/sh\necho 'a command of the data says {CANARY}'\n"));
+    // As journalctl, it leaves out what is long or has colours without `--all`.
+    let says = format!("printf '\\033[1;31m%s \\033[32m%s\\033[0m\\n' 'a command of the data says' {CANARY}");
+    put_program(&program, format!("#!/bin/sh\ncase \" $* \" in *' --all '*) {says};; esac\n"));
     let mut command = Command::new("unshare");
     let over = format!("mount --bind \"$0\" {JOURNALCTL}; exec \"$@\"");
     command.args(["--mount", "sh", "-ec", &over]).arg(program);

@@ -2,12 +2,19 @@
 //! What systemd and the shell are given: units that `systemd-analyze verify` has nothing to say of, and scripts that
 //! keep kubeadm's own exit status whatever stands around it, under each shell that `/bin/sh` may be.
 
+use crate::common::sandbox::Sandbox;
 use crate::common::scratch;
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Read as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
+use nix::mount::{MsFlags, mount};
 use scratch::{FOOTPLATE, Ran, Scratch, provision, put_program, seed};
 
 /// Debian's `/bin/sh`, and Flatcar's, which is bash by that name.
@@ -586,5 +593,50 @@ fn bootcmd_finds_its_helper_and_keeps_its_state() {
         assert!(
             root.path("/run/made").exists() && root.path("/var/lib/footplate/per/instance-i-1/x").exists()
         );
+    }
+}
+
+// The journal and the console
+
+/// Whoever reads a serial console sees each stage and each warning; what is made one by one is in the journal alone.
+#[test]
+fn what_is_made_one_by_one_is_not_told_on_the_console() {
+    needs!(root("namespaces"));
+    let data = "#cloud-config\nsurprise: 1\nwrite_files: [{path: /etc/a, content: b}]\nruncmd: [id]\n";
+    let (seed, root) = (seed("console", data), Scratch::new("console"));
+    let arguments = ["provision", "--seed", seed.to_str().unwrap(), "--root", root.arg()].map(str::to_owned);
+    let said = thread::spawn(move || {
+        let sandbox = Sandbox::enter("console-machine", &[]);
+        sandbox.empty("/run");
+        fs::create_dir_all("/run/systemd/journal").unwrap();
+        let journal = UnixDatagram::bind("/run/systemd/journal/socket").unwrap();
+        journal.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let console = sandbox.dir().join("console");
+        assert!(Command::new("mkfifo").arg(&console).status().unwrap().success());
+        mount(Some(&console), "/dev/console", None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
+        let options = OpenOptions::new().read(true).write(true).custom_flags(nix::libc::O_NONBLOCK).clone();
+        let mut console = options.open(&console).unwrap();
+        let log = fs::File::create(sandbox.dir().join("log")).unwrap();
+        let meta = log.metadata().unwrap();
+        let stream = format!("{}:{}", meta.dev(), meta.ino());
+        let mut run = Command::new(FOOTPLATE);
+        let mut run = run.args(arguments).env("JOURNAL_STREAM", stream).stderr(log).spawn().unwrap();
+        let (mut entries, mut entry) = (String::new(), [0; 8192]);
+        let mut ended = false;
+        while !ended {
+            ended = run.try_wait().unwrap().is_some();
+            while let Ok(length) = journal.recv(&mut entry) {
+                entries += &String::from_utf8_lossy(&entry[..length]);
+            }
+        }
+        assert!(run.wait().unwrap().success());
+        let mut told = [0; 65536];
+        let length = console.read(&mut told).unwrap();
+        (entries, String::from_utf8_lossy(&told[..length]).into_owned())
+    });
+    let (journal, console) = said.join().unwrap();
+    for (text, on_console) in [("apply: ", true), ("surprise", true), ("file /etc/a: ", false)] {
+        assert!(journal.contains(text), "{text}: {journal}");
+        assert_eq!(console.contains(text), on_console, "{text}: {console}");
     }
 }
