@@ -18,7 +18,8 @@ pub(super) const CALL: &[Cause] = &[
         "bake kubeadm into /opt/bin",
     ),
     Cause {
-        beside: &["kubeadm join", "kubeadm init"],
+        // The last is how bash names the call that footplate's script makes.
+        beside: &["kubeadm join", "kubeadm init", "footplate_kubeadm="],
         ..cause(
             "kubeadm/killed",
             &["killed"],
@@ -44,7 +45,7 @@ pub(super) const CALL: &[Cause] = &[
     },
     cause(
         "kubeadm/crashed",
-        &["panic: runtime error", "fatal error: runtime", "[signal sigsegv"],
+        &["panic: runtime error", "fatal error: ", "goroutine 1 ["],
         "kubeadm crashed",
         "look at kubeadm's own words in the journal, and bake another patch release of Kubernetes",
     ),
@@ -127,7 +128,11 @@ pub(super) const CALL: &[Cause] = &[
     },
     cause(
         "preflight/version-from-internet",
-        &["kubernetes version from the internet", "unable to get url \"https://dl.k8s.io"],
+        &[
+            "kubernetes version from the internet",
+            "unable to get url \"https://dl.k8s.io",
+            "remote version error",
+        ],
         "the configuration has no Kubernetes version, and this machine can't ask the internet for one",
         "set kubernetesVersion in the ClusterConfiguration",
     ),

@@ -47,6 +47,9 @@ pub(super) fn all() -> impl Iterator<Item = &'static Cause> {
     CALL.iter().chain(MACHINE).chain(CLUSTER).chain(PREFLIGHT)
 }
 
+/// What a line has of an image that is not to be had; the second where only the registry is spoken of.
+const PULLS: &[&str] = &["pull", "resolve reference"];
+
 /// Causes that a part of this machine names: containerd, images, etcd, disks, kubelet, control plane.
 pub(super) const MACHINE: &[Cause] = &[
     cause(
@@ -85,7 +88,7 @@ pub(super) const MACHINE: &[Cause] = &[
         )
     },
     Cause {
-        beside: &["pull"],
+        beside: PULLS,
         ..cause(
             "image/unauthorised",
             &[
@@ -100,7 +103,7 @@ pub(super) const MACHINE: &[Cause] = &[
         )
     },
     Cause {
-        beside: &["pull"],
+        beside: PULLS,
         ..cause(
             "image/rate-limit",
             &["toomanyrequests", "too many requests"],
@@ -109,7 +112,7 @@ pub(super) const MACHINE: &[Cause] = &[
         )
     },
     Cause {
-        beside: &["pull"],
+        beside: PULLS,
         ..cause(
             "image/certificate",
             &["x509:"],
@@ -118,7 +121,7 @@ pub(super) const MACHINE: &[Cause] = &[
         )
     },
     Cause {
-        beside: &["pull"],
+        beside: PULLS,
         ..cause(
             "image/registry-not-tls",
             &["http response to https client", "does not look like a tls handshake"],
@@ -127,7 +130,7 @@ pub(super) const MACHINE: &[Cause] = &[
         )
     },
     Cause {
-        beside: &["pull"],
+        beside: PULLS,
         ..cause(
             "image/proxy",
             &[
@@ -143,7 +146,7 @@ pub(super) const MACHINE: &[Cause] = &[
         )
     },
     Cause {
-        beside: &["pull"],
+        beside: PULLS,
         ..cause(
             "image/registry-not-reached",
             &[
@@ -164,7 +167,7 @@ pub(super) const MACHINE: &[Cause] = &[
         )
     },
     Cause {
-        beside: &["pull"],
+        beside: PULLS,
         ..cause(
             "image/not-found",
             &["not found", "manifest unknown"],
@@ -216,7 +219,8 @@ pub(super) const MACHINE: &[Cause] = &[
     ),
     Cause {
         beside: &["etcd"],
-        when: |line| !line.contains("pull image"),
+        // Its manifest and its certificates are not on its disk.
+        when: |line| !line.contains("pull image") && !line.contains("/etc/kubernetes"),
         ..cause(
             "etcd/disk",
             &["no space left on device"],

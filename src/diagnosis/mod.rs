@@ -17,7 +17,7 @@ pub use self::codes::{Code, codes};
 pub use self::ends::{ABORTED, RESULTS, aborted};
 use self::logs::Of;
 use self::phases::{bare, severity};
-pub use self::phases::{is_mark, phases, says_success};
+pub use self::phases::{is_error, is_mark, phases, says_success};
 use crate::model::problem::Problem;
 
 /// A log that may say more of a cause than kubeadm's output does.
@@ -46,6 +46,8 @@ pub fn classify(output: &str, read: impl Fn(Log) -> String) -> Vec<Problem> {
         }
         Some("control-plane/controller-manager") => &[Log::Container(CONTAINERS[2]), Log::Kubelet],
         Some("control-plane/scheduler") => &[Log::Container(CONTAINERS[3]), Log::Kubelet],
+        // The member that this machine adds, if it came to that.
+        Some("etcd/not-healthy") => &[Log::Container(CONTAINERS[0])],
         Some("kubelet/not-up" | "kubelet/no-certificate" | "node/not-registered" | "endpoint/timed-out") => {
             &[Log::Kubelet]
         }
@@ -199,9 +201,10 @@ fn of_log(log: Log, text: &str, asks: bool) -> Option<&'static Cause> {
         .map(|line| line.to_ascii_lowercase().replace('\\', ""))
         .filter_map(|line| {
             let own = rows.iter().find(|cause| cause.is_named_by(&line)).copied();
-            let shared = |cause: &&Cause| match cause.code.starts_with("image/") {
-                true => line.contains("errimagepull"),
-                false => asks && asks_api_server(&line),
+            let shared = |cause: &&Cause| match cause.code {
+                "containerd/cri-disabled" => true,
+                code if code.starts_with("image/") => line.contains("errimagepull"),
+                _ => asks && asks_api_server(&line),
             };
             own.or_else(|| all().find(|cause| cause.is_named_by(&line)).filter(shared))
         })

@@ -76,6 +76,11 @@ pub fn is_mark(line: &str) -> bool {
     failed || phase(line).is_some() || says_success(line)
 }
 
+/// Whether a line is an error of klog's.
+pub fn is_error(line: &str) -> bool {
+    matches!(severity(line), Some(b'E' | b'F'))
+}
+
 /// The phases in the order in which they began, each with the time of its first line. A phase lasts until the next one begins.
 pub fn phases<'l, T>(lines: impl IntoIterator<Item = (T, &'l str)>) -> Vec<(T, &'static str)> {
     let mut found: Vec<(T, &'static str)> = Vec::new();

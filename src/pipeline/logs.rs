@@ -25,7 +25,9 @@ pub fn read(root: &Root, log: Log, journal: &[Entry]) -> String {
             let lines = journal.iter().map(|entry| (entry.at_ms, entry.message.as_str()));
             let start = diagnosis::phases(lines).into_iter().rfind(|(_, phase)| *phase == "kubelet-start");
             let begin = start.map_or(0, |(at, _)| at);
-            let entries = exec::journal_of("kubelet.service", None, None).unwrap_or_default();
+            // A kubelet that ends by its own will lists what each of its parts was doing: that is more than is read.
+            let errors: Option<fn(&str) -> bool> = Some(diagnosis::is_error);
+            let entries = exec::journal_of("kubelet.service", None, errors).unwrap_or_default();
             let entries = entries.into_iter().filter(|entry| entry.at_ms >= begin);
             entries.map(|entry| entry.message + "\n").collect()
         }

@@ -107,6 +107,8 @@ pub struct Node {
     name: String,
     /// A network namespace by its name, in place of one of its own.
     pub network: Option<String>,
+    /// How long a boot may take.
+    pub patience: Duration,
 }
 
 impl Drop for Node {
@@ -141,6 +143,7 @@ impl Node {
             cgroup: cgroup(name),
             name: name.to_owned(),
             network: None,
+            patience: Duration::from_secs(90),
         };
         node.mount(&["-t", "tmpfs", "-o", "mode=755", "footplate-test"], &dir);
         for part in ["root", "out", "upper", "work"] {
@@ -225,7 +228,7 @@ impl Node {
         let mut machine = self.start();
         let begun = Instant::now();
         while machine.try_wait().unwrap().is_none() {
-            if begun.elapsed() > Duration::from_secs(90) {
+            if begun.elapsed() > self.patience {
                 self.power_off();
                 let _ = machine.wait();
                 panic!("the machine did not end:\n{}{}", self.console(), self.out("journal"));
@@ -294,7 +297,7 @@ impl Node {
     }
 
     /// `/bin/sh` is bash, as on Flatcar. Debian's is dash.
-    fn has_bash_for_sh(&self) {
+    pub fn has_bash_for_sh(&self) {
         fs::remove_file(self.root.path("/usr/bin/sh")).unwrap();
         std::os::unix::fs::symlink("bash", self.root.path("/usr/bin/sh")).unwrap();
     }

@@ -2,11 +2,12 @@
 //! Causes of a failed bootstrap, made to happen: the real kubeadm under a real systemd meets them, and the node tells each by its code,
 //! sentence and remedy, in its status, in Cluster API's file and to its platform, which is Google Cloud here.
 //!
-//! Only the other end of the network is played: a metadata server, and an API server that has what a join asks for. A boot needs some
+//! Only the other end of the network is played: a metadata server, and an API server that has what a join asks for. containerd, a registry
+//! and etcd are Debian's. A boot needs some
 //! seconds, so the usual run has five of them; `CAUSES=all` has all, and `CAUSE=join/` those whose codes have this in them.
 //!
-//! `RECORD=1` writes what kubeadm said, and the kubelet where its log is read, to `tests/diagnosis/CODE/recorded.txt` and
-//! `recorded.kubelet.log`, without what differs from run to run and without warnings, which are no causes.
+//! `RECORD=1` writes what kubeadm said, and the kubelet and etcd's container where their logs are read, to `tests/diagnosis/CODE/recorded.txt`,
+//! `recorded.kubelet.log` and `recorded.etcd.log`, without what differs from run to run and without warnings, which are no causes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -23,9 +24,15 @@ use serde_json::{Value, json};
 use crate::common::authority::Authority;
 use crate::common::cluster::{API, Cluster, HOLDS, Network, TOKEN, map, refusal, reply};
 use crate::common::debian::kubernetes;
-use crate::common::scratch::Ran;
+use crate::common::scratch::{Ran, walk};
 use crate::common::server::{End, Reply, Seen, Server};
 use crate::nspawn::Node;
+
+mod beside;
+mod cluster;
+mod containers;
+mod etcd;
+mod images;
 
 /// A node of Google Cloud with the real kubeadm and kubelet, and a cluster beside it.
 struct Machine {
@@ -33,6 +40,7 @@ struct Machine {
     network: Network,
     cluster: Arc<Cluster>,
     metadata: Server,
+    beside: beside::Beside,
 }
 
 impl Machine {
@@ -46,12 +54,13 @@ impl Machine {
             node.mount(&["--bind", from.to_str().unwrap()], &to);
         }
         node.network = Some(network.0.clone());
+        node.patience = Duration::from_secs(400);
         // A container has no log of a kernel, and the kubelet wants to read one.
         let kmsg = "[Service]\nExecStartPre=/bin/ln -sf /dev/null /dev/kmsg\n";
         node.root.put("/etc/systemd/system/kubelet.service.d/kmsg.conf", kmsg);
         node.root.put("/etc/footplate.yaml", policy);
         let said = "journalctl --no-pager --boot --output=cat --unit";
-        let check = node.root.text("/opt/test/check").replace("--timeout 30", "--timeout 80")
+        let check = node.root.text("/opt/test/check").replace("--timeout 30", "--timeout 390")
             + &format!(
                 "{said} kubeadm _TRANSPORT=stdout > /out/kubeadm.log\n{said} kubelet > /out/kubelet.log\n"
             );
@@ -72,7 +81,13 @@ impl Machine {
             })
         });
         let authority = Authority::new(&node.root.dir.parent().unwrap().join("authority"));
-        Self { node, network, cluster: Arc::new(Cluster::new(authority)), metadata }
+        Self {
+            node,
+            network,
+            cluster: Arc::new(Cluster::new(authority)),
+            metadata,
+            beside: beside::Beside::default(),
+        }
     }
 
     /// Starts the API server: what `special` does not answer, the cluster does.
@@ -556,6 +571,10 @@ fn kubelet(machine: &Machine, settings: &str) {
 }
 
 fn parts() -> Vec<Cause> {
+    [of_the_parts(), cluster::causes(), images::causes(), containers::causes(), etcd::causes()].concat()
+}
+
+fn of_the_parts() -> Vec<Cause> {
     vec![
         ("endpoint/cut-off", JOIN.into(), |m| {
             // kubeadm says of a question that is cut off again and again that its time has run out, and asks for this once.
@@ -651,7 +670,11 @@ fn met((code, runcmd, make): Cause) -> Option<String> {
         let journal = machine.node.out("journal");
         let lines: Vec<&str> = journal.lines().filter(|l| !l.contains("systemd[1]: ")).collect();
         let end = lines[lines.len().saturating_sub(60)..].join("\n");
-        format!("== {code}: {}\n{first:#}\n{told}\n{file}\n{end}\n", wrong.join(", "))
+        let kubelet = machine.node.out("kubelet.log");
+        let said = kubelet.lines().filter(|l| l.starts_with(['E', 'F']) && !l.ends_with("\" not found"));
+        let kubelet: Vec<&str> = said.collect();
+        let kubelet = kubelet[kubelet.len().saturating_sub(30)..].join("\n");
+        format!("== {code}: {}\n{first:#}\n{told}\n{file}\n{end}\n{kubelet}\n", wrong.join(", "))
     })
 }
 
@@ -678,30 +701,75 @@ fn record(node: &Node, code: &str) {
         // What the container lacks beside the cause.
         _ if line.trim_start().starts_with("[WARNING ") || line.starts_with("[preflight] WARNING") => false,
         // What is said again each few seconds.
-        _ => !line.starts_with("[kubelet-check]") || seen.insert(line.clone()),
+        // Where a program crashes it says what it did, by addresses.
+        _ if line.contains("0x") => false,
+        _ => {
+            !["[kubelet-check]", "{\"level\""].iter().any(|tag| line.starts_with(tag))
+                || seen.insert(line.clone())
+        }
     });
     fs::write(dir.join("recorded.txt"), whole(&kubeadm)).unwrap();
-    if code.starts_with("kubelet/") {
+    if by_etcd(code) {
+        fs::write(dir.join("recorded.etcd.log"), whole(&etcd_says(node))).unwrap();
+    }
+    if by_kubelet(code) {
         // Where it crashes it says what all of it was doing.
         let mut kubelet = said("kubelet.log");
         kubelet.retain(|line| {
             let klog = line.starts_with(['W', 'E', 'F']) && line.contains("] ");
             (klog || line.contains(": Main process exited")) && seen.insert(line.clone())
         });
-        let end = kubelet.len().saturating_sub(MOST_OF_KUBELET);
+        let end = kubelet.len().saturating_sub(MOST_OF_A_LOG);
         if !kubelet.is_empty() {
             fs::write(dir.join("recorded.kubelet.log"), whole(&kubelet[end..])).unwrap();
         }
     }
 }
 
-/// Most lines of the kubelet that are recorded.
-const MOST_OF_KUBELET: usize = 12;
+/// The ends of the logs of this machine's etcd, without times.
+fn etcd_says(node: &Node) -> Vec<String> {
+    let logs = walk(&node.root.path("/var/log/pods"));
+    let mut logs: Vec<PathBuf> =
+        logs.into_iter().filter(|path| path.to_string_lossy().contains("/etcd/")).collect();
+    logs.sort();
+    let text: String = logs.iter().map(|path| fs::read_to_string(path).unwrap_or_default()).collect();
+    let line = |line: &str| {
+        // The time, the stream, and whether the line is whole; etcd has its own time.
+        let words: Vec<&str> = line.splitn(6, ' ').collect();
+        match words[..] {
+            [_, stream, whole, date, _, rest] if date.starts_with("20") => {
+                format!("2026-01-01T00:00:00Z {stream} {whole} 2026-01-01 00:00:00 {rest}")
+            }
+            _ => format!("2026-01-01T00:00:00Z {}", line.split_once(' ').unwrap_or_default().1),
+        }
+    };
+    // What is well says which machine and which member it is.
+    let tells = |line: &&str| !line.contains(" I | ") && !line.contains(" INFO: ");
+    let lines: Vec<String> = text.lines().filter(tells).map(line).collect();
+    lines[lines.len().saturating_sub(MOST_OF_A_LOG)..].to_vec()
+}
+
+/// Whether the log of this machine's etcd says it.
+fn by_etcd(code: &str) -> bool {
+    code.starts_with("control-plane/") && code != "control-plane/not-up"
+        || ["etcd/data-damaged", "etcd/other-cluster"].contains(&code)
+}
+
+/// Whether the kubelet's log says it.
+fn by_kubelet(code: &str) -> bool {
+    code.starts_with("kubelet/") && !["kubelet/missing", "kubelet/not-up"].contains(&code)
+        || ["containerd/cri-disabled", "containerd/sandbox-image"].contains(&code)
+}
+
+/// Most lines of a log that are recorded.
+const MOST_OF_A_LOG: usize = 12;
 
 /// A line without what differs from run to run: klog's time and process, the port that a connection comes from, the time of now, digests
 /// and this machine's name server. The secret of a token has a word in its place.
 fn stable(line: &str) -> String {
     let line = line.replace(TOKEN.1, "removed");
+    // What etcd's client in kubeadm says: its time, and the number of the client.
+    let line = between(between(line, "\"ts\":\"", "\""), "endpoint://client-", "/");
     let (head, rest) = match line.as_bytes() {
         [severity @ (b'I' | b'W' | b'E' | b'F'), b'0' | b'1', ..] if line.contains("] ") => {
             let words: Vec<&str> = line.split_whitespace().collect();
@@ -719,12 +787,22 @@ fn stable(line: &str) -> String {
             // The kernel's own release follows the one that a test made of it.
             _ if word.starts_with("2.6.") => "2.6.0".to_owned(),
             _ if name_server.is_some() => word.replace(name_server.unwrap_or_default(), "192.0.2.53"),
+            _ if word.contains("time=\"20") => {
+                word.split("time=").next().unwrap_or_default().to_owned() + "time=\"2026-01-01T00:00:00Z\" "
+            }
             _ if is_time => "2026-01-01T00:00:00Z ".to_owned(),
             Some((_, to)) => format!("192.0.2.2:40000->{to}"),
             None => without_digests(word),
         }
     };
     head + &rest.split_inclusive(' ').map(word).collect::<String>()
+}
+
+/// A line without what stands between these two, where it has them.
+fn between(line: String, from: &str, to: &str) -> String {
+    let Some((head, rest)) = line.split_once(from) else { return line };
+    let rest = rest.split_once(to).map_or("", |(_, rest)| rest);
+    format!("{head}{from}0{to}{rest}")
 }
 
 /// A word with zeros in place of each digest.
@@ -773,7 +851,8 @@ fn every_cause_that_can_be_made_has_a_recorded_transcript() {
             "RECORD=1 records {code}"
         );
         let kubelet = dir.join("recorded.kubelet.log").exists();
-        assert_eq!(kubelet, code.starts_with("kubelet/") && code != "kubelet/missing", "{code}");
+        assert_eq!(kubelet, by_kubelet(code), "{code}");
+        assert_eq!(dir.join("recorded.etcd.log").exists(), by_etcd(code), "{code}");
     }
 }
 
