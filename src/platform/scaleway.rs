@@ -66,13 +66,17 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
     instance.provider_id = zone.map(|zone| format!("scaleway://instance/{zone}/{}", instance.instance_id));
     instance.availability_zone = zone.map(str::to_owned);
     instance.ssh_keys = ssh_keys(&node);
-    let (v4, v6) = (list(&node, "public_ips_v4"), list(&node, "public_ips_v6"));
-    let first = |list: &[Node]| document::text_of(list.first()?, &["address"]).map(str::to_owned);
-    let public = first(v4).or(of("public_ip", "address").map(str::to_owned));
+    let (v4, mut v6) = (public(&node, "public_ips_v4", false), public(&node, "public_ips_v6", true));
+    if v6.is_empty() {
+        // As servers have it whose address is translated.
+        v6.extend(node.get("ipv6").filter(|old| document::text_of(old, &["address"]).is_some()));
+    }
+    let first = |list: &[&Node]| document::text_of(list.first()?, &["address"]).map(str::to_owned);
+    let public = first(&v4).or(of("public_ip", "address").map(str::to_owned));
     let addresses = &mut instance.addresses;
     addresses.local_v4 = text("private_ip").and_then(|a| a.parse().ok());
     addresses.public_v4 = public.and_then(|a| a.parse().ok());
-    addresses.public_v6 = first(v6).as_deref().or(of("ipv6", "address")).and_then(|a| a.parse().ok());
+    addresses.public_v6 = first(&v6).and_then(|a| a.parse().ok());
     let (public_v4, public_v6) =
         (addresses.public_v4.map(|a| a.to_string()), addresses.public_v6.map(|a| a.to_string()));
     for (name, value) in [
@@ -90,7 +94,8 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
     ] {
         instance.attribute(name, value);
     }
-    let card = card(world, v4, v6)?;
+    let dhcp4 = !v4.is_empty() || text("private_ip").is_some();
+    let card = card(world, &v4, &v6, dhcp4)?;
     document::read_cards(card.into_iter().collect(), &mut instance)?;
     Ok(Some(instance))
 }
@@ -111,6 +116,15 @@ fn list<'a>(node: &'a Node, name: &str) -> &'a [Node] {
     node.get(name).and_then(Node::list).unwrap_or_default()
 }
 
+/// The public addresses of a family: in a list of their own, or in the one of both.
+fn public<'a>(node: &'a Node, name: &str, is_v6: bool) -> Vec<&'a Node> {
+    let own = list(node, name);
+    let of_both = list(node, "public_ips").iter().filter(|_| own.is_empty());
+    let of_family =
+        |ip: &&Node| document::text_of(ip, &["address"]).is_some_and(|a| a.contains(':') == is_v6);
+    own.iter().chain(of_both.filter(of_family)).collect()
+}
+
 /// The project's keys, and those that tags have, with `_` for blanks.
 fn ssh_keys(node: &Node) -> Vec<String> {
     let keys = list(node, "ssh_public_keys").iter().filter_map(|k| document::text_of(k, &["key"]));
@@ -120,7 +134,7 @@ fn ssh_keys(node: &Node) -> Vec<String> {
 
 /// The public NIC, which no document names: it has the default route. The first IPv4 address comes by DHCP, further ones and those of IPv6 do not. NICs of
 /// private networks get their addresses by DHCP.
-fn card(world: &dyn World, v4: &[Node], v6: &[Node]) -> Result<Option<Json>, Error> {
+fn card(world: &dyn World, v4: &[&Node], v6: &[&Node], dhcp4: bool) -> Result<Option<Json>, Error> {
     let (mut addresses, mut routes) = (Vec::new(), Vec::new());
     for ip in v4.iter().skip(1).chain(v6) {
         let text = |name: &str| document::text_of(ip, &[name]);
@@ -140,7 +154,7 @@ fn card(world: &dyn World, v4: &[Node], v6: &[Node]) -> Result<Option<Json>, Err
     let mut nics: Vec<Link> = world.links()?.into_iter().filter(|l| l.kind.is_none()).collect();
     nics.sort_by_key(|l| (l.default_route == (false, false), l.name.clone()));
     let nic = nics.first().map_or(json!({ "name": "e*" }), |nic| json!({ "macaddress": nic.mac }));
-    let mut card = json!({ "match": nic, "dhcp4": !v4.is_empty(), "addresses": addresses, "routes": routes });
+    let mut card = json!({ "match": nic, "dhcp4": dhcp4, "addresses": addresses, "routes": routes });
     if static_v6 {
         card["accept-ra"] = json!(false);
     }

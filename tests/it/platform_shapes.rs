@@ -68,6 +68,55 @@ const USER_64: &str = "base64:#cloud-config\nwrite_files: [{path: /etc/made-by, 
 const MADE: &str = "by-user-data";
 
 #[test]
+fn addresses_of_scaleway_in_each_list() {
+    const AT: &str = "/http/169.254.42.42/conf";
+    let data = ("/http/169.254.42.42/user_data/cloud-init", USER);
+    let document = |rest: &str| {
+        format!("{{\"id\": \"s-9\", \"hostname\": \"snipe-9\", \"zone\": \"fr-par-2\", {rest}}}")
+    };
+    let translated = document(
+        r#""private_ip": "10.4.5.6", "public_ip": {"address": "203.0.113.9"},
+        "ipv6": {"address": "2001:db8:5::2", "netmask": "64", "gateway": "2001:db8:5::1"}"#,
+    );
+    let both = document(
+        r#""private_ip": null, "public_ips": [{"address": "203.0.113.9", "netmask": "32", "family": "inet"},
+        {"address": "2001:db8:6::2", "netmask": "64", "gateway": "fe80::1", "family": "inet6"}, {"address": "203.0.113.10", "netmask": "32"}]"#,
+    );
+    hold(
+        &[
+            (
+                "scaleway",
+                &[(AT, &translated), data],
+                &[
+                    MADE,
+                    "DHCP=ipv4",
+                    "Address=2001:db8:5::2/64",
+                    "Gateway=2001:db8:5::1",
+                    "COREOS_SCALEWAY_IPV6_PUBLIC=2001:db8:5::2",
+                    "COREOS_SCALEWAY_IPV4_PUBLIC=203.0.113.9",
+                ],
+                &[],
+            ),
+            (
+                "scaleway",
+                &[(AT, &both), data],
+                &[
+                    MADE,
+                    "DHCP=ipv4",
+                    "Address=203.0.113.10/32",
+                    "Address=2001:db8:6::2/64",
+                    "Gateway=fe80::1",
+                    "COREOS_SCALEWAY_IPV4_PUBLIC=203.0.113.9",
+                    "COREOS_SCALEWAY_IPV6_PUBLIC=2001:db8:6::2",
+                ],
+                &["Address=203.0.113.9"],
+            ),
+        ],
+        920,
+    );
+}
+
+#[test]
 fn machines_of_metal3_and_of_tinkerbell() {
     const META: &str = "/drive/config-2/openstack/latest/meta_data.json";
     const DATA: &str = "/drive/config-2/openstack/latest/user_data";

@@ -139,6 +139,9 @@ fn partly_read(file: &File) -> Option<Problem> {
 /// Fills in what is known and was left empty; what it was.
 fn register(text: &mut String, name: Option<&str>, id: Option<&str>) -> Result<Vec<&'static str>, Problem> {
     let mut done = Vec::new();
+    // Clouds that are made of OpenStack have controllers of their own, which give other ids than OpenStack's; that of a node can't be changed.
+    let controller = text.contains("cloud-provider") && text.contains("external");
+    let id = id.filter(|id| !(controller && id.starts_with("openstack:")));
     for (what, value) in [("name", name), ("provider-id", id)] {
         if let Some(filled) = value.map(|value| fill(text, what, value)).transpose()?.flatten() {
             *text = filled;
@@ -341,6 +344,22 @@ mod tests {
         let mut config = NodeConfig { files: files.clone(), ..NodeConfig::default() };
         assert!(fill_in(&mut config, None, None).is_empty());
         assert_eq!(config.files, files);
+    }
+
+    #[test]
+    fn a_controller_of_a_cloud_made_of_openstack_gives_the_provider_id() {
+        let join = |args: &str| format!("kind: JoinConfiguration\nnodeRegistration:\n  name: a\n{args}");
+        let external = "  kubeletExtraArgs:\n  - name: cloud-provider\n    value: external\n";
+        for (args, id, want) in [
+            ("", "openstack:///u-1", true),
+            (external, "openstack:///u-1", false),
+            ("  kubeletExtraArgs: {cloud-provider: external}\n", "openstack:///u-1", false),
+            (external, "aws:///z/i-1", true),
+        ] {
+            let mut text = join(args);
+            register(&mut text, None, Some(id)).unwrap();
+            assert_eq!(text.contains(id), want, "{args}{id}");
+        }
     }
 
     #[test]
