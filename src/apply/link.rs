@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Symbolic and hard links.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::manifest::Manifest;
 use super::{Done, Kind, Machine, OURS, Outcome, Step, above, differs, settable};
 use crate::io::root::{Change, Ids, Root, SFlag};
+use crate::model::paths::ZONES;
+use crate::model::problem::WithCure as _;
 use crate::model::storage::{Existing, Link};
 
 impl Link {
@@ -37,6 +39,15 @@ impl Kind for Link {
     }
 
     fn compare(&self, on: &mut Machine<'_>) -> Result<Outcome> {
+        let zone = self.target.strip_prefix("..").filter(|target| target.starts_with(ZONES));
+        if let Some(zone) = zone
+            && on.root.stands(ZONES)?
+            && !on.root.stands(zone)?
+        {
+            // systemd would take UTC in silence.
+            return Err(anyhow!("{}: there is no time zone of this name", self.place))
+                .cure(format!("see the names in {ZONES}"));
+        }
         let differs = self.differs(on.root)?;
         let ids = settable(on.root, self.ids(on, differs)?);
         let meta = on.root.meta_of_link(&self.path)?;

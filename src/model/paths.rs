@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Paths and names that several parts must spell alike.
 
+/// Where the image has its time zones.
+pub const ZONES: &str = "/usr/share/zoneinfo";
+
 /// Where unit files are that win over those of the image.
 pub const UNIT_DIR: &str = "/etc/systemd/system";
 

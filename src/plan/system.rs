@@ -4,6 +4,7 @@
 use super::{DOCUMENTATION, STATE_DIR, UNIT_DIR, WRITTEN};
 use crate::model::config::{EtcHosts, NodeConfig, PhoneHome, PowerMode, PowerState, Swap, SwapSize};
 use crate::model::instance::{Instance, short};
+use crate::model::paths::ZONES;
 use crate::model::plan::{Item, Plan, Run};
 use crate::model::storage::{Directory, File, Link};
 use crate::model::unit::of_path;
@@ -71,8 +72,8 @@ pub(super) fn items(config: &NodeConfig, plan: &mut Plan) {
         swap_file(swap, plan);
     }
     if let Some(zone) = &system.timezone {
-        let target = format!("../usr/share/zoneinfo/{zone}");
-        plan.items.push(Item::Link(Link::ours("/etc/localtime", target)));
+        let link = Link::ours("/etc/localtime", format!("..{ZONES}/{zone}"));
+        plan.items.push(Item::Link(Link { place: "timezone".to_owned(), ..link }));
     }
 }
 

@@ -162,3 +162,24 @@ fn the_kernels_argument_names_a_machine_without_a_name() {
         }
     }
 }
+
+/// systemd takes UTC where a zone is not there, and says nothing.
+#[test]
+fn a_time_zone_that_the_image_does_not_have_stops_the_node() {
+    for (name, zone, status, said) in [
+        ("zone-there", "Europe/Berlin", 0, &[] as &[&str]),
+        (
+            "zone-missing",
+            "Europe/Berlni",
+            74,
+            &["timezone: there is no time zone of this name", "/usr/share/zoneinfo"],
+        ),
+    ] {
+        let seed = seed(name, format!("#cloud-config\ntimezone: {zone}\nruncmd: ['true']\n"));
+        let root = Scratch::new(name);
+        root.put("/usr/share/zoneinfo/Europe/Berlin", "TZif2");
+        provision(&seed, &root).ended(status, said);
+        assert_eq!(root.path("/etc/localtime").is_symlink(), status == 0, "{zone}");
+        assert_eq!(root.path("/run/footplate/bootstrap").exists(), status == 0, "{zone}");
+    }
+}
