@@ -266,7 +266,7 @@ fn read_file(path: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
 }
 
 /// What is logged for this target is in the journal alone: a slow console would drop what comes after many such lines.
-pub const ITEM: &str = "footplate::item";
+pub const ITEM: &str = "footplate-item";
 
 /// Writes a line to the machine's console, if it has one that is ready.
 pub fn console(line: &str) {

@@ -262,7 +262,12 @@ impl Platform {
         };
         known.ok_or_else(|| {
             let problem = Problem::error("", format!("{name:?} is not a platform that footplate knows"));
-            problem.cure(match meant() {
+            // Or by a word of its name, which no other one has: `vsphere`, `ec2`.
+            let lower = name.to_lowercase();
+            let mut called =
+                table.iter().filter(|p| p.name.to_lowercase().split(' ').any(|word| word == lower));
+            let called = called.next().filter(|_| called.next().is_none()).map(|p| p.id);
+            problem.cure(match meant().or(called) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("one of {}", table.iter().map(|p| p.id).collect::<Vec<_>>().join(", ")),
             })

@@ -656,6 +656,15 @@ fn what_is_wrong_in_one_of_several_parts_has_its_line() {
              error script/syntax 10:3 part 2\n\
              error script/syntax 13:3 part 3",
         ),
+        // Lines of what travels in base64 are its own, and its name says so.
+        (
+            mime(&[("x-shellscript\nContent-Transfer-Encoding: base64", &(b64("#!/bin/sh\nfi\n") + "\n"))]),
+            "error script/syntax 2:1 part 1 (text/x-shellscript, decoded)",
+        ),
+        (
+            format!("#cloud-config-archive\n- content: !!binary {}\n", b64("#!/bin/sh\nkubeadm join --config /k\n")),
+            "error kubeadm/config-missing 2:1 part 1 (decoded)",
+        ),
         ("#cloud-boothook\n#!/bin/sh\n\nfi\n".to_owned(), "error script/syntax 4:1 user-data"),
         // What else is wrong hides no owner, but for what accounts may stand in.
         (
@@ -1000,6 +1009,8 @@ fn a_platform_and_a_machine_are_what_the_data_is_held_against() {
     assert_eq!(footplate(&["check", "--platform", "vmware", data]).code, 65);
     for (args, hint) in [
         (&["check", "--platform", "vmwre", data][..], "did you mean `vmware`?"),
+        (&["check", "--platform", "vSphere", data], "did you mean `vmware`?"),
+        (&["check", "--platform", "cloud", data], "one of akamai, "),
         (&["check", "--explain", "template/no-valu"], "did you mean `template/no-value`?"),
         (&["chekc"], "did you mean `check`?"),
         (&["check", "--format", "sarfi", data], "did you mean `sarif`?"),

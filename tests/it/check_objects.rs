@@ -385,6 +385,7 @@ fn a_directory_and_several_files_are_read() {
     for told in [
         format!("good: {}: KubeadmConfigTemplate a (worker): ", good.display()),
         format!("{}\nerror: write_files[0].path", bad.display()),
+        format!("not good: {}: the node would stop", bad.display()),
     ] {
         assert!(ran.out.contains(&told), "{told}\n{}", ran.out);
     }

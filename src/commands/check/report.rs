@@ -102,7 +102,8 @@ pub fn text(checked: &Checked, telling: Telling) -> String {
         return out + &node.outline() + &verdict(node, "", checked);
     }
     for node in &checked.nodes {
-        let file = if several { format!("{}: ", node.file) } else { String::new() };
+        let file =
+            if several && !node.object.is_empty() { format!("{}: ", node.file) } else { String::new() };
         if telling.verbose {
             out += &node.outline();
         }

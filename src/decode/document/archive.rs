@@ -42,7 +42,7 @@ impl<'d> Reader<'d, '_, '_> {
                 inner.media_type = Some("text/cloud-config".to_owned());
             }
             if own {
-                inner = inner.unpacked();
+                inner = inner.decoded();
             } else {
                 inner.origin.push(step_to_scalar(whole, content));
             }

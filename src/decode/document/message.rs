@@ -56,7 +56,7 @@ impl<'d> Reader<'d, '_, '_> {
         match lines {
             Lines::Same => inner.origin.push(below),
             Lines::Map(map) => inner.origin.extend([below, Step::Lines(Rc::new(map))]),
-            Lines::Lost => inner = inner.unpacked(),
+            Lines::Lost => inner = inner.decoded(),
         }
         self.bytes(bytes.into(), &Place { depth: inner.depth + 1, ..inner })
     }

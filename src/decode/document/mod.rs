@@ -253,7 +253,7 @@ impl<'d> Reader<'d, '_, '_> {
             let what = format!("the data unpacks to more than {} MiB", MAX_DECODED >> 20);
             return Err(place.stop(Problem::error("", what)));
         }
-        let place = if packed { place.clone().unpacked() } else { place.clone() };
+        let place = if packed { place.clone().decoded() } else { place.clone() };
         match text_of(opened) {
             Ok(text) => self.text(text, place),
             Err(pos) => {

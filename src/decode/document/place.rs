@@ -126,6 +126,17 @@ impl Place<'_> {
         Self { label: inner_label(&self.label, part), depth: self.depth + 1, ..self.clone() }
     }
 
+    /// A part that is decoded: its name says that lines are those of what came of it.
+    pub fn decoded(mut self) -> Self {
+        if !self.label.is_empty() && !self.included && !self.label.ends_with("decoded)") {
+            self.label = match self.label.strip_suffix(')') {
+                Some(open) => format!("{open}, decoded)"),
+                None => format!("{} (decoded)", self.label),
+            };
+        }
+        self.unpacked()
+    }
+
     /// A text of which no place can be found again in the one that it came from: places in it are its own.
     pub fn unpacked(mut self) -> Self {
         self.origin.clear();
