@@ -743,8 +743,12 @@ fn etcd_says(node: &Node) -> Vec<String> {
             _ => format!("2026-01-01T00:00:00Z {}", line.split_once(' ').unwrap_or_default().1),
         }
     };
-    // What is well says which machine and which member it is.
-    let tells = |line: &&str| !line.contains(" I | ") && !line.contains(" INFO: ");
+    // Without what is well, all the flags that there are, and where in its source it was.
+    let tells = |line: &&str| {
+        let text = line.splitn(4, ' ').nth(3).unwrap_or_default();
+        ["panic: ", "flag "].iter().any(|tag| text.starts_with(tag))
+            || [" W | ", " E | ", " C | "].iter().any(|t| text.contains(t))
+    };
     let lines: Vec<String> = text.lines().filter(tells).map(line).collect();
     lines[lines.len().saturating_sub(MOST_OF_A_LOG)..].to_vec()
 }

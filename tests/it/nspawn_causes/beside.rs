@@ -52,10 +52,15 @@ pub(super) fn dir(machine: &Machine, name: &str) -> PathBuf {
 
 /// Starts a program in the machine's network, and waits until it listens there.
 pub(super) fn runs(machine: &Machine, command: &mut Command, listens: &str) {
+    runs_in(machine, &machine.beside, command, listens);
+}
+
+/// The same, until these end.
+pub(super) fn runs_in(machine: &Machine, beside: &Beside, command: &mut Command, listens: &str) {
     let log = fs::File::create(dir(machine, "beside").join(listens)).unwrap();
     command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
     machine.network.within(|| {
-        machine.beside.0.lock().unwrap().push(command.process_group(0).spawn().unwrap());
+        beside.0.lock().unwrap().push(command.process_group(0).spawn().unwrap());
         let begun = Instant::now();
         let at = listens.parse().unwrap();
         while std::net::TcpStream::connect_timeout(&at, Duration::from_secs(1)).is_err() {

@@ -32,7 +32,7 @@ fn image(machine: &Machine, name: &str, command: &str, files: &[String]) {
     .ended(0, &[]);
 }
 
-const IMPORT: &str = "  - systemctl start containerd\n  - for i in /opt/test/images/*.tar; do ctr --namespace k8s.io images import $i; done\n";
+pub(super) const IMPORT: &str = "  - systemctl start containerd\n  - for i in /opt/test/images/*.tar; do ctr --namespace k8s.io images import $i; done\n";
 
 /// The pause image, and that of etcd by Debian's.
 fn images(machine: &Machine) {
@@ -51,7 +51,7 @@ fn images(machine: &Machine) {
 }
 
 /// An init whose etcd runs in a container, with these arguments.
-fn etcd(machine: &Machine, local: &str) {
+pub(super) fn etcd(machine: &Machine, local: &str) {
     // The machine that tests may keep its control groups from containers, and lets no process shield itself from the end of memory.
     starts_with(machine, "", "disable_cgroup = true\nrestrict_oom_score_adj = true");
     images(machine);
@@ -83,6 +83,10 @@ pub(super) fn causes() -> Vec<Cause> {
         ("kubelet/not-up", INIT.into(), |m| {
             kubelet(m, "ExecStart=\nExecStart=/bin/sleep infinity");
             waits(m, "45s");
+        }),
+        ("control-plane/unknown-flag", init_after(IMPORT), |m| etcd(m, "extraArgs: {no-such-flag: x}")),
+        ("control-plane/address", init_after(IMPORT), |m| {
+            etcd(m, "extraArgs: {listen-client-urls: 'https://203.0.113.9:2379'}")
         }),
         ("control-plane/file", init_after(IMPORT), |m| etcd(m, "extraArgs: {cert-file: /etc/not-there.crt}")),
     ]
