@@ -46,6 +46,9 @@ pub const NOT_FETCHED: &str = "source/not-fetched";
 /// The code of a problem about a program that installs packages.
 pub const PACKAGE_MANAGER: &str = "program/package-manager";
 
+/// The code of a problem about such a program where what stands in for it does what the data needs.
+pub const STAND_IN: &str = "program/stand-in";
+
 /// The code of a problem about data that did not arrive in time. The text that names the data is not to blame.
 pub const UNREACHED: &str = "fetch/unreached";
 

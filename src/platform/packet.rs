@@ -125,31 +125,30 @@ fn fetch(world: &dyn World, facts: &Facts, _: Option<Instance>) -> Result<Option
 
 /// What [Hegel](https://github.com/tinkerbell/hegel/blob/main/internal/frontend/ec2/routes.go) serves from version 0.11 on in the place of
 /// Packet's documents: names of EC2's first service. Tinkerbell's controller puts the provider id into the data itself.
-const HEGEL: [&str; 9] = [
-    "user-data",
-    "meta-data/instance-id",
-    "meta-data/local-hostname",
-    "meta-data/local-ipv4",
-    "meta-data/public-ipv4",
-    "meta-data/public-ipv6",
-    "meta-data/public-keys",
-    "meta-data/facility",
-    "meta-data/plan",
+const HEGEL: [&str; 8] = [
+    "instance-id",
+    "local-hostname",
+    "local-ipv4",
+    "public-ipv4",
+    "public-ipv6",
+    "public-keys",
+    "facility",
+    "plan",
 ];
 
 /// The machine as a newer Hegel tells of it; `None` where it tells no id.
 fn in_ec2s_shape(world: &dyn World, facts: &Facts) -> Result<Option<Instance>, Error> {
-    let urls: Vec<String> = HEGEL
-        .iter()
-        .map(|name| url(&facts.cmdline, &format!("2009-04-04/{name}")))
-        .collect::<Result<_, _>>()?;
+    let paths =
+        std::iter::once("user-data".to_owned()).chain(HEGEL.iter().map(|name| format!("meta-data/{name}")));
+    let urls: Vec<String> =
+        paths.map(|path| url(&facts.cmdline, &format!("2009-04-04/{path}"))).collect::<Result<_, _>>()?;
     let mut answers = Session::open(&SERVICE, world, world.patience())?.get_all(&urls)?;
     let user_data = answers.remove(0).filter(|a| !a.expose().trim_ascii().is_empty());
     let mut metadata = Map::new();
-    for (name, answer) in HEGEL.iter().skip(1).zip(answers) {
+    for (name, answer) in HEGEL.iter().zip(answers) {
         let text = answer.map(|a| String::from_utf8_lossy(a.expose()).trim().to_owned()).unwrap_or_default();
         if !text.is_empty() {
-            metadata.insert(name.trim_start_matches("meta-data/").to_owned(), text.into());
+            metadata.insert((*name).to_owned(), text.into());
         }
     }
     let mut instance = Instance { user_data, ..Instance::default() };

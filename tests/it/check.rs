@@ -531,7 +531,16 @@ fn what_flatcar_can_not_do_is_an_error() {
         (file("/a.py", "#!/usr/bin/python3\nfor a in b:\n"), "note script/not-checked null:null \nwarning program/absent 6:5 write_files[0].content"),
         (config("").replace("[id]", "[id, 'echo \"a']"), "error script/syntax 2:15 runcmd[1]"),
         (config("").replace("[id]", "['if true; then', id, fi]"), ""),
-        (config("").replace("[id]", "['apt-get update']"), "warning program/stand-in 2:10 runcmd[0]"),
+        (config("").replace("[id]", "['apt-get update']"), "error program/package-manager 2:10 runcmd[0]"),
+        (config("").replace("[id]", "['apt-get install -y socat']"), "error program/package-manager 2:10 runcmd[0]"),
+        (
+            config("").replace("[id]", "['apt-get update', 'apt-get install -y socat kubeadm=1.34.1-*']"),
+            "warning program/stand-in 2:10 runcmd[0]\nwarning program/stand-in 2:28 runcmd[1]",
+        ),
+        (
+            config("").replace("[id]", "['yum install -y kubelet nfs-utils', 'yum install -y kubeadm']"),
+            "error program/package-manager 2:10 runcmd[0]\nwarning program/stand-in 2:46 runcmd[1]",
+        ),
         (config("").replace("[id]", "['snap install x']"), "error program/package-manager 2:10 runcmd[0]"),
         (
             file("/etc/systemd/network/1.network", "[Network]\nAddress=10.0.0.2/8\n"),

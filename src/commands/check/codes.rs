@@ -165,12 +165,12 @@ pub const CODES: &[Code] = &[
     code("program/absent", "A program that Flatcar does not have.", "Follow the finding's own hint."),
     code(
         "program/package-manager",
-        "A program that installs packages: Flatcar has none.",
+        "A program that installs packages: Flatcar has none. On a node what stands in for it fails for what the image does not have.",
         "Put programs into the image, or bring them as a system extension.",
     ),
     code(
         "program/stand-in",
-        "A program that installs packages elsewhere. What stands in for it on a node takes what the image has as installed.",
+        "A program that installs Kubernetes elsewhere. What stands in for it on a node takes what the image has as installed.",
         "See that the image has what it installs, in the version that it asks for.",
     ),
     code(

@@ -3,12 +3,11 @@
 //! nothing: each is told once, by its name in these tables.
 
 use super::Reader;
+use super::packages::{self, NONE as PACKAGES};
 use crate::decode::syntax::yaml::Node;
 use crate::model::paths::{FOREIGN_PACKAGE_TOOLS, FOREIGN_TRUST, FOREIGN_TRUST_TOOLS};
-use crate::model::problem::{PACKAGE_MANAGER, Pos, Problem};
+use crate::model::problem::{PACKAGE_MANAGER, Pos, Problem, STAND_IN};
 
-const PACKAGES: &str =
-    "Flatcar has no package manager: put programs into the image, or bring them as a system extension";
 const NETWORK: &str =
     "give the network in the platform's metadata, or write systemd-networkd's files to /etc/systemd/network";
 const TIME: &str = "use the key `ntp`, or write to /etc/systemd/timesyncd.conf.d";
@@ -87,22 +86,10 @@ const FILES: &[(&str, &str)] = &[
 const COMMANDS: &[(&[&str], &str)] = &[
     (
         &[
-            "apt",
-            "apt-get",
-            "apt-key",
-            "apt-mark",
-            "apt-cache",
             "aptitude",
-            "add-apt-repository",
-            "dpkg",
             "dpkg-reconfigure",
             "debconf-set-selections",
-            "yum",
-            "yum-config-manager",
-            "dnf",
-            "tdnf",
             "microdnf",
-            "zypper",
             "rpm",
             "apk",
             "pacman",
@@ -175,6 +162,9 @@ fn of_words(words: &[String]) -> Vec<Foreign> {
     }
     if let Some(tool) = FOREIGN_TRUST_TOOLS.iter().find(|tool| **tool == command) {
         return vec![(tool, "")];
+    }
+    if let Some(tool) = FOREIGN_PACKAGE_TOOLS.iter().find(|tool| **tool == command) {
+        return vec![(tool, packages::cure(tool, arguments))];
     }
     find(COMMANDS, command).into_iter().collect()
 }
@@ -331,7 +321,9 @@ impl Reader<'_> {
 /// lines of the document stand above the script.
 pub fn in_script(text: &str, above: usize) -> Vec<Problem> {
     let at = |(line, foreign)| told("", foreign).at(Pos { line: above + line, column: 1 });
-    of_script(text).into_iter().map(at).collect()
+    let mut problems: Vec<Problem> = of_script(text).into_iter().map(at).collect();
+    packages::settle(&mut problems);
+    problems
 }
 
 /// The line of a script, from 1, that a problem of one of its programs was told for.
@@ -364,11 +356,11 @@ fn told(place: &str, (name, cure): Foreign) -> Problem {
         );
         return Problem::note(place, what);
     }
-    if FOREIGN_PACKAGE_TOOLS.contains(&name) {
+    if FOREIGN_PACKAGE_TOOLS.contains(&name) && cure != PACKAGES {
         let what = format!(
             "{name} is not a part of Flatcar: what stands in for it takes what the image has as installed, and fails for other packages"
         );
-        return Problem::warning(place, what).cure(PACKAGES).code("program/stand-in");
+        return Problem::warning(place, what).cure(cure).code(STAND_IN);
     }
     let code = if cure == PACKAGES { PACKAGE_MANAGER } else { "program/absent" };
     Problem::warning(place, format!("{name} is not a part of Flatcar")).cure(cure).code(code)

@@ -14,6 +14,7 @@ mod keys;
 mod logins;
 mod mounts;
 mod names;
+mod packages;
 mod system;
 mod users;
 
@@ -53,6 +54,7 @@ pub fn decode(mut root: Node, fetch: &mut Fetch<'_>) -> Decoded {
         clouds_disk_weighs: Severity::Warning,
     };
     reader.root(&root);
+    packages::settle(&mut reader.problems);
     Decoded { config: reader.config, problems: reader.problems }
 }
 
