@@ -64,9 +64,9 @@ def called(*command, **options):
     return done.stdout
 
 
-def make(disk, root, slots):
+def make(disk, root, slots, filesystem):
     """Writes a disk. root is the tree of ROOT; what is in its boot/ goes to the EFI system partition and what is in its oem/
-    to OEM, and both are left empty. slots: the file for USR-A, which is the one to boot, and for USR-B, which nobody has tried."""
+    to OEM, and both are left empty. slots: the file for USR-A, which is the one to boot, and for USR-B, which nobody has tried. filesystem: ROOT's."""
     last = PARTITIONS["ROOT"]
     with open(disk, "wb") as new:
         # A MiB more for the second copy of the table.
@@ -89,7 +89,10 @@ def make(disk, root, slots):
     for place in ("boot", "oem"):
         shutil.rmtree(root / place)
         (root / place).mkdir(mode=0o755)
-    extfs(disk, PARTITIONS["ROOT"], root, journal=True)
+    if filesystem == "btrfs":
+        btrfs(disk, PARTITIONS["ROOT"], root)
+    else:
+        extfs(disk, PARTITIONS["ROOT"], root, journal=True)
 
 
 def write(disk, partition, image):
@@ -106,6 +109,14 @@ def extfs(disk, partition, tree, journal):
     kind = ["-J", "size=8"] if journal else ["-O", "^has_journal"]
     where = ["-E", f"offset={partition.start * MIB}"]
     called("mke2fs", "-q", "-F", "-t", "ext4", "-L", partition.label, *kind, *where, "-d", tree, disk, f"{partition.size}M")
+
+
+def btrfs(disk, partition, tree):
+    """A btrfs of a tree into a partition; by way of a file, for mkfs.btrfs knows no offset."""
+    with tempfile.NamedTemporaryFile(dir=disk.parent, suffix=".btrfs") as file:
+        file.truncate(partition.size * MIB)
+        called("mkfs.btrfs", "--quiet", "--label", partition.label, "--rootdir", tree, file.name)
+        write(disk, partition, Path(file.name))
 
 
 @contextmanager

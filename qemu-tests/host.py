@@ -19,6 +19,7 @@ HOST = {
     "ip": "iproute2",
     "mcopy": "mtools",
     "mke2fs": "e2fsprogs",
+    "mkfs.btrfs": "btrfs-progs",
     "mkfs.vfat": "dosfstools",
     "mksquashfs": "squashfs-tools",
     "mmdebstrap": "mmdebstrap",

@@ -14,6 +14,8 @@ USERDATA = ["cloud-config", "ignition"]
 # stages; and that with extensions merged in it.
 GENERATIONS = {"G1": "bookworm", "G2": "bookworm", "G3": "trixie"}
 
+# What ROOT may be. Flatcar's is ext4, unless the user-data makes another one.
+FILESYSTEMS = ["ext4", "btrfs"]
 # By Debian's names. A machine of another one than the host's is emulated wherever it runs.
 ARCHITECTURES = ["amd64", "arm64"]
 
@@ -23,7 +25,7 @@ class Scenario:
     MANY may come more than once."""
 
     ONE = {
-        "architecture": "amd64", "cpu": "max", "dies": "", "footplate": "yes", "generation": "G1", "initramfs": "no", "machine": "qemu", "memory": "1536",
+        "architecture": "amd64", "cpu": "max", "dies": "", "filesystem": "ext4", "footplate": "yes", "generation": "G1", "initramfs": "no", "machine": "qemu", "memory": "1536",
         "seal": "no", "tier": "boot", "timeout": "360", "userdata": "cloud-config",
     }  # fmt: skip
     MANY = ("cut", "disk", "failed", "kernel", "nic", "says", "smbios", "unsaid")
@@ -66,6 +68,9 @@ class Scenario:
             raise Trouble(f"{folder}/scenario: tier is one of {', '.join(TIERS)}, timeout at least 300")
         if any(values[key] not in ("yes", "no") for key in ("footplate", "initramfs", "seal")):
             raise Trouble(f"{folder}/scenario: footplate, initramfs and seal are yes or no")
+        self.filesystem = values["filesystem"]
+        if self.filesystem not in FILESYSTEMS or self.filesystem != "ext4" and (self.container or values["seal"] == "yes"):
+            raise Trouble(f"{folder}/scenario: filesystem is one of {', '.join(FILESYSTEMS)}; a container has none, and what is sealed is ext4")
         self.generation = values["generation"]
         if self.generation not in GENERATIONS or self.generation != "G1" and (self.container or adds_to_initramfs(self)):
             raise Trouble(f"{folder}/scenario: generation is one of {', '.join(GENERATIONS)}; a container is of the first, and only that has an initramfs that can be added to")

@@ -103,7 +103,7 @@ def make_disk(scenario, image, root, binaries, goal):
     with tempfile.TemporaryDirectory(prefix="footplate-root-") as work:
         stage = Path(work) / "root"
         make_root(scenario, root, binaries, stage)
-        disk.make(goal, stage, {"USR-A": image / "usr.squashfs", "USR-B": image / "usr-next.squashfs"})
+        disk.make(goal, stage, {"USR-A": image / "usr.squashfs", "USR-B": image / "usr-next.squashfs"}, scenario.filesystem)
 
 
 def make_tree(scenario, usr, root, binaries, stage):

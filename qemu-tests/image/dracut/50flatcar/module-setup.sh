@@ -13,7 +13,7 @@ depends() {
 }
 
 installkernel() {
-    instmods ext4 squashfs loop overlay vfat nls_ascii nls_cp437 virtio_blk virtio_console virtio_net virtio_pci vmxnet3
+    instmods btrfs ext4 squashfs loop overlay vfat nls_ascii nls_cp437 virtio_blk virtio_console virtio_net virtio_pci vmxnet3
 }
 
 install() {
