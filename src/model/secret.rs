@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Bytes that never print, and names that tell of such.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -91,6 +92,12 @@ impl Secret {
     /// The bytes, at a call that can be searched for.
     pub fn expose(&self) -> &[u8] {
         &self.0
+    }
+
+    /// The bytes as text, with signs in place of what is none.
+    pub fn expose_text(&self) -> Cow<'_, str> {
+        // The other function reads byte by byte.
+        std::str::from_utf8(&self.0).map_or_else(|_| String::from_utf8_lossy(&self.0), Cow::Borrowed)
     }
 
     /// The bytes, owned.

@@ -14,6 +14,8 @@ mod shell;
 mod units;
 mod verdict;
 
+use std::borrow::Cow;
+
 use super::output;
 use crate::cli::{self, CheckFormat, Telling};
 use crate::decode::document::jinja::Variables;
@@ -194,7 +196,7 @@ const OWN_POLICY: &str = "footplate.yaml";
 
 /// Checks all that a file has. `lone` is a file that was named by itself: one that has nothing is an error.
 fn file(name: &str, bytes: Vec<u8>, lone: bool, machine: &Machine, checked: &mut Checked) {
-    let text = String::from_utf8_lossy(&bytes);
+    let text = std::str::from_utf8(&bytes).map_or_else(|_| String::from_utf8_lossy(&bytes), Cow::Borrowed);
     if name.rsplit('/').next() == Some(OWN_POLICY) || policy::is_policy(&text) {
         checked.files += 1;
         for problem in policy::read(&text, &mut Policy::default()) {

@@ -192,7 +192,7 @@ fn users(config: &NodeConfig, found: &mut Vec<Problem>) {
             }
         }
         if let Some(hash) = &user.password_hash {
-            let text = String::from_utf8_lossy(hash.expose());
+            let text = hash.expose_text();
             // Hashes of crypt(3), and what locks an account.
             if !text.is_empty() && !text.starts_with(['$', '!', '*', '_']) && text.len() != 13 {
                 let key = if user.place.starts_with("passwd.") { "passwordHash" } else { "passwd" };
@@ -236,7 +236,7 @@ const MAX_FILES: usize = 500;
 /// A warning where YAML joins the lines of a file's content.
 fn joined(file: &File, places: &Places<'_>) -> Option<Problem> {
     // What is joined is one line. For others the data is not read again.
-    let text = String::from_utf8_lossy(file.content.expose());
+    let text = file.content.expose_text();
     let text = text.strip_suffix('\n').unwrap_or(&text);
     if text.contains('\n') {
         return None;
@@ -288,7 +288,7 @@ fn jinja(line: &str) -> Option<usize> {
 fn unread(config: &NodeConfig) -> Option<Problem> {
     let main = config.files.iter().find(|file| file.path == MAIN)?;
     let names = |text: &Secret| {
-        let text = String::from_utf8_lossy(text.expose());
+        let text = text.expose_text();
         text.contains(MAIN) || text.contains("CONTAINERD_CONFIG")
     };
     let units =
@@ -308,7 +308,7 @@ fn unread(config: &NodeConfig) -> Option<Problem> {
 fn unfilled(config: &NodeConfig, reads: &Reads, places: &Places<'_>, found: &mut Vec<Problem>) {
     let files = config.files.iter().map(|file| (content(file), &file.content, file.path.as_str()));
     for (place, content, path) in files.chain(programs(config).map(|(place, text)| (place, text, ""))) {
-        let text = String::from_utf8_lossy(content.expose());
+        let text = content.expose_text();
         let filled = [IGNITION_CONFIG, IGNITION_SCRIPT].contains(&path);
         let mut tags = text.lines().enumerate().filter_map(|(i, line)| Some((i + 1, jinja(line)?)));
         let Some((line, column)) = tags.next().filter(|_| !filled) else { continue };
@@ -337,7 +337,7 @@ fn commands_of_kubeadm(config: &NodeConfig, places: &Places<'_>, found: &mut Vec
         if !place.starts_with("runcmd[") || place == "runcmd[0]" {
             path = commands::Path::default();
         }
-        let text = String::from_utf8_lossy(content.expose());
+        let text = content.expose_text();
         for (line, problem) in commands::problems(&place, &text, &mut path) {
             found.push(places.line(problem, line, 1));
         }
@@ -348,7 +348,7 @@ fn commands_of_kubeadm(config: &NodeConfig, places: &Places<'_>, found: &mut Vec
 fn without_gateway(config: &NodeConfig) -> Option<Problem> {
     let of_networkd = |path: &str| path.contains("/systemd/network/") && path.ends_with(".network");
     let files = config.files.iter().filter(|file| of_networkd(&file.path));
-    let file = stranded(files.map(|file| (file, String::from_utf8_lossy(file.content.expose()))))?;
+    let file = stranded(files.map(|file| (file, file.content.expose_text())))?;
     let what =
         "a static address, and no file for the network has a gateway: the node reaches its own subnet only";
     let problem =

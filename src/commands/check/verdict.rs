@@ -38,9 +38,10 @@ pub fn node(file: &str, bootstrap: Bootstrap, machine: &Machine, checked: &mut C
     decoded.problems.extend(expiry::problems(&decoded.config, now()));
     let places = Places { sites: Sites::of(&data, &machine.variables), origin: &origin };
     // What is fetched or written by an included part is not known here, and nor are files that can't be read.
-    let named = places.know_paths(&decoded.config);
+    let assumed = |p: &Problem| p.code == "template/assumed";
+    let named = decoded.problems.iter().any(assumed) && places.know_paths(&decoded.config);
     let unknown = |p: &Problem| {
-        p.severity == Severity::Note && !(named && p.code == "template/assumed")
+        p.severity == Severity::Note && !(named && assumed(p))
             || p.is_error() && ["write_file", "storage."].iter().any(|list| p.place.starts_with(list))
     };
     if !decoded.problems.iter().any(unknown) {

@@ -68,7 +68,7 @@ pub fn unused(config: &NodeConfig) -> Option<Problem> {
     let is_config = |text: &str| text.contains("kubeadm.k8s.io/") && text.contains("Configuration");
     let mut found = None;
     for file in &config.files {
-        let text = String::from_utf8_lossy(file.content.expose());
+        let text = file.content.expose_text();
         if is_config(&text) && (text.contains("JoinConfiguration") || text.contains("InitConfiguration")) {
             found = found.or(Some(file));
         } else if text.contains("kubeadm") {
@@ -78,8 +78,7 @@ pub fn unused(config: &NodeConfig) -> Option<Problem> {
     let units =
         config.units.iter().flat_map(|u| u.contents.iter().chain(u.dropins.iter().map(|(_, text)| text)));
     let mut texts = config.programs().chain(units);
-    let file =
-        found.filter(|_| !texts.any(|text| String::from_utf8_lossy(text.expose()).contains("kubeadm")))?;
+    let file = found.filter(|_| !texts.any(|text| text.expose_text().contains("kubeadm")))?;
     let what =
         "a configuration for kubeadm, and no command of the data runs kubeadm: the machine joins no cluster";
     let problem = Problem::warning(file.place.clone(), what).code("bootstrap/none");

@@ -144,7 +144,7 @@ impl Reads {
             }
         }
         for file in &config.files {
-            let text = String::from_utf8_lossy(file.content.expose());
+            let text = file.content.expose_text();
             if text.contains("kubeadm.k8s.io/") && text.contains("patches") {
                 let trees = documents(&text, false).filter_map(|(_, document)| yaml::parse(document).ok());
                 let directory = |tree: Node| tree.get("patches")?.get("directory")?.text().map(str::to_owned);

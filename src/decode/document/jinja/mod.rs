@@ -15,6 +15,7 @@ mod doubt;
 mod error;
 mod filters;
 mod format;
+mod marks;
 mod number;
 mod range;
 mod rewrite;
@@ -36,6 +37,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, OutputSpan, OutputSpanKind, UndefinedBehavior};
 
 use self::error::{Context, describe};
+use self::marks::Marks;
 use self::rewrite::Rewritten;
 use self::values::Names;
 pub use self::variables::Variables;
@@ -72,6 +74,8 @@ pub struct Rendered<'d> {
     variables: Variables,
     exist: HashSet<String>,
     spans: OnceCell<Vec<OutputSpan>>,
+    /// Of the text and of the template.
+    marks: OnceCell<(Marks, Marks)>,
 }
 
 /// One rendering: its text, how it ended, and what was seen of the instance's names.
@@ -198,6 +202,7 @@ fn rendered<'d>(text: Text<'d>, variables: &Variables) -> Result<Rendered<'d>, P
         variables: variables.clone(),
         exist,
         spans: OnceCell::new(),
+        marks: OnceCell::new(),
     })
 }
 
@@ -307,15 +312,16 @@ impl Rendered<'_> {
     /// The place in the original text from which a place in the rendered text came.
     pub fn origin(&self, pos: Pos) -> Pos {
         let spans = self.spans();
-        let offset = offset_of(&self.text, pos);
+        let template = body(&self.source).1;
+        let (made, written) = self.marks.get_or_init(|| (Marks::of(&self.text), Marks::of(template)));
+        let offset = made.offset_of(&self.text, pos);
         let after = spans.partition_point(|s| s.output_range().start <= offset);
         let source = match after.checked_sub(1).and_then(|i| spans.get(i)) {
             Some(span) if span.kind() == OutputSpanKind::Expression => span.source_range().start,
             Some(span) => span.source_range().start + (offset - span.output_range().start),
             None => 0,
         };
-        let template = body(&self.source).1;
-        let pos = pos_of(template, self.rewritten.original(source).min(template.len()));
+        let pos = written.pos_of(template, self.rewritten.original(source).min(template.len()));
         // The header's line was not rendered.
         Pos { line: pos.line + 1, ..pos }
     }
