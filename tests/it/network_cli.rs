@@ -322,7 +322,7 @@ fn render_tells_why_a_nic_matches() {
     let json = run("json");
     json.ended(0, &[]);
     let object: serde_json::Value = serde_json::from_str(&json.out).unwrap();
-    let paths: Vec<&String> = object.as_object().unwrap().keys().collect();
+    let paths: Vec<&String> = object["files"].as_object().unwrap().keys().collect();
     assert_eq!(paths, [&format!("{NETWORK}id0.network"), &format!("{NETWORK}id1.network")]);
 }
 
@@ -344,7 +344,7 @@ fn render_reads_every_language() {
         let ran = render(text, "json");
         ran.ended(0, &[]);
         let object: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
-        let file = object[format!("{NETWORK}{id}.network")].as_str().unwrap_or_default();
+        let file = object["files"][format!("{NETWORK}{id}.network")].as_str().unwrap_or_default();
         assert!(file.contains("DHCP=ipv4\n"), "{text}: {}", ran.out);
     }
 }

@@ -254,14 +254,14 @@ fn places_are_those_of_the_original_text_through_every_envelope() {
         (
             "mime of base64",
             packed(b64(BAD.as_bytes()), "base64").into(),
-            "part 1 (text/cloud-config): write_files[0].permissions",
+            "part 1 (text/cloud-config, decoded): write_files[0].permissions",
             6,
             16,
         ),
         (
             "mime of base64 of gzip",
             packed(b64(&gz(BAD.as_bytes())), "base64").into(),
-            "part 1 (text/cloud-config): write_files[0].permissions",
+            "part 1 (text/cloud-config, decoded): write_files[0].permissions",
             6,
             16,
         ),
