@@ -53,7 +53,9 @@ impl Object for Range {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let at = key.as_i64()?;
         let at = if at < 0 { at + self.length as i64 } else { at };
-        (0..self.length as i64).contains(&at).then(|| Value::from(self.start + at * self.step))
+        // The number lies between the two ends, though what it is counted by may be larger than any number.
+        let number = || self.start.wrapping_add(at.wrapping_mul(self.step));
+        (0..self.length as i64).contains(&at).then(|| Value::from(number()))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
@@ -62,5 +64,18 @@ impl Object for Range {
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self:?}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_goes_from_the_least_number_to_the_greatest() {
+        let step = 1 << 50;
+        let all = range(i64::MIN, Some(i64::MAX), Some(step)).unwrap();
+        let last = i128::from(i64::MIN) + i128::from(step) * 16_383;
+        assert_eq!(all.get_item(&Value::from(-1)).unwrap().as_i64().map(i128::from), Some(last));
     }
 }
