@@ -161,7 +161,7 @@ def bake(suite, architecture, userdata, image, kubernetes, cluster, binaries):
             containerd = ["--containerd-config"] if cluster else []
             called(footplate, "bake", "--force", "--root", stage, "--lock", lock, "--from", downloads, "--userdata", userdata, *containerd)
             called(footplate, "verify", "--root", stage)
-            called(footplate, "seal", "--root", stage)
+            called(footplate, "seal", "--force", "--root", stage)
         finally:
             called("umount", stage / "usr")
         called("tar", "-C", stage, "--numeric-owner", "--sort=name", "-cf", archive, ".")

@@ -43,7 +43,7 @@ def boots(scenario, image, binaries):
             logs_of(scenario.name, number).mkdir(exist_ok=True)
             if scenario.seal and number > 1:
                 with disk.mounted(logs / "disk.img") as tree:
-                    called(binaries["footplate"], "seal", "--root", tree)
+                    called(binaries["footplate"], "seal", "--force", "--root", tree)
             verdict = boot(scenario, number, image, initrd)
             green = verdict.green
             yield number, verdict, time.monotonic() - begun

@@ -169,7 +169,7 @@ pub enum Command {
     #[command(
         long_about = "Removes what belongs to the one machine that built the image: machine-id, host keys, SSH keys, \
         footplate's state, network files, logs. The next boot is a first one. Refuses an image that a person could log \
-        in to with a password, a member of a cluster, and a root in which nothing was baked.",
+        in to with a password, a member of a cluster, and a root that is not Flatcar or in which nothing was baked.",
         after_help = "Exit codes: 0 sealed; 65 refused; 74 could not be sealed."
     )]
     Seal(Seal),

@@ -22,45 +22,39 @@ const OS_RELEASE: [&str; 2] = ["/usr/lib/os-release", "/etc/os-release"];
 /// Most of that file.
 const MAX_RELEASE: usize = 64 << 10;
 
-/// Refuses a root that is not Flatcar's: a bake changes how a machine boots. One that was baked before may be baked again.
+/// Refuses a root that is not Flatcar's: a bake changes how a machine boots, and a seal removes what the machine that has the root needs.
 ///
 /// # Errors
 /// It is another system, or none.
-pub fn refuse_other_systems(root: &Root) -> Result<(), Failure> {
-    let look = || -> Result<()> {
-        if record(root)?.is_some() {
-            return Ok(());
-        }
-        for path in OS_RELEASE {
-            let text = root.read(path, MAX_RELEASE)?.unwrap_or_default();
-            let text = String::from_utf8_lossy(&text);
-            let id = text.lines().find_map(|line| line.strip_prefix("ID="));
-            match id.map(|id| id.trim_matches(['"', '\''])) {
-                Some("flatcar") => return Ok(()),
-                // A name of a distribution is a word; nothing else of the file is told.
-                Some(id) if id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') => {
-                    let what = format!("{path}: the root is a system of the kind `{id}`, not Flatcar");
-                    return Err(anyhow!(what)).cure("name Flatcar's root with --root, or add --force");
-                }
-                _ => {}
+pub fn refuse_other_systems(root: &Root) -> Result<()> {
+    for path in OS_RELEASE {
+        let text = root.read(path, MAX_RELEASE)?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let id = text.lines().find_map(|line| line.strip_prefix("ID="));
+        match id.map(|id| id.trim_matches(['"', '\''])) {
+            Some("flatcar") => return Ok(()),
+            // A name of a distribution is a word; nothing else of the file is told.
+            Some(id) if id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') => {
+                let what = format!("{path}: the root is a system of the kind `{id}`, not Flatcar");
+                return Err(anyhow!(what)).cure("name Flatcar's root with --root, or add --force");
             }
+            _ => {}
         }
-        let what = format!("the root is not Flatcar: {} is missing or names no system", OS_RELEASE[0]);
-        Err(anyhow!(what)).cure("name Flatcar's root with --root, with its /usr mounted, or add --force")
-    };
-    look().stage(Stage::Install)
+    }
+    let what = format!("the root is not Flatcar: {} is missing or names no system", OS_RELEASE[0]);
+    Err(anyhow!(what)).cure("name Flatcar's root with --root, with its /usr mounted, or add --force")
 }
 
-/// Refuses a root in which nothing was baked: sealing removes keys, logs and names of a machine, which one that is in use needs.
+/// Refuses to seal what is no image: another system's root, or one in which nothing was baked.
 ///
 /// # Errors
-/// It was not baked.
-pub fn refuse_unbaked(root: &Root) -> Result<(), Failure> {
-    match record(root).stage(Stage::Verify)? {
+/// It is no image.
+pub fn refuse_to_seal(root: &Root) -> Result<()> {
+    refuse_other_systems(root)?;
+    match record(root)? {
         Some(_) => Ok(()),
         None => Err(anyhow!("{OWN_DIRECTORY}: nothing was baked in this root, so it is not an image"))
-            .cure("look at `footplate seal --dry-run`; add --force to seal the root all the same")
-            .stage(Stage::Verify),
+            .cure("look at `footplate seal --dry-run`; add --force to seal the root all the same"),
     }
 }
 

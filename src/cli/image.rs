@@ -171,7 +171,7 @@ pub struct Seal {
     /// Show what would be removed and what would be left, and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Seal although nothing was baked in the root
+    /// Seal although the root is not Flatcar's, or nothing was baked in it
     #[arg(long)]
     pub force: bool,
     /// Form of the output

@@ -59,7 +59,7 @@ pub fn run(args: &cli::Bake) -> Result<u8, Failure> {
             .collect(),
     };
     if !args.force {
-        bake::dry::refuse_other_systems(&root)?;
+        bake::dry::refuse_other_systems(&root).stage(Stage::Install)?;
     }
     let baked = match args.dry_run {
         true => bake::dry::bake(&root, &order)?,

@@ -4,18 +4,19 @@
 use super::output;
 use crate::bake::{self, seal::Sealed};
 use crate::cli::{self, Format};
-use crate::model::problem::Failure;
+use crate::model::problem::{Failure, In as _, Stage};
 use crate::pipeline::context::open_root;
 
 /// `seal`
 pub fn run(args: &cli::Seal) -> Result<u8, Failure> {
     let root = open_root(Some(&args.root))?;
-    if !args.force && !args.dry_run {
-        bake::dry::refuse_unbaked(&root)?;
+    let mut refused = if args.force { None } else { bake::dry::refuse_to_seal(&root).err() };
+    if let Some(error) = refused.take_if(|_| !args.dry_run) {
+        return Err(error).stage(Stage::Verify);
     }
     let mut sealed = bake::seal::seal(&root, args.dry_run)?;
-    if args.dry_run && !args.force && bake::dry::refuse_unbaked(&root).is_err() {
-        sealed.notes.push("nothing was baked in this root: `seal` refuses it without --force".to_owned());
+    if let Some(error) = refused {
+        sealed.notes.push(format!("`seal` refuses this root without --force: {error}"));
     }
     match args.format {
         Format::Json => output::json(&sealed),

@@ -217,7 +217,8 @@ fn other_systems_are_refused() {
     let root = image.root.to_str().unwrap();
     seal(&image).ended(65, &["/opt/footplate: nothing was baked in this root", "--dry-run", "--force"]);
     let dry = footplate(&["seal", "--dry-run", "--root", root]).ended(0, &[]).out.clone();
-    let end = "note: nothing was baked in this root: `seal` refuses it without --force\ndry run: nothing was removed or written\n";
+    let end = "note: `seal` refuses this root without --force: /opt/footplate: nothing was baked in this root, \
+        so it is not an image\ndry run: nothing was removed or written\n";
     assert!(dry.ends_with(end), "{dry}");
     for (release, says) in [
         ("ID=debian\nID_LIKE=\n", "`debian`, not Flatcar"),
@@ -227,14 +228,21 @@ fn other_systems_are_refused() {
         image.put("/usr/lib/os-release", release);
         image.bake(&[]).ended(74, &[says, "--force"]);
         image.bake(&["--dry-run"]).ended(74, &[says, "--force"]);
+        seal(&image).ended(65, &[says, "--force"]);
+        let dry = footplate(&["seal", "--dry-run", "--root", root]).ended(0, &[]).out.clone();
+        assert!(
+            dry.contains("note: `seal` refuses this root without --force: ") && dry.contains(says),
+            "{dry}"
+        );
     }
     image.put("/usr/lib/os-release", "NAME=x\nID=flatcar\nVERSION_ID=4593.2.0\n");
     assert_eq!(image.tree(), before, "a refusal changes nothing");
     image.put("/usr/lib/os-release", "ID=debian\n");
     image.bake(&["--force"]).ended(0, &[]);
-    // What was baked is an image, whatever it is made of.
-    image.bake(&[]).ended(0, &[]);
-    footplate(&["seal", "--root", root]).ended(0, &[]);
+    // Whoever insisted once does so each time.
+    image.bake(&[]).ended(74, &["`debian`, not Flatcar"]);
+    seal(&image).ended(65, &["`debian`, not Flatcar"]);
+    footplate(&["seal", "--force", "--root", root]).ended(0, &[]);
 }
 
 /// A dry run says what the real one does, and does nothing.
