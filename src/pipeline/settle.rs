@@ -4,6 +4,7 @@
 use anyhow::Result;
 
 use super::{logs, ran, state};
+use crate::decode::cloud_config::final_message as final_message_of;
 use crate::diagnosis;
 use crate::io::exec::Entry;
 use crate::io::root::{Ids, Root};
@@ -268,18 +269,16 @@ fn final_message(root: &Root, status: &Status) -> Result<()> {
     if status.state != Progress::Done {
         return Ok(());
     }
-    let values = [
-        ("version", env!("CARGO_PKG_VERSION").to_owned()),
-        ("timestamp", now().to_string()),
-        ("datasource", status.platform.clone().unwrap_or_default()),
-        ("uptime", (uptime_ms() / 1000).to_string()),
-    ];
-    let mut text = String::from_utf8_lossy(&message).into_owned();
-    for (name, value) in values {
-        for written in [name.to_owned(), name.to_ascii_uppercase()] {
-            text = text.replace(&format!("${written}"), &value).replace(&format!("${{{written}}}"), &value);
+    let (timestamp, uptime) = (now().to_string(), (uptime_ms() / 1000).to_string());
+    let platform = status.platform.as_deref().unwrap_or_default();
+    let values = [env!("CARGO_PKG_VERSION"), &timestamp, platform, &uptime];
+    let text = match final_message_of(&String::from_utf8_lossy(&message), values) {
+        Ok(text) => text,
+        Err(problem) => {
+            log::warn!("final_message: {problem}");
+            return Ok(());
         }
-    }
+    };
     for line in text.lines() {
         log::info!("{line}");
         console(line);

@@ -95,6 +95,7 @@ const CLOUD_CONFIG: &[&str] = &[
     "power_state: {mode: reboot, message: '@', delay: '@'}",
     "power_state: {mode: reboot, condition: '@'}",
     "final_message: '@'",
+    "final_message: \"## template: jinja\\n{{ '@' | nosuch }}\"",
     "ntp: {enabled: '@'}",
     "ntp: {config: {template: '@'}}",
     "mounts: [['//h.example/s', /srv/s, cifs, 'username=u,password=@']]",

@@ -298,12 +298,18 @@ fn null_takes_back_what_an_earlier_entry_mounts() {
         ("pool/x", "zfs"),
         ("h:/x", "nfs"),
     ] {
-        let mounts = serde_json::json!([[source, "/m", kind], ["tmpfs", "/kept", "tmpfs"], [source, null]]);
-        let data = format!("#cloud-config\n{}\n", serde_json::json!({ "mounts": mounts }));
-        let decoded =
-            decode::user_data(Some(data.as_bytes()), None, &Variables::assumed(), &mut document::no_fetch);
-        let paths: Vec<_> = decoded.config.mounts.iter().filter_map(|m| m.path.as_deref()).collect();
-        assert_eq!((paths.as_slice(), decoded.problems.len()), (&["/kept"] as &[_], 0), "{source}");
+        for none in [serde_json::json!([source, null]), serde_json::json!([source])] {
+            let mounts = serde_json::json!([[source, "/m", kind], ["tmpfs", "/kept", "tmpfs"], none]);
+            let data = format!("#cloud-config\n{}\n", serde_json::json!({ "mounts": mounts }));
+            let decoded = decode::user_data(
+                Some(data.as_bytes()),
+                None,
+                &Variables::assumed(),
+                &mut document::no_fetch,
+            );
+            let paths: Vec<_> = decoded.config.mounts.iter().filter_map(|m| m.path.as_deref()).collect();
+            assert_eq!((paths.as_slice(), decoded.problems.len()), (&["/kept"] as &[_], 0), "{none}");
+        }
     }
 }
 

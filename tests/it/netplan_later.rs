@@ -29,6 +29,9 @@ const CONFIGS: &[&str] = &[
     // All others, which networkd has and the documentation of netplan points to.
     "ethernets: {all: {match: {name: '!lo'}, dhcp4: true}}",
     "ethernets: {all: {match: {name: '!e*'}, dhcp4: true}}",
+    // Those of which nothing is asked, networkd takes by their names alone.
+    "ethernets: {all: {match: {}, dhcp4: true}}",
+    "ethernets: {all: {match: {}, set-name: lan0, mtu: 1400, dhcp6: true}}",
     "ethernets: {all: {match: {name: '!lo', driver: 'virtio*'}, dhcp4: true}}",
     "ethernets: {all: {match: {name: 'en*', driver: '!virtio_net'}, dhcp4: true}}",
     "ethernets: {all: {match: {driver: ['!a', b]}, dhcp4: true}}",
@@ -40,6 +43,8 @@ const CONFIGS: &[&str] = &[
     "ethernets: {a: {macaddress: permanent, mtu: 1400, addresses: [10.0.0.5/24]}}",
     "ethernets: {a: {match: {macaddress: '00:50:56:aa:bb:01'}, macaddress: random, mtu: 1400}}",
     "ethernets: {a: {match: {macaddress: '00:50:56:aa:bb:01'}, set-name: lan0, macaddress: random}}",
+    "ethernets: {a: {}}, bridges: {b: {interfaces: [a], macaddress: random}}, vlans: {v: {id: 3, link: a, macaddress: permanent}}",
+    "ethernets: {a: {}}, bonds: {b: {interfaces: [a], macaddress: random, mtu: 1400}}, dummy-devices: {d: {macaddress: random}}",
     // The other end alone.
     "tunnels: {t: {mode: ipip, remote: 10.0.0.2}}",
     "tunnels: {t: {mode: sit, remote: 10.0.0.2, addresses: ['2001:db8::1/64']}}",

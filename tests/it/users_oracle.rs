@@ -96,6 +96,10 @@ const CASES: &[(&str, &str)] = &[
     ("primary-group-there", "users: [{name: alice, primary_group: wheel}]"),
     ("expires", "users: [{name: alice, expiredate: '2031-09-01'}]"),
     ("expires-unquoted", "users: [{name: alice, expiredate: 2031-09-01}]"),
+    (
+        "expires-in-short",
+        "users: [{name: alice, expiredate: 2032-1-1}, {name: bob, expiredate: '2032-01-9'}]",
+    ),
     ("expires-as-days", "users: [{name: alice, expiredate: '22523'}]"),
     ("expires-never-was", "users: [{name: alice, expiredate: '2031-02-31'}]"),
     ("inactive-days", "users: [{name: alice, inactive: '9'}]"),

@@ -2,8 +2,10 @@
 //! What happens once the bootstrap has succeeded: `phone_home`, `power_state`, `final_message`; and `output`.
 
 use super::{Field, Reader};
+use crate::decode::document::jinja::{self, HEADER, Variables};
 use crate::decode::syntax::yaml::Node;
 use crate::model::config::{PhoneHome, PowerMode, PowerState};
+use crate::model::problem::Problem;
 use crate::model::secret::Secret;
 
 /// What phone_home can send, as cloud-init names it.
@@ -39,7 +41,8 @@ impl Reader<'_> {
                         self.cure("name pub_key_ed25519");
                     }
                     if words.iter().any(|w| w != NO_DSA && !POSTS.contains(&w.as_str())) {
-                        self.error(&at, value.pos, format!("must be all, or of {}", POSTS.join(", ")));
+                        self.warn(&at, value.pos, "a name is not known and is not sent");
+                        self.cure(format!("write `all`, or names of {}", POSTS.join(", ")));
                     }
                     posts.retain(|p| words.iter().any(|w| w == p));
                 }
@@ -127,13 +130,36 @@ impl Reader<'_> {
     }
 
     pub(super) fn final_message(&mut self, node: &Node) {
-        self.config.system.final_message = self.text("final_message", node);
+        let text = self.text("final_message", node);
+        if let Some(Err(mut problem)) = text.as_ref().map(|text| final_message(text, ["1"; 4])) {
+            problem.place = "final_message".to_owned();
+            self.problems.push(problem.at(node.pos));
+        }
+        self.config.system.final_message = text;
     }
 
     pub(super) fn output(&mut self, node: &Node) {
         self.note("output", node.pos, "no effect: output goes to the journal and to the console");
         self.cure("`journalctl -u kubeadm` shows it");
     }
+}
+
+/// A `final_message` with the values of version, timestamp, datasource and uptime: `$UPTIME`, or a template of its own.
+///
+/// # Errors
+/// What is wrong with the template.
+pub fn final_message(text: &str, values: [&str; 4]) -> Result<String, Problem> {
+    let names = ["version", "timestamp", "datasource", "uptime"].into_iter().zip(values);
+    let names =
+        names.flat_map(|(name, value)| [(name.to_owned(), value), (name.to_ascii_uppercase(), value)]);
+    let text = text.trim();
+    if text.get(..HEADER.len()).is_some_and(|header| header.eq_ignore_ascii_case(HEADER)) {
+        return Ok(jinja::render(text, &Variables::named(names))?.text.to_string());
+    }
+    let put = |text: String, (name, value): (String, &str)| {
+        text.replace(&format!("${name}"), value).replace(&format!("${{{name}}}"), value)
+    };
+    Ok(names.fold(text.to_owned(), put))
 }
 
 /// A time as shutdown(8) takes it. A number alone means minutes in cloud-init.
@@ -149,4 +175,25 @@ fn shutdown_time(text: &str) -> Option<String> {
     }
     let minutes: u32 = text.trim_start_matches('+').parse().ok()?;
     Some(format!("+{minutes}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_final_message_has_the_values_of_its_names() {
+        for (text, told) in [
+            ("up $UPTIME ${version} $nosuch\n", Some("up 4 1 $nosuch")),
+            (
+                "\n## template: jinja\n{{ version }}{{TIMESTAMP}} {{ datasource | upper }} $uptime\n",
+                Some("12 NOCLOUD $uptime"),
+            ),
+            ("## Template: Jinja\n{% if uptime | int > 3 %}late{% endif %}", Some("late")),
+            ("## template: jinja\n{{ nosuch }}", None),
+        ] {
+            let message = final_message(text, ["1", "2", "nocloud", "4"]).ok();
+            assert_eq!(message.as_deref(), told, "{text}");
+        }
+    }
 }

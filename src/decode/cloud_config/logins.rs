@@ -114,9 +114,18 @@ impl Reader<'_> {
         let chpasswd = self.given(root, "chpasswd");
         let expire = chpasswd.and_then(|n| n.get("expire"));
         let expire = expire.and_then(|n| self.bool("chpasswd.expire", n)).unwrap_or(true);
-        if let Some(node) = self.given(root, "password") {
-            let user = self.default_user.clone();
-            self.password("password", node.pos, &user, node.text().unwrap_or_default(), expire);
+        let is_empty = |n: &Node| n.list().map_or(n.text().is_none_or(str::is_empty), <[Node]>::is_empty);
+        let named = |key: &str| chpasswd.and_then(|n| n.get(key)).is_some_and(|n| !is_empty(n));
+        match self.given(root, "password") {
+            Some(node) if named("list") || named("users") => {
+                self.warn("password", node.pos, "no effect: `chpasswd` says whose passwords are set");
+                self.cure("name the default user there too");
+            }
+            Some(node) => {
+                let user = self.default_user.clone();
+                self.password("password", node.pos, &user, node.text().unwrap_or_default(), expire);
+            }
+            None => {}
         }
         let Some(chpasswd) = chpasswd else { return };
         for Field { name, at, key, value } in self.fields("chpasswd", chpasswd) {

@@ -18,6 +18,7 @@ mod packages;
 mod system;
 mod users;
 
+pub use ending::final_message;
 pub use files::{check_path, in_usr};
 pub use foreign::{in_script, line_of};
 pub use names::check_hostname;

@@ -87,8 +87,9 @@ impl Reader<'_> {
         let at = |n: usize| own(n).map_or(pos, |field| field.pos);
         let source = field(0).unwrap_or_default();
         let kind = field(2).unwrap_or_else(|| "auto".to_owned());
-        // `[sdb, null]` removes the mount, also one of an earlier entry.
-        let removed = fields.len() > 1 && field(1).is_none();
+        // `[sdb]` and `[sdb, null]` remove the mount, also one of an earlier entry.
+        let target = field(1);
+        let removed = target.is_none();
         if names_a_clouds_disk(&source) && !self.aliases.contains_key(&source) {
             if !removed {
                 self.clouds_disk(place, pos, "mounted");
@@ -96,12 +97,13 @@ impl Reader<'_> {
             return None;
         }
         let (what, disk) = self.source_of_mount(&format!("{place}[0]"), at(0), &source, &kind, removed)?;
-        if removed {
+        let Some(path) = target else {
+            let before = self.config.mounts.len();
             self.config.mounts.retain(|m| m.what != what);
-            return None;
-        }
-        let Some(path) = field(1) else {
-            self.error(place, pos, "no mount point is named");
+            if before == self.config.mounts.len() && fields.len() == 1 {
+                self.warn(place, pos, "no mount point is named: nothing is mounted");
+                self.cure("write `[DEVICE, PATH]`; to mount nothing, leave the entry out");
+            }
             return None;
         };
         let path = self.mount_point(&format!("{place}[1]"), at(1), &path, &kind)?;

@@ -225,19 +225,11 @@ fn size(text: &str) -> Option<u64> {
         "T" | "t" => 4,
         _ => return None,
     };
-    let unit = 1_u64 << (10 * power);
-    let (whole, fraction) = digits.trim().split_once('.').unwrap_or((digits.trim(), ""));
-    let number = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-    // Nine digits say more than a byte of a tebibyte would need here: the step is a mebibyte.
-    let fraction: String = fraction.chars().take(9).collect();
-    if (whole.is_empty() && fraction.is_empty()) || !number(whole) || !number(&fraction) {
-        return None;
-    }
-    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-    let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
-    let part: u128 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
-    let part = u64::try_from(part * u128::from(unit) / scale).ok()?;
-    whole.checked_mul(unit)?.checked_add(part)
+    let bytes = digits.trim().parse::<f64>().ok()?
+        * f64::from(1_u32 << (5 * power))
+        * f64::from(1_u32 << (5 * power));
+    // No file is larger than the kernel can number its bytes.
+    (0.0..9e18).contains(&bytes).then_some(bytes as u64)
 }
 
 #[cfg(test)]
@@ -259,12 +251,15 @@ mod tests {
             ("2.G", Some(2 << 30)),
             ("1.25k", Some(1280)),
             ("3T", Some(3 << 40)),
-            ("0.3333333333333G", Some(357_913_940)),
+            ("0.3333333333333G", Some(357_913_941)),
             ("16777216T", None),
             ("18446744073709551616", None),
             ("auto", None),
             ("-1G", None),
-            ("1e3M", None),
+            ("1e3M", Some(1000 << 20)),
+            ("1e30T", None),
+            ("nan", None),
+            ("infM", None),
             (".", None),
             ("G", None),
             ("", None),

@@ -307,7 +307,11 @@ impl Reader<'_> {
         let days = match text.trim() {
             "-1" => return None,
             text => text.parse().ok().or_else(|| {
-                let day = Time::parse(&format!("{text}T00:00:00Z"))?.days_since(Time(0));
+                // A month or a day of one digit is good too.
+                let mut parts = text.splitn(3, '-').map(|part| part.parse::<u16>().ok());
+                let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
+                let day =
+                    Time::parse(&format!("{year:04}-{month:02}-{day:02}T00:00:00Z"))?.days_since(Time(0));
                 u32::try_from(day).ok()
             }),
         };

@@ -71,7 +71,12 @@ fn matching(r: &mut Reader, e: &mut Ethernet, at: &At) {
             "write match: {macaddress: …}",
         );
     }
-    for (key, at) in r.entries(at) {
+    let entries = r.entries(at);
+    if at.node.is_map() && entries.is_empty() {
+        // Nothing that is asked for: each NIC has it.
+        e.matching.name = Some("*".to_owned());
+    }
+    for (key, at) in entries {
         let m = &mut e.matching;
         let read = match key {
             "name" => r.glob(&at, true).map(|glob| m.name = Some(glob.to_owned())),

@@ -163,6 +163,9 @@ fn addressing(r: &mut Reader, to: &mut Interface, key: &str, at: &At) -> bool {
 /// All other keys of every kind of device, and unknown ones.
 fn other_key(r: &mut Reader, to: &mut Interface, key: &str, at: &At) {
     match key {
+        "macaddress" if matches!(at.node.text(), Some("random" | "permanent")) => {
+            r.ignored(at, "systemd gives a device that is made an address of its own, the same at each boot");
+        }
         "macaddress" => to.mac = r.mac(at).or(to.mac.take()),
         "mtu" => to.mtu = r.mtu(at).or(to.mtu),
         "optional" => to.optional = r.bool(at).unwrap_or(to.optional),

@@ -65,6 +65,12 @@ impl Variables {
         Self { values, assume: false, addresses: instance.addresses }
     }
 
+    /// These names alone.
+    pub fn named<'a>(names: impl Iterator<Item = (String, &'a str)>) -> Self {
+        let values = names.map(|(name, value)| (name, Json::from(value))).collect();
+        Self { values, assume: false, addresses: Addresses::default() }
+    }
+
     /// Names as every platform has them, with made-up values; any other name below `ds.meta_data` is taken to exist.
     pub fn assumed() -> Self {
         Self::assumed_on("none")
