@@ -268,6 +268,29 @@ fn a_key_that_is_nearly_a_known_one_is_an_error_that_names_it() {
         ("write_files: [{path: /a, permision: '0600'}]", "write_files[0].permision: this key is not known"),
         ("write_files: [{path: /a, contents: x}]", "did you mean `content`?"),
         ("users: [{name: u, ssh-authorised-keys: []}]", "did you mean `ssh_authorized_keys`?"),
+        // In lists and mappings within others too, and where two letters have changed places.
+        (
+            "users: [{nam: u}]",
+            "users[0].nam: this key is not known (line 2, column 10)\n hint: did you mean `name`?",
+        ),
+        (
+            "users: {u: {shel: /bin/sh}}",
+            "users.u.shel: this key is not known (line 2, column 13)\n hint: did you mean `shell`?",
+        ),
+        ("user: {nmae: u}", "did you mean `name`?"),
+        ("write_files: [{path: /a, source: {urri: 'https://a/b'}}]", "did you mean `uri`?"),
+        ("chpasswd: {users: [{name: core, passwrd: '*'}]}", "did you mean `password`?"),
+        ("disk_setup: {/dev/sdb: {layuot: true}}", "did you mean `layout`?"),
+        ("ntp: {enabeld: true}", "did you mean `enabled`?"),
+        ("coreos: {units: [{name: a.service, comand: start}]}", "did you mean `command`?"),
+        ("coreos: {unist: []}", "did you mean `units`?"),
+        (
+            "coreos: {units: [{name: a.service, drop-ins: [{name: a.conf, contnet: x}]}]}",
+            "did you mean `content`?",
+        ),
+        ("ssh: {emit_key_to_console: false}", "did you mean `emit_keys_to_console`?"),
+        ("ssh_keys: {ed25519_privat: x}", "did you mean `ed25519_private`?"),
+        ("growpart: {mod: auto}", "did you mean `mode`?"),
     ] {
         let ran = check(format!("#cloud-config\n{text}\n"), false);
         assert!(ran.code == 65 && ran.out.contains(says), "{text}: {}", ran.out);
@@ -562,6 +585,14 @@ fn what_flatcar_can_not_do_is_an_error() {
         (config("").replace("[id]", "[kubeadm join a:6443 --tken a]"), "error kubeadm/command 2:10 runcmd[0]"),
         (config("").replace("[id]", "[[sh, -c, if true], [bash, -exc, \"echo 'a' 'b\"]]"), "error script/syntax 2:19 runcmd[0][2]\nerror script/syntax 2:43 runcmd[1][2]"),
         (config("").replace("[id]", "[[sh, -c, \"echo 'a' 'b'\"], [bash, -c, exit], [sh, -n, if], [sh, c, if]]"), ""),
+        (
+            config("").replace("[id]", "[id, 'sudo /bin/sh -ec \"if true; then\"', \"timeout 9 bash -c 'echo $(id)) a'\"]"),
+            "error script/syntax 2:15 runcmd[1]\nerror script/syntax 2:51 runcmd[2]",
+        ),
+        (
+            config("").replace("[id]", "['bash -c \"for i in $(seq 3); do echo \\$i; done\"', \"sh -c 'a \\\\\\n| b'\", 'bash -c \"$WHAT\" a', 'x bash -c']"),
+            "",
+        ),
         (config("write_files:\n- path: /a\n  content: >\n    #!/bin/sh\n    echo a\n    echo b\n"), "warning file/joined-lines 6:5 write_files[0].content"),
         (config("write_files:\n- path: /a\n  content: >\n    a b c d\n    e f\n"), ""),
         (config("write_files:\n- path: /a\n  content: |\n    #!/usr/bin/env -S sh -e\n"), ""),
@@ -691,7 +722,7 @@ fn what_is_wrong_in_one_of_several_parts_has_its_line() {
         ),
         (
             "#cloud-config\nwrite_files:\n- {path: /a, owner: nix}\nruncmd: [id]\nusers:\n- {nam: nix}\n".to_owned(),
-            "error value/invalid 6:3 users[0].name",
+            "error key/unknown 6:4 users[0].nam\nerror value/invalid 6:3 users[0].name",
         ),
         (
             "#cloud-config\nruncmd:\n- |\n  id\n  kubeadm join --config /k\n".to_owned(),
@@ -795,6 +826,38 @@ fn what_fails_in_a_template_has_its_key() {
         let line =
             "(line 12, column 12 of the decoded data)\n   12 | - [id, \"{{ m.n }}\"]\n      |            ^\n";
         assert!(shown.contains(line), "{shown}");
+    }
+}
+
+/// What fails in a template hides nothing that does not depend on it: an owner that nobody makes is told beside it, one that the template makes
+/// is not, and what stands below a statement without an end is read.
+#[test]
+fn what_fails_in_a_template_hides_nothing_else() {
+    let start = "## template: jinja\n#cloud-config\nruncmd: [kubeadm init]\n";
+    for (text, want) in [
+        (
+            "hostname: '{{ a.b }}'\nwrite_files: [{path: /a, owner: ghost, content: x}]\n",
+            "hostname write_files[0].owner",
+        ),
+        (
+            "write_files: [{path: /a, owner: '{{ a.b }}', content: x}, {path: /b, owner: ghost, content: x}]\n",
+            "write_files[0].owner write_files[1].owner",
+        ),
+        (
+            "write_files: [{path: /a, owner: ghost, content: x}]\nusers: [{name: '{{ a.b }}'}]\n",
+            "users[0].name",
+        ),
+        (
+            "write_files:\n- {path: /usr/a, content: x}\n{% if v1.x %}\n- {path: /usr/b, content: x}\n",
+            "write_files[0].path  write_files[1].path",
+        ),
+        ("{% if v1.x %}\nhostname: a\n{% else %}\nhostname: b\n", ""),
+    ] {
+        let said: Value = serde_json::from_str(&check(format!("{start}{text}"), true).out).unwrap();
+        let findings = said["findings"].as_array().unwrap().iter();
+        let errors =
+            findings.filter(|f| f["level"] == "error").map(|f| f["place"].as_str().unwrap_or_default());
+        assert_eq!(errors.collect::<Vec<_>>().join(" "), want, "{text}\n{said:#}");
     }
 }
 

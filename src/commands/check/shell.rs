@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::places::Places;
+use crate::decode::cloud_config::programs_within;
 use crate::io::exec;
 use crate::model::config::NodeConfig;
 use crate::model::problem::Problem;
@@ -135,17 +136,26 @@ impl<'a> Shell<'a> {
         }
     }
 
-    /// The program that a command written as a list hands to a shell: `[bash, -c, PROGRAM]`.
-    fn handed_over(&mut self, place: &str, line: &Secret) {
-        let text = String::from_utf8_lossy(line.expose()).replace("'\\''", "\0");
-        let words = text.strip_prefix('\'').map(|text| text.split("' '").collect::<Vec<_>>());
-        let Some([shell, option, program]) = words.as_deref() else { return };
-        let program = program.strip_suffix('\'').unwrap_or(program).replace('\0', "'");
-        let of_a_program = option.strip_prefix('-').is_some_and(|letters| letters.ends_with('c'));
-        if let Some(options) = options(&format!("#!{shell}")).filter(|_| of_a_program)
-            && let Some(line) = self.broken(options, &program)
-        {
-            self.tell(&format!("{place}[2]"), line, "the program");
+    /// The programs that a command hands over to a shell: `[bash, -c, PROGRAM]`, `sh -c 'PROGRAM'`.
+    fn handed_over(&mut self, place: &str, command: &Secret) {
+        let text = String::from_utf8_lossy(command.expose());
+        let is_list = text.starts_with('\'');
+        for (shell, program) in programs_within(&text) {
+            // What the shell around it puts in its place is not known, and nor is where a text for another program ends.
+            let certain = is_list
+                || text.contains(&format!("'{program}'"))
+                || !(program.contains('`') || program.contains("$("));
+            let Some(options) =
+                options(&format!("#!{shell}")).filter(|_| certain && (is_list || !text.contains("<<")))
+            else {
+                continue;
+            };
+            if let Some(line) = self.broken(options, &program) {
+                match is_list {
+                    true => self.tell(&format!("{place}[2]"), line, "the program"),
+                    false => self.tell(place, line, "the program that it hands to a shell"),
+                }
+            }
         }
     }
 

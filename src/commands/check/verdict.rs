@@ -50,7 +50,7 @@ pub fn node(file: &str, bootstrap: Bootstrap, machine: &Machine, checked: &mut C
         decoded.problems.extend(config_file::unused(&decoded.config).map(|p| Problem { severity, ..p }));
     }
     decoded.problems.extend(too_large(role, data.len(), machine));
-    let plan = try_out(&mut decoded, machine);
+    let plan = try_out(&mut decoded, machine, &places);
     let tried = !decoded.failed();
     let mut shell = Shell::new(&places);
     shell.node(&decoded.config);
@@ -153,18 +153,22 @@ fn starts_something(config: &NodeConfig, plan: &Plan) -> bool {
 }
 
 /// The plan of a node that knows nothing but its data, tried on an empty Flatcar: what would stop the node is an error.
-fn try_out(decoded: &mut Decoded, machine: &Machine) -> Plan {
+fn try_out(decoded: &mut Decoded, machine: &Machine, places: &Places<'_>) -> Plan {
     let stops = |p: &Problem| [READ_ONLY, PACKAGE_MANAGER].contains(&&*p.code) || p.is_nearly_known();
     for problem in decoded.problems.iter_mut().filter(|p| stops(p)) {
         problem.severity = Severity::Error;
     }
     // A file that can't be written takes nothing from the rest, and what else is wrong nothing from files: but for accounts,
     // which may stand in what can't be read.
-    let mut errors = decoded.problems.iter().filter(|p| p.is_error());
-    if errors.clone().any(may_have_accounts) {
+    let of_template = |p: &Problem| p.place.is_empty() && p.code.starts_with("template/");
+    let keyed = |p: &Problem| if of_template(p) { places.sites.keyed(p.clone()) } else { p.clone() };
+    let errors: Vec<Problem> = decoded.problems.iter().filter(|p| p.is_error()).map(keyed).collect();
+    if errors.iter().any(may_have_accounts) {
         return Plan::default();
     }
-    let files_alone = !errors.all(|p| on_a_file(&p.place));
+    let files_alone = !errors.iter().all(|p| on_a_file(&p.place));
+    // What stands in place of a failed tag is no fault of the author's.
+    let follows = |place: &str| errors.iter().any(|e| e.place == place && e.code.starts_with("template/"));
     let plan = plan::node(&decoded.config, &machine.instance.clone().unwrap_or_default());
     match flatcar::root() {
         Ok(scratch) => {
@@ -174,9 +178,11 @@ fn try_out(decoded: &mut Decoded, machine: &Machine) -> Plan {
             let problems = apply::compare(&plan, scratch.root()).err().unwrap_or_default();
             log::set_max_level(level);
             let placed = problems.into_iter().map(|problem| of_an_entry(&decoded.config, problem));
-            decoded
-                .problems
-                .extend(placed.filter(|p| !files_alone || on_a_file(&p.place)).collect::<Vec<_>>());
+            decoded.problems.extend(
+                placed
+                    .filter(|p| (!files_alone || on_a_file(&p.place)) && !follows(&p.place))
+                    .collect::<Vec<_>>(),
+            );
         }
         Err(error) => {
             let what = format!("whether the node can be made was not tried: {error:#}");
@@ -200,7 +206,6 @@ fn may_have_accounts(problem: &Problem) -> bool {
     let of_a_program = problem.code == config_file::MISSING || problem.code.starts_with("program/");
     !of_a_program
         && (["", "ignition", "include", "passwd"].contains(&key)
-            || problem.code.starts_with("template/")
             || words::meant(key, ["groups", "user", "users"]).is_some())
 }
 

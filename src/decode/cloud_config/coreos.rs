@@ -192,6 +192,12 @@ impl Reader<'_> {
     fn dropins(&mut self, at: &str, node: &Node, unit: &mut UnitSpec) {
         for (i, item) in self.list(at, node).iter().enumerate() {
             let at = format!("{at}[{i}]");
+            for (key, _) in item.entries() {
+                match key.text().unwrap_or_default() {
+                    "name" | "content" => {}
+                    name => self.unknown(&format!("{at}.{name}"), key),
+                }
+            }
             let name = item.get("name").and_then(Node::text).unwrap_or_default();
             let text = item.get("content").and_then(|n| self.unit_text(&format!("{at}.content"), n));
             if !unit::is_dropin(name) || unit.dropins.iter().any(|(have, _)| have == name) {

@@ -196,7 +196,8 @@ fn simple_commands(line: &str) -> Vec<Vec<String>> {
     while let Some(c) = chars.next() {
         match (quote, c) {
             (Some(q), c) if q == c => quote = None,
-            (Some('"') | None, '\\') => word.extend(chars.next()),
+            // A line that goes on.
+            (Some('"') | None, '\\') => word.extend(chars.next().filter(|c| *c != '\n')),
             (Some(_), c) => word.push(c),
             (None, '\'' | '"') => (quote, begun) = (Some(c), true),
             (None, '#') if !begun => {
@@ -217,6 +218,23 @@ fn simple_commands(line: &str) -> Vec<Vec<String>> {
     }
     end_word(&mut word, &mut begun, &mut commands);
     commands.iter().map(|words| without_prefix(words).to_vec()).filter(|words| !words.is_empty()).collect()
+}
+
+/// The shell among a command's words, and the program that is handed over to it: `bash -c PROGRAM`.
+fn handed_over(words: &[String]) -> Option<(&str, &str)> {
+    words.windows(3).find_map(|words| {
+        let [shell, option, program] = words else { return None };
+        let of_a_program = option.strip_prefix('-').is_some_and(|letters| letters.ends_with('c'));
+        (["sh", "bash", "dash"].contains(&base(shell)) && of_a_program)
+            .then_some((base(shell), program.as_str()))
+    })
+}
+
+/// The programs that a command hands over to shells, each with its shell.
+pub fn programs_within(line: &str) -> Vec<(String, String)> {
+    let commands = simple_commands(line);
+    let programs = commands.iter().filter_map(|words| handed_over(words));
+    programs.map(|(shell, program)| (shell.to_owned(), program.to_owned())).collect()
 }
 
 /// A simple command without what stands before its name: keywords, assignments, `sudo` and its like with their options.
@@ -245,14 +263,7 @@ fn of_line(line: &str) -> Vec<Foreign> {
     let asked: Vec<&str> = commands.iter().filter(asks).flatten().map(|word| base(word)).collect();
     let mut found: Vec<Foreign> = Vec::new();
     for words in &commands {
-        let inner = match words.as_slice() {
-            [shell, flags, script, ..]
-                if ["sh", "bash", "dash"].contains(&base(shell)) && flags.contains('c') =>
-            {
-                of_line(script)
-            }
-            words => of_words(words),
-        };
+        let inner = handed_over(words).map_or_else(|| of_words(words), |(_, script)| of_line(script));
         for foreign in inner {
             if !found.contains(&foreign) && (foreign.1.is_empty() || !asked.contains(&foreign.0)) {
                 found.push(foreign);
@@ -271,14 +282,8 @@ impl Reader<'_> {
     /// The same of a command that is a list of words.
     pub(super) fn foreign_words(&mut self, place: &str, pos: Pos, words: &[Node]) {
         let words: Vec<String> = words.iter().filter_map(|w| w.text()).map(str::to_owned).collect();
-        let found = match without_prefix(&words) {
-            [shell, flags, script, ..]
-                if ["sh", "bash", "dash"].contains(&base(shell)) && flags.contains('c') =>
-            {
-                of_line(script)
-            }
-            words => of_words(words),
-        };
+        let words = without_prefix(&words);
+        let found = handed_over(words).map_or_else(|| of_words(words), |(_, script)| of_line(script));
         self.tell(place, pos, found);
     }
 
@@ -379,6 +384,7 @@ mod tests {
             ("if true; then yum install -y x; fi", &["yum"]),
             ("sh -c 'netplan apply'", &["netplan"]),
             ("bash -xc \"setenforce 0 || true\"", &["setenforce"]),
+            ("timeout 60 sh -c 'true && \\\n netplan apply'", &["netplan"]),
             ("(cd /tmp && dpkg -i x.deb)", &["dpkg"]),
             ("cloud-init status --wait", &["cloud-init"]),
             ("x=$(rpm -q kernel)", &["rpm"]),

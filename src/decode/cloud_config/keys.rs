@@ -228,16 +228,27 @@ pub(super) const KEYS: &[(&str, Key)] = &[
     ("zypper", PACKAGES),
 ];
 
-/// The keys of a mapping, by the top-level key that it is below: its value, or an entry of it.
+/// The keys of a mapping, by the keys that it is below; of a list it is an item.
 const KEYS_BELOW: &[(&str, &str)] = &[
     ("ca_certs", "remove_defaults trusted"),
     ("chpasswd", "expire list users"),
+    ("chpasswd.users", "name password type"),
+    ("coreos", "units"),
+    ("coreos.units", "command content drop-ins enable mask name runtime"),
+    ("coreos.units.drop-ins", "content name"),
     ("disk_setup", "layout overwrite table_type"),
     ("fs_setup", "cmd device extra_opts filesystem label overwrite partition replace_fs"),
+    ("growpart", "devices ignore_growroot_disabled mode"),
     ("ntp", "allow config enabled ntp_client peers pools servers"),
     ("phone_home", "post tries url"),
     ("power_state", "condition delay message mode timeout"),
     ("resolv_conf", "domain nameservers options searchdomains sortlist"),
+    ("ssh", "emit_keys_to_console"),
+    (
+        "ssh_keys",
+        "ecdsa_certificate ecdsa_private ecdsa_public ed25519_certificate ed25519_private ed25519_public rsa_certificate rsa_private \
+         rsa_public",
+    ),
     ("swap", "filename maxsize size"),
     (
         "users",
@@ -245,6 +256,7 @@ const KEYS_BELOW: &[(&str, &str)] = &[
          primary_group shell ssh_authorized_keys sudo system uid",
     ),
     ("write_files", "append content defer encoding owner path permissions source"),
+    ("write_files.source", "headers uri"),
 ];
 
 /// Keys of Cluster API's KubeadmConfig that are no keys of cloud-config, and the key that Cluster API makes of them.
@@ -257,12 +269,17 @@ const KUBEADM_CONFIG: &[(&str, &str)] = &[
 
 /// The key that the author of an unknown one meant, by its place: one of the document, or of what stands below one of its keys.
 pub(super) fn meant(place: &str) -> Option<&'static str> {
-    let Some((list, below)) = place.split_once(['.', '[']) else {
+    let Some((above, key)) = place.rsplit_once('.') else {
         let has_effect = |key: &Key| matches!(key, Key::Read(_) | Key::Beside);
         let known = KEYS.iter().filter(|(_, key)| has_effect(key)).map(|(name, _)| *name);
         let of_cluster_api = KUBEADM_CONFIG.iter().find(|(name, _)| *name == place).map(|(_, key)| *key);
         return of_cluster_api.or_else(|| words::meant(place, known));
     };
-    let (_, known) = KEYS_BELOW.iter().find(|(name, _)| *name == list)?;
-    words::meant(below.rsplit("].").next()?, known.split_whitespace())
+    // Items have numbers or names, and fields of users stand below `user` and below a user's name too.
+    let above: String =
+        above.split('[').map(|part| part.split_once(']').map_or(part, |(_, rest)| rest)).collect();
+    let above = above.replace("drop_ins", "drop-ins");
+    let above = if above == "user" || above.starts_with("users.") { "users" } else { &above };
+    let (_, known) = KEYS_BELOW.iter().find(|(name, _)| *name == above)?;
+    words::meant(key, known.split_whitespace())
 }

@@ -20,7 +20,7 @@ mod users;
 
 pub use ending::final_message;
 pub use files::{check_path, in_usr};
-pub use foreign::{in_script, line_of};
+pub use foreign::{in_script, line_of, programs_within};
 pub use names::check_hostname;
 pub(super) use names::from_file as name_from_file;
 

@@ -96,6 +96,8 @@ impl Reader<'_> {
                         None => {
                             self.error(&at, item.pos, "missing: a user needs a name");
                             self.cure(format!("`name: {DEFAULT}` is Flatcar's own user, {DEFAULT_USER}"));
+                            // What else is wrong with it.
+                            self.user(&Entry::new(place, item, ""));
                         }
                     }
                 }

@@ -34,8 +34,14 @@ const OPTIONS: &str = "--add-dir-header --alsologtostderr --apiserver-advertise-
 const BEFORE: &[&str] = &["!", "do", "elif", "else", "if", "then", "time", "until", "while"];
 
 /// Programs that run the one behind them, and the shell's own commands that pass over its functions.
-const RUNNERS: &[&str] =
-    &["command", "env", "exec", "ionice", "nice", "nohup", "setsid", "stdbuf", "sudo", "timeout"];
+const RUNNERS: &[&str] = &[
+    "bash", "command", "env", "exec", "ionice", "nice", "nohup", "setsid", "sh", "stdbuf", "sudo", "timeout",
+];
+
+/// Whether a word is one of them, by its path too.
+fn is_runner(word: &str) -> bool {
+    RUNNERS.contains(&word.rsplit('/').next().unwrap_or_default())
+}
 
 /// Options of kubeadm whose value is a word of its own.
 const WITH_A_VALUE: &[&str] = &["--rootfs", "--v", "-v"];
@@ -108,7 +114,7 @@ fn meant(name: &str) -> Option<&'static str> {
 
 /// Why footplate does not see how a kubeadm ends, and what to do; `None` where it does. `before` stands before `program`.
 fn unseen(place: &str, before: &[&str], program: &str, path: Path) -> Option<(&'static str, &'static str)> {
-    let run = before.iter().any(|word| RUNNERS.contains(word));
+    let run = before.iter().any(|word| is_runner(word));
     // The bootstrap's own script knows kubeadm as a function, by a path that is written as it is too; a program finds it by PATH alone.
     let function = place.starts_with("runcmd") && !run;
     if program.contains('/') {
@@ -139,7 +145,7 @@ fn refused(place: &str, command: &str, path: &mut Path) -> Vec<Problem> {
     let mut program = "";
     for word in words.by_ref() {
         let over = BEFORE.contains(&word)
-            || RUNNERS.contains(&word)
+            || is_runner(word)
             || word.contains('=')
             || word.starts_with(|c: char| c == '-' || c.is_ascii_digit());
         if !over {
@@ -228,6 +234,8 @@ mod tests {
             ("KUBECONFIG=/x sudo /usr/bin/kubeadm intt", "kubeadm init"),
             ("true && timeout 300 kubeadm -v 5 joni", "kubeadm join"),
             ("if ! kubeadm restet; then exit 1; fi", "kubeadm reset"),
+            ("sudo /bin/bash -ec 'true; kubeadm jion'", "kubeadm join"),
+            ("sh -c \"kubeadm jion --config /run/x\"", "kubeadm join"),
             ("kubeadm jon --config /run/x", "kubeadm join"),
             ("kubeadm int", "kubeadm init"),
             ("kubeadm joiin", "kubeadm join"),

@@ -3,22 +3,27 @@
 
 use std::cmp::Reverse;
 
-/// Levenshtein's distance. Of texts whose lengths differ by more than three, which nobody means for one another, it is that difference.
+/// Levenshtein's distance, in which two neighbours that have changed places are one mistake. Of texts whose lengths differ by more than
+/// three, which nobody means for one another, it is that difference.
 pub fn distance(a: &str, b: &str) -> usize {
     let apart = a.chars().count().abs_diff(b.chars().count());
     if apart > 3 {
         return apart;
     }
-    let b: Vec<char> = b.chars().collect();
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
+    let (mut above, mut before) = (row.clone(), row.clone());
+    for (i, ca) in a.iter().enumerate() {
         row[0] = i + 1;
         for (j, cb) in b.iter().enumerate() {
-            let replace = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = replace.min(row[j] + 1).min(diagonal + 1);
+            let replace = above[j] + usize::from(ca != cb);
+            row[j + 1] = replace.min(row[j] + 1).min(above[j + 1] + 1);
+            if i > 0 && j > 0 && *ca == b[j - 1] && a[i - 1] == *cb {
+                row[j + 1] = row[j + 1].min(before[j - 1] + 1);
+            }
         }
+        before.clone_from(&above);
+        above.clone_from(&row);
     }
     row[b.len()]
 }

@@ -7,8 +7,8 @@ use crate::model::problem::Pos;
 pub const MAX_ERRORS: usize = 20;
 
 /// The template with something harmless in place of the tag at a place; all other places in it stay what they are. `None` where
-/// the rest would be another template without the tag.
-pub fn without_tag(text: &str, pos: Pos) -> Option<String> {
+/// the rest would be another template without the tag. `unended` says that the statement's part has no end.
+pub fn without_tag(text: &str, pos: Pos, unended: bool) -> Option<String> {
     let at = super::offset_of(text, pos);
     // An error may be seen at the end of the tag.
     let upto = text.get(..at)?.len() + text.get(at..)?.chars().take(2).map(char::len_utf8).sum::<usize>();
@@ -24,6 +24,9 @@ pub fn without_tag(text: &str, pos: Pos) -> Option<String> {
     }
     let (inner, behind) = (&body[..end], &body[end + 2..]);
     let inner = match open {
+        // Its other parts would stand alone.
+        _ if unended && (behind.contains("{% el") || behind.contains("{%- el")) => return None,
+        _ if unended => format!("{{#{}#}}", filled(inner, ' ')),
         "{{" => return Some(format!("{}xx{}xx{behind}", &text[..start], filled(inner, 'x'))),
         _ => without_condition(inner)?,
     };
@@ -70,11 +73,14 @@ mod tests {
             ("{% endif %}", 4, None),
             ("no tag", 2, None),
         ] {
-            let got = without_tag(text, Pos { line: 1, column });
+            let got = without_tag(text, Pos { line: 1, column }, false);
             assert_eq!(got.as_deref(), want, "{text}");
             if let Some(got) = got {
                 assert_eq!(got.chars().count(), text.chars().count(), "{text}");
             }
         }
+        let unended = |text| without_tag(text, Pos { line: 1, column: 1 }, true);
+        assert_eq!(unended("{% if b %}{{ c }}").as_deref(), Some("{#      #}{{ c }}"));
+        assert_eq!(unended("{% if b %}c{% else %}d"), None);
     }
 }

@@ -146,7 +146,10 @@ pub fn render_on<'d>(mut text: Text<'d>, variables: &Variables) -> (Option<Rende
         let again = errors.iter().any(|e: &Problem| e.pos == error.pos);
         // A template that runs too long would do so again.
         let go_on = !again && !error.what.ends_with(error::TOO_LONG);
-        let rest = error.pos.filter(|_| go_on).and_then(|pos| blank::without_tag(&text, pos));
+        let rest = error
+            .pos
+            .filter(|_| go_on)
+            .and_then(|pos| blank::without_tag(&text, pos, error.what.contains("has no `{% end")));
         if !again {
             errors.push(error);
         }
