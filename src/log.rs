@@ -53,8 +53,8 @@ impl Log for Logger {
             // One write a line, since standard error has no buffer. An error of a closed one can't be told.
             None => {
                 let prefix = match record.level() {
-                    log::Level::Error => live::coloured(&std::io::stderr(), prefix, "31;1"),
-                    _ => live::coloured(&std::io::stderr(), prefix, "33;1"),
+                    log::Level::Error => live::coloured(&std::io::stderr(), prefix, live::RED),
+                    _ => live::coloured(&std::io::stderr(), prefix, live::AMBER),
                 };
                 let text = for_screen(&std::io::stderr(), &format!("{prefix}{}\n", record.args()));
                 drop(std::io::stderr().write_all(text.as_bytes()));

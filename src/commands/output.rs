@@ -18,7 +18,7 @@ pub fn prose(words: &str) {
     text(&for_screen(&std::io::stdout(), words));
 }
 
-/// A word in a colour of ANSI's (`31;1`), where a person looks at it on a terminal.
+/// A word in a colour of [`live`]'s, where a person looks at it on a terminal.
 pub fn coloured(word: &str, colour: &str) -> String {
     live::coloured(&std::io::stdout(), word, colour)
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{PENDING, item, output};
 use crate::apply::{Done, diff};
 use crate::cli::{self, Format};
+use crate::io::live;
 use crate::io::root::Root;
 use crate::model::plan::Item;
 use crate::model::problem::{Failure, Problem, Severity};
@@ -88,10 +89,10 @@ fn text(preview: &Preview) -> String {
     let width = output::width(outcomes.iter().map(|o| o.what.as_str()));
     for o in outcomes {
         let colour = match o.done {
-            Done::Unchanged => "2",
-            Done::Absent => "32",
-            Done::Changed => "33",
-            Done::LeftOut => "31",
+            Done::Unchanged => "0",
+            Done::Absent => live::GREEN,
+            Done::Changed => live::AMBER,
+            Done::LeftOut => live::RED,
         };
         let sign = output::coloured(word(o.done).0, colour);
         text += &format!("{sign} {:width$}  {}\n", o.what, o.detail);

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{PENDING, output};
 use crate::cli::{self, Format};
-use crate::io::{Console, screen, uptime_ms};
+use crate::io::{Console, live, screen, uptime_ms};
 use crate::model::problem::{Failure, In as _, Severity, Stage};
 use crate::model::status::{Progress, Status, VERSION};
 use crate::pipeline::context::open_root;
@@ -122,9 +122,9 @@ fn next(status: &Status) -> Option<&'static str> {
 /// The status in words.
 fn text(status: &Status, last: bool) -> String {
     let colour = match status.state {
-        Progress::Done | Progress::NothingToDo => "32;1",
-        Progress::Failed => "31;1",
-        Progress::Running | Progress::Waiting => "33;1",
+        Progress::Done | Progress::NothingToDo => live::GREEN,
+        Progress::Failed => live::RED,
+        Progress::Running | Progress::Waiting => live::AMBER,
     };
     let mut text = output::coloured(status.state.name(), colour);
     let facts = [

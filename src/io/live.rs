@@ -191,7 +191,14 @@ pub fn has_colours(stream: &impl std::io::IsTerminal) -> bool {
     stream.is_terminal() && unset("NO_COLOR") && !dumb
 }
 
-/// A word in a colour of ANSI's (`31;1`), where a stream gets colours.
+/// The colours that words have. Those of the palette of 256 are the same in every terminal, and these are as far from white as from black:
+/// the first eight are what a theme makes of them, and its yellow and green are not seen on a light ground.
+pub const RED: &str = "1;38;5;160";
+pub const GREEN: &str = "1;38;5;28";
+pub const AMBER: &str = "1;38;5;130";
+pub const BLUE: &str = "38;5;32";
+
+/// A word in one of these colours, where a stream gets colours.
 pub fn coloured(stream: &impl std::io::IsTerminal, word: &str, colour: &str) -> String {
     match word.is_empty() || !has_colours(stream) {
         true => word.to_owned(),

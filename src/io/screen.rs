@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 /// A text with its long lines in pieces, where a person looks at it on a terminal. Lines with columns stay as they are.
 pub fn for_screen(stream: &impl IsTerminal, text: &str) -> String {
     // Most lines are short, and to ask what the stream is takes a call of the system.
-    if text.split('\n').all(|line| line.chars().count() <= COLUMNS) || !stream.is_terminal() {
+    if text.split('\n').all(|line| width(line) <= COLUMNS) || !stream.is_terminal() {
         return text.to_owned();
     }
     let is_prose = |line: &&str| !line.trim_start().contains("  ") && !line.contains(" | ");
@@ -44,6 +44,19 @@ pub fn plain(text: &str) -> String {
 /// The columns of a terminal.
 const COLUMNS: usize = 80;
 
+/// The columns that a text takes: a colour takes none.
+fn width(text: &str) -> usize {
+    let mut chars = text.chars();
+    let mut count = 0;
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' => drop(chars.find(char::is_ascii_alphabetic)),
+            _ => count += 1,
+        }
+    }
+    count
+}
+
 /// A line in pieces that fit on a terminal: each further piece stands below the last column of the first.
 pub fn wrapped(line: &str) -> Vec<String> {
     let blanks = line.len() - line.trim_start().len();
@@ -55,7 +68,7 @@ pub fn wrapped(line: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut last = " ".repeat(blanks);
     for word in line[blanks..].split(' ') {
-        if last.chars().count() > indent && last.chars().count() + 1 + word.chars().count() > COLUMNS {
+        if width(&last) > indent && width(&last) + 1 + width(word) > COLUMNS {
             lines.push(std::mem::replace(&mut last, format!("{:indent$}{word}", "")));
         } else {
             if last.chars().count() > blanks || !lines.is_empty() {
@@ -70,7 +83,15 @@ pub fn wrapped(line: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::plain;
+    use super::{plain, wrapped};
+
+    #[test]
+    fn a_colour_takes_no_column() {
+        let line = |colour: &str, end: &str| format!("{colour}error{end}: {}", "word ".repeat(30));
+        let pieces = wrapped(&line("\u{1b}[1;38;5;160m", "\u{1b}[0m"));
+        assert_eq!(pieces.len(), wrapped(&line("", "")).len());
+        assert_eq!(plain(&pieces[0]), wrapped(&line("", ""))[0]);
+    }
 
     #[test]
     fn what_acts_on_a_terminal_is_left_out() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a person gets who runs the commands by hand: true states, the next step, and nothing that can hurt.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::{fs, thread, time::Duration};
@@ -353,13 +354,13 @@ fn each_command_takes_colours_and_how_much_is_told() {
     let status = ["status", "--root", root.arg()];
     for args in [["--color", "always"], ["--color=always", "-q"], ["-v", "--color=always"]] {
         for words in [[&args[..], &status].concat(), [&status[..], &args].concat()] {
-            assert!(ran(&words, "1").out.starts_with("\x1b[31;1mfailed\x1b[0m"), "{words:?}");
+            assert!(ran(&words, "1").out.starts_with("\x1b[1;38;5;160mfailed\x1b[0m"), "{words:?}");
         }
     }
     let plain = ran(&status, "");
     assert!(plain.out.starts_with("failed\n"), "this is not a terminal: {}", plain.out);
     ran(&["status", "--root", "/not/there", "--color", "always"], "1")
-        .ended(64, &["\x1b[31;1merror: \x1b[0m"]);
+        .ended(64, &["\x1b[1;38;5;160merror: \x1b[0m"]);
     // On a terminal, which script(1) makes.
     let line = format!("{FOOTPLATE} status --root {}", root.arg());
     for (env, option, coloured) in [("", "", true), ("1", "", false), ("", " --color never", false)] {
@@ -381,6 +382,53 @@ fn each_command_takes_colours_and_how_much_is_told() {
         ran(&wait, "").err.contains("waiting for") && ran(&[&wait[..], &["-q"]].concat(), "").err.is_empty()
     );
     ran(&["plan", "-v", "-q"], "").ended(64, &["cannot be used with"]);
+}
+
+/// How far a colour of the cube in the palette of 256 is from white and from black, as WCAG counts contrast.
+fn contrasts(colour: u32) -> [f64; 2] {
+    let of_level = |level: u32| {
+        let s = [0.0, 95.0, 135.0, 175.0, 215.0, 255.0][level as usize] / 255.0_f64;
+        if s <= 0.03928 { s / 12.92 } else { ((s + 0.055) / 1.055).powf(2.4) }
+    };
+    let n = colour - 16;
+    let light = 0.2126 * of_level(n / 36) + 0.7152 * of_level(n / 6 % 6) + 0.0722 * of_level(n % 6);
+    [1.05 / (light + 0.05), (light + 0.05) / 0.05]
+}
+
+/// What is coloured is read on a light terminal and on a dark one: each colour is one that no theme changes, and far from both.
+#[test]
+fn colours_are_read_on_light_and_dark() {
+    let root = Scratch::new("colours");
+    let seed = seed("colours", "#cloud-config\nruncmd: [kubeadm init]\n");
+    root.put("/good.yaml", "#cloud-config\nruncmd: [kubeadm init]\ngrowpart: {}\n");
+    root.put("/bad.yaml", "#cloud-config\nusers: [{name: a, shell: /bin/zsh}]\napt: {}\n");
+    let mut seen = BTreeSet::new();
+    let mut look = |args: &[&str]| {
+        let ran = footplate(&[args, &["--color", "always"]].concat());
+        for code in format!("{}{}", ran.out, ran.err).split("\x1b[").skip(1) {
+            seen.insert(code.split('m').next().unwrap().to_owned());
+        }
+    };
+    let path = |name: &str| root.path(name).display().to_string();
+    look(&["check", &path("/good.yaml")]);
+    look(&["check", &path("/bad.yaml")]);
+    look(&["plan", "--seed", seed.to_str().unwrap(), "--root", root.arg()]);
+    look(&["status", "--root", "/not/there"]);
+    look(&["stat"]);
+    for state in ["running", "done", "failed"] {
+        root.put(STATUS, format!(r#"{{"version": 1, "state": "{state}"}}"#));
+        look(&["status", "--root", root.arg()]);
+    }
+    for code in &seen {
+        let Some(colour) = code.strip_prefix("1;").unwrap_or(code).strip_prefix("38;5;") else {
+            // The end of a colour, and what is bold or underlined in the colour of the text.
+            assert!(["0", "1", "4"].contains(&code.as_str()), "{code}");
+            continue;
+        };
+        let far = contrasts(colour.parse().unwrap());
+        assert!(far.iter().all(|contrast| *contrast > 3.5), "{code}: {far:?}");
+    }
+    assert!(seen.len() > 4, "{seen:?}");
 }
 
 /// A line as a terminal of 80 columns shows it, without the colours.

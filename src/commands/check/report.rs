@@ -7,6 +7,7 @@ use super::super::{item, output};
 use super::{Checked, Finding, Node};
 use crate::apply;
 use crate::cli::Telling;
+use crate::io::live;
 use crate::model::problem::Severity;
 
 impl Node {
@@ -121,9 +122,9 @@ pub fn text(checked: &Checked, telling: Telling) -> String {
 fn words(finding: &Finding, checked: &Checked) -> String {
     let Finding { file, problem, anchor, .. } = finding;
     let (level, colour) = match problem.severity {
-        Severity::Note => ("note", "36"),
-        Severity::Warning => ("warning", "33;1"),
-        Severity::Error => ("error", "31;1"),
+        Severity::Note => ("note", live::BLUE),
+        Severity::Warning => ("warning", live::AMBER),
+        Severity::Error => ("error", live::RED),
     };
     let mut told = problem.to_string();
     if anchor.is_some() && problem.pos.is_some() {
@@ -154,11 +155,11 @@ fn window(line: &str, column: usize) -> (String, usize) {
 fn verdict(node: &Node, name: &str, checked: &Checked) -> String {
     let wrong = |f: &&Finding| f.problem.is_error() && f.file == node.file && f.object == node.object;
     match checked.findings.iter().find(wrong) {
-        None => format!("{}: {name}{}\n", output::coloured("good", "32;1"), node.config.summary()),
+        None => format!("{}: {name}{}\n", output::coloured("good", live::GREEN), node.config.summary()),
         Some(_) => {
             format!(
                 "{}: {name}the node would stop before its bootstrap\n",
-                output::coloured("not good", "31;1")
+                output::coloured("not good", live::RED)
             )
         }
     }
