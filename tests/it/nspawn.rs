@@ -1444,6 +1444,7 @@ said() {
     check early 'cat /var/tmp/early-user'
     check late 'cat /var/tmp/late-user'
     check fstab 'findmnt --noheadings --output FSTYPE /srv/fstab'
+    check dropin 'cat /var/tmp/of-image'
 }
 # Users' own systemd and udev come to it when the machine lets them.
 for _ in $(seq 100); do said=$(said); [ "$said" = "$(cat /opt/test/want)" ] && break; sleep 0.3; done
@@ -1473,6 +1474,7 @@ fn settings_of_services_count_in_this_boot() {
         ("/home/late/.config/systemd/user/late.service", unit("/var/tmp/late-user")),
         ("/var/lib/systemd/linger/late", String::new()),
         ("/etc/fstab", "none /srv/fstab tmpfs size=1M 0 0\n".to_owned()),
+        ("/etc/systemd/system/of-image.service.d/a.conf", "[Service]\nEnvironment=OF=data\n".to_owned()),
     ];
     let links = [
         ("/etc/systemd/user/default.target.wants/early.service", "/etc/systemd/user/early.service"),
@@ -1488,7 +1490,7 @@ fn settings_of_services_count_in_this_boot() {
     for (name, data) in [("served-ignition", ignition), ("served-cloud-config", cloud_config)] {
         let mut node = Node::new(name, JOIN, SUCCESS);
         node.root.put("/seed/user-data", data);
-        let want = "dns=Global: 192.0.2.54\nstub=0\ntime=ntp-7.invalid\nrule=symbolic link\nearly=data\nlate=data\nfstab=tmpfs\n";
+        let want = "dns=Global: 192.0.2.54\nstub=0\ntime=ntp-7.invalid\nrule=symbolic link\nearly=data\nlate=data\nfstab=tmpfs\ndropin=OF=data\n";
         node.program("/opt/test/more", SERVED);
         node.root.put("/opt/test/want", want);
         // Not even a container keeps them from running.
@@ -1496,7 +1498,16 @@ fn settings_of_services_count_in_this_boot() {
         for service in ["systemd-timesyncd", "systemd-udevd"] {
             node.root.put(&format!("/etc/systemd/system/{service}.service.d/here.conf"), anywhere);
         }
-        node.systemctl(&["enable", "systemd-resolved.service", "systemd-timesyncd.service"]);
+        // One of the image that starts behind the data, which has no commands here.
+        let of_image = "[Unit]\nAfter=footplate.service\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
+                        ExecStart=/bin/sh -c 'echo OF=$OF > /var/tmp/of-image'\n[Install]\nWantedBy=multi-user.target\n";
+        node.root.put("/etc/systemd/system/of-image.service", of_image);
+        node.systemctl(&[
+            "enable",
+            "systemd-resolved.service",
+            "systemd-timesyncd.service",
+            "of-image.service",
+        ]);
         // This machine's devices are only looked at: no rule but the data's.
         node.mount(&["-t", "tmpfs", "rules"], &node.root.path("/usr/lib/udev/rules.d"));
         let accounts = "early:x:1501:1501::/home/early:/bin/sh\nlate:x:1502:1502::/home/late:/bin/sh\n";

@@ -98,7 +98,7 @@ const CASES: &[(&str, &str)] = &[
     ("expires-unquoted", "users: [{name: alice, expiredate: 2031-09-01}]"),
     (
         "expires-in-short",
-        "users: [{name: alice, expiredate: 2032-1-1}, {name: bob, expiredate: '2032-01-9'}]",
+        "users: [{name: alice, expiredate: 2032-1-1}, {name: bob, expiredate: '2032-01-9'}, {name: carl, expiredate: 2032/2/03}]",
     ),
     ("expires-as-days", "users: [{name: alice, expiredate: '22523'}]"),
     ("expires-never-was", "users: [{name: alice, expiredate: '2031-02-31'}]"),

@@ -310,7 +310,7 @@ impl Reader<'_> {
             "-1" => return None,
             text => text.parse().ok().or_else(|| {
                 // A month or a day of one digit is good too.
-                let mut parts = text.splitn(3, '-').map(|part| part.parse::<u16>().ok());
+                let mut parts = text.splitn(3, ['-', '/']).map(|part| part.parse::<u16>().ok());
                 let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
                 let day =
                     Time::parse(&format!("{year:04}-{month:02}-{day:02}T00:00:00Z"))?.days_since(Time(0));

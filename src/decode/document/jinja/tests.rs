@@ -347,6 +347,11 @@ fn strings_lists_and_mappings_have_pythons_methods() {
             "abcc",
         ),
         ("{% set d = {} %}{% do d.update({'a': 1}, b=2) %}{{ d }}", "{'a': 1, 'b': 2}"),
+        // Where Jinja2 prints `dict_keys(['a'])` and `<Namespace {'x': 1}>`.
+        (
+            "{% set n = namespace(x=1) %}{% set d = {'a': 1} %}{{ d.keys() }}{{ d.items() }}{{ d.values() }}{{ n }}",
+            "['a'][('a', 1)][1]{'x': 1}",
+        ),
         ("{{ (7 % 4) * 2 % 5 }}{{ ('a' ~ 'b')[1:] }}{{ 'abc'[::-1][:2] }}", "1bcb"),
         ("{{ ds.meta_data.hostname | truncate(9, true) | center(11) }}|", " node-1... |"),
         (
