@@ -119,12 +119,12 @@ const FAMILIES: &[(&str, &str, &[Effect])] = &[
     ("/etc/hosts", "", &[]),
 ];
 
-/// Services that are not restarted because their unit changed: the bus carries footplate's own requests, and the bootstrap is
-/// started by footplate once all is done.
-const LEFT_ALONE: &[&str] = &["dbus.service", "dbus-broker.service", KUBEADM_UNIT];
+/// Services that are not restarted because their unit changed, for they carry footplate's own requests.
+const THE_BUS: &[&str] = &["dbus.service", "dbus-broker.service"];
 
 /// The path of an item that bootstrap data asks for and whose change may need an effect. Units that the data describes as units
-/// are seen to by their own kind, and so are footplate's own files.
+/// are seen to by their own kind, and so are footplate's own files. systemd reads the units that footplate starts itself, the
+/// bootstrap among them, when it is asked for them.
 pub(super) fn path(item: &Item) -> Option<&str> {
     let (path, place) = match item {
         Item::File(file) => (&file.path, &file.place),
@@ -132,7 +132,14 @@ pub(super) fn path(item: &Item) -> Option<&str> {
         Item::Directory(directory) => (&directory.path, &directory.place),
         _ => return None,
     };
-    (place != "footplate").then_some(path.as_str())
+    let starts = |unit: &str| unit.starts_with("footplate") || unit == KUBEADM_UNIT;
+    (place != "footplate" && !unit_of(&in_etc(path)).is_some_and(starts)).then_some(path.as_str())
+}
+
+/// The unit of which a path below the directory of units is the file or a drop-in, or is named like one; empty for a link.
+fn unit_of(path: &str) -> Option<&str> {
+    let below = path.strip_prefix(UNIT_DIR)?.strip_prefix('/')?;
+    Some(below.split_once('/').map_or(below, |(dir, _)| dir.strip_suffix(".d").unwrap_or_default()))
 }
 
 /// The path below `/etc` of a file that programs read as one of there.
@@ -266,10 +273,9 @@ fn devices() -> Result<()> {
 fn start(systemd: &Systemd, changed: &[String]) {
     let mut asked: BTreeSet<(&str, &str)> = BTreeSet::new();
     let paths: Vec<_> = changed.iter().map(|path| in_etc(path)).collect();
-    for path in paths.iter().filter_map(|path| path.strip_prefix(UNIT_DIR)?.strip_prefix('/')) {
-        let name = path.split_once('/').map_or(path, |(dir, _)| dir.strip_suffix(".d").unwrap_or_default());
-        let own = name.starts_with("footplate") || LEFT_ALONE.contains(&name);
-        if kind(name) == "service" && matches!(form(name), Some(Form::Plain | Form::Instance)) && !own {
+    for name in paths.iter().filter_map(|path| unit_of(path)) {
+        let plain = matches!(form(name), Some(Form::Plain | Form::Instance));
+        if kind(name) == "service" && plain && !THE_BUS.contains(&name) {
             asked.insert(("TryRestartUnit", name));
         }
     }

@@ -99,7 +99,7 @@ impl Mounted {
     /// Starts the unit; says whether it is in use then. Without its device that is an error only where the mount is needed.
     fn start(&self, units: &MountUnits) -> Result<bool> {
         let MountUnits { what, unit, .. } = units;
-        let result = Systemd::reloaded()?.start_and_wait("StartUnit", unit, RUN_LIMIT)?;
+        let result = Systemd::knowing(unit, &[])?.start_and_wait("StartUnit", unit, RUN_LIMIT)?;
         if result == "done" {
             return Ok(true);
         }

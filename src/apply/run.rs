@@ -34,7 +34,7 @@ impl Kind for Run {
             let detail = format!("{}; starts with the next boot", self.reason);
             return Ok(self.outcome(Done::LeftOut, detail));
         }
-        let result = Systemd::reloaded()?.start_and_wait("StartUnit", &self.unit, RUN_LIMIT)?;
+        let result = Systemd::knowing(&self.unit, &[])?.start_and_wait("StartUnit", &self.unit, RUN_LIMIT)?;
         // cloud-init goes on too: the status of a script without `set -e` is that of its last line only.
         let note =
             if result == "done" { String::new() } else { format!("; it ended as {result}, see its journal") };

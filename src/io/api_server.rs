@@ -17,6 +17,7 @@ use rustls::{
     SignatureScheme, StreamOwned,
 };
 
+use super::runtime::Runtime;
 use super::{dns, plain};
 use crate::model::time::Time;
 
@@ -123,9 +124,8 @@ fn connect(host: &str, port: u16) -> Result<TcpStream, Trouble> {
     let addresses = match host.parse::<IpAddr>() {
         Ok(address) => vec![address],
         Err(_) => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.map_err(|error| Trouble::NoWay(error.to_string()))?;
-            runtime.block_on(dns::resolve(host)).map_err(|_| Trouble::Name)?
+            let runtime = Runtime::new().map_err(|error| Trouble::NoWay(error.to_string()))?;
+            runtime.run(dns::resolve(host)).map_err(|_| Trouble::Name)?
         }
     };
     let mut met = Trouble::Name;

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
 use super::exec::answer_within;
-use super::systemd::SYSTEMCTL;
+use super::systemd::main_process;
 
-/// How long both questions may take together: kubeadm waits for them.
+/// How long systemd's three answers and containerd's own may take together: kubeadm waits for them.
 const LIMIT: Duration = Duration::from_secs(3);
 
 /// Whether a container runtime takes connections at a socket.
@@ -27,12 +27,8 @@ pub fn answers(path: &str) -> bool {
 /// The configuration that the running containerd takes, with all that it imports: it is asked by its own program with its own
 /// arguments. `None` where none runs, or where this one cannot tell in time.
 pub fn configuration() -> Option<String> {
-    let asked = ["show", "--property=MainPID", "--value", "containerd.service"];
     let begun = Instant::now();
-    let ask = |program: &str, words: &[&str]| {
-        answer_within(Path::new(program), words, LIMIT.saturating_sub(begun.elapsed())).ok()
-    };
-    let pid: u32 = ask(SYSTEMCTL, &asked)?.trim().parse().ok()?;
+    let pid = main_process("containerd.service", LIMIT / 3)?;
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let words: Vec<String> = line
         .split(|b| *b == 0)
@@ -41,5 +37,6 @@ pub fn configuration() -> Option<String> {
         .collect();
     let arguments = words.get(1..)?.iter().map(String::as_str).chain(["config", "dump"]);
     let program = format!("/proc/{pid}/exe");
-    ask(&program, &arguments.collect::<Vec<_>>())
+    let left = LIMIT.saturating_sub(begun.elapsed());
+    answer_within(Path::new(&program), &arguments.collect::<Vec<_>>(), left).ok()
 }

@@ -99,6 +99,8 @@ fn end_of(
     }
     let (out, err) = (text(child.stdout.take(), take), text(child.stderr.take(), beginning()));
     let deadline = Instant::now() + limit;
+    // Most programs end soon.
+    let mut pause = POLL / 32;
     loop {
         if let Some(status) = child.try_wait()? {
             let text = |thread: JoinHandle<String>| thread.join().unwrap_or_default();
@@ -108,7 +110,8 @@ fn end_of(
             child.kill().and_then(|()| child.wait())?;
             return Ok(None);
         }
-        thread::sleep(POLL);
+        thread::sleep(pause);
+        pause = POLL.min(pause * 2);
     }
 }
 

@@ -23,6 +23,7 @@ mod nss;
 pub mod process;
 pub mod replay;
 pub mod root;
+mod runtime;
 pub mod screen;
 pub mod systemd;
 pub mod tar;

@@ -18,8 +18,14 @@ use zbus::{
     connection, message,
 };
 
+use super::runtime::Runtime;
 use crate::model::problem::WithCure as _;
-use crate::model::status::{Progress, StageStatus};
+
+mod programs;
+mod times;
+
+pub use programs::{Program, main_process};
+pub use times::boot_times;
 
 /// The bus, by its well-known path: no environment variable redirects it.
 const BUS: &str = "unix:path=/run/dbus/system_bus_socket";
@@ -46,15 +52,8 @@ const MANAGER: Object<'_> =
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
 
-/// Units of a boot beside footplate's own, and what the timeline calls them: networkd's wait until links are up, and the kubelet.
-const BOOT: [(&str, &str); 2] =
-    [("systemd-networkd-wait-online.service", "network-online"), ("kubelet.service", "kubelet")];
-
-/// How long systemd is given for each answer about a boot's times.
-const TIMES_TIMEOUT: Duration = Duration::from_secs(3);
-
 /// systemd's own client.
-pub(super) const SYSTEMCTL: &str = "/usr/bin/systemctl";
+const SYSTEMCTL: &str = "/usr/bin/systemctl";
 
 /// networkd, [org.freedesktop.network1](https://www.freedesktop.org/software/systemd/man/latest/org.freedesktop.network1.html).
 const NETWORK: Object<'_> = Object {
@@ -118,7 +117,7 @@ pub fn units_changed() {
 
 /// A connection to systemd.
 pub struct Systemd {
-    runtime: tokio::runtime::Runtime,
+    runtime: Runtime,
     connection: Connection,
     /// Whether it tells of jobs: it refuses to be asked for that twice.
     subscribed: Cell<bool>,
@@ -145,28 +144,6 @@ pub struct ServiceState {
     pub condition: bool,
 }
 
-/// A program of a service that has run (`ExecStart=`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Program {
-    /// Its words, the program's path first.
-    pub words: Vec<String>,
-    /// When it began, in milliseconds since the kernel started.
-    pub started_ms: u64,
-    /// When it ended; `None` where it still runs.
-    pub ended_ms: Option<u64>,
-    /// Its exit status; `None` where it runs, or a signal ended it.
-    pub exit_status: Option<i32>,
-}
-
-/// An entry of a service's `ExecStart`
-/// ([org.freedesktop.systemd1](https://www.freedesktop.org/software/systemd/man/latest/org.freedesktop.systemd1.html#Properties4)):
-/// path, words, whether a failure is ignored, begin and end each by the clock and since the kernel started in microseconds, the
-/// process, how it ended (a `si_code` of `SIGCHLD`), and its exit status or signal.
-type Exec = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
-
-/// The `si_code` of a process that ended by itself.
-const CLD_EXITED: i32 = 1;
-
 impl Systemd {
     /// Connects to the system's bus.
     ///
@@ -178,10 +155,10 @@ impl Systemd {
 
     /// The same, where systemd is given so long for each answer.
     fn connect_within(limit: Duration) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = Runtime::new()?;
         let connect = async { connection::Builder::address(BUS).method_timeout(limit).build().await };
         let connection = runtime
-            .block_on(connect)
+            .run(connect)
             .context("the system's D-Bus does not answer")
             .cure("look at `systemctl status dbus.service`")?;
         Ok(Self { runtime, connection, subscribed: Cell::new(false) })
@@ -194,17 +171,51 @@ impl Systemd {
     /// The bus is not reachable, or systemd refuses or does not answer.
     pub fn reloaded() -> Result<Self> {
         let systemd = Self::connect()?;
-        if !UNITS_ARE_READ.load(Relaxed) {
-            systemd.reload()?;
-            UNITS_ARE_READ.store(true, Relaxed);
+        systemd.read_units()?;
+        Ok(systemd)
+    }
+
+    /// Connects, and makes systemd read its unit files again only where it knows this unit, or one of the others, otherwise than its
+    /// files are now. A unit that it has not met yet it reads by itself, with its drop-ins, once somebody asks for it, where the
+    /// directories of unit files have changed since it last looked.
+    ///
+    /// # Errors
+    /// As [`Systemd::reloaded`].
+    pub fn knowing(unit: &str, others: &[&str]) -> Result<Self> {
+        let systemd = Self::connect()?;
+        let known = || {
+            systemd.runtime.run(async {
+                for name in [&[unit], others].concat() {
+                    let path: OwnedObjectPath =
+                        systemd.call(MANAGER, "LoadUnit", &Arguments::Texts(&[name])).await?;
+                    let old: bool = systemd.property(&path, UNIT, "NeedDaemonReload").await?;
+                    let state: String = systemd.property(&path, UNIT, "LoadState").await?;
+                    // The time of a directory is that of the kernel's last tick: two changes may have one.
+                    if old || name == unit && state != "loaded" {
+                        return Ok(false);
+                    }
+                }
+                zbus::Result::Ok(true)
+            })
+        };
+        if !UNITS_ARE_READ.load(Relaxed) && !known().unwrap_or_default() {
+            systemd.read_units()?;
         }
         Ok(systemd)
+    }
+
+    fn read_units(&self) -> Result<()> {
+        if !UNITS_ARE_READ.load(Relaxed) {
+            self.reload()?;
+            UNITS_ARE_READ.store(true, Relaxed);
+        }
+        Ok(())
     }
 
     /// Makes systemd read its unit files again. It leaves the bus for a moment where something else has it start anew, such
     /// as an extension of the system that is merged late in a boot; it is asked again then.
     fn reload(&self) -> Result<()> {
-        self.runtime.block_on(async {
+        self.runtime.run(async {
             let mut tries = 1;
             loop {
                 match self.call::<()>(MANAGER, "Reload", &Arguments::NONE).await {
@@ -225,7 +236,7 @@ impl Systemd {
     /// # Errors
     /// The unit can't be loaded, or systemd refuses.
     pub fn start(&self, verb: &str, unit: &str) -> Result<Job> {
-        self.runtime.block_on(async {
+        self.runtime.run(async {
             // Listen before asking: the job may end before the answer is read.
             let rule = MatchRule::builder()
                 .msg_type(message::Type::Signal)
@@ -271,7 +282,7 @@ impl Systemd {
             }
             bail!("the system's D-Bus has ended the connection")
         };
-        self.runtime.block_on(async {
+        self.runtime.run(async {
             tokio::time::timeout(limit, follow)
                 .await
                 .with_context(|| format!("its job has not ended after {} s", limit.as_secs()))?
@@ -283,40 +294,11 @@ impl Systemd {
     /// # Errors
     /// systemd does not answer.
     pub fn running(&self, pattern: &str) -> Result<Vec<String>> {
-        self.runtime.block_on(async {
+        self.runtime.run(async {
             let asked = Arguments::Lists([&["active", "activating"], &[pattern]]);
             let units: Vec<Listed> = self.call(MANAGER, "ListUnitsByPatterns", &asked).await?;
             Ok(units.into_iter().map(|unit| unit.0).collect())
         })
-    }
-
-    /// The programs of a service that have begun in its last run, in their order.
-    ///
-    /// # Errors
-    /// The unit can't be loaded.
-    pub fn programs(&self, unit: &str) -> Result<Vec<Program>> {
-        let execs: Vec<Exec> = self.runtime.block_on(async {
-            let path: OwnedObjectPath = self.call(MANAGER, "LoadUnit", &Arguments::Texts(&[unit])).await?;
-            let mut execs: Vec<Exec> = self.property(&path, SERVICE, "ExecStart").await?;
-            // When systemd reads its units again, it keeps the times of the last program alone.
-            if execs.iter().all(|exec| exec.4 == 0)
-                && let Some(last) = execs.last_mut()
-            {
-                last.4 = self.property(&path, SERVICE, "ExecMainStartTimestampMonotonic").await?;
-                last.6 = self.property(&path, SERVICE, "ExecMainExitTimestampMonotonic").await?;
-                last.8 = self.property(&path, SERVICE, "ExecMainCode").await?;
-                last.9 = self.property(&path, SERVICE, "ExecMainStatus").await?;
-            }
-            zbus::Result::Ok(execs)
-        })?;
-        let begun = execs.into_iter().filter(|exec| exec.4 != 0);
-        let program = |(_, words, _, _, from, _, to, _, code, status): Exec| Program {
-            words,
-            started_ms: from / 1000,
-            ended_ms: (to != 0).then_some(to / 1000),
-            exit_status: (to != 0 && code == CLD_EXITED).then_some(status),
-        };
-        Ok(begun.map(program).collect())
     }
 
     /// How a service stands now.
@@ -324,7 +306,7 @@ impl Systemd {
     /// # Errors
     /// The unit can't be loaded.
     pub fn service(&self, unit: &str) -> Result<ServiceState> {
-        self.runtime.block_on(async {
+        self.runtime.run(async {
             let path: OwnedObjectPath = self.call(MANAGER, "LoadUnit", &Arguments::Texts(&[unit])).await?;
             Ok(ServiceState {
                 active: self.property(&path, UNIT, "ActiveState").await?,
@@ -334,37 +316,6 @@ impl Systemd {
                 condition: self.property(&path, UNIT, "ConditionResult").await?,
             })
         })
-    }
-
-    /// What systemd tells of the boot beside footplate's part. A time of 0 is one that has not come.
-    async fn boot(&self) -> zbus::Result<Vec<StageStatus>> {
-        let row = |name: &str, state, from: u64, to: u64| StageStatus {
-            name: name.to_owned(),
-            state,
-            started_ms: from / 1000,
-            ms: to.saturating_sub(from) / 1000,
-            ..StageStatus::default()
-        };
-        let mut rows = Vec::new();
-        // A container has its host's clock.
-        if !Path::new("/run/systemd/container").exists() {
-            let initrd = self.property(MANAGER.path, INTERFACE, "InitRDTimestampMonotonic").await?;
-            let system = self.property(MANAGER.path, INTERFACE, "UserspaceTimestampMonotonic").await?;
-            rows.push(row("kernel", Progress::Done, 0, if initrd == 0 { system } else { initrd }));
-            if initrd != 0 {
-                rows.push(row("initramfs", Progress::Done, initrd, system));
-            }
-        }
-        for (unit, name) in BOOT {
-            let path: OwnedObjectPath = self.call(MANAGER, "LoadUnit", &Arguments::Texts(&[unit])).await?;
-            let from = self.property(&path, UNIT, "InactiveExitTimestampMonotonic").await?;
-            let to: u64 = self.property(&path, UNIT, "ActiveEnterTimestampMonotonic").await?;
-            if from != 0 {
-                let state = if to < from { Progress::Running } else { Progress::Done };
-                rows.push(row(name, state, from, to));
-            }
-        }
-        Ok(rows)
     }
 
     /// Calls a method, and gives its answer.
@@ -408,20 +359,13 @@ pub fn reload_network() -> Result<bool> {
     if systemd.service("systemd-networkd.service")?.active != "active" {
         return Ok(false);
     }
-    systemd.runtime.block_on(async {
+    systemd.runtime.run(async {
         systemd
             .call::<()>(NETWORK, "Reload", &Arguments::NONE)
             .await
             .context("networkd has not read its files again")
     })?;
     Ok(true)
-}
-
-/// When the kernel, the initramfs, networkd's wait for links and the start of the kubelet began and ended in this boot, as far as systemd
-/// tells within [`TIMES_TIMEOUT`] each; nothing where it does not answer.
-pub fn boot_times() -> Vec<StageStatus> {
-    let Ok(systemd) = Systemd::connect_within(TIMES_TIMEOUT) else { return Vec::new() };
-    systemd.runtime.block_on(systemd.boot()).unwrap_or_default()
 }
 
 /// Whether the system's bus is there. It comes after the early services of a boot.

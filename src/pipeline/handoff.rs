@@ -97,7 +97,9 @@ pub fn start(
     let (systemd, job) = recorder.stage(
         Stage::Start,
         |_| {
-            let systemd = Systemd::reloaded().stage(Stage::Start)?;
+            // Commands may have written drop-ins for what comes with it.
+            let systemd =
+                Systemd::knowing(unit, &["containerd.service", "kubelet.service"]).stage(Stage::Start)?;
             let job = systemd.start("StartUnit", unit).stage(Stage::Start)?;
             Ok((systemd, job))
         },

@@ -13,6 +13,7 @@ use super::connect::{self, Pool};
 use super::download::{self, Sink, Unfinished};
 use super::request::{Error, Request, Response, headers, parse_url, redirected};
 use super::retry::{Tries, Trouble, may_pass, told, within};
+use crate::io::runtime::Runtime;
 use crate::model::secret::Secret;
 
 /// Requests on their way at once. EC2 bounds an instance's simultaneous connections to its metadata service without
@@ -25,7 +26,7 @@ const TRY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sends requests; connections are kept for the next ones.
 pub struct Client {
-    runtime: tokio::runtime::Runtime,
+    runtime: Runtime,
     pool: Arc<Pool>,
     until: Option<Instant>,
 }
@@ -36,7 +37,7 @@ impl Client {
     /// # Errors
     /// The system has no file descriptor left for it.
     pub fn new() -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = Runtime::new()?;
         Ok(Self { runtime, pool: Arc::new(Pool::new().map_err(anyhow::Error::msg)?), until: None })
     }
 
@@ -53,7 +54,7 @@ impl Client {
     /// # Errors
     /// No answer came, or one that breaks a bound.
     pub fn fetch(&self, request: &Request, deadline: Instant) -> Result<Response, Error> {
-        self.runtime.block_on(async {
+        self.runtime.run(async {
             // The connection of the request before gets its turn to become a kept one.
             tokio::task::yield_now().await;
             fetch(&self.pool, request, deadline).await
@@ -64,7 +65,7 @@ impl Client {
     pub fn fetch_all(&self, requests: &[Request], deadline: Instant) -> Vec<Result<Response, Error>> {
         let lost = |r: &Request| Err(Error::of(r, "the request was given up"));
         let mut answers: Vec<Result<Response, Error>> = requests.iter().map(lost).collect();
-        self.runtime.block_on(async {
+        self.runtime.run(async {
             let mut tasks = JoinSet::new();
             let mut waiting = requests.iter().cloned().enumerate();
             loop {
@@ -93,7 +94,7 @@ impl Client {
         let left = self.until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
         let over =
             |_| Err(Unfinished::Server(Error::of(request, "the time that it was given is over (--timeout)")));
-        self.runtime.block_on(async {
+        self.runtime.run(async {
             timeout(left, download::download(&self.pool, request, sink)).await.unwrap_or_else(over)
         })
     }

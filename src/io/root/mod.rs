@@ -30,6 +30,9 @@ use batch::{DRAFT, Dir as Opened, Held};
 pub use scratch::Scratch;
 pub use tree::Lock;
 
+/// Room for what is read of a file that says no size, as the kernel's own do.
+const KERNEL_FILE: usize = 16 << 10;
+
 /// Symbolic links that a path may go through at its end, as the kernel allows.
 const MAX_LINKS: usize = 40;
 
@@ -177,10 +180,13 @@ impl Root {
             Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
             Err(e) => bail!("{path}: {}", e.desc()),
         };
-        if Meta::of(&nix::sys::stat::fstat(&fd)?).kind != SFlag::S_IFREG {
+        let meta = Meta::of(&nix::sys::stat::fstat(&fd)?);
+        if meta.kind != SFlag::S_IFREG {
             bail!("{path}: is not a regular file");
         }
-        let mut bytes = Vec::new();
+        // One read and one that finds the end. The kernel's own files say no size, and some are made anew for each read.
+        let size = if meta.size == 0 { KERNEL_FILE } else { meta.size.min(limit as u64) as usize + 1 };
+        let mut bytes = Vec::with_capacity(size);
         let file = File::from(fd);
         file.take(limit as u64 + 1).read_to_end(&mut bytes).with_context(|| path.to_owned())?;
         if bytes.len() > limit {
