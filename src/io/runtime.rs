@@ -14,13 +14,13 @@ impl Runtime {
     }
 
     /// Runs a future to its end. What runs one is in the program once, and not once for each of them.
-    #[expect(clippy::expect_used, reason = "the future ends with an outcome")]
     pub(super) fn run<T>(&self, future: impl Future<Output = T>) -> T {
         let mut outcome = None;
         {
             let ended: Pin<&mut dyn Future<Output = ()>> = pin!(async { outcome = Some(future.await) });
             self.0.block_on(ended);
         }
-        outcome.expect("an outcome")
+        // The future has ended with one.
+        outcome.unwrap_or_else(|| std::process::abort())
     }
 }
