@@ -52,17 +52,24 @@ fn bash_completes_commands_options_and_values() {
 
 #[test]
 fn zsh_and_fish_take_their_completions() {
-    let zsh = needs!(unpacked(&["zsh", "zsh-common"])).join("bin/zsh");
+    let zsh = needs!(unpacked(&["zsh", "zsh-common"]));
     let share = made("pages-zsh");
-    Ran::of(Command::new(zsh).args(["-f", "-n"]).arg(share.join("zsh/site-functions/_footplate")))
-        .ended(0, &[]);
+    // As a zsh loads it whose owner has the file among its functions.
+    let load = "setopt extended_glob; module_path=($2/usr/lib/*/zsh/*(/)); fpath=($1/zsh/site-functions $2/usr/share/zsh/functions/**/*(/))
+        autoload -Uz compinit; compinit -u -D; autoload +X _footplate && print $_comps[footplate] $+functions[_footplate]";
+    let mut command = Command::new(zsh.join("bin/zsh"));
+    let ran = Ran::of(command.args(["-fc", load, "zsh"]).arg(&share).arg(&zsh));
+    assert_eq!(ran.ended(0, &[]).out, "_footplate 1\n", "{}", ran.err);
     let fish = needs!(unpacked(&["fish", "libpcre2-32-0"]));
     let mut command = Command::new(fish.join("usr/bin/fish"));
     command
         .env("LD_LIBRARY_PATH", fish.join("usr/lib/x86_64-linux-gnu"))
         .env("HOME", share.parent().unwrap());
-    command.arg("--no-execute").arg(share.join("fish/vendor_completions.d/footplate.fish"));
-    Ran::of(&mut command).ended(0, &[]);
+    let load = "source $argv[1]; complete -C 'footplate status --wa'";
+    command.args(["-Nc", load]).arg(share.join("fish/vendor_completions.d/footplate.fish"));
+    let ran = Ran::of(&mut command);
+    let words = ran.ended(0, &[]).out.lines().filter_map(|line| line.split('\t').next());
+    assert_eq!(words.collect::<Vec<_>>(), ["--wait", "--watch"], "{}", ran.err);
 }
 
 /// groff warns of nothing, each page has its command, and each command has its page.
