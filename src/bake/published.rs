@@ -231,7 +231,7 @@ impl Release<'_> {
         let location = self.place(&checksums);
         let keyring = self.trust.runc_keyring.filter(|_| matches!(self.publication.signed, Signed::OpenPgp));
         let most = if keyring.is_some() { MAX_SIGNATURE } else { MAX_CHECKSUMS };
-        let cure = "check that this version exists for this architecture";
+        let cure = "check that this version exists for this architecture, and stands in --from";
         let text = required(self.client, &location, most, cure)?;
         let text = match keyring {
             // Only these bytes are signed: the rest of the file is ignored.

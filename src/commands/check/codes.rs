@@ -304,7 +304,7 @@ fn by_place(problem: &Problem) -> &'static str {
     let ignition = ["ignition", "storage.", "passwd.", "systemd.", "networkd.", "kernelArguments"];
     match () {
         // So all messages say it, whatever is passed over.
-        () if problem.what.contains("no effect") => "key/no-effect",
+        () if problem.what.contains("no effect") || problem.what == "nothing to do" => "key/no-effect",
         () if ignition.iter().any(|begin| place.starts_with(begin)) => "ignition/invalid",
         () if place.is_empty() => "data/invalid",
         () => "value/invalid",
@@ -416,12 +416,17 @@ mod tests {
 
     #[test]
     fn each_finding_has_a_code_that_is_explained() {
-        for (place, what) in
-            [("write_files[0]", "x"), ("", "x"), ("storage.files[0]", "x"), ("a", "no effect")]
-        {
+        for (place, what) in [
+            ("write_files[0]", "x"),
+            ("", "x"),
+            ("storage.files[0]", "x"),
+            ("a", "no effect"),
+            ("a", "nothing to do"),
+        ] {
             let mut problem = Problem::error(place, what);
             classify(&mut problem);
             assert!(CODES.iter().any(|code| code.name == problem.code), "{place} {what}");
+            assert_eq!(problem.code == "key/no-effect", place == "a", "{what}");
         }
         let mut problem =
             Problem::error("write_files[0].owner", "the user does not exist").code("file/owner");

@@ -93,6 +93,7 @@ impl Reader<'_> {
         }
         if item.is_map() && self.given(item, "path").is_none() {
             self.error(&format!("{place}.path"), item.pos, "missing: a file needs a path");
+            self.cure("add `path: /etc/…`");
         }
         // The encoding is that of the content; what comes from elsewhere is taken as it is.
         let content = match entry.source {
@@ -228,6 +229,7 @@ impl Reader<'_> {
         let Some(uri) = uri else {
             if node.is_map() && !own {
                 self.error(&format!("{at}.uri"), node.pos, "missing: the address of the content");
+                self.cure("add `uri: https://…`");
             }
             return Source::None;
         };

@@ -71,6 +71,7 @@ impl Reader<'_> {
             if fields.is_empty() {
                 if item.list().is_some() {
                     self.error(&place, item.pos, "must name what is mounted and where");
+                    self.cure("write `[DEVICE, DIRECTORY, TYPE, OPTIONS]`");
                 }
                 continue;
             }

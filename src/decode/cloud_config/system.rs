@@ -63,6 +63,7 @@ impl Reader<'_> {
                         let certificates = certificates(text);
                         if certificates.is_empty() {
                             self.error(&format!("{at}[{i}]"), value.pos, "contains no PEM certificate");
+                            self.cure("give it with its lines `-----BEGIN CERTIFICATE-----` and `-----END CERTIFICATE-----`, below a `|`");
                         }
                         self.config.system.certificates.extend(certificates);
                     }

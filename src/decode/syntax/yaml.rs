@@ -48,6 +48,9 @@ const QUOTES: &str = "put the value in quotes, or write it as a block behind `|`
 const INDENT: &str = "give all keys of one mapping, and all dashes of one list, the same column";
 const BRACKET: &str = "look above for the bracket, brace or quote that is not closed";
 
+const NO_COLON: (&str, &str) =
+    ("a key without a colon", "put a colon and a space behind the key, or the text in quotes");
+
 /// What the parser says, by a part of its words; what that means, and what helps.
 const COMPLAINTS: &[(&str, &str, &str)] = &[
     ("mapping values are not allowed", "a colon stands where no key can", QUOTES),
@@ -66,11 +69,7 @@ const COMPLAINTS: &[(&str, &str, &str)] = &[
     ("expected '-' indicator", "a key stands among the items of a list", INDENT),
     ("did not find expected key", "the indentation fits nothing above", INDENT),
     ("indent", "the indentation fits nothing above", INDENT),
-    (
-        "simple key expect",
-        "a key without a colon",
-        "put a colon and a space behind the key, or the text in quotes",
-    ),
+    ("simple key expect", NO_COLON.0, NO_COLON.1),
     ("unknown anchor", "an alias (`*name`) that has no anchor (`&name`)", QUOTES),
     ("anchor or alias", "`&` and `*` begin the name of an anchor or an alias", QUOTES),
     (
@@ -88,6 +87,24 @@ const COMPLAINTS: &[(&str, &str, &str)] = &[
     ("tag", "`!` begins the name of a type that can't be read", QUOTES),
 ];
 
+/// The place of a key without a colon where the parser sees only that the value which it began goes on at the colon of a line below.
+fn without_colon(text: &str, seen: Pos) -> Option<Pos> {
+    let colon = |line: &str| line.find(": ").or_else(|| line.trim_end().strip_suffix(':').map(str::len));
+    let has_text = |(_, line): &(usize, &str)| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    let mut above =
+        text.lines().take(seen.line).collect::<Vec<_>>().into_iter().enumerate().rev().filter(has_text);
+    let (mut n, mut key) = above.next()?;
+    if n + 1 == seen.line {
+        // Another colon before it is one that the parser took.
+        if key.trim_start().starts_with("- ") || colon(key)? + 1 < seen.column {
+            return None;
+        }
+        (n, key) = above.next()?;
+    }
+    let begin = key.len() - key.trim_start_matches([' ', '-']).len();
+    colon(key).is_none().then_some(Pos { line: n + 1, column: begin + 1 })
+}
+
 /// The parser's complaint in plain words, with the cure for the one cause that its text never names: a tab.
 fn syntax_error(text: &str, error: &ScanError) -> Problem {
     let (line, column) = (error.marker().line(), error.marker().col() + 1);
@@ -95,9 +112,14 @@ fn syntax_error(text: &str, error: &ScanError) -> Problem {
         return problem;
     }
     let known = COMPLAINTS.iter().find(|(said, ..)| error.info().contains(said));
-    let (what, cure) =
+    let (mut what, mut cure) =
         known.map_or(("the text can't be read here", QUOTES), |(_, what, cure)| (*what, *cure));
-    let problem = Problem::error("", format!("not YAML: {what}")).at(Pos { line, column });
+    let mut pos = Pos { line, column };
+    let of_a_colon = ["mapping values", "simple key expect"].iter().any(|said| error.info().contains(said));
+    if let Some(above) = without_colon(text, pos).filter(|_| of_a_colon) {
+        (pos, (what, cure)) = (above, NO_COLON);
+    }
+    let problem = Problem::error("", format!("not YAML: {what}")).at(pos);
     let problem = problem.cure(cure).code("yaml/syntax");
     // The parser may notice a tab only on the line after it, or end the value before it.
     let near = if known.is_some() { 2 } else { 3 };
@@ -362,6 +384,15 @@ mod tests {
             ("a: !foo 1\n", 1, "this YAML tag is not known"),
             ("a: [1, 2\n", 2, "not YAML"),
             ("a: *nope\n", 1, "not YAML"),
+            // A key without a colon, at its own line, whatever the parser takes for its value.
+            ("a\nb: c\n", 1, "a key without a colon"),
+            ("a: b\nc\n", 2, "a key without a colon"),
+            ("a: b\nc\nd: e\n", 2, "a key without a colon"),
+            ("a:\n- b\n  c: d\n", 2, "a key without a colon"),
+            ("a:\n  b: c\n  d\n\n  # e\n  f:\n    g\n", 3, "a key without a colon"),
+            ("a: b\n  c: d\n", 2, "a colon stands where no key can"),
+            ("a:\n- b\n- c: d: e\n", 3, "a colon stands where no key can"),
+            ("a: |\n  b\nc: d: e\n", 3, "a colon stands where no key can"),
         ];
         for (text, line, what) in cases {
             let problem = parse(text).unwrap_err();
