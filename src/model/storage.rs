@@ -332,9 +332,10 @@ impl MountSpec {
         self.options.split(',').filter(|o| !o.is_empty())
     }
 
-    /// Whether it has an option.
+    /// Whether it has an option, and its opposite (`fail` behind `nofail`) does not follow.
     pub fn has(&self, option: &str) -> bool {
-        self.options().any(|o| o == option)
+        let opposite = option.strip_prefix("no");
+        self.options().filter(|o| *o == option || Some(*o) == opposite).last() == Some(option)
     }
 
     /// The values of an option that may be given more than once.

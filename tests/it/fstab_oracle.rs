@@ -95,6 +95,10 @@ const OPTIONS: &[&str] = &[
     "x-systemd.wanted-by=many.target",
     "x-systemd.required-by=all.target",
     "x-systemd.device-bound",
+    "fail",
+    "auto",
+    "x-systemd.device-timeout=infinity",
+    "x-systemd.requires=plain",
 ];
 
 fn entries() -> Vec<Entry> {

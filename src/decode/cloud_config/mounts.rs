@@ -113,8 +113,7 @@ impl Reader<'_> {
             return None;
         }
         let said = field(3);
-        // A default of ours is not the author's word that the node is right without this mount.
-        let optional = said.as_ref().is_some_and(|o| o.split(',').any(|o| o == "nofail"));
+        let is_said = said.is_some();
         let default = if over_network(&what) && kind == "auto" { NETWORK_OPTIONS } else { MOUNT_OPTIONS };
         let options = said.unwrap_or_else(|| default.to_owned());
         let plain = |t: &String| !t.is_empty() && !t.contains(|c: char| c.is_whitespace() || c.is_control());
@@ -139,7 +138,11 @@ impl Reader<'_> {
             return None;
         }
         let fsck = field(5).unwrap_or_else(|| "2".to_owned()) != "0";
-        let mount = MountSpec { place: place.to_owned(), what, path, kind, options, fsck, optional, disk };
+        let optional = false;
+        let mut mount =
+            MountSpec { place: place.to_owned(), what, path, kind, options, fsck, optional, disk };
+        // A default of ours is not the author's word that the node is right without this mount.
+        mount.optional = is_said && mount.has("nofail");
         self.told_of_mount(place, pos, &mount);
         Some(mount)
     }
