@@ -5,6 +5,7 @@
 use crate::io::root::Root;
 use crate::io::systemd::{Program, Systemd};
 use crate::io::uptime_ms;
+use crate::model::paths::UNIT_DIR;
 use crate::model::problem::Problem;
 use crate::model::status::{Progress, StageStatus};
 use crate::plan::kubeadm::{BOOT_SCRIPTS_UNIT, BOOTCMD_UNIT, BOOTHOOKS_UNIT, SCRIPT, UNIT};
@@ -25,7 +26,10 @@ pub fn of_bootstrap(root: &Root) -> Vec<StageStatus> {
 
 /// The commands that ran before it, at this boot.
 pub fn before_bootstrap(root: &Root) -> Vec<StageStatus> {
-    of_units(root, &[BOOTHOOKS_UNIT, BOOTCMD_UNIT, BOOT_SCRIPTS_UNIT])
+    // Most data has none of them, and the bootstrap waits for systemd's answers.
+    let mut units = vec![BOOTHOOKS_UNIT, BOOTCMD_UNIT, BOOT_SCRIPTS_UNIT];
+    units.retain(|unit| root.stands(&format!("{UNIT_DIR}/{unit}")).unwrap_or(true));
+    of_units(root, &units)
 }
 
 /// A warning for each command that failed, by its place. Those that call kubeadm are told as kubeadm's own failure, and the last
@@ -55,7 +59,7 @@ pub fn failures(
 }
 
 fn of_units(root: &Root, units: &[&str]) -> Vec<StageStatus> {
-    if !root.live() {
+    if !root.live() || units.is_empty() {
         return Vec::new();
     }
     // Without systemd's answer the commands are not told; what came of them is.
