@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 use super::above;
 use crate::io::root::{Root, SFlag};
 use crate::model::plan::{Item, Plan};
-use crate::model::problem::Problem;
+use crate::model::problem::{NO_TARGET, Problem};
 use crate::model::storage::{Existing, Link};
 
 /// The problems of paths that can be seen before anything is made. Ignition refuses two paths that lead to one file; a
@@ -86,7 +86,8 @@ fn hard(link: &Link, made: &HashSet<&str>, root: &Root) -> Result<()> {
     }
     match root.meta_of_link(target)?.map(|m| m.kind) {
         None => {
-            Err(anyhow!("{place}: {path}: the target of the hard link is not there, and nothing makes it"))
+            let what = format!("{path}: the target of the hard link is not there, and nothing makes it");
+            Err(Problem::error(place, what).code(NO_TARGET).into())
         }
         Some(SFlag::S_IFDIR) => {
             Err(anyhow!("{place}: {path}: the target of the hard link is a directory of this machine"))

@@ -37,6 +37,9 @@ pub enum Severity {
 /// The code of a problem about a path in the part of Flatcar that nothing can write.
 pub const READ_ONLY: &str = "path/read-only";
 
+/// The code of a problem about a hard link to what the data does not make. A machine may have it.
+pub const NO_TARGET: &str = "file/target";
+
 /// The code of a problem about a key that nothing reads. One that is nearly a known key has that for its cure.
 pub const UNKNOWN_KEY: &str = "key/unknown";
 

@@ -83,6 +83,11 @@ fn what_would_stop_the_node_is_not_good() {
         ("#cloud-config\ndisk_setup: {/dev/sdz: {layout: true}}\n".to_owned(), 0, "good"),
         (ignition("/usr/lib/a"), 65, "read-only"),
         (ignition("/opt/a"), 0, "good"),
+        (
+            "{\"ignition\": {\"version\": \"3.4.0\"}, \"storage\": {\"links\": [{\"path\": \"/a\", \"target\": \"/b\", \"hard\": true}]}}".to_owned(),
+            0,
+            "code: file/target",
+        ),
     ];
     for (data, code, said) in cases {
         let ran = check(&data, false);

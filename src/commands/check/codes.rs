@@ -83,6 +83,11 @@ pub const CODES: &[Code] = &[
         "Follow the finding's own hint.",
     ),
     code(
+        "file/target",
+        "A hard link's target is not among what the data makes. The node stops unless its image has that file.",
+        "Let the data make the file, or let a symbolic link lead to it.",
+    ),
+    code(
         "filesystem/unknown",
         "Flatcar has no program that makes, or no driver that mounts, this kind of filesystem.",
         "Use ext4, xfs, btrfs or vfat, or add what mounts it to the image.",

@@ -16,7 +16,9 @@ use crate::decode::{self, Decoded};
 use crate::io::now;
 use crate::model::config::{NodeConfig, UnitSpec};
 use crate::model::plan::Plan;
-use crate::model::problem::{NOT_FETCHED, PACKAGE_MANAGER, Problem, READ_ONLY, Severity, any_error};
+use crate::model::problem::{
+    NO_TARGET, NOT_FETCHED, PACKAGE_MANAGER, Problem, READ_ONLY, Severity, any_error,
+};
 use crate::plan;
 use crate::platform::{self, PLATFORMS};
 
@@ -175,7 +177,10 @@ fn try_out(decoded: &mut Decoded, machine: &Machine, places: &Places<'_>) -> Pla
             // What is not in an empty root, such as Flatcar's own units, is no finding.
             let level = log::max_level();
             log::set_max_level(log::LevelFilter::Error);
-            let problems = apply::compare(&plan, scratch.root()).err().unwrap_or_default();
+            let mut problems = apply::compare(&plan, scratch.root()).err().unwrap_or_default();
+            for problem in problems.iter_mut().filter(|p| p.code == NO_TARGET) {
+                problem.severity = Severity::Warning;
+            }
             log::set_max_level(level);
             let placed = problems.into_iter().map(|problem| of_an_entry(&decoded.config, problem));
             decoded.problems.extend(
