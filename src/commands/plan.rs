@@ -6,8 +6,8 @@ use serde_json::json;
 use super::{PENDING, item, output};
 use crate::apply::{Done, diff};
 use crate::cli::{self, Format};
-use crate::io::live;
 use crate::io::root::Root;
+use crate::io::{live, screen};
 use crate::model::plan::Item;
 use crate::model::problem::{Failure, Problem, Severity};
 use crate::pipeline;
@@ -95,7 +95,11 @@ fn text(preview: &Preview) -> String {
             Done::LeftOut => live::RED,
         };
         let sign = output::coloured(word(o.done).0, colour);
-        text += &format!("{sign} {:width$}  {}\n", o.what, o.detail);
+        let line = format!("{sign} {:width$}  {}", o.what, o.detail);
+        text += &match screen::fits(&std::io::stdout(), &line) {
+            true => format!("{line}\n"),
+            false => format!("{sign} {}\n    {}\n", o.what, o.detail),
+        };
     }
     if let Some(bootstrap) = &plan.bootstrap {
         text += &format!("> start {}\n", bootstrap.unit);

@@ -186,8 +186,12 @@ fn mapping(node: &Node, path: &str, policy: &mut Policy, problems: &mut Vec<Prob
         } else if above.is_empty() && names(&[word]).next().is_some() {
             mapping(value, &name, policy, problems);
         } else {
+            // What is no word may be anything, a secret too.
+            let is_word =
+                word.len() <= 40 && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+            let place = if is_word { name.as_str() } else { path };
             let problem =
-                Problem::error(path, "a key that a policy does not have").at(key.pos).code("key/unknown");
+                Problem::error(place, "a key that a policy does not have").at(key.pos).code("key/unknown");
             let known = || {
                 let mut known: Vec<_> = names(&above).collect();
                 known.dedup();

@@ -44,6 +44,11 @@ pub fn plain(text: &str) -> String {
 /// The columns of a terminal.
 const COLUMNS: usize = 80;
 
+/// Whether a line fits where a stream shows it: all lines do where no person looks.
+pub fn fits(stream: &impl IsTerminal, line: &str) -> bool {
+    width(line) <= COLUMNS || !stream.is_terminal()
+}
+
 /// The columns that a text takes: a colour takes none.
 fn width(text: &str) -> usize {
     let mut chars = text.chars();

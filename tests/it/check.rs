@@ -300,6 +300,9 @@ fn a_key_that_is_nearly_a_known_one_is_an_error_that_names_it() {
         let ran = check(format!("#cloud-config\n{text}\n"), false);
         assert!(ran.code == 65 && ran.out.contains(says), "{text}: {}", ran.out);
     }
+    let network = "network: {version: 2, ethernets: {eth0: {dhcp: true, addresses: [10.0.0.2/8]}}}\n";
+    let ran = check(network, false);
+    assert!(ran.code == 65 && ran.out.contains("did you mean `dhcp4`?"), "{}", ran.out);
     // A key without a neighbour, and one near to a key that has no effect here, stop nothing.
     for text in [
         "my_own_key: 1",

@@ -476,6 +476,7 @@ fn what_is_said_fits_on_a_terminal() {
         "check --explain object/variable".to_owned(),
         "plan --platform vmwre".to_owned(),
         "platforms --platform nocloud".to_owned(),
+        format!("plan --seed {seed} --root {empty}"),
         format!("provision --seed {seed} --root {empty}"),
         format!("status --root {empty}"),
         format!("timeline --root {empty}"),

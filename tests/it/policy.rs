@@ -46,7 +46,7 @@ fn what_is_wrong_in_a_file_stops_the_node_and_has_its_line() {
     root.put(IMAGE, format!("waits:\n  netwok: {CANARY}\nimdsv1: {CANARY}\n"));
     let seed = seed("policy-wrong", DATA);
     let says = [
-        "usage: /etc/footplate.yaml: waits: a key that a policy does not have (line 2, column 3)",
+        "usage: /etc/footplate.yaml: waits.netwok: a key that a policy does not have (line 2, column 3)",
         "did you mean `network`?",
         "/etc/footplate.yaml: imdsv1: must be `true` or `false` (line 3, column 9)",
     ];

@@ -113,7 +113,12 @@ impl Reader {
         let key = at.place.rsplit('.').next().unwrap_or_default();
         // One that has a meaning elsewhere is no misspelt one.
         let meant = || words::meant(key, KEYS.iter().copied());
-        let meant = if KEYS.contains(&key) { None } else { meant() };
+        let meant = match key {
+            // As near to `dhcp6`.
+            "dhcp" => Some("dhcp4"),
+            _ if KEYS.contains(&key) => None,
+            _ => meant(),
+        };
         let cure = meant.map(|meant| format!("did you mean `{meant}`?")).unwrap_or_default();
         let problem = Problem::warning(&at.place, "this key is not known here and has no effect");
         self.push(problem.code(UNKNOWN_KEY), at, &cure);

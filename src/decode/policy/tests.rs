@@ -51,9 +51,13 @@ fn what_a_file_says_holds_and_each_error_has_its_line() {
         (
             "imdsv1: true\nwait:\n  network: 1min\n",
             2,
-            "a key that a policy does not have|did you mean `waits`?",
+            "wait: a key that a policy does not have|did you mean `waits`?",
         ),
-        ("waits:\n\n  netwok: 1min\n", 3, "waits: a key that a policy does not have|did you mean `network`?"),
+        (
+            "waits:\n\n  netwok: 1min\n",
+            3,
+            "waits.netwok: a key that a policy does not have|did you mean `network`?",
+        ),
         (
             "colour: red\n",
             1,
