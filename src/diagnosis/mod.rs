@@ -53,7 +53,10 @@ pub fn classify(output: &str, read: impl Fn(Log) -> String) -> Vec<Problem> {
         }
         _ => &[],
     };
-    if let Some(cause) = logs.iter().find_map(|log| of_log(*log, &read(*log), asks)) {
+    let said = logs.iter().find_map(|log| of_log(*log, &read(*log), asks));
+    // A kubelet whose node is not in the cluster ends by itself, after half a minute, and starts again.
+    let said = said.filter(|cause| !cause.vague || code != Some("node/not-registered"));
+    if let Some(cause) = said {
         found.retain(|other| other.code != cause.code);
         found.insert(0, cause);
     }

@@ -7,23 +7,40 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::json;
 
-use super::beside::change;
+use super::beside::{change, containerd, kubelet_runs};
 use super::{Cause, INIT, JOIN, Machine, init_but, init_config, is, joins, kubeadm, special};
 use crate::common::cluster::{API, HOLDS, TOKEN, refusal, reply};
 use crate::common::needs::program;
 use crate::common::scratch::Ran;
-use crate::common::server::{Reply, Server};
+use crate::common::server::{Reply, Seen, Server};
 
 /// A join whose API server says this where kubeadm writes to the node.
 fn patched(machine: &Machine, says: &'static str) {
     special(machine, |seen| {
         (seen.method == "PATCH" && is(seen, "nodes/node-1")).then(|| refusal(500, "InternalError", says))
     });
+    without_rotation(machine);
+}
+
+/// The kubelet has its certificate before it begins with anything else.
+fn without_rotation(machine: &Machine) {
+    let flags = "  kubeletExtraArgs: {rotate-certificates: 'false'}\n  criSocket:";
+    super::change(machine, "  criSocket:", flags);
+}
+
+/// A join whose kubelet runs beside a containerd, for kubeadm to wait for what the kubelet asks of the cluster.
+fn kubelet_joins(machine: &Machine, with: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static) {
+    special(machine, with);
+    without_rotation(machine);
+    // The machine that tests may keep its control groups from containers.
     super::change(
         machine,
-        "  criSocket:",
-        "  kubeletExtraArgs: {rotate-certificates: 'false'}\n  criSocket:",
+        "kubeletExtraArgs: {",
+        "kubeletExtraArgs: {cgroups-per-qos: 'false', enforce-node-allocatable: '', ",
     );
+    super::change(machine, "/run/dbus/system_bus_socket", "/run/containerd/containerd.sock");
+    containerd(machine, "", "");
+    kubelet_runs(machine);
 }
 
 /// Ends kubeadm as the kernel does where memory runs out.
@@ -45,6 +62,12 @@ pub(super) fn causes() -> Vec<Cause> {
                 m,
                 "Internal error occurred: failed calling webhook \"nodes.policy.example\": Post \"https://policy.policy-system.svc:443/nodes?timeout=10s\": dial tcp 10.96.8.1:443: connect: connection refused",
             );
+        }),
+        // It ends when kubeadm gives up, after two minutes.
+        ("node/not-registered", JOIN.into(), |m| {
+            kubelet_joins(m, |seen| {
+                is(seen, "nodes/node-1").then(|| refusal(404, "NotFound", "nodes \"node-1\" not found"))
+            });
         }),
         ("etcd/database-full", JOIN.into(), |m| patched(m, "etcdserver: mvcc: database space exceeded")),
         ("kubeadm/killed", format!("{KILL}{JOIN}"), |m| {
