@@ -284,7 +284,8 @@ pub(super) const MACHINE: &[Cause] = &[
         vague: true,
         ..cause(
             "kubelet/no-certificate",
-            &["perform the tls bootstrap"],
+            // And a kubelet that began anew without it.
+            &["perform the tls bootstrap", "unable to read existing bootstrap client config"],
             "the kubelet runs, and it got no certificate from the API server in time",
             "look at `journalctl -u kubelet`: the API server may not be reached, or the token may have expired",
         )

@@ -94,18 +94,21 @@ pub(super) const LOGS: &[(Of, Cause)] = &[
     ),
     (
         Of::Kubelet,
-        cause(
-            "kubelet/config",
-            &[
-                "failed to load kubelet config file",
-                "failed to validate kubelet configuration",
-                "failed to decode kubelet config",
-                "failed to merge kubelet configs",
-                "invalid configuration:",
-            ],
-            "the kubelet's configuration can't be read or has a wrong value",
-            "look at `journalctl -u kubelet` and at /var/lib/kubelet/config.yaml: kubeadm writes it from the KubeletConfiguration",
-        ),
+        Cause {
+            when: |line| !line.contains("bootstrap client config"),
+            ..cause(
+                "kubelet/config",
+                &[
+                    "failed to load kubelet config file",
+                    "failed to validate kubelet configuration",
+                    "failed to decode kubelet config",
+                    "failed to merge kubelet configs",
+                    "invalid configuration:",
+                ],
+                "the kubelet's configuration can't be read or has a wrong value",
+                "look at `journalctl -u kubelet` and at /var/lib/kubelet/config.yaml: kubeadm writes it from the KubeletConfiguration",
+            )
+        },
     ),
     (
         Of::Kubelet,

@@ -205,14 +205,15 @@ fn of_log(log: Log, text: &str, asks: bool) -> Option<&'static Cause> {
         .filter_map(|line| {
             let own = rows.iter().find(|cause| cause.is_named_by(&line)).copied();
             let shared = |cause: &&Cause| match cause.code {
-                "containerd/cri-disabled" => true,
+                "containerd/cri-disabled" | "kubelet/no-certificate" => true,
                 code if code.starts_with("image/") => line.contains("errimagepull"),
                 _ => asks && asks_api_server(&line),
             };
-            own.or_else(|| all().find(|cause| cause.is_named_by(&line)).filter(shared))
+            own.or_else(|| all().filter(|cause| cause.is_named_by(&line)).find(shared))
         })
         .collect();
-    named.iter().find(|cause| !cause.vague).or(named.first()).copied()
+    // That it ended says least.
+    named.into_iter().min_by_key(|cause| (cause.vague, cause.code == "kubelet/crash-loop"))
 }
 
 /// The causes that the lines name, in the table's order. One line has one cause: the first in the table.
