@@ -41,7 +41,7 @@ impl Reader<'_> {
                         self.cure("name pub_key_ed25519");
                     }
                     if words.iter().any(|w| w != NO_DSA && !POSTS.contains(&w.as_str())) {
-                        self.warn(&at, value.pos, "a name is not known and is not sent");
+                        self.warn(&at, value.pos, "one of its names can't be sent, and is left out");
                         self.cure(format!("write `all`, or names of {}", POSTS.join(", ")));
                     }
                     posts.retain(|p| words.iter().any(|w| w == p));
