@@ -13,14 +13,20 @@ impl Runtime {
         tokio::runtime::Builder::new_current_thread().enable_all().build().map(Self)
     }
 
-    /// Runs a future to its end. What runs one is in the program once, and not once for each of them.
+    /// Runs a future to its end. What waits is in the program once, and not once for each kind of future.
     pub(super) fn run<T>(&self, future: impl Future<Output = T>) -> T {
-        let mut outcome = None;
-        {
-            let ended: Pin<&mut dyn Future<Output = ()>> = pin!(async { outcome = Some(future.await) });
-            self.0.block_on(ended);
+        let mut future = pin!(future);
+        loop {
+            let mut outcome = None;
+            {
+                let ended: Pin<&mut dyn Future<Output = ()>> =
+                    pin!(async { outcome = Some(future.as_mut().await) });
+                self.0.block_on(ended);
+            }
+            // A future that has ended has left its outcome.
+            if let Some(outcome) = outcome {
+                return outcome;
+            }
         }
-        // The future has ended with one.
-        outcome.unwrap_or_else(|| std::process::abort())
     }
 }

@@ -186,8 +186,7 @@ impl Systemd {
         let known = || {
             systemd.runtime.run(async {
                 for name in [&[unit], others].concat() {
-                    let path: OwnedObjectPath =
-                        systemd.call(MANAGER, "LoadUnit", &Arguments::Texts(&[name])).await?;
+                    let path = systemd.unit(name).await?;
                     let old: bool = systemd.property(&path, UNIT, "NeedDaemonReload").await?;
                     let state: String = systemd.property(&path, UNIT, "LoadState").await?;
                     // The time of a directory is that of the kernel's last tick: two changes may have one.
@@ -307,7 +306,7 @@ impl Systemd {
     /// The unit can't be loaded.
     pub fn service(&self, unit: &str) -> Result<ServiceState> {
         self.runtime.run(async {
-            let path: OwnedObjectPath = self.call(MANAGER, "LoadUnit", &Arguments::Texts(&[unit])).await?;
+            let path = self.unit(unit).await?;
             Ok(ServiceState {
                 active: self.property(&path, UNIT, "ActiveState").await?,
                 sub: self.property(&path, UNIT, "SubState").await?,
@@ -329,6 +328,11 @@ impl Systemd {
     /// What is not generic is in the program once.
     async fn answer(&self, of: Object<'_>, method: &str, arguments: &Arguments<'_>) -> zbus::Result<Message> {
         self.connection.call_method(Some(of.service), of.path, Some(of.interface), method, arguments).await
+    }
+
+    /// Where a unit stands on the bus. systemd reads it first where it has not yet.
+    async fn unit(&self, name: &str) -> zbus::Result<OwnedObjectPath> {
+        self.call(MANAGER, "LoadUnit", &Arguments::Texts(&[name])).await
     }
 
     /// A property of one of systemd's units, as it is now.

@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use zbus::OwnedObjectPath;
 
-use super::{Arguments, MANAGER, SERVICE, Systemd};
+use super::{SERVICE, Systemd};
 
 /// A program of a service that has run (`ExecStart=`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +36,7 @@ impl Systemd {
     /// The unit can't be loaded.
     pub fn programs(&self, unit: &str) -> Result<Vec<Program>> {
         let execs: Vec<Exec> = self.runtime.run(async {
-            let path: OwnedObjectPath = self.call(MANAGER, "LoadUnit", &Arguments::Texts(&[unit])).await?;
+            let path = self.unit(unit).await?;
             let mut execs: Vec<Exec> = self.property(&path, SERVICE, "ExecStart").await?;
             // When systemd reads its units again, it keeps the times of the last program alone.
             if execs.iter().all(|exec| exec.4 == 0)
@@ -65,7 +64,7 @@ impl Systemd {
 pub fn main_process(unit: &str, limit: Duration) -> Option<u32> {
     let systemd = Systemd::connect_within(limit).ok()?;
     let pid = systemd.runtime.run(async {
-        let path: OwnedObjectPath = systemd.call(MANAGER, "LoadUnit", &Arguments::Texts(&[unit])).await?;
+        let path = systemd.unit(unit).await?;
         systemd.property(&path, SERVICE, "MainPID").await
     });
     pid.ok().filter(|pid| *pid != 0)

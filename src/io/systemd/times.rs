@@ -4,9 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use zbus::OwnedObjectPath;
-
-use super::{Arguments, INTERFACE, MANAGER, Systemd, UNIT};
+use super::{INTERFACE, MANAGER, Systemd, UNIT};
 use crate::model::status::{Progress, StageStatus};
 
 /// Units of a boot beside footplate's own, and what the timeline calls them: networkd's wait until links are up, and the kubelet.
@@ -37,7 +35,7 @@ impl Systemd {
             }
         }
         for (unit, name) in BOOT {
-            let path: OwnedObjectPath = self.call(MANAGER, "LoadUnit", &Arguments::Texts(&[unit])).await?;
+            let path = self.unit(unit).await?;
             let from = self.property(&path, UNIT, "InactiveExitTimestampMonotonic").await?;
             let to: u64 = self.property(&path, UNIT, "ActiveEnterTimestampMonotonic").await?;
             if from != 0 {
