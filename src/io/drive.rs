@@ -174,7 +174,29 @@ fn fat(file: &File) -> Option<Drive> {
         () => return None,
     };
     let uuid = format!("{:02X}{:02X}-{:02X}{:02X}", number[3], number[2], number[1], number[0]);
-    Some(Drive { label: padded(label), filesystem: "vfat".to_owned(), uuid, ..Drive::default() })
+    let label = fat_entry(file, &boot).unwrap_or_else(|| padded(label));
+    Some(Drive { label, filesystem: "vfat".to_owned(), uuid, ..Drive::default() })
+}
+
+/// The label in FAT's root directory, which counts before the boot sector's: Windows writes it there alone.
+fn fat_entry(file: &File, boot: &[u8; 512]) -> Option<String> {
+    let number = |at: usize| u64::from(u16::from_le_bytes([boot[at], boot[at + 1]]));
+    let large = |at: usize| number(at) | number(at + 2) << 16;
+    let (sector, cluster, entries) = (number(11), u64::from(boot[13]), number(17));
+    let table = if number(22) > 0 { number(22) } else { large(36) };
+    let mut first = number(14) + u64::from(boot[16]) * table;
+    if entries == 0 {
+        // FAT32 has its root directory in a cluster; the first one has the number 2.
+        first += large(44).checked_sub(2)? * cluster;
+    }
+    let mut directory = [0u8; 4096];
+    let size = (entries * 32).min(4096) as usize;
+    let directory = &mut directory[..if size > 0 { size } else { (sector * cluster).min(4096) as usize }];
+    file.read_exact_at(directory, first * sector).ok()?;
+    let mut used = directory.chunks_exact(32).take_while(|entry| entry[0] != 0);
+    // The attributes of a volume's name. Those of a directory or of a part of a long name are others; 0xe5 is removed.
+    let entry = used.find(|entry| entry[0] != 0xe5 && entry[11] & 0x3f == 8)?;
+    Some(padded(&entry[..11]))
 }
 
 #[cfg(test)]

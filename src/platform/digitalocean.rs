@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! DigitalOcean: the droplet's metadata document
+//! DigitalOcean: the droplet's metadata document, on a drive that is there before the network is, or else from the service
 //! ([metadata API](https://docs.digitalocean.com/reference/api/metadata/)). Addresses are static: DHCP answers on few droplets.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -7,20 +7,21 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use serde_json::{Value as Json, json};
 
 use super::service::Service;
-use super::{Error, Evidence, Platform, document};
+use super::{Error, Evidence, Platform, config_drive, document};
 use crate::decode::network;
 use crate::decode::syntax::yaml::Node;
 use crate::io::World;
 use crate::model::facts::Facts;
 use crate::model::instance::{Instance, Spelling};
 
-/// DigitalOcean. Its `config-2` drive is not read: the document has all that is in it.
+/// DigitalOcean. Of what its drive has in OpenStack's format, nothing is read: the document has it all.
 pub(super) const PLATFORM: Platform = Platform {
     id: "digitalocean",
     name: "DigitalOcean",
     spelling: Some(Spelling { coreos: "DIGITALOCEAN", afterburn: "DIGITALOCEAN", common: false }),
     hint: "DigitalOcean: give the droplet user-data",
     evidence: |facts| (facts.dmi.sys_vendor == "DigitalOcean").then(|| Evidence::of_dmi(&facts.dmi)),
+    local: Some(drive),
     network: Some(fetch),
     id_in_dmi: |dmi| &dmi.product_serial,
     ..Platform::NONE
@@ -34,11 +35,26 @@ static SERVICE: Service = Service {
 /// The document with all that the service knows.
 const DOCUMENT: &str = "/metadata/v1.json";
 
-fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Instance>, Error> {
-    let Some(mut node) = document::fetch(&SERVICE, world, DOCUMENT)? else { return Ok(None) };
+/// The same document on the drive.
+const FILE: &str = "digitalocean_meta_data.json";
+
+fn drive(world: &dyn World, _: &Facts) -> Result<Option<Instance>, Error> {
+    let Some(file) = config_drive::file(world, FILE)? else { return Ok(None) };
+    read(FILE, document::mapping(FILE, file.expose())?).map(Some)
+}
+
+/// The drive has all that the service has, and needs no network.
+fn fetch(world: &dyn World, _: &Facts, found: Option<Instance>) -> Result<Option<Instance>, Error> {
+    if found.is_some() {
+        return Ok(found);
+    }
+    document::fetch(&SERVICE, world, DOCUMENT)?.map(|node| read(DOCUMENT, node)).transpose()
+}
+
+fn read(place: &str, mut node: Node) -> Result<Instance, Error> {
     // A credential of the droplet's, which nothing on the node uses.
     node.remove("auth_key");
-    let mut instance = document::with_user_data(DOCUMENT, &node)?;
+    let mut instance = document::with_user_data(place, &node)?;
     instance.instance_id = document::text_of(&node, &["droplet_id"]).unwrap_or_default().to_owned();
     document::name_by_id("digitalocean", &mut instance);
     instance.attribute("HOSTNAME", document::text_of(&node, &["hostname"]));
@@ -69,7 +85,7 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
         }
     }
     document::read_cards(cards, &mut instance)?;
-    Ok(Some(instance))
+    Ok(instance)
 }
 
 /// The address of a part of a NIC, an IPv6 address in its canonical form.

@@ -8,7 +8,7 @@ use crate::common::needs::program;
 use crate::common::scratch;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -166,7 +166,7 @@ impl Drive {
     }
 
     #[track_caller]
-    fn fat(name: &str, label: &str, bits: &str, contents: &Path) -> Self {
+    fn fat(name: &str, label: &str, bits: &str, unnamed: bool, contents: &Path) -> Self {
         program("mkfs.vfat", "dosfstools").unwrap();
         program("mcopy", "mtools").unwrap();
         let image = fresh(name).join("fat");
@@ -179,6 +179,12 @@ impl Drive {
         fs::File::create(&image).unwrap().set_len(size << 20).unwrap();
         Ran::of(Command::new("mkfs.vfat").args(["-F", bits, "-s", sectors, "-n", label]).arg(&image))
             .ended(0, &[]);
+        if unnamed {
+            // As Windows leaves the boot sector, and FAT32's copy of it.
+            let file = fs::File::options().write(true).open(&image).unwrap();
+            let at: &[u64] = if bits == "32" { &[71, 6 * 512 + 71] } else { &[43] };
+            at.iter().for_each(|at| file.write_all_at(b"NO NAME    ", *at).unwrap());
+        }
         for entry in fs::read_dir(contents).unwrap() {
             Ran::of(Command::new("mcopy").arg("-i").arg(&image).arg(entry.unwrap().path()).arg("::"))
                 .ended(0, &[]);
@@ -217,12 +223,14 @@ fn drives_of_every_kind_are_found_by_label_and_read() {
     let _machine = machine();
     let contents = fresh("contents");
     files(&contents, &[("user-data", USER_DATA), ("meta-data", META_DATA), ("network-config", NETWORK)]);
-    let drives: [(&str, &str, Attach); 5] = [
+    let drives: [(&str, &str, Attach); 7] = [
         ("iso9660", "cidata", |c| Drive::iso("iso-lower", "cidata", c)),
         ("iso9660", "CIDATA", |c| Drive::iso("iso-upper", "CIDATA", c)),
-        ("vfat", "CIDATA", |c| Drive::fat("fat12", "CIDATA", "12", c)),
-        ("vfat", "CIDATA", |c| Drive::fat("fat16", "CIDATA", "16", c)),
-        ("vfat", "CIDATA", |c| Drive::fat("fat32", "CIDATA", "32", c)),
+        ("vfat", "CIDATA", |c| Drive::fat("fat12", "CIDATA", "12", false, c)),
+        ("vfat", "CIDATA", |c| Drive::fat("fat16", "CIDATA", "16", false, c)),
+        ("vfat", "CIDATA", |c| Drive::fat("fat32", "CIDATA", "32", false, c)),
+        ("vfat", "CIDATA", |c| Drive::fat("fat16-windows", "CIDATA", "16", true, c)),
+        ("vfat", "CIDATA", |c| Drive::fat("fat32-windows", "CIDATA", "32", true, c)),
     ];
     for (filesystem, label, attach) in drives {
         let drive = attach(&contents);
@@ -266,8 +274,10 @@ fn other_drives_are_left_alone() {
     let _machine = machine();
     let contents = fresh("other");
     files(&contents, &[("user-data", USER_DATA), ("meta-data", META_DATA)]);
-    let _drives =
-        [Drive::iso("iso-other", "cidata2", &contents), Drive::fat("fat-other", "DATA", "16", &contents)];
+    let _drives = [
+        Drive::iso("iso-other", "cidata2", &contents),
+        Drive::fat("fat-other", "DATA", "16", false, &contents),
+    ];
     let ran = footplate(&["platforms"]);
     assert!(ran.out.contains("cidata2") && !ran.out.contains("a drive labelled"), "{}", ran.out);
     let root = Scratch::new("other-root");

@@ -194,7 +194,10 @@ impl Reader<'_> {
 
     /// Warns of a path without a `/` at its beginning.
     pub(super) fn relative(&mut self, at: &str, pos: Pos, path: &str) {
-        if !path.is_empty() && !path.starts_with(['/', '$', '{']) {
+        if matches!(path.as_bytes(), [drive, b':', b'/' | b'\\', ..] if drive.is_ascii_alphabetic()) {
+            self.warn(at, pos, "is a path of Windows, and this machine has Flatcar");
+            self.cure("take this KubeadmConfig away from the machine's template, or choose a Windows image");
+        } else if !path.is_empty() && !path.starts_with(['/', '$', '{']) {
             self.warn(at, pos, "is not an absolute path: it is taken from the root directory");
             self.cure("begin it with `/`");
         }

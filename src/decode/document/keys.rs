@@ -9,7 +9,7 @@ pub(super) struct Keys<'a>(pub(super) Vec<(Cow<'a, str>, Cow<'a, str>)>);
 impl<'a> Keys<'a> {
     /// Those of the first document.
     pub(super) fn of(text: &'a str) -> Self {
-        if let Some(inner) = text.strip_prefix('{') {
+        if let Some(inner) = without_head(text).strip_prefix('{') {
             return Self(pieces(inner).filter_map(entry).collect());
         }
         let mut keys = Vec::new();
@@ -71,6 +71,16 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
         }
         false
     })
+}
+
+/// A text without the comments, blank lines and marks of a document that it begins with.
+pub(super) fn without_head(text: &str) -> &str {
+    let is_head = |line: &str| line.trim().is_empty() || line.starts_with('#') || line.trim_end() == "---";
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once('\n').filter(|(line, _)| is_head(line)) {
+        rest = after;
+    }
+    rest
 }
 
 /// Whether JSON is an Ignition config, by its keys.

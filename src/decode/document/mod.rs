@@ -66,6 +66,11 @@ pub enum Kind {
 const PART_HANDLER: Kind =
     Kind::Refused("a Python part-handler can't run: Flatcar has no Python", "do its work in a #! script");
 
+const HEADED_IGNITION: Kind = Kind::Refused(
+    "this is an Ignition config below the first line of a cloud-config",
+    "take away what stands before its `{`",
+);
+
 /// How documents begin, longest first among those that share a beginning. cloud-init matches prefixes in any case.
 const HEADERS: &[(&str, Kind)] = &[
     (jinja::HEADER, Kind::Template),
@@ -131,12 +136,20 @@ pub fn sniff(data: &[u8]) -> Option<Kind> {
     let head = String::from_utf8_lossy(&data[..data.len().min(16 << 10)]);
     match HEADERS.iter().find(|(header, _)| begins(header)).map(|(_, kind)| *kind) {
         // What another system reads may begin as a cloud-config does, or as a program.
+        Some(Kind::CloudConfig) if is_headed_ignition(data) => Some(HEADED_IGNITION),
         Some(Kind::CloudConfig) => other::recognise(data, indent).or(Some(Kind::CloudConfig)),
         Some(Kind::Script) if begins("#!ipxe") => other::recognise(data, indent),
         None if is_message(&head) => Some(Kind::Message),
         None => other::recognise(data, indent),
         by_header => by_header,
     }
+}
+
+/// Whether what stands below a cloud-config's header is an Ignition config.
+fn is_headed_ignition(data: &[u8]) -> bool {
+    let text = std::str::from_utf8(data).unwrap_or_default();
+    let body = keys::without_head(text);
+    body.starts_with('{') && keys::is_ignition(body)
 }
 
 /// How places in the vendor's data begin.

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::Kind;
-use super::keys::Keys;
+use super::keys::{Keys, without_head};
 use crate::decode::syntax::yaml::{self, Node};
 
 /// How such data is told.
@@ -173,9 +173,16 @@ const OTHERS: &[Other] = &[
     Other {
         sign: Sign::Keys(|k| {
             // A specification that is pasted without what stands around it has these.
-            let of_kubeadm = ["clusterConfiguration", "initConfiguration", "joinConfiguration"];
+            let of_kubeadm = [
+                "clusterConfiguration",
+                "initConfiguration",
+                "joinConfiguration",
+                "preKubeadmCommands",
+                "postKubeadmCommands",
+            ];
             let groups = ["bootstrap.cluster.x-k8s.io", "controlplane.cluster.x-k8s.io"];
-            groups.iter().any(|g| k.group(g)) || of_kubeadm.iter().any(|key| k.has(key))
+            let inner = of_kubeadm.iter().any(|key| k.has(key)) || (k.has("spec") && !k.has("kind"));
+            groups.iter().any(|g| k.group(g)) || inner
         }),
         what: "this is an object of Cluster API's management cluster, not the bootstrap data that is made of it",
         cure: "apply it to the management cluster, and give the machine the value of the Secret that \
@@ -184,8 +191,10 @@ const OTHERS: &[Other] = &[
     Other {
         sign: Sign::Keys(|k| {
             // What stands in it is pasted without the rest, too.
-            let inner =
-                k.has("value") && k.0.iter().all(|(key, _)| ["format", "value"].contains(&key.as_ref()));
+            let only = |keys: &[&str]| k.0.iter().all(|(key, _)| keys.contains(&key.as_ref()));
+            let has_data = k.has("data") || k.has("stringData");
+            let inner = (k.has("value") && only(&["format", "value"]))
+                || (has_data && only(&["apiVersion", "data", "immutable", "metadata", "stringData", "type"]));
             inner || (k.has("apiVersion") && ["Secret", "SecretList", "List"].contains(&k.text("kind")))
         }),
         what: "this is a Secret of Kubernetes, not the bootstrap data in it",
@@ -295,7 +304,10 @@ pub(super) const NODEADM: (&str, &str) = (
 /// with commands, which has a key of another system beside. What can't be read as YAML is taken by its lines, but not a mapping in
 /// braces, nor a cloud-config by its header, whose fault in YAML is what is told.
 fn is_confirmed(text: &str, named: bool, is: fn(&Keys<'_>) -> bool) -> bool {
-    let Ok(node) = yaml::parse(text) else { return !named && !text.starts_with('{') };
+    // What comes behind a first document is not looked at.
+    let mut firsts = text.match_indices("\n---").map(|(at, _)| &text[..=at]);
+    let first = firsts.find(|first| !without_head(first).is_empty()).unwrap_or(text);
+    let Ok(node) = yaml::parse(first) else { return !named && !text.starts_with('{') };
     let entry = |(key, value): (&Node, &Node)| {
         let text = |node: &Node| Cow::Owned(node.text().unwrap_or_default().to_owned());
         (text(key), text(value))

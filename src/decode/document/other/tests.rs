@@ -44,6 +44,8 @@ fn ordinary_cloud_configs_are_no_other_systems() {
         "os: flatcar\nssh_authorized_keys: []\n",
         "write_files:\n- path: /a\n  content: |\n    machine: {}\n    ---\n    apiVersion: v1alpha1\n    kind: LinkConfig\n",
         "bootcmd: ['[settings]']\nusers: [{name: k3os}]\n",
+        "{\"hostname\": \"a\", \"runcmd\": [\"ignition\"]}\n",
+        "hostname: a\n---\nkind: Secret\napiVersion: v1\n",
     ] {
         for header in ["#cloud-config\n", "#cloud-config # of ours\n", "#CLOUD-CONFIG\n"] {
             assert_eq!(
@@ -181,6 +183,22 @@ const OF_OTHERS: &[(&str, &str)] = &[
         r#"{"apiVersion": "bootstrap.cluster.x-k8s.io/v1beta1", "spec": {"format": "ignition", "ignition": {}}}"#,
         "management cluster",
     ),
+    ("spec:\n  joinConfiguration: {}\n", "management cluster"),
+    ("#cloud-config\npreKubeadmCommands: [ls]\nfiles: []\n", "management cluster"),
+    ("stringData:\n  value: x\n", "a Secret"),
+    (
+        "metadata:\n  name: x\ndata:\n  format: aWduaXRpb24=\n  value: e30=\ntype: cluster.x-k8s.io/secret\n",
+        "a Secret",
+    ),
+    // Several documents, and JSON, below the header of a cloud-config or a comment.
+    (
+        "#cloud-config\napiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\n---\nkind: KubeletConfiguration\n",
+        "kubeadm's own config",
+    ),
+    ("#cloud-config\n---\nversion: v1alpha1\nmachine: {}\n---\nkind: LinkConfig\n", "Talos"),
+    ("#cloud-config\n{\"version\": \"v1alpha1\", \"machine\": {\"type\": \"worker\"}}", "Talos"),
+    ("# note\n{\"variant\": \"flatcar\", \"version\": \"1.1.0\"}\n", "a Butane config, which"),
+    ("#cloud-config\n\n{\"ignition\": {\"version\": \"3.3.0\"}, \"systemd\": {}}\n", "below the first line"),
 ];
 
 #[test]
