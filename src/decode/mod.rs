@@ -7,6 +7,7 @@ pub mod capi;
 pub mod cloud_config;
 mod containerd;
 pub mod document;
+pub mod foreign;
 pub mod ignition;
 pub mod kubeadm;
 pub mod network;
@@ -284,7 +285,7 @@ fn programs(
             let problem = Problem::error("", "a script must begin with `#!` and its interpreter");
             problems.push(document.locate(problem.at(Pos { line: 1, column: 1 })));
         }
-        problems.extend(cloud_config::in_script(text, above).into_iter().map(|p| document.locate(p)));
+        problems.extend(foreign::in_script(text, above).into_iter().map(|p| document.locate(p)));
         let vendor = if source == Source::Vendor { "vendor-" } else { "" };
         let script = Script {
             place: if document.label.is_empty() { "user-data".to_owned() } else { document.label.clone() },

@@ -564,7 +564,7 @@ fn what_flatcar_can_not_do_is_an_error() {
         (file("/run/kubeadm/k.yaml", &TWO.replace(['{', '}', '|'], "\n").replace(", ", "\n")).replace("[id]", RUN), "error yaml/in-file 11:5 write_files[0].content"),
         // Who reads another file may take a stream of objects, as kubectl does.
         (file("/etc/kubernetes/addons.json", "{\"a\": 1}\n{\"a\": 2}\n"), ""),
-        (file("/a.sh", "#!/usr/bin/env bash\n\nfor a in b; do\n  id\n"), "error script/syntax 9:5 write_files[0].content"),
+        (file("/a.sh", "#!/usr/bin/env bash\n\nfor a in b; do\n  id\n"), "error script/syntax 8:5 write_files[0].content"),
         (file("/a.sh", "#!/bin/bash\nfor a in b; do id; done\n"), ""),
         (file("/a.py", "#!/usr/bin/python3\nfor a in b:\n"), "note script/not-checked null:null \nwarning program/absent 6:5 write_files[0].content"),
         (config("").replace("[id]", "[id, 'echo \"a']"), "error script/syntax 2:15 runcmd[1]"),
@@ -733,8 +733,31 @@ fn what_is_wrong_in_one_of_several_parts_has_its_line() {
             "error key/unknown 6:4 users[0].nam\nerror value/invalid 6:3 users[0].name",
         ),
         (
+            "#cloud-config\nwrite_files:\n- {path: /a, permision: '0600'}\nruncmd: [kubeadm join --config /k]\n".to_owned(),
+            "error key/unknown 3:14 write_files[0].permision\nerror kubeadm/config-missing 4:10 runcmd[0]",
+        ),
+        (
+            "#cloud-config\nwrite_files:\n- {path: /k, permision: '0600'}\nruncmd: [kubeadm join --config /k]\n".to_owned(),
+            "error key/unknown 3:14 write_files[0].permision",
+        ),
+        (
+            "#cloud-config\nwrite_files:\n- path: /a\n  content: \"b\nruncmd: [id]\n".to_owned(),
+            "error yaml/syntax 4:12 ",
+        ),
+        (
             "#cloud-config\nruncmd:\n- |\n  id\n  kubeadm join --config /k\n".to_owned(),
             "error kubeadm/config-missing 5:3 runcmd[0]",
+        ),
+        (
+            "{\"ignition\": {\"version\": \"3.4.0\"}, \"systemd\": {\"units\": [\n\
+             {\"name\": \"a.service\", \"enable\": true, \"contents\": \"[Install]\\nWantedBy=a.target\"}]}, \"storage\": {\"files\": [\n\
+             {\"path\": \"/etc/chrony.conf\", \"contents\": {\"source\": \"data:,a\"}},\n\
+             {\"path\": \"/a\", \"contents\": {\"source\": \"data:,%23!/bin/sh%0Aupdate-ca-certificates%0Ayum%20install%20kubeadm%0Aufw\"}}]}}"
+                .to_owned(),
+            "error program/package-manager 6:40 storage.files[1].contents.source\n\
+             warning key/no-effect 2:23 systemd.units[0].enable\n\
+             warning program/absent 3:1 storage.files[0].path\n\
+             warning program/absent 7:40 storage.files[1].contents.source",
         ),
         (
             "{\"ignition\": {\"version\": \"3.4.0\"}, \"storage\": {\n\

@@ -114,6 +114,17 @@ fn findings_have_their_place_in_the_authors_text() {
             "files:\n- path: /a\n  encoding: base64\n  content: a*b\n",
             "error spec.template.spec.files[0].content 15:18",
         ),
+        (
+            config,
+            "format: cloudconfig\nfiles:\n- path: /usr/bin/a\n",
+            "error spec.template.spec.format 12:15\nerror spec.template.spec.files[0].path 14:15",
+        ),
+        (
+            config,
+            "format: ignition\npreKubeadmCommands:\n- id\n- yum install a\n- if b\n",
+            "error spec.template.spec.preKubeadmCommands[1] 15:9\n\
+             error spec.template.spec.preKubeadmCommands[2] 16:9",
+        ),
         (config, "write_files: []\n", "error spec.template.spec.write_files 12:7"),
         (
             config,
@@ -173,7 +184,7 @@ fn findings_have_their_place_in_the_authors_text() {
         ),
     ] {
         let (ran, found) = findings(&object(kind, spec));
-        if ran.code != 65 || !found.contains(&want.to_owned()) {
+        if ran.code != 65 || !want.lines().all(|want| found.contains(&want.to_owned())) {
             wrong += &format!(
                 "{spec}want {want}
 have {found:?}

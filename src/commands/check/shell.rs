@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::places::Places;
-use crate::decode::cloud_config::programs_within;
+use crate::decode::syntax::shell::programs_within;
 use crate::io::exec;
 use crate::model::config::NodeConfig;
 use crate::model::problem::Problem;
@@ -18,6 +18,9 @@ const MAX_PROGRAMS: usize = 500;
 
 /// Most commands of a list that are taken for one.
 const MAX_TOGETHER: usize = 20;
+
+/// Most lines that are gone back to where a program is left open.
+const MAX_BACK: usize = 100;
 
 /// What the shell says of a program.
 enum Read {
@@ -51,8 +54,20 @@ fn read(options: &[&str], text: &str) -> Read {
         return Read::Good;
     }
     let number = |rest: &str| rest.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok());
-    let line = ended.err.split("line ").skip(1).find_map(number).unwrap_or(1);
-    Read::Broken(line.clamp(1, text.lines().count().max(1)))
+    let line: usize = ended.err.split("line ").skip(1).find_map(number).unwrap_or(1);
+    let last = text.lines().count().max(1);
+    Read::Broken(if line > last { left_open(options, text, last) } else { line.max(1) })
+}
+
+/// Where the shell comes to the end of a program and waits for more: the line behind the last part of it that is good by itself.
+fn left_open(options: &[&str], text: &str, last: usize) -> usize {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let good = |end: &usize| {
+        let part = lines.get(..*end).unwrap_or_default().concat();
+        let ended = exec::run("bash", options, part.as_bytes(), LIMIT);
+        matches!(ended, Ok(Some(ended)) if ended.status == Some(0))
+    };
+    (0..last).rev().take(MAX_BACK).find(good).map_or(last, |end| end + 1)
 }
 
 /// Reads all programs of the shell.

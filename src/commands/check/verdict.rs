@@ -7,8 +7,8 @@ use super::shell::Shell;
 use super::{Checked, Finding, Machine, Node, flatcar};
 use crate::apply;
 use crate::decode::capi::Bootstrap;
-use crate::decode::cloud_config::line_of;
 use crate::decode::document::{self, no_fetch, unlabelled};
+use crate::decode::foreign::line_of;
 use crate::decode::kubeadm::{config_file, expiry};
 use crate::decode::sites::Sites;
 use crate::decode::syntax::{go, words};
@@ -39,17 +39,19 @@ pub fn node(file: &str, bootstrap: Bootstrap, machine: &Machine, checked: &mut C
     names(&mut decoded.problems, machine);
     decoded.problems.extend(expiry::problems(&decoded.config, now()));
     let places = Places { sites: Sites::of(&data, &machine.variables), origin: &origin };
-    // What is fetched or written by an included part is not known here, and nor are files that can't be read.
+    // What is fetched or written by an included part is not known here.
     let assumed = |p: &Problem| p.code == "template/assumed";
     let named = decoded.problems.iter().any(assumed) && places.know_paths(&decoded.config);
-    let unknown = |p: &Problem| {
-        p.severity == Severity::Note && !(named && assumed(p))
-            || p.is_error() && ["write_file", "storage."].iter().any(|list| p.place.starts_with(list))
-    };
+    let unknown = |p: &Problem| p.severity == Severity::Note && !(named && assumed(p));
     if !decoded.problems.iter().any(unknown) {
-        decoded.problems.extend(config_file::problems(&decoded.config));
+        let of_files = |p: &Problem| ["write_file", "storage."].iter().any(|list| p.place.starts_with(list));
+        let unread = decoded.problems.iter().any(|p| p.is_error() && of_files(p));
+        let text = document::envelope::open(&data).unwrap_or_default();
+        let text = unread.then(|| String::from_utf8_lossy(&text));
+        decoded.problems.extend(config_file::problems(&decoded.config, text.as_deref()));
         let severity = if ours { Severity::Error } else { Severity::Warning };
-        decoded.problems.extend(config_file::unused(&decoded.config).map(|p| Problem { severity, ..p }));
+        let unused = config_file::unused(&decoded.config).filter(|_| !unread);
+        decoded.problems.extend(unused.map(|p| Problem { severity, ..p }));
     }
     decoded.problems.extend(too_large(role, data.len(), machine));
     let plan = try_out(&mut decoded, machine, &places);
@@ -109,7 +111,8 @@ fn of_a_program(problem: Problem, config: &NodeConfig, places: &Places<'_>) -> P
     if let Some(within) = problem.pos.filter(|_| problem.code == config_file::MISSING) {
         return places.line(Problem { pos: None, ..problem }, within.line, within.column);
     }
-    let of_file = problem.place.strip_suffix(".content").filter(|_| problem.code.starts_with("program/"));
+    let content = [".content", ".contents.source"].iter().find_map(|key| problem.place.strip_suffix(key));
+    let of_file = content.filter(|_| problem.code.starts_with("program/"));
     let file = of_file.and_then(|place| config.files.iter().find(|file| file.place == place));
     let text = file.map(|file| String::from_utf8_lossy(file.content.expose()));
     match text.and_then(|text| line_of(&text, &problem)) {

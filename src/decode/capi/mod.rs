@@ -295,6 +295,7 @@ fn spec(text: &Source<'_>, node: &Node, kind: &Kind, name: &str, found: &mut Fou
         "" | "cloud-config" => false,
         "ignition" => true,
         _ if given.get("format").is_some_and(|f| schema::is_open(f.node)) => false,
+        // The rest is checked as what Cluster API makes without one.
         _ => {
             let pos = given.get("format").map_or(given.node.pos, |f| f.node.pos);
             let problem = Problem::error(
@@ -303,7 +304,7 @@ fn spec(text: &Source<'_>, node: &Node, kind: &Kind, name: &str, found: &mut Fou
             )
             .at(pos);
             found.tell(name, problem.cure("set it to `cloud-config` or to `ignition`").code("object/format"));
-            return;
+            false
         }
     };
     files(text, &given, &mut problems);

@@ -2,6 +2,7 @@
 //! `bootcmd` and `runcmd`.
 
 use super::Reader;
+use crate::decode::foreign;
 use crate::decode::syntax::yaml::{Kind, Node, Value};
 use crate::model::secret::Secret;
 
@@ -16,7 +17,7 @@ impl Reader<'_> {
                 Value::Scalar(s) => match s.kind {
                     Kind::Null => {}
                     Kind::Str => {
-                        self.foreign_line(&place, item.pos, &s.text);
+                        self.problems.extend(foreign::in_line(&place, item.pos, &s.text));
                         lines.push(Secret::from(s.text.as_str()));
                     }
                     _ => {
@@ -25,7 +26,7 @@ impl Reader<'_> {
                     }
                 },
                 Value::List(words) => {
-                    self.foreign_words(&place, item.pos, words);
+                    self.problems.extend(foreign::in_words(&place, item.pos, words));
                     lines.push(self.command_of_words(&place, words));
                 }
                 Value::Map(_) => {

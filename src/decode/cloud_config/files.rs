@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::{Field, Reader};
 use crate::decode::document::display_url;
 use crate::decode::document::envelope::{Encoding, MAX_DECODED};
+use crate::decode::foreign::{self, Language};
 use crate::decode::syntax::unit;
 use crate::decode::syntax::yaml::{Kind, Node, Value};
 use crate::model::fetch::{Request, check_header};
@@ -112,7 +113,7 @@ impl Reader<'_> {
             }
         };
         let path = entry.path?;
-        self.foreign_file(place, entry.path_pos, &path, &content);
+        self.problems.extend(foreign::in_file(place, Language::CloudConfig, entry.path_pos, &path, &content));
         if let Some((what, cure)) = unit::misnamed_file(&path, &content) {
             self.error(&format!("{place}.path"), entry.path_pos, what);
             self.cure(cure);

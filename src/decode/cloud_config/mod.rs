@@ -9,18 +9,15 @@ mod coreos;
 mod disks;
 mod ending;
 mod files;
-mod foreign;
 mod keys;
 mod logins;
 mod mounts;
 mod names;
-mod packages;
 mod system;
 mod users;
 
 pub use ending::final_message;
 pub use files::{check_path, in_usr};
-pub use foreign::{in_script, line_of, programs_within};
 pub use names::check_hostname;
 pub(super) use names::from_file as name_from_file;
 
@@ -28,6 +25,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::Decoded;
 use super::document::Fetch;
+use super::foreign;
 use super::syntax::yaml::{Node, Value};
 use crate::model::config::NodeConfig;
 use crate::model::problem::{Pos, Problem, Severity, UNKNOWN_KEY};
@@ -55,7 +53,7 @@ pub fn decode(mut root: Node, fetch: &mut Fetch<'_>) -> Decoded {
         clouds_disk_weighs: Severity::Warning,
     };
     reader.root(&root);
-    packages::settle(&mut reader.problems);
+    foreign::settle(&mut reader.problems);
     Decoded { config: reader.config, problems: reader.problems }
 }
 

@@ -348,26 +348,25 @@ impl Walk<'_> {
             return value.map(|value| (key, value));
         }
         let have: Versions = known().map(|(_, versions, _)| versions).fold(0, |a, b| a | b);
-        let names = VERSIONS.iter().enumerate().filter(|(i, _)| have & (1 << i) != 0).map(|(_, v)| *v);
-        let problem = match names.collect::<Vec<_>>().as_slice() {
-            [] => {
-                // Ignition passes over it, and a file of the key `content` is empty. `check` takes it for an error.
-                let problem =
-                    Problem::warning(&place, "this key is unknown and has no effect").code(UNKNOWN_KEY);
-                match words::meant(name, keys.iter().map(|(n, _, _)| *n)) {
-                    Some(meant) => problem.cure(format!("did you mean `{meant}`?")),
-                    None => problem,
-                }
-            }
-            versions => Problem::warning(
+        let names: Vec<&str> =
+            VERSIONS.iter().enumerate().filter(|(i, _)| have & (1 << i) != 0).map(|(_, v)| *v).collect();
+        let here = keys.iter().filter(|(_, versions, _)| versions & bit != 0).map(|(n, _, _)| *n);
+        let meant = words::meant(name, here).map(|meant| format!("did you mean `{meant}`?"));
+        let mut problem = if names.is_empty() {
+            // Ignition passes over it, and a file of the key `content` is empty. `check` takes it for an error.
+            Problem::warning(&place, "this key is unknown and has no effect").code(UNKNOWN_KEY)
+        } else {
+            let (own, others) = (VERSIONS[self.version], names.join(", "));
+            Problem::warning(
                 &place,
-                format!(
-                    "no effect: this config has version {}, the key exists in {}",
-                    VERSIONS[self.version],
-                    versions.join(", ")
-                ),
-            ),
+                format!("no effect: this config has version {own}, the key exists in {others}"),
+            )
         };
+        // What came with a later version needs that one.
+        problem.cure = meant.or_else(|| {
+            let later = (self.version..VERSIONS.len()).find(|i| have & (1 << i) != 0)?;
+            Some(format!("set ignition.version to {}, or remove the key", VERSIONS[later]))
+        });
         self.problems.push(problem.at(key.pos));
         None
     }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use super::schema::VERSIONS;
 use super::{INITRAMFS, Reader, flag, is_empty, text};
 use crate::decode::cloud_config::{check_path, in_usr};
+use crate::decode::foreign::{self, Language};
 use crate::decode::syntax::unit;
 use crate::decode::syntax::yaml::Node;
 use crate::model::paths::default_mode;
@@ -199,6 +200,7 @@ impl Reader<'_, '_, '_> {
             let pos = node.get("path").map_or(node.pos, |n| n.pos);
             self.error(&format!("{place}.path"), pos, what).cure(cure);
         }
+        self.problems.extend(foreign::in_file(place, Language::Ignition, node.pos, &path, &content));
         self.config.files.push(File {
             place: place.to_owned(),
             mode: mode.unwrap_or_else(|| default_mode(&path)),

@@ -12,7 +12,8 @@ pub const MISSING: &str = "kubeadm/config-missing";
 
 /// An error for each `kubeadm init` and `kubeadm join` whose `--config` names a file that nothing of the data mentions elsewhere.
 /// Its position is one in the command. A path with a variable in it is not looked at, and nor is data with parts that are not read here.
-pub fn problems(config: &NodeConfig) -> Vec<Problem> {
+/// Where files of the data can't be read, `unread` is its text, and a path is one of them that stands there beside the commands.
+pub fn problems(config: &NodeConfig, unread: Option<&str>) -> Vec<Problem> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace("\\\n", " ");
     let program = |file: &&File| file.content.expose().starts_with(b"#!");
     let programs: Vec<&File> = config.files.iter().filter(program).collect();
@@ -44,9 +45,11 @@ pub fn problems(config: &NodeConfig) -> Vec<Problem> {
                 |f: &File| f.path == path || !path.starts_with('/') && f.path.ends_with(&format!("/{at}"));
             let written = another || config.files.iter().any(is_it);
             let mentions = |text: &str| text.matches(path).count();
-            let named: usize =
-                commands.iter().map(|(_, c)| mentions(c) - configs(c).filter(|p| *p == path).count()).sum();
-            if !written && named == 0 && others.iter().all(|o| mentions(o) == 0) {
+            let given = |c: &str| configs(c).filter(|p| *p == path).count();
+            let named: usize = commands.iter().map(|(_, c)| mentions(c) - given(c)).sum();
+            let by_commands: usize = commands.iter().map(|(_, c)| given(c)).sum();
+            let unread = unread.is_some_and(|text| mentions(text) != by_commands);
+            if !written && !unread && named == 0 && others.iter().all(|o| mentions(o) == 0) {
                 let what = "`kubeadm --config` names a file that nothing writes";
                 problems.push(
                     Problem::error(*place, what)

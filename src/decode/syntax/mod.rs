@@ -5,6 +5,7 @@ pub(crate) mod go;
 pub mod json;
 pub(crate) mod node;
 mod scalar;
+pub(crate) mod shell;
 pub(crate) mod unit;
 pub(crate) mod words;
 pub mod yaml;

@@ -63,6 +63,7 @@ const COMPLAINTS: &[(&str, &str, &str)] = &[
     ("expected ',' or '}'", "a mapping that began with `{` is not closed", BRACKET),
     ("expected node content", "a value is missing here", BRACKET),
     ("unexpected end of stream", "a text in quotes is not closed", BRACKET),
+    ("indentation in quoted", "a text in quotes is not closed", "close it, or indent the lines below it"),
     ("invalid trailing content", "something stands behind a text in quotes", QUOTES),
     ("illegal placement of ':'", "a colon stands within a list or a mapping that is not closed", BRACKET),
     ("misplaced bracket", "a bracket is closed that is not open", QUOTES),

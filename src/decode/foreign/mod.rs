@@ -2,9 +2,13 @@
 //! Files and commands of other distributions that a template may bring along, and what Flatcar has instead. They stop
 //! nothing: each is told once, by its name in these tables.
 
-use super::Reader;
-use super::packages::{self, NONE as PACKAGES};
-use crate::decode::syntax::yaml::Node;
+mod packages;
+
+pub use packages::settle;
+
+use self::packages::NONE as PACKAGES;
+use super::syntax::shell::{base, handed_over, simple_commands, without_prefix};
+use super::syntax::yaml::Node;
 use crate::model::paths::{FOREIGN_PACKAGE_TOOLS, FOREIGN_TRUST, FOREIGN_TRUST_TOOLS};
 use crate::model::problem::{PACKAGE_MANAGER, Pos, Problem, STAND_IN};
 
@@ -17,7 +21,8 @@ const TIMER: &str =
 const KERNEL: &str = "kernel arguments are in /oem/grub.cfg, and the initramfs is a part of the image";
 const CLOUD_INIT: &str = "footplate applies this data itself, and before the commands run: leave it out";
 const SERVICES: &str = "use systemctl, with a unit in /etc/systemd/system";
-const SELINUX: &str = "SELinux is permissive on Flatcar unless the image says otherwise: leave it out";
+/// Of programs that Flatcar has and a node does without.
+const SELINUX: &str = "leave it out";
 
 const MODULES: &str = "write the modules' names to /etc/modules-load.d/NAME.conf";
 const LOCALE: &str = "use the key `locale`";
@@ -43,7 +48,6 @@ const FILES: &[(&str, &str)] = &[
     ("/etc/chrony/", TIME),
     ("/etc/chrony.conf", TIME),
     ("/etc/chrony.d/", TIME),
-    ("/etc/ntp.conf", TIME),
     ("/etc/ntpsec/", TIME),
     ("/etc/cloud/", CLOUD_INIT),
     ("/etc/ufw/", FIREWALL),
@@ -102,7 +106,7 @@ const COMMANDS: &[(&[&str], &str)] = &[
         PACKAGES,
     ),
     (&["netplan", "nmcli", "ifup", "ifdown", "dhclient", "resolvconf"], NETWORK),
-    (&["chronyc", "chronyd", "ntpdate", "ntpd", "ntpq"], TIME),
+    (&["chronyc", "chronyd"], TIME),
     (&["ufw", "firewall-cmd", "netfilter-persistent"], FIREWALL),
     (&["setenforce", "setsebool", "semanage", "restorecon"], SELINUX),
     (
@@ -124,7 +128,7 @@ const COMMANDS: &[(&[&str], &str)] = &[
 
 /// Units that Flatcar does not have, by the names that `systemctl` is given.
 const UNITS: &[(&[&str], &str)] = &[
-    (&["chrony", "chronyd", "ntp", "ntpd", "ntpsec"], TIME),
+    (&["chrony", "chronyd", "ntp", "ntpsec"], TIME),
     (&["networking", "NetworkManager", "network", "network-manager", "resolvconf"], NETWORK),
     (&["ufw", "firewalld", "netfilter-persistent"], FIREWALL),
     (&["cloud-init", "cloud-config", "cloud-final", "cloud-init-local"], CLOUD_INIT),
@@ -135,6 +139,13 @@ const UNITS: &[(&[&str], &str)] = &[
     (&["cron", "crond"], TIMER),
     (&["apparmor"], "Flatcar has no AppArmor: leave it out"),
 ];
+
+/// The language of the data that a file comes of.
+#[derive(Clone, Copy)]
+pub enum Language {
+    CloudConfig,
+    Ignition,
+}
 
 /// Something of another distribution: what it is called, and what to do instead.
 type Foreign = (&'static str, &'static str);
@@ -169,87 +180,15 @@ fn of_words(words: &[String]) -> Vec<Foreign> {
     find(COMMANDS, command).into_iter().collect()
 }
 
-fn base(word: &str) -> &str {
-    word.rsplit('/').next().unwrap_or_default()
-}
-
-/// Words that stand before a command and are none.
-const BEFORE: &[&str] = &[
-    "!", "{", "if", "then", "elif", "else", "do", "while", "until", "time", "exec", "sudo", "env", "nohup",
-    "eval", "nice", "ionice", "setsid",
-];
-
-/// The simple commands of a shell line, each as its words. A line that is not shell gives words all the same: they are
-/// compared, and never run.
-fn simple_commands(line: &str) -> Vec<Vec<String>> {
-    let mut commands = vec![Vec::new()];
-    let (mut word, mut quote, mut begun) = (String::new(), None, false);
-    let end_word = |word: &mut String, begun: &mut bool, commands: &mut Vec<Vec<String>>| {
-        if std::mem::take(begun) {
-            let word = std::mem::take(word);
-            if let Some(command) = commands.last_mut() {
-                command.push(word);
-            }
-        }
-    };
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        match (quote, c) {
-            (Some(q), c) if q == c => quote = None,
-            // A line that goes on.
-            (Some('"') | None, '\\') => word.extend(chars.next().filter(|c| *c != '\n')),
-            (Some(_), c) => word.push(c),
-            (None, '\'' | '"') => (quote, begun) = (Some(c), true),
-            (None, '#') if !begun => {
-                // A comment ends with its line.
-                chars.by_ref().take_while(|c| *c != '\n').for_each(drop);
-                commands.push(Vec::new());
-            }
-            (None, ';' | '&' | '|' | '\n' | '(' | ')' | '`') => {
-                end_word(&mut word, &mut begun, &mut commands);
-                commands.push(Vec::new());
-            }
-            (None, c) if c.is_whitespace() => end_word(&mut word, &mut begun, &mut commands),
-            (None, c) => {
-                begun = true;
-                word.push(c);
-            }
-        }
+/// A program where nothing stands in for it.
+fn by_itself((name, cure): Foreign) -> Option<Foreign> {
+    match name {
+        // Flatcar has one of this name.
+        "update-ca-certificates" => None,
+        _ if FOREIGN_TRUST_TOOLS.contains(&name) => Some((name, "use update-ca-certificates")),
+        _ if FOREIGN_PACKAGE_TOOLS.contains(&name) => Some((name, PACKAGES)),
+        _ => Some((name, cure)),
     }
-    end_word(&mut word, &mut begun, &mut commands);
-    commands.iter().map(|words| without_prefix(words).to_vec()).filter(|words| !words.is_empty()).collect()
-}
-
-/// The shell among a command's words, and the program that is handed over to it: `bash -c PROGRAM`.
-fn handed_over(words: &[String]) -> Option<(&str, &str)> {
-    words.windows(3).find_map(|words| {
-        let [shell, option, program] = words else { return None };
-        let of_a_program = option.strip_prefix('-').is_some_and(|letters| letters.ends_with('c'));
-        (["sh", "bash", "dash"].contains(&base(shell)) && of_a_program)
-            .then_some((base(shell), program.as_str()))
-    })
-}
-
-/// The programs that a command hands over to shells, each with its shell.
-pub fn programs_within(line: &str) -> Vec<(String, String)> {
-    let commands = simple_commands(line);
-    let programs = commands.iter().filter_map(|words| handed_over(words));
-    programs.map(|(shell, program)| (shell.to_owned(), program.to_owned())).collect()
-}
-
-/// A simple command without what stands before its name: keywords, assignments, `sudo` and its like with their options.
-fn without_prefix(words: &[String]) -> &[String] {
-    let assigns = |word: &str| {
-        word.split_once('=')
-            .is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
-    };
-    let mut prefixed = false;
-    let before = |word: &&String| {
-        let is = BEFORE.contains(&base(word)) || assigns(word) || (prefixed && word.starts_with('-'));
-        prefixed |= is;
-        is
-    };
-    &words[words.iter().take_while(before).count()..]
 }
 
 /// What a shell line has of other distributions. Where it asks whether a program is there, it can do without that one.
@@ -273,53 +212,57 @@ fn of_line(line: &str) -> Vec<Foreign> {
     found
 }
 
-impl Reader<'_> {
-    /// Tells what a command of `bootcmd` or `runcmd` has of other distributions.
-    pub(super) fn foreign_line(&mut self, place: &str, pos: Pos, line: &str) {
-        self.tell(place, pos, of_line(line));
-    }
+/// What a command of `bootcmd` or `runcmd` has of other distributions.
+pub fn in_line(place: &str, pos: Pos, line: &str) -> Vec<Problem> {
+    all(place, pos, of_line(line))
+}
 
-    /// The same of a command that is a list of words.
-    pub(super) fn foreign_words(&mut self, place: &str, pos: Pos, words: &[Node]) {
-        let words: Vec<String> = words.iter().filter_map(|w| w.text()).map(str::to_owned).collect();
-        let words = without_prefix(&words);
-        let found = handed_over(words).map_or_else(|| of_words(words), |(_, script)| of_line(script));
-        self.tell(place, pos, found);
-    }
+/// The same of a command that is a list of words.
+pub fn in_words(place: &str, pos: Pos, words: &[Node]) -> Vec<Problem> {
+    let words: Vec<String> = words.iter().filter_map(|w| w.text()).map(str::to_owned).collect();
+    let words = without_prefix(&words);
+    let found = handed_over(words).map_or_else(|| of_words(words), |(_, script)| of_line(script));
+    all(place, pos, found)
+}
 
-    /// The same of a file: its path, and where it is a script the command at the beginning of each line.
-    pub(super) fn foreign_file(&mut self, place: &str, pos: Pos, path: &str, content: &[u8]) {
-        if let Some((name, cure)) = of_file(path) {
-            self.warn(&format!("{place}.path"), pos, format!("Flatcar has no program that reads {name}"));
-            self.cure(cure);
-        }
-        let below = |dir: &str| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
-        if let Some((dir, _)) =
-            FOREIGN_TRUST.iter().find(|(dir, ending)| below(dir) && path.ends_with(ending))
-        {
-            let begins = b"-----BEGIN CERTIFICATE-----";
-            if content.windows(begins.len()).any(|w| w == begins) {
-                let what =
-                    format!("Flatcar does not read {dir}: the certificate gets a link in /etc/ssl/certs");
-                self.problems.push(Problem::note(format!("{place}.path"), what).at(pos));
-            } else if !content.is_empty() {
-                self.warn(
-                    &format!("{place}.content"),
-                    pos,
-                    "not a certificate in PEM: it is not trusted here",
-                );
-                self.cure("`openssl x509 -inform DER -in FILE` prints a certificate as PEM");
-            }
-        }
-        if content.starts_with(b"#!") {
-            let found = of_script(&String::from_utf8_lossy(content)).into_iter().map(|(_, foreign)| foreign);
-            self.tell(&format!("{place}.content"), pos, found.collect());
+/// The same of a file: its path, and where it is a script the command at the beginning of each line. Beside Ignition's commands
+/// nothing stands in for programs.
+pub fn in_file(place: &str, of: Language, pos: Pos, path: &str, content: &[u8]) -> Vec<Problem> {
+    let key = match of {
+        Language::CloudConfig => "content",
+        Language::Ignition => "contents.source",
+    };
+    let mut problems = Vec::new();
+    if let Some((name, cure)) = of_file(path) {
+        let what = format!("Flatcar has no program that reads {name}");
+        let problem = Problem::warning(format!("{place}.path"), what).at(pos);
+        problems.push(problem.cure(cure).code("program/absent"));
+    }
+    let below = |dir: &str| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
+    if let Some((dir, _)) = FOREIGN_TRUST.iter().find(|(dir, ending)| below(dir) && path.ends_with(ending)) {
+        let begins = b"-----BEGIN CERTIFICATE-----";
+        if content.windows(begins.len()).any(|w| w == begins) {
+            let what = format!("Flatcar does not read {dir}: the certificate gets a link in /etc/ssl/certs");
+            problems.push(Problem::note(format!("{place}.path"), what).at(pos));
+        } else if !content.is_empty() {
+            let what = "not a certificate in PEM: it is not trusted here";
+            let cure = "`openssl x509 -inform DER -in FILE` prints a certificate as PEM";
+            problems.push(Problem::warning(format!("{place}.{key}"), what).at(pos).cure(cure));
         }
     }
-
-    fn tell(&mut self, place: &str, pos: Pos, found: Vec<Foreign>) {
-        self.problems.extend(found.into_iter().map(|foreign| told(place, foreign).at(pos)));
+    if content.starts_with(b"#!") {
+        let found = of_script(&String::from_utf8_lossy(content)).into_iter().map(|(_, foreign)| foreign);
+        let found = match of {
+            Language::CloudConfig => found.collect(),
+            Language::Ignition => found.filter_map(by_itself).collect(),
+        };
+        problems.extend(all(&format!("{place}.{key}"), pos, found));
     }
+    problems
+}
+
+fn all(place: &str, pos: Pos, found: Vec<Foreign>) -> Vec<Problem> {
+    found.into_iter().map(|foreign| told(place, foreign).at(pos)).collect()
 }
 
 /// What a script that is a document of its own has of other distributions, each with its first line. `above` is how many
@@ -333,8 +276,8 @@ pub fn in_script(text: &str, above: usize) -> Vec<Problem> {
 
 /// The line of a script, from 1, that a problem of one of its programs was told for.
 pub fn line_of(text: &str, problem: &Problem) -> Option<usize> {
-    let found = of_script(text);
-    found.into_iter().find(|(_, foreign)| told("", *foreign).what == problem.what).map(|(line, _)| line)
+    let is_it = |name: &str| problem.what.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', ':']));
+    of_script(text).into_iter().find(|(_, (name, _))| is_it(name)).map(|(line, _)| line)
 }
 
 /// The command at the beginning of each line: a script may hold the text of other files, so more would be guessed. Each
@@ -360,6 +303,10 @@ fn told(place: &str, (name, cure): Foreign) -> Problem {
             FOREIGN_TRUST[0].0
         );
         return Problem::note(place, what);
+    }
+    if cure == SELINUX {
+        let what = format!("{name}: SELinux is permissive on Flatcar unless the image says otherwise");
+        return Problem::note(place, what).cure(cure).code("program/absent");
     }
     if FOREIGN_PACKAGE_TOOLS.contains(&name) && cure != PACKAGES {
         let what = format!(

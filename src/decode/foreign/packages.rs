@@ -71,7 +71,7 @@ fn name(word: &str) -> &str {
 
 /// Where nothing of Kubernetes is installed, there is nothing that the rest goes with: a package manager is what the data should not
 /// call.
-pub(super) fn settle(problems: &mut [Problem]) {
+pub fn settle(problems: &mut [Problem]) {
     if problems.iter().any(|p| p.code == STAND_IN && p.cure.as_deref() == Some(BAKED)) {
         return;
     }
