@@ -58,8 +58,10 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
     let node = document::mapping(METADATA, own_keys(&text).as_bytes())?;
     document::read_machine(METADATA, &node, &mut instance)?;
     instance.node_name = instance.hostname.clone();
-    if let Some(network) = network {
-        document::read_network(&document::mapping("network-config", network.expose())?, &mut instance);
+    let network = network.map(|config| document::mapping("network-config", config.expose())).transpose()?;
+    // Comments alone are no config.
+    if let Some(network) = network.filter(|network| !network.is_null()) {
+        document::read_network(&network, &mut instance);
     }
     Ok(Some(instance))
 }

@@ -719,7 +719,12 @@ fn contexts_and_lxds_metadata_in_each_shape() {
                 &["exit 0"],
                 &["/etc/systemd/network"],
             ),
-            ("lxd", &[(METADATA, repeated)], &["reed", "COREOS_CUSTOM_INSTANCE_ID=own"], &["warning"]),
+            (
+                "lxd",
+                &[(METADATA, repeated), ("/http/lxd/1.0/config/cloud-init.network-config", "# none\n")],
+                &["reed", "COREOS_CUSTOM_INSTANCE_ID=own"],
+                &["warning", "/etc/systemd/network"],
+            ),
             ("lxd", &[(METADATA, twice)], &["exit 65"], &[]),
         ],
         700,
