@@ -167,11 +167,7 @@ pub const CODES: &[Code] = &[
         "A path in /usr, which is read-only on Flatcar.",
         "Write programs to /opt/bin or /usr/local/bin, and units to /etc/systemd/system.",
     ),
-    code(
-        "program/absent",
-        "A program that Flatcar does not have, or its file.",
-        "Follow the finding's own hint.",
-    ),
+    code("program/absent", "What Flatcar does not have.", "Follow the finding's own hint."),
     code(
         "program/package-manager",
         "A program that installs packages: Flatcar has none. On a node what stands in for it fails for what the image does not have.",
