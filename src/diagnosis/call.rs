@@ -88,6 +88,19 @@ pub(super) const CALL: &[Cause] = &[
         "look for the field in the KubeadmConfig: its name or its place is wrong for this version",
     ),
     cause(
+        "config/patches",
+        &[
+            "could not list patch files",
+            "could not apply the following patch",
+            "could not apply patches",
+            "could not convert patch",
+            "could not split patches",
+            "patched manifest",
+        ],
+        "kubeadm can't read or apply its patches",
+        "see that the data writes the directory that patches.directory names, and that each file in it is a patch of what its name says",
+    ),
+    cause(
         "config/wrong-kind",
         &["kind was found", "configuration found in "],
         "the file that kubeadm reads has no configuration of the kind that the command needs",

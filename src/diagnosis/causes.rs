@@ -5,6 +5,26 @@ use super::call::CALL;
 use super::cluster::CLUSTER;
 use super::preflight::PREFLIGHT;
 
+/// How much a cause says of a failure, what says most first: what a log says counts where it says as much as kubeadm does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Says {
+    /// What is wrong.
+    What,
+    /// What was waited for. It may have come: the line is there before anything is known of it.
+    Waited,
+    /// Which part does not come up.
+    Part,
+    /// Only that something failed.
+    Little,
+}
+
+impl Says {
+    /// Whether it says nothing where another cause is known.
+    pub fn is_vague(self) -> bool {
+        matches!(self, Self::Waited | Self::Little)
+    }
+}
+
 /// A cause of a failed bootstrap.
 pub(super) struct Cause {
     /// The stable code that programs go by.
@@ -16,8 +36,8 @@ pub(super) struct Cause {
     pub beside: &'static [&'static str],
     /// What else must be so of the line.
     pub when: fn(&str) -> bool,
-    /// Whether it only says that something failed, and nothing where another cause is known.
-    pub vague: bool,
+    /// How much it says.
+    pub says: Says,
     /// What that means.
     pub what: &'static str,
     /// What to do.
@@ -38,7 +58,7 @@ pub(super) const fn cause(
     what: &'static str,
     cure: &'static str,
 ) -> Cause {
-    Cause { code, texts, beside: &[], when: |_| true, vague: false, what, cure }
+    Cause { code, texts, beside: &[], when: |_| true, says: Says::What, what, cure }
 }
 
 /// All causes. Of a line, the first that it names decides, so what is about one part of the machine stands before what is about the
@@ -185,6 +205,12 @@ pub(super) const MACHINE: &[Cause] = &[
         )
     },
     cause(
+        "containerd/too-old",
+        &["supports the cri method runtimeconfig"],
+        "containerd is too old for this version of Kubernetes: it does not tell the kubelet which cgroup driver it uses",
+        "bake containerd 2.0 or newer",
+    ),
+    cause(
         "containerd/no-answer",
         &["[error cri]", "cri runtime service", "[error containerruntimeversion"],
         "containerd does not answer",
@@ -268,20 +294,23 @@ pub(super) const MACHINE: &[Cause] = &[
             "bake the kubelet into /opt/bin",
         )
     },
-    cause(
-        "kubelet/not-up",
-        &[
-            ":10248/healthz",
-            "http call equal to 'curl -ssl http://",
-            "the kubelet is not healthy",
-            "kubelet isn't running or healthy",
-            "the kubelet is not running",
-        ],
-        "the kubelet does not come up",
-        "look at `journalctl -u kubelet`",
-    ),
     Cause {
-        vague: true,
+        says: Says::Part,
+        ..cause(
+            "kubelet/not-up",
+            &[
+                ":10248/healthz",
+                "http call equal to 'curl -ssl http://",
+                "the kubelet is not healthy",
+                "kubelet isn't running or healthy",
+                "the kubelet is not running",
+            ],
+            "the kubelet does not come up",
+            "look at `journalctl -u kubelet`",
+        )
+    },
+    Cause {
+        says: Says::Waited,
         ..cause(
             "kubelet/no-certificate",
             // And a kubelet that began anew without it.
@@ -291,6 +320,7 @@ pub(super) const MACHINE: &[Cause] = &[
         )
     },
     Cause {
+        says: Says::Part,
         when: |line| !line.contains("x509:"),
         ..cause(
             "control-plane/api-server",
@@ -298,12 +328,16 @@ pub(super) const MACHINE: &[Cause] = &[
                 "kube-apiserver check failed",
                 "kube-apiserver is not healthy",
                 "the api server is not healthy",
+                // Its last words in its own log, of 1.20 and newer.
+                " stderr f error: ",
+                "\"command failed\" err=",
             ],
             "this machine's kube-apiserver does not come up",
             "look at its container's log: `crictl ps -a --name kube-apiserver`, then `crictl logs`",
         )
     },
     Cause {
+        says: Says::Part,
         when: |line| !line.contains("x509:"),
         ..cause(
             "control-plane/controller-manager",
@@ -313,6 +347,7 @@ pub(super) const MACHINE: &[Cause] = &[
         )
     },
     Cause {
+        says: Says::Part,
         when: |line| !line.contains("x509:"),
         ..cause(
             "control-plane/scheduler",
@@ -322,7 +357,7 @@ pub(super) const MACHINE: &[Cause] = &[
         )
     },
     Cause {
-        vague: true,
+        says: Says::Little,
         ..cause(
             "control-plane/not-up",
             &[

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Causes that lie between this machine and its cluster.
 
-use super::causes::{Cause, cause};
+use super::causes::{Cause, Says, cause};
 
 /// Causes of the node's name, joining, certificates and the endpoint.
 pub(super) const CLUSTER: &[Cause] = &[
@@ -225,6 +225,7 @@ pub(super) const CLUSTER: &[Cause] = &[
         &[
             "proxyconnect",
             "proxy error",
+            "[error httpproxy", // and that of networks, HTTPProxyCIDR: an address that is none
             "proxy authentication required",
             "\": forbidden",
             "\": bad gateway",
@@ -364,7 +365,7 @@ pub(super) const CLUSTER: &[Cause] = &[
         )
     },
     Cause {
-        vague: true,
+        says: Says::Little,
         ..cause(
             "endpoint/not-identified",
             &["couldn't validate the identity of the api server"],

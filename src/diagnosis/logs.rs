@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Causes that a part of the node names in its own log, where kubeadm only says that the part does not come up.
 
-use super::causes::{Cause, cause};
+use super::causes::{Cause, Says, cause};
 
 /// Whose log has a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,7 +249,7 @@ pub(super) const LOGS: &[(Of, Cause)] = &[
     (
         Of::Kubelet,
         Cause {
-            vague: true,
+            says: Says::Part,
             ..cause(
                 "kubelet/crash-loop",
                 &["restart counter is at", "main process exited", "start request repeated too quickly"],

@@ -29,34 +29,43 @@ pub enum Log {
     Container(&'static str),
 }
 
-/// The containers of a control plane, each behind those that it needs.
-const CONTAINERS: &[&str] = &["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+const ETCD: Log = Log::Container("etcd");
+const API_SERVER: Log = Log::Container("kube-apiserver");
 
 /// What kubeadm's output says of a failure: code, meaning and what to do. The first is the cause; what else is named comes
 /// after it. Empty where the output has none of the known texts. `read` gives the end of a log: where kubeadm names only the part
 /// that failed, that part's own log may name the cause.
 pub fn classify(output: &str, read: impl Fn(Log) -> String) -> Vec<Problem> {
     let mut found = of_output(output);
-    let code = found.first().map(|cause| cause.code);
+    let first = found.first().copied();
+    let code = first.map(|cause| cause.code);
     // What the kubelet asks the API server, and what comes of it, is the cause only where kubeadm waited for that.
     let asks = matches!(code, Some("kubelet/no-certificate" | "node/not-registered" | "endpoint/timed-out"));
     let logs: &[Log] = match code {
-        Some("control-plane/api-server" | "control-plane/not-up") => {
-            &[Log::Container(CONTAINERS[0]), Log::Container(CONTAINERS[1]), Log::Kubelet]
+        Some("control-plane/api-server" | "control-plane/not-up") => &[ETCD, API_SERVER, Log::Kubelet],
+        Some("control-plane/controller-manager") => {
+            &[Log::Container("kube-controller-manager"), Log::Kubelet]
         }
-        Some("control-plane/controller-manager") => &[Log::Container(CONTAINERS[2]), Log::Kubelet],
-        Some("control-plane/scheduler") => &[Log::Container(CONTAINERS[3]), Log::Kubelet],
+        Some("control-plane/scheduler") => &[Log::Container("kube-scheduler"), Log::Kubelet],
         // The member that this machine adds, if it came to that.
-        Some("etcd/not-healthy") => &[Log::Container(CONTAINERS[0])],
+        Some("etcd/not-healthy") => &[ETCD],
         Some("kubelet/not-up" | "kubelet/no-certificate" | "node/not-registered" | "endpoint/timed-out") => {
             &[Log::Kubelet]
         }
         _ => &[],
     };
-    let said = logs.iter().find_map(|log| of_log(*log, &read(*log), asks));
-    // A kubelet whose node is not in the cluster ends by itself, after half a minute, and starts again.
-    let said = said.filter(|cause| !cause.vague || code != Some("node/not-registered"));
-    if let Some(cause) = said {
+    let mut said = None;
+    for log in logs {
+        let text = read(*log);
+        said = of_log(*log, &text, asks);
+        // A container that says something was started: the kubelet is not what is wrong.
+        let speaks = matches!(log, Log::Container(_)) && *log != ETCD && !text.trim().is_empty();
+        if said.is_some() || speaks {
+            break;
+        }
+    }
+    // A kubelet whose node is not in the cluster, for one, ends by itself after half a minute and starts again.
+    if let Some(cause) = said.filter(|said| first.is_none_or(|first| said.says <= first.says)) {
         found.retain(|other| other.code != cause.code);
         found.insert(0, cause);
     }
@@ -97,7 +106,7 @@ fn of_output(output: &str) -> Vec<&'static Cause> {
             let (over, since) = end.split_at(healthy_from(end));
             let over = over.iter().filter(|l| !CHECKS.iter().any(|tag| l.starts_with(tag)));
             let end: Vec<&str> = over.chain(since).copied().collect();
-            found.extend(in_order(&end).into_iter().filter(|c| !c.vague && !another(c)));
+            found.extend(in_order(&end).into_iter().filter(|c| !c.says.is_vague() && !another(c)));
         }
     }
     // An error that only says that time ran out, or that there is one, in a phase that waits.
@@ -106,7 +115,7 @@ fn of_output(output: &str) -> Vec<&'static Cause> {
             || l.contains("phase kubelet")
             || l.contains("phase wait-control-plane")
     });
-    if waits && found.iter().all(|cause| cause.vague) {
+    if waits && found.iter().all(|cause| cause.says.is_vague()) {
         let waited = before[healthy_from(before)..].iter().copied();
         let waited: Vec<&str> = waited.filter(|l| tells_of_waiting(l)).collect();
         found.splice(0..0, in_order(&waited));
@@ -119,10 +128,10 @@ fn of_output(output: &str) -> Vec<&'static Cause> {
         }
     });
     // What only says that there was something says nothing more beside a cause.
-    if found.iter().all(|cause| cause.vague) {
+    if found.iter().all(|cause| cause.says.is_vague()) {
         found.truncate(1);
     } else {
-        found.retain(|cause| !cause.vague);
+        found.retain(|cause| !cause.says.is_vague());
     }
     found
 }
@@ -190,7 +199,7 @@ fn trace<'l>(before: &[&'l str], end: &[&'l str]) -> Vec<&'l str> {
     block.filter(|l| !is_place(l)).collect()
 }
 
-/// The last cause that a log names; `asks` counts what comes of what the kubelet asks the API server.
+/// What a log says most of, and of several the last; `asks` counts what comes of what the kubelet asks the API server.
 fn of_log(log: Log, text: &str, asks: bool) -> Option<&'static Cause> {
     let rows = logs::LOGS.iter().filter(|(of, _)| match log {
         Log::Kubelet => *of == Of::Kubelet || *of == Of::Any,
@@ -206,14 +215,14 @@ fn of_log(log: Log, text: &str, asks: bool) -> Option<&'static Cause> {
             let own = rows.iter().find(|cause| cause.is_named_by(&line)).copied();
             let shared = |cause: &&Cause| match cause.code {
                 "containerd/cri-disabled" | "kubelet/no-certificate" => true,
+                "control-plane/api-server" => log == API_SERVER,
                 code if code.starts_with("image/") => line.contains("errimagepull"),
                 _ => asks && asks_api_server(&line),
             };
             own.or_else(|| all().filter(|cause| cause.is_named_by(&line)).find(shared))
         })
         .collect();
-    // That it ended says least.
-    named.into_iter().min_by_key(|cause| (cause.vague, cause.code == "kubelet/crash-loop"))
+    named.into_iter().min_by_key(|cause| cause.says)
 }
 
 /// The causes that the lines name, in the table's order. One line has one cause: the first in the table.
@@ -301,7 +310,8 @@ mod tests {
 
     /// `tests/diagnosis/CODE/NAME.txt` is the end of a bootstrap that failed for that cause; `none/` has ends of which nothing is known.
     /// `NAME.kubelet.log` and `NAME.CONTAINER.log` beside it are what the kubelet and a container of the control plane said.
-    /// `recorded` is what the real kubeadm 1.20.2 said (`tests/it/nspawn_causes.rs`).
+    /// `recorded` is what the real kubeadm 1.20.2 said (`tests/it/nspawn_causes.rs`); that a kube-controller-manager or a kube-scheduler
+    /// does not come up, which it does not look at, is in later words.
     #[test]
     fn each_transcript_has_its_cause_and_each_cause_a_transcript() {
         let dir = repository().join("tests/diagnosis");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What kubeadm's checks find wrong with the machine, and what says least of all.
 
-use super::causes::{Cause, cause};
+use super::causes::{Cause, Says, cause};
 
 /// Causes that a check names, each where no other row knows more of what it found.
 pub(super) const PREFLIGHT: &[Cause] = &[
@@ -96,7 +96,7 @@ pub(super) const PREFLIGHT: &[Cause] = &[
         "start it by kubeadm.service",
     ),
     Cause {
-        vague: true,
+        says: Says::Little,
         ..cause(
             "preflight/other",
             &["[error "],
@@ -105,7 +105,7 @@ pub(super) const PREFLIGHT: &[Cause] = &[
         )
     },
     Cause {
-        vague: true,
+        says: Says::Little,
         ..cause(
             "endpoint/timed-out",
             &["timed out waiting for the condition", "timed out while waiting for the api"],
