@@ -57,11 +57,17 @@ def make_kubernetes(architecture="amd64"):
     return cached(f"kubeadm-{architecture}", [build], lambda place: called(build, place, "kubeadm", env=environment))[1]
 
 
+def make_control_plane():
+    """The programs of a control plane: what they were made of, and their directory."""
+    build = HERE / "kubernetes" / "build"
+    return cached("control-plane", [build, *CONTROL_PLANE], lambda place: called(build, place, *CONTROL_PLANE))
+
+
 def make_cluster(kubernetes):
     """What a cluster's machines have beside kubeadm and the kubelet: containerd's store with the images, and what is baked."""
     place = HERE / "kubernetes"
-    build, inputs = place / "build", [kubernetes.name, place / "images", place / "archive"]
-    key, programs = cached("control-plane", [build, *CONTROL_PLANE], lambda goal: called(build, goal, *CONTROL_PLANE))
+    inputs = [kubernetes.name, place / "images", place / "archive"]
+    key, programs = make_control_plane()
     return cached("cluster", [key, *inputs], lambda goal: called(place / "images", kubernetes, programs, goal))[1]
 
 

@@ -3,11 +3,11 @@
 //! sentence and remedy, in its status, in Cluster API's file and to its platform, which is Google Cloud here.
 //!
 //! Only the other end of the network is played: a metadata server, and an API server that has what a join asks for. containerd, a registry
-//! and etcd are Debian's. A boot needs some
+//! and etcd are Debian's, and the control plane's other programs are built of its source. A boot needs some
 //! seconds, so the usual run has five of them; `CAUSES=all` has all, and `CAUSE=join/` those whose codes have this in them.
 //!
-//! `RECORD=1` writes what kubeadm said, and the kubelet and etcd's container where their logs are read, to `tests/diagnosis/CODE/recorded.txt`,
-//! `recorded.kubelet.log` and `recorded.etcd.log`, without what differs from run to run and without warnings, which are no causes.
+//! `RECORD=1` writes what kubeadm said, and the kubelet and a container where their logs are read, to `tests/diagnosis/CODE/recorded.txt`,
+//! `recorded.kubelet.log` and `recorded.CONTAINER.log`, without what differs from run to run and without warnings, which are no causes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -31,6 +31,7 @@ use crate::nspawn::Node;
 mod beside;
 mod cluster;
 mod containers;
+mod control_plane;
 mod etcd;
 mod images;
 
@@ -468,6 +469,12 @@ fn kernel_says(machine: &Machine, path: &str, text: &str) {
     machine.node.root.put("/etc/systemd/system/kubeadm.service.d/kernel.conf", unit);
 }
 
+/// An init that patches what it makes.
+fn patches(machine: &Machine, name: &str, text: &str) {
+    init_config(machine, "v1.20.2", "", "");
+    machine.node.root.put(&format!("/opt/test/patches/{name}"), text);
+}
+
 fn further() -> Vec<Cause> {
     let two = "  - perl -MIO::Socket::UNIX -e 'mkdir q(/run/containerd); mkdir q(/run/crio); \
         IO::Socket::UNIX->new(Local => $_, Listen => 1) for qw(/run/containerd/containerd.sock /run/crio/crio.sock)'\n";
@@ -476,6 +483,13 @@ fn further() -> Vec<Cause> {
             no_such_name(m, "api.blue.example:6443")
         }),
         ("endpoint/search-domain", format!("{RESOLVES}{JOIN}"), |m| no_such_name(m, "kube-api:6443")),
+        (
+            "config/patches",
+            INIT.replace("--config", "--experimental-patches /opt/test/patches --config"),
+            |m| {
+                patches(m, "kube-apiserver.yaml", "spec: {containers: none}\n");
+            },
+        ),
         ("certificate/not-read", INIT.into(), |m| {
             init_config(m, "v1.20.2", "", "");
             m.node.root.put("/etc/kubernetes/pki/ca.crt", "x");
@@ -571,7 +585,8 @@ fn kubelet(machine: &Machine, settings: &str) {
 }
 
 fn parts() -> Vec<Cause> {
-    [of_the_parts(), cluster::causes(), images::causes(), containers::causes(), etcd::causes()].concat()
+    let parts = [of_the_parts(), cluster::causes(), images::causes(), containers::causes(), etcd::causes()];
+    [parts.concat(), control_plane::causes()].concat()
 }
 
 fn of_the_parts() -> Vec<Cause> {
@@ -709,16 +724,22 @@ fn record(node: &Node, code: &str) {
         }
     });
     fs::write(dir.join("recorded.txt"), whole(&kubeadm)).unwrap();
-    if by_etcd(code) {
-        fs::write(dir.join("recorded.etcd.log"), whole(&etcd_says(node))).unwrap();
+    if let Some(container) = by_container(code) {
+        let says = whole(&container_says(node, container));
+        fs::write(dir.join(format!("recorded.{container}.log")), says).unwrap();
     }
     if by_kubelet(code) {
         // Where it crashes it says what all of it was doing.
         let mut kubelet = said("kubelet.log");
+        // And it says of each event, with all that it is made of, that the API server here keeps none.
         kubelet.retain(|line| {
             let klog = line.starts_with(['W', 'E', 'F']) && line.contains("] ");
-            (klog || line.contains(": Main process exited")) && seen.insert(line.clone())
+            (klog || line.contains(": Main process exited")) && !line.contains("Server rejected event")
         });
+        // Of what it says each time that it starts, the last.
+        kubelet.reverse();
+        kubelet.retain(|line| seen.insert(line.clone()));
+        kubelet.reverse();
         let end = kubelet.len().saturating_sub(MOST_OF_A_LOG);
         if !kubelet.is_empty() {
             fs::write(dir.join("recorded.kubelet.log"), whole(&kubelet[end..])).unwrap();
@@ -726,11 +747,12 @@ fn record(node: &Node, code: &str) {
     }
 }
 
-/// The ends of the logs of this machine's etcd, without times.
-fn etcd_says(node: &Node) -> Vec<String> {
+/// The ends of the logs of a container of this machine's control plane, without times.
+fn container_says(node: &Node, name: &str) -> Vec<String> {
     let logs = walk(&node.root.path("/var/log/pods"));
+    let of = format!("/{name}/");
     let mut logs: Vec<PathBuf> =
-        logs.into_iter().filter(|path| path.to_string_lossy().contains("/etcd/")).collect();
+        logs.into_iter().filter(|path| path.to_string_lossy().contains(&of)).collect();
     logs.sort();
     let text: String = logs.iter().map(|path| fs::read_to_string(path).unwrap_or_default()).collect();
     let line = |line: &str| {
@@ -740,23 +762,34 @@ fn etcd_says(node: &Node) -> Vec<String> {
             [_, stream, whole, date, _, rest] if date.starts_with("20") => {
                 format!("2026-01-01T00:00:00Z {stream} {whole} 2026-01-01 00:00:00 {rest}")
             }
-            _ => format!("2026-01-01T00:00:00Z {}", line.split_once(' ').unwrap_or_default().1),
+            _ => {
+                let (stream, text) = line.split_once(' ').unwrap_or_default().1.split_at(9);
+                format!("2026-01-01T00:00:00Z {stream}{}", stable(text))
+            }
         }
     };
-    // Without what is well, all the flags that there are, and where in its source it was.
+    // Without what is well, all the flags that there are, and where in its source it was. Kubernetes' programs say little more.
     let tells = |line: &&str| {
         let text = line.splitn(4, ' ').nth(3).unwrap_or_default();
-        ["panic: ", "flag "].iter().any(|tag| text.starts_with(tag))
+        let of_kubernetes = name != "etcd" && !["I", "Flag "].iter().any(|tag| text.starts_with(tag));
+        of_kubernetes
+            || ["panic: ", "flag "].iter().any(|tag| text.starts_with(tag))
             || [" W | ", " E | ", " C | "].iter().any(|t| text.contains(t))
     };
     let lines: Vec<String> = text.lines().filter(tells).map(line).collect();
     lines[lines.len().saturating_sub(MOST_OF_A_LOG)..].to_vec()
 }
 
-/// Whether the log of this machine's etcd says it.
-fn by_etcd(code: &str) -> bool {
-    code.starts_with("control-plane/") && code != "control-plane/not-up"
-        || ["etcd/data-damaged", "etcd/other-cluster"].contains(&code)
+/// The container of this machine's control plane whose log says it.
+fn by_container(code: &str) -> Option<&'static str> {
+    match code {
+        "control-plane/not-up" => None,
+        "control-plane/api-server" | "control-plane/etcd" => Some("kube-apiserver"),
+        "control-plane/controller-manager" => Some("kube-controller-manager"),
+        "control-plane/scheduler" => Some("kube-scheduler"),
+        "etcd/data-damaged" | "etcd/other-cluster" => Some("etcd"),
+        _ => code.starts_with("control-plane/").then_some("etcd"),
+    }
 }
 
 /// Whether the kubelet's log says it.
@@ -856,7 +889,8 @@ fn every_cause_that_can_be_made_has_a_recorded_transcript() {
         );
         let kubelet = dir.join("recorded.kubelet.log").exists();
         assert_eq!(kubelet, by_kubelet(code), "{code}");
-        assert_eq!(dir.join("recorded.etcd.log").exists(), by_etcd(code), "{code}");
+        let container = by_container(code).map(|name| dir.join(format!("recorded.{name}.log")));
+        assert!(container.is_none_or(|log| log.exists()), "{code}");
     }
 }
 

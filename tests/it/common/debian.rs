@@ -30,8 +30,17 @@ pub fn unpacked_of(suite: &str, packages: &[&str]) -> Need<PathBuf> {
 
 /// The directory of the real kubeadm and kubelet, built from Debian's source. Building them takes some minutes, once.
 pub fn kubernetes() -> PathBuf {
+    programs("--kubernetes")
+}
+
+/// That of the programs of a control plane: twice as long, once.
+pub fn control_plane() -> PathBuf {
+    programs("--control-plane")
+}
+
+fn programs(which: &str) -> PathBuf {
     let run = format!("{}/qemu-tests/run", env!("CARGO_MANIFEST_DIR"));
-    let made = Ran::of(Command::new("timeout").args(["1200", &run, "--kubernetes"]));
+    let made = Ran::of(Command::new("timeout").args(["2400", &run, which]));
     made.ended(0, &[]);
     PathBuf::from(made.out.trim())
 }

@@ -31,13 +31,9 @@ fn without_rotation(machine: &Machine) {
 /// A join whose kubelet runs beside a containerd, for kubeadm to wait for what the kubelet asks of the cluster.
 fn kubelet_joins(machine: &Machine, with: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static) {
     special(machine, with);
-    without_rotation(machine);
     // The machine that tests may keep its control groups from containers.
-    super::change(
-        machine,
-        "kubeletExtraArgs: {",
-        "kubeletExtraArgs: {cgroups-per-qos: 'false', enforce-node-allocatable: '', ",
-    );
+    let flags = "kubeletExtraArgs: {cgroups-per-qos: 'false', enforce-node-allocatable: ''}";
+    super::change(machine, "  criSocket:", &format!("  {flags}\n  criSocket:"));
     super::change(machine, "/run/dbus/system_bus_socket", "/run/containerd/containerd.sock");
     containerd(machine, "", "");
     kubelet_runs(machine);
@@ -67,6 +63,16 @@ pub(super) fn causes() -> Vec<Cause> {
         ("node/not-registered", JOIN.into(), |m| {
             kubelet_joins(m, |seen| {
                 is(seen, "nodes/node-1").then(|| refusal(404, "NotFound", "nodes \"node-1\" not found"))
+            });
+            super::change(m, "kubeletExtraArgs: {", "kubeletExtraArgs: {rotate-certificates: 'false', ");
+        }),
+        // Nobody approves what the kubelet asks for. kubeadm gives up after five minutes.
+        ("kubelet/no-certificate", JOIN.into(), |m| {
+            kubelet_joins(m, |seen| {
+                let csr = json!({"kind": "CertificateSigningRequest", "apiVersion": "certificates.k8s.io/v1",
+                    "metadata": {"name": "node-csr-1", "uid": "1", "resourceVersion": "7"},
+                    "spec": {"request": "", "signerName": "kubernetes.io/kube-apiserver-client-kubelet"}});
+                (seen.method == "POST" && is(seen, "certificatesigningrequests")).then(|| reply(201, &csr))
             });
         }),
         ("etcd/database-full", JOIN.into(), |m| patched(m, "etcdserver: mvcc: database space exceeded")),

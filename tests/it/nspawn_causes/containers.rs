@@ -20,7 +20,7 @@ fn starts(machine: &Machine, own: &str) {
 }
 
 /// The image of a program, in the node. It waits for nothing else.
-fn image(machine: &Machine, name: &str, command: &str, files: &[String]) {
+pub(super) fn image(machine: &Machine, name: &str, command: &str, files: &[String]) {
     let archive = concat!(env!("CARGO_MANIFEST_DIR"), "/qemu-tests/kubernetes/archive");
     let to = machine.node.root.path(&format!("/opt/test/images/{}.tar", name.split(':').next().unwrap()));
     fs::create_dir_all(to.parent().unwrap()).unwrap();

@@ -24,7 +24,7 @@ const PKI: &str = "mkdir \"$PKI/etcd\"
     issue beside \"$PKI/etcd/ca.crt\" \"$PKI/etcd/ca.key\" 'subjectAltName=IP:192.0.2.1
 extendedKeyUsage=serverAuth,clientAuth'";
 
-/// Runs Debian's etcd beside the node, a cluster of one member, at this address for others.
+/// Runs Debian's etcd beside the node, a cluster of one member, at these addresses for others.
 fn etcd_beside(machine: &Machine, peer: &str) {
     pki(machine, PKI);
     let (pki, data) = (machine.node.root.path("/etc/kubernetes/pki"), dir(machine, "etcd"));
@@ -37,7 +37,7 @@ fn etcd_beside(machine: &Machine, peer: &str) {
         ("advertise-client-urls", &format!("https://{CLIENTS}")),
         ("listen-peer-urls", "https://192.0.2.1:2380"),
         ("initial-advertise-peer-urls", peer),
-        ("initial-cluster", &format!("other={peer}")),
+        ("initial-cluster", &format!("other={}", peer.replace(',', ",other="))),
         ("cert-file", cert.to_str().unwrap()),
         ("key-file", key.to_str().unwrap()),
         ("trusted-ca-file", ca.to_str().unwrap()),
@@ -122,6 +122,11 @@ pub(super) fn causes() -> Vec<Cause> {
             joins(m);
             etcd_beside(m, "https://192.0.2.1:2380");
             etcdctl(m, &["member", "add", "gone", "--peer-urls=https://192.0.2.77:2380"]);
+        }),
+        // Of a member, kubeadm looks at the first address alone.
+        ("etcd/member-exists", join(), |m| {
+            joins(m);
+            etcd_beside(m, "https://192.0.2.1:2380,https://192.0.2.2:2380");
         }),
         ("etcd/not-healthy", join(), |m| {
             joins(m);
