@@ -638,6 +638,10 @@ fn what_flatcar_can_not_do_is_an_error() {
             "apiVersion: v1\nkind: Secret\ntype: cluster.x-k8s.io/secret\nstringData: {value: \"#cloud-config\\nhostname: a\\n\"}\n".to_owned(),
             "error bootstrap/none null:null ",
         ),
+        (
+            "apiVersion: v1\nkind: Secret\nstringData:\n  value: |\n    #cloud-config\n    runcmd:\n    - kubeadm join --tken a\n    - if\n".to_owned(),
+            "error kubeadm/command 7:7 runcmd[0]\nerror script/syntax 8:7 runcmd[1]",
+        ),
         // The bootstrap may be in what the node fetches.
         ("#include\nhttps://a.invalid/b\n".to_owned(), "note source/not-fetched 2:1 include https://a.invalid/…"),
         (

@@ -38,6 +38,6 @@ impl Places<'_> {
         if let Some((place, pos)) = self.origin.inside(&problem.place, within) {
             return Problem { place, ..problem.at(pos) };
         }
-        self.sites.line(problem, within)
+        self.origin.locate(self.sites.line(problem, within))
     }
 }

@@ -3,8 +3,9 @@
 //! ([v1beta4](https://kubernetes.io/docs/reference/config-api/kubeadm-config.v1beta4/),
 //! [v1beta3](https://kubernetes.io/docs/reference/config-api/kubeadm-config.v1beta3/)).
 
-use super::schema::Type::{Any, Args, Bool, Int, List, Map, Pin, Text, Token};
+use super::schema::Type::{Any, Args, Bool, Form, Int, List, Map, Text};
 use super::schema::{Keys, TEXTS, Type};
+use crate::decode::kubeadm::credentials;
 
 const ENVS: Type = List(&Any);
 const VOLUMES: Type = List(&Map(&[
@@ -89,7 +90,7 @@ static BOOTSTRAP_TOKEN: Type = Map(&[
     ("description", Text),
     ("expires", Any),
     ("groups", TEXTS),
-    ("token", Token),
+    ("token", Form(credentials::token)),
     ("ttl", Text),
     ("usages", TEXTS),
 ]);
@@ -119,15 +120,15 @@ pub const JOIN: Type = Map(&[
             (
                 "bootstrapToken",
                 Map(&[
-                    ("apiServerEndpoint", Text),
-                    ("caCertHashes", List(&Pin)),
-                    ("token", Token),
+                    ("apiServerEndpoint", Form(credentials::endpoint)),
+                    ("caCertHashes", List(&Form(credentials::pin))),
+                    ("token", Form(credentials::token)),
                     ("unsafeSkipCAVerification", Bool),
                 ]),
             ),
             ("file", Map(&[("kubeConfig", Any), ("kubeConfigPath", Text)])),
             ("timeout", Text),
-            ("tlsBootstrapToken", Token),
+            ("tlsBootstrapToken", Form(credentials::token)),
         ]),
     ),
     ("dryRun", Bool),

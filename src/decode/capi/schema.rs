@@ -4,7 +4,6 @@
 //! server refuses a value of another type, and kubectl a key that there is not.
 
 use super::kubeadm_keys::{CLUSTER, INIT, JOIN};
-use crate::decode::kubeadm::credentials;
 use crate::decode::syntax::words;
 use crate::decode::syntax::yaml::{Kind, Node, Value};
 use crate::model::problem::{Problem, Severity};
@@ -13,10 +12,8 @@ use crate::model::problem::{Problem, Severity};
 pub enum Type {
     /// A string.
     Text,
-    /// A bootstrap token.
-    Token,
-    /// The digest of a certificate authority's key.
-    Pin,
+    /// A string of a form that kubeadm wants: what gives the error of another one, by its place and its text.
+    Form(fn(&str, &str) -> Option<Problem>),
     /// `true` or `false`.
     Bool,
     /// A whole number.
@@ -34,7 +31,7 @@ pub enum Type {
 /// The keys of a mapping.
 pub type Keys = &'static [(&'static str, Type)];
 
-use Type::{Any, Args, Bool, Int, List, Map, Pin, Text, Token};
+use Type::{Any, Args, Bool, Form, Int, List, Map, Text};
 
 /// A list of strings.
 pub const TEXTS: Type = List(&Text);
@@ -168,7 +165,7 @@ impl Schema {
         };
         let is = |kind: fn(&Kind) -> bool| node.scalar().is_some_and(|s| kind(&s.kind));
         let (good, name) = match of {
-            Text | Token | Pin => (is(|k| matches!(k, Kind::Str)), "a string"),
+            Text | Form(_) => (is(|k| matches!(k, Kind::Str)), "a string"),
             Bool => (is(|k| matches!(k, Kind::Bool(_))), "true or false"),
             Int => (is(|k| matches!(k, Kind::Int(_))), "a whole number"),
             List(_) => (node.list().is_some(), "a list"),
@@ -184,14 +181,13 @@ impl Schema {
             });
         }
         match of {
-            Token | Pin => {
-                let check = if matches!(of, Token) { credentials::token } else { credentials::pin };
+            Form(check) => {
                 problems.extend(check(place, node.text().unwrap_or_default()).map(|p| p.at(node.pos)));
             }
             List(of) => {
                 for (i, item) in node.list().unwrap_or_default().iter().enumerate() {
                     let place = format!("{place}[{i}]");
-                    if item.is_null() && matches!(of, Text | Pin) {
+                    if item.is_null() && matches!(of, Text | Form(_)) {
                         let problem = Problem::error(place, "must be a string, this is nothing").at(item.pos);
                         problems.push(
                             problem.cure("remove the dash, or write the text behind it").code("object/type"),
@@ -229,7 +225,7 @@ impl Schema {
     /// What to do about a value of another type.
     fn how(&self, of: &Type, node: &Node) -> &'static str {
         match (of, &node.value) {
-            (Text | Token | Pin, Value::Scalar(_)) => "put it in quotes",
+            (Text | Form(_), Value::Scalar(_)) => "put it in quotes",
             // YAML takes `{{ name }}` for a mapping whose key is a mapping.
             (_, Value::Map(entries)) if entries.iter().any(|(key, _)| key.is_map()) => {
                 "put a template in quotes: '{{ … }}'"

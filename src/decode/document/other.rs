@@ -173,15 +173,13 @@ const OTHERS: &[Other] = &[
     Other {
         sign: Sign::Keys(|k| {
             // A specification that is pasted without what stands around it has these.
-            let of_kubeadm = [
-                "clusterConfiguration",
-                "initConfiguration",
-                "joinConfiguration",
-                "preKubeadmCommands",
-                "postKubeadmCommands",
-            ];
+            let of_kubeadm = ["clusterConfiguration", "initConfiguration", "joinConfiguration"];
+            // One of these alone is a key with a wrong name.
+            let of_files = ["files", "preKubeadmCommands", "postKubeadmCommands"];
+            let several = of_files.iter().filter(|key| k.has(key)).count() > 1;
             let groups = ["bootstrap.cluster.x-k8s.io", "controlplane.cluster.x-k8s.io"];
-            let inner = of_kubeadm.iter().any(|key| k.has(key)) || (k.has("spec") && !k.has("kind"));
+            let inner =
+                several || of_kubeadm.iter().any(|key| k.has(key)) || (k.has("spec") && !k.has("kind"));
             groups.iter().any(|g| k.group(g)) || inner
         }),
         what: "this is an object of Cluster API's management cluster, not the bootstrap data that is made of it",

@@ -36,3 +36,45 @@ pub fn pin(place: &str, text: &str) -> Option<Problem> {
         Problem::error(place, what).cure(cure).code("kubeadm/config")
     })
 }
+
+/// The error of an API server's endpoint that kubeadm refuses, or that leads nowhere.
+pub fn endpoint(place: &str, text: &str) -> Option<Problem> {
+    let is_host = |host: &str| match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.contains(':'),
+        None => !host.is_empty() && !host.contains([':', '/', '[', ']']),
+    };
+    let good = text
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok_and(|port| port > 0));
+    (!good && !is_left_open(text)).then(|| {
+        let what = "this is no endpoint of an API server for kubeadm: it is not a host, a colon and a port";
+        let cure = "write it as `HOST:PORT`, such as api.example.com:6443, without `https://`; an IPv6 address stands in brackets";
+        Problem::error(place, what).cure(cure).code("kubeadm/config")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::endpoint;
+
+    /// As kubeadm 1.20 takes and refuses them, but for those that it takes and can't reach.
+    #[test]
+    fn endpoints_are_a_host_and_a_port() {
+        for good in ["192.0.2.1:6443", "api.example.com:443", "[fd00::1]:6443", "", "${HOST}", "{{ a }}"] {
+            assert_eq!(endpoint("a", good), None, "{good}");
+        }
+        for bad in [
+            "192.0.2.1",
+            "api.example.com",
+            "https://a:6443",
+            "fd00::1",
+            "fd00::1:6443",
+            ":6443",
+            "a:0",
+            "a:b",
+            "a:99999",
+        ] {
+            assert!(endpoint("a", bad).is_some(), "{bad}");
+        }
+    }
+}
