@@ -37,6 +37,7 @@ pub(super) const CLUSTER: &[Cause] = &[
                 "crisocket information",
                 "timed out waiting for the node",
                 "control-plane label and taints",
+                "mark-control-plane: timed out waiting", // it waits for nothing else
                 "failed to get corresponding node",
             ],
             "the kubelet runs, and its node does not appear in the cluster",

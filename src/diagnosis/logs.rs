@@ -120,6 +120,7 @@ pub(super) const LOGS: &[(Of, Cause)] = &[
                 "unknown shorthand flag",
                 "flag provided but not defined",
                 "unrecognized feature gate",
+                "bad --node-ip",
                 "built-in cloud providers are disabled",
             ],
             "the kubelet is started with a flag or a value that it does not know",
@@ -148,6 +149,8 @@ pub(super) const LOGS: &[(Of, Cause)] = &[
         Of::Kubelet,
         Cause {
             beside: &["sock", "dial unix", "container runtime"],
+            // It answers, and has no CRI plugin.
+            when: |line| !line.contains("unknown service runtime."),
             ..cause(
                 "kubelet/no-containerd",
                 &[
