@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The program from its arguments to its exit code.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -20,7 +21,7 @@ pub fn run() -> ExitCode {
             let code = if error.use_stderr() { Stage::Usage.exit_code() } else { 0 };
             print(&error);
             if let Some(hint) = commands::meant(&error) {
-                eprintln!("\n hint: {hint}");
+                let _ = writeln!(std::io::stderr(), "\n hint: {hint}");
             }
             return ExitCode::from(code);
         }
@@ -61,5 +62,7 @@ fn print(error: &clap::Error) {
         return;
     }
     let help = error.render().to_string();
-    help.lines().flat_map(io::screen::wrapped).for_each(|line| println!("{}", line.trim_end()));
+    let lines = help.lines().flat_map(io::screen::wrapped).map(|line| format!("{}\n", line.trim_end()));
+    // Who reads it may have gone.
+    let _ = std::io::stdout().write_all(lines.collect::<String>().as_bytes());
 }

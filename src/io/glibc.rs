@@ -4,6 +4,7 @@
 //! writers of every kind of number. Where another version of glibc does not ask for one of these, it is not used.
 
 use std::ffi::{CStr, c_char, c_int, c_uint};
+use std::io::Write as _;
 
 /// Messages as they are: this program's language is English, and it never sets a locale.
 #[unsafe(no_mangle)]
@@ -63,7 +64,9 @@ unsafe extern "C" fn __assert_fail(
         // SAFETY: the caller says so.
         false => unsafe { CStr::from_ptr(text) }.to_string_lossy(),
     };
-    eprintln!("{}:{line}: {}: Assertion `{}' failed.", text(file), text(function), text(assertion));
+    let said =
+        format!("{}:{line}: {}: Assertion `{}' failed.\n", text(file), text(function), text(assertion));
+    let _ = std::io::stderr().write_all(said.as_bytes());
     std::process::abort()
 }
 

@@ -208,11 +208,11 @@ pub fn coloured(stream: &impl std::io::IsTerminal, word: &str, colour: &str) -> 
 
 /// Asks a person at a terminal for a line; `None` where there is none.
 pub fn answer(question: &str) -> Option<String> {
-    use std::io::IsTerminal as _;
+    use std::io::{IsTerminal as _, Write as _};
     if !std::io::stdin().is_terminal() {
         return None;
     }
-    eprint!("{question}");
+    write!(std::io::stderr(), "{question}").ok()?;
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).ok()?;
     Some(line)

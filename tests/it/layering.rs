@@ -49,9 +49,19 @@ const HANDS: &[&str] = &[
 /// Words that say that something is not done. They have no place in comments either.
 const LEFT: &[&str] = &["FIXME", "TODO", "XXX"];
 
-/// What has no place in the product: each ends the process, or says that something is not done.
-const UNFINISHED: &[&str] =
-    &[".expect(", ".unwrap()", "dbg!(", "panic!(", "todo!(", "unimplemented!(", "unreachable!("];
+/// What has no place in the product: each ends the process, printing where nobody reads any more, or says that something is not done.
+const UNFINISHED: &[&str] = &[
+    ".expect(",
+    ".unwrap()",
+    "dbg!(",
+    "panic!(",
+    "print!(",
+    "println!(",
+    "process::exit",
+    "todo!(",
+    "unimplemented!(",
+    "unreachable!(",
+];
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -540,6 +540,27 @@ fn a_capture_has_no_password_of_the_kernel_command_line() {
     }
 }
 
+/// Who reads what is printed may go, as `head` does: that changes no exit code.
+#[test]
+fn each_command_ends_as_it_would_where_nobody_reads() {
+    for words in [
+        &["--help"][..],
+        &["collect", "--out", "a"],
+        &["chek"],
+        &["platforms"],
+        &["check", "--explain", "nope"],
+        &["check", "/dev/null"],
+        &["status", "--root", "/nope"],
+    ] {
+        let wanted = footplate(words).code;
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut program = Command::new(env!("CARGO_BIN_EXE_footplate"));
+        program.args(words).stdout(writer.try_clone().unwrap()).stderr(writer);
+        assert_eq!(program.status().unwrap().code(), Some(wanted), "{words:?}");
+    }
+}
+
 /// `dist/build` names the commit in the environment: `--version` is what build.rs makes of it.
 #[test]
 fn the_version_has_the_commit() {
