@@ -133,6 +133,13 @@ const FILESYSTEMS: &[(&str, &str, &str)] = &[
     ("number-free", "two", "{filesystem: ext4, device: DISK, partition: 2, label: new}"),
     ("number-swap", "two", "{filesystem: swap, device: DISK, partition: 2, label: new}"),
     ("dotted", "two", "{filesystem: ext4, device: DISK.2, partition: 1, label: new}"),
+    ("dotted-word-auto", "two", "{filesystem: ext4, device: DISK.auto, label: data}"),
+    ("dotted-word-any", "two", "{filesystem: ext4, device: DISK.any, partition: 2, label: new}"),
+    (
+        "dotted-word-none",
+        "whole",
+        "{filesystem: ext4, device: DISK.none, partition: 2, label: data, overwrite: true}",
+    ),
     ("dotted-none", "two", "{filesystem: ext4, device: DISK.2, partition: none, label: new}"),
     ("partition-itself", "two", "{filesystem: ext4, device: DISKp2, label: new}"),
     ("partition-itself-same", "two", "{filesystem: ext4, device: DISKp1, label: data}"),

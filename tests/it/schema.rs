@@ -88,3 +88,36 @@ fn each_key_that_cloud_init_documents_is_known() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn a_mode_of_growpart_is_one_that_cloud_init_documents() {
+    let packages = needs!(debian::unpacked(PACKAGES)).join("usr/lib/python3/dist-packages");
+    let path = packages.join("cloudinit/config/schemas/schema-cloud-config-v1.json");
+    let whole: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let modes = &whole["$defs"]["cc_growpart"]["properties"]["growpart"]["properties"]["mode"]["oneOf"];
+    let documented: Vec<&Value> =
+        modes.as_array().unwrap().iter().flat_map(|one| one["enum"].as_array().unwrap()).collect();
+    assert!(documented.contains(&&json!("gpart")) && documented.contains(&&json!(false)), "{documented:?}");
+    let found = |mode: &Value| {
+        let data = format!("#cloud-config\ngrowpart: {{mode: {mode}, devices: [/dev/sdb1]}}\n");
+        decode::user_data(Some(data.as_bytes()), None, &Variables::assumed(), &mut no_fetch).problems
+    };
+    for mode in documented {
+        let problems = found(mode);
+        let errors: Vec<_> = problems.iter().filter(|p| p.is_error()).collect();
+        assert!(errors.is_empty(), "{mode}: {errors:?}");
+        // With the mode off no device is looked at.
+        let off = [json!("off"), json!(false)].contains(mode);
+        let devices = problems.iter().any(|p| p.place == "growpart.devices");
+        assert_eq!(devices, !off, "{mode}: {problems:?}");
+    }
+    for mode in [json!("sometimes"), json!(["auto"]), json!(1), json!(true)] {
+        let problems = found(&mode);
+        let told = problems.iter().find(|p| p.is_error() && p.place == "growpart.mode");
+        assert_eq!(told.unwrap().what, "must be auto, growpart, gpart or off", "{mode}");
+    }
+    let data = "#cloud-config\ngrowpart: {ignore_growroot_disabled: perhaps}\n";
+    let decoded = decode::user_data(Some(data.as_bytes()), None, &Variables::assumed(), &mut no_fetch);
+    let place = "growpart.ignore_growroot_disabled";
+    assert!(decoded.problems.iter().any(|p| p.is_error() && p.place == place), "{:?}", decoded.problems);
+}

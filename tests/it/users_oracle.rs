@@ -63,6 +63,13 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
         "+group staff core",
         "Flatcar's own user joins groups; cloud-init leaves a user who is there",
     ),
+    (
+        "existing-users-password",
+        "+shadow root:$6$a$b",
+        "a password that the data has is set; cloud-init sets `hashed_passwd` alone",
+    ),
+    ("existing-user-expires", ":22523:", "what the data says of an account holds, whoever made it"),
+    ("inactive-true-and-a-date", ":1:", "a boolean is what Cluster API writes; cloud-init passes over it"),
     ("system-that-expires", "25626", "useradd passes over it for a system account"),
     (
         "primary-group-alone",
@@ -105,6 +112,8 @@ const CASES: &[(&str, &str)] = &[
     ("inactive-days", "users: [{name: alice, inactive: '9'}]"),
     ("inactive-number", "users: [{name: alice, inactive: 9}]"),
     ("inactive-true", "users: [{name: alice, inactive: true}]"),
+    ("inactive-true-and-a-date", "users: [{name: alice, inactive: true, expiredate: '2031-09-01'}]"),
+    ("inactive-days-and-a-date", "users: [{name: alice, inactive: '9', expiredate: '2031-09-01'}]"),
     ("inactive-never", "users: [{name: alice, inactive: '-1'}]"),
     ("numeric-name", "users: [{name: '4711'}]"),
     ("numeric-name-with-groups", "users: [{name: '4711', groups: [staff]}]"),
@@ -152,6 +161,10 @@ const CASES: &[(&str, &str)] = &[
     ("sudo-none", "users: [{name: alice, sudo: []}, {name: bob, sudo: false}]"),
     ("sudo-as-a-word-for-no", "users: [{name: alice, sudo: 'False'}]"),
     ("sudo-as-a-mapping", "users: [{name: alice, sudo: {ALL=(ALL) NOPASSWD: ALL}}]"),
+    ("existing-users-password", "users: [{name: root, passwd: $6$a$b, lock_passwd: false}]"),
+    ("existing-users-hashed-password", "users: [{name: root, hashed_passwd: $6$a$b, lock_passwd: false}]"),
+    ("existing-user-locked", "users: [{name: root}]"),
+    ("existing-user-expires", "users: [{name: root, expiredate: '2031-09-01'}]"),
     ("existing-user", "users: [{name: core, gecos: Other, shell: /bin/sh, groups: staff}]"),
 ];
 

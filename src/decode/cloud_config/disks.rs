@@ -40,8 +40,8 @@ const MAX_NUMBER: u32 = 128;
 pub(super) struct Device {
     /// Its path below `/dev`.
     pub path: String,
-    /// The partition that `.N` behind the name means.
-    pub partition: Option<u32>,
+    /// The partition that `.N`, `.auto`, `.any` or `.none` behind the name means.
+    pub partition: Option<Partition>,
 }
 
 impl Reader<'_> {
@@ -70,8 +70,8 @@ impl Reader<'_> {
         self.mounts(root);
     }
 
-    /// The device that a scalar names: a path, a kernel name such as `sdb`, or an alias, each with `.N` behind it for a
-    /// partition.
+    /// The device that a scalar names: a path, a kernel name such as `sdb`, or an alias, each with `.N` or `.auto` behind it for
+    /// a partition.
     fn device(&mut self, at: &str, node: &Node) -> Option<Device> {
         let text = self.text(at, node)?;
         let device = self.device_of(&text);
@@ -99,10 +99,10 @@ impl Reader<'_> {
     pub(super) fn device_of(&self, text: &str) -> Option<Device> {
         // Names below /dev/disk have dots of their own.
         let dotted = text.rsplit_once('.').filter(|_| !text.starts_with("/dev/disk/"));
-        let dotted = dotted.and_then(|(disk, n)| Some((disk, n.parse().ok()?)));
+        let dotted =
+            dotted.and_then(|(disk, part)| Some((disk, partition_of(part).filter(|_| !part.is_empty())?)));
         let (name, partition) = match dotted {
-            _ if self.aliases.contains_key(text) => (text, None),
-            Some((disk, number)) if (1..=MAX_NUMBER).contains(&number) => (disk, Some(number)),
+            Some((disk, part)) if !self.aliases.contains_key(text) => (disk, Some(part)),
             _ => (text, None),
         };
         let name = self.aliases.get(name).map_or(name, String::as_str);
@@ -260,7 +260,7 @@ impl Reader<'_> {
                 }
             }
             // `/dev/sdb.1` is partition 1 of /dev/sdb, whatever `partition` says.
-            spec.partition = dotted.map_or(spec.partition, Partition::Number);
+            spec.partition = dotted.unwrap_or(spec.partition);
             if !spec.device.is_empty() && !spec.kind.is_empty() {
                 self.config.filesystems.push(spec);
             }
@@ -318,19 +318,21 @@ impl Reader<'_> {
         if node.is_null() {
             return None;
         }
-        let text = node.text().unwrap_or_default().trim().to_ascii_lowercase();
-        match text.as_str() {
-            "" | "none" => Some(Partition::None),
-            "auto" => Some(Partition::Auto),
-            // The last one is what Cluster API's own documentation offers.
-            "any" | "auto|any" => Some(Partition::Any),
-            _ => {
-                let number = text.parse().ok().filter(|n| (1..=128).contains(n));
-                if number.is_none() {
-                    self.error(at, node.pos, "must be a number, auto, any or none");
-                }
-                number.map(Partition::Number)
-            }
+        let partition = partition_of(node.text().unwrap_or_default().trim());
+        if partition.is_none() {
+            self.error(at, node.pos, "must be a number, auto, any or none");
         }
+        partition
+    }
+}
+
+/// The partition that a word means.
+fn partition_of(word: &str) -> Option<Partition> {
+    match word.to_ascii_lowercase().as_str() {
+        "" | "none" => Some(Partition::None),
+        "auto" => Some(Partition::Auto),
+        // The last one is what Cluster API's own documentation offers.
+        "any" | "auto|any" => Some(Partition::Any),
+        number => number.parse().ok().filter(|n| (1..=MAX_NUMBER).contains(n)).map(Partition::Number),
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `mounts` and `mount_default_fields`: entries of an fstab.
 
+use super::disks::Device;
 use super::{Reader, check_path};
 use crate::decode::syntax::yaml::Node;
 use crate::model::problem::Pos;
@@ -229,20 +230,19 @@ impl Reader<'_> {
             return Some((format!("/dev/disk/by-{dir}/{}", udev_name(value)), false));
         }
         let path = text.starts_with('/');
-        let device = self.device_of(text).filter(|_| !text.starts_with("//"));
+        let a_number = |partition: &Partition| matches!(partition, Partition::Number(_));
+        let one = |device: &Device| device.partition.as_ref().is_none_or(a_number) && !text.starts_with("//");
+        let device = self.device_of(text).filter(one);
         if let Some(device) = device.filter(|_| path || kind_has_device(kind)) {
             let known =
                 |d: &str, layout: &Layout| d == device.path && matches!(layout, Layout::Partitions(_));
             // A disk with partitions is mounted by its first one: cloud-init looks for it.
             let partitioned = self.config.disks.iter().any(|d| known(&d.device, &d.layout))
-                || self
-                    .config
-                    .filesystems
-                    .iter()
-                    .any(|f| f.device == device.path && matches!(f.partition, Partition::Number(_)));
-            return Some(match device.partition.or(partitioned.then_some(1)) {
-                Some(number) => (partition_path(&device.path, number), false),
-                None => (device.path, true),
+                || self.config.filesystems.iter().any(|f| f.device == device.path && a_number(&f.partition));
+            return Some(match device.partition {
+                Some(Partition::Number(number)) => (partition_path(&device.path, number), false),
+                _ if partitioned => (partition_path(&device.path, 1), false),
+                _ => (device.path, true),
             });
         }
         if path && !text.starts_with("//") && !text.starts_with("/dev/") {

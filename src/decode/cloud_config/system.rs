@@ -128,9 +128,13 @@ impl Reader<'_> {
         if node.bool() == Some(false) {
             return;
         }
+        let off = |mode: &Node| mode.bool() == Some(false) || mode.text() == Some("off");
+        let never = node.get("mode").is_some_and(off);
         for field in self.fields("growpart", node) {
             let Field { name, at, value, .. } = &field;
             match name.as_str() {
+                // cloud-init looks at no device then.
+                "devices" if never => {}
                 "devices" => {
                     if self.words(at, value, None).iter().any(|device| device != "/") {
                         self.no_effect(
@@ -140,13 +144,15 @@ impl Reader<'_> {
                         );
                     }
                 }
-                "mode" if matches!(value.text(), Some("off")) || value.bool() == Some(false) => self
-                    .no_effect(
-                        &field,
-                        "Flatcar always grows its root filesystem",
-                        "put data on a disk of its own",
-                    ),
-                "mode" | "ignore_growroot_disabled" => {}
+                "mode" if never => self.no_effect(
+                    &field,
+                    "Flatcar always grows its root filesystem",
+                    "put data on a disk of its own",
+                ),
+                "mode" if value.is_null() => {}
+                "mode" if matches!(value.text(), Some("auto" | "growpart" | "gpart")) => {}
+                "mode" => self.error(at, value.pos, "must be auto, growpart, gpart or off"),
+                "ignore_growroot_disabled" => drop(self.bool(at, value)),
                 _ => self.unknown(at, field.key),
             }
         }

@@ -292,9 +292,12 @@ fn other(error: &Error, context: &Context<'_>, template: &str) -> Problem {
         ErrorKind::UndefinedError => Problem::error("", format!("jinja: a name has no value{at}"))
             .cure("give it a value of its own with the filter `default`"),
         ErrorKind::SyntaxError => {
-            let what = syntax::words(error.detail().unwrap_or("it can't be parsed"));
-            Problem::error("", format!("jinja syntax: {what}"))
-                .cure("put text that is not a template between `{% raw %}` and `{% endraw %}`, or write it base64-encoded")
+            let detail = error.detail().unwrap_or("it can't be parsed");
+            let problem = Problem::error("", format!("jinja syntax: {}", syntax::words(detail)));
+            if let Some(cure) = syntax::of_several_files(detail) {
+                return problem.cure(cure);
+            }
+            problem.cure("put text that is not a template between `{% raw %}` and `{% endraw %}`, or write it base64-encoded")
         }
         ErrorKind::UnknownFilter
         | ErrorKind::UnknownTest

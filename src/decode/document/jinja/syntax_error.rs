@@ -56,6 +56,17 @@ pub fn words(detail: &str) -> String {
     }
 }
 
+/// What to write in place of a statement that jinja has for templates of several files.
+pub fn of_several_files(detail: &str) -> Option<&'static str> {
+    match detail.strip_prefix("unknown statement ")? {
+        "block" | "endblock" => Some("a block is for templates of several files: leave its two tags out"),
+        "extends" | "include" | "import" | "from" => {
+            Some("a template here is one file: write into it what the other one has")
+        }
+        _ => None,
+    }
+}
+
 /// The engine's word for a part of a template.
 fn token(word: &str) -> &str {
     match word {
