@@ -62,6 +62,13 @@ fn the_data_goes_before_the_metadata() {
         format!("#cloud-config\nhostname: cp-3.{domain}\n"),
         format!("#cloud-config\nfqdn: cp-3.{domain}\n"),
     );
+    let linked = |target: &str| {
+        format!(
+            r#"{{"ignition": {{"version": "3.3.0"}}, "storage": {{"files": [
+                {{"path": "/etc/of-mine", "contents": {{"source": "data:,cp-3%0A"}}}}],
+                "links": [{{"path": "/etc/hostname", "target": "{target}"}}]}}}}"#
+        )
+    };
     for (name, data, want) in [
         ("long-key", long_key.as_str(), "cp-3"),
         ("long-fqdn", &long_fqdn, "cp-3"),
@@ -76,6 +83,11 @@ fn the_data_goes_before_the_metadata() {
         ("template", template, "vm-31.dc.example"),
         ("ignition", ignition, "cp-3.lab.example"),
         ("metadata", "#cloud-config\nruncmd: [echo hello]\n", "vm-31"),
+        ("empty", "#cloud-config\nwrite_files: [{path: /etc/hostname}]\n", "vm-31"),
+        ("comment", "#cloud-config\nwrite_files: [{path: /etc/hostname, content: '# none'}]\n", "vm-31"),
+        ("link", &linked("/etc/of-mine"), "cp-3"),
+        ("link-beside", &linked("of-mine"), "cp-3"),
+        ("link-to-nothing", &linked("/dev/null"), "vm-31"),
     ] {
         Machine::new(&format!("names-{name}"), META, data).is_called(Some(want));
     }
@@ -107,6 +119,10 @@ fn two_names_of_the_data_are_told() {
     let says = "write_files[0]: /etc/hostname is left out: the key `hostname` or `fqdn` names the machine";
     provision(&machine.seed, &machine.root).ended(0, &[says]);
     machine.is_called(Some("by-key"));
+    let data = "#cloud-config\nwrite_files: [{path: /etc/hostname}]\n";
+    let machine = Machine::new("names-none", META, data);
+    let says = "write_files[0]: /etc/hostname is left out: the data gives it no name";
+    provision(&machine.seed, &machine.root).ended(0, &[says]);
 }
 
 /// systemd would make another name of these at the next boot.

@@ -17,25 +17,37 @@ const KERNEL: usize = 64;
 /// The longest name with its domain, in bytes: [RFC 1035](https://www.rfc-editor.org/rfc/rfc1035#section-2.3.4)'s 255 octets, written out.
 const QUALIFIED: usize = 253;
 
-/// Data that writes `/etc/hostname` names the machine: the file becomes the name, which then is the running one in this boot
-/// too. The keys `hostname` and `fqdn` go before the file, as in cloud-init. A file without a name stays a file.
+/// Data that writes `/etc/hostname` names the machine: the file, or the one that a link there leads to, becomes the name, which
+/// then is the running one in this boot too. The keys `hostname` and `fqdn` go before the file, as in cloud-init. To systemd a file
+/// without a name is none.
 pub(in crate::decode) fn from_file(config: &mut NodeConfig, problems: &mut Vec<Problem>) {
-    let Some(at) = config.files.iter().rposition(|f| f.path == FILE) else { return };
-    let text = String::from_utf8_lossy(config.files[at].content.expose()).into_owned();
+    let link = config.links.iter().rfind(|link| link.path == FILE);
+    let written = match link.map(|link| link.target.as_str()) {
+        Some(target) if target.starts_with('/') => target.to_owned(),
+        Some(target) => format!("/etc/{target}"),
+        None => FILE.to_owned(),
+    };
+    let file = config.files.iter().rfind(|f| f.path == written);
+    let Some(place) = link.map(|l| &l.place).or(file.map(|f| &f.place)).cloned() else { return };
+    let text = String::from_utf8_lossy(file.map_or(&[], |f| f.content.expose())).into_owned();
     let mut lines = text.lines().map(str::trim);
-    let Some(name) = lines.find(|l| !l.is_empty() && !l.starts_with('#')) else { return };
-    let place = config.files[at].place.clone();
+    let name = lines.find(|l| !l.is_empty() && !l.starts_with('#'));
     if config.hostname.is_some() {
         let what = "/etc/hostname is left out: the key `hostname` or `fqdn` names the machine";
         problems.push(Problem::warning(place, what).cure("set the name in one place"));
-    } else {
+    } else if let Some(name) = name {
         let name = name.strip_suffix('.').unwrap_or(name);
         match check_hostname(name) {
             Ok(()) => config.hostname = Some(name.to_owned()),
             Err(what) => problems.push(Problem::error(place, format!("/etc/hostname: {what}"))),
         }
+    } else {
+        let what = "/etc/hostname is left out: the data gives it no name";
+        problems
+            .push(Problem::warning(place, what).cure("write the name, or let the platform name the machine"));
     }
     config.files.retain(|f| f.path != FILE);
+    config.links.retain(|l| l.path != FILE);
 }
 
 impl Reader<'_> {
