@@ -4,19 +4,21 @@
 use anyhow::Result;
 
 use super::{logs, ran, state};
-use crate::decode::cloud_config::final_message as final_message_of;
+use crate::apply::manifest::Manifest;
+use crate::decode::cloud_config::{check_hostname, final_message as final_message_of};
 use crate::diagnosis;
 use crate::io::exec::Entry;
 use crate::io::root::{Ids, Root};
 use crate::io::{boot_id, console, exec, now, systemd, uptime_ms};
+use crate::model::instance::Instance;
 use crate::model::problem::{Failure, Problem, Stage};
 use crate::model::status::{Progress, StageStatus, Stamp, Status};
-use crate::plan::FINAL_MESSAGE;
 use crate::plan::kubeadm::{
     BEFORE, IGNITION_LEFTOVER, KUBEADM_STATUS, KUBELET_CONF, PREPARED, SCRIPT, SCRIPTS, SENTINEL, UNIT,
     bootstraps,
 };
 use crate::plan::noted::RAN;
+use crate::plan::{FINAL_MESSAGE, name};
 
 const OURS: Ids = Ids::ROOT;
 
@@ -232,6 +234,7 @@ fn finish(root: &Root, status: &Status) -> Result<()> {
         }
     }
     if let Some(instance_id) = &status.instance_id {
+        keep_name(root, instance_id, status.hostname.clone())?;
         state::write_stamp(root, &Stamp::of(instance_id, status, boot_id()))?;
         if status.state == Progress::Done {
             // It ran once, and never runs again.
@@ -241,6 +244,21 @@ fn finish(root: &Root, status: &Status) -> Result<()> {
     state::write_status(root, status)?;
     forget(root)?;
     final_message(root, status)
+}
+
+/// A name that the commands gave the machine stays at later boots, as with cloud-init.
+fn keep_name(root: &Root, instance_id: &str, hostname: Option<String>) -> Result<()> {
+    let instance = Instance { instance_id: instance_id.to_owned(), hostname, ..Instance::default() };
+    let read = |path| root.read(path, MAX_FILE).map(Option::unwrap_or_default);
+    match name::of_commands(&read(name::WRITTEN)?, &instance, &read(name::FILE)?) {
+        Some((name, text)) if check_hostname(&name).is_ok() => {
+            Manifest::changes(root, name::WRITTEN)?;
+            root.put(name::WRITTEN, text.as_bytes(), 0o644, OURS)?;
+            log::info!("the commands named the machine {name}: it keeps that name");
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Removes the files of a bootstrap that is settled. They hold its secrets, and are all that makes [`settle`] run again.

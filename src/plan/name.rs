@@ -16,6 +16,9 @@ use crate::model::storage::{Directory, File};
 /// the name is set.
 pub const WRITTEN: &str = "/etc/footplate/hostname";
 
+/// Where systemd reads the machine's name at boot.
+pub const FILE: &str = "/etc/hostname";
+
 /// What is written down. A reader takes what it knows of a newer version.
 #[derive(Debug, Serialize, Deserialize)]
 struct Written {
@@ -58,14 +61,28 @@ pub fn choose(data: Option<Name>, instance: &Instance) -> Option<String> {
     }
 }
 
+/// What is to be written down where the data's commands gave the machine another name, by what `/etc/hostname` has now: it is a name of
+/// the data too.
+pub fn of_commands(written: &[u8], instance: &Instance, file: &[u8]) -> Option<(String, String)> {
+    let before = choose(of_earlier_run(written, instance), instance)?;
+    let file = String::from_utf8_lossy(file);
+    let name = file.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'))?;
+    let text = text(&instance.instance_id, Some(name.to_owned()));
+    (name != before).then(|| (name.to_owned(), text))
+}
+
+/// What is written down.
+fn text(instance_id: &str, hostname: Option<String>) -> String {
+    let written = Written { version: 1, instance_id: instance_id.to_owned(), hostname };
+    serde_json::to_string(&written).unwrap_or_default() + "\n"
+}
+
 /// A name of the data, written down for later boots, and the name itself.
 pub(super) fn items(config: &NodeConfig, instance: &Instance) -> Vec<Item> {
     let Some(name) = of_data(config) else { return Vec::new() };
-    let hostname = config.hostname.clone();
     let mut items = Vec::new();
     if !instance.instance_id.is_empty() {
-        let written = Written { version: 1, instance_id: instance.instance_id.clone(), hostname };
-        let text = serde_json::to_string(&written).unwrap_or_default() + "\n";
+        let text = text(&instance.instance_id, config.hostname.clone());
         items.push(Item::Directory(Directory::ours("/etc/footplate", 0o755)));
         items.push(Item::File(File { place: "hostname".to_owned(), ..File::ours(WRITTEN, text) }));
     }
@@ -91,5 +108,30 @@ mod tests {
             assert_eq!(of_earlier_run(file.content.expose(), &instance("")), None);
         }
         assert_eq!(of_earlier_run(b"not JSON", &instance("i-1")), None);
+    }
+
+    #[test]
+    fn a_name_that_commands_gave_is_one_of_the_data() {
+        let instance = Instance {
+            instance_id: "i-1".to_owned(),
+            hostname: Some("vm-1.example".to_owned()),
+            ..Instance::default()
+        };
+        let data = text("i-1", Some("n1".to_owned()));
+        let kept = text("i-1", None);
+        for (written, file, want) in [
+            ("", "vm-1\n", None),
+            ("", "node-7.example\n", Some("node-7.example")),
+            ("", "# by hand\nnode-7\n", Some("node-7")),
+            ("", "", None),
+            (&*data, "n1\n", None),
+            (&*data, "node-7", Some("node-7")),
+            (&*kept, "node-7", None),
+        ] {
+            let found = of_commands(written.as_bytes(), &instance, file.as_bytes());
+            assert_eq!(found.as_ref().map(|(name, _)| &**name), want, "{written} {file}");
+            let later = found.and_then(|(_, text)| of_earlier_run(text.as_bytes(), &instance));
+            assert_eq!(later, want.map(|name| Name::Given(name.to_owned())));
+        }
     }
 }

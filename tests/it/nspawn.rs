@@ -789,6 +789,11 @@ fn the_datas_name_stays() {
             "node8.lab.invalid",
         ),
         ("name-ignition", ignition.to_string(), "node9.lab.invalid"),
+        (
+            "name-command",
+            "#cloud-config\nruncmd:\n- echo node7.lab.invalid > /etc/hostname; hostname node7.lab.invalid\n- hostname >> /var/lib/names\n".to_owned(),
+            "node7.lab.invalid",
+        ),
     ] {
         let node = Node::new(name, JOIN, SUCCESS);
         node.root.put("/seed/user-data", data).put("/etc/hostname", "golden\n");
