@@ -31,6 +31,10 @@ const OF_ONE_MACHINE: &[&str] = &[
     "/var/lib/systemd/credential.secret",
     "/var/lib/systemd/timesync",
     "/var/lib/systemd/network",
+    // Storage knows a machine by these.
+    "/etc/iscsi/initiatorname.iscsi",
+    "/etc/nvme/hostid",
+    "/etc/nvme/hostnqn",
     // The name and the addresses of the machine that built it.
     "/etc/hostname",
     // image-builder leaves one with which it pulled images; a node takes it for its bootstrap data.
@@ -42,6 +46,9 @@ const OF_ONE_MACHINE: &[&str] = &[
     "/var/lib/kubelet/config.yaml",
     "/var/lib/kubelet/kubeadm-flags.env",
     "/var/lib/kubelet/pki",
+    // A kubelet stops at those of a machine with other processors or other memory.
+    "/var/lib/kubelet/cpu_manager_state",
+    "/var/lib/kubelet/memory_manager_state",
     // What an interrupted bake left.
     "/opt/footplate/store/.incoming",
 ];
@@ -55,7 +62,8 @@ const NAMED: &[(&str, &str)] = &[
 ];
 
 /// What tells that a machine has keys of a cluster, one that it never came to be a member of included.
-const OF_A_CLUSTER: &[&str] = &[KUBELET_CONF, "/etc/kubernetes/admin.conf", "/etc/kubernetes/pki/ca.key"];
+const OF_A_CLUSTER: &[&str] =
+    &[KUBELET_CONF, "/etc/kubernetes/admin.conf", "/etc/kubernetes/pki/ca.key", "/var/lib/etcd/member"];
 
 /// The file by which Flatcar's boot loader knows a first boot, on the EFI system partition.
 const FIRST_BOOT: &str = "/boot/flatcar/first_boot";
@@ -113,6 +121,7 @@ const LEFT: &[(&str, &str)] = &[
     ("/home", "homes, but for their keys and histories"),
     ("/var/lib/containerd", "containerd's images and containers"),
     ("/var/lib/docker", "Docker's images and containers"),
+    ("/etc/cni/net.d", "settings of the network of Pods"),
     ("/etc/containerd/certs.d", "settings of registries"),
     ("/etc/sudoers.d", "rules of sudo"),
     ("/etc/ssh/sshd_config.d", "settings of sshd"),

@@ -81,6 +81,12 @@ fn what_would_stop_the_node_is_not_good() {
             "good",
         ),
         ("#cloud-config\ndisk_setup: {/dev/sdz: {layout: true}}\n".to_owned(), 0, "good"),
+        // Nothing is installed.
+        (
+            "#cloud-config\nruncmd: [systemctl mask unattended-upgrades, kubeadm init]\n".to_owned(),
+            0,
+            "update-engine and locksmithd update Flatcar",
+        ),
         (ignition("/usr/lib/a"), 65, "read-only"),
         (ignition("/opt/a"), 0, "good"),
         (

@@ -26,6 +26,7 @@ const SELINUX: &str = "leave it out";
 
 const MODULES: &str = "write the modules' names to /etc/modules-load.d/NAME.conf";
 const LOCALE: &str = "use the key `locale`";
+const UPDATES: &str = "update-engine and locksmithd update Flatcar: leave it out";
 
 /// Paths, directories with a slash at their end, and what to do instead.
 const FILES: &[(&str, &str)] = &[
@@ -36,6 +37,7 @@ const FILES: &[(&str, &str)] = &[
     ("/etc/sysconfig/network-scripts/", NETWORK),
     ("/etc/NetworkManager/", NETWORK),
     ("/etc/dhcp/", NETWORK),
+    ("/etc/resolvconf/", NETWORK),
     ("/etc/apt/", PACKAGES),
     ("/etc/yum.conf", PACKAGES),
     ("/etc/yum.repos.d/", PACKAGES),
@@ -60,6 +62,7 @@ const FILES: &[(&str, &str)] = &[
     ("/etc/sysconfig/modules/", MODULES),
     ("/etc/default/locale", LOCALE),
     ("/etc/sysconfig/i18n", LOCALE),
+    ("/etc/locale.gen", LOCALE),
     ("/etc/timezone", "use the key `timezone`"),
     ("/etc/crontab", TIMER),
     ("/etc/cron.d/", TIMER),
@@ -124,6 +127,7 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (&["locale-gen", "update-locale"], LOCALE),
     (&["python", "python3"], "write it in shell, or run it in a container"),
     (&["update-alternatives", "alternatives"], "write a link below /opt/bin"),
+    (&["trust"], "write the certificate to /etc/ssl/certs/NAME.pem, and call update-ca-certificates"),
 ];
 
 /// Units that Flatcar does not have, by the names that `systemctl` is given.
@@ -134,8 +138,9 @@ const UNITS: &[(&[&str], &str)] = &[
     (&["cloud-init", "cloud-config", "cloud-final", "cloud-init-local"], CLOUD_INIT),
     (
         &["apt-daily.timer", "apt-daily-upgrade.timer", "unattended-upgrades", "snapd", "snapd.socket"],
-        PACKAGES,
+        UPDATES,
     ),
+    (&["ssh"], "the unit is sshd.socket, and sshd reads its settings for each connection: leave it out"),
     (&["cron", "crond"], TIMER),
     (&["apparmor"], "Flatcar has no AppArmor: leave it out"),
 ];
@@ -337,6 +342,7 @@ mod tests {
             ("x=$(rpm -q kernel)", &["rpm"]),
             ("systemctl restart chronyd.service containerd", &["chronyd"]),
             ("systemctl disable --now ufw", &["ufw"]),
+            ("systemctl restart ssh; trust anchor x", &["ssh", "trust"]),
             ("update-ca-certificates", &["update-ca-certificates"]),
             ("! which update-ca-trust || (mv a b && update-ca-trust extract)", &["update-ca-trust"]),
             // Nothing of these is run.

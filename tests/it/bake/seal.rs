@@ -23,6 +23,11 @@ const LEFT: &[&str] = &[
     "/etc/.ignition-result.json",
     "/var/lib/kubelet/config.yaml",
     "/var/lib/kubelet/pki/kubelet.key",
+    "/var/lib/kubelet/cpu_manager_state",
+    "/var/lib/kubelet/memory_manager_state",
+    "/etc/iscsi/initiatorname.iscsi",
+    "/etc/nvme/hostid",
+    "/etc/nvme/hostnqn",
     "/var/lib/footplate/instances/i-1.json",
     "/run/footplate/status.json",
     "/run/metadata/footplate",
@@ -134,7 +139,12 @@ fn accounts_with_a_password_are_refused() {
 fn a_member_of_a_cluster_is_refused() {
     needs!(root("files have owners"));
     let image = used("member");
-    for path in ["/etc/kubernetes/kubelet.conf", "/etc/kubernetes/admin.conf", "/etc/kubernetes/pki/ca.key"] {
+    for path in [
+        "/etc/kubernetes/kubelet.conf",
+        "/etc/kubernetes/admin.conf",
+        "/etc/kubernetes/pki/ca.key",
+        "/var/lib/etcd/member",
+    ] {
         image.put(path, "x");
         seal(&image).ended(65, &[path, "member of a cluster", "never joined"]);
         fs::remove_file(image.path(path)).unwrap();
