@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Groups, and users with their homes and keys.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, bail};
 
 use super::manifest::Manifest;
@@ -159,14 +161,9 @@ fn missing_keys(root: &Root, home: &str, keys: &[String]) -> Result<Vec<String>>
         }
     }
     let have = root.read(&format!("{home}/.ssh/authorized_keys"), MAX_FILE)?.unwrap_or_default();
-    let have = String::from_utf8_lossy(&have).into_owned();
-    let mut missing: Vec<String> = Vec::new();
-    for key in keys {
-        if !have.lines().chain(missing.iter().map(String::as_str)).any(|l| l.trim() == key.trim()) {
-            missing.push(key.clone());
-        }
-    }
-    Ok(missing)
+    let have = String::from_utf8_lossy(&have);
+    let mut known: BTreeSet<&str> = have.lines().map(str::trim).collect();
+    Ok(keys.iter().filter(|key| known.insert(key.trim())).cloned().collect())
 }
 
 /// Adds keys to those that may log in. Flatcar's update-ssh-keys makes `authorized_keys` anew from the files of

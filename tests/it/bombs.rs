@@ -266,3 +266,45 @@ fn links_of_units_are_looked_for_once() {
     let (one, four) = (provisioned("units", units(500)), provisioned("units", units(2000)));
     assert!(four < one * 7, "{one:?} for 500 units and {four:?} for 2000");
 }
+
+/// The CPU time of a check.
+fn checked(name: &str, data: String, ends: i32, says: &str) -> Duration {
+    let file = seed(&format!("bombs-{name}"), data).join("user-data");
+    let (code, said, _, cpu) = measured(name, &["check", file.to_str().unwrap()]);
+    assert_eq!(code, Some(ends), "{name}: {:.2000}", said);
+    assert!(said.contains(says), "{name}: {:.2000}", said);
+    cpu
+}
+
+#[test]
+fn many_of_a_kind_take_no_more_time_each_than_a_few() {
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ9f5b2vTq4Q0m2c1o1m0k6m0n4Q9H6o8QKq7b9b";
+    let keys = |n: usize| {
+        let keys = times(n, |i| format!("  - {key}{i:04} a\n"));
+        provisioned("keys", format!("#cloud-config\nusers:\n- name: u\n  ssh_authorized_keys:\n{keys}"))
+    };
+    let pods = |n: usize| {
+        let pods = times(n, |i| format!("    ---\n    a: {i}\n"));
+        let file = "#cloud-config\nwrite_files:\n- path: /etc/kubernetes/manifests/a.yaml\n  content: |\n";
+        checked("pods", format!("{file}{pods}"), 65, "the kubelet reads this as a static pod")
+    };
+    let joins = |n: usize| {
+        let joins = times(n, |i| format!("kubeadm join --config /run/{i}.yaml\n"));
+        checked("joins", format!("#!/bin/bash\n{joins}"), 65, "names a file that nothing writes")
+    };
+    let names = |n: usize| {
+        let names = times(n, |i| format!("# {{{{ ds.meta_data.a{i} }}}}\n"));
+        let says = "jinja: more than 100 names that not every platform has";
+        checked("names", format!("## template: jinja\n#cloud-config\n{names}"), 65, says)
+    };
+    grows("keys", 2000, keys);
+    grows("pods", 750, pods);
+    grows("joins", 500, joins);
+    grows("names", 250, names);
+}
+
+/// Four times as many take less than eight times as long.
+fn grows(name: &str, n: usize, took: impl Fn(usize) -> Duration) {
+    let (one, four) = (took(n), took(4 * n));
+    assert!(four < one * 8, "{name}: {one:?} for {n} and {four:?} for four times as many");
+}

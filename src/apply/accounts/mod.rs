@@ -9,6 +9,7 @@ mod groups;
 mod table;
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::fd::OwnedFd;
 
 use anyhow::{Context as _, Result, bail};
@@ -117,16 +118,12 @@ impl Accounts {
     }
 
     /// A digest of all tables, to see whether anything changed.
-    pub fn fingerprint(&self) -> [u8; 32] {
-        use sha2::{Digest as _, Sha256};
-        let mut hash = Sha256::new();
+    pub fn fingerprint(&self) -> u64 {
+        let mut hash = DefaultHasher::new();
         for table in [&self.passwd, &self.group, &self.shadow, &self.gshadow] {
-            for line in &table.lines {
-                hash.update(line.join(":"));
-                hash.update("\n");
-            }
+            table.lines.hash(&mut hash);
         }
-        hash.finalize().into()
+        hash.finish()
     }
 
     /// The number of a user's primary group, if the user is there.

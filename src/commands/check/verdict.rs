@@ -38,7 +38,7 @@ pub fn node(file: &str, bootstrap: Bootstrap, machine: &Machine, checked: &mut C
     let mut decoded = decode::user_data(Some(&data), None, &machine.variables, &mut no_fetch);
     names(&mut decoded.problems, machine);
     decoded.problems.extend(expiry::problems(&decoded.config, now()));
-    let places = Places { sites: Sites::of(&data, &machine.variables), origin: &origin };
+    let places = Places::new(Sites::of(&data, &machine.variables), &origin);
     // What is fetched or written by an included part is not known here.
     let assumed = |p: &Problem| p.code == "template/assumed";
     let named = decoded.problems.iter().any(assumed) && places.know_paths(&decoded.config);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The configuration that commands hand to kubeadm: whether the data writes it.
 
-use super::reads::{is_open, named};
+use super::reads::{MAX_NAMED, is_open, named};
 use crate::model::config::NodeConfig;
 use crate::model::problem::{Pos, Problem};
 use crate::model::secret::Secret;
@@ -34,33 +34,36 @@ pub fn problems(config: &NodeConfig, unread: Option<&str>) -> Vec<Problem> {
     let hooks = [&config.boothooks, &config.included_hooks, &config.boot_scripts];
     let others = hooks.into_iter().flatten().map(|script| &script.content).chain(&config.bootcmd);
     let others: Vec<String> = others.map(|content| text(content.expose())).collect();
+    let named: Vec<Vec<&str>> = commands.iter().map(|(_, command)| configs(command).collect()).collect();
     let mut problems = Vec::new();
-    for ((place, command), lines) in commands.iter().zip(written) {
-        for path in configs(command) {
-            // Another program may write it under a name that it makes up.
-            let another = programs.iter().any(|f| !place.starts_with(f.place.as_str()));
-            // A relative path is one from where the commands are.
-            let at = path.trim_start_matches("./").trim_start_matches("../");
-            let is_it =
-                |f: &File| f.path == path || !path.starts_with('/') && f.path.ends_with(&format!("/{at}"));
-            let written = another || config.files.iter().any(is_it);
-            let mentions = |text: &str| text.matches(path).count();
-            let given = |c: &str| configs(c).filter(|p| *p == path).count();
-            let named: usize = commands.iter().map(|(_, c)| mentions(c) - given(c)).sum();
-            let by_commands: usize = commands.iter().map(|(_, c)| given(c)).sum();
-            let unread = unread.is_some_and(|text| mentions(text) != by_commands);
-            if !written && !unread && named == 0 && others.iter().all(|o| mentions(o) == 0) {
-                let what = "`kubeadm --config` names a file that nothing writes";
-                problems.push(
-                    Problem::error(*place, what)
-                        .at(Pos {
-                            line: 1 + lines.lines().position(|l| l.contains(path)).unwrap_or(0),
-                            column: 1,
-                        })
-                        .cure("write the file with `write_files` (an object's `files`), or correct its path")
-                        .code(MISSING),
-                );
-            }
+    let paths = named.iter().enumerate().flat_map(|(i, paths)| paths.iter().map(move |path| (i, *path)));
+    for (i, path) in paths.take(MAX_NAMED) {
+        let place = commands[i].0;
+        // Another program may write it under a name that it makes up.
+        let another = programs.iter().any(|f| !place.starts_with(f.place.as_str()));
+        // A relative path is one from where the commands are.
+        let at = path.trim_start_matches("./").trim_start_matches("../");
+        let is_it =
+            |f: &File| f.path == path || !path.starts_with('/') && f.path.ends_with(&format!("/{at}"));
+        let mentions = |text: &str| text.matches(path).count();
+        let only_named = |((_, command), named): (&(&str, String), &Vec<&str>)| {
+            mentions(command) == named.iter().filter(|p| **p == path).count()
+        };
+        let by_commands = named.iter().flatten().filter(|p| **p == path).count();
+        if !another
+            && unread.is_none_or(|text| mentions(text) == by_commands)
+            && !config.files.iter().any(is_it)
+            && commands.iter().zip(&named).all(only_named)
+            && others.iter().all(|o| mentions(o) == 0)
+        {
+            let what = "`kubeadm --config` names a file that nothing writes";
+            let line = 1 + written[i].lines().position(|l| l.contains(path)).unwrap_or(0);
+            problems.push(
+                Problem::error(place, what)
+                    .at(Pos { line, column: 1 })
+                    .cure("write the file with `write_files` (an object's `files`), or correct its path")
+                    .code(MISSING),
+            );
         }
     }
     problems

@@ -14,6 +14,9 @@ const OPTIONS: &[&str] = &["--config", "--discovery-file", "--patches"];
 /// Most directories that a relative path is looked for in.
 const MAX_DIRECTORIES: usize = 20;
 
+/// Most paths that are looked at: each is looked for in all commands.
+pub(super) const MAX_NAMED: usize = 100;
+
 /// A path that a command of kubeadm names.
 pub(super) struct Named<'t> {
     /// The option.
@@ -132,7 +135,7 @@ impl Reads {
         let texts = texts(config);
         let mut reads = Self { configs: Vec::new(), others: Vec::new(), patches: Vec::new() };
         let directories = directories(&texts);
-        for named in texts.iter().flat_map(|text| named(text)) {
+        for named in texts.iter().flat_map(|text| named(text)).take(MAX_NAMED) {
             let word = filled(named.word, &texts);
             let list = match named.option {
                 "--config" => &mut reads.configs,

@@ -72,7 +72,13 @@ pub fn render(
         let context = Context { text, rewritten, names: &outcome.names, variables };
         let problem = error::describe(error, &context);
         let Some(failure) = Failure::of(error, &context) else { return Err(problem) };
-        if let Some((name, whole)) = failure.lacks(&exist).filter(|_| exist.len() < MAX_ASSUMED) {
+        if let Some((name, whole)) = failure.lacks(&exist) {
+            if exist.len() >= MAX_ASSUMED {
+                // Each name more is one rendering more. Without a place it ends the check of this template.
+                let what = format!("jinja: more than {MAX_ASSUMED} names that not every platform has");
+                let cure = "`--metadata FILE` with a machine's own values lets the template be checked";
+                return Err(Problem::error("", what).cure(cure));
+            }
             let what = format!("jinja: `{whole}` is taken to exist: not every platform has it");
             let note = Problem { severity: Severity::Note, what, cure: None, ..problem };
             notes.push(note.code("template/assumed"));
