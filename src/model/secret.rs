@@ -17,6 +17,8 @@ const SECRETS: &[&str] = &[
     "key",
     "passphrase",
     "passw",
+    "psk",
+    "pwd",
     "randomseed",
     "secret",
     // Scripts that run at each start, which metadata may hold.
@@ -24,6 +26,9 @@ const SECRETS: &[&str] = &[
     "startupscript",
     "token",
 ];
+
+/// Words that a secret's name ends with, and which are parts of other names: `root_pass`, `pin`.
+const LAST: &[&str] = &["pass", "pin"];
 
 /// Parts of a name that make something private an address, which is not a secret: `private_ip`, `private-networks`.
 const ADDRESSES: &[&str] = &["dns", "host", "interface", "ip", "mac", "net", "nic"];
@@ -45,7 +50,9 @@ pub fn names_bootstrap_data(name: &str) -> bool {
 /// Whether secrets have such names: `password`, `api_key`, and not `public-keys`.
 pub fn names_secret(name: &str) -> bool {
     let private = name_has(name, &["private"]) && !name_has(name, ADDRESSES);
-    (private || name_has(name, SECRETS)) && !name_has(name, PUBLIC)
+    let last = name.rsplit(['-', '_', '.']).next().unwrap_or_default();
+    let last = LAST.iter().any(|word| last.eq_ignore_ascii_case(word));
+    (private || last || name_has(name, SECRETS)) && !name_has(name, PUBLIC)
 }
 
 /// Whether a name is that of public keys, of which each may be called a key.

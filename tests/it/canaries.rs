@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -375,4 +376,67 @@ fn no_output_holds_a_secret_of_the_data() {
     println!("{} fields, {outputs} outputs", data.len());
     assert!(leaks.is_empty(), "{} leaks:\n{}", leaks.len(), leaks.join("\n"));
     assert!(data.len() > 139 && outputs >= 35 * data.len(), "{} fields, {outputs} outputs", data.len());
+}
+
+/// A key of WireGuard's with the canary in it.
+const KEY: &str = "@@AAAAAAAAAAA=";
+
+/// Lines of netplan's format with secrets, where they belong and where they are broken; `@` is the canary.
+const NETWORK: &[&str] = &[
+    "tunnels: {wg0: {mode: wireguard, addresses: [10.0.0.2/24], key: 'KEY'}}",
+    "tunnels: {wg0: {mode: wireguard, addresses: [10.0.0.2/24], keys: {private: 'KEY'}}}",
+    "tunnels: {wg0: {mode: wireguard, key: 'KEY', peers: [{keys: {public: 'KEY', shared: 'KEY'}, allowed-ips: [10.0.0.0/8]}]}}",
+    "tunnels: {wg0: {mode: wireguard, key: '@'}}",
+    "tunnels: {wg0: {mode: wireguard, private-key: '@'}}",
+    "tunnels: {wg0: {mode: wireguard, key: ['@']}}",
+    "tunnels: {wg0: {mode: wireguard, keys: {private: {a: '@'}}}}",
+    "wifis: {w0: {access-points: {net: {password: '@'}}}}",
+    "wifis: {w0: {access-points: {net: {auth: {key-management: psk, password: '@'}}}}}",
+    "ethernets: {e0: {auth: {method: peap, identity: a, password: '@', client-key-password: '@'}}}",
+    "ethernets: {e0: {psk: '@'}}",
+    "modems: {m0: {apn: a, pin: '@', password: '@'}}",
+    "openvswitch: {ssl: {private-key: '@'}}\nethernets: {e0: {dhcp4: true}}",
+    "tunnels: {wg0: {mode: wireguard, key: '@",
+    "ethernets: {e0: {password: [@}",
+];
+
+#[test]
+fn no_output_holds_a_secret_of_the_network() {
+    needs!(root("files have owners"));
+    let mut leaks = Vec::new();
+    for text in NETWORK {
+        let config = format!("version: 2\n{text}\n").replace("KEY", KEY).replace('@', CANARY);
+        let (seed, root) =
+            (scratch::seed("canary-net", "#cloud-config\nruncmd: [a]\n"), Scratch::new("canary-net"));
+        let file = seed.join("network-config");
+        fs::write(&file, config).unwrap();
+        root.put("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n");
+        root.put("/etc/group", "root:x:0:\nsystemd-network:x:244:\n");
+        let (seed, file, capture) =
+            (seed.to_str().unwrap(), file.to_str().unwrap(), fresh("canary-net.capture"));
+        let seeded = |words: &[&str]| said(&footplate(&[words, &["--seed", seed]].concat()));
+        let bundle = capture.join("../bundle.tar");
+        let mut all = vec![
+            ("plan", seeded(&["plan", "--diff", "--root", root.arg()])),
+            ("network", seeded(&["network", "--root", root.arg()])),
+            ("provision", seeded(&["provision", "--root", root.arg()])),
+            ("query", seeded(&["query"])),
+            ("capture", seeded(&["capture", capture.to_str().unwrap()])),
+            ("collect", seeded(&["collect", bundle.to_str().unwrap()])),
+            (COLLECTED, read(&bundle)),
+            ("status.json", read(&root.path("/run/footplate/status.json"))),
+        ];
+        // It prints the files: what is broken is in none of them.
+        let rendered = footplate(&["render", "network", file]);
+        all.push(("render", if rendered.code == 0 { rendered.err } else { said(&rendered) }));
+        all.extend(captured(&capture));
+        leaks.extend(
+            all.iter().filter(|(_, said)| said.contains(CANARY)).map(|(what, _)| format!("{text}: {what}")),
+        );
+        let open =
+            |path: &Path| path.is_file() && fs::metadata(path).unwrap().permissions().mode() & 0o007 != 0;
+        let readable = walk(&root.dir).into_iter().filter(|path| open(path) && read(path).contains(CANARY));
+        leaks.extend(readable.map(|path| format!("{text}: {} can be read by all", path.display())));
+    }
+    assert!(leaks.is_empty(), "{leaks:#?}");
 }
