@@ -195,3 +195,37 @@ fn it_asks_no_name_service_switch() {
         assert!(!opened.contains(word), "it looks at {word}:\n{opened}");
     }
 }
+
+/// As `cargo auditable` has them, so that `cargo audit bin` and scanners of images know what is in a program that is released.
+#[test]
+fn a_released_program_names_its_crates() {
+    needs!(program("objcopy", "binutils"));
+    needs!(program("python3", "python3"));
+    let dir = fresh("crates");
+    let (program, section) = (dir.join("footplate"), dir.join("section"));
+    fs::copy(FOOTPLATE, &program).unwrap();
+    // A second time it replaces the first one.
+    for _ in 0..2 {
+        Ran::of(Command::new("dist/sbom").arg("--within").arg(&program).arg("x86_64")).ended(0, &[]);
+    }
+    let dump = format!("--dump-section=.dep-v0={}", section.display());
+    Ran::of(Command::new("objcopy").arg(dump).arg(&program).arg("/dev/null")).ended(0, &[]);
+    let named: serde_json::Value =
+        serde_json::from_reader(flate2::read::ZlibDecoder::new(fs::File::open(&section).unwrap())).unwrap();
+    let packages = named["packages"].as_array().unwrap();
+    let lock = fs::read_to_string("Cargo.lock").unwrap();
+    for package in packages {
+        let [name, version] = ["name", "version"].map(|key| package[key].as_str().unwrap());
+        assert!(lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n")), "{package}");
+        let needs = package["dependencies"].as_array().into_iter().flatten();
+        assert!(needs.map(|at| at.as_u64().unwrap()).all(|at| at < packages.len() as u64), "{package}");
+    }
+    let of = |name: &str| packages.iter().find(|package| package["name"] == name).unwrap();
+    assert_eq!(of("footplate")["root"], true);
+    assert_eq!(
+        (&of("minijinja")["kind"], &of("serde_derive")["kind"]),
+        (&serde_json::Value::Null, &"build".into())
+    );
+    assert!(packages.len() < lock.matches("[[package]]").count());
+    Ran::of(Command::new(&program).arg("--version")).ended(0, &[]);
+}
