@@ -274,7 +274,7 @@ fn a_key_that_is_nearly_a_known_one_is_an_error_that_names_it() {
         ),
         ("run_cmd: [id]", "did you mean `runcmd`?"),
         ("fs_setup: [{device: /dev/sdb, filesystem: ext5}]", "hint: did you mean `ext4`?"),
-        ("bootCommands: [id]", "did you mean `bootcmd`?"),
+        ("preKubeadmCommands: [id]", "did you mean `runcmd`?"),
         ("files: []", "did you mean `write_files`?"),
         ("write_files: [{path: /a, permision: '0600'}]", "write_files[0].permision: this key is not known"),
         ("write_files: [{path: /a, contents: x}]", "did you mean `content`?"),

@@ -259,9 +259,13 @@ const KEYS_BELOW: &[(&str, &str)] = &[
     ("write_files.source", "headers uri"),
 ];
 
-/// Keys of Cluster API's KubeadmConfig that are no keys of cloud-config, and the key that Cluster API makes of them. Data with its other keys is
-/// refused as a whole.
-const KUBEADM_CONFIG: &[(&str, &str)] = &[("bootCommands", "bootcmd"), ("files", "write_files")];
+/// Keys of Cluster API's KubeadmConfig that are no keys of cloud-config, and the key that Cluster API makes of them.
+const KUBEADM_CONFIG: &[(&str, &str)] = &[
+    ("bootCommands", "bootcmd"),
+    ("files", "write_files"),
+    ("postKubeadmCommands", "runcmd"),
+    ("preKubeadmCommands", "runcmd"),
+];
 
 /// The key that the author of an unknown one meant, by its place: one of the document, or of what stands below one of its keys.
 pub(super) fn meant(place: &str) -> Option<&'static str> {

@@ -303,8 +303,8 @@ pub(super) const NODEADM: (&str, &str) = (
 /// braces, nor a cloud-config by its header, whose fault in YAML is what is told.
 fn is_confirmed(text: &str, named: bool, is: fn(&Keys<'_>) -> bool) -> bool {
     // What comes behind a first document is not looked at.
-    let mut firsts = text.match_indices("\n---").map(|(at, _)| &text[..=at]);
-    let first = firsts.find(|first| !without_head(first).is_empty()).unwrap_or(text);
+    let body = without_head(text);
+    let first = body.find("\n---").map_or(text, |at| &text[..=text.len() - body.len() + at]);
     let Ok(node) = yaml::parse(first) else { return !named && !text.starts_with('{') };
     let entry = |(key, value): (&Node, &Node)| {
         let text = |node: &Node| Cow::Owned(node.text().unwrap_or_default().to_owned());
