@@ -3,7 +3,10 @@
 //! what bootstrap data puts where other distributions look for it gets a link there, and the programs by which its commands
 //! would take it up are stood in for.
 
+use std::collections::BTreeMap;
+
 use super::system::{file, unit};
+use super::wrapper::functions;
 use super::{DOCUMENTATION, STATE_DIR, WRITTEN};
 use crate::model::config::NodeConfig;
 use crate::model::paths::{FOREIGN_TRUST, FOREIGN_TRUST_TOOLS};
@@ -121,7 +124,7 @@ pub(super) fn tools(config: &NodeConfig, plan: &mut Plan) -> (String, String) {
     let files = config.files.iter().map(|file| &file.content).filter(|c| c.expose().starts_with(b"#!"));
     let texts: Vec<&Secret> =
         config.runcmd.iter().chain(&config.bootcmd).chain(scripts).chain(files).collect();
-    let (mut first, mut begin) = (String::new(), String::new());
+    let (mut first, mut begin, mut calls) = (String::new(), String::new(), BTreeMap::new());
     let trust = StandIn {
         names: FOREIGN_TRUST_TOOLS,
         dir: format!("{STATE_DIR}/trust"),
@@ -135,6 +138,8 @@ pub(super) fn tools(config: &NodeConfig, plan: &mut Plan) -> (String, String) {
         }
         for name in names {
             let path = format!("{dir}/{name}");
+            let called = texts.iter().flat_map(|text| paths(text.expose(), name));
+            calls.extend(called.map(|there| (there, path.clone())));
             let item = match linked && *name != names[0] {
                 true => Item::Link(Link::ours(path, names[0])),
                 false => Item::File(File::ours(path, text).mode(0o755)),
@@ -148,8 +153,17 @@ pub(super) fn tools(config: &NodeConfig, plan: &mut Plan) -> (String, String) {
     }
     if !first.is_empty() {
         begin += &format!("PATH={first}$PATH\n");
+        begin += &functions(&calls.into_iter().collect::<Vec<_>>());
     }
     (first, begin)
+}
+
+/// The paths by which a text calls a program: `/usr/sbin/NAME`.
+fn paths(text: &[u8], name: &str) -> Vec<String> {
+    let text = String::from_utf8_lossy(text);
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "/._-".contains(c)));
+    let path = |word: &&str| word.starts_with('/') && word.rsplit('/').next() == Some(name);
+    words.filter(path).map(str::to_owned).collect()
 }
 
 /// Whether a text has a program's name as a word.

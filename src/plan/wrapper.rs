@@ -57,13 +57,17 @@ pub(super) fn by_path(lines: &[Secret]) -> String {
     paths.retain(|p| p.contains('/') && p.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b)));
     paths.sort();
     paths.dedup();
-    if paths.is_empty() {
+    let calls = paths.iter().map(|path| (path.clone(), format!("footplate_kubeadm {path}")));
+    functions(&calls.collect::<Vec<_>>())
+}
+
+/// Functions whose names are paths, each with what it calls in their place.
+pub(super) fn functions(calls: &[(String, String)]) -> String {
+    if calls.is_empty() {
         return String::new();
     }
-    let functions: String = paths
-        .iter()
-        .map(|path| format!("    eval '{path}() {{ footplate_kubeadm {path} \"$@\"; }}'\n"))
-        .collect();
+    let functions: String =
+        calls.iter().map(|(path, call)| format!("    eval '{path}() {{ {call} \"$@\"; }}'\n")).collect();
     format!(
         "[ -z \"${{BASH_VERSION-}}\" ] || {{\n    footplate_posix=$(shopt -po posix)\n    set +o posix\n\
          {functions}    eval \"$footplate_posix\"\n}}\n"

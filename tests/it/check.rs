@@ -87,6 +87,32 @@ fn what_would_stop_the_node_is_not_good() {
             0,
             "update-engine and locksmithd update Flatcar",
         ),
+        ("#cloud-config\nwrite_files:\n- {path: /tmp, content: a}\n".to_owned(), 65, "/tmp is a directory"),
+        (
+            "#cloud-config\nwrite_files:\n- {path: /proc/sys/vm/a, content: a}\n".to_owned(),
+            65,
+            "write sysctls to /etc/sysctl.d",
+        ),
+        (ignition("/sys/a"), 65, "storage.files[0].path: is where the kernel shows"),
+        (
+            "#cloud-config\nusers:\n- {name: a, homedir: /usr/home/a}\n".to_owned(),
+            65,
+            "users[0].homedir: is in /usr",
+        ),
+        (
+            "#cloud-config\nusers:\n- {name: a, homedir: /usr/lib/a, system: true}\n".to_owned(),
+            0,
+            "good",
+        ),
+        (
+            "{\"ignition\": {\"version\": \"3.4.0\"}, \"passwd\": {\"users\": [{\"name\": \"a\", \"homeDir\": \"/usr/a\"}]}}"
+                .to_owned(),
+            65,
+            "passwd.users[0].homeDir: is in /usr",
+        ),
+        ("#cloud-config\nswap: {filename: /usr/swap, size: 1G}\n".to_owned(), 65, "swap.filename: is in /usr"),
+        ("#cloud-config\nmounts: [[/dev/sdb, /usr/a]]\n".to_owned(), 0, "warning: mounts[0][1]: is in /usr"),
+        ("#cloud-config\nmounts: [[/dev/sdb, /usr/local/a]]\n".to_owned(), 0, "\ngood"),
         (ignition("/usr/lib/a"), 65, "read-only"),
         (ignition("/opt/a"), 0, "good"),
         (

@@ -36,7 +36,7 @@ fn run(root: &Scratch, bin: &Scratch) -> Ran {
     fs::create_dir_all(root.path("/run/footplate")).unwrap();
     let path = format!("{}:/usr/bin:/bin", bin.path("/").display());
     let script = below(&root.text("/run/footplate/bootstrap"));
-    Ran::of(Command::new("sh").args(["-c", &script]).current_dir(&root.dir).env("PATH", path))
+    Ran::of(Command::new("bash").args(["--posix", "-c", &script]).current_dir(&root.dir).env("PATH", path))
 }
 
 #[test]
@@ -51,6 +51,7 @@ fn what_the_image_has_counts_as_installed() {
         VERSION=$(apt list -a kubelet 2>/dev/null | awk -v a=$(dpkg --print-architecture) '$3 == a && $2 ~ /^1.34.1-/ {print $2; exit}')
         apt-get install -y -o Dpkg::Options::=--force-confold kubelet=$VERSION 'kubeadm=1.34.1-*' kubectl=1.34.1*
         yum install -y kubelet-1.34.1 kubeadm
+        /usr/sbin/apt-get install -y kubectl
         apt-mark hold kubelet kubeadm kubectl";
     let (root, bin) = machine("packages", commands);
     let ran = run(&root, &bin);

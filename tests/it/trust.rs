@@ -38,7 +38,8 @@ fn run(root: &Scratch) -> (Ran, String) {
     }
     let script = moved(root, &root.text("/run/footplate/bootstrap"));
     let path = format!("{}:/usr/bin:/bin", root.path("/usr/sbin").display());
-    let ran = Ran::of(Command::new("sh").args(["-c", &script]).env("PATH", path));
+    // As Flatcar's /bin/sh, which is bash, reads it.
+    let ran = Ran::of(Command::new("bash").args(["--posix", "-c", &script]).env("PATH", path));
     (ran, fs::read_to_string(root.path("/etc/bundle")).unwrap_or_default())
 }
 
@@ -59,6 +60,11 @@ fn what_commands_move_to_other_distributions_directories_is_trusted() {
             "fedora",
             "/etc/ssl/certs/site.pem",
             "mkdir -p /etc/pki/ca-trust/source/anchors && mv /etc/ssl/certs/site.pem /etc/pki/ca-trust/source/anchors/ && update-ca-trust extract",
+        ),
+        (
+            "by-path",
+            "/etc/ssl/certs/site.pem",
+            "mv /etc/ssl/certs/site.pem /usr/local/share/ca-certificates/site.crt && /usr/sbin/update-ca-certificates",
         ),
         (
             "photon",

@@ -75,7 +75,25 @@ const GROUPS: &[&str] = &[
     "rkt-admin",
 ];
 
-/// An empty root with the accounts that a system has.
+/// Directories that every Flatcar has, where no file can stand.
+const DIRECTORIES: &[&str] = &[
+    "/boot",
+    "/dev",
+    "/etc/ssl/certs",
+    "/etc/systemd/system",
+    "/home",
+    "/media",
+    "/mnt",
+    "/opt",
+    "/root",
+    "/run/systemd",
+    "/tmp",
+    "/usr",
+    "/var/lib",
+    "/var/log",
+];
+
+/// A root with the accounts and the directories that a system has, and nothing else.
 pub fn root() -> Result<Scratch> {
     let scratch = Scratch::new()?;
     let (mut passwd, mut shadow, mut group) = (String::new(), String::new(), String::new());
@@ -91,6 +109,9 @@ pub fn root() -> Result<Scratch> {
         [("/etc/passwd", passwd, 0o644), ("/etc/group", group, 0o644), ("/etc/shadow", shadow, 0o600)]
     {
         scratch.root().put(file, text.as_bytes(), mode, Ids::default())?;
+    }
+    for directory in DIRECTORIES {
+        scratch.root().make_dirs(directory, Ids::default())?;
     }
     Ok(scratch)
 }

@@ -6,12 +6,13 @@ use super::network::{NO_GATEWAY, stranded};
 use super::places::Places;
 use super::units::sections;
 use crate::decode::capi;
+use crate::decode::cloud_config::read_only;
 use crate::decode::kubeadm::commands;
 use crate::decode::kubeadm::reads::Reads;
 use crate::decode::syntax::words;
 use crate::model::config::NodeConfig;
 use crate::model::containerd::MAIN;
-use crate::model::problem::Problem;
+use crate::model::problem::{Problem, READ_ONLY};
 use crate::model::secret::Secret;
 use crate::model::storage::File;
 use crate::plan::kubeadm::{IGNITION_CONFIG, IGNITION_SCRIPT};
@@ -159,6 +160,16 @@ fn machine(config: &NodeConfig, found: &mut Vec<Problem>) {
             found.push(unknown(place, what, &filesystem.kind, MADE, "filesystem/unknown"));
         }
     }
+    let swap = config.system.swap.as_ref().map(|swap| swap.path.as_str());
+    made("swap.filename".to_owned(), swap, found);
+    for mount in config.mounts.iter().filter(|m| m.place.starts_with("mounts")) {
+        // The image may have the directory.
+        if mount.path.as_deref().is_some_and(read_only) {
+            let what = "is in /usr, which is read-only on Flatcar: no directory is made there to mount on";
+            let cure = "choose a path below /var, /opt or /mnt, unless the image has this directory";
+            found.push(Problem::warning(format!("{}[1]", mount.place), what).cure(cure).code(READ_ONLY));
+        }
+    }
     for mount in config.mounts.iter().filter(|m| m.place.starts_with("mounts") && !is_open(&m.kind)) {
         let kind = mount.kind.split('.').next().unwrap_or_default();
         if !MOUNTED.contains(&kind) {
@@ -177,8 +188,20 @@ fn machine(config: &NodeConfig, found: &mut Vec<Problem>) {
     }
 }
 
+/// What is to be made in a place where nothing can be made: the error of [`READ_ONLY`].
+fn made(place: String, path: Option<&str>, found: &mut Vec<Problem>) {
+    if path.is_some_and(read_only) {
+        let what = "is in /usr, which is read-only on Flatcar: the node would stop here";
+        found.push(Problem::error(place, what).cure("choose a path below /var or /opt").code(READ_ONLY));
+    }
+}
+
 fn users(config: &NodeConfig, found: &mut Vec<Problem>) {
     for user in &config.users {
+        if user.create_home || !user.ssh_keys.is_empty() {
+            let key = if user.place.starts_with("passwd.") { "homeDir" } else { "homedir" };
+            made(format!("{}.{key}", user.place), user.home.as_deref(), found);
+        }
         if let Some(shell) = user.shell.as_deref().filter(|shell| !is_open(shell)) {
             let name =
                 ["/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/"].iter().find_map(|dir| shell.strip_prefix(dir));

@@ -137,7 +137,11 @@ impl Reader<'_> {
             "path" => {
                 (entry.path, entry.path_pos) = (self.path(at, value), value.pos);
                 self.relative(at, value.pos, value.text().unwrap_or_default());
-                if entry.path.as_ref().is_some_and(|p| in_usr(p) && !p.starts_with(LOCAL)) {
+                if entry.path.as_ref().is_some_and(|p| of_the_kernel(p)) {
+                    self.error(at, value.pos, OF_THE_KERNEL);
+                    self.cure(NOT_BY_A_FILE);
+                }
+                if entry.path.as_ref().is_some_and(|p| read_only(p)) {
                     self.warn(
                         at,
                         value.pos,
@@ -314,6 +318,23 @@ impl Reader<'_> {
 pub fn in_usr(path: &str) -> bool {
     ["/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/"].iter().any(|dir| path.starts_with(dir))
 }
+
+/// Whether nothing can be made at this path on a node of this program, which has a layer over `/usr/local`.
+pub fn read_only(path: &str) -> bool {
+    in_usr(path) && !path.starts_with(LOCAL)
+}
+
+/// Whether a path is the kernel's own.
+pub fn of_the_kernel(path: &str) -> bool {
+    path.starts_with("/proc/") || path.starts_with("/sys/")
+}
+
+/// What is said of such a path.
+pub const OF_THE_KERNEL: &str = "is where the kernel shows what it knows: no file can be made there";
+
+/// And its cure.
+pub const NOT_BY_A_FILE: &str =
+    "write sysctls to /etc/sysctl.d, and other settings to /etc/tmpfiles.d: `w /sys/PATH - - - - VALUE`";
 
 /// An absolute path without `.`, `..` and doubled slashes. A relative one is taken from `/`, as in cloud-init.
 ///

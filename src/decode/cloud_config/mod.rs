@@ -17,7 +17,7 @@ mod system;
 mod users;
 
 pub use ending::final_message;
-pub use files::{check_path, in_usr};
+pub use files::{NOT_BY_A_FILE, OF_THE_KERNEL, check_path, in_usr, of_the_kernel, read_only};
 pub use names::check_hostname;
 pub(super) use names::from_file as name_from_file;
 

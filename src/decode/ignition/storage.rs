@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use super::schema::VERSIONS;
 use super::{INITRAMFS, Reader, flag, is_empty, text};
-use crate::decode::cloud_config::{check_path, in_usr};
+use crate::decode::cloud_config::{NOT_BY_A_FILE, OF_THE_KERNEL, check_path, in_usr, of_the_kernel};
 use crate::decode::foreign::{self, Language};
 use crate::decode::syntax::unit;
 use crate::decode::syntax::yaml::Node;
@@ -93,6 +93,9 @@ impl Reader<'_, '_, '_> {
                 }
             }
         };
+        if of_the_kernel(&clean) {
+            self.error(&at, pos, OF_THE_KERNEL).cure(NOT_BY_A_FILE);
+        }
         if in_usr(&clean) {
             self.warn(&at, pos, "is in /usr, which is read-only on Flatcar: Ignition itself would fail to write it and stop the boot")
                 .code(READ_ONLY)
