@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Makes an image one that has not booted: nothing of the machine that built it is left, and the next boot is a first one.
 
+use std::net::IpAddr;
+
 use anyhow::{Result, anyhow, bail};
 use serde::Serialize;
 
@@ -242,6 +244,13 @@ fn remove_all(root: &Root, manifest: &Manifest, dry_run: bool) -> Result<Sealed>
     undo::undo(root, manifest, &mut sealed)?;
     first_boot(root, &mut sealed)?;
     oem_config(root, &mut sealed)?;
+    let hosts = root.read("/etc/hosts", MAX_FILE)?.unwrap_or_default();
+    let address =
+        |line: &str| line.split('#').next().and_then(|line| line.split_whitespace().next()?.parse().ok());
+    let others = String::from_utf8_lossy(&hosts).lines().filter_map(address).filter(leads_out).count();
+    if others > 0 {
+        sealed.notes.push(format!("left as it is: /etc/hosts, addresses of other machines ({others})"));
+    }
     for (dir, what) in LEFT {
         let inside = |name: &String| !sealed.has(&format!("{dir}/{name}"));
         let count = root.list(dir)?.iter().filter(|name| inside(name)).count();
@@ -250,6 +259,16 @@ fn remove_all(root: &Root, manifest: &Manifest, dry_run: bool) -> Result<Sealed>
         }
     }
     Ok(sealed)
+}
+
+/// Whether an address of `/etc/hosts` is one of a network, and not one that each machine has for itself.
+fn leads_out(address: &IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => !address.is_loopback(),
+        IpAddr::V6(address) => {
+            !(address.is_loopback() || address.is_multicast() || address.segments()[0] == 0xfe00)
+        }
+    }
 }
 
 /// Home directories of all accounts, without those that several system accounts share.

@@ -13,7 +13,9 @@ const CURE: &str = "registries need no such file, they go to /etc/containerd/cer
 
 /// Warns of files that do not do in containerd 1 what they say, or that take from it what the kubelet and kubeadm expect.
 pub(super) fn check(config: &NodeConfig, problems: &mut Vec<Problem>) {
-    let imported = |path: &str| path.strip_prefix(IMPORTED).is_some_and(|name| name.ends_with(".toml"));
+    let imported = |path: &str| {
+        path.strip_prefix(IMPORTED).is_some_and(|name| name.ends_with(".toml") && !name.contains('/'))
+    };
     let ours = |file: &&File| file.path == MAIN || imported(&file.path);
     if !config.files.iter().any(|file| ours(&file)) {
         return;
@@ -57,11 +59,7 @@ pub(super) fn check(config: &NodeConfig, problems: &mut Vec<Problem>) {
                     .to_owned()
             }
             _ => {
-                let lacks = match () {
-                    () if !settings.by_systemd() => ", and it does not set SystemdCgroup = true for runc",
-                    () if settings.pause.is_none() => ", and it does not set sandbox_image",
-                    () => "",
-                };
+                let lacks = lacks(&settings);
                 format!(
                     "containerd 1 takes the CRI plugin's settings from one file: on an image that footplate configured they stay those of \
                      {OWN}, elsewhere this file replaces all{lacks}"
@@ -70,6 +68,49 @@ pub(super) fn check(config: &NodeConfig, problems: &mut Vec<Problem>) {
         };
         problems.push(Problem::warning(&file.place, what).cure(CURE).code("containerd/config"));
     }
+    if judged {
+        behind(config, &config.files.iter().filter(ours).collect::<Vec<_>>(), problems);
+    }
+}
+
+/// Warns of files that these import: containerd reads them behind all that the main file imports.
+fn behind(config: &NodeConfig, ours: &[&File], problems: &mut Vec<Problem>) {
+    let imports: Vec<String> = ours.iter().flat_map(|file| imports(file)).collect();
+    let behind = |file: &&File| !ours.contains(file) && imports.iter().any(|path| fits(path, &file.path));
+    for file in config.files.iter().filter(behind) {
+        let text = String::from_utf8_lossy(file.content.expose());
+        let settings = Settings::read(&text).ok().filter(|settings| settings.cri);
+        if let Some(lacks) = settings.as_ref().map(lacks).filter(|lacks| !lacks.is_empty()) {
+            let what = format!(
+                "containerd 1 takes the CRI plugin's settings from one file, and this one is imported behind all others{lacks}"
+            );
+            problems.push(Problem::warning(&file.place, what).cure(CURE).code("containerd/config"));
+        }
+    }
+}
+
+/// What settings of the CRI plugin that replace all others do not have, of what a node needs.
+fn lacks(settings: &Settings) -> &'static str {
+    match () {
+        () if !settings.by_systemd() => ", and it does not set SystemdCgroup = true for runc",
+        () if settings.pause.is_none() => ", and it does not set sandbox_image",
+        () => "",
+    }
+}
+
+/// What a file imports: paths, with a `*` perhaps. One that is not absolute begins at the file's directory.
+fn imports(file: &File) -> Vec<String> {
+    let settings = Settings::read(&String::from_utf8_lossy(file.content.expose())).unwrap_or_default();
+    let dir = file.path.rsplit_once('/').map_or("", |(dir, _)| dir);
+    let absolute = |path: String| if path.starts_with('/') { path } else { format!("{dir}/{path}") };
+    settings.imports.into_iter().map(absolute).collect()
+}
+
+/// Whether a path is one that an import names.
+fn fits(import: &str, path: &str) -> bool {
+    let Some((begins, ends)) = import.split_once('*') else { return import == path };
+    let between = path.strip_prefix(begins).and_then(|path| path.strip_suffix(ends));
+    between.is_some_and(|between| !between.contains('/'))
 }
 
 /// Whether a text has one of these words in it.
@@ -160,6 +201,35 @@ mod tests {
             let told = told(path, &text, command);
             assert_eq!(told.is_empty(), want.is_empty(), "{text}: {told}");
             assert!(told.contains(want), "{text}: {told}");
+        }
+    }
+
+    #[test]
+    fn what_imported_files_import_is_told() {
+        let runc = "SystemdCgroup = true";
+        let cri = |set: &str| {
+            format!(
+                "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\nsandbox_image = \"x\"\n\
+                 [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc.options]\n{set}\n"
+            )
+        };
+        let (more, site) = ("/etc/containerd/conf.d/more/a.toml", "/etc/containerd/conf.d/site.toml");
+        for (import, path, set, want) in [
+            ("/opt/site/*.toml", "/opt/site/a.toml", "", true),
+            ("/opt/site/a.toml", "/opt/site/a.toml", "", true),
+            ("more/*.toml", more, "", true),
+            ("more/*.toml", more, runc, false),
+            ("/opt/site/*.toml", "/opt/site/b/a.toml", "", false),
+            ("/opt/site/*.toml", "/opt/site/a.conf", "", false),
+            ("/opt/site/a.toml", "/opt/site/a.tomlx", "", false),
+        ] {
+            let importing = File::ours(site, format!("version = 2\nimports = ['{import}']\n"));
+            let runcmd = vec![Secret::new("kubeadm join 192.0.2.1".to_owned())];
+            let files = vec![importing, File { place: "it".to_owned(), ..File::ours(path, cri(set)) }];
+            let mut problems = Vec::new();
+            check(&NodeConfig { files, runcmd, ..NodeConfig::default() }, &mut problems);
+            let told = problems.iter().any(|p| p.place == "it" && p.what.contains("behind all others"));
+            assert_eq!(told, want, "{import} {path} {set}: {problems:?}");
         }
     }
 }

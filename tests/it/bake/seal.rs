@@ -80,6 +80,10 @@ fn a_sealed_image_has_not_booted() {
     image.put("/oem/grub.cfg", "set linux_append=\"flatcar.autologin\"\n");
     // image-builder's clean-up deletes it.
     fs::remove_file(image.path("/oem/config.ign")).unwrap();
+    image.put(
+        "/etc/hosts",
+        "127.0.0.1 localhost\n::1 localhost\nff02::1 all\n# 192.0.2.1 none\n192.0.2.50 builder\n",
+    );
     let said = seal(&image).ended(0, &[]).out.clone();
     let enabled = "/etc/systemd/system/multi-user.target.wants/kubeadm.service";
     for path in LEFT.iter().chain(&["/etc/systemd/system/kubeadm.service", enabled, "/opt/bin/tool"]) {
@@ -94,6 +98,7 @@ fn a_sealed_image_has_not_booted() {
     );
     assert!(said.contains("note: /oem/grub.cfg has flatcar.autologin"), "{said}");
     assert!(said.contains("note: /boot is not a mount point here"), "{said}");
+    assert!(said.contains("note: left as it is: /etc/hosts, addresses of other machines (1)\n"), "{said}");
     image.verify().ended(0, &[]);
     let before = image.tree();
     let again = seal(&image).ended(0, &[]).out.clone();
