@@ -43,6 +43,9 @@ impl Request {
             "http" | "https" | "s3" if blank || rest.is_empty() || rest.starts_with('/') => {
                 Some("is not a URL")
             }
+            "http" | "https" if host_of(rest).is_none() && !rest.contains("${") => {
+                Some("is not a URL with a host and a port")
+            }
             "file" if !rest.starts_with('/') => Some("a file's URL has three slashes: file:///PATH"),
             "http" | "https" | "s3" | "oem" | "file" => None,
             _ => Some(SCHEMES),
@@ -53,9 +56,20 @@ impl Request {
     pub fn host(&self) -> String {
         let url = String::from_utf8_lossy(self.url.expose());
         let (scheme, rest) = url.split_once("://").unwrap_or(("", &url));
-        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        format!("{scheme}://{}", host.rsplit('@').next().unwrap_or_default())
+        format!("{scheme}://{}", host_of(rest).unwrap_or("…"))
     }
+}
+
+/// The host of a URL and its port, without a login, by what stands behind the scheme; `None` where no host or no port can be that.
+pub fn host_of(rest: &str) -> Option<&str> {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let port = host.rsplit_once(':').filter(|_| !host.ends_with(']'));
+    let (name, port) = port.unwrap_or((host, "0"));
+    let within = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    let is_name = !name.is_empty() && !name.contains([':', '[', ']']);
+    let is_address = within.is_some_and(|address| address.contains(':') && !address.contains(['[', ']']));
+    ((is_name || is_address) && (port.is_empty() || port.parse::<u16>().is_ok())).then_some(host)
 }
 
 /// What to do about a source that was out of reach.

@@ -674,6 +674,16 @@ fn what_flatcar_can_not_do_is_an_error() {
             "apiVersion: v1\nkind: Secret\nstringData:\n  value: |\n    #cloud-config\n    runcmd:\n    - kubeadm join --tken a\n    - if\n".to_owned(),
             "error kubeadm/command 7:7 runcmd[0]\nerror script/syntax 8:7 runcmd[1]",
         ),
+        ("#include\nhttps://a.invalid:b/\n".to_owned(), "error value/invalid 2:1 include https://…"),
+        ("#include\nhttps://a:b/c@d.invalid/\n".to_owned(), "error value/invalid 2:1 include https://…"),
+        (
+            "#cloud-config\nruncmd: [id]\nwrite_files:\n- {path: /a, source: {uri: 'https://a.invalid:b/'}}\n".to_owned(),
+            "error value/invalid 4:22 write_files[0].source",
+        ),
+        (
+            "#cloud-config\nruncmd: [id]\ndevice_aliases: {ephemeral0: /dev/nvme1n1}\nmounts: [[ephemeral0.1, /e], [ephemeral0, /f]]\n".to_owned(),
+            "",
+        ),
         // The bootstrap may be in what the node fetches.
         ("#include\nhttps://a.invalid/b\n".to_owned(), "note source/not-fetched 2:1 include https://a.invalid/…"),
         (

@@ -92,7 +92,7 @@ impl Reader<'_> {
         // `[sdb]` and `[sdb, null]` remove the mount, also one of an earlier entry.
         let target = field(1);
         let removed = target.is_none();
-        if names_a_clouds_disk(&source) && !self.aliases.contains_key(&source) {
+        if names_a_clouds_disk(&source) && self.device_of(&source).is_none() {
             if !removed {
                 self.clouds_disk(place, pos, "mounted");
             }

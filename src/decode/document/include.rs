@@ -3,7 +3,7 @@
 
 use super::Reader;
 use super::place::{Place, Stop};
-use crate::model::fetch::Request;
+use crate::model::fetch::{Request, host_of};
 use crate::model::problem::{NOT_FETCHED, Pos, Problem, Severity};
 
 /// Files that all include lists may name together: each costs a fetch at boot.
@@ -57,14 +57,39 @@ pub fn display_url(url: &str) -> String {
     let is = |schemes: &[&str], scheme: &str| schemes.iter().any(|s| s.eq_ignore_ascii_case(scheme));
     let shown = match url.split_once("://") {
         Some((scheme, rest)) if is(&["http", "https", "s3"], scheme) => {
-            let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            let host = host.rsplit('@').next().unwrap_or_default();
+            // A login may have a slash in it, which only looks like the host's end.
+            let behind = rest.find(['/', '?', '#']).map_or("", |at| &rest[at..]);
+            let host = host_of(rest).filter(|_| !behind.contains('@'));
             let path = if rest.contains(['/', '?', '#']) { "/…" } else { "" };
-            format!("{scheme}://{host}{path}")
+            format!("{scheme}://{}", host.map_or("…".to_owned(), |host| format!("{host}{path}")))
         }
         Some((scheme, _)) if is(&["file", "oem"], scheme) => url.to_owned(),
         None if url.starts_with('/') => url.to_owned(),
         _ => String::new(),
     };
     shown.chars().filter(|c| !c.is_control()).take(120).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::display_url;
+
+    #[test]
+    fn a_login_is_not_shown() {
+        for (url, want) in [
+            ("https://a.example/b?c=d", "https://a.example/…"),
+            ("https://a.example:8443", "https://a.example:8443"),
+            ("http://[fd00::1]:80/b", "http://[fd00::1]:80/…"),
+            ("s3://bucket/key", "s3://bucket/…"),
+            ("https://user:secret@a.example/b", "https://a.example/…"),
+            ("https://user:se/cret@a.example/b", "https://…"),
+            ("https://user:se#cret@a.example/b", "https://…"),
+            ("https://se/cret@a.example/b", "https://…"),
+            ("https://user:secret", "https://…"),
+            ("/etc/a", "/etc/a"),
+            ("secret", ""),
+        ] {
+            assert_eq!(display_url(url), want);
+        }
+    }
 }
