@@ -238,7 +238,7 @@ fn told(name: &str, data: &str) -> Vec<(&'static str, String)> {
     root.put("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n").put("/etc/group", "root:x:0:\n");
     let (seed, capture) = (seed.to_str().unwrap(), fresh(&format!("{name}.capture")));
     let file = format!("{seed}/user-data");
-    let bundle = capture.join("../bundle.tar");
+    let bundle = capture.with_extension("tar");
     let check = |format| said(&footplate(&["check", "--format", format, &file]));
     let seeded = |words: &[&str]| footplate(&[words, &["--seed", seed]].concat());
     let of_root = |words: &[&str]| said(&footplate(&[words, &["--root", root.arg()]].concat()));
@@ -415,7 +415,7 @@ fn no_output_holds_a_secret_of_the_network() {
         let (seed, file, capture) =
             (seed.to_str().unwrap(), file.to_str().unwrap(), fresh("canary-net.capture"));
         let seeded = |words: &[&str]| said(&footplate(&[words, &["--seed", seed]].concat()));
-        let bundle = capture.join("../bundle.tar");
+        let bundle = capture.with_extension("tar");
         let mut all = vec![
             ("plan", seeded(&["plan", "--diff", "--root", root.arg()])),
             ("network", seeded(&["network", "--root", root.arg()])),
