@@ -19,13 +19,13 @@ const MAX_PROGRAMS: usize = 500;
 /// Most commands of a list that are taken for one.
 const MAX_TOGETHER: usize = 20;
 
-/// Most lines that are gone back to where a program is left open.
-const MAX_BACK: usize = 100;
+/// Most lines of all programs together that are gone back to where one is left open.
+const MAX_BACK: usize = 200;
 
 /// What the shell says of a program.
 enum Read {
     Good,
-    /// The line where it gave up.
+    /// The line where it gave up: the one below the last where it waits for more.
     Broken(usize),
     /// There is no such shell here.
     Absent,
@@ -55,19 +55,7 @@ fn read(options: &[&str], text: &str) -> Read {
     }
     let number = |rest: &str| rest.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok());
     let line: usize = ended.err.split("line ").skip(1).find_map(number).unwrap_or(1);
-    let last = text.lines().count().max(1);
-    Read::Broken(if line > last { left_open(options, text, last) } else { line.max(1) })
-}
-
-/// Where the shell comes to the end of a program and waits for more: the line behind the last part of it that is good by itself.
-fn left_open(options: &[&str], text: &str, last: usize) -> usize {
-    let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    let good = |end: &usize| {
-        let part = lines.get(..*end).unwrap_or_default().concat();
-        let ended = exec::run("bash", options, part.as_bytes(), LIMIT);
-        matches!(ended, Ok(Some(ended)) if ended.status == Some(0))
-    };
-    (0..last).rev().take(MAX_BACK).find(good).map_or(last, |end| end + 1)
+    Read::Broken(line)
 }
 
 /// Reads all programs of the shell.
@@ -78,11 +66,13 @@ pub struct Shell<'a> {
     unread: usize,
     of_others: usize,
     count: usize,
+    /// How many lines were gone back.
+    back: usize,
 }
 
 impl<'a> Shell<'a> {
     pub fn new(places: &'a Places<'a>) -> Self {
-        Self { places, problems: Vec::new(), unread: 0, of_others: 0, count: 0 }
+        Self { places, problems: Vec::new(), unread: 0, of_others: 0, count: 0, back: 0 }
     }
 
     /// Reads the programs of a node.
@@ -182,12 +172,31 @@ impl<'a> Shell<'a> {
         }
         match read(options, text) {
             Read::Good => None,
-            Read::Broken(line) => Some(line),
+            Read::Broken(line) => Some(self.begun(options, text, line)),
             Read::Absent => {
                 self.unread += 1;
                 None
             }
         }
+    }
+
+    /// The line of what is wrong, by where the shell gave up. Where it waits for more, that is the line behind the last part that is good
+    /// by itself.
+    fn begun(&mut self, options: &[&str], text: &str, line: usize) -> usize {
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        if line <= lines.len() {
+            return line.max(1);
+        }
+        for end in (0..lines.len()).rev() {
+            self.back += 1;
+            if self.back > MAX_BACK {
+                break;
+            }
+            if matches!(read(options, &lines[..end].concat()), Read::Good) {
+                return end + 1;
+            }
+        }
+        lines.len().max(1)
     }
 
     fn tell(&mut self, place: &str, line: usize, program: &str) {

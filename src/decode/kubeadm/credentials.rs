@@ -3,6 +3,7 @@
 //! ([tokens](https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/#token-format),
 //! [digests of keys](https://kubernetes.io/docs/reference/setup-tools/kubeadm/kubeadm-join/)).
 
+use crate::model::fetch::host_of;
 use crate::model::problem::Problem;
 
 /// Whether the value is known only on the machine, or is left to who fills it in.
@@ -39,13 +40,8 @@ pub fn pin(place: &str, text: &str) -> Option<Problem> {
 
 /// The error of an API server's endpoint that kubeadm refuses, or that leads nowhere.
 pub fn endpoint(place: &str, text: &str) -> Option<Problem> {
-    let is_host = |host: &str| match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(address) => address.contains(':'),
-        None => !host.is_empty() && !host.contains([':', '/', '[', ']']),
-    };
-    let good = text
-        .rsplit_once(':')
-        .is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok_and(|port| port > 0));
+    let port = text.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    let good = host_of(text) == Some(text) && port.is_some_and(|port| port > 0);
     (!good && !is_left_open(text)).then(|| {
         let what = "this is no endpoint of an API server for kubeadm: it is not a host, a colon and a port";
         let cure = "write it as `HOST:PORT`, such as api.example.com:6443, without `https://`; an IPv6 address stands in brackets";
