@@ -17,7 +17,12 @@ pub fn find<'n>(tree: &'n Node, place: &str) -> Option<&'n Node> {
         let (key, indexes) = part.find('[').map_or((part, ""), |at| part.split_at(at));
         node = if key.is_empty() { node } else { node.get(key)? };
         for index in indexes.split(['[', ']']).filter(|i| !i.is_empty()) {
-            node = node.list()?.get(index.parse::<usize>().ok()?)?;
+            node = match (node.list(), index.parse::<usize>().ok()?) {
+                (Some(items), index) => items.get(index)?,
+                // One value in place of a list of one.
+                (None, 0) if !node.is_map() => node,
+                (None, _) => return None,
+            };
         }
     }
     Some(node)

@@ -806,6 +806,28 @@ fn what_is_wrong_in_one_of_several_parts_has_its_line() {
              warning program/absent 7:40 storage.files[1].contents.source",
         ),
         (
+            "#cloud-config\nruncmd: [id]\nssh_authorized_keys: no-key\n".to_owned(),
+            "error user/key 3:22 ssh_authorized_keys[0]",
+        ),
+        // Units: what they run and what they require, at its line.
+        (
+            "#cloud-config\nwrite_files:\n- path: /etc/systemd/system/a.service\n  content: |\n    [Unit]\n    After=cloud-final.service\n\
+             \x20   [Service]\n    ExecStartPre=-/usr/bin/env \\\n      python3 /a.py\n    ExecStart=/bin/sh -c 'which ufw && ufw reload; netplan apply'\n\
+             coreos:\n  units:\n  - name: b.service\n    content: |\n      [Unit]\n      Requires=chronyd.service a.service\n    drop-ins:\n    - name: c.conf\n\
+             \x20     content: |\n        [Service]\n        ExecStartPost=!/usr/sbin/update-ca-trust\nruncmd: [id]\n"
+                .to_owned(),
+            "warning program/absent 10:5 write_files[0].content\n\
+             warning program/absent 16:7 coreos.units[0].content\n\
+             warning program/absent 21:9 coreos.units[0].drop-ins[0].content\n\
+             warning program/absent 8:5 write_files[0].content",
+        ),
+        (
+            "{\"ignition\": {\"version\": \"3.4.0\"}, \"systemd\": {\"units\": [\n\
+             {\"name\": \"a.service\", \"enabled\": true, \"contents\": \"[Service]\\nExecStart=/usr/bin/apt-get update\\n[Install]\\nWantedBy=a.target\"}]}}"
+                .to_owned(),
+            "error program/package-manager 2:52 systemd.units[0].contents",
+        ),
+        (
             "{\"ignition\": {\"version\": \"3.4.0\"}, \"storage\": {\n\
              \"directories\": [{\"path\": \"/b\", \"user\": {\"name\": \"nix\"}}],\n\
              \"files\": [{\"path\": \"/a\", \"group\": {\"name\": \"nix\"}}],\n\

@@ -512,3 +512,18 @@ fn streams_of_other_tools_are_read() {
         assert_eq!((ran.code, found), (65, vec![want]), "{what}: {}", ran.out);
     }
 }
+
+/// Cluster API makes a script of the commands; its lines are not the author's.
+#[test]
+fn a_broken_command_has_no_line_but_the_authors() {
+    for format in ["cloud-config", "ignition"] {
+        let ran = checked(
+            &object("KubeadmConfig", &format!("format: {format}\npreKubeadmCommands:\n- id\n- if b\n")),
+            &[],
+        );
+        assert_eq!(ran.code, 65, "{}", ran.out);
+        let lines: Vec<&str> = ran.out.lines().filter(|line| line.contains("bash finds")).collect();
+        let [line] = lines.as_slice() else { panic!("{}", ran.out) };
+        assert!(line.ends_with("(line 13, column 5)") && !line.contains("the script"), "{line}");
+    }
+}

@@ -203,6 +203,11 @@ impl<'a> Shell<'a> {
         let what = format!("bash finds a syntax error in {program}, line {line}");
         let cure = "`bash -n` with the script says what is wrong; look for a quote, a bracket, `fi`, `done` or `esac` that is missing";
         let problem = Problem::error(place, what).cure(cure).code("script/syntax");
-        self.problems.push(self.places.line(problem, line, 1));
+        let mut problem = self.places.line(problem, line, 1);
+        // A script that Cluster API makes of an author's commands has lines that the author does not see.
+        if place.starts_with("storage.") && problem.place.contains("Commands[") {
+            problem.what = "bash finds a syntax error in the command".to_owned();
+        }
+        self.problems.push(problem);
     }
 }

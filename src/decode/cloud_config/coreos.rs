@@ -7,6 +7,7 @@
 //! has the same effect.
 
 use super::Reader;
+use crate::decode::foreign;
 use crate::decode::syntax::unit;
 use crate::decode::syntax::yaml::Node;
 use crate::model::config::UnitSpec;
@@ -214,6 +215,7 @@ impl Reader<'_> {
         if let Some(what) = unit::problem(&text) {
             self.error(at, node.pos, what);
         }
+        self.problems.extend(foreign::in_unit(at, node.pos, &text));
         Some(Secret::from(text.as_str()))
     }
 }

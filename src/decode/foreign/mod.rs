@@ -3,6 +3,7 @@
 //! nothing: each is told once, by its name in these tables.
 
 mod packages;
+mod units;
 
 pub use packages::settle;
 
@@ -160,21 +161,22 @@ fn of_file(path: &str) -> Option<Foreign> {
     FILES.iter().find(|(name, _)| is(name)).copied()
 }
 
+/// What a table has under a name.
+fn find(table: &'static [(&[&'static str], &'static str)], name: &str) -> Option<Foreign> {
+    table.iter().find_map(|(names, cure)| Some((*names.iter().find(|n| **n == name)?, *cure)))
+}
+
 /// The foreign commands of a simple command, whose first word is its name.
 fn of_words(words: &[String]) -> Vec<Foreign> {
     let Some((command, arguments)) = words.split_first() else { return Vec::new() };
     let command = base(command);
-    let find = |table: &'static [(&[&'static str], &'static str)], name: &str| -> Option<Foreign> {
-        table.iter().find_map(|(names, cure)| Some((*names.iter().find(|n| **n == name)?, *cure)))
-    };
     if command == "cloud-init" {
         let waits = arguments.iter().any(|a| a == "status");
         let cure = if waits { "`footplate status --wait` waits for footplate" } else { CLOUD_INIT };
         return vec![("cloud-init", cure)];
     }
     if command == "systemctl" {
-        let units = arguments.iter().map(|unit| unit.strip_suffix(".service").unwrap_or(unit));
-        return units.filter_map(|unit| find(UNITS, unit)).collect();
+        return arguments.iter().filter_map(|unit| units::of_name(unit)).collect();
     }
     if let Some(tool) = FOREIGN_TRUST_TOOLS.iter().find(|tool| **tool == command) {
         return vec![(tool, "")];
@@ -255,8 +257,11 @@ pub fn in_file(place: &str, of: Language, pos: Pos, path: &str, content: &[u8]) 
             problems.push(Problem::warning(format!("{place}.{key}"), what).at(pos).cure(cure));
         }
     }
-    if content.starts_with(b"#!") {
-        let found = of_script(&String::from_utf8_lossy(content)).into_iter().map(|(_, foreign)| foreign);
+    let text = String::from_utf8_lossy(content);
+    if units::is_unit(path) {
+        problems.extend(in_unit(&format!("{place}.{key}"), pos, &text));
+    } else if content.starts_with(b"#!") {
+        let found = of_script(&text).into_iter().map(|(_, foreign)| foreign);
         let found = match of {
             Language::CloudConfig => found.collect(),
             Language::Ignition => found.filter_map(by_itself).collect(),
@@ -264,6 +269,11 @@ pub fn in_file(place: &str, of: Language, pos: Pos, path: &str, content: &[u8]) 
         problems.extend(all(&format!("{place}.{key}"), pos, found));
     }
     problems
+}
+
+/// The same of a unit's text.
+pub fn in_unit(place: &str, pos: Pos, text: &str) -> Vec<Problem> {
+    all(place, pos, units::of_unit(text).into_iter().map(|(_, foreign)| foreign).collect())
 }
 
 fn all(place: &str, pos: Pos, found: Vec<Foreign>) -> Vec<Problem> {
@@ -279,10 +289,11 @@ pub fn in_script(text: &str, above: usize) -> Vec<Problem> {
     problems
 }
 
-/// The line of a script, from 1, that a problem of one of its programs was told for.
+/// The line of a script or a unit, from 1, that a problem of one of its programs was told for.
 pub fn line_of(text: &str, problem: &Problem) -> Option<usize> {
     let is_it = |name: &str| problem.what.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', ':']));
-    of_script(text).into_iter().find(|(_, (name, _))| is_it(name)).map(|(line, _)| line)
+    let found = if text.starts_with("#!") { of_script(text) } else { units::of_unit(text) };
+    found.into_iter().find(|(_, (name, _))| is_it(name)).map(|(line, _)| line)
 }
 
 /// The command at the beginning of each line: a script may hold the text of other files, so more would be guessed. Each

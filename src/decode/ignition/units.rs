@@ -5,6 +5,7 @@ use crate::model::paths::UNIT_DIR;
 use std::collections::{HashMap, HashSet};
 
 use super::{Reader, flag, text};
+use crate::decode::foreign;
 use crate::decode::syntax::unit;
 use crate::decode::syntax::yaml::Node;
 use crate::model::config::UnitSpec;
@@ -113,6 +114,7 @@ impl Reader<'_, '_, '_> {
         if let Some(what) = unit::problem(contents) {
             self.error(place, pos, what);
         }
+        self.problems.extend(foreign::in_unit(place, pos, contents));
     }
 
     /// Adds a unit. In 2.x a unit may have several entries; what a later one says wins.
