@@ -179,10 +179,15 @@ impl Reader<'_> {
     /// The error of a node that is not of the kind that is expected.
     fn takes(&mut self, place: &str, node: &Node, kind: &str) {
         self.error(place, node.pos, format!("must be {kind}, this is {}", node.kind_name()));
-        if kind == "a list" {
-            self.cure("begin each item with `- ` on a line of its own, or write `[ONE, TWO]`");
-        } else if kind == "a mapping" {
-            self.cure("write `KEY: VALUE`, each key on a line of its own below this one");
+        match kind {
+            "a list" => self.cure("begin each item with `- ` on a line of its own, or write `[ONE, TWO]`"),
+            "a mapping" => self.cure("write `KEY: VALUE`, each key on a line of its own below this one"),
+            "true or false" => self.cure("write `true` or `false`, without quotes"),
+            // A text with `: ` in it is a mapping, and one that begins with `[` a list.
+            _ if node.is_map() || node.list().is_some() => {
+                self.cure("write one value; a text that holds `: ` or begins with `{` or `[` needs quotes");
+            }
+            _ => {}
         }
     }
 

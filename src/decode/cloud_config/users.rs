@@ -202,7 +202,10 @@ impl Reader<'_> {
             "groups" => user.groups = self.group_names(at, value),
             "uid" => match self.text(at, value).map(|t| t.trim().parse::<u32>()) {
                 Some(Ok(uid)) => user.uid = Some(uid),
-                Some(Err(_)) => self.error(at, value.pos, "is not a user number"),
+                Some(Err(_)) => {
+                    self.error(at, value.pos, "is not a user number");
+                    self.cure("write a number such as 1000, or leave the key out");
+                }
                 None => {}
             },
             "inactive" => user.inactive = self.inactive(at, value),
