@@ -816,15 +816,22 @@ fn the_datas_name_stays() {
 #[test]
 fn without_kubeadm_the_image_is_to_blame() {
     needs!(root("containers"));
-    let node = Node::new("missing", JOIN, "");
-    fs::remove_file(node.root.path("/opt/bin/kubeadm")).unwrap();
-    node.boot();
-    let status = node.stands(1, "failed").to_string();
-    assert!(
-        status.contains("there is no kubeadm on this machine")
-            && status.contains("bake kubeadm into /opt/bin"),
-        "{status}"
-    );
+    // Called by the data's commands, and by a script that they call.
+    for (name, commands) in [("missing", JOIN), ("missing-to-a-script", "  - /opt/test/join\n")] {
+        let node = Node::new(name, commands, "");
+        fs::remove_file(node.root.path("/opt/bin/kubeadm")).unwrap();
+        node.program("/opt/test/join", "#!/bin/sh\nkubeadm join --config /run/kubeadm/join.yaml\n");
+        let data = node.root.text("/seed/user-data");
+        let script = "write_files:\n  - {path: /etc/of-kubeadm, content: \"#!/bin/sh\\nkubeadm join\\n\"}\n";
+        node.root.put("/seed/user-data", data.replacen("write_files:\n", script, 1));
+        node.boot();
+        let status = node.stands(1, "failed").to_string();
+        assert!(
+            status.contains("there is no kubeadm on this machine")
+                && status.contains("bake kubeadm into /opt/bin"),
+            "{name}: {status}"
+        );
+    }
 }
 
 #[test]
@@ -1435,6 +1442,59 @@ fn files_that_early_services_have_read_count_in_this_boot() {
     assert!(again.contains("changed=0") && again.ends_with("exit 0\n"), "{again}");
     assert!(!again.contains("read its"), "{again}");
     assert!(journal.contains("systemd-sysctl.service has read its files"), "{journal}");
+}
+
+/// kubeadm itself may come in an extension that the data brings, and the unit that runs it too: it is merged before kubeadm is looked for.
+#[test]
+fn a_kubeadm_of_an_extension_of_the_data_runs_in_this_boot() {
+    needs!(root("containers"));
+    let script = "#!/bin/sh\nkubeadm join --config /etc/kubeadm.yml || exit 4\nmkdir -p /run/cluster-api\n\
+                  echo success > /run/cluster-api/bootstrap-success.complete\n";
+    let kubeadm = "#!/bin/sh\necho \"$0 $*\" >> /var/lib/kubeadm-runs\n";
+    let release = "usr/lib/extension-release.d/extension-release.k8s";
+    let unit = "[Service]\nType=oneshot\nExecStart=/etc/kubeadm.sh\n[Install]\nWantedBy=multi-user.target\n";
+    let file = |path: &str, mode: u32, text: &str| serde_json::json!({"path": path, "mode": mode, "contents": {"source": data_url(text)}});
+    let ignition = serde_json::json!({"ignition": {"version": "3.3.0"},
+        "storage": {
+            "files": [
+                file("/srv/extensions/k8s/usr/bin/kubeadm", 0o755, kubeadm),
+                file(&format!("/srv/extensions/k8s/{release}"), 0o644, "ID=_any\n"),
+                file("/etc/kubeadm.yml", 0o600, "kind: JoinConfiguration"),
+                file("/etc/kubeadm.sh", 0o700, script)],
+            "links": [{"path": "/etc/extensions/k8s", "target": "/srv/extensions/k8s"}]},
+        "systemd": {"units": [{"name": "kubeadm.service", "enabled": true, "contents": unit}]}});
+    let cloud_config = format!(
+        "#cloud-config\nwrite_files:\n- {{path: /etc/extensions/k8s/usr/bin/kubeadm, permissions: '0755', content: {kubeadm:?}}}\n\
+         - {{path: '/etc/extensions/k8s/{release}', content: \"ID=_any\\n\"}}\n\
+         - {{path: /etc/kubeadm.yml, content: 'kind: JoinConfiguration'}}\n\
+         - {{path: /etc/kubeadm.sh, permissions: '0700', content: {script:?}}}\n\
+         runcmd: [/etc/kubeadm.sh]\n"
+    );
+    for (name, data) in [("sysext-ignition", ignition.to_string()), ("sysext-cloud-config", cloud_config)] {
+        let mut node = Node::new(name, JOIN, "");
+        fs::remove_file(node.root.path("/opt/bin/kubeadm")).unwrap();
+        let oneshot = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n";
+        node.root.put("/seed/user-data", data).put("/etc/systemd/system/containerd.service", oneshot);
+        node.systemctl(&["enable", "systemd-sysext.service"]);
+        for at in ["/srv/extensions", "/etc/extensions", "/usr"] {
+            fs::create_dir_all(node.root.path(at)).unwrap();
+        }
+        let usr = node.root.path("/usr");
+        node.mount(&["-o", "bind,ro", &BASE.join("usr").display().to_string()], &usr);
+        for at in ["/srv/extensions", "/etc/extensions"] {
+            let at = node.root.path(at);
+            node.mount(&["-t", "tmpfs", "extensions"], &at);
+        }
+        node.boot();
+        node.stands(0, "done");
+        let ran = node.root.text("/var/lib/kubeadm-runs");
+        assert_eq!(
+            ran,
+            "/usr/bin/kubeadm join --config /etc/kubeadm.yml\n",
+            "{name}: {}",
+            node.out("journal")
+        );
+    }
 }
 
 /// The same of services that a container has only when it is told so: name resolution, time, devices, and users' own systemd, of which one
