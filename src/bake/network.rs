@@ -38,29 +38,45 @@ const OF_ONE_MACHINE: &[&str] = &[
 /// udev's own rules, by which older systems gave NICs their names.
 const RULES: &str = "/etc/udev/rules.d";
 
-/// The files to remove: footplate's own, and all that name one machine and are not the image's.
-pub(super) fn of_builder(root: &Root, baked: &BTreeSet<String>) -> Result<Vec<String>> {
-    let mut paths = Vec::new();
+/// Files of a machine that built an image.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Those to remove: footplate's own, and all that name one machine and are not the image's.
+    pub(super) gone: Vec<String>,
+    /// Others that are not the image's: they configure NICs of every machine made from it.
+    pub(super) left: Vec<String>,
+}
+
+/// What there is of them.
+pub(super) fn of_builder(root: &Root, baked: &BTreeSet<String>) -> Result<Found> {
+    let mut found = Found::default();
+    let mut of_networkd = |path: String| {
+        let to = if names_one_machine(root, &path) { &mut found.gone } else { &mut found.left };
+        to.push(path);
+    };
+    let mut own = Vec::new();
     for dir in [DIR, RUN_DIR] {
         for name in root.list(dir)? {
             let path = format!("{dir}/{name}");
             let main = name.strip_suffix(".d").unwrap_or(&name);
             if name.starts_with(PREFIX) {
-                paths.push(path);
+                own.push(path);
             } else if !ENDINGS.iter().any(|ending| main.ends_with(ending)) {
                 continue;
             } else if root.meta_of_link(&path)?.is_some_and(|m| m.kind == SFlag::S_IFDIR) {
                 let inside = root.list(&path)?.into_iter().map(|name| format!("{path}/{name}"));
-                paths.extend(inside.filter(|p| p.ends_with(".conf") && names_one_machine(root, p)));
-            } else if names_one_machine(root, &path) {
-                paths.push(path);
+                inside.filter(|path| path.ends_with(".conf")).for_each(&mut of_networkd);
+            } else {
+                of_networkd(path);
             }
         }
     }
+    found.gone.extend(own);
     let rules = root.list(RULES)?.into_iter().filter(|name| name.ends_with(".rules"));
-    paths.extend(rules.map(|name| format!("{RULES}/{name}")).filter(|path| knows_a_nic(root, path)));
-    paths.retain(|path| !baked.contains(path));
-    Ok(paths)
+    found.gone.extend(rules.map(|name| format!("{RULES}/{name}")).filter(|path| knows_a_nic(root, path)));
+    found.gone.retain(|path| !baked.contains(path));
+    found.left.retain(|path| !baked.contains(path));
+    Ok(found)
 }
 
 /// Whether a file has a setting of one machine. What can't be read, such as a link to /dev/null, has none.

@@ -227,7 +227,8 @@ fn remove_all(root: &Root, manifest: &Manifest, dry_run: bool) -> Result<Sealed>
     for (dir, begins) in NAMED {
         paths.extend(root.list(dir)?.iter().filter(|n| n.starts_with(begins)).map(|n| format!("{dir}/{n}")));
     }
-    paths.extend(network::of_builder(root, &undo::baked(root)?)?);
+    let network = network::of_builder(root, &undo::baked(root)?)?;
+    paths.extend(network.gone);
     for home in homes(root)? {
         paths.push(format!("{home}/.ssh/authorized_keys"));
         // sshd looks there too, unless it is told otherwise.
@@ -250,6 +251,12 @@ fn remove_all(root: &Root, manifest: &Manifest, dry_run: bool) -> Result<Sealed>
     let others = String::from_utf8_lossy(&hosts).lines().filter_map(address).filter(leads_out).count();
     if others > 0 {
         sealed.notes.push(format!("left as it is: /etc/hosts, addresses of other machines ({others})"));
+    }
+    for path in network.left {
+        if !sealed.has(&path) {
+            let why = "it has no address and no key of one machine, and counts on every machine";
+            sealed.notes.push(format!("left as it is: {path}: {why}"));
+        }
     }
     for (dir, what) in LEFT {
         let inside = |name: &String| !sealed.has(&format!("{dir}/{name}"));

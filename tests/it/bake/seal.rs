@@ -200,6 +200,8 @@ fn the_builders_network_goes_and_the_images_stays() {
             "# Address=192.0.2.1/24\n[Network]\nAddress=\n[Link]\nMTUBytes=9000\n",
         ),
         ("20-br0.netdev", "[NetDev]\nName=br0\nKind=bridge\n"),
+        ("21-port.network", "[Match]\nName=ens4\n[Network]\nBridge=br0\n"),
+        ("22-lease.network", "[Match]\nName=ens3\n[Network]\nDHCP=yes\n"),
         ("../../udev/rules.d/60-io.rules", "SUBSYSTEM==\"block\", ATTR{queue/scheduler}=\"none\"\n"),
         ("README", "Address=192.0.2.1/24\n"),
     ];
@@ -216,6 +218,9 @@ fn the_builders_network_goes_and_the_images_stays() {
     }
     for name in kept.iter().map(|(name, _)| *name).chain(["99-default.link"]) {
         assert!(image.path(&format!("{dir}/{name}")).symlink_metadata().is_ok(), "{name} is gone");
+        // What configures a NIC of each machine is told.
+        let told = said.contains(&format!("note: left as it is: {dir}/{name}: it has no address"));
+        assert_eq!(told, name != "README" && !name.contains("udev"), "{name}: {said}");
     }
 }
 
