@@ -8,12 +8,12 @@ use std::sync::atomic::Ordering;
 use minijinja::machinery::Token;
 use minijinja::{Error, ErrorKind};
 
-use super::error::{self, Context, Missing, Segment};
+use super::error::{self, Chain, Context, Missing, Segment};
 use super::filters::refused;
 use super::rewrite::Rewritten;
 use super::tag::{Tagged, Unknown, end, part, start, tag};
-use super::{Outcome, Variables, attempt, body, doubt, environment, syntax};
-use crate::model::problem::{Problem, Severity};
+use super::{Outcome, Variables, attempt, body, doubt, environment, pos_of, syntax};
+use crate::model::problem::{Pos, Problem, Severity};
 
 /// Names that one document may have taken to exist.
 const MAX_ASSUMED: usize = 100;
@@ -43,6 +43,9 @@ const AT_DS: &[&str] = &[
     "tenantId",
 ];
 
+/// Names of cloud-init's that are null where the platform has no such thing.
+const NULL: &[&str] = &["availability_zone", "region"];
+
 /// Whether any platform may have this name.
 pub fn may_exist(name: &str) -> bool {
     let of_a_list = name.ends_with(']') && !name.ends_with("']");
@@ -68,7 +71,10 @@ pub fn render(
     let (mut exist, mut unknown, mut notes) = (HashSet::new(), Vec::<Unknown>::new(), Vec::new());
     loop {
         let outcome = attempt(template, rewritten, variables, &exist);
-        let Err(error) = &outcome.result else { return Ok((outcome, notes)) };
+        let Err(error) = &outcome.result else {
+            notes.extend(null_elsewhere(text, rewritten));
+            return Ok((outcome, notes));
+        };
         let context = Context { text, rewritten, names: &outcome.names, variables };
         let problem = error::describe(error, &context);
         let Some(failure) = Failure::of(error, &context) else { return Err(problem) };
@@ -79,9 +85,10 @@ pub fn render(
                 let cure = "`--metadata FILE` with a machine's own values lets the template be checked";
                 return Err(Problem::error("", what).cure(cure));
             }
-            let what = format!("jinja: `{whole}` is taken to exist: not every platform has it");
-            let note = Problem { severity: Severity::Note, what, cure: None, ..problem };
-            notes.push(note.code("template/assumed"));
+            notes.push(
+                Problem { severity: Severity::Note, what: assumed(&whole), cure: None, ..problem }
+                    .code(ASSUMED),
+            );
             exist.insert(name);
             continue;
         }
@@ -103,6 +110,41 @@ pub fn render(
         exist.insert(UNKNOWN.to_owned());
         *rewritten = Rewritten::of(template, &syntax(), &unknown);
     }
+}
+
+/// The code of a note on a name that is taken to exist.
+const ASSUMED: &str = "template/assumed";
+
+fn assumed(name: &str) -> String {
+    format!("jinja: `{name}` is taken to exist: not every platform has it")
+}
+
+/// Notes on names of which each machine has the key, some of them with null. Where the template asks for the value, it knows that.
+fn null_elsewhere(text: &str, rewritten: &Rewritten) -> Vec<Problem> {
+    let (header, template) = body(text);
+    let seen = rewritten.seen(template, &syntax());
+    let mut told = HashSet::new();
+    let note = |chain: &Chain| {
+        let name = error::name_of(&chain.path);
+        let own = seen.own.iter().any(|own| own.name == name && own.range.contains(&chain.start));
+        if own || !NULL.contains(&name.strip_prefix("v1.").unwrap_or(&name)) || told.contains(&name) {
+            return None;
+        }
+        let tag = tag(template, chain.start)?;
+        let asks = |(token, _): &Tagged<'_>| {
+            matches!(token, Token::Ident("if" | "default" | "d" | "or") | Token::BlockStart)
+        };
+        if tag.iter().any(asks) {
+            return None;
+        }
+        let pos = pos_of(template, chain.start);
+        let pos = Pos { line: pos.line + header.matches('\n').count(), ..pos };
+        let note =
+            Problem { severity: Severity::Note, ..Problem::error("", assumed(&name)).at(pos) }.code(ASSUMED);
+        told.insert(name);
+        Some(note)
+    };
+    seen.chains.iter().filter_map(note).collect()
 }
 
 /// An error of an expression, with the tag in which it stands.
@@ -229,15 +271,7 @@ impl<'a> Failure<'a> {
 
     /// Whether every machine has this name.
     fn is_everywhere(&self, path: &[Segment]) -> bool {
-        let mut parts = path.iter();
-        let Some(Segment::Name(first)) = parts.next() else { return false };
-        let Some(first) = self.context.variables.values.get(first) else { return false };
-        parts
-            .try_fold(first, |value, part| match part {
-                Segment::Name(key) => value.get(key),
-                Segment::Index(at) => value.get(usize::try_from(*at).ok()?),
-            })
-            .is_some()
+        self.context.variables.get(path).is_some()
     }
 }
 
@@ -279,6 +313,14 @@ mod tests {
             ("{{ range(ds.meta_data.count) | list }}", &["ds.meta_data.count"]),
             ("{{ v1.nope.x }} {{ vendordata.cloud }}", &["v1.nope.x", "vendordata.cloud"]),
             ("{% set m = ds.meta_data %}{{ m.zone }}", &["m.zone"]),
+            (
+                "{{ v1.region.upper() }}-{{ v1.region[:-1] }}{{ availability_zone }}",
+                &["v1.region", "availability_zone"],
+            ),
+            (
+                "{% if v1.region %}x{% endif %}{{ region or 'x' }}{{ v1.availability_zone | default('x', true) }}",
+                &[],
+            ),
             ("{{ ds.meta_data.x | default('y') }}{% if ds.meta_data.z is defined %}{% endif %}", &[]),
         ];
         for (template, names) in cases {

@@ -5,6 +5,7 @@ use minijinja::{Error, ErrorKind};
 
 use super::args::Said;
 use super::rewrite::Rewritten;
+use super::tag::{start, tag};
 use super::values::Names;
 use super::{Variables, body, pos_of, syntax_error as syntax};
 use crate::decode::document::envelope::MAX_DECODED;
@@ -268,13 +269,35 @@ pub fn describe(error: &Error, context: &Context<'_>) -> Problem {
         Some(missing) => without_value(missing, context.variables),
         None => {
             let problem = other(error, context, template);
-            problem.code(if of_syntax { "template/syntax" } else { "template/error" })
+            let problem = problem.code(if of_syntax { "template/syntax" } else { "template/error" });
+            match null(error, context) {
+                Some(name) => Problem { what: format!("{}: `{name}` is null here", problem.what), ..problem }
+                    .cure(format!("give it a value of its own: `{{{{ {name} | default('…', true) }}}}`")),
+                None => problem,
+            }
         }
     };
     match pos {
         Some(pos) => problem.at(Pos { line: pos.line + lines_before, ..pos }),
         None => problem,
     }
+}
+
+/// The name in an expression whose null does not fit what is done with it: one of the instance's, or a variable that has it.
+fn null(error: &Error, context: &Context<'_>) -> Option<String> {
+    let said = std::error::Error::source(error).and_then(|e| e.downcast_ref::<Said>());
+    let of_null = said.is_some_and(|Said(what)| what.contains("`none` has no"));
+    let may_be = of_null || said.is_none() && error.kind() == ErrorKind::InvalidOperation;
+    let (range, template) = (error.range().filter(|_| may_be)?, body(context.text).1);
+    let [at, until] = [range.start, range.end].map(|place| context.rewritten.original(place));
+    let within = start(tag(template, at)?.first()?)..until.max(at);
+    let chains = context.rewritten.seen(template, &super::syntax()).chains.iter();
+    let is_null = |chain: &&Chain| match context.variables.get(&chain.path) {
+        _ if !within.contains(&chain.start) => false,
+        Some(value) => value.is_null(),
+        None => of_null && chain.start < at,
+    };
+    chains.filter(is_null).max_by_key(|chain| chain.start).map(|chain| name_of(&chain.path))
 }
 
 /// An error that no missing name made. Values are shown nowhere: words are the template's own, or ours.

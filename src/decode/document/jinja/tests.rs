@@ -136,7 +136,24 @@ fn errors_name_line_name_and_cure() {
 fn a_name_without_a_value_is_named_whole_with_a_cure_that_is_jinja() {
     let cases = [
         ("{{ ds.meta_data.zone[:3] }}", "ds.meta_data.zone", "{{ ds.meta_data.zone | default('…') }}"),
-        ("{{ v1.region[:-1] }}", "`none` has no parts", ""),
+        (
+            "{{ v1.region[:-1] }}",
+            "`none` has no parts: `v1.region` is null here",
+            "{{ v1.region | default('…', true) }}",
+        ),
+        ("{{ v1.region.upper() }}", "`v1.region` is null", "{{ v1.region | default('…', true) }}"),
+        ("{{ region.split('-')[0] }}", "`region` is null", "{{ region |"),
+        (
+            "{{ v1.region | replace('a', ds.meta_data.hostname) }}{{ v1.region | first }}",
+            "`v1.region` is null",
+            "",
+        ),
+        ("{{ v1['region'] + 'x' }}", "`v1.region` is null", ""),
+        ("{{ 'x' in v1.region }}", "`v1.region` is null", ""),
+        ("{{ -v1.region }}", "`v1.region` is null", ""),
+        ("{{ v1.region | length }}", "`v1.region` is null", ""),
+        ("{% set r = v1.region %}{{ r.upper() }}", "`r` is null", ""),
+        ("{% set r = v1.region %}{{ r[1:] }}", "`r` is null", ""),
         ("{% for x in nope[:2] %}{% endfor %}", "nope", "{{ nope | default('…') }}"),
         ("{{ ds.meta_data.zone | upper }}", "ds.meta_data.zone", "{{ ds.meta_data.zone |"),
         ("{{ ds.meta_data.zones | join(',') }}", "ds.meta_data.zones", "{{ ds.meta_data.zones |"),

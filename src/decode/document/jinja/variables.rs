@@ -6,6 +6,7 @@ use std::sync::Arc;
 use minijinja::Value;
 use serde_json::{Map, Value as Json};
 
+use super::error::Segment;
 use super::values::{self, Names};
 use crate::decode::document::coreos::Words;
 use crate::model::facts::Os;
@@ -99,6 +100,15 @@ impl Variables {
     /// The names with their values as a template takes them.
     pub(super) fn value(&self, names: &Arc<Names>) -> Value {
         values::from_json(&Json::Object(self.values.clone()), "", names)
+    }
+
+    /// The value of a name.
+    pub(super) fn get(&self, path: &[Segment]) -> Option<&Json> {
+        let (Segment::Name(first), rest) = path.split_first()? else { return None };
+        rest.iter().try_fold(self.values.get(first)?, |value, part| match part {
+            Segment::Name(key) => value.get(key),
+            Segment::Index(at) => value.get(usize::try_from(*at).ok()?),
+        })
     }
 
     /// Each name that a template can use, with its value; a secret's is its length.
