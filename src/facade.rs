@@ -91,7 +91,7 @@ pub mod plan {
 }
 
 pub mod io {
-    pub use crate::io::{Ask, Error, Tell, World};
+    pub use crate::io::{Ask, Console, Error, Tell, World};
 
     pub mod disk {
         pub use crate::io::disk::{Entry, in_use, probe, size, table, types};
@@ -131,7 +131,7 @@ pub mod bake {
         pub use crate::bake::attestation::verify;
     }
     pub mod cosign {
-        pub use crate::bake::cosign::{Authority, Signer, verify};
+        pub use crate::bake::cosign::{Authority, Signer, key, signed};
     }
     pub mod location {
         pub use crate::bake::location::Location;
@@ -139,6 +139,9 @@ pub mod bake {
     }
     pub mod lock {
         pub use crate::bake::lock::{Lock, OWN_ARCHITECTURE};
+    }
+    pub mod progress {
+        pub use crate::bake::progress::Progress;
     }
     pub mod published {
         pub use crate::bake::published::{Trust, lock};

@@ -11,7 +11,6 @@
 use anyhow::{Context as _, Result, anyhow, ensure};
 use rustls::pki_types::CertificateDer;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use super::cosign::{Authority, Signer, base64, key_of_signer, signed};
 
@@ -66,10 +65,8 @@ fn verify_one(sha256: &str, bundle: &[u8], signer: Signer<'_>, authority: &Autho
     };
     let signature = signature["sig"].as_str().context("its signature is missing")?;
     // What is signed names the kind, so that no other kind of text is taken for it.
-    let mut digest = Sha256::new();
-    digest.update(format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len()));
-    digest.update(&payload);
-    signed(&digest.finalize(), signature.as_bytes(), &key)?;
+    let head = format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len());
+    signed(&[head.as_bytes(), &payload].concat(), signature.as_bytes(), &key)?;
 
     let statement: Value = serde_json::from_slice(&payload).context("its statement is not valid JSON")?;
     ensure!(

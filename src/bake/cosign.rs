@@ -2,8 +2,7 @@
 //! What cosign signs without a key of its own: a signature by a key that lived for minutes, and a certificate by Sigstore's
 //! authority, Fulcio, that tells who proved to be whom when the key was made.
 //!
-//! What is signed is a file's SHA-256, so the file itself is not needed. The certificate must have been good when it began to
-//! hold: it ended ten minutes later. That the signature was made in these minutes is what Sigstore's transparency log would tell,
+//! The certificate must have been good when it began to hold: it ended ten minutes later. That the signature was made in these minutes is what Sigstore's transparency log would tell,
 //! and it is not asked: who stole the key in them could sign later, and a certificate that Fulcio gave to the wrong one would
 //! not be noticed.
 
@@ -12,8 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
-use p256::ecdsa::{Signature, VerifyingKey};
+use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
@@ -80,27 +78,36 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// Says that a file of this SHA-256, in hexadecimal digits, was signed by this signer, as the contents of cosign's two files tell.
+/// A signer's key.
+pub type Key = UnparsedPublicKey<Vec<u8>>;
+
+/// The key of a certificate's file of cosign's, which the authority gave to this signer.
 ///
 /// # Errors
-/// They do not.
-pub fn verify(
-    sha256: &str,
-    signature: &[u8],
-    certificate: &[u8],
-    signer: Signer<'_>,
-    authority: &Authority<'_>,
-) -> Result<()> {
-    let key = key_of_signer(&certificate_of(certificate)?, signer, authority)?;
-    signed(&digest(sha256)?, signature, &key)
+/// The file holds no such certificate.
+pub fn key(certificate: &[u8], signer: Signer<'_>, authority: &Authority<'_>) -> Result<Key> {
+    key_of_signer(&certificate_of(certificate)?, signer, authority)
 }
 
-/// Says that a digest was signed by this key; the signature stands in base64.
-pub(super) fn signed(digest: &[u8], signature: &[u8], key: &VerifyingKey) -> Result<()> {
+/// Says that this content was signed by this key; the signature stands in base64.
+///
+/// # Errors
+/// It was not.
+pub fn signed(content: &[u8], signature: &[u8], key: &Key) -> Result<()> {
     let signature = base64(signature).context("it is not valid base64")?;
-    let signature = Signature::from_der(&signature).map_err(|_| anyhow!("it is not an ECDSA signature"))?;
-    let verified = key.verify_prehash(digest, &signature);
+    ensure!(is_signature(&signature), "it is not an ECDSA signature");
+    let verified = key.verify(content, &signature);
     verified.map_err(|_| anyhow!("it is for other content, or made by another key"))
+}
+
+/// Whether these bytes have a signature's form: a sequence of two numbers
+/// ([RFC 3279, section 2.2.3](https://www.rfc-editor.org/rfc/rfc3279#section-2.2.3)).
+fn is_signature(der: &[u8]) -> bool {
+    const SEQUENCE: u8 = 0x30;
+    const INTEGER: u8 = 2;
+    let Some((SEQUENCE, numbers, [])) = value(der) else { return false };
+    let Some((INTEGER, _, second)) = value(numbers) else { return false };
+    matches!(value(second), Some((INTEGER, _, [])))
 }
 
 /// The key of a certificate that the authority gave to this signer.
@@ -108,7 +115,7 @@ pub(super) fn key_of_signer(
     certificate: &CertificateDer<'_>,
     signer: Signer<'_>,
     authority: &Authority<'_>,
-) -> Result<VerifyingKey> {
+) -> Result<Key> {
     authority.certified(certificate).context("its certificate is not one of the authority's")?;
     let (identity, issuer) =
         signer_of(certificate).context("its certificate names no signer, or more than one")?;
@@ -119,18 +126,6 @@ pub(super) fn key_of_signer(
         signer.issuer
     );
     key_of(certificate)
-}
-
-/// The bytes of a SHA-256.
-fn digest(sha256: &str) -> Result<[u8; 32]> {
-    let no_digest = || format!("{sha256:?} is not a SHA-256 digest");
-    ensure!(sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_hexdigit()), no_digest());
-    let mut digest = [0; 32];
-    for (at, byte) in digest.iter_mut().enumerate() {
-        let pair = sha256.get(2 * at..2 * at + 2).with_context(no_digest)?;
-        *byte = u8::from_str_radix(pair, 16).with_context(no_digest)?;
-    }
-    Ok(digest)
 }
 
 /// The certificate of a file of cosign's: PEM, in base64 for the most part.
@@ -177,7 +172,7 @@ fn signer_of(certificate: &[u8]) -> Option<(String, String)> {
 }
 
 /// A certificate's key.
-fn key_of(certificate: &CertificateDer<'_>) -> Result<VerifyingKey> {
+fn key_of(certificate: &CertificateDer<'_>) -> Result<Key> {
     /// What stands before the point of a key on P-256, which is not compressed
     /// ([RFC 5480, section 2](https://www.rfc-editor.org/rfc/rfc5480#section-2)).
     const P256: &[u8] = &[
@@ -186,7 +181,7 @@ fn key_of(certificate: &CertificateDer<'_>) -> Result<VerifyingKey> {
     ];
     let key = EndEntityCert::try_from(certificate)?.subject_public_key_info();
     let point = key.strip_prefix(P256).context("its certificate's key is not on P-256")?;
-    VerifyingKey::from_sec1_bytes(point).map_err(|_| anyhow!("its certificate holds no usable key"))
+    Ok(UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point.to_vec()))
 }
 
 #[cfg(test)]
@@ -206,14 +201,6 @@ mod tests {
             let mut bad = certificate.to_vec();
             bad[at / 8] ^= 1 << (at % 8);
             let _ = signer_of(&bad);
-        }
-    }
-
-    #[test]
-    fn a_digest_has_64_digits() {
-        assert_eq!(digest(&"0f".repeat(32)).unwrap(), [15; 32]);
-        for bad in ["", &"0".repeat(63), &"0".repeat(66), &"+f".repeat(32), &"é".repeat(32)] {
-            assert!(digest(bad).is_err(), "{bad:?}");
         }
     }
 }

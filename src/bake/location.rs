@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
 
+use super::progress::Progress;
 use crate::io::http::{Client, Request, Sink, Unfinished, proxies_of_environment};
 
 /// Redirects that are followed: a release on GitHub takes one, a mirror in front of it another.
@@ -84,9 +85,22 @@ impl Location {
     /// # Errors
     /// Why it could not be read.
     pub fn read(&self, client: &Client, limit: usize) -> Result<Vec<u8>, Broken> {
-        let mut bytes = Memory(Vec::new());
-        self.bring(client, limit, &mut bytes)?;
-        Ok(bytes.0)
+        self.read_large(client, limit, None)
+    }
+
+    /// Reads a file whose coming is told under a name.
+    ///
+    /// # Errors
+    /// Why it could not be read.
+    pub fn read_large(
+        &self,
+        client: &Client,
+        limit: usize,
+        told: Option<(&Progress, &str)>,
+    ) -> Result<Vec<u8>, Broken> {
+        let mut memory = Memory { bytes: Vec::new(), told };
+        self.bring(client, limit, &mut memory)?;
+        Ok(memory.bytes)
     }
 }
 
@@ -131,26 +145,38 @@ fn copy(path: &Path, limit: usize, sink: &mut dyn Sink) -> Result<(), Broken> {
     Ok(())
 }
 
-/// A small file in memory.
-struct Memory(Vec<u8>);
+/// A file in memory.
+struct Memory<'a> {
+    bytes: Vec<u8>,
+    told: Option<(&'a Progress, &'a str)>,
+}
 
-impl Sink for Memory {
+impl Sink for Memory<'_> {
     fn have(&self) -> u64 {
-        self.0.len() as u64
+        self.bytes.len() as u64
     }
 
-    fn begin(&mut self, offset: u64, _length: Option<u64>) -> Result<()> {
-        self.0.truncate(usize::try_from(offset).context("the offset is beyond the address space")?);
+    fn begin(&mut self, offset: u64, length: Option<u64>) -> Result<()> {
+        self.bytes.truncate(usize::try_from(offset).context("the offset is beyond the address space")?);
+        if let Some((progress, name)) = self.told {
+            progress.begin(name, offset, length);
+        }
         Ok(())
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<()> {
-        self.0.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(bytes);
+        if let Some((progress, name)) = self.told {
+            progress.advance(name, bytes.len() as u64);
+        }
         Ok(())
     }
 
     fn interrupted(&mut self, why: &str) {
-        log::debug!("{why}; trying again");
+        match self.told {
+            Some((progress, name)) => progress.broke(name, why),
+            None => log::debug!("{why}; trying again"),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ pub mod lock;
 mod network;
 pub mod node;
 pub mod progress;
+mod publications;
 pub mod published;
 pub mod seal;
 pub mod store;

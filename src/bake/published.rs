@@ -7,14 +7,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use sha2::{Digest as _, Sha256};
 
 use super::attestation;
 use super::cosign::{self, Authority, Signer};
 use super::location::{Broken, Location};
 use super::lock::{Artifact, Install, Lock};
+use super::progress::Progress;
+use super::publications::{Attested, GITHUB, PUBLICATIONS, Publication, Signed};
 use super::store::Origin;
 use crate::io::exec;
 use crate::io::http::Client;
+use crate::model::encoding::hex;
 use crate::model::problem::{Failure, In as _, Problem, Stage, WithCure as _};
 
 /// Most of a file of checksums: containerd's release has the longest, with a line for each of its files.
@@ -26,101 +30,11 @@ const MAX_SIGNATURE: usize = 32 << 10;
 /// Most of a file of attestations: one of a release with thirty files has about 20 KiB.
 const MAX_ATTESTATIONS: usize = 1 << 20;
 
+/// Most of a program that is read for its signature: Kubernetes' largest has about 80 MB.
+const MAX_PROGRAM: usize = 256 << 20;
+
 /// How long gpgv may take for a page of text.
 const GPGV_LIMIT: Duration = Duration::from_secs(60);
-
-/// Something that is published: where, where its checksum is, and where its parts go. In addresses `{v}` is the version,
-/// `{n}` the version without its `v`, `{a}` the architecture.
-pub struct Publication {
-    /// The artifact's name.
-    pub name: &'static str,
-    url: &'static str,
-    /// What stands behind the address for the checksum's, or a whole address.
-    checksum: &'static str,
-    from: &'static str,
-    to: &'static str,
-    signed: Signed,
-}
-
-/// How upstream signs something.
-enum Signed {
-    /// By cosign, as this signer: the file's name with `.sig` and `.cert`.
-    Cosign(Signer<'static>),
-    /// By an attestation of GitHub's.
-    Attested(Attested),
-    /// The file of checksums itself, by OpenPGP.
-    OpenPgp,
-    /// Not at all.
-    Nothing,
-}
-
-/// Who attests a release: the workflow that built it.
-struct Attested {
-    /// Where the attestation is.
-    url: &'static str,
-    /// The workflow's URI, at the release's tag.
-    workflow: &'static str,
-    /// The first release, major and minor, of which none is without.
-    since: (u32, u32),
-}
-
-/// Kubernetes' release managers ([how to verify](https://kubernetes.io/docs/tasks/administer-cluster/verify-signed-artifacts/)).
-const KUBERNETES: Signer<'_> = Signer {
-    identity: "krel-staging@k8s-releng-prod.iam.gserviceaccount.com",
-    issuer: "https://accounts.google.com",
-};
-
-/// Who says for which workflow of GitHub's a certificate is.
-const GITHUB: &str = "https://token.actions.githubusercontent.com";
-
-/// What a lock can be written for. Kubernetes' own three come first, and together.
-pub const PUBLICATIONS: &[Publication] = &[
-    // https://kubernetes.io/releases/download/
-    kubernetes("kubeadm", "https://dl.k8s.io/release/{v}/bin/linux/{a}/kubeadm", "/opt/bin/kubeadm"),
-    kubernetes("kubelet", "https://dl.k8s.io/release/{v}/bin/linux/{a}/kubelet", "/opt/bin/kubelet"),
-    kubernetes("kubectl", "https://dl.k8s.io/release/{v}/bin/linux/{a}/kubectl", "/opt/bin/kubectl"),
-    Publication {
-        name: "cni-plugins",
-        url: "https://github.com/containernetworking/plugins/releases/download/{v}/cni-plugins-linux-{a}-{v}.tgz",
-        checksum: ".sha256",
-        from: "",
-        to: "/opt/cni/bin/",
-        signed: Signed::Nothing,
-    },
-    Publication {
-        name: "containerd",
-        url: "https://github.com/containerd/containerd/releases/download/{v}/containerd-{n}-linux-{a}.tar.gz",
-        checksum: ".sha256sum",
-        from: "bin/",
-        to: "/opt/bin/",
-        // https://github.com/containerd/containerd/pull/11049, which came to 2.0 in the middle.
-        signed: Signed::Attested(Attested {
-            url: "https://github.com/containerd/containerd/releases/download/{v}/containerd-{n}-attestation.intoto.jsonl",
-            workflow: "https://github.com/containerd/containerd/.github/workflows/release.yml@refs/tags/{v}",
-            since: (2, 1),
-        }),
-    },
-    Publication {
-        name: "crictl",
-        url: "https://github.com/kubernetes-sigs/cri-tools/releases/download/{v}/crictl-{v}-linux-{a}.tar.gz",
-        checksum: ".sha256",
-        from: "crictl",
-        to: "/opt/bin/crictl",
-        signed: Signed::Nothing,
-    },
-    Publication {
-        name: "runc",
-        url: "https://github.com/opencontainers/runc/releases/download/{v}/runc.{a}",
-        checksum: "https://github.com/opencontainers/runc/releases/download/{v}/runc.sha256sum",
-        from: "",
-        to: "/opt/bin/runc",
-        signed: Signed::OpenPgp,
-    },
-];
-
-const fn kubernetes(name: &'static str, url: &'static str, to: &'static str) -> Publication {
-    Publication { name, url, checksum: ".sha256", from: "", to, signed: Signed::Cosign(KUBERNETES) }
-}
 
 /// A lock, and what is known of where its checksums are from.
 pub struct Written {
@@ -147,6 +61,7 @@ pub fn lock(
     arch: &str,
     origin: &Origin,
     trust: &Trust<'_>,
+    progress: &Progress,
 ) -> Result<Written, Failure> {
     let client = Client::until(origin.until).stage(Stage::Fetch)?;
     let mut artifacts = Vec::new();
@@ -156,8 +71,15 @@ pub fn lock(
         let Some((_, version)) = versions.iter().find(|(name, _)| *name == publication.name) else {
             continue;
         };
-        let release =
-            Release { publication, version, arch, from: origin.from.as_ref(), client: &client, trust };
+        let release = Release {
+            publication,
+            version,
+            arch,
+            from: origin.from.as_ref(),
+            client: &client,
+            trust,
+            progress,
+        };
         let (artifact, standing) = release.artifact()?;
         artifacts.push(artifact);
         match known.iter_mut().find(|(known, _)| *known == standing) {
@@ -179,6 +101,7 @@ struct Release<'a> {
     from: Option<&'a Location>,
     client: &'a Client,
     trust: &'a Trust<'a>,
+    progress: &'a Progress,
 }
 
 impl Release<'_> {
@@ -252,7 +175,7 @@ impl Release<'_> {
             Signed::Nothing => "not verified: upstream does not sign this file".to_owned(),
             Signed::Cosign(signer) => {
                 let files = [".sig", ".cert"].map(|ending| self.place(&format!("{url}{ending}")));
-                match self.by_cosign(sha256, &files, *signer)? {
+                match self.by_cosign(&self.place(url), sha256, &files, *signer)? {
                     true => verified(signer.identity),
                     false => "not verified: the signature is missing".to_owned(),
                 }
@@ -269,8 +192,16 @@ impl Release<'_> {
         })
     }
 
-    /// Verifies a program's signature: whether there is one. Of its two files both may be missing in `--from`, never one.
-    fn by_cosign(&self, sha256: &str, files: &[Location; 2], signer: Signer<'_>) -> Result<bool, Failure> {
+    /// Verifies a program's signature: whether there is one. Of its two files both may be missing in `--from`, never one. What cosign
+    /// signs is the program itself, so it is read.
+    fn by_cosign(
+        &self,
+        program: &Location,
+        sha256: &str,
+        files: &[Location; 2],
+        signer: Signer<'_>,
+    ) -> Result<bool, Failure> {
+        let name = self.publication.name;
         let [signature, certificate] = files;
         let read = |location| read(self.client, location, MAX_SIGNATURE);
         let (signed, certified) = match (read(signature)?, read(certificate)?) {
@@ -279,10 +210,22 @@ impl Release<'_> {
             (None, _) => return Err(absent(signature, UNSIGNED)),
             (_, None) => return Err(absent(certificate, UNSIGNED)),
         };
-        cosign::verify(sha256, &signed, &certified, signer, &self.trust.authority)
-            .with_context(|| format!("{}: {signature} does not verify its checksum", self.publication.name))
+        let key = cosign::key(&certified, signer, &self.trust.authority)
+            .with_context(|| format!("{name}: {certificate} does not verify its signature"))
             .cure(UNVERIFIED)
             .stage(Stage::Verify)?;
+        let content = program.read_large(self.client, MAX_PROGRAM, Some((self.progress, name)));
+        let content = found(content, program, MAX_PROGRAM)?.ok_or_else(|| absent(program, UNSIGNED))?;
+        if hex(&Sha256::digest(&content)) != sha256 {
+            return Err(anyhow!("{name}: {program} is not the file that its checksum is of"))
+                .cure(UNVERIFIED)
+                .stage(Stage::Verify);
+        }
+        cosign::signed(&content, &signed, &key)
+            .with_context(|| format!("{name}: {signature} does not verify it"))
+            .cure(UNVERIFIED)
+            .stage(Stage::Verify)?;
+        self.progress.done(name);
         Ok(true)
     }
 
@@ -354,7 +297,16 @@ fn required(client: &Client, location: &Location, most: usize, cure: &str) -> Re
 
 /// Reads a small file; `None` where the file does not exist.
 fn read(client: &Client, location: &Location, most: usize) -> Result<Option<Vec<u8>>, Failure> {
-    match location.read(client, most) {
+    found(location.read(client, most), location, most)
+}
+
+/// What was read; `None` where the file does not exist.
+fn found(
+    read: Result<Vec<u8>, Broken>,
+    location: &Location,
+    most: usize,
+) -> Result<Option<Vec<u8>>, Failure> {
+    match read {
         Ok(bytes) => Ok(Some(bytes)),
         Err(Broken::Absent) => Ok(None),
         Err(Broken::TooLarge) => Err(anyhow!("{location} has more than {most} bytes"))
@@ -391,7 +343,9 @@ fn checksum(text: &str, file: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::publications::KUBERNETES;
     use super::*;
+    use crate::io::Console;
 
     /// What is said of a release whose signatures are not there: upstream itself, or a directory.
     fn unsigned(signed: Signed, version: &str, from: Option<&Location>) -> Result<String, Failure> {
@@ -404,9 +358,16 @@ mod tests {
             signed,
         };
         let trust = Trust { authority: Authority::fulcio().unwrap(), runc_keyring: None };
-        let client = &Client::new().unwrap();
-        let release =
-            Release { publication: &publication, version, arch: "amd64", from, client, trust: &trust };
+        let (client, progress) = (&Client::new().unwrap(), &Progress::new(Console::stderr()));
+        let release = Release {
+            publication: &publication,
+            version,
+            arch: "amd64",
+            from,
+            client,
+            trust: &trust,
+            progress,
+        };
         release.standing(publication.url, &"0".repeat(64), None)
     }
 

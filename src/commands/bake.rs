@@ -103,7 +103,8 @@ fn write_lock(args: &cli::BakeLock) -> Result<u8, Failure> {
         authority: bake::cosign::Authority::fulcio().stage(Stage::Verify)?,
         runc_keyring: args.runc_keyring.as_deref(),
     };
-    let written = bake::published::lock(&versions, &args.arch, &origin, &trust)?;
+    let progress = Progress::new(Console::stderr());
+    let written = bake::published::lock(&versions, &args.arch, &origin, &trust, &progress)?;
     for note in &written.notes {
         Console::stderr().event(&format!("note: {note}"));
     }

@@ -10,9 +10,8 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use ring::hmac;
 use serde_json::{Value, json};
-use sha2::Sha256;
 
 use crate::common::debian::{kubernetes, unpacked};
 use crate::common::scratch::Ran;
@@ -45,9 +44,9 @@ fn api_server(node: &Node, after: u32) {
         STANDARD.encode(read("ca.pem"))
     );
     let header = URL_SAFE_NO_PAD.encode(json!({"alg": "HS256", "kid": TOKEN.0}).to_string());
-    let mut mac = Hmac::<Sha256>::new_from_slice(TOKEN.1.as_bytes()).unwrap();
-    mac.update(format!("{header}.{}", URL_SAFE_NO_PAD.encode(&kubeconfig)).as_bytes());
-    let signature = format!("{header}..{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()));
+    let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(&kubeconfig));
+    let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, TOKEN.1.as_bytes()), signed.as_bytes());
+    let signature = format!("{header}..{}", URL_SAFE_NO_PAD.encode(signature));
     let key = format!("jws-kubeconfig-{}", TOKEN.0);
     let map = json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "cluster-info", "namespace": "kube-public"},
                      "data": {"kubeconfig": kubeconfig, key: signature}});

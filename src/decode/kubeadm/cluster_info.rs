@@ -5,7 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use ring::hmac;
 use sha2::{Digest as _, Sha256};
 
 use super::kubeconfig::Kubeconfig;
@@ -48,9 +48,9 @@ impl ClusterInfo {
         let signed = self.signatures.get(format!("jws-kubeconfig-{id}")).and_then(|jws| jws.as_str());
         let Some((header, signature)) = signed.and_then(|jws| jws.split_once("..")) else { return Known::No };
         let signs = || {
-            let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok()?;
-            mac.update(format!("{header}.{}", URL_SAFE_NO_PAD.encode(&self.kubeconfig)).as_bytes());
-            mac.verify_slice(&URL_SAFE_NO_PAD.decode(signature).ok()?).ok()
+            let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+            let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(&self.kubeconfig));
+            hmac::verify(&key, signed.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).ok()?).ok()
         };
         if signs().is_some() { Known::Yes } else { Known::OtherSecret }
     }
@@ -95,9 +95,10 @@ mod tests {
     #[test]
     fn a_signature_is_of_the_token_and_of_the_text() {
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","kid":"abcdef"}"#);
-        let mut mac = Hmac::<Sha256>::new_from_slice(b"0123456789abcdef").unwrap();
-        mac.update(format!("{header}.{}", URL_SAFE_NO_PAD.encode(info("").kubeconfig)).as_bytes());
-        let signature = format!("{header}..{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()));
+        let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(info("").kubeconfig));
+        let signature =
+            hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b"0123456789abcdef"), signed.as_bytes());
+        let signature = format!("{header}..{}", URL_SAFE_NO_PAD.encode(signature));
         for (token, signature, want) in [
             ("abcdef.0123456789abcdef", signature.as_str(), Known::Yes),
             ("abcdef.0123456789abcdee", &signature, Known::OtherSecret),

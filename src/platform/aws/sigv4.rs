@@ -4,7 +4,7 @@
 
 use crate::model::encoding::{hex, percent_encoded};
 use crate::model::time::Time;
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use ring::hmac;
 use sha2::{Digest as _, Sha256};
 
 use crate::io::http::Request;
@@ -60,10 +60,7 @@ pub(super) fn sign(request: Request, credentials: &Credentials, scope: Scope<'_>
 }
 
 fn mac(key: &[u8], message: &[u8]) -> Vec<u8> {
-    // HMAC takes keys of any length.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Vec::new() };
-    mac.update(message);
-    mac.finalize().into_bytes().to_vec()
+    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message).as_ref().to_vec()
 }
 
 /// The canonical form of a request, and the names of the headers in it. S3 takes its keys as they stand in the path;

@@ -8,9 +8,11 @@ use std::process::Command;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use footplate::facade::bake::attestation;
-use footplate::facade::bake::cosign::{Authority, Signer, verify};
+use footplate::facade::bake::cosign::{Authority, Signer, key, signed};
 use footplate::facade::bake::location::{Location, Origin};
+use footplate::facade::bake::progress::Progress;
 use footplate::facade::bake::published::{self, Trust};
+use footplate::facade::io::Console;
 use serde_json::{Value, json};
 
 use super::docs::python;
@@ -146,6 +148,17 @@ impl Sigstore {
     fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.0.join(name)).unwrap()
     }
+}
+
+/// Whether a program's two files verify here.
+fn verify(
+    content: &[u8],
+    signature: &[u8],
+    certificate: &[u8],
+    signer: Signer<'_>,
+    authority: &Authority<'_>,
+) -> anyhow::Result<()> {
+    signed(content, signature, &key(certificate, signer, authority)?)
 }
 
 /// Whether cosign verifies a directory's `tool`, `tool.sig` and `tool.cert`.
@@ -307,7 +320,7 @@ fn what_verifies_is_what_cosign_verifies() {
         sigstore.sign("tool", wish, PROGRAM);
         change(sigstore);
         let found = verify(
-            &sha256(&sigstore.read("tool")),
+            &sigstore.read("tool"),
             &sigstore.read("tool.sig"),
             &sigstore.read("tool.cert"),
             SIGNER,
@@ -332,6 +345,7 @@ fn what_verifies_is_what_cosign_verifies() {
 fn publish(dir: &Path, sigstore: Option<&Sigstore>) {
     for name in ["kubeadm", "kubelet", "kubectl"] {
         let program = [PROGRAM, name.as_bytes()].concat();
+        fs::write(dir.join(name), &program).unwrap();
         fs::write(dir.join(format!("{name}.sha256")), sha256(&program)).unwrap();
         let Some(sigstore) = sigstore else { continue };
         sigstore.sign(name, &Wish::default(), &program);
@@ -352,7 +366,7 @@ fn a_signed_release_is_told_by_its_signer() {
     let write = || {
         let origin = Origin { from: Some(Location::of(dir.to_str().unwrap())), ..Origin::default() };
         let trust = Trust { authority: sigstore.authority(), runc_keyring: None };
-        published::lock(KUBERNETES, "amd64", &origin, &trust)
+        published::lock(KUBERNETES, "amd64", &origin, &trust, &Progress::new(Console::stderr()))
     };
     let written = write().unwrap();
     assert_eq!(
@@ -363,14 +377,18 @@ fn a_signed_release_is_told_by_its_signer() {
         )]
     );
     assert_eq!(written.lock.artifacts[1].sha256, Some(sha256(&[PROGRAM, b"kubelet"].concat())));
-    // One whose checksum is another's is not taken.
+    // One whose checksum is another's is not taken, nor one that is another with its checksum, nor one that is not there.
+    let refused = |why: &str, code: u8| {
+        let refused = write().err().unwrap();
+        assert_eq!(refused.stage.exit_code(), code);
+        assert!(refused.to_string().contains("kubelet") && refused.to_string().contains(why), "{refused}");
+    };
     fs::write(dir.join("kubelet.sha256"), sha256(PROGRAM)).unwrap();
-    let refused = write().err().unwrap();
-    assert_eq!(refused.stage.exit_code(), 65);
-    assert!(
-        refused.problems[0].what.contains("kubelet") && refused.problems[0].why[0].contains("other content"),
-        "{refused}"
-    );
+    refused("not the file that its checksum is of", 65);
+    fs::write(dir.join("kubelet"), PROGRAM).unwrap();
+    refused("it is for other content", 65);
+    fs::remove_file(dir.join("kubelet")).unwrap();
+    refused("the file does not exist", 75);
 }
 
 #[test]
@@ -387,7 +405,7 @@ fn half_a_signature_and_a_wrong_one_write_no_lock() {
     let sigstore = Sigstore::new(dir.join("sigstore"), "20480101000000Z");
     publish(&dir, Some(&sigstore));
     // A certificate of anybody's but Fulcio's is none.
-    write().ended(65, &["kubeadm.sig does not verify", "not one of the authority's", "hint: use no file"]);
+    write().ended(65, &["kubeadm.cert does not verify", "not one of the authority's", "hint: use no file"]);
     let (signature, certificate) = (dir.join("kubeadm.sig"), dir.join("kubeadm.cert"));
     fs::write(&certificate, vec![b'A'; 64 << 10]).unwrap();
     write().ended(65, &["kubeadm.cert has more than 32768 bytes"]);
@@ -410,7 +428,7 @@ fn a_real_certificate_is_fulcios() {
     let said = |certificate: &[u8], signer, authority: &Authority<'_>| {
         // A signature of the right form, of something else.
         let signature = b"MAYCAQECAQE=";
-        let error = verify(&"0".repeat(64), signature, certificate, signer, authority).unwrap_err();
+        let error = verify(b"", signature, certificate, signer, authority).unwrap_err();
         format!("{error:#}")
     };
     let fulcio = Authority::fulcio().unwrap();
@@ -749,7 +767,8 @@ fn an_attested_release_is_told_by_its_workflow() {
     let write = || {
         let origin = Origin { from: Some(Location::of(dir.to_str().unwrap())), ..Origin::default() };
         let trust = Trust { authority: sigstore.authority(), runc_keyring: None };
-        published::lock(&[("containerd", "v2.1.4")], "amd64", &origin, &trust)
+        let progress = Progress::new(Console::stderr());
+        published::lock(&[("containerd", "v2.1.4")], "amd64", &origin, &trust, &progress)
     };
     assert_eq!(write().unwrap().notes, ["containerd: not verified: the attestation is missing"]);
     let attest = |digest: &str| {

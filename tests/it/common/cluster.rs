@@ -8,10 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use nix::sched::{CloneFlags, setns};
+use ring::hmac;
 use serde_json::{Value, json};
-use sha2::Sha256;
 
 use super::authority::Authority;
 use super::scratch::Ran;
@@ -121,9 +120,9 @@ impl Cluster {
 
     pub fn signature(&self, (id, secret): (&str, &str)) -> String {
         let header = URL_SAFE_NO_PAD.encode(json!({"alg": "HS256", "kid": id}).to_string());
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-        mac.update(format!("{header}.{}", URL_SAFE_NO_PAD.encode(&self.kubeconfig)).as_bytes());
-        format!("{header}..{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+        let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(&self.kubeconfig));
+        let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), signed.as_bytes());
+        format!("{header}..{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
     /// `cluster-info`, signed by a token with this secret.
