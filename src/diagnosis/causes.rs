@@ -67,6 +67,13 @@ pub(super) fn all() -> impl Iterator<Item = &'static Cause> {
     CALL.iter().chain(MACHINE).chain(CLUSTER).chain(PREFLIGHT)
 }
 
+/// Whether a line says that a part does not come up, and not that the way to it is wrong.
+fn of_the_part(line: &str) -> bool {
+    !["x509:", "lookup ", "proxyconnect", "\": forbidden", "\": bad gateway", "\": service unavailable"]
+        .iter()
+        .any(|text| line.contains(text))
+}
+
 /// What a line has of an image that is not to be had; the second where only the registry is spoken of.
 const PULLS: &[&str] = &["pull", "resolve reference"];
 
@@ -255,8 +262,18 @@ pub(super) const MACHINE: &[Cause] = &[
         )
     },
     Cause {
+        beside: &["etcd member"],
+        says: Says::Part,
+        ..cause(
+            "etcd/not-started",
+            &["is not started"],
+            "this machine's etcd does not start",
+            "look at `journalctl -u kubelet` and at its container's log: `crictl ps -a --name etcd`, then `crictl logs`",
+        )
+    },
+    Cause {
         // The API server is asked where etcd is.
-        when: |line| !line.contains("/api/v1/"),
+        when: |line| !line.contains("/api/v1/") && !line.contains("is forbidden: user"),
         ..cause(
             "etcd/not-healthy",
             &[
@@ -314,17 +331,22 @@ pub(super) const MACHINE: &[Cause] = &[
         ..cause(
             "kubelet/no-certificate",
             // And a kubelet that began anew without it.
-            &["perform the tls bootstrap", "unable to read existing bootstrap client config"],
-            "the kubelet runs, and it got no certificate from the API server in time",
+            &[
+                "perform the tls bootstrap",
+                "unable to read existing bootstrap client config",
+                "unable to load bootstrap kubeconfig",
+            ],
+            "the kubelet got no certificate from the API server in time",
             "look at `journalctl -u kubelet`: the API server may not be reached, or the token may have expired",
         )
     },
     Cause {
         says: Says::Part,
-        when: |line| !line.contains("x509:"),
+        when: of_the_part,
         ..cause(
             "control-plane/api-server",
             &[
+                "cannot obtain client without bootstrap",
                 "kube-apiserver check failed",
                 "kube-apiserver is not healthy",
                 "the api server is not healthy",
@@ -333,12 +355,12 @@ pub(super) const MACHINE: &[Cause] = &[
                 "\"command failed\" err=",
             ],
             "this machine's kube-apiserver does not come up",
-            "look at its container's log: `crictl ps -a --name kube-apiserver`, then `crictl logs`",
+            "look at its container's log: `crictl ps -a --name kube-apiserver`, then `crictl logs`; where it runs, see that the endpoint (kube-vip, the load balancer) leads to it",
         )
     },
     Cause {
         says: Says::Part,
-        when: |line| !line.contains("x509:"),
+        when: of_the_part,
         ..cause(
             "control-plane/controller-manager",
             &["kube-controller-manager check failed", "kube-controller-manager is not healthy"],
@@ -348,7 +370,7 @@ pub(super) const MACHINE: &[Cause] = &[
     },
     Cause {
         says: Says::Part,
-        when: |line| !line.contains("x509:"),
+        when: of_the_part,
         ..cause(
             "control-plane/scheduler",
             &["kube-scheduler check failed", "kube-scheduler is not healthy"],

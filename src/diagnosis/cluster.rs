@@ -27,6 +27,20 @@ pub(super) const CLUSTER: &[Cause] = &[
         "see that the node's name is the one in its certificate: hostname, and nodeRegistration.name",
     ),
     Cause {
+        beside: &["unauthorized", "is expired:"],
+        ..cause(
+            "kubelet/certificate-refused",
+            &[
+                "error uploading crisocket",
+                "error writing crisocket for this node",
+                "unable to register node",
+                "existing bootstrap client certificate",
+            ],
+            "the API server does not take the kubelet's own certificate, or it has expired",
+            "seal the image that this node was made from: it must not have /etc/kubernetes/kubelet.conf and /var/lib/kubelet/pki; and compare the clock: `timedatectl`",
+        )
+    },
+    Cause {
         // What came of a question to the API server says more.
         when: |line| !line.contains("/api/v1/"),
         ..cause(
@@ -38,10 +52,11 @@ pub(super) const CLUSTER: &[Cause] = &[
                 "timed out waiting for the node",
                 "control-plane label and taints",
                 "mark-control-plane: timed out waiting", // it waits for nothing else
+                "mark-control-plane: nodes \"",
                 "failed to get corresponding node",
             ],
-            "the kubelet runs, and its node does not appear in the cluster",
-            "look at `journalctl -u kubelet`: it can't register, often for its name or its cloud provider",
+            "the kubelet's node does not appear in the cluster",
+            "look at `journalctl -u kubelet`: it does not run or can't register, often for its name or its cloud provider",
         )
     },
     cause(
@@ -75,9 +90,13 @@ pub(super) const CLUSTER: &[Cause] = &[
     ),
     cause(
         "join/certificates-expired",
-        &["secret \"kubeadm-certs\" was not found", "secrets \"kubeadm-certs\" not found"],
-        "the control plane's certificates are not there for others any more: their secret lives two hours",
-        "Cluster API uploads them again for a new machine: delete this one's Machine",
+        &[
+            "secret \"kubeadm-certs\" was not found",
+            "secrets \"kubeadm-certs\" not found",
+            "secrets \"kubeadm-certs\" is forbidden",
+        ],
+        "the control plane's certificates are not there for others: nobody uploaded them, or their secret's two hours are over",
+        "upload them on a control plane, and give the join the new certificateKey: `kubeadm init phase upload-certs --upload-certs`",
     ),
     cause(
         "join/certificates-incomplete",
@@ -101,9 +120,13 @@ pub(super) const CLUSTER: &[Cause] = &[
         when: |line| !line.contains("kubelet-config-1."),
         ..cause(
             "join/not-permitted",
-            &["is forbidden: user \"system:bootstrap", "is forbidden: user \"system:anonymous"],
-            "the cluster does not let a bootstrap token read what joining needs",
-            "see that the first control plane's kubeadm came to its end, and that the token's group is system:bootstrappers:kubeadm:default-node-token",
+            &[
+                "is forbidden: user \"system:bootstrap",
+                "is forbidden: user \"system:anonymous",
+                "is forbidden: user \"kubernetes-admin\"",
+            ],
+            "the cluster does not let kubeadm read what joining needs",
+            "see that the first control plane's kubeadm came to its end (it makes the ClusterRoleBinding kubeadm:cluster-admins), and that the token's group is system:bootstrappers:kubeadm:default-node-token",
         )
     },
     cause(
@@ -346,6 +369,7 @@ pub(super) const CLUSTER: &[Cause] = &[
             "identity of the api server",
             "configmap",
             "timeout: request did not complete",
+            "reading response body",
             "client rate limiter",
         ],
         ..cause(
@@ -353,6 +377,7 @@ pub(super) const CLUSTER: &[Cause] = &[
             &[
                 "i/o timeout",
                 "client.timeout exceeded",
+                "client.timeout or context cancellation",
                 "context deadline exceeded",
                 "would exceed context deadline",
                 // A firewall that says that it forbids.

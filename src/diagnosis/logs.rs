@@ -55,6 +55,20 @@ pub(super) const LOGS: &[(Of, Cause)] = &[
     (
         Of::Kubelet,
         cause(
+            "kubelet/reserved",
+            &[
+                "invalid node allocatable configuration",
+                "determined by node allocatable feature",
+                "reserved cpu resources for static policy",
+                "could not restore state from checkpoint",
+            ],
+            "what the kubelet reserves, or its CPU or memory policy, does not fit this machine",
+            "compare kubeReserved, systemReserved, reservedMemory and evictionHard with the machine's memory and processors; a sealed image has no /var/lib/kubelet/cpu_manager_state",
+        ),
+    ),
+    (
+        Of::Kubelet,
+        cause(
             "kubelet/cgroups",
             &[
                 "failed to start containermanager",
@@ -63,6 +77,7 @@ pub(super) const LOGS: &[(Of, Cause)] = &[
                 "failed to get the kubelet's cgroup",
                 "no cgroup mount found",
                 "cgroups not mounted",
+                "cgroup mountpoint does not exist",
                 "has some missing",
                 "invalid configuration: cgroup",
                 "too many open files",
@@ -122,8 +137,9 @@ pub(super) const LOGS: &[(Of, Cause)] = &[
                 "unrecognized feature gate",
                 "bad --node-ip",
                 "built-in cloud providers are disabled",
+                "labels specified with --node-labels",
             ],
-            "the kubelet is started with a flag or a value that it does not know",
+            "the kubelet is started with a flag or a value that it does not take",
             "look at kubeletExtraArgs, featureGates, /var/lib/kubelet/kubeadm-flags.env and /etc/default/kubelet: newer versions removed flags, features and cloud providers",
         ),
     ),
@@ -235,7 +251,9 @@ pub(super) const LOGS: &[(Of, Cause)] = &[
     (
         Of::Container("kube-apiserver"),
         Cause {
-            beside: &[":2379"],
+            // The address may stand on a line before.
+            beside: &[":2379", "desc = \"transport: "],
+            when: |line| !line.contains("dial unix"),
             ..cause(
                 "control-plane/etcd",
                 &[
@@ -246,6 +264,22 @@ pub(super) const LOGS: &[(Of, Cause)] = &[
                 ],
                 "this machine's kube-apiserver does not reach etcd",
                 "look at etcd's log: `crictl ps -a --name etcd`, then `crictl logs`",
+            )
+        },
+    ),
+    (
+        Of::Kubelet,
+        Cause {
+            says: Says::Part,
+            ..cause(
+                "containerd/no-container",
+                &[
+                    "failed to create containerd task",
+                    "failed to create shim task",
+                    "oci runtime create failed",
+                ],
+                "containerd can't start a container",
+                "look at `journalctl -u kubelet`: the line with `failed to create` ends with the reason",
             )
         },
     ),

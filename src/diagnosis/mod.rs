@@ -49,6 +49,7 @@ pub fn classify(output: &str, read: impl Fn(Log) -> String) -> Vec<Problem> {
         Some("control-plane/scheduler") => &[Log::Container("kube-scheduler"), Log::Kubelet],
         // The member that this machine adds, if it came to that.
         Some("etcd/not-healthy") => &[ETCD],
+        Some("etcd/not-started") => &[ETCD, Log::Kubelet],
         Some("kubelet/not-up" | "kubelet/no-certificate" | "node/not-registered" | "endpoint/timed-out") => {
             &[Log::Kubelet]
         }
@@ -214,7 +215,7 @@ fn of_log(log: Log, text: &str, asks: bool) -> Option<&'static Cause> {
         .filter_map(|line| {
             let own = rows.iter().find(|cause| cause.is_named_by(&line)).copied();
             let shared = |cause: &&Cause| match cause.code {
-                "containerd/cri-disabled" | "kubelet/no-certificate" => true,
+                "containerd/cri-disabled" | "kubelet/no-certificate" | "kubelet/certificate-refused" => true,
                 "control-plane/api-server" => log == API_SERVER,
                 code if code.starts_with("image/") => line.contains("errimagepull"),
                 _ => asks && asks_api_server(&line),
