@@ -123,7 +123,7 @@ const FAMILIES: &[(&str, &str, &[Effect])] = &[
 const THE_BUS: &[&str] = &["dbus.service", "dbus-broker.service"];
 
 /// The path of an item that bootstrap data asks for and whose change may need an effect. Units that the data describes as units
-/// are seen to by their own kind, and so are footplate's own files. systemd reads the units that footplate starts itself, the
+/// are seen to by their own kind, and so are footplate's own files and those of the network. systemd reads the units that footplate starts itself, the
 /// bootstrap among them, when it is asked for them.
 pub(super) fn path(item: &Item) -> Option<&str> {
     let (path, place) = match item {
@@ -133,7 +133,8 @@ pub(super) fn path(item: &Item) -> Option<&str> {
         _ => return None,
     };
     let starts = |unit: &str| unit.starts_with("footplate") || unit == KUBEADM_UNIT;
-    (place != "footplate" && !unit_of(&in_etc(path)).is_some_and(starts)).then_some(path.as_str())
+    let seen_to = ["footplate", "network"].contains(&place.as_str());
+    (!seen_to && !unit_of(&in_etc(path)).is_some_and(starts)).then_some(path.as_str())
 }
 
 /// The unit of which a path below the directory of units is the file or a drop-in, or is named like one; empty for a link.
@@ -148,16 +149,19 @@ fn in_etc(path: &str) -> Cow<'_, str> {
     below.map_or(Cow::Borrowed(path), |below| Cow::Owned(format!("/etc/{below}")))
 }
 
+/// What a changed path asks for.
+fn asked_by(path: &str) -> impl Iterator<Item = Effect> {
+    let rows = FAMILIES.iter().filter(move |(at, ending, _)| match at.strip_prefix('~') {
+        Some(below_home) => path.contains(below_home),
+        None if at.ends_with('/') => in_etc(path).starts_with(at) && path.ends_with(ending),
+        None => path == *at,
+    });
+    rows.flat_map(|(_, _, effects)| effects.iter().copied())
+}
+
 /// What the changed paths ask for, in order.
 fn effects(changed: &[String]) -> BTreeSet<Effect> {
-    let rows = changed.iter().flat_map(|path| {
-        FAMILIES.iter().filter(move |(at, ending, _)| match at.strip_prefix('~') {
-            Some(below_home) => path.contains(below_home),
-            None if at.ends_with('/') => in_etc(path).starts_with(at) && path.ends_with(ending),
-            None => path == at,
-        })
-    });
-    rows.flat_map(|(_, _, effects)| effects.iter().copied()).collect()
+    changed.iter().flat_map(|path| asked_by(path)).collect()
 }
 
 /// Makes the changed paths count. What can't be done for a setting of a service is told and keeps nothing else from being done, as at
@@ -213,7 +217,11 @@ pub(super) fn apply(changed: &[String], restarted: &[&str]) -> Result<()> {
             }
             Service(unit) => warned(job(&systemd, "TryRestartUnit", unit, READ)),
             Start => start(&systemd, changed),
-            Later(why) => log::warn!("apply: a file has no effect in this boot: {why}"),
+            Later(why) => {
+                for path in changed.iter().filter(|path| asked_by(path).any(|e| e == Later(why))) {
+                    log::warn!("apply: {path} has no effect in this boot: {why}");
+                }
+            }
         }
     }
     Ok(())

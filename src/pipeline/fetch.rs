@@ -58,7 +58,7 @@ pub fn find(recorder: &mut Recorder<'_>, context: &Context, wait: bool) -> Resul
             let (world, wanted) = (context.world(), context.source.wanted());
             let service = detected.candidates.first().filter(|c| wait && c.platform.network.is_some());
             if let Some(Candidate { platform, .. }) = service {
-                recorder.wait_for(format!("the metadata service of {}", platform.name), world.patience())?;
+                recorder.wait_for(format!("the metadata of {}", platform.name), world.patience())?;
             }
             let asked = platform::fetch(world, &facts, &detected, wanted, Reach::Network)?;
             let (candidate, mut instance) = asked.context("no platform was asked").stage(Stage::Fetch)?;

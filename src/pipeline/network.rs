@@ -194,7 +194,8 @@ pub fn misnamed(rendered: &Rendered) -> Vec<Problem> {
     let told = naming::misnamed(rendered).into_iter().map(|r| {
         let what = format!("the NIC that set-name calls {} is still called {}", r.to, r.from);
         Problem::warning("network", what)
-            .cure("its configuration is in force all the same; the next boot tries again, `journalctl -u systemd-udevd` says why not now")
+            .cure("its configuration is in force all the same; udev renames it as the next boot begins; where this boot began with the \
+                   same metadata, `journalctl -u systemd-udevd` says why it did not")
     });
     told.collect()
 }

@@ -190,7 +190,10 @@ fn ask_once(
         } else if let Some(mut more) = (drive.read)(world)? {
             match answer.as_mut() {
                 Some(answer) => {
-                    more.problems.push(Problem::note("", format!("completed by the drive labelled {label}")));
+                    more.problems.push(Problem::note(
+                        "",
+                        format!("what the platform says is completed by the drive labelled {label}"),
+                    ));
                     answer.fill_from(more);
                 }
                 None => answer = Some(more),

@@ -81,7 +81,7 @@ fn a_silent_service_is_told_of_while_it_lasts() {
         let mut child = node.args(["provision", "--platform", "aws"]).stderr(Stdio::piped()).spawn().unwrap();
         let (begun, mut told, mut others) = (Instant::now(), Vec::new(), Vec::new());
         for line in BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap) {
-            match line.contains("waiting for the metadata service of ") || line.contains("no answer for ") {
+            match line.contains("waiting for the metadata of ") || line.contains("no answer for ") {
                 true => told.push((begun.elapsed().as_secs(), line)),
                 false => others.push(line),
             }

@@ -1130,6 +1130,7 @@ fn a_change_on_a_node_that_runs_touches_what_it_is_about() {
     node.boot();
     let said = node.out("more");
     assert_eq!(said.matches("networkd has taken the changes").count(), 2, "{said}");
+    assert!(!said.contains("networkd has read its files again"), "once for each change: {said}");
     assert!(said.contains("files=3 changed=") && said.contains("files=2 changed=0"), "{said}");
 
     // Of the files, one is as it was, one is new, one is gone; the third run found nothing to do.
@@ -1384,6 +1385,7 @@ fn early_files() -> String {
         ("/etc/sysusers.d/a.conf", "u of-sysusers 787\n"),
         ("/etc/tmpfiles.d/a.conf", "d /var/lib/of-tmpfiles 0750 of-sysusers - -\n"),
         ("/etc/modules-load.d/a.conf", "# nothing\n"),
+        ("/etc/udev/hwdb.d/90-a.hwdb", "# nothing\n"),
         ("/etc/systemd/system.conf.d/a.conf", "[Manager]\nDefaultLimitNOFILE=123457\n"),
         ("/etc/systemd/journald.conf.d/a.conf", "[Journal]\nRuntimeMaxUse=11M\nSystemMaxUse=11M\n"),
         ("/etc/systemd/logind.conf.d/a.conf", "[Login]\nInhibitDelayMaxSec=45s\n"),
@@ -1442,6 +1444,9 @@ fn files_that_early_services_have_read_count_in_this_boot() {
     assert!(again.contains("changed=0") && again.ends_with("exit 0\n"), "{again}");
     assert!(!again.contains("read its"), "{again}");
     assert!(journal.contains("systemd-sysctl.service has read its files"), "{journal}");
+    assert!(journal.contains("/etc/udev/hwdb.d/90-a.hwdb has no effect in this boot: "), "{journal}");
+    // A seed on the disk is no service.
+    assert!(journal.contains("waiting for the metadata of NoCloud"), "{journal}");
 }
 
 /// kubeadm itself may come in an extension that the data brings, and the unit that runs it too: it is merged before kubeadm is looked for.

@@ -83,7 +83,7 @@ fn a_drive_belongs_to_the_platform_that_owns_it() {
         &[("/guestinfo/guestinfo.userdata", "---"), ("/guestinfo/guestinfo.hostname", "flat-name")];
     let ignited: Answers<'_> = &[("/guestinfo/guestinfo.ignition.config.data", "e30K")];
     let foreign = "a drive labelled CIDATA is not looked at: Amazon EC2 has no such drive";
-    let completed = "completed by the drive labelled CIDATA";
+    let completed = "what the platform says is completed by the drive labelled CIDATA";
     let cases: [Case<'_>; 11] = [
         ("nothing else", &[DRIVE], "nocloud", "drive", "drive-name", ""),
         ("vSphere, no guestinfo", &[VMWARE, DRIVE], "vmware", "drive", "drive-name", ""),
