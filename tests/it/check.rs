@@ -1181,6 +1181,11 @@ fn a_platform_and_a_machine_are_what_the_data_is_held_against() {
     for (platform, code) in [("aws", 65), ("gcp", 0)] {
         assert_eq!(footplate(&["check", "--platform", platform, data]).code, code, "{platform}");
     }
+    // A cloud says where its machines are, a hypervisor does not.
+    fs::write(data, "## template: jinja\n#cloud-config\nruncmd: ['echo {{ v1.region }}']\n").unwrap();
+    for (options, code) in [(&["--platform", "aws"][..], 0), (&["--platform", "vmware"], 65), (&[], 0)] {
+        assert_eq!(footplate(&[&["check", "--strict"], options, &[data]].concat()).code, code, "{options:?}");
+    }
     fs::write(data, format!("#cloud-config\nruncmd: ['true {}']\n", "x".repeat(60 << 10))).unwrap();
     assert_eq!(footplate(&["check", data]).code, 0);
     assert_eq!(footplate(&["check", "--platform", "gcp", data]).code, 0);

@@ -7,6 +7,7 @@ use super::shell::Shell;
 use super::{Checked, Finding, Machine, Node, flatcar};
 use crate::apply;
 use crate::decode::capi::Bootstrap;
+use crate::decode::document::jinja::is_null_without;
 use crate::decode::document::{self, no_fetch, unlabelled};
 use crate::decode::foreign::line_of;
 use crate::decode::kubeadm::{config_file, expiry};
@@ -137,9 +138,11 @@ fn text_at<'c>(place: &str, config: &'c NodeConfig, places: &Places<'_>) -> Opti
     file.map(|file| &file.content).or_else(|| config.units.iter().find_map(of_unit))
 }
 
-/// Names that the platform at hand may lack: they are more than a note then.
-fn names(problems: &mut [Problem], machine: &Machine) {
+/// Names that the platform at hand may lack: they are more than a note then. A cloud tells where its machines are.
+fn names(problems: &mut Vec<Problem>, machine: &Machine) {
     let Some(platform) = machine.platform else { return };
+    let named = |p: &Problem| p.what.split('`').nth(1).is_some_and(is_null_without);
+    problems.retain(|p| p.code != "template/assumed" || platform.network.is_none() || !named(p));
     for problem in problems.iter_mut().filter(|p| p.code == "template/assumed") {
         problem.severity = Severity::Warning;
         problem.what =

@@ -46,6 +46,11 @@ const AT_DS: &[&str] = &[
 /// Names of cloud-init's that are null where the platform has no such thing.
 const NULL: &[&str] = &["availability_zone", "region"];
 
+/// Whether this is a name that each machine has, with null where its platform has no such thing.
+pub fn is_null_without(name: &str) -> bool {
+    NULL.contains(&name.strip_prefix("v1.").unwrap_or(name))
+}
+
 /// Whether any platform may have this name.
 pub fn may_exist(name: &str) -> bool {
     let of_a_list = name.ends_with(']') && !name.ends_with("']");
@@ -127,7 +132,7 @@ fn null_elsewhere(text: &str, rewritten: &Rewritten) -> Vec<Problem> {
     let note = |chain: &Chain| {
         let name = error::name_of(&chain.path);
         let own = seen.own.iter().any(|own| own.name == name && own.range.contains(&chain.start));
-        if own || !NULL.contains(&name.strip_prefix("v1.").unwrap_or(&name)) || told.contains(&name) {
+        if own || !is_null_without(&name) || told.contains(&name) {
             return None;
         }
         let tag = tag(template, chain.start)?;

@@ -36,6 +36,7 @@ use std::sync::Arc;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, OutputSpan, OutputSpanKind, UndefinedBehavior};
 
+pub use self::assume::is_null_without;
 use self::error::{Context, describe};
 use self::marks::Marks;
 use self::rewrite::Rewritten;
