@@ -23,6 +23,11 @@ pub const FOREIGN_TRUST: &[(&str, &str)] = &[
 pub const FOREIGN_TRUST_TOOLS: &[&str] =
     &["update-ca-certificates", "update-ca-trust", "rehash_ca_certificates.sh"];
 
+/// Whether a path begins with a drive of Windows.
+pub fn has_drive(path: &str) -> bool {
+    matches!(path.as_bytes(), [drive, b':', b'/' | b'\\', ..] if drive.is_ascii_alphabetic())
+}
+
 /// Programs that install packages elsewhere, and that are stood in for.
 pub const FOREIGN_PACKAGE_TOOLS: &[&str] = &[
     "apt-get",

@@ -20,6 +20,7 @@ pub(super) const PLATFORM: Platform = Platform {
     name: "Akamai",
     aliases: &["linode"],
     spelling: Some(Spelling { coreos: "AKAMAI", afterburn: "AKAMAI", common: false }),
+    names: &["meta_data.host_uuid", "meta_data.id", "meta_data.label", "meta_data.region", "meta_data.type"],
     hint: "Akamai: give the Linode user-data",
     evidence: |facts| {
         ["Linode", "Akamai"].contains(&facts.dmi.sys_vendor.as_str()).then(|| Evidence::of_dmi(&facts.dmi))

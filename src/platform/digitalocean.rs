@@ -19,6 +19,7 @@ pub(super) const PLATFORM: Platform = Platform {
     id: "digitalocean",
     name: "DigitalOcean",
     spelling: Some(Spelling { coreos: "DIGITALOCEAN", afterburn: "DIGITALOCEAN", common: false }),
+    names: &["meta_data.droplet_id"],
     hint: "DigitalOcean: give the droplet user-data",
     evidence: |facts| (facts.dmi.sys_vendor == "DigitalOcean").then(|| Evidence::of_dmi(&facts.dmi)),
     local: Some(drive),

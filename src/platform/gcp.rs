@@ -29,6 +29,12 @@ pub(super) const PLATFORM: Platform = Platform {
         base64: false,
         cure: "put fewer or smaller files into the bootstrap data",
     }),
+    names: &[
+        "meta_data.instance.id",
+        "meta_data.instance.name",
+        "meta_data.instance.zone",
+        "meta_data.project.projectId",
+    ],
     hint: "Google Cloud: give the instance the metadata key user-data",
     evidence: |facts| {
         let dmi = &facts.dmi;

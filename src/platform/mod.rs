@@ -112,6 +112,8 @@ pub struct Platform {
     pub aliases: &'static [&'static str],
     /// How Afterburn's names in `/run/metadata` spell it.
     pub spelling: Option<Spelling>,
+    /// Names below `ds` that templates can count on there, beside those that each platform has.
+    pub names: &'static [&'static str],
     /// How large its user-data may be.
     pub limit: Option<Limit>,
     /// What to do where it has nothing for a machine.
@@ -228,6 +230,7 @@ impl Platform {
         name: "",
         aliases: &[],
         spelling: None,
+        names: &[],
         limit: None,
         hint: "",
         generic: false,

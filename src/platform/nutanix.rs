@@ -13,6 +13,7 @@ use crate::model::problem::{Pos, Problem};
 pub(super) const PLATFORM: Platform = Platform {
     id: "nutanix",
     name: "Nutanix AHV",
+    names: &["meta_data.uuid"],
     hint: "Nutanix: give the machine user-data by guest customization, which attaches a drive labelled config-2",
     evidence: |facts| (facts.dmi.sys_vendor == "Nutanix").then(|| Evidence::of_dmi(&facts.dmi)),
     local: Some(read),

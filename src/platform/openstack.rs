@@ -23,6 +23,7 @@ pub(super) const PLATFORM: Platform = Platform {
         base64: true,
         cure: "let the node fetch what is large, by `#include` or Ignition's `source`",
     }),
+    names: &["meta_data.name", "meta_data.uuid"],
     hint: "OpenStack: give the server user data",
     evidence,
     local: Some(drive),

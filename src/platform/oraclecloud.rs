@@ -22,6 +22,22 @@ pub(super) const PLATFORM: Platform = Platform {
     id: "oraclecloud",
     name: "Oracle Cloud",
     spelling: Some(Spelling { coreos: "ORACLECLOUD", afterburn: "ORACLECLOUD", common: false }),
+    names: &[
+        "availabilityDomain",
+        "compartmentId",
+        "displayName",
+        "faultDomain",
+        "id",
+        "region",
+        "shape",
+        "meta_data.availabilityDomain",
+        "meta_data.compartmentId",
+        "meta_data.displayName",
+        "meta_data.faultDomain",
+        "meta_data.id",
+        "meta_data.region",
+        "meta_data.shape",
+    ],
     hint: "Oracle Cloud: give the instance the metadata key user_data",
     evidence: |facts| {
         let tag = facts.dmi.chassis_asset_tag.trim();

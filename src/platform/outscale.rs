@@ -15,6 +15,7 @@ pub(super) const PLATFORM: Platform = Platform {
         base64: true,
         cure: "let the node fetch what is large, by `#include` or Ignition's `source`",
     }),
+    names: &["meta_data.ami_id", "meta_data.instance_type", "meta_data.placement.availability_zone"],
     hint: "Outscale: give the VM user data",
     evidence: |facts| {
         let dmi = &facts.dmi;

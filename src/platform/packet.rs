@@ -24,6 +24,7 @@ pub(super) const PLATFORM: Platform = Platform {
     name: "Packet",
     aliases: &["equinixmetal"],
     spelling: Some(Spelling { coreos: "PACKET", afterburn: "PACKET", common: false }),
+    names: &["meta_data.facility", "meta_data.id", "meta_data.plan"],
     hint: "Packet: give the machine user-data",
     evidence: |facts| {
         let url = facts.cmdline.get(ARGUMENT)?;

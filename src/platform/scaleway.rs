@@ -20,6 +20,7 @@ pub(super) const PLATFORM: Platform = Platform {
     id: "scaleway",
     name: "Scaleway",
     spelling: Some(Spelling { coreos: "SCALEWAY", afterburn: "SCALEWAY", common: false }),
+    names: &["meta_data.id", "meta_data.name", "meta_data.zone"],
     hint: "Scaleway: give the instance user-data under the key cloud-init",
     evidence: |facts| {
         let argument = || facts.cmdline.has("scaleway").then(|| Evidence::Argument("scaleway".to_owned()));

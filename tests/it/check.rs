@@ -335,6 +335,25 @@ fn a_key_that_is_nearly_a_known_one_is_an_error_that_names_it() {
     let network = "network: {version: 2, ethernets: {eth0: {dhcp: true, addresses: [10.0.0.2/8]}}}\n";
     let ran = check(network, false);
     assert!(ran.code == 65 && ran.out.contains("did you mean `dhcp4`?"), "{}", ran.out);
+    // Keys of cloud-init's own configuration, and of its first releases, are known.
+    for key in [
+        "def_log_file",
+        "syslog_fix_perms",
+        "log_cfgs",
+        "manual_cache_clean",
+        "debconf_selections",
+        "apt_sources",
+    ] {
+        let ran = check(format!("#cloud-config\n{key}: x\nruncmd: [id]\n"), false);
+        assert!(ran.code == 0 && ran.out.contains("the key has no effect"), "{key}: {}", ran.out);
+    }
+    // What another program's template leaves open is told as that.
+    for (text, cure) in
+        [("hostname: ${name}", true), ("users: [{name: \"${name}\"}]", true), ("hostname: a_${name}", false)]
+    {
+        let ran = check(format!("#cloud-config\n{text}\nruncmd: [id]\n"), false);
+        assert_eq!((ran.code, ran.out.contains("such as Terraform")), (65, cure), "{text}: {}", ran.out);
+    }
     // A key without a neighbour, and one near to a key that has no effect here, stop nothing.
     for text in [
         "my_own_key: 1",

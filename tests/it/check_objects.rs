@@ -322,6 +322,164 @@ fn what_a_provider_deals_with_is_a_note() {
     }
 }
 
+/// A platform's own names, which its provider's templates use, are not told as names that it may lack, and another's are.
+#[test]
+fn a_platform_has_its_own_names() {
+    let named = |name: &str| {
+        object(
+            "KubeadmConfig",
+            &format!("joinConfiguration: {{nodeRegistration: {{name: '{{{{ {name} }}}}'}}}}\n"),
+        )
+    };
+    let docs = include_str!("../../docs/templates.md");
+    for (platform, section, names) in [
+        (
+            "akamai",
+            "Akamai",
+            "meta_data.host_uuid meta_data.id meta_data.label meta_data.region meta_data.type",
+        ),
+        (
+            "aws",
+            "Amazon EC2",
+            "meta_data.ami_id meta_data.instance_type meta_data.placement.availability_zone meta_data.placement.region",
+        ),
+        (
+            "azure",
+            "Microsoft Azure",
+            "meta_data.imds.compute.name meta_data.imds.compute.resourceId meta_data.imds.compute.vmId",
+        ),
+        ("digitalocean", "DigitalOcean", "meta_data.droplet_id"),
+        ("gcp", "Google Cloud", "meta_data.instance.id meta_data.instance.name meta_data.project.projectId"),
+        ("nutanix", "Nutanix AHV", "meta_data.uuid"),
+        ("openstack", "OpenStack", "meta_data.name meta_data.uuid"),
+        ("oraclecloud", "Oracle Cloud", "id displayName meta_data.id meta_data.compartmentId shape"),
+        ("outscale", "Outscale", "meta_data.placement.availability_zone meta_data.instance_type"),
+        ("packet", "Packet", "meta_data.facility meta_data.id meta_data.plan"),
+        ("scaleway", "Scaleway", "meta_data.id meta_data.name meta_data.zone"),
+        ("vultr", "Vultr", "meta_data.instance_v2_id"),
+    ] {
+        let recorded = docs.split(&format!("\n### {section}\n\n")).nth(1).unwrap().lines().next().unwrap();
+        for name in names.split(' ').map(|name| format!("ds.{name}")) {
+            assert!(recorded.contains(&format!("`{name}`")), "{section} has no {name}");
+            let ran = checked(&named(&name), &["--platform", platform, "--strict"]);
+            assert!(ran.code == 0 && !ran.out.contains("may lack it"), "{platform} {name}: {}", ran.out);
+        }
+        let ran = checked(&named("ds.meta_data.tags.zone"), &["--platform", platform, "--strict"]);
+        assert!(ran.code == 65 && ran.out.contains(&format!("{section} may lack it")), "{}", ran.out);
+    }
+}
+
+/// The content that another object holds is not known: nothing is said of what it lacks, and what is wrong with the file itself is told.
+#[test]
+fn a_content_from_a_secret_is_not_judged() {
+    let from = "contentFrom: {secret: {name: s, key: k}}";
+    for format in ["cloud-config", "ignition"] {
+        let mut spec = format!("format: {format}\njoinConfiguration: {{}}\nfiles:\n");
+        for path in
+            ["containerd/config.toml", "containerd/conf.d/a.toml", "hostname", "kubernetes/manifests/a.yaml"]
+        {
+            spec += &format!("- {{path: /etc/{path}, {from}}}\n");
+        }
+        let (ran, found) = findings(&object("KubeadmConfig", &spec));
+        assert!(
+            ran.code == 0 && found.len() == 1 && found[0].starts_with("note spec.files[0] "),
+            "{found:?}"
+        );
+        // An author's own content of that kind is judged.
+        let own = spec.replacen(from, "content: 'version = 2'", 1);
+        let (_, found) = findings(&object("KubeadmConfig", &own));
+        assert!(found.iter().any(|f| f.starts_with("warning spec.files[0] ")), "{found:?}");
+        let (ran, found) = findings(&object("KubeadmConfig", &spec.replace("/etc/hostname", "/usr/bin/a")));
+        assert!(ran.code == 65 && found.iter().any(|f| f.starts_with("error spec.files[2]")), "{found:?}");
+    }
+}
+
+/// Machines of Windows beside those of Flatcar: their configs are passed over, and that is said.
+#[test]
+fn what_is_for_windows_is_passed_over() {
+    for (spec, place) in [
+        (
+            "joinConfiguration:\n  nodeRegistration: {criSocket: 'npipe:////./pipe/cri'}\n",
+            "joinConfiguration.nodeRegistration.criSocket",
+        ),
+        (
+            "preKubeadmCommands: [powershell C:/a.ps1]\nfiles:\n- {path: 'C:/a.ps1', content: x}\n",
+            "files[0].path",
+        ),
+    ] {
+        let ran = checked(&object("KubeadmConfigTemplate", spec), &["--strict"]);
+        let told = format!("note: spec.template.spec.{place}: this is for a machine of Windows");
+        let told = ran.out.replace("\n ", " ").contains(&told) && !ran.out.contains("good: ");
+        assert!(ran.code == 0 && told, "{spec}\n{}", ran.out);
+    }
+    let (ran, found) =
+        findings(&object("KubeadmConfigTemplate", "joinConfigration: {}\nfiles: [{path: 'C:/a'}]\n"));
+    assert!(ran.code == 65 && found.len() == 2, "{found:?}");
+}
+
+/// A Butane config beside RKE2's Ignition is none of cloud-config's.
+#[test]
+fn butane_beside_ignition_is_not_read_as_a_cloud_config() {
+    let config = |format: &str| {
+        let user_data =
+            "additionalUserData: {config: \"variant: flatcar\\nversion: 1.1.0\\nsystemd: {units: []}\\n\"}";
+        format!(
+            "apiVersion: bootstrap.cluster.x-k8s.io/v1beta1\nkind: RKE2Config\nspec:\n  agentConfig: {{{user_data}, format: {format}}}\n"
+        )
+    };
+    assert_eq!(findings(&config("ignition")).1, ["note spec.agentConfig.format 4:115"]);
+    assert_eq!(findings(&config("cloud-config")).1.len(), 3);
+}
+
+/// Cluster API writes some texts in quotes, before the template is rendered: what jinja then stumbles over is told with that as the cause.
+#[test]
+fn quotes_of_cluster_api_are_told_where_a_template_has_them_too() {
+    let named = |quote: &str, text: &str| {
+        let name = format!("{quote}{{{{ ds.meta_data.hostname.split({text}.{text})[0] }}}}{quote}");
+        checked(
+            &object("KubeadmConfig", &format!("joinConfiguration: {{nodeRegistration: {{name: {name}}}}}\n")),
+            &[],
+        )
+    };
+    named("'", "\"").ended(0, &[]);
+    let ran = named("\"", "'");
+    assert!(ran.code == 65 && ran.out.contains("Cluster API doubles ' in this value"), "{}", ran.out);
+    // A text that stands without quotes keeps those within it, and a command has others.
+    let id = |text: &str| {
+        format!(
+            "joinConfiguration: {{nodeRegistration: {{kubeletExtraArgs: {{provider-id: \"{text}\"}}}}}}\n"
+        )
+    };
+    for (text, code) in [
+        ("a://{{ ds.meta_data['instance_id'] }}", 0),
+        ("a '{{ ds.meta_data['instance_id'] }}'", 0),
+        ("a: {{ ds.meta_data['instance_id'] }}", 65),
+        ("a #{{ ds.meta_data['instance_id'] }}", 65),
+    ] {
+        assert_eq!(checked(&object("KubeadmConfig", &id(text)), &[]).code, code, "{text}");
+    }
+    let command =
+        |text: &str| checked(&object("KubeadmConfig", &format!("preKubeadmCommands:\n- echo {text}\n")), &[]);
+    command("{{ ds.meta_data['instance_id'] }}").ended(0, &[]);
+    let ran = command("{{ ds.meta_data[\"instance_id\"] }}");
+    assert!(ran.code == 65 && ran.out.contains("before each \" of a command"), "{}", ran.out);
+}
+
+/// Templates of other objects lie in the same directory as those of Cluster API: Helm has not filled them in, and they are passed over.
+#[test]
+fn templates_of_other_objects_are_passed_over_in_a_directory() {
+    let dir = fresh("objects-helm");
+    let other = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Values.name }}\n{{- if .Values.on }}\ndata: {}\n{{- end }}\n";
+    fs::write(dir.join("other.yaml"), other).unwrap();
+    fs::write(dir.join("node.yaml"), object("KubeadmConfig", "joinConfiguration: {}\n")).unwrap();
+    let dir = dir.to_str().unwrap();
+    footplate(&["check", dir]).ended(0, &[]);
+    let ours = other.replace("ConfigMap", "KubeadmConfig");
+    fs::write(format!("{dir}/other.yaml"), ours).unwrap();
+    let ran = footplate(&["check", dir]);
+    assert!(ran.code == 65 && ran.out.contains("code: template/go"), "{}", ran.out);
+}
+
 /// The patches of a class are not applied: it says so once for each class, by the names of the patches.
 #[test]
 fn patches_of_a_class_are_named() {

@@ -497,7 +497,7 @@ fn mistakes_are_told_with_what_to_do() {
     root.put("/lock.json", "kind: Cluster\n");
     let (jinja, lock) = (format!("{}/j.yaml", root.arg()), format!("{}/lock.json", root.arg()));
     for (args, code, says) in [
-        (&["check", &jinja][..], 65, &["is a subtraction", "`ds.meta_data['instance-id']`"][..]),
+        (&["check", &jinja][..], 65, &["is a subtraction", "`ds.meta_data.instance_id`"][..]),
         (&["check", &jinja, "--formt", "json"], 64, &["did you mean `--format`?"]),
         (&["stat"], 64, &["did you mean `status`?"]),
         (&["verify", "--timeout", "3s"], 64, &["--timeout is an option of other commands"]),

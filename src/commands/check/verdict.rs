@@ -32,13 +32,14 @@ pub fn is_bootstrap(data: &[u8]) -> bool {
 
 /// Decodes and tries the data of a node.
 pub fn node(file: &str, bootstrap: Bootstrap, machine: &Machine, checked: &mut Checked) {
-    let Bootstrap { object, role, data, origin, anchor, ours } = bootstrap;
+    let Bootstrap { object, role, data, origin, anchor, ours, elsewhere } = bootstrap;
     if anchor.is_some() && !checked.texts.is_empty() {
         let opened = document::envelope::open(&data).unwrap_or_default();
         checked.texts.push((file.to_owned(), anchor, String::from_utf8_lossy(&opened).into_owned()));
     }
     let mut decoded = decode::user_data(Some(&data), None, &machine.variables, &mut no_fetch);
     names(&mut decoded.problems, machine);
+    on_the_way(&mut decoded.problems, &data, role.is_empty());
     decoded.problems.extend(expiry::problems(&decoded.config, now()));
     let places = Places::new(Sites::of(&data, &machine.variables), &origin);
     // What is fetched or written by an included part is not known here.
@@ -67,6 +68,8 @@ pub fn node(file: &str, bootstrap: Bootstrap, machine: &Machine, checked: &mut C
     if !problems.iter().any(|problem| problem.code == "template/go") {
         problems.extend(places.sites.plain().and_then(go::unfilled).map(|problem| origin.locate(problem)));
     }
+    // What is said of a whole file is said of its content.
+    problems.retain(|p| p.severity != Severity::Warning || !elsewhere.contains(&p.place));
     // One of a node stands for what else is found there.
     let mut told = Vec::new();
     problems.retain(|p| {
@@ -138,17 +141,51 @@ fn text_at<'c>(place: &str, config: &'c NodeConfig, places: &Places<'_>) -> Opti
     file.map(|file| &file.content).or_else(|| config.units.iter().find_map(of_unit))
 }
 
-/// Names that the platform at hand may lack: they are more than a note then. A cloud tells where its machines are.
+/// Names that the platform at hand may lack: they are more than a note then. A cloud tells where its machines are, and nothing is said of
+/// the names that it always has.
 fn names(problems: &mut Vec<Problem>, machine: &Machine) {
     let Some(platform) = machine.platform else { return };
-    let named = |p: &Problem| p.what.split('`').nth(1).is_some_and(is_null_without);
-    problems.retain(|p| p.code != "template/assumed" || platform.network.is_none() || !named(p));
+    let named = |p: &Problem| {
+        let name = p.what.split('`').nth(1).unwrap_or_default();
+        let own = name.strip_prefix("ds.").is_some_and(|name| platform.names.contains(&name));
+        own || platform.network.is_some() && is_null_without(name)
+    };
+    problems.retain(|p| p.code != "template/assumed" || !named(p));
     for problem in problems.iter_mut().filter(|p| p.code == "template/assumed") {
         problem.severity = Severity::Warning;
         problem.what =
             problem.what.replace("not every platform has it", &format!("{} may lack it", platform.name));
         problem.cure =
             Some("`--metadata FILE` with a machine's own values says whether it is there".to_owned());
+    }
+}
+
+/// What else is to be done about a value that changes on its way to the node: Cluster API puts texts in quotes, and those within them are
+/// written otherwise then; and `plain` data may be another program's template.
+fn on_the_way(problems: &mut [Problem], data: &[u8], plain: bool) {
+    let text = String::from_utf8_lossy(data);
+    let lines: Vec<&str> = text.lines().collect();
+    for problem in problems.iter_mut().filter(|p| p.is_error()) {
+        let Some(pos) = problem.pos else { continue };
+        let line = lines.get(pos.line - 1).copied().unwrap_or_default();
+        let (before, at) =
+            line.split_at(line.char_indices().nth(pos.column - 1).map_or(line.len(), |(at, _)| at));
+        let tag = &line[before.rfind("{{").unwrap_or(line.len())..];
+        let tag = tag
+            .split("}}")
+            .next()
+            .filter(|_| problem.code == "template/syntax" && !plain)
+            .unwrap_or_default();
+        let cure = if tag.contains("''") {
+            "write \"…\" for the texts in it, and '…' around the whole: Cluster API doubles ' in this value"
+        } else if tag.contains("\\\"") {
+            "write '…' for the texts in it: Cluster API puts a \\ before each \" of a command"
+        } else if plain && at.trim_start_matches(['"', '\'']).starts_with("${") {
+            "`${…}` is for another program, such as Terraform, and nothing on a node fills it in: check what that program makes"
+        } else {
+            continue;
+        };
+        problem.cure = Some(cure.to_owned());
     }
 }
 

@@ -94,6 +94,7 @@ impl<'w, 'a> Maker<'w, 'a> {
         let at = format!("write_files[{}]", self.files);
         self.files += 1;
         let whole = self.out.mark(file, &[&at]);
+        self.out.elsewhere.extend(file.get("contentFrom").map(|_| file.place.clone()));
         match file.get("path") {
             Some(path) => self.field("-   path: ", "", &path, &format!("{at}.path")),
             None => self.out.made("-   path:", Some(whole)),

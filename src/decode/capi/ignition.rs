@@ -116,6 +116,7 @@ impl Maker<'_, '_> {
     }
 
     fn file(&mut self, file: &Given<'_>) {
+        self.out.elsewhere.extend(file.get("contentFrom").map(|_| file.place.clone()));
         let text = file.text("content").as_bytes();
         let content = Encoding::by_name(file.text("encoding"))
             .unwrap_or(Encoding::Plain)

@@ -4,8 +4,10 @@
 use super::kubeadm::Role;
 use super::rancher::{K3S, RKE2, Rancher};
 use super::word;
+use super::writer::Given;
 use crate::decode::syntax::words;
 use crate::decode::syntax::yaml::Node;
+use crate::model::paths::has_drive;
 use crate::model::problem::{Problem, Severity};
 
 /// Who makes the data.
@@ -125,6 +127,18 @@ pub fn unknown(node: &Node, kind: &str) -> Problem {
     let what =
         "how its provider makes bootstrap data of this object is not known here, so that it was not checked";
     Problem::note("", what).at(node.pos).cure(SECRET).code("object/not-rendered")
+}
+
+/// What is said of an object for nodes of Windows, and by what it is one.
+pub fn of_windows(spec: &Given<'_>) -> Option<Problem> {
+    let socket = |of: &&str| spec.get(of)?.get("nodeRegistration")?.get("criSocket");
+    let sockets = ["initConfiguration", "joinConfiguration"];
+    let mut sockets = sockets.iter().filter_map(socket);
+    let pipe = sockets.find(|s| s.node.text().is_some_and(|text| text.starts_with("npipe:")));
+    let mut paths = spec.items("files").into_iter().filter_map(|file| file.get("path"));
+    let of = pipe.or_else(|| paths.find(|path| path.node.text().is_some_and(has_drive)))?;
+    let what = "this is for a machine of Windows, so that the object was not checked";
+    Some(Problem::note(of.place, what).at(of.node.pos).code("object/not-rendered"))
 }
 
 /// Names of patches that are told.

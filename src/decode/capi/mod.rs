@@ -50,6 +50,8 @@ pub struct Bootstrap {
     pub anchor: Option<Pos>,
     /// Whether it is Cluster API's: it must start a bootstrap.
     pub ours: bool,
+    /// Files whose content is in another object: `spec.files[0]`.
+    pub elsewhere: Vec<String>,
 }
 
 /// What a file has.
@@ -78,6 +80,7 @@ impl Found {
             origin: out.origin,
             anchor: None,
             ours: true,
+            elsewhere: out.elsewhere,
         });
     }
 }
@@ -115,6 +118,8 @@ pub fn read(bytes: Vec<u8>) -> Found {
             Err(_) if first == 0 && sniff(document.as_bytes()) == Some(document::Kind::Ignition) => {
                 return plain(bytes);
             }
+            // Not of Cluster API, and of no use before its program has filled it in.
+            Err(problem) if problem.code == "template/go" && !kinds::in_text(document) => {}
             Err(mut problem) => {
                 objects += usize::from(document.contains("apiVersion"));
                 problem.pos.iter_mut().for_each(|pos| pos.line += first);
@@ -291,6 +296,10 @@ fn spec(text: &Source<'_>, node: &Node, kind: &Kind, name: &str, found: &mut Fou
     let schema =
         Schema { owner: "Cluster API", args_are_lists: kinds::args_are_lists(node), root: &schema::SPEC };
     schema.check(given.node, place, &mut problems);
+    if let Some(problem) = kinds::of_windows(&given) {
+        problems.push(problem);
+        return problems.into_iter().for_each(|problem| found.tell(name, problem));
+    }
     let is_ignition = match given.text("format") {
         "" | "cloud-config" => false,
         "ignition" => true,

@@ -127,7 +127,9 @@ pub fn write(out: &mut Writer<'_>, spec: &Given<'_>, of: &Rancher, server: bool)
     let own = if server { of.server } else { of.agent };
     own.iter().for_each(|command| maker.out.made(&format!("  - {command}"), None));
     maker.commands(&spec.items(of.after), "runcmd", before.len() + own.len());
-    let user_data = agent.as_ref().and_then(|a| a.get("additionalUserData"));
+    // Beside Ignition it is a Butane config.
+    let agent = agent.filter(|agent| agent.text("format") != "ignition");
+    let user_data = agent.and_then(|agent| agent.get("additionalUserData"));
     if let Some(config) = user_data.and_then(|u| u.get("config")) {
         additional(&mut maker, &config);
     }

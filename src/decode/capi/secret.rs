@@ -92,5 +92,12 @@ pub fn read(source: &Source<'_>, secret: &Node, name: &str, found: &mut Found) {
     let labels = secret.get("metadata").and_then(|m| m.get("labels"));
     let label = labels.is_some_and(|l| l.get("cluster.x-k8s.io/cluster-name").is_some());
     let ours = label || secret.get("type").and_then(Node::text) == Some("cluster.x-k8s.io/secret");
-    found.nodes.push(Bootstrap { object: name.to_owned(), role: "", data, origin, anchor, ours });
+    found.nodes.push(Bootstrap {
+        object: name.to_owned(),
+        data,
+        origin,
+        anchor,
+        ours,
+        ..Bootstrap::default()
+    });
 }

@@ -51,6 +51,14 @@ pub fn is_one_variable(node: &Node) -> bool {
     node.text().is_some_and(|text| text.trim().starts_with("${") && text.trim().ends_with('}'))
 }
 
+/// Whether Cluster API's YAML has a text of one line as it is, without quotes.
+fn stands_without_quotes(text: &str) -> bool {
+    !text.contains(char::is_control)
+        && !text.starts_with(|c: char| " #,[]{}&*!|>'\"%@`?:-.".contains(c))
+        && !text.ends_with([' ', ':'])
+        && ![": ", " #"].iter().any(|sign| text.contains(sign))
+}
+
 /// The author's text.
 pub struct Source<'a> {
     text: &'a str,
@@ -95,12 +103,20 @@ pub struct Writer<'a> {
     pub origin: Origin,
     /// What is wrong with texts within the object.
     pub problems: Vec<Problem>,
+    /// Files whose content is in another object: `spec.files[0]`.
+    pub elsewhere: Vec<String>,
     source: &'a Source<'a>,
 }
 
 impl<'a> Writer<'a> {
     pub fn new(source: &'a Source<'a>) -> Self {
-        Self { text: String::new(), origin: Origin::rendered(), problems: Vec::new(), source }
+        Self {
+            text: String::new(),
+            origin: Origin::rendered(),
+            problems: Vec::new(),
+            elsewhere: Vec::new(),
+            source,
+        }
     }
 
     /// The author's text.
@@ -203,6 +219,10 @@ impl<'a> Writer<'a> {
                 let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
                 match &scalar.kind {
                     Kind::Str if !text.is_empty() && text.chars().all(plain) && !text.starts_with('-') => {
+                        self.value(&format!("{head} "), text, "", mark);
+                    }
+                    // The template is rendered before this is read as YAML: quotes that are none in Cluster API's text must be none here.
+                    Kind::Str if text.contains('\'') && stands_without_quotes(text) => {
                         self.value(&format!("{head} "), text, "", mark);
                     }
                     Kind::Str if !text.contains(char::is_control) => {

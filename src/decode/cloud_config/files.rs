@@ -10,7 +10,7 @@ use crate::decode::foreign::{self, Language};
 use crate::decode::syntax::unit;
 use crate::decode::syntax::yaml::{Kind, Node, Value};
 use crate::model::fetch::{Request, check_header};
-use crate::model::paths::default_mode;
+use crate::model::paths::{default_mode, has_drive};
 use crate::model::problem::{NOT_FETCHED, Pos, Problem, READ_ONLY, any_error};
 use crate::model::secret::Secret;
 use crate::model::storage::{Existing, File, Owner};
@@ -199,7 +199,7 @@ impl Reader<'_> {
 
     /// Warns of a path without a `/` at its beginning.
     pub(super) fn relative(&mut self, at: &str, pos: Pos, path: &str) {
-        if matches!(path.as_bytes(), [drive, b':', b'/' | b'\\', ..] if drive.is_ascii_alphabetic()) {
+        if has_drive(path) {
             self.warn(at, pos, "is a path of Windows, and this machine has Flatcar");
             self.cure("take this KubeadmConfig away from the machine's template, or choose a Windows image");
         } else if !path.is_empty() && !path.starts_with(['/', '$', '{']) {

@@ -34,6 +34,12 @@ pub(super) const PLATFORM: Platform = Platform {
         cure: "Cluster API's AWS provider puts a cloud-config into Secrets Manager unless insecureSkipSecretsManager is set, and \
                Ignition's data into the cluster's S3 bucket unless storageType is UnencryptedUserData",
     }),
+    names: &[
+        "meta_data.ami_id",
+        "meta_data.instance_type",
+        "meta_data.placement.availability_zone",
+        "meta_data.placement.region",
+    ],
     hint: "EC2: give the instance user-data",
     evidence,
     network: Some(fetch),

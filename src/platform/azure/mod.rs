@@ -25,6 +25,15 @@ pub(super) const PLATFORM: Platform = Platform {
         base64: false,
         cure: "put fewer or smaller files into the bootstrap data",
     }),
+    names: &[
+        "meta_data.imds.compute.location",
+        "meta_data.imds.compute.name",
+        "meta_data.imds.compute.resourceGroupName",
+        "meta_data.imds.compute.resourceId",
+        "meta_data.imds.compute.subscriptionId",
+        "meta_data.imds.compute.vmId",
+        "meta_data.imds.compute.vmSize",
+    ],
     hint: "Azure: give the virtual machine custom data",
     evidence: |facts| {
         // Vendor and product are those of every guest of Hyper-V.

@@ -200,7 +200,8 @@ fn cure(missing: &Missing, variables: &Variables) -> String {
     }
 }
 
-/// A name with dashes, of which the missing one is a part, as it was written and as it must be: `ds.meta_data['instance-id']`.
+/// A name with dashes, of which the missing one is a part, as it was written and as it must be: `ds.meta_data.instance_id`, which needs no
+/// quotes that could clash with those around it.
 fn dashed(template: &str, missing: &Missing) -> Option<(String, String)> {
     let start = missing.start?;
     let of_a_name = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
@@ -209,7 +210,7 @@ fn dashed(template: &str, missing: &Missing) -> Option<(String, String)> {
     let name = template.get(begin..end)?.trim_matches('-');
     let (head, last) = name.rsplit_once('.')?;
     let whole = head.starts_with("ds.") && !head.contains('-') && last.contains('-') && !last.contains("--");
-    whole.then(|| (name.to_owned(), format!("{head}['{last}']")))
+    whole.then(|| (name.to_owned(), format!("{head}.{}", last.replace('-', "_"))))
 }
 
 /// An error as a problem in the author's text.
