@@ -167,9 +167,9 @@ fn on_the_way(problems: &mut [Problem], data: &[u8], plain: bool) {
     let lines: Vec<&str> = text.lines().collect();
     for problem in problems.iter_mut().filter(|p| p.is_error()) {
         let Some(pos) = problem.pos else { continue };
-        let line = lines.get(pos.line - 1).copied().unwrap_or_default();
-        let (before, at) =
-            line.split_at(line.char_indices().nth(pos.column - 1).map_or(line.len(), |(at, _)| at));
+        let line = lines.get(pos.line.saturating_sub(1)).copied().unwrap_or_default();
+        let (before, at) = line
+            .split_at(line.char_indices().nth(pos.column.saturating_sub(1)).map_or(line.len(), |(at, _)| at));
         let tag = &line[before.rfind("{{").unwrap_or(line.len())..];
         let tag = tag
             .split("}}")
