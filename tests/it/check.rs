@@ -347,6 +347,8 @@ fn a_key_that_is_nearly_a_known_one_is_an_error_that_names_it() {
         let ran = check(format!("#cloud-config\n{key}: x\nruncmd: [id]\n"), false);
         assert!(ran.code == 0 && ran.out.contains("the key has no effect"), "{key}: {}", ran.out);
     }
+    let ran = check("#cloud-config\nruncmd: ['ID=$(cloud-init query instance-id)', id]\n", false);
+    assert!(ran.out.contains("`footplate query NAME` prints a value"), "{}", ran.out);
     // What another program's template leaves open is told as that.
     for (text, cure) in
         [("hostname: ${name}", true), ("users: [{name: \"${name}\"}]", true), ("hostname: a_${name}", false)]

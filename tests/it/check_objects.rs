@@ -417,6 +417,43 @@ fn what_is_for_windows_is_passed_over() {
     assert!(ran.code == 65 && found.len() == 2, "{found:?}");
 }
 
+/// The kubelet refuses labels of Kubernetes' own domains on its command line, but for some.
+#[test]
+fn labels_that_the_kubelet_may_not_give_itself_are_told() {
+    let config = |version: &str, args: &str| {
+        format!(
+            "apiVersion: bootstrap.cluster.x-k8s.io/{version}\nkind: KubeadmConfig\nspec:\n  joinConfiguration:\n    nodeRegistration:\n      \
+             kubeletExtraArgs: {args}\n"
+        )
+    };
+    for (labels, good) in [
+        ("a=b,example.com/a=", true),
+        ("node.kubernetes.io/pool=a,x.kubelet.kubernetes.io/a=b", true),
+        ("kubernetes.io/os=linux,topology.kubernetes.io/zone=a,beta.kubernetes.io/arch=amd64", true),
+        ("node.cluster.x-k8s.io/a=b,metal3.io/uuid={{ v1.instance_id }}", true),
+        ("${LABELS}", true),
+        ("a=b,node-role.kubernetes.io/worker=", false),
+        ("kubernetes.io/role=worker", false),
+        ("x.k8s.io/a=b", false),
+    ] {
+        for text in [
+            config("v1beta1", &format!("{{node-labels: '{labels}'}}")),
+            config(
+                "v1beta2",
+                &format!("[{{name: v, value: '2'}}, {{name: node-labels, value: '{labels}'}}]"),
+            ),
+        ] {
+            let ran = checked(&text, &[]);
+            assert_eq!(
+                (ran.code == 0, ran.out.contains("may not give itself the label")),
+                (good, !good),
+                "{text}{}",
+                ran.out
+            );
+        }
+    }
+}
+
 /// A Butane config beside RKE2's Ignition is none of cloud-config's.
 #[test]
 fn butane_beside_ignition_is_not_read_as_a_cloud_config() {

@@ -158,6 +158,9 @@ impl Schema {
         if node.is_null() || is_open(node) {
             return;
         }
+        if place.ends_with("kubeletExtraArgs") {
+            problems.extend(labels(node, place));
+        }
         let of = match (of, self.args_are_lists) {
             (Args, Some(true)) => &ARGS,
             (Args, None) => &Any,
@@ -282,6 +285,32 @@ impl Schema {
             }
         }
     }
+}
+
+/// Labels that the kubelet does not take from its command line: it ends, since only the API may give those of Kubernetes' own
+/// ([its rule](https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#noderestriction)).
+fn labels(args: &Node, place: &str) -> Option<Problem> {
+    let is_it = |item: &&Node| item.get("name").and_then(Node::text) == Some("node-labels");
+    let of_list = || args.list()?.iter().find(is_it)?.get("value");
+    let given = args.get("node-labels").or_else(of_list)?;
+    let refused = |label: &&str| {
+        let key = label.split('=').next().unwrap_or_default().trim();
+        let Some((domain, name)) = key.split_once('/') else { return false };
+        let is_in =
+            |of: &str| domain.strip_suffix(of).is_some_and(|sub| sub.is_empty() || sub.ends_with('.'));
+        let own = match domain.strip_prefix("beta.").unwrap_or(domain) {
+            "kubernetes.io" => ["hostname", "os", "arch", "instance-type"].contains(&name),
+            "topology.kubernetes.io" | "failure-domain.beta.kubernetes.io" => {
+                ["zone", "region"].contains(&name)
+            }
+            _ => is_in("kubelet.kubernetes.io") || is_in("node.kubernetes.io"),
+        };
+        !own && (is_in("kubernetes.io") || is_in("k8s.io"))
+    };
+    let label = given.text()?.split(',').find(refused)?.split('=').next()?.trim();
+    let what = format!("the kubelet ends: it may not give itself the label `{label}`");
+    let cure = "set it in the Machine's template (`metadata.labels`), which Cluster API copies to the Node, or choose another domain";
+    Some(Problem::error(join(place, "node-labels"), what).at(given.pos).cure(cure))
 }
 
 fn join(place: &str, name: &str) -> String {

@@ -172,7 +172,11 @@ fn of_words(words: &[String]) -> Vec<Foreign> {
     let command = base(command);
     if command == "cloud-init" {
         let waits = arguments.iter().any(|a| a == "status");
-        let cure = if waits { "`footplate status --wait` waits for footplate" } else { CLOUD_INIT };
+        let cure = match arguments.first().map(String::as_str) {
+            Some("query") => "`footplate query NAME` prints a value: `v1.instance_id`",
+            _ if waits => "`footplate status --wait` waits for footplate",
+            _ => CLOUD_INIT,
+        };
         return vec![("cloud-init", cure)];
     }
     if command == "systemctl" {
