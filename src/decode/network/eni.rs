@@ -19,12 +19,13 @@ const WORDS: Words = Words {
     fixed: &["static"],
     bare: &["manual"],
     address: "address",
-    own: &["mtu", "hwaddress", "vlan-id", "vlan-raw-device"],
+    own: &["mtu", "hwaddress", "accept-ra", "vlan-id", "vlan-raw-device"],
     types: "use static, dhcp, auto, manual or loopback",
 };
 
 /// Options of a stanza, and the keys of a subnet that say the same.
 const OPTIONS: &[(&str, &str)] = &[
+    ("accept-ra", "accept-ra"),
     ("address", "address"),
     ("broadcast", "broadcast"),
     ("dns-domain", "dns_search"),
@@ -38,6 +39,31 @@ const OPTIONS: &[(&str, &str)] = &[
     ("netmask", "netmask"),
     ("vlan-id", "vlan-id"),
     ("vlan-raw-device", "vlan-raw-device"),
+];
+
+/// Options that networkd takes in other words, if at all. What `network` says, the mask says.
+const ELSEWHERE: &[&str] = &[
+    "autoconf",
+    "bootfile",
+    "client",
+    "dad-attempts",
+    "dad-interval",
+    "endpoint",
+    "hostname",
+    "hwaddr",
+    "leasehours",
+    "leasetime",
+    "local",
+    "media",
+    "pointopoint",
+    "pointtopoint",
+    "preferred-lifetime",
+    "privext",
+    "request-prefix",
+    "scope",
+    "server",
+    "ttl",
+    "vendor",
 ];
 
 /// Commands, which are ifupdown's to run.
@@ -173,6 +199,13 @@ fn interface(r: &mut Reader, config: &mut NetworkConfig, name: &str, at: &At) {
     if let Some(mtu) = at.key("mtu") {
         to.mtu = r.mtu(&mtu);
     }
+    if let Some(ra) = at.key("accept-ra") {
+        match ra.node.text() {
+            Some("0") => to.accept_ra = Some(false),
+            Some("1" | "2") => to.accept_ra = Some(true),
+            _ => r.error(&ra, "is not 0, 1 or 2", "write 0 for no router advertisements"),
+        }
+    }
     // As cloud-init has it: the address says which NIC is meant, the stanza how it is called.
     if let Some(mac) = at.key("hwaddress").and_then(|mac| r.mac(&mac)) {
         match &mut to.device {
@@ -273,6 +306,10 @@ fn option_of(r: &mut Reader, stanza: &mut Stanza, option: &str, values: &[&str],
             );
             stanza.broken = true;
         }
+        None if option == "network" => {}
+        None if ELSEWHERE.contains(&option.as_str()) => {
+            r.warn(at, "has no effect in this format", "write a network-config of version 2");
+        }
         None => r.unknown(at),
     }
 }
@@ -309,6 +346,29 @@ mod tests {
             }
         });
         (shown.collect(), r.problems.iter().filter(|p| p.is_error()).count())
+    }
+
+    #[test]
+    fn options_of_ifupdown_are_applied_or_have_a_cure() {
+        let stanza = |family: &str, options: &str| format!("auto e\niface e {family} static\n{options}");
+        let v4 = "address 192.0.2.5\nnetmask 255.255.255.0\nnetwork 192.0.2.0\nbroadcast 192.0.2.255\ngateway 192.0.2.1\n";
+        let v6 = |ra: &str| stanza("inet6", &format!("address 2001:db8::5/64\naccept_ra {ra}\n"));
+        for (text, want) in [(v6("0"), Some(false)), (v6("2"), Some(true)), (stanza("inet", v4), None)] {
+            let mut r = Reader::default();
+            let config = read(&mut r, &text);
+            assert_eq!(config.interfaces[0].accept_ra, want, "{text}");
+            assert!(r.problems.is_empty(), "{text}: {:?}", r.problems);
+        }
+        for option in ELSEWHERE {
+            let mut r = Reader::default();
+            read(&mut r, &stanza("inet", &format!("address 192.0.2.5/24\n{option} x\n")));
+            assert!(
+                r.problems.iter().all(|p| !p.is_error() && p.cure.is_some()),
+                "{option}: {:?}",
+                r.problems
+            );
+            assert_eq!(r.problems.len(), 1, "{option}");
+        }
     }
 
     #[test]
