@@ -54,7 +54,7 @@ pub fn run(args: &cli::Timeline) -> Result<u8, Failure> {
 
 /// Draws the runs of kubeadm that failed among the parts of their stage.
 fn add_attempts(stages: &mut [StageStatus], attempts: &[Attempt]) {
-    let Some(stage) = stages.iter_mut().find(|stage| stage.name == Stage::Kubeadm.name()) else { return };
+    let Some(stage) = stages.iter_mut().find(|stage| Stage::names_bootstrap(&stage.name)) else { return };
     stage.parts.extend((1..).zip(attempts).map(|(n, attempt)| StageStatus {
         name: format!("attempt {n}"),
         state: Progress::Failed,
@@ -225,6 +225,15 @@ mod tests {
         assert!(lines.iter().all(|line| line.chars().count() <= 80), "{text}");
         let svg = svg(&stages);
         assert_eq!(svg.matches("<rect").count(), 5, "{svg}");
+    }
+
+    #[test]
+    fn runs_that_failed_are_drawn_whoever_called_kubeadm() {
+        for name in ["kubeadm", "bootstrap"] {
+            let mut stages = [StageStatus { name: name.to_owned(), ..StageStatus::default() }];
+            add_attempts(&mut stages, &[Attempt { exit_status: 1, ..Attempt::default() }]);
+            assert_eq!(stages[0].parts[0].name, "attempt 1", "{name}");
+        }
     }
 
     #[test]

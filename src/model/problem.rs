@@ -349,6 +349,11 @@ impl Stage {
         matches!(self, Self::Kubeadm | Self::Bootstrap)
     }
 
+    /// Whether a stage of this name is the bootstrap.
+    pub fn names_bootstrap(name: &str) -> bool {
+        Self::by_name(name).is_some_and(Self::is_bootstrap)
+    }
+
     /// The stage of that name; `None` for one that another version of footplate may have.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|stage| stage.name() == name)

@@ -170,8 +170,7 @@ pub fn after(context: &Context, words: &[String], code: i32, undone: bool) -> Re
 
 /// When the attempt began that ends now: with the stage, or after the pause of the one before.
 fn began(status: &Status) -> u64 {
-    let of_bootstrap = |name: &str| Stage::by_name(name).is_some_and(Stage::is_bootstrap);
-    let stage = status.stages.iter().find(|stage| of_bootstrap(&stage.name));
+    let stage = status.stages.iter().find(|stage| Stage::names_bootstrap(&stage.name));
     let last = status.attempts.last().map(|a| a.started_ms + a.ms);
     last.or(stage.map(|stage| stage.started_ms)).unwrap_or_else(uptime_ms)
 }
