@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result, bail};
 use super::unit_files::UNIT_DIR;
 use crate::io::exec::{self, Ended};
 use crate::io::systemd::{Systemd, bus_is_there, reload_network, units_changed};
-use crate::model::paths::KUBEADM_UNIT;
+use crate::model::paths::{KUBEADM_UNIT, next_boot};
 use crate::model::plan::Item;
 use crate::model::unit::{Form, form, kind};
 
@@ -68,11 +68,11 @@ const EXTENSION: &[Effect] = &[Extensions, Accounts, TemporaryFiles, MODULES, KE
 
 /// A family of files: the directory or the file, the ending of names, what is done. A directory below `/etc` stands for those of the same
 /// name below `/run` and `/usr/local/lib` too, which the same programs read; one that begins with `~` is of any home. Files that are
-/// read whenever they are used, such as `/etc/hosts` and `modprobe.d`, have a row without an effect.
+/// read whenever they are used, such as `/etc/hosts` and `modprobe.d`, have a row without an effect; those for which nothing can be done in
+/// this boot are in [`next_boot`]'s table.
 const FAMILIES: &[(&str, &str, &[Effect])] = &[
     ("/etc/extensions/", "", EXTENSION),
     ("/var/lib/extensions/", "", EXTENSION),
-    ("/var/lib/confexts/", "", &[Later("a configuration extension is merged at the next boot")]),
     ("/etc/sysusers.d/", ".conf", &[Accounts]),
     ("/etc/tmpfiles.d/", ".conf", &[TemporaryFiles]),
     ("/etc/modules-load.d/", ".conf", &[MODULES]),
@@ -81,16 +81,10 @@ const FAMILIES: &[(&str, &str, &[Effect])] = &[
     ("/etc/sysctl.d/", ".conf", &[KERNEL]),
     ("/etc/binfmt.d/", ".conf", &[Again("systemd-binfmt.service")]),
     ("/etc/udev/rules.d/", ".rules", &[Devices]),
-    ("/etc/udev/hwdb.d/", ".hwdb", &[Later("systemd-hwdb-update.service reads it at the next boot")]),
     ("/etc/systemd/system.conf", "", &[Reload]),
     ("/etc/systemd/system.conf.d/", ".conf", &[Reload]),
     ("/etc/systemd/system/", "", &[Reload, Start]),
     ("/etc/systemd/system-generators/", "", &[Reload, Start]),
-    (
-        "/etc/systemd/network/",
-        ".link",
-        &[Later("udev sets it when the network card appears, at the next boot")],
-    ),
     ("/etc/systemd/network/", ".network", &[Network]),
     ("/etc/systemd/network/", ".netdev", &[Network]),
     ("/etc/systemd/network/", ".conf", &[Network]),
@@ -156,7 +150,7 @@ fn asked_by(path: &str) -> impl Iterator<Item = Effect> {
         None if at.ends_with('/') => in_etc(path).starts_with(at) && path.ends_with(ending),
         None => path == *at,
     });
-    rows.flat_map(|(_, _, effects)| effects.iter().copied())
+    rows.flat_map(|(_, _, effects)| effects.iter().copied()).chain(next_boot(&in_etc(path)).map(Later))
 }
 
 /// What the changed paths ask for, in order.
@@ -325,6 +319,9 @@ mod tests {
             of(&["/etc/fstab", "/var/lib/systemd/linger/core"]),
             [Reload, Mounts, Service("systemd-logind.service")]
         );
+        let [link, own] =
+            ["/etc/systemd/network/a.link", "/etc/flatcar/enabled-sysext.conf"].map(|path| of(&[path]));
+        assert!(matches!((&link[..], &own[..]), ([Later(_)], [Later(_)])), "{link:?} {own:?}");
         assert_eq!(
             of(&["/etc/hosts", "/etc/sysctl.d/README", "/etc/sysctl.d", "/srv/etc/sysctl.d/a.conf"]),
             []

@@ -10,6 +10,29 @@ pub const UNIT_DIR: &str = "/etc/systemd/system";
 /// The unit of the bootstrap, the name that Cluster API's own Ignition data uses.
 pub const KUBEADM_UNIT: &str = "kubeadm.service";
 
+/// Files that count from the next boot on where they are written to a running system: the directory or the file, the ending of
+/// names, and why.
+pub const NEXT_BOOT: &[(&str, &str, &str)] = &[
+    ("/var/lib/confexts/", "", "a configuration extension is merged at the next boot"),
+    ("/etc/udev/hwdb.d/", ".hwdb", "systemd-hwdb-update.service reads it at the next boot"),
+    ("/etc/systemd/network/", ".link", "udev sets it when the network card appears, at the next boot"),
+    (
+        "/etc/flatcar/enabled-sysext.conf",
+        "",
+        "the initramfs brings Flatcar's own extensions, at the next boot",
+    ),
+    ("/etc/crypttab", "", "encrypted volumes are opened at the next boot"),
+    ("/etc/selinux/config", "", "systemd sets SELinux's mode at the next boot"),
+];
+
+/// Why a file counts from the next boot on only, if it does.
+pub fn next_boot(path: &str) -> Option<&'static str> {
+    let is = |at: &str, ending: &str| {
+        if at.ends_with('/') { path.starts_with(at) && path.ends_with(ending) } else { path == at }
+    };
+    NEXT_BOOT.iter().find(|(at, ending, _)| is(at, ending)).map(|(.., why)| *why)
+}
+
 /// Where other distributions' certificate tools look for an operator's authorities: Debian, Fedora, SUSE, Arch. Each with
 /// the end that a file's name must have.
 pub const FOREIGN_TRUST: &[(&str, &str)] = &[

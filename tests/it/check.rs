@@ -705,6 +705,14 @@ fn what_flatcar_can_not_do_is_an_error() {
             "#cloud-config\nruncmd: [id]\ndevice_aliases: {ephemeral0: /dev/nvme1n1}\nmounts: [[ephemeral0.1, /e], [ephemeral0, /f]]\n".to_owned(),
             "",
         ),
+        (
+            "#cloud-config\nruncmd: [id]\nwrite_files: [{path: /etc/flatcar/enabled-sysext.conf, content: podman}]\n".to_owned(),
+            "note value/invalid 3:22 write_files[0].path",
+        ),
+        (
+            r#"{"ignition": {"version": "3.3.0"}, "storage": {"files": [{"path": "/etc/crypttab"}]}}"#.to_owned(),
+            "warning bootstrap/none null:null \nnote ignition/invalid 1:58 storage.files[0].path",
+        ),
         // The bootstrap may be in what the node fetches.
         ("#include\nhttps://a.invalid/b\n".to_owned(), "note source/not-fetched 2:1 include https://a.invalid/…"),
         (

@@ -10,7 +10,7 @@ pub use packages::settle;
 use self::packages::NONE as PACKAGES;
 use super::syntax::shell::{base, handed_over, simple_commands, without_prefix};
 use super::syntax::yaml::Node;
-use crate::model::paths::{FOREIGN_PACKAGE_TOOLS, FOREIGN_TRUST, FOREIGN_TRUST_TOOLS};
+use crate::model::paths::{FOREIGN_PACKAGE_TOOLS, FOREIGN_TRUST, FOREIGN_TRUST_TOOLS, next_boot};
 use crate::model::problem::{PACKAGE_MANAGER, Pos, Problem, STAND_IN};
 
 const NETWORK: &str =
@@ -27,6 +27,7 @@ const SELINUX: &str = "leave it out";
 
 const MODULES: &str = "write the modules' names to /etc/modules-load.d/NAME.conf";
 const LOCALE: &str = "use the key `locale`";
+const LOGS: &str = "logs are in the journal: systemd-journal-upload or an agent in a pod forwards them";
 const UPDATES: &str = "update-engine and locksmithd update Flatcar: leave it out";
 
 /// Paths, directories with a slash at their end, and what to do instead.
@@ -82,12 +83,12 @@ const FILES: &[(&str, &str)] = &[
     ("/etc/init.d/", SERVICES),
     ("/etc/init/", SERVICES),
     ("/etc/rc.local", SERVICES),
+    ("/etc/rc.d/", SERVICES),
+    ("/etc/needrestart/", UPDATES),
+    ("/etc/kernel/", KERNEL),
     ("/etc/apparmor.d/", "Flatcar has no AppArmor: leave it out"),
-    (
-        "/etc/rsyslog.conf",
-        "logs are in the journal: systemd-journal-upload or an agent in a pod forwards them",
-    ),
-    ("/etc/rsyslog.d/", "logs are in the journal: systemd-journal-upload or an agent in a pod forwards them"),
+    ("/etc/rsyslog.conf", LOGS),
+    ("/etc/rsyslog.d/", LOGS),
 ];
 
 /// Commands by their names, and what to do instead.
@@ -105,11 +106,14 @@ const COMMANDS: &[(&[&str], &str)] = &[
             "pip",
             "pip3",
             "subscription-manager",
+            "SUSEConnect",
+            "amazon-linux-extras",
+            "needrestart",
             "unattended-upgrade",
         ],
         PACKAGES,
     ),
-    (&["netplan", "nmcli", "ifup", "ifdown", "dhclient", "resolvconf"], NETWORK),
+    (&["netplan", "nmcli", "nmtui", "ifup", "ifdown", "dhclient", "resolvconf"], NETWORK),
     (&["chronyc", "chronyd"], TIME),
     (&["ufw", "firewall-cmd", "netfilter-persistent"], FIREWALL),
     (&["setenforce", "setsebool", "semanage", "restorecon"], SELINUX),
@@ -119,7 +123,19 @@ const COMMANDS: &[(&[&str], &str)] = &[
     ),
     (&["service", "chkconfig", "update-rc.d", "initctl", "invoke-rc.d", "rc-service", "rc-update"], SERVICES),
     (&["crontab", "at"], TIMER),
-    (&["update-grub", "grub-mkconfig", "grub2-mkconfig", "grubby", "update-initramfs", "mkinitcpio"], KERNEL),
+    (&["ssh-import-id"], "list the public keys themselves as `ssh_authorized_keys`"),
+    (
+        &[
+            "update-grub",
+            "grub-mkconfig",
+            "grub2-mkconfig",
+            "grubby",
+            "update-initramfs",
+            "mkinitcpio",
+            "dracut",
+        ],
+        KERNEL,
+    ),
     (&["growpart"], "Flatcar grows its root file system itself: leave it out"),
     (
         &["adduser", "addgroup", "deluser", "delgroup"],
@@ -143,6 +159,8 @@ const UNITS: &[(&[&str], &str)] = &[
     ),
     (&["ssh"], "the unit is sshd.socket, and sshd reads its settings for each connection: leave it out"),
     (&["cron", "crond"], TIMER),
+    (&["rsyslog", "syslog"], LOGS),
+    (&["open-iscsi"], "the unit is iscsid"),
     (&["apparmor"], "Flatcar has no AppArmor: leave it out"),
 ];
 
@@ -248,6 +266,15 @@ pub fn in_file(place: &str, of: Language, pos: Pos, path: &str, content: &[u8]) 
         let what = format!("Flatcar has no program that reads {name}");
         let problem = Problem::warning(format!("{place}.path"), what).at(pos);
         problems.push(problem.cure(cure).code("program/absent"));
+    }
+    if let Some(why) = next_boot(path) {
+        problems.push(
+            Problem::note(
+                format!("{place}.path"),
+                format!("written on a running node it counts later: {why}"),
+            )
+            .at(pos),
+        );
     }
     let below = |dir: &str| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
     if let Some((dir, _)) = FOREIGN_TRUST.iter().find(|(dir, ending)| below(dir) && path.ends_with(ending)) {
@@ -357,6 +384,8 @@ mod tests {
             ("x=$(rpm -q kernel)", &["rpm"]),
             ("systemctl restart chronyd.service containerd", &["chronyd"]),
             ("systemctl disable --now ufw", &["ufw"]),
+            ("systemctl enable --now open-iscsi rsyslog.service", &["open-iscsi", "rsyslog"]),
+            ("dracut --force && sudo amazon-linux-extras install docker", &["dracut", "amazon-linux-extras"]),
             ("systemctl restart ssh; trust anchor x", &["ssh", "trust"]),
             ("update-ca-certificates", &["update-ca-certificates"]),
             ("! which update-ca-trust || (mv a b && update-ca-trust extract)", &["update-ca-trust"]),
@@ -393,9 +422,14 @@ mod tests {
 
     #[test]
     fn files_are_found_by_their_paths() {
-        for path in
-            ["/etc/netplan/50-x.yaml", "/etc/apt/sources.list.d/k.list", "/etc/chrony.conf", "/etc/cron.d/x"]
-        {
+        for path in [
+            "/etc/netplan/50-x.yaml",
+            "/etc/apt/sources.list.d/k.list",
+            "/etc/chrony.conf",
+            "/etc/cron.d/x",
+            "/etc/rc.d/rc.local",
+            "/etc/needrestart/conf.d/x.conf",
+        ] {
             assert!(of_file(path).is_some(), "{path}");
         }
         for path in ["/etc/netplan.yaml", "/etc/chrony.confx", "/etc/systemd/network/x", "/opt/etc/apt/x"] {
