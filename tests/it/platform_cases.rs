@@ -64,7 +64,8 @@ fn outcome(case: &Path, name: &str) -> String {
         let count = root.text(&path).lines().filter(|l| l.starts_with("ssh-")).count();
         let _ = writeln!(told, "{path}: {count} SSH keys");
     }
-    told
+    // And all else that is made, by its name.
+    told + &root.outline()
 }
 
 /// Provisions a running machine whose platform answers as that of a case, with these links, and gives it up after some seconds.

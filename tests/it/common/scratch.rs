@@ -94,6 +94,22 @@ impl Scratch {
 
     /// All that stands there: kind, bits, owner, path, then a link's target or a file's lines.
     pub fn tree(&self) -> String {
+        self.listed(|inside, path| {
+            let mut bytes = fs::read(path).unwrap();
+            if inside == "/run/footplate/status.json" {
+                bytes = timeless(&bytes).into_bytes();
+            }
+            lines(&bytes)
+        })
+    }
+
+    /// The same without what files hold.
+    pub fn outline(&self) -> String {
+        self.listed(|_, _| String::new())
+    }
+
+    /// All that stands there, each file with what is told of it.
+    fn listed(&self, told: impl Fn(&str, &Path) -> String) -> String {
         let mut text = String::new();
         for path in walk(&self.dir).into_iter().filter(|p| !is_list(&self.dir, p)) {
             let meta = fs::symlink_metadata(&path).unwrap();
@@ -107,11 +123,7 @@ impl Scratch {
             let (inside, owner) = (self.inside(&path), format!("{}:{}", meta.uid(), meta.gid()));
             text += &format!("{kind} {:04o} {owner} {inside}{rest}\n", meta.mode() & 0o7777);
             if meta.is_file() {
-                let mut bytes = fs::read(&path).unwrap();
-                if inside == "/run/footplate/status.json" {
-                    bytes = timeless(&bytes).into_bytes();
-                }
-                text += &lines(&bytes);
+                text += &told(&inside, &path);
             }
         }
         text
