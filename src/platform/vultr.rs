@@ -16,7 +16,7 @@ pub(super) const PLATFORM: Platform = Platform {
     id: "vultr",
     name: "Vultr",
     spelling: Some(Spelling { coreos: "VULTR", afterburn: "VULTR", common: false }),
-    names: &["meta_data.instance_v2_id"],
+    names: &["meta_data.instance_v2_id", "meta_data.region.regioncode"],
     hint: "Vultr: give the instance user-data",
     evidence: |facts| {
         let argument = || facts.cmdline.has("vultr").then(|| Evidence::Argument("vultr".to_owned()));

@@ -1215,6 +1215,20 @@ fn a_platform_and_a_machine_are_what_the_data_is_held_against() {
     for (options, code) in [(&["--platform", "aws"][..], 0), (&["--platform", "vmware"], 65), (&[], 0)] {
         assert_eq!(footplate(&[&["check", "--strict"], options, &[data]].concat()).code, code, "{options:?}");
     }
+    for (name, platform, code) in
+        [("region.regioncode", "vultr", 0), ("region.regioncode", "aws", 65), ("region", "aws", 0)]
+    {
+        fs::write(
+            data,
+            format!("## template: jinja\n#cloud-config\nruncmd: ['echo {{{{ ds.meta_data.{name} }}}}']\n"),
+        )
+        .unwrap();
+        assert_eq!(
+            footplate(&["check", "--strict", "--platform", platform, data]).code,
+            code,
+            "{name} {platform}"
+        );
+    }
     fs::write(data, format!("#cloud-config\nruncmd: ['true {}']\n", "x".repeat(60 << 10))).unwrap();
     assert_eq!(footplate(&["check", data]).code, 0);
     assert_eq!(footplate(&["check", "--platform", "gcp", data]).code, 0);

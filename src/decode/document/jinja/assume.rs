@@ -44,11 +44,12 @@ const AT_DS: &[&str] = &[
 ];
 
 /// Names of cloud-init's that are null where the platform has no such thing.
-const NULL: &[&str] = &["availability_zone", "region"];
+pub(super) const NULL: &[&str] = &["availability_zone", "region"];
 
-/// Whether this is a name that each machine has, with null where its platform has no such thing.
+/// Whether this is a name of a region or a zone, which machines have where their platform has such a thing.
 pub fn is_null_without(name: &str) -> bool {
-    NULL.contains(&name.strip_prefix("v1.").unwrap_or(name))
+    let prefix = ["v1.", "ds.meta_data."].into_iter().find_map(|prefix| name.strip_prefix(prefix));
+    NULL.contains(&prefix.unwrap_or(name))
 }
 
 /// Whether any platform may have this name.
@@ -132,7 +133,7 @@ fn null_elsewhere(text: &str, rewritten: &Rewritten) -> Vec<Problem> {
     let note = |chain: &Chain| {
         let name = error::name_of(&chain.path);
         let own = seen.own.iter().any(|own| own.name == name && own.range.contains(&chain.start));
-        if own || !is_null_without(&name) || told.contains(&name) {
+        if own || !NULL.contains(&name.strip_prefix("v1.").unwrap_or(&name)) || told.contains(&name) {
             return None;
         }
         let tag = tag(template, chain.start)?;
@@ -318,6 +319,9 @@ mod tests {
             ("{{ range(ds.meta_data.count) | list }}", &["ds.meta_data.count"]),
             ("{{ v1.nope.x }} {{ vendordata.cloud }}", &["v1.nope.x", "vendordata.cloud"]),
             ("{% set m = ds.meta_data %}{{ m.zone }}", &["m.zone"]),
+            // A text on one platform, a mapping on another.
+            ("{{ ds.meta_data.region.regioncode }}", &["ds.meta_data.region.regioncode"]),
+            ("{{ ds.meta_data.region | upper }}", &["ds.meta_data.region"]),
             (
                 "{{ v1.region.upper() }}-{{ v1.region[:-1] }}{{ availability_zone }}",
                 &["v1.region", "availability_zone"],

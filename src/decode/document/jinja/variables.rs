@@ -6,6 +6,7 @@ use std::sync::Arc;
 use minijinja::Value;
 use serde_json::{Map, Value as Json};
 
+use super::assume::NULL;
 use super::error::Segment;
 use super::values::{self, Names};
 use crate::decode::document::coreos::Words;
@@ -89,7 +90,12 @@ impl Variables {
             ssh_keys: vec!["ssh-ed25519 AAAA".to_owned()],
             ..Instance::default()
         };
-        Self { assume: true, ..Self::of(&instance, &Os { id: "flatcar".to_owned(), ..Os::default() }) }
+        let mut values = Self::of(&instance, &Os { id: "flatcar".to_owned(), ..Os::default() }).values;
+        // Not every platform has these below `ds.meta_data`, and on some they are no text.
+        if let Some(Json::Object(metadata)) = values.get_mut("ds").and_then(|ds| ds.get_mut("meta_data")) {
+            metadata.retain(|name, _| !NULL.contains(&name.as_str()));
+        }
+        Self { values, assume: true, addresses: instance.addresses }
     }
 
     /// What the words of coreos-cloudinit stand for.
