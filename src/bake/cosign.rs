@@ -2,9 +2,9 @@
 //! What cosign signs without a key of its own: a signature by a key that lived for minutes, and a certificate by Sigstore's
 //! authority, Fulcio, that tells who proved to be whom when the key was made.
 //!
-//! The certificate must have been good when it began to hold: it ended ten minutes later. That the signature was made in these minutes is what Sigstore's transparency log would tell,
-//! and it is not asked: who stole the key in them could sign later, and a certificate that Fulcio gave to the wrong one would
-//! not be noticed.
+//! The certificate must have been good when it began to hold: it ended ten minutes later. That the signature was made in these
+//! minutes is what Sigstore's transparency log would tell, and it is not asked: who stole the key in them could sign later, and a
+//! certificate that Fulcio gave to the wrong one would not be noticed.
 
 use std::time::Duration;
 
