@@ -142,6 +142,11 @@ impl<'d> Sites<'d> {
         }
     }
 
+    /// The text at a place.
+    pub fn text(&self, place: &str) -> Option<&str> {
+        self.read().site(place).and_then(|(_, node, _)| node.text())
+    }
+
     /// A problem where a position in the text at its place stands: of a value of the data, or of a program.
     pub fn line(&self, problem: Problem, within: Pos) -> Problem {
         let read = self.read();

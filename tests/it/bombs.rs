@@ -215,15 +215,26 @@ fn twice_the_data_takes_twice_the_time() {
             (0..n).map(|i| format!(r#"{{"path":"/opt/{i}","contents":{{"source":"data:,x"}}}}"#)).collect();
         format!(r#"{{"ignition":{{"version":"3.3.0"}},"storage":{{"files":[{}]}}}}"#, files.join(","))
     };
-    let took = |n: usize| {
-        let seed = seed("bombs-linear", files(n));
+    // Each with a program that Flatcar does not have, told at its line.
+    let units = |n: usize| {
+        let unit = |i| {
+            format!(
+                "  - name: u{i}.service\n    content: |\n      [Service]\n      ExecStart=/usr/sbin/ufw x\n"
+            )
+        };
+        format!("#cloud-config\nruncmd: [id]\ncoreos:\n  units:\n{}", times(n, unit))
+    };
+    let took = |data: String| {
+        let seed = seed("bombs-linear", data);
         let file = seed.join("user-data");
         let (code, said, _, cpu) = measured("linear", &["check", file.to_str().unwrap()]);
         assert_eq!(code, Some(0), "{}", said.lines().last().unwrap_or_default());
         cpu
     };
-    let (one, four) = (took(1500), took(6000));
+    let (one, four) = (took(files(1500)), took(files(6000)));
     assert!(four < one * 10, "{one:?} for 1500 files and {four:?} for 6000");
+    let (one, four) = (took(units(400)), took(units(1600)));
+    assert!(four < one * 10, "{one:?} for 400 units and {four:?} for 1600");
 }
 
 /// The CPU time of a provision.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The verdict on a node's bootstrap data: what the decoder finds, and what would stop the node later.
 
+use std::borrow::Cow;
+
 use super::places::Places;
 use super::rules;
 use super::shell::Shell;
@@ -20,7 +22,6 @@ use crate::model::plan::Plan;
 use crate::model::problem::{
     NO_TARGET, NOT_FETCHED, PACKAGE_MANAGER, Problem, READ_ONLY, Severity, any_error,
 };
-use crate::model::secret::Secret;
 use crate::plan;
 use crate::platform::{self, PLATFORMS};
 
@@ -117,28 +118,18 @@ fn of_a_program(problem: Problem, config: &NodeConfig, places: &Places<'_>) -> P
         return places.line(Problem { pos: None, ..problem }, within.line, within.column);
     }
     let of_program = problem.code.starts_with("program/");
-    let text = of_program.then(|| text_at(&problem.place, config, places)).flatten();
-    let line = text.and_then(|text| line_of(&String::from_utf8_lossy(text.expose()), &problem));
-    match line {
+    let content = [".content", ".contents.source"].iter().find_map(|key| problem.place.strip_suffix(key));
+    let of_file = content.filter(|_| of_program);
+    let file = of_file.and_then(|place| config.files.iter().find(|file| file.place == place));
+    let text = match file {
+        Some(file) => Some(String::from_utf8_lossy(file.content.expose())),
+        // A unit's stands there as it is.
+        None => places.sites.text(&problem.place).filter(|_| of_program).map(Cow::Borrowed),
+    };
+    match text.and_then(|text| line_of(&text, &problem)) {
         Some(line) => places.line(problem, line, 1),
         None => places.entry(problem),
     }
-}
-
-/// The text of a file or a unit whose content is at this place.
-fn text_at<'c>(place: &str, config: &'c NodeConfig, places: &Places<'_>) -> Option<&'c Secret> {
-    let file = [".content", ".contents.source"].iter().find_map(|key| {
-        let entry = place.strip_suffix(key)?;
-        config.files.iter().find(|file| file.place == entry)
-    });
-    let is_here = |name: &str, dropin| places.sites.of_unit(name, dropin).is_some_and(|at| at == place);
-    let of_unit = |unit: &'c UnitSpec| {
-        let main = unit.contents.as_ref().filter(|_| is_here(&unit.name, None));
-        main.or_else(|| {
-            unit.dropins.iter().find(|(name, _)| is_here(&unit.name, Some(name))).map(|(_, text)| text)
-        })
-    };
-    file.map(|file| &file.content).or_else(|| config.units.iter().find_map(of_unit))
 }
 
 /// Names that the platform at hand may lack: they are more than a note then. A cloud tells where its machines are, and nothing is said of
