@@ -235,6 +235,12 @@ fn twice_the_data_takes_twice_the_time() {
     assert!(four < one * 10, "{one:?} for 1500 files and {four:?} for 6000");
     let (one, four) = (took(units(400)), took(units(1600)));
     assert!(four < one * 10, "{one:?} for 400 units and {four:?} for 1600");
+    let names = |n: usize| {
+        let asked = times(n, |_| "# {{ region or 1 }}\n".to_owned());
+        format!("## template: jinja\n#cloud-config\nruncmd: [id]\n{asked}")
+    };
+    let (one, four) = (took(names(500)), took(names(2000)));
+    assert!(four < one * 10, "{one:?} for 500 names and {four:?} for 2000");
 }
 
 /// The CPU time of a provision.

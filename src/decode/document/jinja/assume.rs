@@ -133,7 +133,7 @@ fn null_elsewhere(text: &str, rewritten: &Rewritten) -> Vec<Problem> {
     let note = |chain: &Chain| {
         let name = error::name_of(&chain.path);
         let own = seen.own.iter().any(|own| own.name == name && own.range.contains(&chain.start));
-        if own || !NULL.contains(&name.strip_prefix("v1.").unwrap_or(&name)) || told.contains(&name) {
+        if own || told.contains(&name) {
             return None;
         }
         let tag = tag(template, chain.start)?;
@@ -150,7 +150,12 @@ fn null_elsewhere(text: &str, rewritten: &Rewritten) -> Vec<Problem> {
         told.insert(name);
         Some(note)
     };
-    seen.chains.iter().filter_map(note).collect()
+    let of_null = |chain: &&Chain| {
+        let name = error::name_of(&chain.path);
+        NULL.contains(&name.strip_prefix("v1.").unwrap_or(&name))
+    };
+    // Each is looked for in the whole template.
+    seen.chains.iter().filter(of_null).take(MAX_ASSUMED).filter_map(note).collect()
 }
 
 /// An error of an expression, with the tag in which it stands.
