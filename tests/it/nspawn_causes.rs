@@ -794,8 +794,9 @@ fn by_container(code: &str) -> Option<&'static str> {
 
 /// Whether the kubelet's log says it.
 fn by_kubelet(code: &str) -> bool {
-    code.starts_with("kubelet/") && !["kubelet/missing", "kubelet/not-up"].contains(&code)
-        || ["containerd/cri-disabled", "containerd/sandbox-image"].contains(&code)
+    let without = ["kubelet/missing", "kubelet/not-up", "kubelet/certificate-refused"];
+    code.starts_with("kubelet/") && !without.contains(&code)
+        || ["containerd/cri-disabled", "containerd/sandbox-image", "containerd/no-container"].contains(&code)
 }
 
 /// Most lines of a log that are recorded.

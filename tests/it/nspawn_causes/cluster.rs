@@ -59,6 +59,13 @@ pub(super) fn causes() -> Vec<Cause> {
                 "Internal error occurred: failed calling webhook \"nodes.policy.example\": Post \"https://policy.policy-system.svc:443/nodes?timeout=10s\": dial tcp 10.96.8.1:443: connect: connection refused",
             );
         }),
+        ("kubelet/certificate-refused", JOIN.into(), |m| {
+            special(m, |seen| {
+                (seen.method == "PATCH" && is(seen, "nodes/node-1"))
+                    .then(|| refusal(401, "Unauthorized", "Unauthorized"))
+            });
+            without_rotation(m);
+        }),
         // It ends when kubeadm gives up, after two minutes.
         ("node/not-registered", JOIN.into(), |m| {
             kubelet_joins(m, |seen| {

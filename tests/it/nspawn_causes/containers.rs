@@ -80,6 +80,14 @@ pub(super) fn causes() -> Vec<Cause> {
             images(m);
             change(m, "cgroupDriver: systemd", "cgroupDriver: cgroupfs");
         }),
+        ("kubelet/reserved", INIT.into(), |m| {
+            starts(m, "");
+            change(m, "cgroupDriver: systemd", "cgroupDriver: systemd\nsystemReserved: {memory: 900Gi}");
+        }),
+        ("containerd/no-container", init_after(IMPORT), |m| {
+            etcd(m, "");
+            fs::remove_file(m.node.root.path("/opt/bin/runc")).unwrap();
+        }),
         ("kubelet/not-up", INIT.into(), |m| {
             kubelet(m, "ExecStart=\nExecStart=/bin/sleep infinity");
             waits(m, "45s");
