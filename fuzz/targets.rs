@@ -197,6 +197,10 @@ impl World for Service {
     fn tell(&self, _: Tell<'_>) -> Result<(), io::Error> {
         Ok(())
     }
+
+    fn asks_without_token(&self) -> bool {
+        false
+    }
 }
 
 fn metadata_service(data: &[u8]) {

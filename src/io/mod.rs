@@ -217,9 +217,7 @@ pub trait World {
     }
 
     /// Whether a metadata service is asked without a token where it gives none, though no kernel argument says so.
-    fn asks_without_token(&self) -> bool {
-        false
-    }
+    fn asks_without_token(&self) -> bool;
 
     /// The answer as text without blanks around it; empty where there is no answer.
     ///

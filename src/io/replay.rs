@@ -132,6 +132,10 @@ impl World for Replay {
     fn patience(&self) -> Duration {
         Duration::ZERO
     }
+
+    fn asks_without_token(&self) -> bool {
+        false
+    }
 }
 
 /// Passes questions on and keeps the answers, each by its name, and likewise what the platform is told.

@@ -55,6 +55,10 @@ mod tests {
             };
             requests.iter().map(answer).collect()
         }
+
+        fn asks_without_token(&self) -> bool {
+            false
+        }
     }
 
     /// What the platform hears of a state, or the error.

@@ -88,4 +88,8 @@ impl World for Watched<'_> {
     fn patience(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
+
+    fn asks_without_token(&self) -> bool {
+        self.world.asks_without_token()
+    }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! EC2's metadata service at its real addresses, in a network of the test's own.
 
-use crate::common::scratch::FOOTPLATE;
+use crate::common::scratch::{FOOTPLATE, Scratch, footplate};
 use crate::common::{imds, sandbox, server};
 
 use std::io::{BufRead as _, BufReader};
@@ -412,10 +412,16 @@ fn version_1_is_spoken_only_by_policy() {
             assert!(format!("{error:#}").contains("HTTP status 404: no token"), "{cmdline}: {error:#}");
             assert_eq!(bare(), 0, "{cmdline}");
         }
-        let policy = Policy { imdsv1: true, ..Policy::default() };
-        let ask = Platform::by_id(PLATFORMS, "aws").unwrap().network.unwrap();
-        let instance = ask(&Live::with_policy(policy), &Facts::default(), None).unwrap().unwrap();
-        assert_eq!((instance.instance_id.as_str(), bare() > 0), ("i-0123456789abcdef0", true));
+        // The program itself, for between its policy and the question stands more than the platform.
+        let (refused, allowed) =
+            ("HTTP status 404: no token", "no token: asked without one, as footplate.imdsv1=allow");
+        for (policy, code, says) in [("imdsv1: false\n", 75, refused), ("imdsv1: true\n", 2, allowed)] {
+            let root = Scratch::new("version-1");
+            root.put("/etc/footplate.yaml", policy);
+            let arguments = ["plan", "--platform", "aws", "--timeout", "5s", "--root", root.arg()];
+            footplate(&arguments).ended(code, &[says]);
+            assert_eq!(bare() > 0, code == 2, "{policy}");
+        }
         sandbox.cover("/proc/cmdline", "quiet footplate.imdsv1=allow");
         assert_eq!(fetch().unwrap().instance_id, "i-0123456789abcdef0");
         assert!(bare() > 0 && service.seen().iter().all(|s| s.header("x-aws-ec2-metadata-token").is_none()));

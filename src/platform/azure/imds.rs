@@ -199,6 +199,10 @@ mod tests {
             };
             requests.iter().map(answer).collect()
         }
+
+        fn asks_without_token(&self) -> bool {
+            false
+        }
     }
 
     const V2019: &str = "instance?api-version=2019-06-01";

@@ -110,6 +110,10 @@ mod tests {
             };
             requests.iter().map(answer).collect()
         }
+
+        fn asks_without_token(&self) -> bool {
+            false
+        }
     }
 
     #[test]

@@ -80,6 +80,10 @@ mod tests {
         fn http(&self, _: &[http::Request], _: Instant) -> Vec<Result<http::Response, http::Error>> {
             Vec::new()
         }
+
+        fn asks_without_token(&self) -> bool {
+            false
+        }
     }
 
     #[test]
