@@ -7,6 +7,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 use systemd_journal_logger::{JournalLog, connected_to_journal};
 
 use crate::io::ITEM;
+use crate::io::confined;
 use crate::io::http::WAITING;
 use crate::io::live;
 use crate::io::screen::for_screen;
@@ -34,7 +35,7 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.enabled(record.metadata()) {
+        if !self.enabled(record.metadata()) || confined::hand_over(record) {
             return;
         }
         let prefix = match record.level() {

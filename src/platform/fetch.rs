@@ -8,7 +8,7 @@ use super::detect::{Candidate, Detected, Evidence, Wanted};
 use super::watched::Watched;
 use super::{Error, Platform, metal};
 use crate::decode::document::{Kind, envelope, sniff};
-use crate::io::World;
+use crate::io::{World, confined};
 use crate::model::facts::Facts;
 use crate::model::instance::Instance;
 use crate::model::problem::Problem;
@@ -29,6 +29,17 @@ pub enum Reach {
 /// # Errors
 /// One of them can't be asked, what it says is broken, or none of them has anything for this machine.
 pub fn fetch<'t>(
+    world: &dyn World,
+    facts: &Facts,
+    detected: &Detected<'t>,
+    wanted: Wanted<'_>,
+    reach: Reach,
+) -> Result<Option<(Candidate<'t>, Instance)>, Failure> {
+    confined::asking(world, |world| read(world, facts, detected, wanted, reach)).stage(Stage::Fetch)?
+}
+
+/// The same, in the thread that can do nothing else.
+fn read<'t>(
     world: &dyn World,
     facts: &Facts,
     detected: &Detected<'t>,

@@ -133,7 +133,8 @@ fn the_data_is_read_without_rights_and_leaves_no_core() {
                 first = calls;
             }
         }
-        assert!(confined > 0, "{name}: no thread gave up its rights");
+        // One reads the metadata, and one the data.
+        assert!(confined >= 2, "{name}: {confined} threads gave up their rights");
         for early in ["RLIMIT_CORE, {rlim_cur=0, rlim_max=0}", "prctl(PR_SET_DUMPABLE, SUID_DUMP_DISABLE"] {
             let at = first.find(early).unwrap_or_else(|| panic!("{name}: no {early}"));
             assert!(at < first.find("proc/cmdline").unwrap(), "{name}: {early} is late");
