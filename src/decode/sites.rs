@@ -142,11 +142,6 @@ impl<'d> Sites<'d> {
         }
     }
 
-    /// The text at a place.
-    pub fn text(&self, place: &str) -> Option<&str> {
-        self.read().site(place).and_then(|(_, node, _)| node.text())
-    }
-
     /// A problem where a position in the text at its place stands: of a value of the data, or of a program.
     pub fn line(&self, problem: Problem, within: Pos) -> Problem {
         let read = self.read();
@@ -161,7 +156,9 @@ impl<'d> Sites<'d> {
         match read.site(&problem.place) {
             Some((document, node, pos)) => {
                 let node = Node { pos, value: node.value.clone() };
-                let pos = step_to_scalar(&document.text, &node).back(within);
+                // What stands there packed has lines of its own.
+                let has = node.text().is_some_and(|text| within.line <= text.lines().count().max(1));
+                let pos = if has { step_to_scalar(&document.text, &node).back(within) } else { pos };
                 read.located(problem, document, pos)
             }
             None => problem,

@@ -97,6 +97,9 @@ pub struct Problem {
     /// Where in the original text, when known.
     #[serde(flatten)]
     pub pos: Option<Pos>,
+    /// Where in the text at its place, if that is known more exactly; the author's text tells where its lines stand.
+    #[serde(skip)]
+    pub within: Option<Pos>,
     /// What was found.
     pub what: String,
     /// Why, outermost cause first.

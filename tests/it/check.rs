@@ -622,17 +622,17 @@ fn what_flatcar_can_not_do_is_an_error() {
         (file("/a.py", "#!/usr/bin/python3\nfor a in b:\n"), "note script/not-checked null:null \nwarning program/absent 6:5 write_files[0].content"),
         (config("").replace("[id]", "[id, 'echo \"a']"), "error script/syntax 2:15 runcmd[1]"),
         (config("").replace("[id]", "['if true; then', id, fi]"), ""),
-        (config("").replace("[id]", "['apt-get update']"), "error program/package-manager 2:10 runcmd[0]"),
-        (config("").replace("[id]", "['apt-get install -y socat']"), "error program/package-manager 2:10 runcmd[0]"),
+        (config("").replace("[id]", "['apt-get update']"), "error program/package-manager 2:11 runcmd[0]"),
+        (config("").replace("[id]", "['apt-get install -y socat']"), "error program/package-manager 2:11 runcmd[0]"),
         (
             config("").replace("[id]", "['apt-get update', 'apt-get install -y socat kubeadm=1.34.1-*']"),
-            "warning program/stand-in 2:10 runcmd[0]\nwarning program/stand-in 2:28 runcmd[1]",
+            "warning program/stand-in 2:11 runcmd[0]\nwarning program/stand-in 2:29 runcmd[1]",
         ),
         (
             config("").replace("[id]", "['yum install -y kubelet nfs-utils', 'yum install -y kubeadm']"),
-            "error program/package-manager 2:10 runcmd[0]\nwarning program/stand-in 2:46 runcmd[1]",
+            "error program/package-manager 2:11 runcmd[0]\nwarning program/stand-in 2:47 runcmd[1]",
         ),
-        (config("").replace("[id]", "['snap install x']"), "error program/package-manager 2:10 runcmd[0]"),
+        (config("").replace("[id]", "['snap install x']"), "error program/package-manager 2:11 runcmd[0]"),
         (
             file("/etc/systemd/network/1.network", "[Network]\nAddress=10.0.0.2/8\n"),
             "warning network/no-gateway 4:3 write_files[0]",
@@ -829,10 +829,10 @@ fn what_is_wrong_in_one_of_several_parts_has_its_line() {
              {\"path\": \"/etc/chrony.conf\", \"contents\": {\"source\": \"data:,a\"}},\n\
              {\"path\": \"/a\", \"contents\": {\"source\": \"data:,%23!/bin/sh%0Aupdate-ca-certificates%0Ayum%20install%20kubeadm%0Aufw\"}}]}}"
                 .to_owned(),
-            "error program/package-manager 6:40 storage.files[1].contents.source\n\
+            "error program/package-manager 4:39 storage.files[1].contents.source\n\
              warning key/no-effect 2:23 systemd.units[0].enable\n\
              warning program/absent 3:1 storage.files[0].path\n\
-             warning program/absent 7:40 storage.files[1].contents.source",
+             warning program/absent 4:39 storage.files[1].contents.source",
         ),
         (
             "#cloud-config\nruncmd: [id]\nssh_authorized_keys: no-key\n".to_owned(),
@@ -855,6 +855,32 @@ fn what_is_wrong_in_one_of_several_parts_has_its_line() {
              {\"name\": \"a.service\", \"enabled\": true, \"contents\": \"[Service]\\nExecStart=/usr/bin/apt-get update\\n[Install]\\nWantedBy=a.target\"}]}}"
                 .to_owned(),
             "error program/package-manager 2:52 systemd.units[0].contents",
+        ),
+        // Programs: each at its own line, in commands of several lines and in what is handed to a shell.
+        (
+            mime(&[
+                (
+                    "cloud-config",
+                    "#cloud-config\nruncmd:\n- |\n  set -e\n\n    sudo apt-get update; x\n  apt-get install -y nginx\n- [bash, -c, 'a; ufw x']\n\
+                     - sh -c \"true; netplan apply\"\n- [netplan, apply]\n- 'é ä; dhclient'\n- systemctl restart a chrony\n",
+                ),
+                (
+                    "cloud-config",
+                    "#cloud-config\nwrite_files:\n- path: /a\n  content: |\n    #!/bin/bash\n\n      FOO=1 snap install x\n\
+                     - path: /b\n  encoding: b64\n  content: IyEvYmluL2Jhc2gKCnVmdyB4Cg==\n",
+                ),
+                ("x-shellscript", "#!/bin/sh\nif sudo ufw x; then\nfi\n"),
+            ]),
+            "error program/package-manager 12:10 part 1 (text/cloud-config): runcmd[0]\n\
+             error program/package-manager 28:13 part 2 (text/cloud-config): write_files[0].content\n\
+             error script/syntax 37:1 part 3 (text/x-shellscript)\n\
+             warning program/absent 14:18 part 1 (text/cloud-config): runcmd[1][2]\n\
+             warning program/absent 15:16 part 1 (text/cloud-config): runcmd[2]\n\
+             warning program/absent 16:4 part 1 (text/cloud-config): runcmd[3]\n\
+             warning program/absent 17:9 part 1 (text/cloud-config): runcmd[4]\n\
+             warning program/absent 18:23 part 1 (text/cloud-config): runcmd[5]\n\
+             warning program/absent 31:12 part 2 (text/cloud-config): write_files[1].content\n\
+             warning program/absent 36:9 part 3 (text/x-shellscript)",
         ),
         (
             "{\"ignition\": {\"version\": \"3.4.0\"}, \"storage\": {\n\

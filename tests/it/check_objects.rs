@@ -125,6 +125,19 @@ fn findings_have_their_place_in_the_authors_text() {
             "error spec.template.spec.preKubeadmCommands[1] 15:9\n\
              error spec.template.spec.preKubeadmCommands[2] 16:9",
         ),
+        (
+            config,
+            "preKubeadmCommands:\n- |\n  set -e\n    apt-get install -y nginx\npostKubeadmCommands:\n- |\n  id\n  if true; then sudo netplan apply; fi\n\
+             files:\n- path: /a\n  content: |\n    #!/bin/sh\n     ufw x\n",
+            "error spec.template.spec.preKubeadmCommands[0] 15:11\n\
+             warning spec.template.spec.postKubeadmCommands[0] 19:28\n\
+             warning spec.template.spec.files[0].content 24:12",
+        ),
+        (
+            config,
+            "format: ignition\npreKubeadmCommands:\n- |\n  set -e\n    apt-get install -y nginx\n",
+            "error spec.template.spec.preKubeadmCommands[0] 16:11",
+        ),
         (config, "write_files: []\n", "error spec.template.spec.write_files 12:7"),
         (
             config,

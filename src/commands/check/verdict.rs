@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The verdict on a node's bootstrap data: what the decoder finds, and what would stop the node later.
 
-use std::borrow::Cow;
-
 use super::places::Places;
 use super::rules;
 use super::shell::Shell;
@@ -11,7 +9,6 @@ use crate::apply;
 use crate::decode::capi::Bootstrap;
 use crate::decode::document::jinja::is_null_without;
 use crate::decode::document::{self, no_fetch, unlabelled};
-use crate::decode::foreign::line_of;
 use crate::decode::kubeadm::{config_file, expiry};
 use crate::decode::sites::Sites;
 use crate::decode::syntax::{go, words};
@@ -20,7 +17,7 @@ use crate::io::now;
 use crate::model::config::{NodeConfig, UnitSpec};
 use crate::model::plan::Plan;
 use crate::model::problem::{
-    NO_TARGET, NOT_FETCHED, PACKAGE_MANAGER, Problem, READ_ONLY, Severity, any_error,
+    NO_TARGET, NOT_FETCHED, PACKAGE_MANAGER, Pos, Problem, READ_ONLY, Severity, any_error,
 };
 use crate::plan;
 use crate::platform::{self, PLATFORMS};
@@ -63,7 +60,7 @@ pub fn node(file: &str, bootstrap: Bootstrap, machine: &Machine, checked: &mut C
     let mut shell = Shell::new(&places);
     shell.node(&decoded.config);
     let mut problems: Vec<Problem> =
-        decoded.problems.drain(..).map(|problem| of_a_program(problem, &decoded.config, &places)).collect();
+        decoded.problems.drain(..).map(|problem| within(problem, &places)).collect();
     problems.append(&mut shell.problems);
     problems.extend(rules::problems(&decoded.config, &places));
     if !problems.iter().any(|problem| problem.code == "template/go") {
@@ -112,24 +109,14 @@ fn may_start_something(problem: &Problem) -> bool {
         || problem.code == NOT_FETCHED && ["include ", "ignition.config."].iter().any(|w| place.contains(w))
 }
 
-/// A problem in the author's terms: one of a program that a file's script runs at the line of the script.
-fn of_a_program(problem: Problem, config: &NodeConfig, places: &Places<'_>) -> Problem {
-    if let Some(within) = problem.pos.filter(|_| problem.code == config_file::MISSING) {
-        return places.line(Problem { pos: None, ..problem }, within.line, within.column);
-    }
-    let of_program = problem.code.starts_with("program/");
-    let content = [".content", ".contents.source"].iter().find_map(|key| problem.place.strip_suffix(key));
-    let of_file = content.filter(|_| of_program);
-    let file = of_file.and_then(|place| config.files.iter().find(|file| file.place == place));
-    let text = match file {
-        Some(file) => Some(String::from_utf8_lossy(file.content.expose())),
-        // A unit's stands there as it is.
-        None => places.sites.text(&problem.place).filter(|_| of_program).map(Cow::Borrowed),
-    };
-    match text.and_then(|text| line_of(&text, &problem)) {
-        Some(line) => places.line(problem, line, 1),
-        None => places.entry(problem),
-    }
+/// A problem in the author's terms, at its own line where it is one of a text with lines.
+fn within(problem: Problem, places: &Places<'_>) -> Problem {
+    let Some(Pos { line, column }) = problem.within else { return places.entry(problem) };
+    // A script is a part by itself.
+    let place = Some(unlabelled(&problem.place)).filter(|place| !place.is_empty()).unwrap_or(&problem.place);
+    let bare = Problem { place: place.to_owned(), pos: None, ..problem.clone() };
+    let located = places.line(bare, line, column);
+    if located.pos.is_some() { located } else { places.entry(problem) }
 }
 
 /// Names that the platform at hand may lack: they are more than a note then. A cloud tells where its machines are, and nothing is said of

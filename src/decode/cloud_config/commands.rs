@@ -26,7 +26,7 @@ impl Reader<'_> {
                     }
                 },
                 Value::List(words) => {
-                    self.problems.extend(foreign::in_words(&place, item.pos, words));
+                    self.problems.extend(foreign::in_words(&place, words));
                     lines.push(self.command_of_words(&place, words));
                 }
                 Value::Map(_) => {

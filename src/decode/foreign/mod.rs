@@ -3,166 +3,17 @@
 //! nothing: each is told once, by its name in these tables.
 
 mod packages;
+mod tables;
 mod units;
 
 pub use packages::settle;
 
 use self::packages::NONE as PACKAGES;
-use super::syntax::shell::{base, handed_over, simple_commands, without_prefix};
+use self::tables::{CLOUD_INIT, COMMANDS, FILES, SELINUX};
+use super::syntax::shell::{base, handed_over, simple_commands, texts, without_prefix};
 use super::syntax::yaml::Node;
 use crate::model::paths::{FOREIGN_PACKAGE_TOOLS, FOREIGN_TRUST, FOREIGN_TRUST_TOOLS, next_boot};
 use crate::model::problem::{PACKAGE_MANAGER, Pos, Problem, STAND_IN};
-
-const NETWORK: &str =
-    "give the network in the platform's metadata, or write systemd-networkd's files to /etc/systemd/network";
-const TIME: &str = "use the key `ntp`, or write to /etc/systemd/timesyncd.conf.d";
-const FIREWALL: &str = "use nft or iptables-restore, in a systemd unit that runs at each boot";
-const TIMER: &str =
-    "write a service and a .timer to /etc/systemd/system, by the key `coreos.units` for instance";
-const KERNEL: &str = "kernel arguments are in /oem/grub.cfg, and the initramfs is a part of the image";
-const CLOUD_INIT: &str = "footplate applies this data itself, and before the commands run: leave it out";
-const SERVICES: &str = "use systemctl, with a unit in /etc/systemd/system";
-/// Of programs that Flatcar has and a node does without.
-const SELINUX: &str = "leave it out";
-
-const MODULES: &str = "write the modules' names to /etc/modules-load.d/NAME.conf";
-const LOCALE: &str = "use the key `locale`";
-const LOGS: &str = "logs are in the journal: systemd-journal-upload or an agent in a pod forwards them";
-const UPDATES: &str = "update-engine and locksmithd update Flatcar: leave it out";
-
-/// Paths, directories with a slash at their end, and what to do instead.
-const FILES: &[(&str, &str)] = &[
-    ("/etc/netplan/", NETWORK),
-    ("/etc/network/interfaces", NETWORK),
-    ("/etc/network/interfaces.d/", NETWORK),
-    ("/etc/sysconfig/network", NETWORK),
-    ("/etc/sysconfig/network-scripts/", NETWORK),
-    ("/etc/NetworkManager/", NETWORK),
-    ("/etc/dhcp/", NETWORK),
-    ("/etc/resolvconf/", NETWORK),
-    ("/etc/apt/", PACKAGES),
-    ("/etc/yum.conf", PACKAGES),
-    ("/etc/yum.repos.d/", PACKAGES),
-    ("/etc/yum/", PACKAGES),
-    ("/etc/dnf/", PACKAGES),
-    ("/etc/zypp/", PACKAGES),
-    ("/etc/tdnf/", PACKAGES),
-    ("/etc/apk/", PACKAGES),
-    ("/etc/pip.conf", PACKAGES),
-    ("/etc/chrony/", TIME),
-    ("/etc/chrony.conf", TIME),
-    ("/etc/chrony.d/", TIME),
-    ("/etc/ntpsec/", TIME),
-    ("/etc/cloud/", CLOUD_INIT),
-    ("/etc/ufw/", FIREWALL),
-    ("/etc/firewalld/", FIREWALL),
-    ("/etc/default/ufw", FIREWALL),
-    ("/etc/iptables/", FIREWALL),
-    ("/etc/sysconfig/iptables", FIREWALL),
-    ("/etc/sysconfig/ip6tables", FIREWALL),
-    ("/etc/modules", MODULES),
-    ("/etc/sysconfig/modules/", MODULES),
-    ("/etc/default/locale", LOCALE),
-    ("/etc/sysconfig/i18n", LOCALE),
-    ("/etc/locale.gen", LOCALE),
-    ("/etc/timezone", "use the key `timezone`"),
-    ("/etc/crontab", TIMER),
-    ("/etc/cron.d/", TIMER),
-    ("/etc/cron.hourly/", TIMER),
-    ("/etc/cron.daily/", TIMER),
-    ("/etc/cron.weekly/", TIMER),
-    ("/etc/cron.monthly/", TIMER),
-    ("/var/spool/cron/", TIMER),
-    ("/etc/default/grub", KERNEL),
-    ("/etc/default/grub.d/", KERNEL),
-    ("/etc/grub.d/", KERNEL),
-    ("/boot/grub/", KERNEL),
-    ("/boot/grub2/", KERNEL),
-    ("/etc/initramfs-tools/", KERNEL),
-    ("/etc/dracut.conf.d/", KERNEL),
-    ("/etc/init.d/", SERVICES),
-    ("/etc/init/", SERVICES),
-    ("/etc/rc.local", SERVICES),
-    ("/etc/rc.d/", SERVICES),
-    ("/etc/needrestart/", UPDATES),
-    ("/etc/kernel/", KERNEL),
-    ("/etc/apparmor.d/", "Flatcar has no AppArmor: leave it out"),
-    ("/etc/rsyslog.conf", LOGS),
-    ("/etc/rsyslog.d/", LOGS),
-];
-
-/// Commands by their names, and what to do instead.
-const COMMANDS: &[(&[&str], &str)] = &[
-    (
-        &[
-            "aptitude",
-            "dpkg-reconfigure",
-            "debconf-set-selections",
-            "microdnf",
-            "rpm",
-            "apk",
-            "pacman",
-            "snap",
-            "pip",
-            "pip3",
-            "subscription-manager",
-            "SUSEConnect",
-            "amazon-linux-extras",
-            "needrestart",
-            "unattended-upgrade",
-        ],
-        PACKAGES,
-    ),
-    (&["netplan", "nmcli", "nmtui", "ifup", "ifdown", "dhclient", "resolvconf"], NETWORK),
-    (&["chronyc", "chronyd"], TIME),
-    (&["ufw", "firewall-cmd", "netfilter-persistent"], FIREWALL),
-    (&["setenforce", "setsebool", "semanage", "restorecon"], SELINUX),
-    (
-        &["apparmor_parser", "aa-disable", "aa-teardown", "aa-complain"],
-        "Flatcar has no AppArmor: leave it out",
-    ),
-    (&["service", "chkconfig", "update-rc.d", "initctl", "invoke-rc.d", "rc-service", "rc-update"], SERVICES),
-    (&["crontab", "at"], TIMER),
-    (&["ssh-import-id"], "list the public keys themselves as `ssh_authorized_keys`"),
-    (
-        &[
-            "update-grub",
-            "grub-mkconfig",
-            "grub2-mkconfig",
-            "grubby",
-            "update-initramfs",
-            "mkinitcpio",
-            "dracut",
-        ],
-        KERNEL,
-    ),
-    (&["growpart"], "Flatcar grows its root file system itself: leave it out"),
-    (
-        &["adduser", "addgroup", "deluser", "delgroup"],
-        "use the keys `users` and `groups`, or useradd and groupadd",
-    ),
-    (&["locale-gen", "update-locale"], LOCALE),
-    (&["python", "python3"], "write it in shell, or run it in a container"),
-    (&["update-alternatives", "alternatives"], "write a link below /opt/bin"),
-    (&["trust"], "write the certificate to /etc/ssl/certs/NAME.pem, and call update-ca-certificates"),
-];
-
-/// Units that Flatcar does not have, by the names that `systemctl` is given.
-const UNITS: &[(&[&str], &str)] = &[
-    (&["chrony", "chronyd", "ntp", "ntpsec"], TIME),
-    (&["networking", "NetworkManager", "network", "network-manager", "resolvconf"], NETWORK),
-    (&["ufw", "firewalld", "netfilter-persistent"], FIREWALL),
-    (&["cloud-init", "cloud-config", "cloud-final", "cloud-init-local"], CLOUD_INIT),
-    (
-        &["apt-daily.timer", "apt-daily-upgrade.timer", "unattended-upgrades", "snapd", "snapd.socket"],
-        UPDATES,
-    ),
-    (&["ssh"], "the unit is sshd.socket, and sshd reads its settings for each connection: leave it out"),
-    (&["cron", "crond"], TIMER),
-    (&["rsyslog", "syslog"], LOGS),
-    (&["open-iscsi"], "the unit is iscsid"),
-    (&["apparmor"], "Flatcar has no AppArmor: leave it out"),
-];
 
 /// The language of the data that a file comes of.
 #[derive(Clone, Copy)]
@@ -184,29 +35,34 @@ fn find(table: &'static [(&[&'static str], &'static str)], name: &str) -> Option
     table.iter().find_map(|(names, cure)| Some((*names.iter().find(|n| **n == name)?, *cure)))
 }
 
-/// The foreign commands of a simple command, whose first word is its name.
-fn of_words(words: &[String]) -> Vec<Foreign> {
+/// The foreign commands of a simple command, whose first word is its name: each with the word that it is.
+fn of_words(words: &[&str]) -> Vec<(usize, Foreign)> {
     let Some((command, arguments)) = words.split_first() else { return Vec::new() };
     let command = base(command);
+    if command == "systemctl" {
+        let units = (1..).zip(arguments).filter_map(|(i, unit)| Some((i, units::of_name(unit)?)));
+        return units.collect();
+    }
+    of_program(command, arguments).map(|foreign| (0, foreign)).into_iter().collect()
+}
+
+fn of_program(command: &str, arguments: &[&str]) -> Option<Foreign> {
     if command == "cloud-init" {
-        let waits = arguments.iter().any(|a| a == "status");
-        let cure = match arguments.first().map(String::as_str) {
-            Some("query") => "`footplate query NAME` prints a value: `v1.instance_id`",
+        let waits = arguments.contains(&"status");
+        let cure = match arguments.first() {
+            Some(&"query") => "`footplate query NAME` prints a value: `v1.instance_id`",
             _ if waits => "`footplate status --wait` waits for footplate",
             _ => CLOUD_INIT,
         };
-        return vec![("cloud-init", cure)];
-    }
-    if command == "systemctl" {
-        return arguments.iter().filter_map(|unit| units::of_name(unit)).collect();
+        return Some(("cloud-init", cure));
     }
     if let Some(tool) = FOREIGN_TRUST_TOOLS.iter().find(|tool| **tool == command) {
-        return vec![(tool, "")];
+        return Some((tool, ""));
     }
     if let Some(tool) = FOREIGN_PACKAGE_TOOLS.iter().find(|tool| **tool == command) {
-        return vec![(tool, packages::cure(tool, arguments))];
+        return Some((tool, packages::cure(tool, arguments)));
     }
-    find(COMMANDS, command).into_iter().collect()
+    find(COMMANDS, command)
 }
 
 /// A program where nothing stands in for it.
@@ -220,38 +76,69 @@ fn by_itself((name, cure): Foreign) -> Option<Foreign> {
     }
 }
 
-/// What a shell line has of other distributions. Where it asks whether a program is there, it can do without that one.
-fn of_line(line: &str) -> Vec<Foreign> {
+/// What a shell line has of other distributions, each with the byte at which it stands. Where it asks whether a program is there, it can
+/// do without that one.
+fn of_line(line: &str) -> Vec<(usize, Foreign)> {
     let commands = simple_commands(line);
-    let asks = |words: &&Vec<String>| {
-        let (first, second) = (base(&words[0]), words.get(1).map(String::as_str));
+    let asks = |words: &&Vec<&str>| {
+        let (first, second) = (base(words[0]), words.get(1));
         matches!(first, "which" | "type" | "hash" | "test" | "[" | "[[")
-            || (first == "command" && matches!(second, Some("-v" | "-V")))
+            || (first == "command" && matches!(second, Some(&("-v" | "-V"))))
     };
-    let asked: Vec<&str> = commands.iter().filter(asks).flatten().map(|word| base(word)).collect();
-    let mut found: Vec<Foreign> = Vec::new();
-    for words in &commands {
-        let inner = handed_over(words).map_or_else(|| of_words(words), |(_, script)| of_line(script));
-        for foreign in inner {
-            if !found.contains(&foreign) && (foreign.1.is_empty() || !asked.contains(&foreign.0)) {
-                found.push(foreign);
+    let words: Vec<Vec<&str>> = commands.iter().map(|command| texts(command)).collect();
+    let asked: Vec<&str> = words.iter().filter(asks).flatten().map(|word| base(word)).collect();
+    let mut found: Vec<(usize, Foreign)> = Vec::new();
+    for (command, words) in commands.iter().zip(&words) {
+        let inner: Vec<(usize, Foreign)> = match handed_over(words) {
+            None => of_words(words).into_iter().map(|(i, foreign)| (command[i].at, foreign)).collect(),
+            Some((_, i)) => {
+                let (program, at) = (&command[i].text, command[i].at);
+                // It stands there so behind its quote, or what is escaped in it has other places.
+                let same = line.get(at + 1..).is_some_and(|behind| behind.starts_with(program));
+                let place = |(within, foreign)| (if same { at + 1 + within } else { at }, foreign);
+                of_line(program).into_iter().map(place).collect()
             }
+        };
+        found.extend(inner.into_iter().filter(|(_, (name, cure))| cure.is_empty() || !asked.contains(name)));
+    }
+    once(found)
+}
+
+/// Each once, where it stands first.
+fn once<P>(found: impl IntoIterator<Item = (P, Foreign)>) -> Vec<(P, Foreign)> {
+    let mut told: Vec<(P, Foreign)> = Vec::new();
+    for (place, foreign) in found {
+        if told.iter().all(|(_, have)| *have != foreign) {
+            told.push((place, foreign));
         }
     }
-    found
+    told
+}
+
+/// The line and the column of a byte of a text.
+fn position(text: &str, at: usize) -> Pos {
+    let before = &text[..at];
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    Pos { line: before.matches('\n').count() + 1, column }
 }
 
 /// What a command of `bootcmd` or `runcmd` has of other distributions.
 pub fn in_line(place: &str, pos: Pos, line: &str) -> Vec<Problem> {
-    all(place, pos, of_line(line))
+    all(place, pos, of_line(line).into_iter().map(|(at, foreign)| (position(line, at), foreign)))
 }
 
 /// The same of a command that is a list of words.
-pub fn in_words(place: &str, pos: Pos, words: &[Node]) -> Vec<Problem> {
-    let words: Vec<String> = words.iter().filter_map(|w| w.text()).map(str::to_owned).collect();
-    let words = without_prefix(&words);
-    let found = handed_over(words).map_or_else(|| of_words(words), |(_, script)| of_line(script));
-    all(place, pos, found)
+pub fn in_words(place: &str, nodes: &[Node]) -> Vec<Problem> {
+    let nodes: Vec<(usize, &Node)> = nodes.iter().enumerate().filter(|(_, n)| n.text().is_some()).collect();
+    let words: Vec<&str> = nodes.iter().filter_map(|(_, n)| n.text()).collect();
+    let before = words.len() - without_prefix(&words).len();
+    let (nodes, words) = (&nodes[before..], &words[before..]);
+    match handed_over(words) {
+        Some((_, i)) => in_line(&format!("{place}[{}]", nodes[i].0), nodes[i].1.pos, words[i]),
+        None => {
+            of_words(words).into_iter().map(|(i, foreign)| told(place, foreign).at(nodes[i].1.pos)).collect()
+        }
+    }
 }
 
 /// The same of a file: its path, and where it is a script the command at the beginning of each line. Beside Ignition's commands
@@ -292,10 +179,11 @@ pub fn in_file(place: &str, of: Language, pos: Pos, path: &str, content: &[u8]) 
     if units::is_unit(path) {
         problems.extend(in_unit(&format!("{place}.{key}"), pos, &text));
     } else if content.starts_with(b"#!") {
-        let found = of_script(&text).into_iter().map(|(_, foreign)| foreign);
         let found = match of {
-            Language::CloudConfig => found.collect(),
-            Language::Ignition => found.filter_map(by_itself).collect(),
+            Language::CloudConfig => of_script(&text),
+            Language::Ignition => {
+                once(of_script(&text).into_iter().filter_map(|(at, foreign)| Some((at, by_itself(foreign)?))))
+            }
         };
         problems.extend(all(&format!("{place}.{key}"), pos, found));
     }
@@ -304,42 +192,37 @@ pub fn in_file(place: &str, of: Language, pos: Pos, path: &str, content: &[u8]) 
 
 /// The same of a unit's text.
 pub fn in_unit(place: &str, pos: Pos, text: &str) -> Vec<Problem> {
-    all(place, pos, units::of_unit(text).into_iter().map(|(_, foreign)| foreign).collect())
+    all(place, pos, units::of_unit(text))
 }
 
-fn all(place: &str, pos: Pos, found: Vec<Foreign>) -> Vec<Problem> {
-    found.into_iter().map(|foreign| told(place, foreign).at(pos)).collect()
+/// The problems of what a text at a place has, which begins at `pos`.
+fn all(place: &str, pos: Pos, found: impl IntoIterator<Item = (Pos, Foreign)>) -> Vec<Problem> {
+    let problem = |(at, foreign)| Problem { within: Some(at), ..told(place, foreign).at(pos) };
+    found.into_iter().map(problem).collect()
 }
 
-/// What a script that is a document of its own has of other distributions, each with its first line. `above` is how many
+/// What a script that is a document of its own has of other distributions, each where it stands first. `above` is how many
 /// lines of the document stand above the script.
 pub fn in_script(text: &str, above: usize) -> Vec<Problem> {
-    let at = |(line, foreign)| told("", foreign).at(Pos { line: above + line, column: 1 });
+    let at = |(pos, foreign): (Pos, Foreign)| told("", foreign).at(Pos { line: above + pos.line, ..pos });
     let mut problems: Vec<Problem> = of_script(text).into_iter().map(at).collect();
     packages::settle(&mut problems);
     problems
 }
 
-/// The line of a script or a unit, from 1, that a problem of one of its programs was told for.
-pub fn line_of(text: &str, problem: &Problem) -> Option<usize> {
-    let is_it = |name: &str| problem.what.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', ':']));
-    let found = if text.starts_with("#!") { of_script(text) } else { units::of_unit(text) };
-    found.into_iter().find(|(_, (name, _))| is_it(name)).map(|(line, _)| line)
-}
-
 /// The command at the beginning of each line: a script may hold the text of other files, so more would be guessed. Each
-/// once, with the number of its line, from 1.
-fn of_script(text: &str) -> Vec<(usize, Foreign)> {
-    let mut found: Vec<(usize, Foreign)> = Vec::new();
-    for (line, text) in text.lines().enumerate() {
-        let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-        for foreign in of_words(without_prefix(&words)) {
-            if found.iter().all(|(_, have)| *have != foreign) {
-                found.push((line + 1, foreign));
-            }
-        }
-    }
-    found
+/// once, where it stands first.
+fn of_script(text: &str) -> Vec<(Pos, Foreign)> {
+    once((1..).zip(text.lines()).flat_map(|(line, text)| {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let command = without_prefix(&words);
+        let place = |(i, foreign)| {
+            let word: &str = command[i];
+            let before = word.as_ptr().addr() - text.as_ptr().addr();
+            (Pos { line, ..position(text, before) }, foreign)
+        };
+        of_words(command).into_iter().map(place).collect::<Vec<_>>()
+    }))
 }
 
 fn told(place: &str, (name, cure): Foreign) -> Problem {
@@ -361,6 +244,11 @@ fn told(place: &str, (name, cure): Foreign) -> Problem {
         );
         return Problem::warning(place, what).cure(cure).code(STAND_IN);
     }
+    absent(place, name, cure)
+}
+
+/// The warning of a program that nothing stands in for.
+fn absent(place: &str, name: &str, cure: &str) -> Problem {
     let code = if cure == PACKAGES { PACKAGE_MANAGER } else { "program/absent" };
     Problem::warning(place, format!("{name} is not a part of Flatcar")).cure(cure).code(code)
 }
@@ -403,7 +291,7 @@ mod tests {
             ("", &[]),
         ];
         for (line, want) in cases {
-            let found: Vec<&str> = of_line(line).into_iter().map(|(name, _)| name).collect();
+            let found: Vec<&str> = of_line(line).into_iter().map(|(_, (name, _))| name).collect();
             assert_eq!(&found, want, "{line}");
         }
     }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a call of a package manager means on a node: what stands in for it takes what a baked image has as installed.
 
+use std::collections::HashSet;
+
+use super::absent;
 use crate::model::problem::{PACKAGE_MANAGER, Problem, STAND_IN};
 
 /// What to do instead.
@@ -37,13 +40,13 @@ const WITH_IT: &[&str] = &[
 ];
 
 /// What to do about a call of a package manager, by its arguments.
-pub(super) fn cure(program: &str, arguments: &[String]) -> &'static str {
+pub(super) fn cure(program: &str, arguments: &[&str]) -> &'static str {
     let mut words = arguments.iter().filter(|word| !word.starts_with('-'));
     let installs = match program {
-        "dpkg" => arguments.iter().any(|word| ["-i", "--install", "--unpack"].contains(&word.as_str())),
+        "dpkg" => arguments.iter().any(|word| ["-i", "--install", "--unpack"].contains(word)),
         "apt-key" | "apt-mark" | "apt-cache" | "add-apt-repository" | "yum-config-manager" => false,
         // An option's value may stand before it: `-o Dpkg::Options::=…`.
-        _ => words.any(|word| ["install", "in", "localinstall", "reinstall"].contains(&word.as_str())),
+        _ => words.any(|word| ["install", "in", "localinstall", "reinstall"].contains(word)),
     };
     // A value of an option has `::` or is a file's; a redirection is no name.
     let names = words.filter(|word| !word.contains("::") && !word.contains(['<', '>']));
@@ -71,14 +74,22 @@ fn name(word: &str) -> &str {
 
 /// Where nothing of Kubernetes is installed, there is nothing that the rest goes with: a package manager is what the data should not
 /// call.
-pub fn settle(problems: &mut [Problem]) {
+pub fn settle(problems: &mut Vec<Problem>) {
     if problems.iter().any(|p| p.code == STAND_IN && p.cure.as_deref() == Some(BAKED)) {
         return;
     }
     for problem in problems.iter_mut().filter(|p| p.code == STAND_IN) {
-        problem.code = PACKAGE_MANAGER.into();
-        problem.cure = Some(NONE.to_owned());
+        let name = problem.what.split(' ').next().unwrap_or_default();
+        *problem = Problem {
+            severity: problem.severity,
+            within: problem.within,
+            pos: problem.pos,
+            ..absent(&problem.place, name, NONE)
+        };
     }
+    // What a program's several calls mean is the same then.
+    let mut told = HashSet::new();
+    problems.retain(|p| p.code != PACKAGE_MANAGER || told.insert((p.place.clone(), p.what.clone())));
 }
 
 #[cfg(test)]
@@ -104,8 +115,8 @@ mod tests {
             ("apt-mark hold kubelet", BESIDE),
         ];
         for (line, want) in cases {
-            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            assert_eq!(cure(&words[0], &words[1..]), want, "{line}");
+            let words: Vec<&str> = line.split(' ').collect();
+            assert_eq!(cure(words[0], &words[1..]), want, "{line}");
         }
     }
 }

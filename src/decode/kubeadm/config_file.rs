@@ -58,9 +58,9 @@ pub fn problems(config: &NodeConfig, unread: Option<&str>) -> Vec<Problem> {
         {
             let what = "`kubeadm --config` names a file that nothing writes";
             let line = 1 + written[i].lines().position(|l| l.contains(path)).unwrap_or(0);
+            let within = Some(Pos { line, column: 1 });
             problems.push(
-                Problem::error(place, what)
-                    .at(Pos { line, column: 1 })
+                Problem { within, ..Problem::error(place, what) }
                     .cure("write the file with `write_files` (an object's `files`), or correct its path")
                     .code(MISSING),
             );
