@@ -291,6 +291,12 @@ fn both_variants_are_fetched_kept_applied_and_deleted() {
                 "{plan:?}"
             );
             assert_eq!(left(variant), chunks(variant).len());
+            // Nor does an image whose policy says so.
+            fs::write(case.root().join("etc/footplate.yaml"), "delete: {secrets: false}\n").unwrap();
+            let output = case.provision(&[]);
+            assert!(output.status.success(), "{}", stderr(&output));
+            assert_eq!((left(variant), case.kept()), (chunks(variant).len(), Some(bootstrap())));
+            case.empty();
             let output = case.provision(&[]);
             assert!(output.status.success(), "{}", stderr(&output));
             assert!(case.applied());

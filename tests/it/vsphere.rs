@@ -394,6 +394,15 @@ fn what_is_secret_goes_after_success() {
         assert!(!ran.err.contains(canary), "{how}: {}", ran.err);
         ran
     };
+    // The image may say that nothing goes, or that nothing is told, which leaves all there, too.
+    let policy = "/etc/footplate.yaml";
+    for (text, told) in [("reports: {platform: false}\n", false), ("delete: {user-data: false}\n", true)] {
+        root.put(policy, text);
+        boot(text);
+        assert_eq!(machine.value("guestinfo.userdata"), b64(seed.as_bytes()), "{text}");
+        assert_eq!(machine.has("guestinfo.footplate.state"), told, "{text}");
+    }
+    fs::remove_file(root.path(policy)).unwrap();
     boot("the first boot after");
     for key in ["guestinfo.userdata", "guestinfo.coreos.config.data", "guestinfo.ignition.config.url"] {
         assert_eq!(machine.value(key), b"---", "{key}");

@@ -82,6 +82,11 @@ impl Machine {
         fs::read(self.keys.join(key)).unwrap()
     }
 
+    /// Whether the key is there.
+    pub fn has(&self, key: &str) -> bool {
+        self.keys.join(key).exists()
+    }
+
     /// What the hypervisor has seen so far.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
