@@ -23,7 +23,7 @@ pub enum Reach {
     Network,
 }
 
-/// The first candidate that knows this machine, and what it says. `None` where all of them are asked over the network and
+/// The first candidate that knows this machine, and what it says. `None` where it may be one that is asked over the network, and
 /// that is out of reach.
 ///
 /// # Errors
@@ -48,10 +48,6 @@ fn read<'t>(
 ) -> Result<Option<(Candidate<'t>, Instance)>, Failure> {
     let (mut asked, mut without) = (Vec::new(), Vec::new());
     for candidate in &detected.candidates {
-        let Platform { local, drives, .. } = candidate.platform;
-        if reach == Reach::Local && local.is_none() && drives.is_empty() && wanted.seed.is_none() {
-            continue;
-        }
         let answer = ask(world, facts, candidate.platform, wanted, reach, &mut without);
         let answer =
             answer.map_err(|e| if wanted.seed.is_some() { e.into() } else { named(e, candidate) })?;
@@ -63,13 +59,11 @@ fn read<'t>(
             instance.problems.extend(not_looked_at(candidate.platform, detected));
             return Ok(Some((candidate.clone(), instance)));
         }
-        // A service may yet have something.
-        if reach == Reach::Network || candidate.platform.network.is_none() {
-            asked.push(candidate);
+        // Its service may yet have something, and is surer than the platforms that come after it.
+        if reach == Reach::Local && candidate.platform.network.is_some() {
+            return Ok(None);
         }
-    }
-    if asked.is_empty() {
-        return Ok(None);
+        asked.push(candidate);
     }
     let names: Vec<String> = asked.iter().map(ToString::to_string).collect();
     let hints: Vec<&str> = asked.iter().map(|c| c.platform.hint).filter(|h| !h.is_empty()).collect();

@@ -66,3 +66,16 @@ fn a_device_tree_tells_of_vmware_and_no_other_platform() {
     network("vmware\0").ended(0, &[]);
     assert_eq!(root.text("/etc/hostname"), "by-device-tree\n");
 }
+
+/// The kernel argument is surer than the hypervisor's signature, and the service that it means can't be asked yet.
+#[test]
+fn before_the_network_is_up_nobody_speaks_for_a_service_that_is_surer() {
+    let (replay, root) = (Scratch { dir: fresh("surer") }, Scratch::new("surer-root"));
+    replay.put("hypervisor", "VMwareVMware");
+    replay.put("guestinfo/guestinfo.metadata", "local-hostname: by-guestinfo\ninstance-id: i-1\n");
+    for (argument, named) in [("hetzner", false), ("digitalocean", false), ("vmware", true)] {
+        replay.put("file/proc/cmdline", format!("flatcar.oem.id={argument}\n"));
+        footplate(&["network", "--replay", replay.arg(), "--root", root.arg()]).ended(0, &[]);
+        assert_eq!(root.path("/etc/hostname").exists(), named, "{argument}");
+    }
+}
