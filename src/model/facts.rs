@@ -131,6 +131,13 @@ impl Cmdline {
     pub fn has(&self, word: &str) -> bool {
         self.0.iter().any(|(k, v)| k == word && v.is_none())
     }
+
+    /// Whether the root file system is reached by iSCSI, over a NIC.
+    pub fn has_root_over_iscsi(&self) -> bool {
+        let by_firmware = |word: &&str| self.get(word) == Some("1") || self.has(word);
+        self.get("netroot").is_some_and(|root| root.starts_with("iscsi"))
+            || ["rd.iscsi.firmware", "rd.iscsi.ibft"].iter().any(by_firmware)
+    }
 }
 
 /// A network interface of the machine.

@@ -93,8 +93,9 @@ pub struct WaitFor {
 
 impl Instance {
     /// Adds one of Afterburn's names, where it has a value.
-    pub fn attribute(&mut self, name: &str, value: Option<&str>) {
-        self.attributes.extend(value.filter(|v| !v.is_empty()).map(|v| (name.to_owned(), v.to_owned())));
+    pub fn attribute(&mut self, name: &str, value: Option<impl ToString>) {
+        let value = value.map(|value| value.to_string()).filter(|value| !value.is_empty());
+        self.attributes.extend(value.map(|value| (name.to_owned(), value)));
     }
 
     /// The name before its first dot.

@@ -101,6 +101,11 @@ impl Secret {
         &self.0
     }
 
+    /// Whether there is nothing but blanks and line ends.
+    pub fn is_blank(&self) -> bool {
+        self.0.trim_ascii().is_empty()
+    }
+
     /// The bytes as text, with signs in place of what is none.
     pub fn expose_text(&self) -> Cow<'_, str> {
         // The other function reads byte by byte.

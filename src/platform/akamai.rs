@@ -2,17 +2,14 @@
 //! Akamai (Linode): its metadata service, which wants a token
 //! ([metadata service](https://techdocs.akamai.com/cloud-computing/docs/metadata-service-api)). Addresses come by DHCP and from the router.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 
-use serde_json::{Map, Value as Json};
-
-use super::service::{Service, Session, Token};
+use super::service::{LINK_LOCAL, Service, Session, Token, both};
 use super::{Error, Evidence, Platform, document};
 use crate::decode::syntax::yaml::Node;
 use crate::io::World;
 use crate::model::facts::Facts;
 use crate::model::instance::{Instance, Spelling};
-use crate::model::secret::Secret;
 
 /// Akamai. A Linode has no name of its own but its label.
 pub(super) const PLATFORM: Platform = Platform {
@@ -30,10 +27,7 @@ pub(super) const PLATFORM: Platform = Platform {
 };
 
 static SERVICE: Service = Service {
-    addresses: &[
-        IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
-        IpAddr::V6(Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1)),
-    ],
+    addresses: &both(LINK_LOCAL, [0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1]),
     token: Some(Token {
         path: "/v1/token",
         lifetime: ("Metadata-Token-Expiry-Seconds", "300"),
@@ -59,62 +53,52 @@ const NAMES: &[(&str, &str)] = &[
     ("INSTANCE_TYPE", "type"),
 ];
 
-/// Lists of addresses: Afterburn's name, the family, and the list in it. Each address keeps its `/32`: Cluster API's template sets
-/// the private one by it.
-const LISTS: &[(&str, &str, &str)] = &[
-    ("PRIVATE_IPV4", "ipv4", "private"),
-    ("PUBLIC_IPV4", "ipv4", "public"),
-    ("SHARED_IPV4", "ipv4", "shared"),
-    ("IPV6_RANGE", "ipv6", "ranges"),
-    ("IPV6_SHARED_RANGE", "ipv6", "shared_ranges"),
+/// Lists of addresses: Afterburn's name, and their paths in the network's document. Each address keeps its `/32`: Cluster API's template
+/// sets the private one by it.
+const LISTS: &[(&str, &str)] = &[
+    ("PRIVATE_IPV4", "ipv4.private.*"),
+    ("PUBLIC_IPV4", "ipv4.public.*"),
+    ("SHARED_IPV4", "ipv4.shared.*"),
+    ("IPV6_RANGE", "ipv6.ranges.*"),
+    ("IPV6_SHARED_RANGE", "ipv6.shared_ranges.*"),
 ];
+
+/// Single ones.
+const ADDRESSES: &[(&str, &str)] = &[("IPV6_LINK_LOCAL", "ipv6.link_local"), ("IPV6_SLAAC", "ipv6.slaac")];
 
 fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Instance>, Error> {
     let session = Session::open(&SERVICE, world, world.patience())?;
-    let documents =
-        session.get_all_as(&[INSTANCE, NETWORK, KEYS].map(str::to_owned), Some("application/json"))?;
+    let [about, network, keys] = session.get([INSTANCE, NETWORK, KEYS], Some("application/json"))?;
     // It is text, and not a document.
-    let user_data = session.get_all_as(&[USER_DATA.to_owned()], Some("text/plain"))?;
-    let mut answers = documents.into_iter().chain(user_data);
-    let mut next = || answers.next().flatten().filter(|a| !a.expose().trim_ascii().is_empty());
-    let (about, network, keys, user_data) = (next(), next(), next(), next());
+    let [user_data] = session.get([USER_DATA], Some("text/plain"))?;
     if about.is_none() && user_data.is_none() {
         return Ok(None);
     }
-    let node = document::mapping(INSTANCE, about.as_ref().map_or(&b""[..], Secret::expose))?;
-    let text = |name: &str| document::text_of(&node, &[name]).map(str::to_owned);
+    let node = document::given(INSTANCE, about.as_ref())?;
+    let (network, keys) =
+        (document::given(NETWORK, network.as_ref())?, document::given(KEYS, keys.as_ref())?);
+    let text = |name: &str| document::text_at(&node, name).map(str::to_owned);
     let mut instance = Instance { user_data, region: text("region"), ..Instance::default() };
     instance.instance_id = text("id").unwrap_or_default();
     if let Some(label) = text("label") {
         document::take_hostname("/v1/instance: label", &label, &mut instance)?;
     }
     document::name_by_id("linode", &mut instance);
-    for (name, key) in NAMES {
-        instance.attribute(name, text(key).as_deref());
-    }
-    let tags = node.get("tags").map(document::texts).unwrap_or_default();
+    document::attributes(&node, NAMES, &mut instance);
+    let tags = document::texts_at(&node, "tags.*");
     instance.attributes.push(("INSTANCE_TAGS".to_owned(), tags.join(":")));
-    let mut metadata = Map::new();
-    if let Some(network) = network {
-        let network = document::mapping(NETWORK, network.expose())?;
-        read_addresses(&network, &mut instance);
-        metadata.insert("network".to_owned(), network.to_json());
+    read_addresses(&network, &mut instance);
+    instance.ssh_keys = document::at(&keys, "users.root").map(document::ssh_keys).unwrap_or_default();
+    if network.is_map() {
+        instance.metadata.insert("network".to_owned(), network.to_json());
     }
-    if let Some(keys) = keys {
-        let keys = document::mapping(KEYS, keys.expose())?;
-        let root = keys.get("users").and_then(|u| u.get("root"));
-        instance.ssh_keys = root.map(document::ssh_keys).unwrap_or_default();
-    }
-    if let Json::Object(map) = node.to_json() {
-        metadata.extend(map);
-    }
-    instance.metadata = metadata;
+    instance.metadata.extend(document::object(&node));
     Ok(Some(instance))
 }
 
 fn read_addresses(network: &Node, instance: &mut Instance) {
-    for (name, family, list) in LISTS {
-        let all = network.get(family).and_then(|f| f.get(list)).map(document::texts).unwrap_or_default();
+    for (name, path) in LISTS {
+        let all = document::texts_at(network, path);
         for (n, address) in all.iter().enumerate() {
             instance.attribute(&format!("{name}_{n}"), Some(address));
         }
@@ -125,8 +109,7 @@ fn read_addresses(network: &Node, instance: &mut Instance) {
             _ => {}
         }
     }
-    let v6 = |name: &str| network.get("ipv6").and_then(|f| document::text_of(f, &[name]));
-    instance.attribute("IPV6_LINK_LOCAL", v6("link_local"));
-    instance.attribute("IPV6_SLAAC", v6("slaac"));
-    instance.addresses.public_v6 = v6("slaac").and_then(|a| a.split('/').next()?.parse().ok());
+    document::attributes(network, ADDRESSES, instance);
+    let slaac = document::text_at(network, "ipv6.slaac");
+    instance.addresses.public_v6 = slaac.and_then(|a| a.split('/').next()?.parse().ok());
 }

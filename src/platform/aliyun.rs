@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::aws::network;
-use super::service::{Service, Session, Token};
+use super::service::{Service, Token};
 use super::{Error, Evidence, Platform, document};
 use crate::decode::syntax::yaml::{self, Node};
 use crate::io::World;
@@ -39,15 +39,16 @@ static SERVICE: Service = Service {
     ..Service::LINK_LOCAL
 };
 
-/// All metadata as one document.
-const DOCUMENT: &str = "/2016-01-01/meta-data/all";
+/// All metadata as one document, and what stands beside it.
+const PATHS: [&str; 3] = ["/2016-01-01/meta-data/all", "/2016-01-01/user-data", "/2016-01-01/vendor-data"];
 
-/// Afterburn's names, and the keys of the document.
-const ATTRIBUTES: &[(&str, &str)] = &[
+/// Afterburn's names, and their paths in the document.
+const NAMES: &[(&str, &str)] = &[
     ("EIPV4", "eipv4"),
     ("HOSTNAME", "hostname"),
     ("IMAGE_ID", "image-id"),
     ("INSTANCE_ID", "instance-id"),
+    ("INSTANCE_TYPE", "instance.instance-type"),
     ("IPV4_PRIVATE", "private-ipv4"),
     ("IPV4_PUBLIC", "public-ipv4"),
     ("REGION_ID", "region-id"),
@@ -56,26 +57,15 @@ const ATTRIBUTES: &[(&str, &str)] = &[
 ];
 
 fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Instance>, Error> {
-    let session = Session::open(&SERVICE, world, world.patience())?;
-    let paths = [DOCUMENT, "/2016-01-01/user-data", "/2016-01-01/vendor-data"].map(str::to_owned);
-    let mut answers = session.get_all(&paths)?.into_iter();
-    let Some(bytes) = answers.next().flatten() else { return Ok(None) };
-    let (node, mut instance) = (document::mapping(DOCUMENT, bytes.expose())?, Instance::default());
-    document::read_machine(DOCUMENT, &node, &mut instance)?;
-    let mut data = answers.map(|d| d.filter(|d| !d.expose().trim_ascii().is_empty()));
-    (instance.user_data, instance.vendor_data) = (data.next().flatten(), data.next().flatten());
-    let text = |name: &str| document::text_of(&node, &[name]);
-    for (name, key) in ATTRIBUTES {
-        instance.attribute(name, text(key));
-    }
-    let kind = node.get("instance").and_then(|i| document::text_of(i, &["instance-type"]));
-    instance.attribute("INSTANCE_TYPE", kind);
+    let Some((node, mut instance)) = document::machine(&SERVICE, world, PATHS)? else { return Ok(None) };
+    document::attributes(&node, NAMES, &mut instance);
+    let text = |name: &str| document::text_at(&node, name);
     instance.region = text("region-id").map(str::to_owned);
     instance.availability_zone = text("zone-id").map(str::to_owned);
     instance.provider_id =
         instance.region.as_ref().map(|region| format!("{region}.{}", instance.instance_id));
     instance.node_name = instance.hostname.clone();
-    instance.addresses.local_v4 = text("private-ipv4").and_then(|a| a.parse().ok());
+    instance.addresses.local_v4 = document::parsed_at(&node, "private-ipv4");
     instance.addresses.public_v4 = text("public-ipv4").or(text("eipv4")).and_then(|a| a.parse().ok());
     read_network(&node, &mut instance)?;
     Ok(Some(instance))
@@ -83,8 +73,8 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
 
 /// The NICs: DHCP gives each its first address, and what comes from a further one leaves by it, as on EC2.
 fn read_network(node: &Node, instance: &mut Instance) -> Result<(), Error> {
-    let macs = ["network", "interfaces", "macs"].iter().try_fold(node, |n, key| n.get(key));
-    let primary = document::text_of(node, &["mac"]).unwrap_or_default();
+    let macs = document::at(node, "network.interfaces.macs");
+    let primary = document::text_at(node, "mac").unwrap_or_default();
     let mut found: BTreeMap<String, String> = BTreeMap::new();
     let mut first = None;
     for (mac, nic) in macs.into_iter().flat_map(Node::entries) {

@@ -68,8 +68,7 @@ pub(super) fn drive(world: &dyn World) -> Result<Option<Instance>, Error> {
 /// What the files of one version say; `None` where there is neither metadata nor user-data.
 pub(super) fn instance(read: Read<'_>, version: &str) -> Result<Option<Instance>, Error> {
     let path = |name: &str| format!("openstack/{version}/{name}");
-    let file =
-        |name: &str| Ok::<_, Error>(read(&path(name))?.filter(|f| !f.expose().trim_ascii().is_empty()));
+    let file = |name: &str| Ok::<_, Error>(read(&path(name))?.filter(|f| !f.is_blank()));
     let (meta_data, user_data) = (file("meta_data.json")?, file("user_data")?);
     if meta_data.is_none() && user_data.is_none() {
         return Ok(None);
@@ -79,16 +78,16 @@ pub(super) fn instance(read: Read<'_>, version: &str) -> Result<Option<Instance>
     SECRETS.iter().for_each(|name| drop(node.remove(name)));
     let mut instance = Instance { user_data, ..Instance::default() };
     document::read_named_machine(&place, &node, &mut instance, document::take_hostname)?;
-    instance.instance_id = document::text_of(&node, &["uuid"]).unwrap_or_default().to_owned();
+    instance.instance_id = document::text_at(&node, "uuid").unwrap_or_default().to_owned();
     instance.node_name = node_name(&node, &instance);
     if instance.ssh_keys.is_empty() {
-        let keys = node.get("keys").and_then(Node::list).unwrap_or_default().iter();
-        let keys = keys.filter(|key| document::text_of(key, &["type"]).is_none_or(|t| t == "ssh"));
+        let keys = document::list_at(&node, "keys").iter();
+        let keys = keys.filter(|key| document::text_at(key, "type").is_none_or(|t| t == "ssh"));
         instance.ssh_keys = keys.filter_map(|key| key.get("data")).flat_map(document::ssh_keys).collect();
     }
     let mut seen = std::collections::HashSet::new();
     instance.ssh_keys.retain(|key| seen.insert(key.clone()));
-    if node.get("files").and_then(Node::list).is_some_and(|files| !files.is_empty()) {
+    if !document::list_at(&node, "files").is_empty() {
         let what = "files that are injected beside the user-data are not written";
         let problem = Problem::warning(format!("{place}: files"), what);
         instance.problems.push(problem.cure("write them by `write_files` of the user-data"));
@@ -111,7 +110,7 @@ pub(super) fn own_name(instance: &Instance) -> Option<String> {
 /// The server's name, which cloud controllers look for; where that is not a name for a node, the host name without the domain that
 /// OpenStack adds.
 fn node_name(node: &Node, instance: &Instance) -> Option<String> {
-    let name = document::text_of(node, &["name"]).map(str::to_lowercase);
+    let name = document::text_at(node, "name").map(str::to_lowercase);
     let name = name.filter(|name| document::hostname("", name).is_ok_and(|n| n == *name));
     name.or_else(|| instance.hostname.as_deref().map(|name| short(name).to_lowercase()))
 }
@@ -126,13 +125,12 @@ pub(super) fn network(
     if let Some(file) = read(place)? {
         let data = document::mapping(place, file.expose())?;
         // NICs without a network are left to DHCP. KubeVirt's users put a network config of cloud-init's own there too.
-        if data.get("networks").and_then(Node::list).is_some_and(|list| !list.is_empty()) || is_config(&data)
-        {
+        if !document::list_at(&data, "networks").is_empty() || is_config(&data) {
             document::read_network(&data, instance);
             return Ok(());
         }
     }
-    let content = node.get("network_config").and_then(|c| document::text_of(c, &["content_path"]));
+    let content = document::text_at(node, "network_config.content_path");
     let Some(content) = content.filter(|path| !path.split('/').any(|part| part == "..")) else {
         return Ok(());
     };

@@ -42,6 +42,12 @@ impl Evidence {
         }
     }
 
+    /// DMI with this vendor, or else a kernel argument that is this word alone.
+    pub fn of_vendor_or_word(facts: &Facts, vendor: &str, word: &str) -> Option<Self> {
+        let argument = || facts.cmdline.has(word).then(|| Self::Argument(word.to_owned()));
+        (facts.dmi.sys_vendor == vendor).then(|| Self::of_dmi(&facts.dmi)).or_else(argument)
+    }
+
     /// The vendor and product of DMI.
     pub fn of_dmi(dmi: &Dmi) -> Self {
         Self::Dmi(format!("vendor {:?}, product {:?}", dmi.sys_vendor, dmi.product_name))

@@ -56,15 +56,13 @@ fn read(place: &str, mut node: Node) -> Result<Instance, Error> {
     // A credential of the droplet's, which nothing on the node uses.
     node.remove("auth_key");
     let mut instance = document::with_user_data(place, &node)?;
-    instance.instance_id = document::text_of(&node, &["droplet_id"]).unwrap_or_default().to_owned();
+    instance.instance_id = document::text_at(&node, "droplet_id").unwrap_or_default().to_owned();
     document::name_by_id("digitalocean", &mut instance);
-    instance.attribute("HOSTNAME", document::text_of(&node, &["hostname"]));
-    instance.attribute("REGION", document::text_of(&node, &["region"]));
-    let servers = node.get("dns").and_then(|d| d.get("nameservers")).map(document::texts).unwrap_or_default();
+    document::attributes(&node, &[("HOSTNAME", "hostname"), ("REGION", "region")], &mut instance);
+    let servers = document::texts_at(&node, "dns.nameservers.*");
     let mut cards = Vec::new();
     for kind in ["public", "private"] {
-        let nics = node.get("interfaces").and_then(|i| i.get(kind)).and_then(Node::list).unwrap_or_default();
-        for (n, nic) in nics.iter().enumerate() {
+        for (n, nic) in document::list_at(&node, &format!("interfaces.{kind}")).iter().enumerate() {
             // A droplet may have private networks alone.
             let asked = if kind == "public" || cards.is_empty() { &servers[..] } else { &[] };
             cards.extend(card(nic, kind == "public", asked));
@@ -91,7 +89,7 @@ fn read(place: &str, mut node: Node) -> Result<Instance, Error> {
 
 /// The address of a part of a NIC, an IPv6 address in its canonical form.
 fn address(part: &Node) -> Option<String> {
-    let text = document::text_of(part, &["ip_address"])?;
+    let text = document::text_at(part, "ip_address")?;
     let v4 = text.parse().map(|a: Ipv4Addr| a.to_string());
     v4.or_else(|_| text.parse().map(|a: Ipv6Addr| a.to_string())).ok()
 }
@@ -99,7 +97,7 @@ fn address(part: &Node) -> Option<String> {
 /// A NIC, with the name servers to be asked over it: default routes on the public one only. A gateway may be outside the NIC's networks, so it is said to
 /// be on the link. The anchor address, by which a reserved address comes in, has no gateway.
 fn card(nic: &Node, public: bool, servers: &[String]) -> Option<Json> {
-    let mac = document::text_of(nic, &["mac"])?;
+    let mac = document::text_at(nic, "mac")?;
     let (mut addresses, mut routes) = (Vec::new(), Vec::new());
     for key in ["ipv4", "ipv6", "anchor_ipv4"] {
         let Some(part) = nic.get(key) else { continue };
@@ -108,11 +106,8 @@ fn card(nic: &Node, public: bool, servers: &[String]) -> Option<Json> {
             continue;
         };
         addresses.push(format!("{address}/{length}"));
-        let gateway = document::text_of(part, &["gateway"]).filter(|_| public && key != "anchor_ipv4");
-        if let Some(gateway) = gateway {
-            let to = if key == "ipv4" { "0.0.0.0/0" } else { "::/0" };
-            routes.push(json!({ "to": to, "via": gateway, "on-link": true }));
-        }
+        let gateway = document::text_at(part, "gateway").filter(|_| public && key != "anchor_ipv4");
+        routes.extend(gateway.map(network::way_out));
     }
     let mut card =
         json!({ "match": { "macaddress": mac }, "dhcp4": false, "addresses": addresses, "routes": routes });

@@ -2,12 +2,14 @@
 //! Metadata documents: a YAML or JSON mapping, and the names that several platforms have in it.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
 
 use serde_json::{Map, Value as Json, json};
 
 use super::Error;
-use super::service::{Service, Session};
+use super::service::Service;
 use crate::decode::cloud_config::check_hostname;
+use crate::decode::document::envelope;
 use crate::decode::network;
 use crate::decode::syntax;
 use crate::decode::syntax::yaml::{self, Node, Value};
@@ -39,9 +41,78 @@ pub(super) fn list(name: &str, bytes: &[u8]) -> Result<Node, Error> {
 
 /// The one document in which a service says all; `None` where it has none.
 pub(super) fn fetch(service: &'static Service, world: &dyn World, path: &str) -> Result<Option<Node>, Error> {
-    let answer =
-        Session::open(service, world, world.patience())?.get_all(&[path.to_owned()])?.pop().flatten();
+    let [answer] = service.get(world, [path])?;
     answer.map(|bytes| mapping(path, bytes.expose())).transpose()
+}
+
+/// A machine of which a service tells in a document of cloud-init's shape, with user-data and vendor-data beside it: their paths.
+/// `None` where the document is not there.
+pub(super) fn machine(
+    service: &'static Service,
+    world: &dyn World,
+    paths: [&str; 3],
+) -> Result<Option<(Node, Instance)>, Error> {
+    let [Some(bytes), user_data, vendor_data] = service.get(world, paths)? else { return Ok(None) };
+    let node = mapping(paths[0], bytes.expose())?;
+    let mut instance = Instance { user_data, vendor_data, ..Instance::default() };
+    read_machine(paths[0], &node, &mut instance)?;
+    Ok(Some((node, instance)))
+}
+
+/// A document that may not be there: then it is null.
+pub(super) fn given(name: &str, bytes: Option<&Secret>) -> Result<Node, Error> {
+    mapping(name, bytes.map_or(&b""[..], Secret::expose))
+}
+
+/// Data that a document has in base64. `place` is what messages call it.
+pub(super) fn base64(place: &str, data: &[u8]) -> Result<Secret, Error> {
+    Ok(Secret::new(envelope::base64(data).map_err(|what| Problem::error(place, what))?))
+}
+
+/// What stands in a document at a path of keys, and of numbers in lists, such as `location.zone_id` and `nics.0.ip`.
+pub(super) fn at<'a>(node: &'a Node, path: &str) -> Option<&'a Node> {
+    path.split('.').try_fold(node, |node, key| match node.list() {
+        Some(items) => items.get(key.parse::<usize>().ok()?),
+        None => node.get(key),
+    })
+}
+
+/// The text at a path.
+pub(super) fn text_at<'a>(node: &'a Node, path: &str) -> Option<&'a str> {
+    at(node, path)?.text().filter(|text| !text.is_empty())
+}
+
+/// The text at a path as what it says, such as an address; `None` where it says no such thing.
+pub(super) fn parsed_at<T: FromStr>(node: &Node, path: &str) -> Option<T> {
+    text_at(node, path)?.parse().ok()
+}
+
+/// The list at a path; empty where there is none.
+pub(super) fn list_at<'a>(node: &'a Node, path: &str) -> &'a [Node] {
+    at(node, path).and_then(Node::list).unwrap_or_default()
+}
+
+/// The texts at a path in which `*` stands for each item of a list, such as `nics.*.ip`.
+pub(super) fn texts_at(node: &Node, path: &str) -> Vec<String> {
+    match path.split_once(".*") {
+        None => text_at(node, path).map(str::to_owned).into_iter().collect(),
+        Some((list, "")) => at(node, list).map(texts).unwrap_or_default(),
+        Some((list, below)) => {
+            list_at(node, list).iter().flat_map(|item| texts_at(item, &below[1..])).collect()
+        }
+    }
+}
+
+/// Adds Afterburn's names, each with the path of its value.
+pub(super) fn attributes(node: &Node, names: &[(&str, &str)], instance: &mut Instance) {
+    for (name, path) in names {
+        instance.attribute(name, text_at(node, path));
+    }
+}
+
+/// A document as what templates see of it.
+pub(super) fn object(node: &Node) -> Map<String, Json> {
+    if let Json::Object(map) = node.to_json() { map } else { Map::new() }
 }
 
 /// What a document of the machine says that has user-data and vendor-data in it too. These are not metadata: they are
@@ -126,10 +197,10 @@ pub(super) fn read_named_machine(
     instance.node_name = text(&["node-name", "node_name"]);
     instance.provider_id = text(&["provider-id", "provider_id"]);
     // A placement is EC2's shape of it, which others send too.
-    let placed = |name: &str| node.get("placement").and_then(|p| text_of(p, &[name])).map(str::to_owned);
+    let placed = |path: &str| text_at(node, path).map(str::to_owned);
     let zone = text(&["availability-zone", "availability_zone"]);
-    instance.availability_zone = zone.or_else(|| placed("availability-zone"));
-    instance.region = text(&["region"]).or_else(|| placed("region"));
+    instance.availability_zone = zone.or_else(|| placed("placement.availability-zone"));
+    instance.region = text(&["region"]).or_else(|| placed("placement.region"));
     let addresses = &mut instance.addresses;
     addresses.local_v4 = text(&["local-ipv4", "local_ipv4"]).and_then(|a| a.parse().ok());
     addresses.local_v6 = text(&["local-ipv6", "local_ipv6"]).and_then(|a| a.parse().ok());
@@ -139,9 +210,7 @@ pub(super) fn read_named_machine(
     if let Some(keys) = keys.iter().find_map(|k| node.get(k)) {
         instance.ssh_keys = ssh_keys(keys);
     }
-    if let Json::Object(map) = node.to_json() {
-        instance.metadata = map;
-    }
+    instance.metadata = object(node);
     Ok(())
 }
 
@@ -190,8 +259,8 @@ pub(super) fn first_addresses(choose: fn(&NetworkConfig) -> Option<&Interface>, 
     let ips = || addresses.unwrap_or_default().iter().map(|a| a.cidr.addr);
     let v4 = ips().find_map(|ip| if let IpAddr::V4(ip) = ip { Some(ip) } else { None });
     let v6 = ips().find_map(|ip| if let IpAddr::V6(ip) = ip { Some(ip) } else { None });
-    instance.attribute("IPV4", v4.map(|ip| ip.to_string()).as_deref());
-    instance.attribute("IPV6", v6.map(|ip| ip.to_string()).as_deref());
+    instance.attribute("IPV4", v4);
+    instance.attribute("IPV6", v6);
     instance.addresses.local_v4 = instance.addresses.local_v4.or(v4);
     instance.addresses.local_v6 = instance.addresses.local_v6.or(v6);
 }
@@ -213,6 +282,33 @@ pub(super) fn take_network((config, problems): (NetworkConfig, Vec<Problem>), in
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_lead_through_keys_and_lists() {
+        let text = r#"{"a": {"b": "x", "none": null, "": "y"}, "l": [{"c": "1"}, {"c": ["2", "3"]}, {"c": ""}], "t": ["u", ""]}"#;
+        let node = mapping("", text.as_bytes()).unwrap();
+        for (path, want) in [
+            ("a.b", Some("x")),
+            ("l.0.c", Some("1")),
+            ("l.1.c.1", Some("3")),
+            ("a", None),
+            ("a.none", None),
+            ("a.b.c", None),
+            ("l.c", None),
+            ("l.2.c", None),
+            ("l.3.c", None),
+        ] {
+            assert_eq!(text_at(&node, path), want, "{path}");
+        }
+        for (path, want) in
+            [("a.b", "x"), ("l.*.c", "1"), ("l.*.c.*", "2 3"), ("t.*", "u "), ("a.*", ""), ("n.*.c", "")]
+        {
+            assert_eq!(texts_at(&node, path).join(" "), want, "{path}");
+        }
+        assert_eq!(parsed_at(&node, "l.1.c.0"), Some(2));
+        assert_eq!(parsed_at::<u8>(&node, "a.b"), None);
+        assert_eq!((list_at(&node, "l").len(), list_at(&node, "a").len()), (3, 0));
+    }
 
     #[test]
     fn keys_come_in_many_shapes() {

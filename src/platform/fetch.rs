@@ -181,7 +181,7 @@ fn ask_once(
     // Some platforms have blanks where they were given nothing, also in their own encoding.
     if let Some(instance) = &mut answer {
         for data in [&mut instance.user_data, &mut instance.vendor_data] {
-            data.take_if(|data| data.expose().trim_ascii().is_empty());
+            data.take_if(|data| data.is_blank());
         }
     }
     for drive in platform.drives {

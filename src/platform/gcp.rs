@@ -2,16 +2,13 @@
 //! Google Cloud: its metadata server ([VM metadata](https://cloud.google.com/compute/docs/metadata/overview)). All of it is asked for
 //! at once, with the parts beside it that a server gives which has no such question.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use serde_json::{Map, Value as Json, json};
 
-use super::service::{Service, Session};
+use super::service::{LINK_LOCAL, Service, Session, both};
 use super::{Error, Evidence, Limit, Platform, Report, document};
-use crate::decode::document::envelope;
 use crate::decode::syntax::yaml::Node;
-use crate::io::http::{Method, Request};
-use crate::io::{Tell, World, now};
+use crate::io::http::Method;
+use crate::io::{World, now};
 use crate::model::facts::Facts;
 use crate::model::instance::{Instance, Spelling, short};
 use crate::model::problem::Problem;
@@ -49,10 +46,7 @@ pub(super) const PLATFORM: Platform = Platform {
 
 /// A machine with IPv6 alone reaches it at an address of its own.
 static SERVICE: Service = Service {
-    addresses: &[
-        IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
-        IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
-    ],
+    addresses: &both(LINK_LOCAL, [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254]),
     headers: &[("Metadata-Flavor", "Google")],
     limit: 2 << 20,
     cure: "Google's metadata server does not answer: see that a route leads to 169.254.169.254",
@@ -95,12 +89,8 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
 /// Tells the state as JSON in a guest attribute. Most projects have guest attributes switched off, and that is not a fault.
 fn report(world: &dyn World, report: &Report<'_>) -> Result<(), Error> {
     let Report { state, phase, code, error, .. } = report;
-    let request = Request::new(Method::PUT, format!("{}{STATUS}", SERVICE.host));
-    let mut request = SERVICE.headers.iter().fold(request, |r, (name, value)| r.header(name, *value));
-    (request.addresses, request.way) = (SERVICE.addresses, SERVICE.way);
-    let status = json!({ "state": state, "phase": phase, "code": code, "error": error });
-    request.body = status.to_string().as_str().into();
-    if let Err(error) = world.tell(Tell::Http(&request)) {
+    let status = json!({ "state": state, "phase": phase, "code": code, "error": error }).to_string();
+    if let Err(error) = SERVICE.tell(world, (Method::PUT, STATUS), &[], &status) {
         log::info!("report: the guest attribute footplate/status is not set: {error}");
     }
     Ok(())
@@ -131,50 +121,42 @@ fn parts(session: &Session<'_>) -> Result<Option<Node>, Error> {
 }
 
 fn read(node: &Node) -> Result<Instance, Error> {
-    let of = |part: &str, name: &str| node.get(part).and_then(|p| document::text_of(p, &[name]));
+    let text = |path: &str| document::text_at(node, path);
     // Names of kinds and zones are paths with the project in them.
-    let last = |name: &str| of("instance", name).and_then(|v| v.rsplit('/').next()).map(str::to_owned);
-    let mut instance = Instance { availability_zone: last("zone"), ..Instance::default() };
-    instance.instance_id = of("instance", "id").unwrap_or_default().to_owned();
+    let zone = text("instance.zone").and_then(|zone| zone.rsplit('/').next()).map(str::to_owned);
+    let mut instance = Instance { availability_zone: zone, ..Instance::default() };
+    instance.instance_id = text("instance.id").unwrap_or_default().to_owned();
     instance.region =
         instance.availability_zone.as_deref().and_then(|z| z.rsplit_once('-')).map(|(r, _)| r.to_owned());
-    let full = of("instance", "hostname");
+    let full = text("instance.hostname");
     // The whole name may be longer than a machine's name can be.
-    if let Some(name) = full.map(short).or(of("instance", "name")) {
+    if let Some(name) = full.map(short).or(text("instance.name")) {
         instance.hostname = Some(document::hostname("instance/hostname", name)?);
     }
-    instance.node_name = of("instance", "name").map(str::to_owned).or_else(|| instance.hostname.clone());
+    instance.node_name = text("instance.name").map(str::to_owned).or_else(|| instance.hostname.clone());
     if let (Some(project), Some(zone), Some(name)) =
-        (of("project", "projectId"), &instance.availability_zone, &instance.node_name)
+        (text("project.projectId"), &instance.availability_zone, &instance.node_name)
     {
         instance.provider_id = Some(format!("gce://{project}/{zone}/{name}"));
     }
-    let attributes = |part: &str| node.get(part).and_then(|p| p.get("attributes"));
-    instance.ssh_keys = ssh_keys(attributes("instance"), attributes("project"));
-    instance.user_data =
-        attributes("instance").map(|a| user_data(a, &mut instance.problems)).transpose()?.flatten();
-    let nics = node
-        .get("instance")
-        .and_then(|i| i.get("networkInterfaces"))
-        .and_then(Node::list)
-        .unwrap_or_default();
-    let first = nics.first();
-    let external = first.and_then(|n| {
-        n.get("accessConfigs")?.list()?.iter().find_map(|c| document::text_of(c, &["externalIp"]))
-    });
-    let local = first.and_then(|n| document::text_of(n, &["ip"]));
+    let attributes = document::at(node, "instance.attributes");
+    instance.ssh_keys = ssh_keys(attributes, document::at(node, "project.attributes"));
+    instance.user_data = attributes.map(|a| user_data(a, &mut instance.problems)).transpose()?.flatten();
+    let nics = document::list_at(node, "instance.networkInterfaces");
+    let external = document::texts_at(node, "instance.networkInterfaces.0.accessConfigs.*.externalIp");
+    let external = external.first().map(String::as_str);
+    let local = text("instance.networkInterfaces.0.ip");
     for (name, value) in [
         ("HOSTNAME", full),
         ("IP_EXTERNAL_0", external),
         ("IP_LOCAL_0", local),
-        ("MACHINE_TYPE", of("instance", "machineType")),
+        ("MACHINE_TYPE", text("instance.machineType")),
     ] {
         instance.attribute(name, value);
     }
     instance.addresses.public_v4 = external.and_then(|a| a.parse().ok());
     instance.addresses.local_v4 = local.and_then(|a| a.parse().ok());
-    let v6 = first.and_then(|n| n.get("ipv6s")?.list()?.first()?.text());
-    instance.addresses.local_v6 = v6.and_then(|a| a.parse().ok());
+    instance.addresses.local_v6 = document::parsed_at(node, "instance.networkInterfaces.0.ipv6s.0");
     instance.metadata = metadata(node, full);
     document::read_cards(nics.iter().enumerate().filter_map(card).collect(), &mut instance)?;
     Ok(instance)
@@ -183,7 +165,7 @@ fn read(node: &Node) -> Result<Instance, Error> {
 /// What templates see: cloud-init's names, whose host name is the whole one, and the tree without its attributes, which hold
 /// user-data and may hold secrets.
 fn metadata(node: &Node, full: Option<&str>) -> Map<String, Json> {
-    let Json::Object(mut map) = node.to_json() else { return Map::new() };
+    let mut map = document::object(node);
     for part in ["instance", "project"] {
         if let Some(part) = map.get_mut(part).and_then(Json::as_object_mut) {
             part.remove("attributes");
@@ -196,15 +178,12 @@ fn metadata(node: &Node, full: Option<&str>) -> Map<String, Json> {
 }
 
 fn user_data(attributes: &Node, problems: &mut Vec<Problem>) -> Result<Option<Secret>, Error> {
-    let Some(text) = document::text_of(attributes, &["user-data"]).filter(|t| !t.trim().is_empty()) else {
+    let Some(text) = document::text_at(attributes, "user-data").filter(|t| !t.trim().is_empty()) else {
         return Ok(None);
     };
-    match document::text_of(attributes, &["user-data-encoding"]) {
+    match document::text_at(attributes, "user-data-encoding") {
         None => Ok(Some(Secret::from(text))),
-        Some("base64") => {
-            let at = |what| Problem::error("instance/attributes/user-data", what);
-            Ok(Some(Secret::new(envelope::base64(text.as_bytes()).map_err(at)?)))
-        }
+        Some("base64") => document::base64("instance/attributes/user-data", text.as_bytes()).map(Some),
         Some(_) => {
             let what = "is not an encoding that is known here, and the user-data is taken as it is";
             problems.push(
@@ -248,12 +227,11 @@ fn key(line: &str) -> Option<String> {
 /// A NIC: DHCP gives its address alone (`/32`) and its routes, DHCPv6 an IPv6 address where it has one. Those after the first have
 /// default routes too, which must not be preferred to the first one's.
 fn card((n, nic): (usize, &Node)) -> Option<Json> {
-    let mac = document::text_of(nic, &["mac"])?;
+    let mac = document::text_at(nic, "mac")?;
     let v6 = nic.get("ipv6s").or_else(|| nic.get("ipv6")).and_then(Node::list).is_some_and(|l| !l.is_empty());
-    let v4 = document::text_of(nic, &["ip"]).is_some() || !v6;
+    let v4 = document::text_at(nic, "ip").is_some() || !v6;
     let mut card = json!({ "match": { "macaddress": mac }, "dhcp4": v4, "dhcp6": v6 });
-    if let Some(mtu) = document::text_of(nic, &["mtu"]).and_then(|m| m.parse::<u32>().ok()).filter(|m| *m > 0)
-    {
+    if let Some(mtu) = document::text_at(nic, "mtu").and_then(|m| m.parse::<u32>().ok()).filter(|m| *m > 0) {
         card["mtu"] = json!(mtu);
     }
     if n > 0 {

@@ -2,11 +2,11 @@
 //! Hetzner Cloud: its metadata service ([server metadata](https://docs.hetzner.cloud/reference/cloud#description/server-metadata)). The
 //! network of the first NIC is a document in cloud-init's version 1; NICs of private networks are in a list of their own.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 use serde_json::{Value as Json, json};
 
-use super::service::{Service, Session};
+use super::service::{LINK_LOCAL, Service, both};
 use super::{Error, Evidence, Platform, document};
 use crate::decode::syntax::yaml::Node;
 use crate::io::World;
@@ -27,10 +27,7 @@ pub(super) const PLATFORM: Platform = Platform {
 
 /// It listens at a link-local address of IPv6 too: a server may have no public IPv4.
 static SERVICE: Service = Service {
-    addresses: &[
-        IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
-        IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe)),
-    ],
+    addresses: &both(LINK_LOCAL, [0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe]),
     cure: "Hetzner's metadata service does not answer: see that a route leads to 169.254.169.254",
     ..Service::LINK_LOCAL
 };
@@ -40,23 +37,27 @@ const USER_DATA: &str = "/hetzner/v1/userdata";
 const PRIVATE_NETWORKS: &str = "/hetzner/v1/metadata/private-networks";
 const NETWORK_CONFIG: &str = "/hetzner/v1/metadata/network-config";
 
+/// Afterburn's names, and their keys in the document.
+const NAMES: &[(&str, &str)] = &[
+    ("AVAILABILITY_ZONE", "availability-zone"),
+    ("HOSTNAME", "hostname"),
+    ("INSTANCE_ID", "instance-id"),
+    ("PUBLIC_IPV4", "public-ipv4"),
+    ("REGION", "region"),
+];
+
 /// Most private networks that are read: a server has three.
 const MAX_PRIVATE: usize = 16;
 
 fn fetch(world: &dyn World, facts: &Facts, _: Option<Instance>) -> Result<Option<Instance>, Error> {
-    let session = Session::open(&SERVICE, world, world.patience())?;
-    let paths = [METADATA, USER_DATA, PRIVATE_NETWORKS, NETWORK_CONFIG].map(str::to_owned);
-    let mut answers = session.get_all(&paths)?.into_iter();
-    let mut next = || answers.next().flatten().filter(|a| !a.expose().trim_ascii().is_empty());
-    let (metadata, user_data, private, network) = (next(), next(), next(), next());
-    let mut node = match &metadata {
-        Some(bytes) => document::mapping(
-            METADATA,
-            without_sysconfig(&String::from_utf8_lossy(bytes.expose())).as_bytes(),
-        )?,
-        None if user_data.is_none() => return Ok(None),
-        None => document::mapping(METADATA, b"")?,
-    };
+    let [metadata, user_data, private, network] =
+        SERVICE.get(world, [METADATA, USER_DATA, PRIVATE_NETWORKS, NETWORK_CONFIG])?;
+    if metadata.is_none() && user_data.is_none() {
+        return Ok(None);
+    }
+    let metadata = metadata.unwrap_or_default();
+    let text = without_sysconfig(&String::from_utf8_lossy(metadata.expose()));
+    let mut node = document::mapping(METADATA, text.as_bytes())?;
     let given = node.remove("network-config");
     let mut instance = document::with_user_data(METADATA, &node)?;
     instance.user_data = user_data;
@@ -65,18 +66,9 @@ fn fetch(world: &dyn World, facts: &Facts, _: Option<Instance>) -> Result<Option
         instance.instance_id.clone_from(&facts.dmi.product_serial);
     }
     document::name_by_id("hcloud", &mut instance);
-    for (name, key) in [
-        ("AVAILABILITY_ZONE", "availability-zone"),
-        ("HOSTNAME", "hostname"),
-        ("INSTANCE_ID", "instance-id"),
-        ("PUBLIC_IPV4", "public-ipv4"),
-        ("REGION", "region"),
-    ] {
-        instance.attribute(name, document::text_of(&node, &[key]));
-    }
+    document::attributes(&node, NAMES, &mut instance);
     instance.addresses.public_v6 = given.as_ref().and_then(first_v6);
-    let v6 = instance.addresses.public_v6.map(|a| a.to_string());
-    instance.attribute("PUBLIC_IPV6", v6.as_deref());
+    instance.attribute("PUBLIC_IPV6", instance.addresses.public_v6);
     let cards = match &private {
         Some(bytes) => private_cards(bytes.expose(), &mut instance)?,
         None => Vec::new(),
@@ -118,12 +110,12 @@ fn private_cards(bytes: &[u8], instance: &mut Instance) -> Result<Vec<Json>, Err
     let node = document::list(PRIVATE_NETWORKS, bytes)?;
     let mut cards = Vec::new();
     for (n, nic) in node.list().unwrap_or_default().iter().take(MAX_PRIVATE).enumerate() {
-        let ip = document::text_of(nic, &["ip"]);
+        let ip = document::text_at(nic, "ip");
         instance.attribute(&format!("PRIVATE_IPV4_{n}"), ip);
         if n == 0 {
             instance.addresses.local_v4 = ip.and_then(|a| a.parse().ok());
         }
-        if let Some(mac) = document::text_of(nic, &["mac_address"]) {
+        if let Some(mac) = document::text_at(nic, "mac_address") {
             cards.push(json!({ "match": { "macaddress": mac }, "dhcp4": true, "optional": true }));
         }
     }
@@ -132,8 +124,6 @@ fn private_cards(bytes: &[u8], instance: &mut Instance) -> Result<Vec<Json>, Err
 
 /// The first static IPv6 address of the network's description.
 fn first_v6(network: &Node) -> Option<Ipv6Addr> {
-    let links = network.get("config").and_then(Node::list).unwrap_or_default();
-    let subnets = links.iter().flat_map(|l| l.get("subnets").and_then(Node::list).unwrap_or_default());
-    let addresses = subnets.filter_map(|s| document::text_of(s, &["address"]));
-    addresses.filter_map(|a| a.split('/').next()?.parse().ok()).next()
+    let addresses = document::texts_at(network, "config.*.subnets.*.address");
+    addresses.iter().find_map(|a| a.split('/').next()?.parse().ok())
 }

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! LXD: a service behind a socket of the guest ([devlxd](https://documentation.ubuntu.com/lxd/latest/dev-lxd/)).
 
-use super::service::{Service, Session};
+use super::service::Service;
 use super::{Error, Evidence, Platform, document};
 use crate::io::World;
 use crate::io::http::Way;
 use crate::model::facts::Facts;
 use crate::model::instance::Instance;
-use crate::model::secret::Secret;
 
 /// LXD. Its guests have the DMI of QEMU or none, so their agent's socket names it.
 pub(super) const PLATFORM: Platform = Platform {
@@ -39,22 +38,18 @@ const KEYS: [[&str; 2]; 3] = [
 ];
 
 fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Instance>, Error> {
-    let session = Session::open(&SERVICE, world, world.patience())?;
-    let paths: Vec<String> =
-        [METADATA].iter().chain(KEYS.iter().flatten()).map(|p| (*p).to_owned()).collect();
-    let answers = session.get_all(&paths)?.into_iter();
-    let mut answers = answers.map(|answer| answer.filter(|a| !a.expose().trim_ascii().is_empty()));
-    let mut next = || answers.next().flatten();
-    let metadata = next();
-    let [user_data, vendor_data, network] = KEYS.map(|_| {
-        let (first, second) = (next(), next());
-        first.or(second)
-    });
+    let [[user, older_user], [vendor, older_vendor], [network, older_network]] = KEYS;
+    let paths = [METADATA, user, older_user, vendor, older_vendor, network, older_network];
+    let [metadata, user, older_user, vendor, older_vendor, network, older_network] =
+        SERVICE.get(world, paths)?;
+    let (user_data, vendor_data, network) =
+        (user.or(older_user), vendor.or(older_vendor), network.or(older_network));
     if metadata.is_none() && user_data.is_none() {
         return Ok(None);
     }
     let mut instance = Instance { user_data, vendor_data, ..Instance::default() };
-    let text = String::from_utf8_lossy(metadata.as_ref().map_or(&b""[..], Secret::expose));
+    let metadata = metadata.unwrap_or_default();
+    let text = String::from_utf8_lossy(metadata.expose());
     let node = document::mapping(METADATA, own_keys(&text).as_bytes())?;
     document::read_machine(METADATA, &node, &mut instance)?;
     instance.node_name = instance.hostname.clone();

@@ -3,9 +3,8 @@
 //! ([metadata](https://docs.openstack.org/nova/latest/user/metadata.html)).
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::service::{Service, Session};
+use super::service::{LINK_LOCAL, Service, Session, both};
 use super::{Error, Evidence, Limit, Platform, config_drive, document};
 use crate::io::World;
 use crate::model::facts::{Dmi, Facts};
@@ -33,10 +32,7 @@ pub(super) const PLATFORM: Platform = Platform {
 
 /// It listens at a link-local address of IPv6 too: a server may have no IPv4.
 static SERVICE: Service = Service {
-    addresses: &[
-        IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
-        IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe)),
-    ],
+    addresses: &both(LINK_LOCAL, [0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe]),
     cure: "OpenStack's metadata service does not answer: see that a route leads to 169.254.169.254, or attach a config drive",
     ..Service::LINK_LOCAL
 };

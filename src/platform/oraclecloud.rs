@@ -3,19 +3,16 @@
 //! ([instance metadata](https://docs.oracle.com/en-us/iaas/Content/Compute/Tasks/gettingmetadata.htm)), version 2, or version 1 where
 //! that is all there is.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use serde_json::{Value as Json, json};
 
-use super::service::{Service, Session};
+use super::service::{LINK_LOCAL, Service, Session, both};
 use super::{Error, Evidence, Platform, document};
-use crate::decode::document::envelope;
+use crate::decode::network;
 use crate::decode::syntax::yaml::Node;
 use crate::io::World;
 use crate::model::facts::{Cmdline, Facts};
 use crate::model::instance::{Instance, Spelling};
-use crate::model::problem::Problem;
-use crate::model::secret::Secret;
+use crate::model::network::Cidr;
 
 /// Oracle Cloud.
 pub(super) const PLATFORM: Platform = Platform {
@@ -48,10 +45,7 @@ pub(super) const PLATFORM: Platform = Platform {
 };
 
 static SERVICE: Service = Service {
-    addresses: &[
-        IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
-        IpAddr::V6(Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe)),
-    ],
+    addresses: &both(LINK_LOCAL, [0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe]),
     headers: &[("Authorization", "Bearer Oracle")],
     cure: "Oracle's metadata service does not answer: see that a route leads to 169.254.169.254",
     ..Service::LINK_LOCAL
@@ -77,28 +71,20 @@ const MTU: u16 = 9000;
 
 fn fetch(world: &dyn World, facts: &Facts, _: Option<Instance>) -> Result<Option<Instance>, Error> {
     let session = Session::open(&SERVICE, world, world.patience())?;
-    for paths in VERSIONS {
-        let mut answers = session.get_all(&paths.map(str::to_owned))?.into_iter();
-        let (Some(about), vnics) = (answers.next().flatten(), answers.next().flatten()) else { continue };
-        let mut instance = read(paths[0], &document::mapping(paths[0], about.expose())?)?;
-        if let Some(vnics) = vnics {
-            let list = document::list(paths[1], vnics.expose())?;
-            let vnics = list.list().unwrap_or_default();
-            if let Some(first) = vnics.first() {
-                let addresses = &mut instance.addresses;
-                addresses.local_v4 = document::text_of(first, &["privateIp"]).and_then(|a| a.parse().ok());
-                let v6 = first.get("ipv6Addresses").map(document::texts).unwrap_or_default();
-                addresses.local_v6 = v6.first().and_then(|a| a.parse().ok());
-            }
-            document::read_cards(cards(vnics, &facts.cmdline), &mut instance)?;
-        }
+    for [of_instance, of_vnics] in VERSIONS {
+        let [Some(about), vnics] = session.get([of_instance, of_vnics], None)? else { continue };
+        let mut instance = read(of_instance, &document::mapping(of_instance, about.expose())?)?;
+        let vnics = document::list(of_vnics, vnics.unwrap_or_default().expose())?;
+        instance.addresses.local_v4 = document::parsed_at(&vnics, "0.privateIp");
+        instance.addresses.local_v6 = document::parsed_at(&vnics, "0.ipv6Addresses.0");
+        document::read_cards(cards(vnics.list().unwrap_or_default(), &facts.cmdline), &mut instance)?;
         return Ok(Some(instance));
     }
     Ok(None)
 }
 
 fn read(place: &str, node: &Node) -> Result<Instance, Error> {
-    let text = |name: &str| document::text_of(node, &[name]);
+    let text = |path: &str| document::text_at(node, path);
     let mut instance = Instance { region: text("region").map(str::to_owned), ..Instance::default() };
     instance.instance_id = text("id").unwrap_or_default().to_owned();
     // What the console shows may be any text.
@@ -110,55 +96,43 @@ fn read(place: &str, node: &Node) -> Result<Instance, Error> {
     // Before the colon stands what is the tenancy's own.
     let domain = text("availabilityDomain").map(|domain| domain.rsplit(':').next().unwrap_or(domain));
     instance.availability_zone = domain.map(str::to_owned);
-    for (name, key) in NAMES {
-        instance.attribute(name, text(key));
-    }
+    document::attributes(node, NAMES, &mut instance);
     // What else users write there may be of any type.
-    let given = node.get("metadata");
-    let given = |name: &str| document::text_of(given?, &[name]);
-    instance.ssh_keys = document::lines(given("ssh_authorized_keys").unwrap_or_default());
-    let data = given("user_data").map(|data| envelope::base64(data.as_bytes())).transpose();
-    let data = data.map_err(|what| Problem::error(format!("{place}: metadata.user_data"), what))?;
-    instance.user_data = data.map(Secret::new);
-    if let Json::Object(mut map) = node.to_json() {
-        if let Some(Json::Object(given)) = map.get_mut("metadata") {
-            given.remove("user_data");
-        }
-        instance.metadata = map;
-        // Cluster API's templates have `ds["id"]`.
-        instance.metadata_is_ds = true;
+    instance.ssh_keys = document::lines(text("metadata.ssh_authorized_keys").unwrap_or_default());
+    let data = text("metadata.user_data").map(str::as_bytes);
+    let place = format!("{place}: metadata.user_data");
+    instance.user_data = data.map(|data| document::base64(&place, data)).transpose()?;
+    instance.metadata = document::object(node);
+    if let Some(Json::Object(given)) = instance.metadata.get_mut("metadata") {
+        given.remove("user_data");
     }
+    // Cluster API's templates have `ds["id"]`.
+    instance.metadata_is_ds = true;
     Ok(instance)
 }
 
 /// The NICs: the first one by DHCP, the others with the addresses that the document has. On bare metal the others share a NIC, and
 /// what is written for them is for no NIC.
 fn cards(vnics: &[Node], cmdline: &Cmdline) -> Vec<Json> {
-    // A root file system over iSCSI is lost with its NIC.
-    let over_network = cmdline.get("netroot").is_some_and(|root| root.starts_with("iscsi"))
-        || ["rd.iscsi.firmware", "rd.iscsi.ibft"]
-            .iter()
-            .any(|a| cmdline.get(a) == Some("1") || cmdline.has(a));
     let card = |(n, vnic): (usize, &Node)| {
-        let value = |name: &str| document::text_of(vnic, &[name]);
+        let value = |name: &str| document::text_at(vnic, name);
         let mac = value("macAddr")?;
         let v4: Vec<&str> = value("privateIp").into_iter().collect();
-        let v6 = vnic.get("ipv6Addresses").map(document::texts).unwrap_or_default();
+        let v6 = document::texts_at(vnic, "ipv6Addresses.*");
         let mut card = json!({
             "match": { "macaddress": mac }, "mtu": MTU,
             "dhcp4": n == 0 && !v4.is_empty(), "dhcp6": n == 0 && !v6.is_empty(),
         });
         if n == 0 {
-            card["critical"] = json!(over_network);
+            // A root file system over iSCSI is lost with its NIC.
+            card["critical"] = json!(cmdline.has_root_over_iscsi());
             return Some(card);
         }
         // A subnet may be there as the text `<null>`.
-        let length = |name: &str, whole: u8| {
-            let subnet = value(name).and_then(|s| s.rsplit_once('/')?.1.parse().ok());
-            subnet.unwrap_or(whole)
-        };
-        let (short, long) = (length("subnetCidrBlock", 32), length("ipv6SubnetCidrBlock", 128));
-        let all = v4.iter().map(|a| format!("{a}/{short}")).chain(v6.iter().map(|a| format!("{a}/{long}")));
+        let length = |name: &str| document::parsed_at::<Cidr>(vnic, name).map(|subnet| subnet.prefix);
+        let (short, long) = (length("subnetCidrBlock"), length("ipv6SubnetCidrBlock"));
+        let v4 = v4.iter().map(|address| network::cidr(address, short));
+        let all = v4.chain(v6.iter().map(|address| network::cidr(address, long)));
         card["addresses"] = all.collect();
         card["optional"] = json!(true);
         Some(card)

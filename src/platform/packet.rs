@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::service::{Service, Session};
+use super::service::{JSON, Service, Session};
 use super::{Error, Evidence, Platform, Report, document};
 use crate::decode::network;
 use crate::decode::syntax::yaml::{self, Node};
@@ -69,9 +69,7 @@ fn url(cmdline: &Cmdline, name: &str) -> Result<String, Error> {
 
 fn fetch(world: &dyn World, facts: &Facts, _: Option<Instance>) -> Result<Option<Instance>, Error> {
     let urls = [url(&facts.cmdline, "metadata")?, url(&facts.cmdline, "userdata")?];
-    let mut answers = Session::open(&SERVICE, world, world.patience())?.get_all(&urls)?.into_iter();
-    let mut next = || answers.next().flatten().filter(|a| !a.expose().trim_ascii().is_empty());
-    let (bytes, user_data) = (next(), next());
+    let [bytes, user_data] = SERVICE.get(world, [&urls[0], &urls[1]])?;
     if user_data.is_none()
         && facts.cmdline.get(ARGUMENT).is_some()
         && let Some(instance) = in_ec2s_shape(world, facts)?
@@ -95,18 +93,16 @@ fn fetch(world: &dyn World, facts: &Facts, _: Option<Instance>) -> Result<Option
     instance.ssh_keys = node.get("ssh_keys").map(document::ssh_keys).unwrap_or_default();
     instance.region = text("metro").map(str::to_owned);
     instance.availability_zone = text("facility").map(str::to_owned);
-    for (name, key) in [("HOSTNAME", "hostname"), ("PLAN", "plan"), ("PHONE_HOME_URL", "phone_home_url")] {
-        instance.attribute(name, text(key));
-    }
+    let names = [("HOSTNAME", "hostname"), ("PLAN", "plan"), ("PHONE_HOME_URL", "phone_home_url")];
+    document::attributes(&node, &names, &mut instance);
     let addresses = addresses(&node, &mut instance.problems);
     for public in [true, false] {
         for (family, is_v6) in [("IPV4", false), ("IPV6", true)] {
             let sort = format!("{family}_{}", if public { "PUBLIC" } else { "PRIVATE" });
             let of = addresses.iter().filter(|a| a.public == public && a.ip.is_ipv6() == is_v6);
             for (n, address) in of.enumerate() {
-                instance.attribute(&format!("{sort}_{n}"), Some(&address.ip.to_string()));
-                let gateway = address.gateway.map(|g| g.to_string());
-                instance.attribute(&format!("{sort}_GATEWAY_{n}"), gateway.as_deref());
+                instance.attribute(&format!("{sort}_{n}"), Some(address.ip));
+                instance.attribute(&format!("{sort}_GATEWAY_{n}"), address.gateway);
             }
         }
     }
@@ -144,7 +140,7 @@ fn in_ec2s_shape(world: &dyn World, facts: &Facts) -> Result<Option<Instance>, E
     let urls: Vec<String> =
         paths.map(|path| url(&facts.cmdline, &format!("2009-04-04/{path}"))).collect::<Result<_, _>>()?;
     let mut answers = Session::open(&SERVICE, world, world.patience())?.get_all(&urls)?;
-    let user_data = answers.remove(0).filter(|a| !a.expose().trim_ascii().is_empty());
+    let user_data = answers.remove(0).filter(|a| !a.is_blank());
     let mut metadata = Map::new();
     for (name, answer) in HEGEL.iter().zip(answers) {
         let text = answer.map(|a| String::from_utf8_lossy(a.expose()).trim().to_owned()).unwrap_or_default();
@@ -170,7 +166,7 @@ struct Address {
 }
 
 fn addresses(node: &Node, problems: &mut Vec<Problem>) -> Vec<Address> {
-    let list = node.get("network").and_then(|n| n.get("addresses")).and_then(Node::list).unwrap_or_default();
+    let list = document::list_at(node, "network.addresses");
     let read = |entry: &Node| {
         let is = |name: &str| entry.get(name).and_then(Node::bool).unwrap_or(true);
         let text = |name: &str| document::text_of(entry, &[name]);
@@ -203,8 +199,7 @@ fn read_bonds(
     own: &[&Address],
     instance: &mut Instance,
 ) -> Result<(), Error> {
-    let network = node.get("network");
-    let nics = network.and_then(|n| n.get("interfaces")).and_then(Node::list).unwrap_or_default();
+    let nics = document::list_at(node, "network.interfaces");
     let (mut ethernets, mut bonds) = (Map::new(), Vec::<(String, Vec<Json>)>::new());
     for (n, nic) in nics.iter().enumerate() {
         let text = |name: &str| document::text_of(nic, &[name]);
@@ -223,8 +218,7 @@ fn read_bonds(
         }
         return Ok(());
     }
-    let bonding = |name: &str| document::text_of(network?.get("bonding")?, &[name]);
-    let mode = bonding("mode").unwrap_or("4");
+    let mode = document::text_at(node, "network.bonding.mode").unwrap_or("4");
     let mut parameters =
         json!({ "mode": mode, "mii-monitor-interval": 100, "up-delay": 200, "down-delay": 200 });
     if ["4", "802.3ad"].contains(&mode) {
@@ -275,11 +269,10 @@ fn routes(node: &Node, own: &[&Address]) -> Vec<Json> {
             routes.push(json!({ "to": all, "via": via }));
         }
     }
-    let named = node.get("private_subnets").map(document::texts);
-    let private = named.filter(|n| !n.is_empty()).unwrap_or_else(|| vec![PRIVATE.to_owned()]);
-    let neighbors = node.get("bgp_neighbors").and_then(Node::list).unwrap_or_default();
-    let peers = neighbors.iter().filter_map(|n| n.get("peer_ips")).flat_map(document::texts);
-    let peers = peers.map(|ip| if ip.contains(':') { format!("{ip}/128") } else { format!("{ip}/32") });
+    let named = document::texts_at(node, "private_subnets.*");
+    let private = if named.is_empty() { vec![PRIVATE.to_owned()] } else { named };
+    let peers = document::texts_at(node, "bgp_neighbors.*.peer_ips.*");
+    let peers = peers.iter().map(|ip| network::cidr(ip, None::<u8>));
     for to in private.into_iter().chain(peers) {
         if let Some(via) = gateway(to.contains(':'), false) {
             routes.push(json!({ "to": to, "via": via }));
@@ -292,14 +285,14 @@ fn routes(node: &Node, own: &[&Address]) -> Vec<Json> {
 fn report(world: &dyn World, report: &Report<'_>) -> Result<(), Error> {
     let cmdline = Cmdline::parse(&world.text(Ask::File("/proc/cmdline"))?);
     let Some(node) = document::fetch(&SERVICE, world, &url(&cmdline, "metadata")?)? else { return Ok(()) };
-    let home = document::text_of(&node, &["phone_home_url"]);
+    let home = document::text_at(&node, "phone_home_url");
     let beside = || Some(format!("{}/events", home?.strip_suffix("/phone-home")?));
-    let events = document::text_of(&node, &["user_state_url"]).map(str::to_owned).or_else(beside);
+    let events = document::text_at(&node, "user_state_url").map(str::to_owned).or_else(beside);
     let post = |to: &str, body: String| {
         if !["http://", "https://"].iter().any(|scheme| to.starts_with(scheme)) {
             return Err(Problem::error("metadata", "the place for reports is not an HTTP URL").into());
         }
-        let mut request = Request::new(Method::POST, to).header("Content-Type", "application/json");
+        let mut request = Request::new(Method::POST, to).header(JSON.0, JSON.1);
         request.body = body.as_str().into();
         world.tell(Tell::Http(&request))
     };

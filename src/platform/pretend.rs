@@ -3,7 +3,7 @@
 //! name and network, a service with the rest, a report and a limit.
 
 use super::drive::Place;
-use super::service::{Service, Session};
+use super::service::Service;
 use super::{Error, Evidence, Limit, Platform, Report, document};
 use crate::io::{Tell, World};
 use crate::model::facts::Facts;
@@ -48,15 +48,14 @@ fn local(world: &dyn World, _: &Facts) -> Result<Option<Instance>, Error> {
 }
 
 fn network(world: &dyn World, _: &Facts, found: Option<Instance>) -> Result<Option<Instance>, Error> {
-    let session = Session::open(&SERVICE, world, world.patience())?;
-    let mut answers = session.get_all(&["/v1/frame".to_owned(), "/v1/user-data".to_owned()])?.into_iter();
+    let [frame, user_data] = SERVICE.get(world, ["/v1/frame", "/v1/user-data"])?;
     let mut instance = found.unwrap_or_default();
-    if let Some(frame) = answers.next().flatten() {
+    if let Some(frame) = frame {
         let mut more = Instance::default();
         document::read_machine("/v1/frame", &document::mapping("/v1/frame", frame.expose())?, &mut more)?;
         instance.fill_from(more);
     }
-    instance.user_data = answers.next().flatten();
+    instance.user_data = user_data;
     Ok(Some(instance))
 }
 

@@ -56,7 +56,7 @@ fn take_generated(instance: &mut Instance) -> Result<(), Error> {
     }
     let config = String::from_utf8(data).ok().and_then(|text| yaml::parse(&text).ok());
     let config = config.filter(Node::is_map);
-    if let Some(name) = config.as_ref().and_then(|c| document::text_of(c, &["hostname"]))
+    if let Some(name) = config.as_ref().and_then(|c| document::text_at(c, "hostname"))
         && instance.hostname.is_none()
     {
         document::take_hostname("user-data: hostname", name, instance)?;

@@ -3,14 +3,14 @@
 //! deadline for all questions and a bound on every answer, and with a token where the service gives one.
 
 use std::cell::RefCell;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 
 use super::Error;
 use crate::io::http::{self, Method, Request, Response, Way};
-use crate::io::{Ask, World};
+use crate::io::{Ask, Tell, World};
 use crate::model::facts::Cmdline;
 use crate::model::problem::WithCure as _;
 use crate::model::secret::Secret;
@@ -54,6 +54,48 @@ impl Service {
         limit: 1 << 20,
         cure: "",
     };
+
+    /// What is at paths of the service, asked for all at once; `None` for what is not there or blank.
+    ///
+    /// # Errors
+    /// One of them can't be had.
+    pub(super) fn get<const N: usize>(
+        &'static self,
+        world: &dyn World,
+        paths: [&str; N],
+    ) -> Result<[Option<Secret>; N], Error> {
+        Session::open(self, world, world.patience())?.get(paths, None)
+    }
+
+    /// Tells the service something at a path, with these headers beside those of every question.
+    ///
+    /// # Errors
+    /// It does not take it.
+    pub(super) fn tell(
+        &self,
+        world: &dyn World,
+        (method, path): (Method, &str),
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<(), Error> {
+        let request = Request::new(method, format!("{}{path}", self.host));
+        let headers = headers.iter().chain(self.headers);
+        let mut request = headers.fold(request, |r, (name, value)| r.header(name, *value));
+        (request.addresses, request.way, request.body) = (self.addresses, self.way, body.into());
+        world.tell(Tell::Http(&request))
+    }
+}
+
+/// The type of a body that is JSON.
+pub(super) const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+/// The address of most services.
+pub(super) const LINK_LOCAL: [u8; 4] = [169, 254, 169, 254];
+
+/// The addresses of a service that machines without IPv4 reach too.
+pub(super) const fn both([a, b, c, d]: [u8; 4], v6: [u16; 8]) -> [IpAddr; 2] {
+    let [s, t, u, v, w, x, y, z] = v6;
+    [IpAddr::V4(Ipv4Addr::new(a, b, c, d)), IpAddr::V6(Ipv6Addr::new(s, t, u, v, w, x, y, z))]
 }
 
 /// How a service gives tokens: to a `PUT`.
@@ -108,6 +150,19 @@ impl<'a> Session<'a> {
         Ok(session)
     }
 
+    /// What is at paths, in the media type that is asked for; `None` for what is not there or blank.
+    ///
+    /// # Errors
+    /// One of them can't be had.
+    pub(super) fn get<const N: usize>(
+        &self,
+        paths: [&str; N],
+        media_type: Option<&str>,
+    ) -> Result<[Option<Secret>; N], Error> {
+        let mut answers = self.get_all_as(&paths.map(str::to_owned), media_type)?.into_iter();
+        Ok(paths.map(|_| answers.next().flatten().filter(|answer| !answer.is_blank())))
+    }
+
     /// The values at paths, asked for all at once; `None` for one that is not there.
     ///
     /// # Errors
@@ -116,15 +171,7 @@ impl<'a> Session<'a> {
         self.get_all_as(paths, None)
     }
 
-    /// The same in the media type that is asked for.
-    ///
-    /// # Errors
-    /// One of them can't be had.
-    pub(super) fn get_all_as(
-        &self,
-        paths: &[String],
-        media_type: Option<&str>,
-    ) -> Result<Vec<Option<Secret>>, Error> {
+    fn get_all_as(&self, paths: &[String], media_type: Option<&str>) -> Result<Vec<Option<Secret>>, Error> {
         let answers = self.ask(paths, |request| match media_type {
             Some(media_type) => request.header("Accept", media_type),
             None => request,

@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::service::Service;
 use super::{Error, Evidence, Platform, document};
+use crate::decode::network;
 use crate::decode::syntax::yaml::Node;
 use crate::io::World;
 use crate::model::facts::Facts;
@@ -39,44 +40,34 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
     // What the service calls a region is a zone, such as fi-hel2; its own region is not told.
     instance.availability_zone = instance.region.clone();
     document::name_by_id("upcloud", &mut instance);
-    instance.attribute("HOSTNAME", document::text_of(&node, &["hostname"]));
-    instance.attribute("INSTANCE_ID", document::text_of(&node, &["instance_id"]));
-    instance.attribute("REGION", document::text_of(&node, &["region"]));
-    let network = node.get("network");
-    let nics = network.and_then(|n| n.get("interfaces")).and_then(Node::list).unwrap_or_default();
-    let mut cards: Vec<Json> = nics.iter().filter_map(card).collect();
-    let servers = network.and_then(|n| n.get("dns")).map(document::texts).unwrap_or_default();
+    let names = [("HOSTNAME", "hostname"), ("INSTANCE_ID", "instance_id"), ("REGION", "region")];
+    document::attributes(&node, &names, &mut instance);
+    let mut cards: Vec<Json> =
+        document::list_at(&node, "network.interfaces").iter().filter_map(card).collect();
+    let servers = document::texts_at(&node, "network.dns.*");
     // The server's own name servers come after those of its NICs.
-    if let Some(first) = cards.first_mut() {
-        let own = first["nameservers"]["addresses"].as_array().cloned().unwrap_or_default();
-        let more = servers.into_iter().map(Json::from).filter(|server| !own.contains(server));
-        let all: Vec<Json> = own.iter().cloned().chain(more).collect();
-        if !all.is_empty() {
-            first["nameservers"] = json!({ "addresses": all });
-        }
-    }
+    network::add_to_first(&mut cards, "addresses", servers);
     document::read_cards(cards, &mut instance)?;
     Ok(Some(instance))
 }
 
 /// A NIC: an address by DHCP is not written down, an IPv6 address of that kind comes with the router's advertisement.
 fn card(nic: &Node) -> Option<Json> {
-    let mac = document::text_of(nic, &["mac"])?;
+    let mac = document::text_at(nic, "mac")?;
     let (mut addresses, mut routes, mut servers) = (Vec::new(), Vec::new(), Vec::new());
     let (mut dhcp4, mut accept_ra) = (false, false);
-    for ip in nic.get("ip_addresses").and_then(Node::list).unwrap_or_default() {
+    for ip in document::list_at(nic, "ip_addresses") {
         let text = |name: &str| document::text_of(ip, &[name]);
         let Some(address) = text("address") else { continue };
         let v4 = !address.contains(':');
-        servers.extend(ip.get("dns").map(document::texts).unwrap_or_default());
+        servers.extend(document::texts_at(ip, "dns.*"));
         if ip.get("dhcp").and_then(Node::bool) == Some(true) {
             dhcp4 |= v4;
             accept_ra |= !v4;
             continue;
         }
-        let prefix =
-            text("network").and_then(|n| n.split_once('/')).map_or(if v4 { "32" } else { "128" }, |(_, p)| p);
-        addresses.push(format!("{address}/{prefix}"));
+        let length = text("network").and_then(|subnet| Some(subnet.split_once('/')?.1));
+        addresses.push(network::cidr(address, length));
         if let Some(gateway) = text("gateway") {
             routes.push(json!({ "to": if v4 { "0.0.0.0/0" } else { "::/0" }, "via": gateway }));
         }

@@ -18,10 +18,7 @@ pub(super) const PLATFORM: Platform = Platform {
     spelling: Some(Spelling { coreos: "VULTR", afterburn: "VULTR", common: false }),
     names: &["meta_data.instance_v2_id", "meta_data.region.regioncode"],
     hint: "Vultr: give the instance user-data",
-    evidence: |facts| {
-        let argument = || facts.cmdline.has("vultr").then(|| Evidence::Argument("vultr".to_owned()));
-        (facts.dmi.sys_vendor == "Vultr").then(|| Evidence::of_dmi(&facts.dmi)).or_else(argument)
-    },
+    evidence: |facts| Evidence::of_vendor_or_word(facts, "Vultr", "vultr"),
     network: Some(fetch),
     ..Platform::NONE
 };
@@ -43,9 +40,9 @@ const PRIVATE_MTU: u16 = 1450;
 
 fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Instance>, Error> {
     let Some(mut node) = document::fetch(&SERVICE, world, DOCUMENT)? else { return Ok(None) };
-    let text = |name: &str| document::text_of(&node, &[name]).map(str::to_owned);
+    let text = |path: &str| document::text_at(&node, path).map(str::to_owned);
     let (legacy, id, name) = (text("instanceid"), text("instance-v2-id"), text("hostname"));
-    let region = node.get("region").and_then(|r| document::text_of(r, &["regioncode"])).map(str::to_owned);
+    let region = text("region.regioncode");
     for key in ["hostname", "local-hostname"] {
         node.remove(key);
     }
@@ -71,8 +68,8 @@ fn network(node: &Node) -> Result<Option<Node>, Error> {
     if let Some(told) = node.get("cloud_interfaces").filter(|told| told.is_map()) {
         return Ok(Some(told.clone()));
     }
-    let nics = node.get("interfaces").and_then(Node::list).unwrap_or_default();
-    let mut config: Vec<Json> = nics.iter().enumerate().filter_map(|(n, nic)| card(n, nic)).collect();
+    let nics = document::list_at(node, "interfaces").iter().enumerate();
+    let mut config: Vec<Json> = nics.filter_map(|(n, nic)| card(n, nic)).collect();
     if config.is_empty() {
         return Ok(None);
     }
@@ -83,11 +80,11 @@ fn network(node: &Node) -> Result<Option<Node>, Error> {
 /// A NIC. The public one gets its first addresses by DHCP and from the router, a private network has neither. One that the platform
 /// leaves to the user is not set up.
 fn card(n: usize, nic: &Node) -> Option<Json> {
-    let mac = document::text_of(nic, &["mac"])?;
+    let mac = document::text_at(nic, "mac")?;
     if nic.get("unconfigured").and_then(Node::bool) == Some(true) {
         return None;
     }
-    let public = document::text_of(nic, &["network-type"]) == Some("public");
+    let public = document::text_at(nic, "network-type") == Some("public");
     let given = |of: &Node, key: &str| of.get(key).map(Node::to_json);
     let subnet = |of: &Node| {
         let address = document::text_of(of, &["address", "network"])?;
@@ -95,16 +92,16 @@ fn card(n: usize, nic: &Node) -> Option<Json> {
         Some(json!({ "type": "static", "address": address, "netmask": mask, "routes": given(of, "routes") }))
     };
     let families = ["ipv4", "ipv6"].into_iter().filter_map(|family| nic.get(family));
-    let own = families.clone().filter(|of| document::text_of(of, &["address"]).is_some()).filter_map(subnet);
+    let own = families.clone().filter(|of| document::text_at(of, "address").is_some()).filter_map(subnet);
     let mut subnets: Vec<Json> =
         if public { vec![json!({ "type": "dhcp" }), json!({ "type": "ipv6_slaac" })] } else { own.collect() };
     if let Some(first) = subnets.first_mut() {
         first["routes"] = given(nic, "routes").into();
         // Where there is no public NIC, the way out is by the first network.
-        let gateway = nic.get("ipv4").and_then(|of| document::text_of(of, &["gateway"]));
+        let gateway = document::text_at(nic, "ipv4.gateway");
         first["gateway"] = gateway.filter(|_| n == 0 && !public).into();
     }
-    let additional = families.filter_map(|of| of.get("additional")?.list()).flatten();
+    let additional = families.flat_map(|of| document::list_at(of, "additional"));
     subnets.extend(additional.filter_map(subnet));
     let mtu = given(nic, "mtu").or((!public).then(|| PRIVATE_MTU.into()));
     Some(json!({

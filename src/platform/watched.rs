@@ -74,7 +74,7 @@ impl World for Watched<'_> {
         for (request, answer) in requests.iter().zip(&answers) {
             let Ok(response) = answer else { continue };
             let what = match response.status {
-                200 if !response.body.expose().trim_ascii().is_empty() => continue,
+                200 if !response.body.is_blank() => continue,
                 200 => "an empty answer".to_owned(),
                 status => http::status_text(status),
             };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Network configuration, in each of the languages that a platform may speak, to one [`NetworkConfig`].
 
+mod cards;
 mod common;
 mod devices;
 mod eni;
@@ -14,6 +15,7 @@ mod tunnels;
 mod v1;
 
 pub use self::guestinfo::MAX as MAX_FLAT;
+pub use cards::{add_to_first, cidr, way_out};
 pub use common::prefix;
 pub use netplan::is as is_netplan;
 use std::net::IpAddr;

@@ -2,14 +2,13 @@
 //! EC2's metadata service, version 2
 //! ([Use the Instance Metadata Service](https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html)).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use crate::io::World;
 use crate::model::problem::Problem;
 use crate::model::secret::Secret;
 use crate::platform::Error;
-use crate::platform::service::{Service, Session, Token};
+use crate::platform::service::{LINK_LOCAL, Service, Session, Token, both};
 
 /// The newest version with keys that are asked for here (`ipv4-prefix`), as a path; a version never changes once it is out.
 pub(super) const VERSION: &str = "/2021-07-15";
@@ -18,10 +17,7 @@ pub(super) const VERSION: &str = "/2021-07-15";
 /// it 16 KiB. Version 1, which gives its data to anybody who makes the node fetch a URL, is spoken only where the operator
 /// allows it. The token has the longest life that it can have, and is never stored.
 static SERVICE: Service = Service {
-    addresses: &[
-        IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
-        IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254)),
-    ],
+    addresses: &both(LINK_LOCAL, [0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254]),
     token: Some(Token {
         path: "/latest/api/token",
         lifetime: ("x-aws-ec2-metadata-token-ttl-seconds", "21600"),

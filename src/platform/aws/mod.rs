@@ -116,7 +116,7 @@ pub(super) fn tree(session: &Session<'_>, root: &str) -> Result<Option<Instance>
     let listings = [PUBLIC_KEYS, MACS];
     paths.extend(KEYS.iter().chain(&listings).map(meta_data));
     let mut answers = session.get_all(&paths)?.into_iter();
-    let user_data = answers.next().flatten().filter(|d| !d.expose().trim_ascii().is_empty());
+    let user_data = answers.next().flatten().filter(|d| !d.is_blank());
     let mut found: Vec<(&str, String)> = Vec::new();
     for (key, answer) in KEYS.iter().chain(&listings).zip(answers) {
         if let Some(answer) = answer {

@@ -5,7 +5,6 @@ use serde_json::{Map, Value as Json, json};
 
 use super::not_yet;
 use crate::decode::azure::one_line;
-use crate::decode::document::envelope;
 use crate::decode::syntax::yaml::Node;
 use crate::io::World;
 use crate::model::facts::{Facts, Link};
@@ -76,31 +75,29 @@ pub(super) fn fetch(
 
 /// User-data as the service has it: base64.
 fn decoded(data: &[u8]) -> Result<Secret, Error> {
-    Ok(Secret::new(envelope::base64(data).map_err(|what| Problem::error("compute.userData", what))?))
+    document::base64("compute.userData", data)
 }
 
 fn read(node: &Node, links: &[Link]) -> Result<Instance, Error> {
-    let (compute, extended) = (node.get("compute"), node.get("extended").and_then(|e| e.get("compute")));
-    let text = |name: &str| document::text_of(compute?, &[name]);
-    let extended = |name: &str| document::text_of(extended?, &[name]);
+    let text = |name: &str| document::text_at(node.get("compute")?, name);
+    let extended = |name: &str| document::text_at(document::at(node, "extended.compute")?, name);
     if extended("ppsType").is_some_and(|kind| !kind.eq_ignore_ascii_case("none")) {
         return Err(not_yet("extended.compute.ppsType"));
     }
     let mut instance =
         Instance { instance_id: text("vmId").unwrap_or_default().to_lowercase(), ..Instance::default() };
-    let name = compute.and_then(|c| document::text_of(c.get("osProfile")?, &["computerName"]));
-    let name = name.map(|name| document::hostname("compute.osProfile.computerName", name));
+    let name =
+        text("osProfile.computerName").map(|name| document::hostname("compute.osProfile.computerName", name));
     instance.hostname = name.transpose()?;
     instance.provider_id = text("resourceId").map(provider_id);
     instance.region = text("location").map(str::to_lowercase);
     let zone = instance.region.as_ref().zip(text("zone"));
     instance.availability_zone = zone.map(|(region, zone)| format!("{region}-{zone}"));
-    let keys = compute.and_then(|c| c.get("publicKeys")?.list()).unwrap_or_default();
-    let keys = keys.iter().filter_map(|k| document::text_of(k, &["keyData"])).map(one_line);
-    instance.ssh_keys = keys.filter(|k| !k.is_empty()).collect();
+    let keys = document::texts_at(node, "compute.publicKeys.*.keyData");
+    instance.ssh_keys = keys.iter().map(|key| one_line(key)).filter(|k| !k.is_empty()).collect();
     instance.user_data = text("userData").map(|d| decoded(d.as_bytes())).transpose()?;
     instance.user_data_once = extended("hasCustomData") == Some("true");
-    let nics = node.get("network").and_then(|n| n.get("interface")).and_then(Node::list).unwrap_or_default();
+    let nics = document::list_at(node, "network.interface");
     let cards: Vec<Json> = nics.iter().enumerate().filter_map(|(n, nic)| card(n, nic, links)).collect();
     document::read_cards(cards, &mut instance)?;
     let first = |family: &str, key: &str| addresses(nics.first()?, family, key).into_iter().next();
@@ -135,21 +132,20 @@ fn provider_id(resource: &str) -> String {
 
 /// Addresses of a NIC, those that are given.
 fn addresses(nic: &Node, family: &str, key: &str) -> Vec<String> {
-    let list = nic.get(family).and_then(|f| f.get("ipAddress")).and_then(Node::list).unwrap_or_default();
-    list.iter().filter_map(|a| document::text_of(a, &[key])).map(str::to_owned).collect()
+    document::texts_at(nic, &format!("{family}.ipAddress.*.{key}"))
 }
 
 /// The NIC that is the n-th of the list; `None` for one without addresses. The first of its addresses come by DHCP. With accelerated
 /// networking a second NIC has the same MAC address and works below this one: the driver tells them apart.
 fn card(n: usize, nic: &Node, links: &[Link]) -> Option<Json> {
-    let mac = document::text_of(nic, &["macAddress"])?.parse::<Mac>().ok()?.to_string();
+    let mac = document::text_at(nic, "macAddress")?.parse::<Mac>().ok()?.to_string();
     let (v4, v6) = (addresses(nic, "ipv4", "privateIpAddress"), addresses(nic, "ipv6", "privateIpAddress"));
     if v4.is_empty() && v6.is_empty() {
         return None;
     }
     let beside = |family: &str, all: &[String], whole: &str| -> Vec<String> {
-        let subnets = nic.get(family).and_then(|f| f.get("subnet")).and_then(Node::list).unwrap_or_default();
-        let length = subnets.first().and_then(|s| document::text_of(s, &["prefix"])).unwrap_or(whole);
+        let subnet = document::list_at(nic, &format!("{family}.subnet")).first();
+        let length = subnet.and_then(|s| document::text_at(s, "prefix")).unwrap_or(whole);
         all.iter().skip(1).map(|address| format!("{address}/{length}")).collect()
     };
     let further = [beside("ipv4", &v4, "24"), beside("ipv6", &v6, "128")].concat();

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use crate::decode::azure::GoalState;
-use crate::io::http::{Method, Request};
-use crate::io::{Ask, Tell, World};
+use crate::io::http::Method;
+use crate::io::{Ask, World};
 use crate::platform::service::{Service, Session};
 use crate::platform::{Error, Report, kvp};
 
@@ -66,11 +66,8 @@ fn wireserver(world: &dyn World, report: &Report<'_>) -> Result<(), Error> {
     };
     let xml = String::from_utf8_lossy(bytes.expose()).into_owned();
     let goal = GoalState::parse("goalstate", xml.trim_start_matches('\u{feff}'))?;
-    let request = Request::new(Method::POST, format!("{}{HEALTH}", WIRESERVER.host))
-        .header("Content-Type", "text/xml; charset=utf-8");
-    let mut request = WIRESERVER.headers.iter().fold(request, |r, (name, value)| r.header(name, *value));
-    request.body = goal.report(failure).as_str().into();
-    world.tell(Tell::Http(&request))
+    let kind = [("Content-Type", "text/xml; charset=utf-8")];
+    WIRESERVER.tell(world, (Method::POST, HEALTH), &kind, &goal.report(failure))
 }
 
 #[cfg(test)]
@@ -79,7 +76,8 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::io::http;
+    use crate::io::Tell;
+    use crate::io::http::{self, Request};
 
     /// A machine with some files and a wireserver.
     struct Machine<'a> {
