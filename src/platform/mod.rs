@@ -51,7 +51,6 @@ pub use self::detect::{Candidate, Detected, Evidence, Wanted, detect, facts, see
 pub use self::fetch::{Reach, complete, fetch};
 pub use self::hetzner::without_sysconfig as readable;
 pub use self::hyperv::pairs_of;
-pub use self::opennebula::redacted as redacted_context;
 pub use crate::io::Error;
 
 use std::time::Instant;

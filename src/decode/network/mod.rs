@@ -9,6 +9,7 @@ mod guestinfo;
 mod kargs;
 mod netplan;
 mod network_data;
+mod opennebula;
 mod read;
 mod subnet;
 mod tunnels;
@@ -18,6 +19,7 @@ pub use self::guestinfo::MAX as MAX_FLAT;
 pub use cards::{add_to_first, cidr, way_out};
 pub use common::prefix;
 pub use netplan::is as is_netplan;
+pub use opennebula::cards as cards_of_opennebula;
 use std::net::IpAddr;
 
 use crate::decode::syntax::yaml::Node;

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The words of a shell's commands, as far as they show which programs it runs.
+//! The words of a shell's commands, as far as they show which programs it runs, and files of assignments.
+
+use std::collections::BTreeMap;
+
+use crate::model::problem::Problem;
 
 /// A program's name without its directory.
 pub fn base(word: &str) -> &str {
@@ -108,4 +112,104 @@ pub fn without_prefix<'s, 'w>(words: &'s [&'w str]) -> &'s [&'w str] {
         is
     };
     &words[words.iter().take_while(before).count()..]
+}
+
+/// The values of lines `NAME='value'`, by their names. A value ends where the shell's word ends: quotes hold blanks and lines, `\` takes
+/// the next character as it is, and what a shell would replace or run is an error.
+///
+/// # Errors
+/// Something else is there: says in which line.
+pub fn assignments(text: &str) -> Result<BTreeMap<String, String>, Problem> {
+    let is_name = |name: &&str| {
+        !name.is_empty()
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    let mut values = BTreeMap::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        if rest.starts_with('#') {
+            rest = rest.find('\n').map_or("", |end| rest[end..].trim_start());
+            continue;
+        }
+        let line = 1 + text[..text.len() - rest.len()].matches('\n').count();
+        let wrong = |what: &str| Problem::error(format!("line {line}"), what);
+        let assignment = rest.strip_prefix("export ").unwrap_or(rest).split_once('=');
+        let (name, after) = assignment
+            .filter(|(name, _)| is_name(name))
+            .ok_or_else(|| wrong("is not of the form NAME='value'"))?;
+        let (value, end) = word(after).map_err(wrong)?;
+        values.insert(name.to_owned(), value);
+        rest = after[end..].trim_start();
+    }
+    Ok(values)
+}
+
+/// A word of the shell, and where it ends.
+fn word(text: &str) -> Result<(String, usize), &'static str> {
+    const RUNS: &str = "has a value that a shell would replace or run; such a value is not read";
+    let (mut value, mut quote) = (String::new(), None);
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match (quote, c) {
+            (Some('\''), '\'') | (Some('"'), '"') => quote = None,
+            (Some('\''), c) => value.push(c),
+            (None, '\'' | '"') => quote = Some(c),
+            (_, '$' | '`') => return Err(RUNS),
+            (_, '\\') => match chars.next() {
+                Some((_, '\n')) => {}
+                Some((_, c)) => {
+                    if quote.is_some() && !"$`\"\\".contains(c) {
+                        value.push('\\');
+                    }
+                    value.push(c);
+                }
+                None => return Err("ends in the middle of a value"),
+            },
+            (None, c) if c.is_whitespace() => return Ok((value, at)),
+            (None, ';' | '&' | '|' | '<' | '>' | '(' | ')') => return Err(RUNS),
+            (_, c) => value.push(c),
+        }
+    }
+    if quote.is_some() { Err("ends in the middle of a value") } else { Ok((value, text.len())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a shell makes of the same words.
+    fn shell(text: &str) -> Option<String> {
+        let script = format!("{text}\nprintf %s \"$A\"");
+        let ran = std::process::Command::new("/bin/sh").args(["-c", &script]).env_clear().output().ok()?;
+        ran.status.success().then(|| String::from_utf8_lossy(&ran.stdout).into_owned())
+    }
+
+    #[test]
+    fn values_are_read_as_a_shell_reads_them_and_nothing_is_run() {
+        for text in [
+            "A='x y'",
+            "A='it'\\''s'",
+            "A='two\nlines'\nB='z'",
+            "# A='no'\nA=plain # and more",
+            "A=\"in \\\"double\\\" \\n\"'and single'",
+            "export A='e'",
+            "A=''",
+            "A='$(touch /tmp/x) `id` ${HOME}'",
+            "A='#cloud-config\nx: '\\''y'\\'''",
+        ] {
+            assert_eq!(assignments(text).unwrap()["A"], shell(text).unwrap(), "{text}");
+        }
+        for (text, want) in [
+            ("A=$(id)", "line 1"),
+            ("B='x'\n\nA=\"`id`\"", "line 3"),
+            ("A=x;id", "line 1"),
+            ("A='open", "line 1"),
+            ("id", "line 1"),
+            ("rm -rf x=1", "line 1"),
+        ] {
+            let problem = assignments(text).unwrap_err().to_string();
+            assert!(problem.contains(want), "{text}: {problem}");
+        }
+    }
 }

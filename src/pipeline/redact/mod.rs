@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A machine's answers for replay and for support, with what is secret taken out.
 
+mod context;
 mod document;
 mod ignition;
 mod log;
@@ -24,6 +25,7 @@ use crate::model::storage::{
     WHOLE_DISK,
 };
 use crate::platform;
+use context::context;
 use document::document;
 pub use log::Log;
 use urls::{arguments, without_logins};
@@ -86,12 +88,8 @@ pub fn redact(kept: Vec<(String, Vec<u8>)>, known: &Known<'_>) -> Vec<(String, V
         } else if name.ends_with(KEY_VALUE_PAIRS) {
             platform::pairs_of(picture(config).as_bytes())
         } else if last == "context.sh" {
-            // OpenNebula's context has all in one, user-data and tokens too.
             let text = String::from_utf8_lossy(&bytes);
-            let Some(text) = platform::redacted_context(&text, |data| like(data.as_bytes(), picture(config)))
-            else {
-                continue;
-            };
+            let Some(text) = context(&text, |data| like(data.as_bytes(), picture(config))) else { continue };
             without_logins(text.into_bytes())
         } else if name_has(last, &["metadata", "networkconfig"]) {
             // Written plain, whatever it was: its encoding goes.
