@@ -3,7 +3,7 @@
 //! ([user-data and metadata](https://community.exoscale.com/product/compute/instances/how-to/cloud-init/)).
 
 use super::service::{Service, Session};
-use super::{Error, Evidence, Platform, cloudstack, document};
+use super::{Error, Evidence, Platform, document, virtual_router};
 use crate::io::World;
 use crate::model::facts::Facts;
 use crate::model::instance::{Instance, Spelling};
@@ -26,7 +26,7 @@ static SERVICE: Service = Service {
 
 fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Instance>, Error> {
     let session = Session::open(&SERVICE, world, world.patience())?;
-    let mut instance = cloudstack::ask(&session, "/1.0")?;
+    let mut instance = virtual_router::ask(&session, "/1.0")?;
     if let Some(instance) = &mut instance {
         document::name_by_id("exoscale", instance);
     }

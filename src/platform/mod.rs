@@ -43,6 +43,7 @@ mod service;
 #[cfg(test)]
 mod told;
 mod upcloud;
+mod virtual_router;
 mod vmware;
 mod vultr;
 mod watched;
