@@ -4,9 +4,9 @@
 use std::cell::OnceCell;
 
 use super::document::jinja::{self, Variables};
-use super::document::{self, Document, Kind, Source, no_fetch, step_to_scalar};
+use super::document::{self, Document, Kind, Source, no_fetch, prefixed, step_to_scalar, unlabelled};
 use super::syntax::json;
-use super::syntax::yaml::{Node, Value};
+use super::syntax::yaml::{self, Node, Value};
 use super::{numbered, program};
 use crate::model::problem::{Pos, Problem};
 
@@ -60,6 +60,8 @@ struct Read<'d> {
     firsts: Vec<(usize, usize)>,
     /// The tree of its one Ignition config, and which document that is.
     ignition: Option<(usize, Node)>,
+    /// The trees of its documents, each by itself, once one of several is asked for.
+    own: OnceCell<Vec<Option<Node>>>,
 }
 
 impl<'d> Read<'d> {
@@ -69,7 +71,18 @@ impl<'d> Read<'d> {
         let mut configs = documents.iter().enumerate().filter(|(_, d)| d.kind == Kind::Ignition);
         let one = configs.next().filter(|_| configs.next().is_none());
         let ignition = one.and_then(|(at, document)| Some((at, json::parse(&document.text).ok()?)));
-        Self { documents, tree, firsts, ignition }
+        Self { documents, tree, firsts, ignition, own: OnceCell::new() }
+    }
+
+    /// The cloud-config of that name with its tree; a lone one has none.
+    fn config(&self, label: &str) -> Option<(&Document<'d>, &Node)> {
+        if let ([document], "") = (self.documents.as_slice(), label) {
+            return Some((document, &self.tree));
+        }
+        let tree = |d: &Document<'d>| yaml::parse(&d.text).ok().filter(|_| d.kind == Kind::CloudConfig);
+        let own = self.own.get_or_init(|| self.documents.iter().map(tree).collect());
+        let (document, tree) = self.documents.iter().zip(own).find(|(d, _)| d.label == label)?;
+        Some((document, tree.as_ref()?))
     }
 
     /// The document and the node at a place, and where it stands in the document.
@@ -142,6 +155,13 @@ impl<'d> Sites<'d> {
         }
     }
 
+    /// A problem of the data as a whole at its place in its own part.
+    pub fn own(&self, problem: Problem) -> Problem {
+        let located = self.entry(problem);
+        let label = located.place.strip_suffix(unlabelled(&located.place)).unwrap_or_default();
+        self.keyed(Problem { place: label.trim_end_matches(": ").to_owned(), ..located })
+    }
+
     /// A problem where a position in the text at its place stands: of a value of the data, or of a program.
     pub fn line(&self, problem: Problem, within: Pos) -> Problem {
         let read = self.read();
@@ -165,10 +185,11 @@ impl<'d> Sites<'d> {
         }
     }
 
-    /// A problem that has a position alone, at the key in whose value it stands.
+    /// A problem that has a position alone, and the name of its part where there are several, at the key in whose value it stands.
     pub fn keyed(&self, problem: Problem) -> Problem {
-        let Read { documents, tree, .. } = self.read();
-        let (Some(pos), [document]) = (problem.pos, documents.as_slice()) else { return problem };
+        let (Some(pos), Some((document, tree))) = (problem.pos, self.read().config(&problem.place)) else {
+            return problem;
+        };
         let written = |pos: Pos| document.locate(Problem::default().at(pos)).pos.unwrap_or(pos);
         let begins = |node: &Node| written(node.pos) <= pos;
         let (mut node, mut place) = (tree, String::new());
@@ -193,6 +214,7 @@ impl<'d> Sites<'d> {
         let lines = node.text().map_or(1, |text| text.lines().count().max(1));
         let last = step_to_scalar(&document.text, node).back(Pos { line: lines, column: 1 });
         // What stands between two values is in neither.
+        let place = prefixed(&document.label, &place);
         if pos.line <= written(last).line { Problem { place, ..problem } } else { problem }
     }
 

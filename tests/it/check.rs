@@ -786,6 +786,18 @@ fn what_is_wrong_in_one_of_several_parts_has_its_line() {
              error script/syntax 10:3 part 2\n\
              error script/syntax 13:3 part 3",
         ),
+        // What fails in one part's template hides no owner, and what stands in place of it is none.
+        (
+            mime(&[
+                ("cloud-config", "## template: jinja\n#cloud-config\nwrite_files:\n- {path: /a, owner: nix,\n   content: '{{ no }}'}\n- {path: /b, owner: '{{ no }}'}\n"),
+                ("cloud-config", APPENDED),
+            ]),
+            "error file/owner 10:21 part 1 (text/cloud-config): write_files[0].owner\n\
+             error file/owner 22:10 part 2 (text/cloud-config): write_files[3].owner\n\
+             error template/no-value 11:17 part 1 (text/cloud-config): write_files[0].content\n\
+             error template/no-value 12:25 part 1 (text/cloud-config): write_files[1].owner\n\
+             error value/invalid 20:16 part 2 (text/cloud-config): write_files[2].permissions",
+        ),
         // Lines of what travels in base64 are its own, and its name says so.
         (
             mime(&[("x-shellscript\nContent-Transfer-Encoding: base64", &(b64("#!/bin/sh\nfi\n") + "\n"))]),
@@ -1112,6 +1124,45 @@ fn what_a_machine_makes_of_a_value_is_no_error_and_what_is_wrong_beside_it_is() 
     let (code, told) =
         codes("runcmd: ['kubeadm join --config /run/other.yaml', 'echo {{ ds.meta_data.x }}']\n");
     assert_eq!((code, told.len()), (65, 1), "nothing writes the file: {told:?}");
+}
+
+/// A template of Terraform's is told as that, where it stops the reader and where it does not.
+#[test]
+fn templates_of_terraform_are_told_for_what_they_are() {
+    for (data, want) in [
+        (
+            "#cloud-config\nwrite_files:\n%{ for f in files ~}\n- path: ${f.path}\n%{ endfor ~}\nruncmd: [kubeadm init]\n",
+            "error template/terraform 3:1 ",
+        ),
+        ("%{ if x }\n#cloud-config\n%{ endif }\n", "error template/terraform 1:1 "),
+        (
+            "#cloud-config\nruncmd: [kubeadm init]\nbootcmd: [a, %{ if x }b%{ else }c%{ endif }]\n",
+            "error template/terraform 3:14 ",
+        ),
+        (
+            "#cloud-config\nwrite_files:\n- path: /a\n  content: |\n    a\n    %{~ if x }\nruncmd: [kubeadm init]\n",
+            "warning template/terraform 6:5 ",
+        ),
+        (
+            "#cloud-config\nwrite_files:\n- path: /a\n  content: ${jsonencode(x)}\nruncmd: [kubeadm init]\n",
+            "warning template/terraform 4:12 ",
+        ),
+        // What a program of the node reads is for that program.
+        ("#cloud-config\nruncmd: [kubeadm init, \"curl -w '%{http_code}' $${x} ${x.y}\"]\n", ""),
+    ] {
+        let mut have = findings(data);
+        have.retain(|finding| !finding.starts_with("note"));
+        assert_eq!(have.join("\n"), want, "{data}");
+    }
+}
+
+/// A user for snapd alone is one that no program here makes.
+#[test]
+fn a_user_for_snapd_stops_nothing() {
+    let config = "#cloud-config\nusers:\n- default\n- snapuser: a@example.com\nruncmd: [kubeadm init]\n";
+    assert_eq!(findings(config), ["warning key/no-effect 4:3 users[1].snapuser"]);
+    let beside = config.replace("snapuser:", "shell: /bin/bash\n  snapuser:");
+    assert_eq!(findings(&beside)[0], "error value/invalid 4:3 users[1].name");
 }
 
 /// A placeholder of Go's templates is named, once for each that stops the node; where it stops nothing, the first that only a template has.

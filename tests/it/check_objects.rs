@@ -103,6 +103,17 @@ fn findings_have_their_place_in_the_authors_text() {
             "error spec.template.spec.files[0].permissions 14:22",
         ),
         (config, "files:\n- path: /a\n  contents: x\n", "error spec.template.spec.files[0].contents 14:9"),
+        // A mistyped key hides nothing of what stands below it.
+        (
+            config,
+            "files:\n- path: /etc/kubernetes/manifests/a.yaml\n  contnet: |\n    kind: Pod\n     x: y\n",
+            "error spec.template.spec.files[0].contnet 14:9\nerror spec.template.spec.files[0].contnet 16:13",
+        ),
+        (
+            config,
+            "format: ignition\nfiles:\n- path: /etc/kubernetes/manifests/a.yaml\n  contents: |\n    kind: Pod\n     x: y\n",
+            "error spec.template.spec.files[0].contents 15:9\nerror spec.template.spec.files[0].contents 17:13",
+        ),
         (config, "files:\n- path: /a\n  owner: nix:root\n", "error spec.template.spec.files[0].owner 14:16"),
         (
             config,
@@ -586,6 +597,32 @@ fn variables_of_clusterctl_may_stand() {
     let (ran, _) =
         findings(&object("KubeadmConfigTemplate", &spec.replace("${B64}", "a*b").replace("${MODE}", "rw")));
     assert_eq!(ran.code, 65, "{}", ran.out);
+}
+
+/// What clusterctl puts in the place of a variable that is not set is the value that counts.
+#[test]
+fn a_default_of_clusterctl_is_the_value() {
+    let spec = "format: ${F:=ignition}\nverbosity: ${V:=5}\nntp: {enabled: ${NTP:-true}, servers: [a]}\n\
+                users: [{name: a, lockPassword: ${LOCK=true}, shell: \"${SHELL:=/bin/bash}\"}]\nfiles:\n- path: /a\n  content: |\n    ${X:=true}\n\
+                ignition:\n  containerLinuxConfig:\n    additionalConfig: |\n      systemd: {units: [{name: a.service, mask: ${M:=true}}]}\n";
+    let (ran, found) = findings(&object("KubeadmConfigTemplate", spec));
+    assert_eq!((ran.code, found.len()), (0, 0), "{found:?}\n{}", ran.out);
+    for (from, to, want) in [
+        ("${V:=5}", "${V:=five}", "error spec.template.spec.verbosity 13:18"),
+        ("${V:=5}", "\"${V:=5}\"", "error spec.template.spec.verbosity 13:18"),
+        ("${LOCK=true}", "${LOCK=maybe}", "error spec.template.spec.users[0].lockPassword 15:39"),
+        ("${LOCK=true}", "${LOCK-true}", "warning spec.template.spec.users[0].lockPassword 15:39"),
+        ("/bin/bash", "/bin/zsh", "error spec.template.spec.users[0].shell 15:60"),
+        (
+            "${M:=true}",
+            "${M:=yup}",
+            "error spec.template.spec.ignition.containerLinuxConfig.additionalConfig: systemd.units[0].mask 23:55",
+        ),
+        ("ignition}", "ignitio}", "error spec.template.spec.format 12:15"),
+    ] {
+        let (_, found) = findings(&object("KubeadmConfigTemplate", &spec.replace(from, to)));
+        assert_eq!(found.first().map(String::as_str), Some(want), "{to}: {found:?}");
+    }
 }
 
 #[test]

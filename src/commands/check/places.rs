@@ -4,6 +4,7 @@
 use std::cell::Cell;
 
 use crate::decode::capi::Origin;
+use crate::decode::document::unlabelled;
 use crate::decode::sites::Sites;
 use crate::model::config::NodeConfig;
 use crate::model::problem::{Pos, Problem};
@@ -37,7 +38,7 @@ impl<'a> Places<'a> {
 
     /// A problem at a place of the data, in the author's terms.
     pub fn entry(&self, problem: Problem) -> Problem {
-        self.origin.locate(match (problem.pos.is_some(), problem.place.is_empty()) {
+        self.origin.locate(match (problem.pos.is_some(), unlabelled(&problem.place).is_empty()) {
             (false, false) if self.one_more() => self.sites.entry(problem),
             // Lines of an object tell their keys themselves.
             (true, true) if problem.code.starts_with("template/") && !self.origin.is_rendered() => {

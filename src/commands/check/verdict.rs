@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The verdict on a node's bootstrap data: what the decoder finds, and what would stop the node later.
 
+use std::collections::BTreeSet;
+
 use super::places::Places;
 use super::rules;
 use super::shell::Shell;
@@ -11,7 +13,7 @@ use crate::decode::document::jinja::is_null_without;
 use crate::decode::document::{self, no_fetch, unlabelled};
 use crate::decode::kubeadm::{config_file, expiry};
 use crate::decode::sites::Sites;
-use crate::decode::syntax::{go, words};
+use crate::decode::syntax::{go, terraform, words};
 use crate::decode::{self, Decoded};
 use crate::io::now;
 use crate::model::config::{NodeConfig, UnitSpec};
@@ -63,8 +65,9 @@ pub fn node(file: &str, bootstrap: Bootstrap, machine: &Machine, checked: &mut C
         decoded.problems.drain(..).map(|problem| within(problem, &places)).collect();
     problems.append(&mut shell.problems);
     problems.extend(rules::problems(&decoded.config, &places));
-    if !problems.iter().any(|problem| problem.code == "template/go") {
-        problems.extend(places.sites.plain().and_then(go::unfilled).map(|problem| origin.locate(problem)));
+    if !problems.iter().any(|problem| ["template/go", "template/terraform"].contains(&&*problem.code)) {
+        let unfilled = |text| go::unfilled(text).or_else(|| terraform::unfilled(text));
+        problems.extend(places.sites.plain().and_then(unfilled).map(|problem| origin.locate(problem)));
     }
     // What is said of a whole file is said of its content.
     problems.retain(|p| p.severity != Severity::Warning || !elsewhere.contains(&p.place));
@@ -199,7 +202,7 @@ fn try_out(decoded: &mut Decoded, machine: &Machine, places: &Places<'_>) -> Pla
     }
     // A file that can't be written takes nothing from the rest, and what else is wrong nothing from files: but for accounts,
     // which may stand in what can't be read.
-    let of_template = |p: &Problem| p.place.is_empty() && p.code.starts_with("template/");
+    let of_template = |p: &Problem| unlabelled(&p.place).is_empty() && p.code.starts_with("template/");
     let keyed = |p: &Problem| if of_template(p) { places.sites.keyed(p.clone()) } else { p.clone() };
     let errors: Vec<Problem> = decoded.problems.iter().filter(|p| p.is_error()).map(keyed).collect();
     if errors.iter().any(may_have_accounts) {
@@ -207,7 +210,12 @@ fn try_out(decoded: &mut Decoded, machine: &Machine, places: &Places<'_>) -> Pla
     }
     let files_alone = !errors.iter().all(|p| on_a_file(&p.place));
     // What stands in place of a failed tag is no fault of the author's.
-    let follows = |place: &str| errors.iter().any(|e| e.place == place && e.code.starts_with("template/"));
+    let of_tags: BTreeSet<&str> =
+        errors.iter().filter(|e| e.code.starts_with("template/")).map(|e| e.place.as_str()).collect();
+    let follows = |p: &Problem| {
+        of_tags.contains(p.place.as_str())
+            || !of_tags.is_empty() && of_tags.contains(places.sites.own(p.clone()).place.as_str())
+    };
     let plan = plan::node(&decoded.config, &machine.instance.clone().unwrap_or_default());
     match flatcar::root() {
         Ok(scratch) => {
@@ -221,9 +229,7 @@ fn try_out(decoded: &mut Decoded, machine: &Machine, places: &Places<'_>) -> Pla
             log::set_max_level(level);
             let placed = problems.into_iter().map(|problem| of_an_entry(&decoded.config, problem));
             decoded.problems.extend(
-                placed
-                    .filter(|p| (!files_alone || on_a_file(&p.place)) && !follows(&p.place))
-                    .collect::<Vec<_>>(),
+                placed.filter(|p| (!files_alone || on_a_file(&p.place)) && !follows(p)).collect::<Vec<_>>(),
             );
         }
         Err(error) => {

@@ -12,7 +12,7 @@ use super::schema::is_open;
 use super::writer::{Given, is_one_variable};
 use crate::decode::document::Step;
 use crate::decode::syntax::words;
-use crate::decode::syntax::yaml::{self, Node};
+use crate::decode::syntax::yaml::Node;
 use crate::model::problem::{Pos, Problem, UNKNOWN_KEY};
 
 /// The lists that Ignition has too.
@@ -47,7 +47,7 @@ fn nearly(place: String, pos: Pos, meant: &str) -> Problem {
 pub fn add(maker: &mut Maker<'_, '_>, given: &Given<'_>) {
     let text = given.node.text().unwrap_or_default();
     let step = maker.out.source().step(given.node);
-    let tree = match yaml::parse(text) {
+    let tree = match super::tree(text) {
         Ok(tree) if tree.is_map() || tree.is_null() => tree,
         Ok(tree) => {
             let what = format!("must be a mapping, this is {}", tree.kind_name());

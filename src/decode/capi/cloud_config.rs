@@ -106,7 +106,7 @@ impl<'w, 'a> Maker<'w, 'a> {
         ] {
             // What a variable will hold is not known, and not how it is packed.
             let open =
-                key == "encoding" && file.get("content").is_some_and(|content| is_one_variable(content.node));
+                key == "encoding" && file.content().is_some_and(|content| is_one_variable(content.node));
             if let Some(value) =
                 file.get(key).filter(|v| !open && v.node.text().is_some_and(|t| !t.is_empty()))
             {
@@ -117,7 +117,7 @@ impl<'w, 'a> Maker<'w, 'a> {
             self.out.made("    append: true", Some(whole));
         }
         self.out.made("    content: |", Some(whole));
-        if let Some(content) = file.get("content") {
+        if let Some(content) = file.content() {
             let mark = self.out.mark(&content, &[&format!("{at}.content")]);
             self.out.block(6, content.node.text().unwrap_or_default(), mark);
         }

@@ -117,7 +117,8 @@ impl Maker<'_, '_> {
 
     fn file(&mut self, file: &Given<'_>) {
         self.out.elsewhere.extend(file.get("contentFrom").map(|_| file.place.clone()));
-        let text = file.text("content").as_bytes();
+        let given = file.content();
+        let text = given.as_ref().and_then(|content| content.node.text()).unwrap_or_default().as_bytes();
         let content = Encoding::by_name(file.text("encoding"))
             .unwrap_or(Encoding::Plain)
             .decode(text.to_vec(), MAX_DECODED);
@@ -149,11 +150,13 @@ impl Maker<'_, '_> {
             ("owner", "user"),
             ("owner", "group"),
             ("owner", "owner"),
-            ("content", "contents"),
         ] {
             if let Some(value) = file.get(key) {
                 self.out.mark(&value, &[&format!("{at}.{named}")]);
             }
+        }
+        if let Some(content) = given {
+            self.out.mark(&content, &[&format!("{at}.contents")]);
         }
     }
 

@@ -119,7 +119,7 @@ pub fn read(bytes: Vec<u8>) -> Found {
                 return plain(bytes);
             }
             // Not of Cluster API, and of no use before its program has filled it in.
-            Err(problem) if problem.code == "template/go" && !kinds::in_text(document) => {}
+            Err(problem) if problem.code.starts_with("template/") && !kinds::in_text(document) => {}
             Err(mut problem) => {
                 objects += usize::from(document.contains("apiVersion"));
                 problem.pos.iter_mut().for_each(|pos| pos.line += first);
@@ -165,14 +165,16 @@ pub fn documents(text: &str, stream: bool) -> impl Iterator<Item = (usize, &str)
 
 /// A document; with clusterctl's variables still in it, it may be YAML only when they have values.
 fn tree(document: &str) -> Result<Node, Problem> {
-    yaml::parse(document).or_else(|problem| {
-        if !document.contains("${") {
-            return Err(problem);
-        }
+    if !document.contains("${") {
+        return yaml::parse(document);
+    }
+    let mut tree = yaml::parse(document).or_else(|problem| -> Result<Node, Problem> {
         let mut tree = yaml::parse(&masked(document)).map_err(|_| problem)?;
         unmask(&mut tree);
         Ok(tree)
-    })
+    })?;
+    variables::fill(&document.lines().collect::<Vec<_>>(), &mut tree);
+    Ok(tree)
 }
 
 /// Characters in place of a variable's braces, which end a flow mapping.

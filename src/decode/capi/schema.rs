@@ -5,7 +5,7 @@
 
 use super::kubeadm_keys::{CLUSTER, INIT, JOIN};
 use crate::decode::syntax::words;
-use crate::decode::syntax::yaml::{Kind, Node, Value};
+use crate::decode::syntax::yaml::{Kind, Node, Value, resolve};
 use crate::model::problem::{Problem, Severity};
 
 /// The type of a value.
@@ -237,6 +237,10 @@ impl Schema {
                 "a colon followed by a blank makes a mapping: put the whole line in quotes, or below a `|`"
             }
             (Text, Value::List(_)) => "write one line of text in quotes",
+            (Bool, Value::Scalar(s)) if !matches!(resolve(&s.text), Kind::Bool(_)) => {
+                "write `true` or `false`"
+            }
+            (Int, Value::Scalar(s)) if !matches!(resolve(&s.text), Kind::Int(_)) => "write a number",
             (Bool | Int, Value::Scalar(_)) => "write it without quotes",
             (List(_), Value::Map(_)) if std::ptr::eq(of, &ARGS) => {
                 "write a list here: `- name: NAME` and below it `value: 'VALUE'`"

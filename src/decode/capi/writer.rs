@@ -2,9 +2,10 @@
 //! Text that is rendered from an object, with where each line of it came from.
 
 use super::origin::{Mark, Origin};
-use super::schema::is_open;
+use super::schema::{FILE, is_open};
 use crate::decode::document::{Step, step_to_scalar};
 use crate::decode::sites::is_joined;
+use crate::decode::syntax::words;
 use crate::decode::syntax::yaml::{Kind, Node, Value};
 use crate::model::problem::{Pos, Problem};
 
@@ -22,6 +23,13 @@ impl<'n> Given<'n> {
     pub fn get(&self, key: &str) -> Option<Given<'n>> {
         let node = self.node.get(key).filter(|n| !n.is_null())?;
         Some(Given { node, place: format!("{}.{key}", self.place) })
+    }
+
+    /// The content of a file, also below a key that is nearly that one: the schema tells that, and this what else is wrong.
+    pub fn content(&self) -> Option<Given<'n>> {
+        let is_it = |key: &&str| words::meant(key, FILE.iter().map(|(known, _)| *known)) == Some("content");
+        let nearly = || self.node.entries().filter_map(|(key, _)| key.text()).find(is_it);
+        self.get("content").or_else(|| self.get(nearly()?))
     }
 
     /// The items of a list that it has under a key.

@@ -94,8 +94,11 @@ impl Reader<'_> {
                             entries.extend(self.login(&at, name).map(|name| Entry::new(place, item, name)))
                         }
                         None => {
-                            self.error(&at, item.pos, "missing: a user needs a name");
-                            self.cure(format!("`name: {DEFAULT}` is Flatcar's own user, {DEFAULT_USER}"));
+                            // snapd makes that user by the name of the account.
+                            if !item.entries().all(|(key, _)| key.text() == Some("snapuser")) {
+                                self.error(&at, item.pos, "missing: a user needs a name");
+                                self.cure(format!("`name: {DEFAULT}` is Flatcar's own user, {DEFAULT_USER}"));
+                            }
                             // What else is wrong with it.
                             self.user(&Entry::new(place, item, ""));
                         }
@@ -228,7 +231,11 @@ impl Reader<'_> {
                 "remove it, or bake a policy of your own into the image",
             ),
             "snapuser" if !value.is_null() => {
-                self.no_effect(field, "it is for Ubuntu Core", "list the keys as `ssh_authorized_keys`");
+                self.no_effect(
+                    field,
+                    "snapd makes this user, and Flatcar has none",
+                    "write a user with `name` and `ssh_authorized_keys`",
+                );
             }
             "selinux_user" | "snapuser" => {}
             _ => return false,

@@ -24,9 +24,9 @@ use self::envelope::MAX_DECODED;
 pub(super) use self::include::display_url;
 use self::jinja::Variables;
 use self::mime::is_message;
-use self::place::{Place, Stop, Text, prefixed};
-pub use self::place::{Step, step_to_scalar, unlabelled};
-use crate::decode::syntax::go;
+use self::place::{Place, Stop, Text};
+pub use self::place::{Step, prefixed, step_to_scalar, unlabelled};
+use crate::decode::syntax::placeholder;
 use crate::model::fetch::{Request, Unfetched};
 use crate::model::problem::{Pos, Problem};
 
@@ -312,7 +312,7 @@ impl<'d> Reader<'d, '_, '_> {
                 self.documents.problems.push(place.problem(Problem::warning("", what)));
                 Ok(())
             }
-            _ if let Some(problem) = go::near(&text, Pos { line: 1, column: 1 }) => Err(place.stop(problem)),
+            _ if let Some(problem) = placeholder(&text, Pos { line: 1, column: 1 }) => Err(place.stop(problem)),
             _ => Err(place.stop(
                 Problem::error("", "the format of this data is not known").at(Pos { line: 1, column: 1 }).cure(
                     "the first line must be `#cloud-config`, or `## template: jinja` with `#cloud-config` below it",

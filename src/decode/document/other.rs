@@ -78,6 +78,12 @@ fn is_powershell(line: &str) -> bool {
     command || variable.is_some_and(|(name, _)| is_name(name.trim_end_matches(['+', ' '])))
 }
 
+/// Whether a line begins a list of JSON patches.
+fn is_patch(line: &str) -> bool {
+    let bare = line.replace([' ', '"', '\''], "");
+    ["-op:", "-{op:", "-path:/spec", "[{op:", "[{path:/spec"].iter().any(|begin| bare.starts_with(begin))
+}
+
 /// Kinds of bootstrap data, the more exact sign first.
 const OTHERS: &[Other] = &[
     Other {
@@ -101,6 +107,11 @@ const OTHERS: &[Other] = &[
         cure: WINDOWS.1,
     },
     Other { sign: Sign::Line(is_powershell), what: WINDOWS.0, cure: WINDOWS.1 },
+    Other {
+        sign: Sign::Line(is_patch),
+        what: "this is a list of JSON patches, as a ClusterClass or kustomize has them, and not bootstrap data",
+        cure: "check what comes of them: `kustomize build DIR | footplate check -`, or the Secret of a machine of the class",
+    },
     // EC2Launch's second version.
     Other { sign: Sign::Keys(|k| k.has("version") && k.has("tasks")), what: WINDOWS.0, cure: WINDOWS.1 },
     Other {
@@ -343,12 +354,15 @@ pub(super) fn recognise(data: &[u8], indent: &[u8]) -> Option<Kind> {
     let begins = |line: &str, with: &[&str]| {
         with.iter().any(|w| line.get(..w.len()).is_some_and(|l| l.eq_ignore_ascii_case(w)))
     };
-    let line = text.lines().map(str::trim_start).find(|l| !l.is_empty() && !l.starts_with('#'));
+    let line =
+        text.lines().map(str::trim_start).find(|l| !l.is_empty() && !l.starts_with('#') && *l != "---");
     let line = line.unwrap_or_default();
+    // A list in brackets may begin on lines of its own.
+    let head = if line == "[" { text.split_whitespace().take(3).collect() } else { String::new() };
     let (keys, named) = (Keys::of(&text), begins(&text, &["#cloud-config"]));
     let other = OTHERS.iter().find(|other| match other.sign {
         Sign::Begins(with) => begins(&text, with) || begins(line, with),
-        Sign::Line(is) => !named && is(line),
+        Sign::Line(is) => !named && (is(line) || is(&head)),
         Sign::Table(name) => is_toml(line) && text.lines().any(|line| is_of_table(line, name)),
         Sign::KeysAlone(is) => !named && !keys.0.is_empty() && is(&keys) && is_confirmed(&text, named, is),
         Sign::Keys(is) => !keys.0.is_empty() && is(&keys) && is_confirmed(&text, named, is),

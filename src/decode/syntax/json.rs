@@ -5,8 +5,8 @@
 //! takes texts that no JSON reader takes, and refuses some that all take (a surrogate pair, a tab in the indentation). A
 //! duplicate key is an error, as it is there.
 
-use super::go;
 use super::node::{Kind, Node, Scalar, Value};
+use super::placeholder;
 use super::scalar::resolve;
 use crate::model::problem::{Pos, Problem};
 
@@ -87,7 +87,7 @@ impl Reader<'_> {
     }
 
     fn broken(&self, what: impl AsRef<str>) -> Problem {
-        if let Some(problem) = go::near(self.text, self.pos) {
+        if let Some(problem) = placeholder(self.text, self.pos) {
             return problem;
         }
         let what = if self.at == self.text.len() { "the text ends too early" } else { what.as_ref() };

@@ -17,8 +17,8 @@ use yaml_events::{Event, Events, ScalarStyle, ScanError, Tag};
 pub use super::node::{Kind, Node, Scalar, Value};
 use super::node::{MAX_DEPTH, MAX_NODES};
 
-use super::scalar::resolve;
-use super::{go, json};
+pub use super::scalar::resolve;
+use super::{json, placeholder};
 use crate::model::problem::{Pos, Problem};
 
 /// Text that anchors and aliases may put into more than one place, in bytes.
@@ -109,7 +109,7 @@ fn without_colon(text: &str, seen: Pos) -> Option<Pos> {
 /// The parser's complaint in plain words, with the cure for the one cause that its text never names: a tab.
 fn syntax_error(text: &str, error: &ScanError) -> Problem {
     let (line, column) = (error.marker().line(), error.marker().col() + 1);
-    if let Some(problem) = go::near(text, Pos { line, column }) {
+    if let Some(problem) = placeholder(text, Pos { line, column }) {
         return problem;
     }
     let known = COMPLAINTS.iter().find(|(said, ..)| error.info().contains(said));
@@ -274,7 +274,7 @@ impl Builder<'_> {
                     }
                     if node.scalar().is_none()
                         && !std::mem::replace(&mut self.looked, true)
-                        && let Some(problem) = go::near(self.text, node.pos)
+                        && let Some(problem) = placeholder(self.text, node.pos)
                     {
                         return Err(problem);
                     }

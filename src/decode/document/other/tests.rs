@@ -59,6 +59,13 @@ fn ordinary_cloud_configs_are_no_other_systems() {
 
 /// Data of other systems, and a word of what is said of it.
 const OF_OTHERS: &[(&str, &str)] = &[
+    (
+        "---\n# of a class\n- op: add\n  path: /spec/template/spec/files/-\n  value: {path: /a}\n",
+        "JSON patches",
+    ),
+    ("- path: /spec/replicas\n  op: replace\n  value: 3\n", "JSON patches"),
+    ("[\n  {\"op\": \"add\", \"path\": \"/a\"}]", "JSON patches"),
+    ("[{ \"path\": \"/spec/a\", \"op\": \"remove\" }]", "JSON patches"),
     ("\n<HTML>\n<body>Log in to go on</body>\n</html>\n", "HTML"),
     ("<!DOCTYPE html PUBLIC \"x\">\n<html lang='en'><title>502 Bad Gateway</title></html>", "HTML"),
     ("# made by hand\n---\nversion: v1alpha1 # old\npersist: true\nmachine:\n  type: worker\n", "Talos"),
