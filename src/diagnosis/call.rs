@@ -120,6 +120,7 @@ pub(super) const CALL: &[Cause] = &[
             &[
                 ": invalid value: ",
                 ": required value",
+                "unrecognized feature-gate key",
                 "cannot unmarshal",
                 "as \"apiserver-advertise-address\"",
                 "parse kubernetes version",

@@ -219,7 +219,7 @@ pub(super) const MACHINE: &[Cause] = &[
     ),
     cause(
         "containerd/no-answer",
-        &["[error cri]", "cri runtime service", "[error containerruntimeversion"],
+        &["[error cri]", "cri runtime service", "cri image service", "[error containerruntimeversion"],
         "containerd does not answer",
         "look at `systemctl status containerd`, and at nodeRegistration.criSocket",
     ),
@@ -272,6 +272,7 @@ pub(super) const MACHINE: &[Cause] = &[
         )
     },
     Cause {
+        says: Says::Part,
         // The API server is asked where etcd is.
         when: |line| !line.contains("/api/v1/") && !line.contains("is forbidden: user"),
         ..cause(
@@ -356,6 +357,16 @@ pub(super) const MACHINE: &[Cause] = &[
             ],
             "this machine's kube-apiserver does not come up",
             "look at its container's log: `crictl ps -a --name kube-apiserver`, then `crictl logs`; where it runs, see that the endpoint (kube-vip, the load balancer) leads to it",
+        )
+    },
+    Cause {
+        says: Says::Part,
+        // No line alone says it: `classify` sees it in two logs.
+        ..cause(
+            "control-plane/endpoint",
+            &[],
+            "this machine's kube-apiserver runs, and the cluster's endpoint does not lead to it",
+            "see that kube-vip or the load balancer is up: `crictl ps -a --name kube-vip`, then `crictl logs`; from Kubernetes 1.29 on, kube-vip of the first control plane needs /etc/kubernetes/super-admin.conf",
         )
     },
     Cause {

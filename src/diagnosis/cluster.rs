@@ -129,6 +129,21 @@ pub(super) const CLUSTER: &[Cause] = &[
             "see that the first control plane's kubeadm came to its end (it makes the ClusterRoleBinding kubeadm:cluster-admins), and that the token's group is system:bootstrappers:kubeadm:default-node-token",
         )
     },
+    Cause {
+        beside: &[
+            "phase addon",
+            "phase upload-",
+            "phase bootstrap-token",
+            "phase mark-",
+            "phase control-plane-join",
+        ],
+        ..cause(
+            "certificate/admin-refused",
+            &["unauthorized", "asked for the client to provide credentials"],
+            "the API server does not take the certificate of /etc/kubernetes/admin.conf",
+            "seal the image that this node was made from: admin.conf and /etc/kubernetes/pki must be of one cluster; and compare the clock: `timedatectl`",
+        )
+    },
     cause(
         "join/token-refused",
         &["unauthorized", "asked for the client to provide credentials"],
@@ -380,6 +395,7 @@ pub(super) const CLUSTER: &[Cause] = &[
                 "client.timeout or context cancellation",
                 "context deadline exceeded",
                 "would exceed context deadline",
+                "request did not complete within",
                 // A firewall that says that it forbids.
                 "connect: permission denied",
                 "connect: operation not permitted",

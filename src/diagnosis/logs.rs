@@ -38,6 +38,7 @@ pub(super) const LOGS: &[(Of, Cause)] = &[
                 "is different from docker cgroup driver",
                 "misconfiguration: kubelet cgroup driver",
                 "expected cgroupspath to be of format",
+                "did not receive slice as parent",
             ],
             "the kubelet and containerd use different cgroup drivers",
             "set cgroupDriver: systemd for the kubelet and SystemdCgroup = true for containerd's runc",
@@ -129,6 +130,15 @@ pub(super) const LOGS: &[(Of, Cause)] = &[
     (
         Of::Kubelet,
         cause(
+            "kubelet/credential-provider",
+            &["failed to register cri auth plugins", "plugin binary executable"],
+            "the program that gets the kubelet credentials for registries, or its configuration, is not where the kubelet looks",
+            "bake the program into the directory that --image-credential-provider-bin-dir names, and see that the data writes the file of --image-credential-provider-config",
+        ),
+    ),
+    (
+        Of::Kubelet,
+        cause(
             "kubelet/unknown-flag",
             &[
                 "unknown flag:",
@@ -138,6 +148,7 @@ pub(super) const LOGS: &[(Of, Cause)] = &[
                 "unrecognized feature gate",
                 "bad --node-ip",
                 "built-in cloud providers are disabled",
+                "could not init cloud provider",
                 "labels specified with --node-labels",
             ],
             "the kubelet is started with a flag or a value that it does not take",
@@ -211,6 +222,19 @@ pub(super) const LOGS: &[(Of, Cause)] = &[
         ),
     ),
     (
+        Of::Container("etcd"),
+        Cause {
+            says: Says::Part,
+            // That a request took too long is said on good disks too, and may be the network's fault.
+            ..cause(
+                "etcd/slow-disk",
+                &["slow fdatasync", "wal: sync duration of", "overloaded likely from slow disk"],
+                "the disk of this machine's etcd is too slow: a write takes more than a second, or members get no heartbeat in time",
+                "give /var/lib/etcd a faster disk of its own (an SSD), and see what else writes to it",
+            )
+        },
+    ),
+    (
         Of::Any,
         cause(
             "control-plane/disk-full",
@@ -230,9 +254,10 @@ pub(super) const LOGS: &[(Of, Cause)] = &[
                 "required flag",
                 "invalid port value",
                 "invalid authorization config",
+                "unrecognized feature gate",
             ],
             "a container of the control plane is started with a flag or a value that it does not take, or without one that it needs",
-            "look at extraArgs of apiServer, controllerManager, scheduler and etcd: newer versions removed flags",
+            "look at extraArgs of apiServer, controllerManager, scheduler and etcd: newer versions removed flags and features",
         ),
     ),
     (
@@ -245,14 +270,41 @@ pub(super) const LOGS: &[(Of, Cause)] = &[
         ),
     ),
     (
-        Of::Containers,
+        Of::Any,
         Cause {
             beside: &["/etc/", "/var/", "/srv/"],
+            // The kubelet misses files of others too.
+            when: |line| {
+                [" stderr ", " stdout ", "hostpath type check failed"].iter().any(|t| line.contains(t))
+            },
             ..cause(
                 "control-plane/file",
-                &["no such file or directory", "permission denied"],
+                &[
+                    "no such file or directory",
+                    "permission denied",
+                    "is a directory",
+                    "without desired file permission",
+                    "hostpath type check failed",
+                ],
                 "a container of the control plane can't read one of its files",
                 "see that the data writes the files that extraArgs name, and that extraVolumes mounts them",
+            )
+        },
+    ),
+    (
+        Of::Containers,
+        Cause {
+            beside: &["\"command failed\" err=", " stderr f error: "],
+            ..cause(
+                "control-plane/config",
+                &[
+                    "invalid value: ",
+                    "strict decoding error",
+                    "is registered for version",
+                    "error while parsing",
+                ],
+                "a container of the control plane does not take what a file or a flag of it says",
+                "look at the end of its log, which names the field: `crictl ps -a`, then `crictl logs`; and at the files that extraArgs name (encryption, audit, authentication, admission)",
             )
         },
     ),

@@ -734,7 +734,9 @@ fn record(node: &Node, code: &str) {
         // And it says of each event, with all that it is made of, that the API server here keeps none.
         kubelet.retain(|line| {
             let klog = line.starts_with(['W', 'E', 'F']) && line.contains("] ");
-            (klog || line.contains(": Main process exited")) && !line.contains("Server rejected event")
+            let of_an_event =
+                ["Server rejected event", "Unable to write event"].iter().any(|t| line.contains(t));
+            (klog || line.contains(": Main process exited")) && !of_an_event
         });
         // Of what it says each time that it starts, the last.
         kubelet.reverse();
@@ -773,8 +775,10 @@ fn container_says(node: &Node, name: &str) -> Vec<String> {
         let text = line.splitn(4, ' ').nth(3).unwrap_or_default();
         let of_kubernetes = name != "etcd" && !["I", "Flag "].iter().any(|tag| text.starts_with(tag));
         of_kubernetes
+            || text.contains("Serving securely on")
             || ["panic: ", "flag "].iter().any(|tag| text.starts_with(tag))
             || [" W | ", " E | ", " C | "].iter().any(|t| text.contains(t))
+                && !text.contains(" took too long ")
     };
     let lines: Vec<String> = text.lines().filter(tells).map(line).collect();
     lines[lines.len().saturating_sub(MOST_OF_A_LOG)..].to_vec()
@@ -784,10 +788,13 @@ fn container_says(node: &Node, name: &str) -> Vec<String> {
 fn by_container(code: &str) -> Option<&'static str> {
     match code {
         "control-plane/not-up" => None,
-        "control-plane/api-server" | "control-plane/etcd" => Some("kube-apiserver"),
+        "control-plane/api-server"
+        | "control-plane/etcd"
+        | "control-plane/endpoint"
+        | "control-plane/config" => Some("kube-apiserver"),
         "control-plane/controller-manager" => Some("kube-controller-manager"),
         "control-plane/scheduler" => Some("kube-scheduler"),
-        "etcd/data-damaged" | "etcd/other-cluster" => Some("etcd"),
+        "etcd/data-damaged" | "etcd/other-cluster" | "etcd/slow-disk" => Some("etcd"),
         _ => code.starts_with("control-plane/").then_some("etcd"),
     }
 }
@@ -795,8 +802,10 @@ fn by_container(code: &str) -> Option<&'static str> {
 /// Whether the kubelet's log says it.
 fn by_kubelet(code: &str) -> bool {
     let without = ["kubelet/missing", "kubelet/not-up", "kubelet/certificate-refused"];
+    let too = ["containerd/cri-disabled", "containerd/sandbox-image", "containerd/no-container"];
     code.starts_with("kubelet/") && !without.contains(&code)
-        || ["containerd/cri-disabled", "containerd/sandbox-image", "containerd/no-container"].contains(&code)
+        || too.contains(&code)
+        || code == "control-plane/endpoint"
 }
 
 /// Most lines of a log that are recorded.

@@ -42,6 +42,24 @@ fn kubelet_joins(machine: &Machine, with: impl Fn(&Seen) -> Option<Reply> + Send
 /// Ends kubeadm as the kernel does where memory runs out.
 const KILL: &str = "  - (while sleep 1; do for p in /proc/[0-9]*; do [ \"$(cat $p/comm)\" = kubeadm ] && kill -KILL ${p#/proc/} && exit; done; done) 2> /dev/null &\n";
 
+/// Gives the node strace, with the library that Debian's needs.
+pub(super) fn has_strace(machine: &Machine) {
+    program("strace", "strace").unwrap();
+    let needs = Ran::of(Command::new("ldd").arg("/usr/bin/strace"));
+    let unwind = needs.out.split_whitespace().filter(|word| word.contains("/libunwind"));
+    for file in unwind {
+        Ran::of(
+            Command::new("cp")
+                .arg("--dereference")
+                .arg(file)
+                .arg(machine.node.root.path("/usr/lib/x86_64-linux-gnu")),
+        )
+        .ended(0, &[]);
+    }
+    Ran::of(Command::new("cp").arg("/usr/bin/strace").arg(machine.node.root.path("/opt/test/strace")))
+        .ended(0, &[]);
+}
+
 pub(super) fn causes() -> Vec<Cause> {
     vec![
         ("endpoint/not-identified", JOIN.into(), |m| {
@@ -59,6 +77,16 @@ pub(super) fn causes() -> Vec<Cause> {
                 "Internal error occurred: failed calling webhook \"nodes.policy.example\": Post \"https://policy.policy-system.svc:443/nodes?timeout=10s\": dial tcp 10.96.8.1:443: connect: connection refused",
             );
         }),
+        (
+            "certificate/admin-refused",
+            INIT.replace("--config", "--skip-phases=kubelet-start,etcd,wait-control-plane --config"),
+            |m| {
+                init_config(m, "v1.20.2", "", "");
+                change(m, "kubernetesVersion:", &format!("controlPlaneEndpoint: {API}\nkubernetesVersion:"));
+                super::pki(m, "");
+                m.api_server(&["192.0.2.1"], HOLDS, |_| Some(refusal(401, "Unauthorized", "Unauthorized")));
+            },
+        ),
         ("kubelet/certificate-refused", JOIN.into(), |m| {
             special(m, |seen| {
                 (seen.method == "PATCH" && is(seen, "nodes/node-1"))
@@ -107,7 +135,6 @@ pub(super) fn causes() -> Vec<Cause> {
         ),
         ("preflight/memory", init_but("Mem"), |m| {
             init_config(m, "v1.20.2", "", "");
-            program("strace", "strace").unwrap();
             // The kernel's answer with 1000 MiB in it, for a container has the machine's own.
             let sysinfo = format!("{}{:02x?}", "00".repeat(32), (1000_u64 << 20).to_le_bytes());
             let sysinfo: String = sysinfo.chars().filter(char::is_ascii_hexdigit).collect();
@@ -117,19 +144,7 @@ pub(super) fn causes() -> Vec<Cause> {
             let real = fs::read(m.node.root.path("/opt/bin/kubeadm")).unwrap();
             m.node.root.put_program("/opt/test/kubeadm", real);
             kubeadm(m, Some(wrapper.as_bytes()), 0o755);
-            let needs = Ran::of(Command::new("ldd").arg("/usr/bin/strace"));
-            let unwind = needs.out.split_whitespace().filter(|word| word.contains("/libunwind"));
-            for file in unwind {
-                Ran::of(
-                    Command::new("cp")
-                        .arg("--dereference")
-                        .arg(file)
-                        .arg(m.node.root.path("/usr/lib/x86_64-linux-gnu")),
-                )
-                .ended(0, &[]);
-            }
-            Ran::of(Command::new("cp").arg("/usr/bin/strace").arg(m.node.root.path("/opt/test/strace")))
-                .ended(0, &[]);
+            has_strace(m);
         }),
     ]
 }

@@ -84,6 +84,12 @@ pub(super) fn causes() -> Vec<Cause> {
             starts(m, "");
             change(m, "cgroupDriver: systemd", "cgroupDriver: systemd\nsystemReserved: {memory: 900Gi}");
         }),
+        ("kubelet/credential-provider", INIT.into(), |m| {
+            starts(m, "");
+            let flags = "feature-gates: KubeletCredentialProviders=true, image-credential-provider-bin-dir: /opt/none, \
+                         image-credential-provider-config: /opt/test/none.yaml";
+            change(m, "  criSocket:", &format!("  kubeletExtraArgs: {{{flags}}}\n  criSocket:"));
+        }),
         ("containerd/no-container", init_after(IMPORT), |m| {
             etcd(m, "");
             fs::remove_file(m.node.root.path("/opt/bin/runc")).unwrap();

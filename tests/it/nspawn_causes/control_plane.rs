@@ -2,6 +2,7 @@
 //! Kubernetes' own programs in the containers of a control plane, each with something that it refuses: what they say is their own.
 
 use super::beside::{change, init_after};
+use super::cluster::has_strace;
 use super::containers::{IMPORT, etcd, image};
 use super::{Cause, Machine, kubeadm};
 use crate::common::debian;
@@ -47,6 +48,9 @@ exit 1
     kubeadm(machine, Some(later.as_bytes()), 0o755);
 }
 
+/// Holds each write of etcd to its disk for longer than etcd likes.
+const SLOW: &str = "  - (while sleep 0.1; do p=$(cat /proc/[0-9]*/stat | awk '$2 == \"(etcd)\" { print $1; exit }'); [ -z \"$p\" ] || exec /opt/test/strace -f -qq -o /dev/null -e trace=fdatasync -e inject=fdatasync:delay_enter=1500000 -p $p; done) &\n";
+
 pub(super) fn causes() -> Vec<Cause> {
     let init = || init_after(IMPORT).replace("--config", "--skip-phases=addon --config");
     vec![
@@ -57,6 +61,23 @@ pub(super) fn causes() -> Vec<Cause> {
         ("control-plane/etcd", init(), |m| {
             let at = "https://127.0.0.1:2389";
             control_plane(m, "local: {", &format!("local: {{extraArgs: {{listen-client-urls: '{at}'}}"));
+        }),
+        ("control-plane/config", init(), |m| {
+            let file = "/etc/kubernetes/pki/encryption.yaml";
+            let from = "apiServer: {";
+            control_plane(m, from, &format!("{from}extraArgs: {{encryption-provider-config: {file}}}, "));
+            m.node.root.put(
+                file,
+                "apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources: []\n",
+            );
+        }),
+        // A virtual address that nobody has.
+        ("control-plane/endpoint", init(), |m| {
+            part(m, "controlPlaneEndpoint: 192.0.2.77:6443");
+        }),
+        ("etcd/slow-disk", format!("{SLOW}{}", init()), |m| {
+            control_plane(m, "imageRepository:", "imageRepository:");
+            has_strace(m);
         }),
         ("control-plane/controller-manager", init(), |m| {
             part(m, "controllerManager: {extraArgs: {controllers: no-such-controller}}");
