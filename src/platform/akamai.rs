@@ -66,7 +66,7 @@ const LISTS: &[(&str, &str)] = &[
 /// Single ones.
 const ADDRESSES: &[(&str, &str)] = &[("IPV6_LINK_LOCAL", "ipv6.link_local"), ("IPV6_SLAAC", "ipv6.slaac")];
 
-fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Instance>, Error> {
+fn fetch(world: &dyn World, facts: &Facts, _: Option<Instance>) -> Result<Option<Instance>, Error> {
     let session = Session::open(&SERVICE, world, world.patience())?;
     let [about, network, keys] = session.get([INSTANCE, NETWORK, KEYS], Some("application/json"))?;
     // It is text, and not a document.
@@ -79,7 +79,8 @@ fn fetch(world: &dyn World, _: &Facts, _: Option<Instance>) -> Result<Option<Ins
         (document::given(NETWORK, network.as_ref())?, document::given(KEYS, keys.as_ref())?);
     let text = |name: &str| document::text_at(&node, name).map(str::to_owned);
     let mut instance = Instance { user_data, region: text("region"), ..Instance::default() };
-    instance.instance_id = text("id").unwrap_or_default();
+    // The Linode's id is its serial number too.
+    instance.instance_id = text("id").unwrap_or_else(|| facts.dmi.product_serial.trim().to_owned());
     if let Some(label) = text("label") {
         document::take_hostname("/v1/instance: label", &label, &mut instance)?;
     }

@@ -36,19 +36,21 @@ pub(super) const PLATFORM: Platform = Platform {
 const LABEL: &str = "CONTEXT";
 const FILE: &str = "context.sh";
 
+/// The values that name the machine, the one that counts first.
+const NAMES: &[&str] = &["SET_HOSTNAME", "HOSTNAME", "PUBLIC_IP", "IP_PUBLIC", "ETH0_IP"];
+
 /// The name of the machine, of which OpenNebula lets a person make any text, as its own scripts take it: with `-` for what no name of a
 /// machine can have.
-fn take_name(given: &str, instance: &mut Instance) -> Result<(), Error> {
-    let place = format!("{FILE}: SET_HOSTNAME");
+fn take_name(place: &str, given: &str, instance: &mut Instance) -> Result<(), Error> {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' };
     let labels = given.trim().split('.').map(|label| label.chars().map(plain).collect::<String>());
     let labels: Vec<String> = labels.map(|label| label.trim_matches('-').to_owned()).collect();
     let name = labels.into_iter().filter(|label| !label.is_empty()).collect::<Vec<_>>().join(".");
     if name != given.trim().trim_end_matches('.') {
         let what = "a machine's name can have letters, digits, `-` and dots, and this machine takes `-` for the rest";
-        instance.problems.push(Problem::warning(&place, what).cure("rename the machine"));
+        instance.problems.push(Problem::warning(place, what).cure("rename the machine"));
     }
-    if name.is_empty() { Ok(()) } else { document::take_hostname(&place, &name, instance) }
+    if name.is_empty() { Ok(()) } else { document::take_hostname(place, &name, instance) }
 }
 
 fn read(world: &dyn World, _: &Facts) -> Result<Option<Instance>, Error> {
@@ -61,8 +63,9 @@ fn read(world: &dyn World, _: &Facts) -> Result<Option<Instance>, Error> {
     let first = |names: &[&str]| names.iter().find_map(|name| get(name));
     let id = get("VMID").unwrap_or_default().to_owned();
     let mut instance = Instance { instance_id: id, ..Instance::default() };
-    if let Some(name) = first(&["SET_HOSTNAME", "HOSTNAME", "PUBLIC_IP", "IP_PUBLIC", "ETH0_IP"]) {
-        take_name(name, &mut instance)?;
+    let named = NAMES.iter().find_map(|name| Some((name, get(name)?)));
+    if let Some((name, given)) = named {
+        take_name(&format!("{FILE}: {name}"), given, &mut instance)?;
     }
     instance.node_name = instance.hostname.clone();
     instance.ssh_keys = document::lines(first(&["SSH_KEY", "SSH_PUBLIC_KEY"]).unwrap_or_default());

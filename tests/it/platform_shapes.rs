@@ -606,6 +606,17 @@ fn documents_of_further_services_in_each_shape() {
                 ],
                 &[],
             ),
+            // A service that has the user-data alone: the id is the machine's serial number.
+            (
+                "akamai",
+                &[
+                    ("LL/v1/token", "token"),
+                    ("dmi/product_serial", "71234567\n"),
+                    ("LL/v1/user-data", USER_64),
+                ],
+                &[MADE, "COREOS_CUSTOM_PROVIDER_ID=linode://71234567"],
+                &["error"],
+            ),
         ],
         400,
     );
@@ -677,6 +688,10 @@ fn contexts_and_lxds_metadata_in_each_shape() {
         r#"[{"name": "ens3", "mac": "02:00:0a:06:00:09", "addresses": [], "default_route": [false, false]}]"#;
     let old = "VMID='7'\nSET_HOSTNAME='reed_7'\nETH0_IP='10.6.0.9'\nETH0_MASK='255.255.0.0'\nETH0_GATEWAY='10.6.0.1'\n";
     let wrong = "VMID='8'\nETH0_MAC='02:00:0a:06:00:0a'\nETH0_IP6='2001:db8:6::a'\nETH0_MTU='big'\nETH0_ROUTES='172.20.0.0/16 by 10.6.0.1, , 172.21.0.0/16 via 10.6.0.2'\n";
+    let further = "VMID='8'\nHOSTNAME='reed_8'\nETH0_MAC='02:00:0a:06:00:0b'\nETH0_IP='10.6.0.11'\nETH0_MASK='255.255.254.0'
+ETH0_IPV6='2001:db8:6::b'\nETH0_IP6_PREFIX_LENGTH='56'\nETH0_IP6_ULA='fd00:6::b'\nETH0_GATEWAY6='fe80::6'\nETH0_METRIC='70'
+ETH0_ALIAS0_IP='10.6.0.12'\nETH0_ALIAS0_MASK='33'\nETH0_ALIAS0_IP6='2001:db8:6::c'\nETH0_ALIAS0_IP6_PREFIX_LENGTH='120'
+ETH0_ALIAS1_IP='10.6.0.13'\nETH0_ALIAS1_EXTERNAL='Yes'\n";
     let repeated =
         "#cloud-config\ninstance-id: c1\nlocal-hostname: c1\nlocal-hostname: reed\ninstance-id: own\n";
     let twice = "#cloud-config\ninstance-id: c1\nlocal-hostname: c1\nrack: a\nrack: b\n";
@@ -712,6 +727,46 @@ fn contexts_and_lxds_metadata_in_each_shape() {
                     "Address=2001:db8:6::a/64",
                 ],
                 &["Address=10.6.0.10", "172.20.0.0"],
+            ),
+            (
+                "",
+                &[LABEL, (CONTEXT, further)],
+                &[
+                    "exit 0",
+                    "Address=10.6.0.11/23",
+                    "Address=2001:db8:6::b/56",
+                    "Address=fd00:6::b/64",
+                    "Address=2001:db8:6::c/120",
+                    "Address=10.6.0.12/24",
+                    // The IPv6 route has the other one's metric.
+                    "Gateway=fe80::6",
+                    "Metric=70",
+                    "warning: context.sh: ETH0_ALIAS0_MASK: is not of the form that OpenNebula writes, and is left out; correct it in the template",
+                    "warning: context.sh: HOSTNAME: a machine's name can't have `_`, and this machine takes `-` for it; rename the instance",
+                ],
+                &["10.6.0.13", "error"],
+            ),
+            // Each family has its own way to get addresses.
+            (
+                "",
+                &[
+                    LABEL,
+                    (
+                        CONTEXT,
+                        "VMID='8'\nETH0_MAC='02:00:0a:06:00:0c'\nETH0_METHOD='skip'\nETH0_IP6_METHOD='auto'\n",
+                    ),
+                ],
+                &["exit 0", "DHCP=no", "IPv6AcceptRA=yes"],
+                &["Address=10.6.0.12"],
+            ),
+            (
+                "",
+                &[LABEL, (CONTEXT, "VMID='8'\nETH0_MAC='02:00:0a:06:00:0d'\nETH0_METHOD='DHCP'\n")],
+                &[
+                    "exit 0",
+                    "warning: context.sh: ETH0_METHOD: is not of the form that OpenNebula writes, and is left out; correct it in the template",
+                ],
+                &["/etc/systemd/network"],
             ),
             (
                 "",

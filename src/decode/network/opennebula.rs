@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The NICs of OpenNebula's context: flat names such as `ETH0_IP`
+//! The NICs of OpenNebula's context: flat names such as `ETH0_IP`, as
+//! [OpenNebula's own scripts](https://github.com/OpenNebula/one-apps/tree/master/context-linux) read them
 //! ([contextualization](https://docs.opennebula.io/stable/management_and_operations/references/template.html#context-section)).
 
+use std::cell::RefCell;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 use serde_json::{Value as Json, json};
 
@@ -15,32 +18,92 @@ use crate::model::problem::Problem;
 const MAX_NICS: usize = 32;
 const MAX_ALIASES: usize = 32;
 
-/// A value by its name.
-type Get<'a> = &'a dyn Fn(&str) -> Option<&'a str>;
+/// The bits of a network that says nothing of them.
+const BITS: u8 = 24;
 
-/// The NICs in netplan's shape. `place` is what messages call the context.
-pub fn cards(place: &str, context: Get<'_>, links: &[Link]) -> (Vec<Json>, Vec<Problem>) {
-    let mut problems = Vec::new();
-    let mut wrong = |name: String| {
+/// The ways to get addresses of each family.
+const METHODS: &[&str] = &["static", "dhcp", "skip"];
+const METHODS6: &[&str] = &["static", "dhcp", "auto", "disable", "skip"];
+
+/// The values of a NIC, or of a further address: those whose names begin so.
+struct Values<'a, 'p> {
+    place: &'a str,
+    begin: String,
+    get: &'a dyn Fn(&str) -> Option<&'a str>,
+    problems: &'p RefCell<Vec<Problem>>,
+}
+
+impl<'a> Values<'a, '_> {
+    fn of(&self, begin: &str) -> Self {
+        Self { begin: format!("{}{begin}_", self.begin), ..*self }
+    }
+
+    fn get(&self, name: &str) -> Option<&'a str> {
+        (self.get)(&format!("{}{name}", self.begin))
+    }
+
+    fn wrong(&self, name: &str) {
         let what = "is not of the form that OpenNebula writes, and is left out";
-        problems.push(Problem::warning(format!("{place}: {name}"), what).cure("correct it in the template"));
-    };
+        let problem = Problem::warning(format!("{}: {}{name}", self.place, self.begin), what);
+        self.problems.borrow_mut().push(problem.cure("correct it in the template"));
+    }
+
+    /// A value that says something else than a text.
+    fn parsed<T: FromStr>(&self, name: &str) -> Option<T> {
+        let value = self.get(name)?.parse();
+        value.map_err(|_| self.wrong(name)).ok()
+    }
+
+    /// A way to get addresses; one that is not among these gets none.
+    fn method(&self, name: &str, known: &[&str]) -> Option<&'a str> {
+        let method = self.get(name)?;
+        if known.contains(&method) {
+            return Some(method);
+        }
+        self.wrong(name);
+        Some("skip")
+    }
+
+    /// An IPv4 address with its mask.
+    fn with_mask(&self, ip: &str) -> String {
+        let bits = self.get("MASK").map(|mask| {
+            prefix(mask).filter(|bits| *bits <= 32).unwrap_or_else(|| {
+                self.wrong("MASK");
+                BITS
+            })
+        });
+        format!("{ip}/{}", bits.unwrap_or(BITS))
+    }
+
+    /// The IPv6 addresses, the first one perhaps by its older name.
+    fn v6(&self) -> Vec<String> {
+        let length = self.parsed("IP6_PREFIX_LENGTH").filter(|bits| *bits <= 128).unwrap_or(64);
+        let own = self.parsed::<Ipv6Addr>("IP6").or_else(|| self.parsed("IPV6"));
+        let all = [(own, length), (self.parsed("IP6_ULA"), 64)];
+        all.iter().filter_map(|(ip, length)| Some(format!("{}/{length}", (*ip)?))).collect()
+    }
+}
+
+/// The NICs in netplan's shape. `place` is what messages call the context, `get` has its values by their names.
+pub fn cards<'a>(
+    place: &'a str,
+    get: &'a dyn Fn(&str) -> Option<&'a str>,
+    links: &[Link],
+) -> (Vec<Json>, Vec<Problem>) {
+    let problems = RefCell::default();
+    let context = Values { place, begin: String::new(), get, problems: &problems };
     let nics = (0..MAX_NICS).map(|n| format!("ETH{n}"));
-    let mut cards: Vec<Json> = nics.filter_map(|nic| card(context, &nic, links, &mut wrong)).collect();
-    add_to_first(&mut cards, "addresses", words(context("DNS")));
-    add_to_first(&mut cards, "search", words(context("SEARCH_DOMAIN")));
-    (cards, problems)
+    let mut cards: Vec<Json> = nics.filter_map(|nic| card(&context.of(&nic), &nic, links)).collect();
+    // What holds for the whole machine goes to the first NIC.
+    add_to_first(&mut cards, "addresses", words(get("DNS")));
+    add_to_first(&mut cards, "search", words(get("SEARCH_DOMAIN")));
+    (cards, problems.take())
 }
 
 /// The words of a list, with blanks or commas between them.
 fn words(list: Option<&str>) -> Vec<String> {
     let split = list.unwrap_or_default().split(|c: char| c.is_whitespace() || c == ',');
     split.filter(|w| !w.is_empty()).map(str::to_owned).collect()
-}
-
-/// The length of a mask; OpenNebula's networks have 24 bits where they say nothing.
-fn length(mask: Option<&str>) -> u8 {
-    mask.and_then(prefix).unwrap_or(24)
 }
 
 /// A route to elsewhere, with its metric.
@@ -70,62 +133,59 @@ fn by_mac(mac: &str) -> Option<Ipv4Addr> {
 }
 
 /// The further addresses of a NIC, but for those that the machine does not have.
-fn aliases(context: Get<'_>, nic: &str) -> Vec<String> {
-    let alias = |n: usize| {
-        let get = |name: &str| context(&format!("{nic}_ALIAS{n}_{name}"));
-        let is_own = get("DETACH").is_none() && get("EXTERNAL") != Some("YES");
-        let ip = get("IP").filter(|_| is_own)?;
-        Some(format!("{ip}/{}", length(get("MASK"))))
+fn aliases(nic: &Values<'_, '_>) -> Vec<String> {
+    let own = |alias: &Values<'_, '_>| {
+        let external = alias.get("EXTERNAL").unwrap_or_default().to_lowercase();
+        alias.get("DETACH").is_none() && !["1", "true", "yes", "y"].contains(&external.as_str())
     };
-    (0..MAX_ALIASES).filter_map(alias).collect()
+    let all = (0..MAX_ALIASES).map(|n| nic.of(&format!("ALIAS{n}"))).filter(own);
+    let addresses = |alias: Values<'_, '_>| {
+        let v4 = alias.get("IP").map(|ip| alias.with_mask(ip));
+        v4.into_iter().chain(alias.v6()).collect::<Vec<_>>()
+    };
+    all.flat_map(addresses).collect()
 }
 
 /// A NIC. One without any address has that of its MAC. One without a MAC is the one whose MAC is made of its address, or else the one
 /// of that name: OpenNebula told none before its version 4.14.
-/// `wrong` gets the names of values that can't be used.
-fn card(context: Get<'_>, nic: &str, links: &[Link], wrong: &mut dyn FnMut(String)) -> Option<Json> {
-    let get = |name: &str| context(&format!("{nic}_{name}"));
-    ["MAC", "IP", "IP6", "IP6_ULA", "METHOD"].iter().find_map(|name| get(name))?;
+fn card(nic: &Values<'_, '_>, name: &str, links: &[Link]) -> Option<Json> {
+    let get = |name: &str| nic.get(name);
+    ["MAC", "IP", "IP6", "IPV6", "IP6_ULA", "METHOD"].into_iter().find_map(get)?;
     let ip = get("IP").and_then(|ip| ip.parse::<Ipv4Addr>().ok());
     let of_ip = || links.iter().map(|l| l.mac.as_str()).find(|mac| ip.is_some() && by_mac(mac) == ip);
     let mac = get("MAC").or_else(of_ip);
-    let named = || json!({ "name": nic.to_lowercase() });
+    let named = || json!({ "name": name.to_lowercase() });
     let matches = mac.map_or_else(named, |mac| json!({ "macaddress": mac }));
-    let method = get("METHOD").unwrap_or("static");
-    if method == "skip" {
+    let method = nic.method("METHOD", METHODS).unwrap_or("static");
+    // A NIC that is skipped is so in both families, unless it says otherwise.
+    let other = if method == "skip" { method } else { "static" };
+    let method6 = nic.method("IP6_METHOD", METHODS6).unwrap_or(other);
+    if method == "skip" && ["disable", "skip"].contains(&method6) {
         return None;
     }
-    let mut number = |name: &str| {
-        let number = get(name)?.parse::<u32>();
-        number.map_err(|_| wrong(format!("{nic}_{name}"))).ok()
-    };
-    let (metric, metric6, mtu) = (number("METRIC"), number("IP6_METRIC"), number("MTU"));
+    let (metric, mtu) = (nic.parsed::<u32>("METRIC"), nic.parsed::<u32>("MTU"));
     let (mut addresses, mut routes) = (Vec::new(), Vec::new());
-    let dhcp4 = method == "dhcp";
-    if !dhcp4 {
-        let has_v6 = ["IP6", "IP6_ULA"].into_iter().any(|name| get(name).is_some());
+    if method == "static" {
+        let has_v6 = ["IP6", "IPV6", "IP6_ULA"].into_iter().any(|name| get(name).is_some());
         let of_mac = || mac.filter(|_| !has_v6).and_then(by_mac).map(|ip| ip.to_string());
-        if let Some(ip) = get("IP").map(str::to_owned).or_else(of_mac) {
-            addresses.push(format!("{ip}/{}", length(get("MASK"))));
-        }
+        let ip = get("IP").map(str::to_owned).or_else(of_mac);
+        addresses.extend(ip.map(|ip| nic.with_mask(&ip)));
         routes.extend(get("GATEWAY").map(|gateway| route(way_out(gateway), metric)));
     }
-    let method6 = get("IP6_METHOD").unwrap_or("static");
-    let length6 = get("IP6_PREFIX_LENGTH").unwrap_or("64");
     if method6 == "static" {
-        let all = ["IP6", "IP6_ULA"].into_iter().filter_map(get).filter(|a| a.parse::<Ipv6Addr>().is_ok());
-        addresses.extend(all.map(|ip| format!("{ip}/{length6}")));
+        addresses.extend(nic.v6());
+        let metric = nic.parsed("IP6_METRIC").or(metric);
         let gateway = get("IP6_GATEWAY").or(get("GATEWAY6"));
-        routes.extend(gateway.map(|gateway| route(way_out(gateway), metric6)));
+        routes.extend(gateway.map(|gateway| route(way_out(gateway), metric)));
     }
     for text in get("ROUTES").unwrap_or_default().split(',').filter(|text| !text.trim().is_empty()) {
         match further_route(text) {
             Some(further) => routes.push(further),
-            None => wrong(format!("{nic}_ROUTES")),
+            None => nic.wrong("ROUTES"),
         }
     }
-    addresses.extend(aliases(context, nic));
-    let dhcp6 = method6 == "dhcp";
+    addresses.extend(aliases(nic));
+    let (dhcp4, dhcp6) = (method == "dhcp", method6 == "dhcp");
     let mut card = json!({
         "match": matches, "dhcp4": dhcp4, "dhcp6": dhcp6, "addresses": addresses, "routes": routes,
         "nameservers": { "addresses": words(get("DNS")), "search": words(get("SEARCH_DOMAIN")) },
