@@ -1156,6 +1156,30 @@ fn templates_of_terraform_are_told_for_what_they_are() {
     }
 }
 
+/// What is wrong with a source of Ignition's says what to write.
+#[test]
+fn errors_of_ignitions_sources_say_what_to_do() {
+    let config = |keys: &str| format!("{{\"ignition\": {{\"version\": \"3.4.0\"{keys}");
+    let file = |contents: &str| {
+        config(&format!(
+            "}}, \"storage\": {{\"files\": [{{\"path\": \"/a\", \"contents\": {{{contents}}}}}]}}}}"
+        ))
+    };
+    for (data, cure) in [
+        (file("\"source\": \"data:,a b\""), "base64 -w0"),
+        (file("\"source\": \"data:;base64,a*b\""), "base64 -w0"),
+        (file("\"compression\": \"gzip\", \"source\": \"data:,a\""), "leave `compression` out"),
+        (
+            config(", \"security\": {\"tls\": {\"certificateAuthorities\": [{\"source\": \"data:,a\"}]}}}}"),
+            "openssl x509",
+        ),
+    ] {
+        let said: Value = serde_json::from_str(&check(&data, true).out).unwrap();
+        let hint = said["findings"][0]["hint"].as_str().unwrap_or_default();
+        assert!(hint.contains(cure), "{data}\n{said:#}");
+    }
+}
+
 /// A user for snapd alone is one that no program here makes.
 #[test]
 fn a_user_for_snapd_stops_nothing() {

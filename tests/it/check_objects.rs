@@ -607,6 +607,12 @@ fn a_default_of_clusterctl_is_the_value() {
                 ignition:\n  containerLinuxConfig:\n    additionalConfig: |\n      systemd: {units: [{name: a.service, mask: ${M:=true}}]}\n";
     let (ran, found) = findings(&object("KubeadmConfigTemplate", spec));
     assert_eq!((ran.code, found.len()), (0, 0), "{found:?}\n{}", ran.out);
+    // Quotes of a default are YAML's, and an empty one is no value yet.
+    let quoted = spec
+        .replace("\"${SHELL:=/bin/bash}\"", "${SHELL:=\"/bin/bash\"}")
+        .replace("- path: /a", "- path: ${P=\"\"}");
+    let (_, found) = findings(&object("KubeadmConfigTemplate", &quoted));
+    assert_eq!(found, ["note spec.template.spec.files[0].path 17:15"]);
     for (from, to, want) in [
         ("${V:=5}", "${V:=five}", "error spec.template.spec.verbosity 13:18"),
         ("${V:=5}", "\"${V:=5}\"", "error spec.template.spec.verbosity 13:18"),

@@ -27,8 +27,16 @@ pub fn fill(lines: &[&str], node: &mut Node) {
             let Some(default) = default(&scalar.text).map(str::to_owned) else { return };
             let line = lines.get(node.pos.line - 1).filter(|line| line.len() <= LONGEST_LINE);
             let plain = line.is_some_and(|line| line.chars().nth(node.pos.column - 1) == Some('$'));
-            scalar.kind = if plain { resolve(&default) } else { Kind::Str };
-            scalar.text = default;
+            // Quotes in it are YAML's then.
+            let quoted = ['"', '\''].iter().find_map(|q| default.strip_prefix(*q)?.strip_suffix(*q));
+            match quoted.filter(|_| plain) {
+                Some("") => {}
+                Some(text) => (scalar.kind, scalar.text) = (Kind::Str, text.to_owned()),
+                None => {
+                    scalar.kind = if plain { resolve(&default) } else { Kind::Str };
+                    scalar.text = default;
+                }
+            }
         }
     }
 }

@@ -216,6 +216,11 @@ const OTHERS: &[Other] = &[
         cure: "give the machine the bootstrap data of a KubeadmConfig: it makes kubeconfigs by itself",
     },
     Other {
+        sign: Sign::Keys(|k| k.group("extensions.gardener.cloud") && k.is("kind", "OperatingSystemConfig")),
+        what: "this is an OperatingSystemConfig of Gardener, and not the cloud-config that is made of it",
+        cure: "check that one: it is in the Secret that `status.cloudConfig.secretRef` names",
+    },
+    Other {
         sign: Sign::Keys(|k| k.has("apiVersion") && k.has("kind")),
         what: "this is an object of Kubernetes, not bootstrap data",
         cure: "apply it to a cluster, and give the machine the value of the Secret that \

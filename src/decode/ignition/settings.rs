@@ -110,7 +110,8 @@ impl Reader<'_, '_, '_> {
             if bundle.windows(BEGIN.len()).any(|w| w == BEGIN) {
                 trusted.push(Secret::new(bundle));
             } else {
-                self.error(&format!("{place}.source"), authority.pos, "no PEM certificate is in it");
+                self.error(&format!("{place}.source"), authority.pos, "no PEM certificate is in it")
+                    .cure("`openssl x509 -inform DER -in FILE` prints a certificate as PEM");
             }
         }
         trusted

@@ -34,6 +34,9 @@ const ACCEPT: &str = "application/vnd.coreos.ignition+json;version=3.5.0, */*;q=
 /// Longest URL, other than `data:`: servers accept no longer one.
 const MAX_URL: usize = 16 << 10;
 
+/// What to do about what is too large.
+const LARGE: &str = "put large files into the image";
+
 impl Reader<'_, '_, '_> {
     /// The contents that a resource names. `None` if it has no source, if it is fetched later, or if a problem says what is
     /// wrong with it.
@@ -60,7 +63,14 @@ impl Reader<'_, '_, '_> {
         let bytes = match unpacked {
             Ok(bytes) => bytes,
             Err(what) => {
-                self.error(&at, source.pos, what);
+                let cure = match &what {
+                    _ if what.contains("gzip") => "pack it with `gzip`, or leave `compression` out",
+                    _ if what.contains("data:") => {
+                        "`base64 -w0 FILE` prints what stands behind `data:;base64,`"
+                    }
+                    _ => LARGE,
+                };
+                self.error(&at, source.pos, what).cure(cure);
                 return None;
             }
         };
@@ -71,7 +81,7 @@ impl Reader<'_, '_, '_> {
             // Told once: nothing that follows is unpacked.
             if !self.full {
                 let what = format!("the config holds more than {} MiB in all", MAX_DECODED >> 20);
-                self.error(&at, source.pos, what).cure("put large files into the image");
+                self.error(&at, source.pos, what).cure(LARGE);
             }
             self.full = true;
             return None;

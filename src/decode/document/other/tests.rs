@@ -66,6 +66,10 @@ const OF_OTHERS: &[(&str, &str)] = &[
     ("- path: /spec/replicas\n  op: replace\n  value: 3\n", "JSON patches"),
     ("[\n  {\"op\": \"add\", \"path\": \"/a\"}]", "JSON patches"),
     ("[{ \"path\": \"/spec/a\", \"op\": \"remove\" }]", "JSON patches"),
+    (
+        "apiVersion: extensions.gardener.cloud/v1alpha1\nkind: OperatingSystemConfig\nspec: {type: flatcar}\n",
+        "Gardener",
+    ),
     ("\n<HTML>\n<body>Log in to go on</body>\n</html>\n", "HTML"),
     ("<!DOCTYPE html PUBLIC \"x\">\n<html lang='en'><title>502 Bad Gateway</title></html>", "HTML"),
     ("# made by hand\n---\nversion: v1alpha1 # old\npersist: true\nmachine:\n  type: worker\n", "Talos"),
