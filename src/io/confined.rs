@@ -7,7 +7,7 @@
 //! memory is corrupted, since threads share it: against that stands that no decoder has `unsafe` code.
 
 use std::cell::RefCell;
-use std::sync::{Once, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -56,23 +56,75 @@ const CALLS: &[libc::c_long] = &[
 /// A line for the log: its level, its target and its text.
 type Line = (Level, String, String);
 
+/// Lines that are not logged yet.
+type Lines = Arc<Mutex<Vec<Line>>>;
+
 thread_local! {
     /// Where a thread without rights puts what it logs.
-    static LINES: RefCell<Option<mpsc::Sender<Line>>> = const { RefCell::new(None) };
+    static LINES: RefCell<Option<Lines>> = const { RefCell::new(None) };
 }
 
 /// Hands what is logged to the thread that can write it, where this one can't. Gives whether it did.
 pub fn hand_over(record: &Record<'_>) -> bool {
     LINES.with_borrow(|lines| {
         let line = (record.level(), record.target().to_owned(), record.args().to_string());
-        lines.as_ref().is_some_and(|lines| lines.send(line).is_ok())
+        lines.as_ref().map(|lines| lock(lines).push(line)).is_some()
     })
 }
 
 /// Logs what was handed over.
-fn log(lines: &mpsc::Receiver<Line>) {
-    for (level, target, text) in lines.try_iter() {
+fn log(lines: &Lines) {
+    for (level, target, text) in std::mem::take(&mut *lock(lines)) {
         log::log!(target: &target, level, "{text}");
+    }
+}
+
+/// What it guards is whole between any two of its changes.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What two threads hand each other, one at a time.
+struct Talk<Q, A> {
+    said: Mutex<Said<Q, A>>,
+    changed: Condvar,
+}
+
+enum Said<Q, A> {
+    Nothing,
+    Asked(Q),
+    Answered(A),
+    /// One of them is gone.
+    Ended,
+}
+
+impl<Q, A> Talk<Q, A> {
+    fn say(&self, said: Said<Q, A>) {
+        *lock(&self.said) = said;
+        self.changed.notify_all();
+    }
+
+    /// Waits for a question or for an answer. The end stays.
+    fn hear(&self, question: bool) -> Said<Q, A> {
+        let mut said = lock(&self.said);
+        loop {
+            match &*said {
+                Said::Ended => return Said::Ended,
+                Said::Asked(_) if question => break,
+                Said::Answered(_) if !question => break,
+                _ => said = self.changed.wait(said).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+        std::mem::replace(&mut said, Said::Nothing)
+    }
+}
+
+/// Tells the other thread, however this one ends.
+struct Part<'a, Q, A>(&'a Talk<Q, A>);
+
+impl<Q, A> Drop for Part<'_, Q, A> {
+    fn drop(&mut self) {
+        self.0.say(Said::Ended);
     }
 }
 
@@ -84,12 +136,14 @@ pub fn run<T: Send, Q: Send, A: Send>(
     work: impl FnOnce(&mut dyn FnMut(Q) -> Option<A>) -> T + Send,
     mut serve: impl FnMut(Q) -> A,
 ) -> Result<T> {
+    let talk = Talk { said: Mutex::new(Said::Nothing), changed: Condvar::new() };
+    let lines = Lines::default();
     thread::scope(|scope| {
-        let (question, questions) = mpsc::channel();
-        let (answer, answers) = mpsc::channel();
-        let (line, lines) = mpsc::channel();
+        let (here, there, handed) = (Part(&talk), Part(&talk), lines.clone());
         let confined = move || {
-            LINES.set(Some(line));
+            // The whole of it, which ends with this thread; what is used below alone is the reference in it.
+            let there = there;
+            LINES.set(Some(handed));
             if let Err(error) = confine() {
                 static TOLD: Once = Once::new();
                 // Such as an emulated machine, or a kernel without seccomp.
@@ -99,16 +153,16 @@ pub fn run<T: Send, Q: Send, A: Send>(
                     );
                 });
             }
-            // The other end is there until this one is gone.
-            work(&mut |q| question.send(q).ok().and_then(|()| answers.recv().ok()))
+            work(&mut |question| {
+                there.0.say(Said::Asked(question));
+                if let Said::Answered(answer) = there.0.hear(false) { Some(answer) } else { None }
+            })
         };
         let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, confined);
         let thread = thread.context("a thread to read the data")?;
-        for asked in questions {
+        while let Said::Asked(question) = here.0.hear(true) {
             log(&lines);
-            if answer.send(serve(asked)).is_err() {
-                break;
-            }
+            here.0.say(Said::Answered(serve(question)));
         }
         let done = thread.join();
         log(&lines);
