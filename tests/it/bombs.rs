@@ -241,6 +241,24 @@ fn twice_the_data_takes_twice_the_time() {
     };
     let (one, four) = (took(names(500)), took(names(2000)));
     assert!(four < one * 10, "{one:?} for 500 names and {four:?} for 2000");
+    let commands = |n: usize| {
+        let head = "apiVersion: bootstrap.cluster.x-k8s.io/v1beta1\nkind: KubeadmConfigTemplate\nmetadata: {name: a}\n";
+        let commands = times(n, |i| format!("      - ufw allow {i}\n"));
+        format!("{head}spec:\n  template:\n    spec:\n      preKubeadmCommands:\n{commands}")
+    };
+    let (one, four) = (took(commands(1500)), took(commands(6000)));
+    assert!(four < one * 7, "{one:?} for 1500 commands of an object and {four:?} for 6000");
+    let context = |n: usize| {
+        let machine = Scratch::new("bombs-context");
+        machine.put("labels", "CONTEXT\tiso9660\t/dev/sr0\n");
+        machine.put("drive/CONTEXT/context.sh", format!("VMID='1'\n{}", times(n, |i| format!("V{i}='x'\n"))));
+        let arguments = ["plan", "--platform", "opennebula", "--replay", machine.arg(), "--root", root.arg()];
+        let (code, said, _, cpu) = measured("context", &arguments);
+        assert_eq!(code, Some(2), "{said}");
+        cpu
+    };
+    let (one, four) = (context(5000), context(20_000));
+    assert!(four < one * 8, "{one:?} for 5000 assignments and {four:?} for 20000");
 }
 
 /// The CPU time of a provision.

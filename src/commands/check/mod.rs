@@ -15,6 +15,7 @@ mod units;
 mod verdict;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use super::output;
 use crate::cli::{self, CheckFormat, Telling};
@@ -57,6 +58,8 @@ pub struct Node {
 #[derive(Default)]
 pub struct Checked {
     findings: Vec<Finding>,
+    /// The findings of each place, while they are told.
+    told: HashMap<String, Vec<usize>>,
     nodes: Vec<Node>,
     files: usize,
     /// How many of the files are network configurations.
@@ -89,15 +92,14 @@ impl Checked {
             let same = f.file == finding.file && f.object == finding.object;
             // An object's own error stands for that of the data that is made of it.
             let error = |p: &Problem| p.is_error() && p.pos.is_some();
-            let place = |p: &Problem| (p.place.clone(), p.pos);
-            let told =
-                error(&f.problem) && error(&finding.problem) && place(&f.problem) == place(&finding.problem);
+            let told = error(&f.problem) && error(&finding.problem) && f.problem.pos == finding.problem.pos;
             // A variable without its end is what the shell stumbles over, too.
             let follows = f.problem.code == "object/variable" && finding.problem.code == "script/syntax";
-            let follows = follows && f.problem.place == finding.problem.place;
             same && (told || follows || f.problem == finding.problem)
         };
-        if finding.object.is_empty() || !self.findings.iter().any(same) {
+        let at_place = self.told.entry(finding.problem.place.clone()).or_default();
+        if finding.object.is_empty() || !at_place.iter().any(|at| same(&self.findings[*at])) {
+            at_place.push(self.findings.len());
             self.findings.push(finding);
         }
     }

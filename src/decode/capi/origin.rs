@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The way from rendered bootstrap data back to the object that its author wrote.
 
+use std::collections::HashMap;
+
 use crate::decode::document::Step;
 use crate::model::problem::{Pos, Problem};
 
@@ -38,7 +40,7 @@ pub struct Origin {
     marks: Vec<Mark>,
     lines: Vec<Option<Line>>,
     /// Places in the rendered data, and the marks that they came of.
-    places: Vec<(String, usize)>,
+    places: HashMap<String, usize>,
     /// Scripts that are made of several values, by their places: the mark of each line and its line there.
     scripts: Vec<(String, Vec<Within>)>,
     /// Files of the rendered data that are made of an object's keys, by their places.
@@ -71,7 +73,7 @@ impl Origin {
 
     /// Says that a place in the rendered data came of a mark.
     pub fn place(&mut self, place: impl Into<String>, mark: usize) {
-        self.places.push((place.into(), mark));
+        self.places.insert(place.into(), mark);
     }
 
     /// A problem in the rendered data as one in the author's object.
@@ -158,11 +160,8 @@ impl Origin {
     /// brackets.
     fn by_place(&self, place: &str) -> Option<(String, usize, String)> {
         let (path, detail) = place.find(" (").map_or((place, ""), |at| place.split_at(at));
-        let rest = |known: &str| {
-            let rest = path.strip_prefix(known)?;
-            (rest.is_empty() || rest.starts_with(['.', '['])).then(|| rest.to_owned())
-        };
-        let known = self.places.iter().filter_map(|(known, mark)| Some((known.len(), rest(known)?, *mark)));
-        known.max_by_key(|(len, ..)| *len).map(|(_, rest, mark)| (rest, mark, detail.to_owned()))
+        let cuts = path.rmatch_indices(['.', '[']).map(|(at, _)| at);
+        let mut known = std::iter::once(path.len()).chain(cuts).map(|at| path.split_at(at));
+        known.find_map(|(known, rest)| Some((rest.to_owned(), *self.places.get(known)?, detail.to_owned())))
     }
 }

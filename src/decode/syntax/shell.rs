@@ -132,8 +132,8 @@ pub fn assignments(text: &str) -> Result<BTreeMap<String, String>, Problem> {
             rest = rest.find('\n').map_or("", |end| rest[end..].trim_start());
             continue;
         }
-        let line = 1 + text[..text.len() - rest.len()].matches('\n').count();
-        let wrong = |what: &str| Problem::error(format!("line {line}"), what);
+        let before = &text[..text.len() - rest.len()];
+        let wrong = |what: &str| Problem::error(format!("line {}", 1 + before.matches('\n').count()), what);
         let assignment = rest.strip_prefix("export ").unwrap_or(rest).split_once('=');
         let (name, after) = assignment
             .filter(|(name, _)| is_name(name))
