@@ -11,9 +11,9 @@ use serde_json::json;
 
 use crate::common::cluster::{Network, reply};
 use crate::common::debian;
+use crate::common::node::Node;
 use crate::common::scratch::{CANARY, Ran, Scratch, fresh};
 use crate::common::server::{Reply, Seen, Server};
-use crate::nspawn::Node;
 
 const WIRESERVER: &str = "168.63.129.16";
 

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use crate::cloud_init_oracle::PACKAGES;
 use crate::common::debian;
+use crate::common::node::Node;
 use crate::common::scratch::{CANARY, Ran};
-use crate::nspawn::Node;
 
 const JOIN: &str = "#cloud-config
 write_files: [{path: /run/kubeadm/join.yaml, content: CANARY}]

@@ -24,9 +24,9 @@ use serde_json::{Value, json};
 use crate::common::authority::Authority;
 use crate::common::cluster::{API, Cluster, HOLDS, Network, TOKEN, map, refusal, reply};
 use crate::common::debian::kubernetes;
+use crate::common::node::Node;
 use crate::common::scratch::{Ran, walk};
 use crate::common::server::{End, Reply, Seen, Server};
-use crate::nspawn::Node;
 
 mod beside;
 mod cluster;

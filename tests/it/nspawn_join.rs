@@ -14,8 +14,8 @@ use ring::hmac;
 use serde_json::{Value, json};
 
 use crate::common::debian::{kubernetes, unpacked};
+use crate::common::node::Node;
 use crate::common::scratch::Ran;
-use crate::nspawn::Node;
 
 const POLICY: &str = "/etc/footplate.yaml";
 const TOKEN: (&str, &str) = ("abcdef", "0123456789abcdef");

@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use crate::nspawn::Node;
+use crate::common::node::Node;
 
 const JOIN: &str = "  - echo begun >> /var/lib/begun\n  - kubeadm join --config /run/kubeadm/join.yaml && echo success > /run/cluster-api/bootstrap-success.complete\n";
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Signed data, signed by the real minisign: what an image that asks for signatures uses, and what it does not.
 
+use crate::common::node::Node;
 use crate::common::{scratch, server};
-use crate::nspawn::Node;
 
 use std::fs;
 use std::path::{Path, PathBuf};

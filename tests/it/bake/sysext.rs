@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `bake sysext`: the same as an extension image, by systemd's own word. A node boots with one in `tests/it/nspawn.rs`.
+//! `bake sysext`: the same as an extension image, by systemd's own word. A node boots with one in `tests/it/nspawn/machine.rs`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -11,6 +11,7 @@ pub mod imds;
 pub mod moto;
 #[macro_use]
 pub mod needs;
+pub mod node;
 pub mod oracle;
 pub mod random;
 pub mod sandbox;
