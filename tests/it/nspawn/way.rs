@@ -56,7 +56,11 @@ fn way_to_kubeadm(name: &str, footplate: &[u8], unit: Option<&str>) -> ([i64; 4]
     node.program("/opt/test/more", MOMENTS);
     node.boot();
     let more = node.out("more");
-    let moments: Vec<i64> = more.lines().map(|line| line.parse().expect(&more)).collect();
+    let mut moments: Vec<i64> = more.lines().map(|line| line.parse().expect(&more)).collect();
+    // systemd notes the time after it has started the process, which may have begun by then.
+    if let [.., noted, began] = &mut *moments {
+        *noted = *began.min(noted);
+    }
     assert!(moments.len() == 5 && moments.is_sorted(), "{more}{}", node.out("journal"));
     (std::array::from_fn(|at| moments[at + 1] - moments[at]), node)
 }
