@@ -5,7 +5,7 @@ use minijinja::{Error, ErrorKind};
 
 use super::args::Said;
 use super::rewrite::Rewritten;
-use super::tag::{start, tag};
+use super::tag::{end, start, tag};
 use super::values::Names;
 use super::{Variables, body, pos_of, syntax_error as syntax};
 use crate::decode::document::envelope::MAX_DECODED;
@@ -155,12 +155,11 @@ pub fn path(error: &Error) -> Option<Vec<Segment>> {
 
 /// The name that an error comes of.
 pub fn missing(error: &Error, context: &Context<'_>) -> Option<Missing> {
-    let said = said(error);
-    let near = offset(error, context).unwrap_or(0);
+    let at = offset(error, context);
     let chain_of = |part: &[Segment]| {
         let chains = context.rewritten.seen(body(context.text).1, &super::syntax());
         let chains = chains.chains.iter().filter(|chain| chain.path.starts_with(part));
-        chains.min_by_key(|chain| chain.start.abs_diff(near))
+        chains.min_by_key(|chain| chain.start.abs_diff(at.unwrap_or(0)))
     };
     let of = |name: &str| {
         let part = segments(name)?;
@@ -168,7 +167,13 @@ pub fn missing(error: &Error, context: &Context<'_>) -> Option<Missing> {
         let whole = chain.map_or_else(|| name_of(&part), |chain| name_of(&chain.path));
         Some(Missing { whole, part: name_of(&part), start: chain.map(|chain| chain.start) })
     };
-    said.and_then(of).or_else(|| context.names.last_missing().first().and_then(|name| of(name)))
+    // What was asked for last may have been found elsewhere, as `loop` and `namespace` are.
+    let within = |missing: &Missing| {
+        let tag = at.and_then(|at| tag(body(context.text).1, at)).unwrap_or_default();
+        let (Some(first), Some(last)) = (tag.first(), tag.last()) else { return true };
+        missing.start.is_some_and(|at| start(first) <= at && at < end(last))
+    };
+    said(error).and_then(of).or_else(|| of(context.names.last_missing().first()?).filter(within))
 }
 
 /// A template's expression that gives a name without a value another one.

@@ -166,6 +166,10 @@ fn by_place(env: &mut Environment<'_>) {
         undefined(&value)?;
         engine::max(state, value, named(args, &["case_sensitive", "attribute"])?)
     });
+    env.add_filter("sum", |state: &State<'_, '_>, value: Value, args: Args| {
+        undefined(&value)?;
+        engine::sum(state, value, None, None, named(args, &["attribute", "start"])?)
+    });
     env.add_filter("dictsort", |value: &Value, args: Args| {
         undefined(value)?;
         engine::dictsort(value, named(args, &["case_sensitive", "by", "reverse"])?)
@@ -213,7 +217,7 @@ fn pieces(args: Rest<ValueOrKwargs>, name: &str) -> Result<(usize, Option<Value>
     Ok((count, args.get(1, "fill_with").filter(|v| !v.is_none())))
 }
 
-/// Arguments by place as the named ones that they are.
+/// Arguments by place as the named ones that they are. A place in a list is an attribute too, which the engine wants as a text.
 fn named(args: Rest<ValueOrKwargs>, names: &[&str]) -> Result<Kwargs, Error> {
     let args = args.into_values();
     let args = Args::of(&args)?;
@@ -222,7 +226,13 @@ fn named(args: Rest<ValueOrKwargs>, names: &[&str]) -> Result<Kwargs, Error> {
         return Err(failed("too many arguments"));
     }
     all.extend(names.iter().zip(args.places()).map(|(name, value)| (Value::from(*name), value.clone())));
-    Ok(all.into_iter().filter_map(|(name, value)| Some((name.as_str()?.to_owned(), value))).collect())
+    let attribute = |value: Value| if value.is_integer() { Value::from(value.to_string()) } else { value };
+    let named = |(name, value): (Value, Value)| {
+        let name = name.as_str()?.to_owned();
+        let value = if name == "attribute" { attribute(value) } else { value };
+        Some((name, value))
+    };
+    Ok(all.into_iter().filter_map(named).collect())
 }
 
 fn default(value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {

@@ -155,6 +155,11 @@ fn a_name_without_a_value_is_named_whole_with_a_cure_that_is_jinja() {
         ("{% set r = v1.region %}{{ r.upper() }}", "`r` is null", ""),
         ("{% set r = v1.region %}{{ r[1:] }}", "`r` is null", ""),
         ("{% for x in nope[:2] %}{% endfor %}", "nope", "{{ nope | default('…') }}"),
+        (
+            "{% set n = namespace(c=0) %}{% for x in [1, 2][5] %}{% endfor %}",
+            "a name has no value in `",
+            "of its own",
+        ),
         ("{{ ds.meta_data.zone | upper }}", "ds.meta_data.zone", "{{ ds.meta_data.zone |"),
         ("{{ ds.meta_data.zones | join(',') }}", "ds.meta_data.zones", "{{ ds.meta_data.zones |"),
         ("{{ ds.meta_data.zones | list }}", "ds.meta_data.zones", ""),

@@ -106,7 +106,7 @@ fn join(state: &State<'_, '_>, value: &Value, args: Rest<ValueOrKwargs>) -> Resu
     let args = args.into_values();
     let args = Args::of(&args)?;
     let between = args.get(0, "d").map(|d| text_of(&d)).transpose()?.unwrap_or_default();
-    let attribute = args.text(1, "attribute")?;
+    let attribute = args.get(1, "attribute").filter(|a| !a.is_none()).map(|a| text_of(&a)).transpose()?;
     let mut out = String::new();
     for (i, item) in super::filters::characters_or_items(value)?.into_iter().enumerate() {
         state.consume_fuel(1 + (between.len() / 64) as u64)?;
