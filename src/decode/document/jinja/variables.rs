@@ -156,22 +156,17 @@ impl Variables {
 }
 
 /// Gives every key that no template can write (`local-hostname` reads as a subtraction) a second spelling with `_`.
-/// A key that has that spelling itself keeps it.
+/// A key that has that spelling itself keeps it, and what is in a list stays as it is, as for cloud-init.
 fn alias(value: &mut Json) {
-    match value {
-        Json::Array(items) => items.iter_mut().for_each(alias),
-        Json::Object(map) => {
-            map.values_mut().for_each(alias);
-            let odd: Vec<String> = map.keys().filter(|k| k.contains(is_operator)).cloned().collect();
-            for key in odd {
-                let spelled = key.replace(is_operator, "_");
-                if !map.contains_key(&spelled) {
-                    let value = map.get(&key).cloned().unwrap_or_default();
-                    map.insert(spelled, value);
-                }
-            }
+    let Json::Object(map) = value else { return };
+    map.values_mut().for_each(alias);
+    let odd: Vec<String> = map.keys().filter(|k| k.contains(is_operator)).cloned().collect();
+    for key in odd {
+        let spelled = key.replace(is_operator, "_");
+        if !map.contains_key(&spelled) {
+            let value = map.get(&key).cloned().unwrap_or_default();
+            map.insert(spelled, value);
         }
-        _ => {}
     }
 }
 
