@@ -202,6 +202,8 @@ pub struct System {
     pub without_platform_keys: bool,
     /// The name stays what it is, whatever the metadata says.
     pub keep_hostname: bool,
+    /// Where the metadata names the machine, its domain is a part of the name.
+    pub whole_hostname: bool,
     /// The name with its domain, where the data sets one.
     pub fqdn: Option<String>,
     /// What of `/etc/hosts` names the machine.

@@ -124,6 +124,7 @@ fn already_applied(found: &Found, root: &Root) -> Result<Option<BootstrapData>, 
     let read = first_glance(found);
     let mut config = NodeConfig { hostname: read.hostname, ..NodeConfig::default() };
     config.system.keep_hostname = read.system.keep_hostname;
+    config.system.whole_hostname = read.system.whole_hostname;
     let decoded = Decoded { config, problems: vec![note] };
     Ok(Some(BootstrapData { decoded, hidden: None }))
 }

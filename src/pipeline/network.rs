@@ -80,7 +80,7 @@ fn name(context: &Context, found: &Option<Found>) -> Result<Option<String>, Fail
     let Some(found) = found else { return fetch::name_of_arguments(context) };
     let written = root.read(name::WRITTEN, MAX_ANSWER).stage(Stage::Apply)?.unwrap_or_default();
     let data = name::of_earlier_run(&written, &found.instance)
-        .or_else(|| name::of_data(&bootstrap_data::first_glance(found)));
+        .or_else(|| name::of_data(&bootstrap_data::first_glance(found), &found.instance));
     Ok(name::choose(data, &found.instance))
 }
 

@@ -38,7 +38,8 @@ pub fn picture(
     plan::network::step_back(&mut rendered, &plan::network::theirs_in(&plan));
     let mut problems = rendered.problems.split_off(known);
     // A member of a cluster keeps the name that it has. The bootstrap data's own is in its plan already.
-    let settled = settle::is_member(root).stage(Stage::Apply)? || name::of_data(&decoded.config).is_some();
+    let named = name::of_data(&decoded.config, &found.instance).is_some();
+    let settled = settle::is_member(root).stage(Stage::Apply)? || named;
     let hostname = found.instance.short_hostname().filter(|_| !settled);
     let present = network::files(root, DIR)?;
     let mut items = plan::network_items(&rendered, &present, hostname);

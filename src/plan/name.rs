@@ -37,11 +37,16 @@ pub enum Name {
     Kept,
 }
 
-/// What the bootstrap data says of the name; `None` where it says nothing.
-pub fn of_data(config: &NodeConfig) -> Option<Name> {
+/// What the bootstrap data says of the name; `None` where it says nothing. It may want the metadata's with its domain, which the
+/// kernel takes up to 64 bytes of.
+pub fn of_data(config: &NodeConfig, instance: &Instance) -> Option<Name> {
+    let whole = instance.hostname.as_deref().map(|name| name.strip_suffix('.').unwrap_or(name));
     match &config.hostname {
         Some(name) => Some(Name::Given(name.clone())),
-        None => config.system.keep_hostname.then_some(Name::Kept),
+        None if config.system.keep_hostname => Some(Name::Kept),
+        None => whole
+            .filter(|name| config.system.whole_hostname && name.len() <= 64)
+            .map(|name| Name::Given(name.to_owned())),
     }
 }
 
@@ -79,14 +84,14 @@ fn text(instance_id: &str, hostname: Option<String>) -> String {
 
 /// A name of the data, written down for later boots, and the name itself.
 pub(super) fn items(config: &NodeConfig, instance: &Instance) -> Vec<Item> {
-    let Some(name) = of_data(config) else { return Vec::new() };
-    let mut items = Vec::new();
+    let Some(name) = of_data(config, instance) else { return Vec::new() };
+    let (mut items, name) = (Vec::new(), choose(Some(name), instance));
     if !instance.instance_id.is_empty() {
-        let text = text(&instance.instance_id, config.hostname.clone());
+        let text = text(&instance.instance_id, name.clone());
         items.push(Item::Directory(Directory::ours("/etc/footplate", 0o755)));
         items.push(Item::File(File { place: "hostname".to_owned(), ..File::ours(WRITTEN, text) }));
     }
-    items.extend(choose(Some(name), instance).map(|name| Item::Hostname(Hostname { name })));
+    items.extend(name.map(|name| Item::Hostname(Hostname { name })));
     items
 }
 

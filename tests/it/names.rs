@@ -79,6 +79,8 @@ fn the_data_goes_before_the_metadata() {
             "#cloud-config\nfqdn: cp-3.lab.example\nprefer_fqdn_over_hostname: true\n",
             "cp-3.lab.example",
         ),
+        ("whole-of-the-metadata", "#cloud-config\nprefer_fqdn_over_hostname: true\n", "vm-31.dc.example"),
+        ("whole-beside-a-name", "#cloud-config\nhostname: cp-3\nprefer_fqdn_over_hostname: true\n", "cp-3"),
         ("file", file, "cp-3.lab.example"),
         ("template", template, "vm-31.dc.example"),
         ("ignition", ignition, "cp-3.lab.example"),

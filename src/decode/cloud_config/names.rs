@@ -60,6 +60,7 @@ impl Reader<'_> {
         let undotted = |name: String| name.strip_suffix('.').map(str::to_owned).unwrap_or(name);
         let (hostname, fqdn) = (hostname.map(undotted), fqdn.map(undotted));
         let whole = self.flag(root, "prefer_fqdn_over_hostname").unwrap_or(false);
+        self.config.system.whole_hostname = whole;
         self.config.system.keep_hostname = self.flag(root, "preserve_hostname").unwrap_or(false);
         let dotted = hostname.clone().filter(|h| h.contains('.'));
         let long = fqdn.clone().or(dotted);
