@@ -23,7 +23,7 @@ use crate::model::config::{NodeConfig, Ntp};
 use crate::model::instance::Instance;
 use crate::model::paths::UNIT_DIR;
 use crate::model::plan::{Absent, Hostname, Item, Plan};
-use crate::model::storage::{Directory, File, Owner};
+use crate::model::storage::{Directory, File};
 
 /// Where footplate's binary is baked. A unit needs a fixed path, and `/opt` is the place on Flatcar that can be written.
 pub const BINARY: &str = "/opt/bin/footplate";
@@ -81,25 +81,22 @@ fn links(config: &NodeConfig, plan: &mut Plan) {
 fn files(config: &NodeConfig, instance: &Instance, plan: &mut Plan) {
     let mut files: Vec<Option<File>> = Vec::new();
     let mut places = HashMap::new();
-    for file in system::hosts(config, instance).iter().chain(&config.files).cloned() {
+    for mut file in system::hosts(config, instance).iter().chain(&config.files).cloned() {
         // As writing one after the other would have it: what is written last stands last, since a path may be another
         // one's link.
         let before = places.insert(file.path.clone(), files.len());
-        let before = before.and_then(|at: usize| files.get_mut(at)?.take());
-        files.push(Some(match before {
-            Some(first) if file.append => {
+        if let Some(first) = before.and_then(|at: usize| files.get_mut(at)?.take()) {
+            // The earlier entry's owner stays where the later entry names none.
+            file.owner.user = file.owner.user.or(first.owner.user);
+            file.owner.group = file.owner.group.or(first.owner.group);
+            if file.append {
                 let mut content = first.content.into_exposed();
                 content.extend_from_slice(file.content.expose());
-                File { content: content.into(), append: first.append, existing: first.existing, ..file }
+                file =
+                    File { content: content.into(), append: first.append, existing: first.existing, ..file };
             }
-            // The earlier entry's owner stays where the later entry names none.
-            Some(first) => {
-                let (user, group) =
-                    (file.owner.user.or(first.owner.user), file.owner.group.or(first.owner.group));
-                File { owner: Owner { user, group }, ..file }
-            }
-            None => file,
-        }));
+        }
+        files.push(Some(file));
     }
     plan.items.extend(files.into_iter().flatten().map(Item::File));
 }

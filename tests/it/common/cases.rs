@@ -127,6 +127,10 @@ const FILES: &[(&str, &str)] = &[
         "- {path: /a, content: one}\n- {path: /a, content: two}\n- {path: /a, content: three, append: true, permissions: '0640'}\n",
     ),
     (
+        "appended-by-another-owner",
+        "- {path: /a, content: one, owner: 'core:wheel'}\n- {path: /a, content: two, append: true, owner: root}\n- {path: /b, content: one, owner: core}\n- {path: /b, content: two, append: true, owner: ':wheel'}\n",
+    ),
+    (
         "permissions",
         "- {path: /a, permissions: '0640'}\n- {path: /b, permissions: '640'}\n- {path: /c, permissions: 0640}\n- {path: /d, permissions: '0o600'}\n- {path: /e, permissions: null}\n- {path: /f, permissions: 0o600}\n- {path: /g, permissions: '1777'}\n",
     ),
