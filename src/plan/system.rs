@@ -148,7 +148,9 @@ pub(super) fn hosts(config: &NodeConfig, instance: &Instance) -> Option<File> {
     let kind = config.system.etc_hosts?;
     let name = config.hostname.as_deref().or(instance.hostname.as_deref())?;
     let (short, dotted) = (short(name), Some(name).filter(|name| name.contains('.')));
-    let names = match config.system.fqdn.as_deref().or(dotted).filter(|f| *f != short) {
+    // The data's name may be short where the metadata has its domain.
+    let long = config.system.fqdn.as_deref().or(dotted).or(instance.hostname.as_deref());
+    let names = match long.map(|name| name.strip_suffix('.').unwrap_or(name)).filter(|f| *f != short) {
         Some(fqdn) => format!("{fqdn} {short}"),
         None => short.to_owned(),
     };

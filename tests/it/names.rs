@@ -95,6 +95,26 @@ fn the_data_goes_before_the_metadata() {
     }
 }
 
+/// As cloud-init writes it: the longest name that is known, and the machine's.
+#[test]
+fn hosts_have_the_domain_that_the_data_or_the_metadata_knows() {
+    for (n, (keys, want)) in [
+        ("", "vm-31.dc.example vm-31"),
+        ("hostname: cp-3", "vm-31.dc.example cp-3"),
+        ("hostname: cp-3.lab.example", "cp-3.lab.example cp-3"),
+        ("hostname: cp-3\nfqdn: cp-3.lab.example", "cp-3.lab.example cp-3"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let data = format!("#cloud-config\nmanage_etc_hosts: true\n{keys}\n");
+        let machine = Machine::new(&format!("names-hosts-{n}"), META, &data);
+        provision(&machine.seed, &machine.root).ended(0, &[]);
+        let hosts = fs::read_to_string(machine.root.path("/etc/hosts")).unwrap();
+        assert!(hosts.contains(&format!("127.0.1.1 {want}\n")), "{keys}: {hosts}");
+    }
+}
+
 #[test]
 fn a_kept_name_stays() {
     let data = "#cloud-config\npreserve_hostname: true\nruncmd: [echo hello]\n";
