@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # cloud-init 22.4.2 loses the numbers of a bridge that are 0 where it writes Debian's interfaces: `forward-delay: 0` of version 2, the usual one of
-# a bridge without loops, is not in them, and the bridge keeps its default. Any other number is written.
+# a bridge without loops, is not in them, and the bridge keeps its default. `4` is written.
 . "${BASH_SOURCE%/*}/fetch"
 cloud_init
 

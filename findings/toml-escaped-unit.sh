@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The module toml 0.10.2 of PyPI writes the text `dev-disk-by\x2dlabel-data.mount`, as systemd escapes a name, with one backslash: a TOML file
-# that Python's own reader refuses, and toml too. Any other backslash it doubles, and tomli-w 1.2.0 doubles this one as well.
+# that Python's own reader refuses, and toml too. The one of `\d` it doubles, and tomli-w 1.2.0 doubles both.
 . "${BASH_SOURCE%/*}/fetch"
 pypi toml==0.10.2 tomli-w==1.2.0
 
