@@ -22,6 +22,7 @@ impl Reader<'_> {
                         self.error(at, value.pos, "a server's name contains a blank or a control character");
                     }
                 }
+                "ntp_client" if matches!(value.text(), Some("systemd-timesyncd" | "auto")) => {}
                 "ntp_client" | "config" | "allow" | "peers" => self.no_effect(
                     &field,
                     "systemd-timesyncd keeps the time",
