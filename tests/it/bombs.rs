@@ -332,6 +332,15 @@ fn many_of_a_kind_take_no_more_time_each_than_a_few() {
         let says = "jinja: more than 100 names that not every platform has";
         checked("names", format!("## template: jinja\n#cloud-config\n{names}"), 65, says)
     };
+    let clashes = |n: usize| {
+        let entry = |i: usize, more: &str| format!(r#"{{"path":"/opt/{i}{more}}}"#);
+        let links: Vec<String> = (0..n).map(|i| entry(i, r#"","target":"/srv/a""#)).collect();
+        let files: Vec<String> = (0..n).map(|i| entry(i, r#"/x","contents":{"source":"data:,x"}"#)).collect();
+        let storage = format!(r#"{{"links":[{}],"files":[{}]}}"#, links.join(","), files.join(","));
+        let data = format!(r#"{{"ignition":{{"version":"3.4.0"}},"storage":{storage}}}"#);
+        checked("clashes", data, 65, "the path goes through the link")
+    };
+    grows("clashes", 250, clashes);
     grows("keys", 2000, keys);
     grows("pods", 750, pods);
     grows("joins", 500, joins);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The verdict on a node's bootstrap data: what the decoder finds, and what would stop the node later.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::places::Places;
 use super::rules;
@@ -23,6 +23,9 @@ use crate::model::problem::{
 };
 use crate::plan;
 use crate::platform::{self, PLATFORMS};
+
+/// Most words of a message that may begin or end a path.
+const MOST_WORDS: usize = 32;
 
 /// Whether data is of a kind that a node reads, by how it begins.
 pub fn is_bootstrap(data: &[u8]) -> bool {
@@ -146,17 +149,20 @@ fn names(problems: &mut Vec<Problem>, machine: &Machine) {
 fn on_the_way(problems: &mut [Problem], data: &[u8], plain: bool) {
     let text = String::from_utf8_lossy(data);
     let lines: Vec<&str> = text.lines().collect();
+    // Where the characters of a line begin: JSON may have thousands of errors in one.
+    let mut line = (0, Vec::new());
     for problem in problems.iter_mut().filter(|p| p.is_error()) {
-        let Some(pos) = problem.pos else { continue };
-        let line = lines.get(pos.line.saturating_sub(1)).copied().unwrap_or_default();
-        let (before, at) = line
-            .split_at(line.char_indices().nth(pos.column.saturating_sub(1)).map_or(line.len(), |(at, _)| at));
-        let tag = &line[before.rfind("{{").unwrap_or(line.len())..];
-        let tag = tag
-            .split("}}")
-            .next()
-            .filter(|_| problem.code == "template/syntax" && !plain)
-            .unwrap_or_default();
+        let Some(pos) = problem.pos.filter(|_| plain || problem.code == "template/syntax") else { continue };
+        let text = lines.get(pos.line.saturating_sub(1)).copied().unwrap_or_default();
+        if line.0 != pos.line {
+            line = (pos.line, text.char_indices().map(|(at, _)| at).collect());
+        }
+        let at = line.1.get(pos.column.saturating_sub(1)).copied().unwrap_or(text.len());
+        let (before, at) = text.split_at(at);
+        let tag = match plain {
+            true => "",
+            false => text[before.rfind("{{").unwrap_or(text.len())..].split("}}").next().unwrap_or_default(),
+        };
         let cure = if tag.contains("''") {
             "write \"…\" for the texts in it, and '…' around the whole: Cluster API doubles ' in this value"
         } else if tag.contains("\\\"") {
@@ -227,7 +233,8 @@ fn try_out(decoded: &mut Decoded, machine: &Machine, places: &Places<'_>) -> Pla
                 problem.severity = Severity::Warning;
             }
             log::set_max_level(level);
-            let placed = problems.into_iter().map(|problem| of_an_entry(&decoded.config, problem));
+            let files = decoded.config.files.iter().map(|f| (f.path.as_str(), f.place.as_str())).collect();
+            let placed = problems.into_iter().map(|problem| of_an_entry(&files, problem));
             decoded.problems.extend(
                 placed.filter(|p| (!files_alone || on_a_file(&p.place)) && !follows(p)).collect::<Vec<_>>(),
             );
@@ -259,7 +266,7 @@ fn may_have_accounts(problem: &Problem) -> bool {
 
 /// A problem of making a node as one of the entry of the data that asks for it: its words begin with the entry's place or with
 /// the path of the file.
-fn of_an_entry(config: &NodeConfig, mut problem: Problem) -> Problem {
+fn of_an_entry(files: &HashMap<&str, &str>, mut problem: Problem) -> Problem {
     if !problem.place.is_empty() {
         return problem;
     }
@@ -269,13 +276,18 @@ fn of_an_entry(config: &NodeConfig, mut problem: Problem) -> Problem {
         (problem.place, problem.what) = (place.to_owned(), what.to_owned());
         return problem;
     }
-    let named = |path: &str| {
-        problem.what.match_indices(path).any(|(at, _)| {
-            let next = problem.what[at + path.len()..].chars().next();
-            (at == 0 || problem.what[..at].ends_with(' ')) && matches!(next, Some(':' | ' ') | None)
-        })
-    };
-    let file = config.files.iter().filter(|f| named(&f.path)).max_by_key(|f| f.path.len());
-    problem.place = file.map(|f| f.place.clone()).unwrap_or_default();
+    let file = named(&problem.what).filter_map(|path| files.get(path).map(|place| (path.len(), place))).max();
+    problem.place = file.map(|(_, place)| (*place).to_owned()).unwrap_or_default();
     problem
+}
+
+/// What may be a path in a message: it begins after a blank, and ends before one or a colon.
+fn named(what: &str) -> impl Iterator<Item = &str> {
+    let begins = what.match_indices('/').map(|(at, _)| at);
+    let begins = begins.filter(|at| *at == 0 || what[..*at].ends_with(' ')).take(MOST_WORDS);
+    begins.flat_map(move |at| {
+        let rest = &what[at..];
+        let ends = rest.match_indices([':', ' ']).map(|(end, _)| end).chain([rest.len()]).take(MOST_WORDS);
+        ends.map(move |end| &rest[..end])
+    })
 }
