@@ -331,7 +331,7 @@ fn other(error: &Error, context: &Context<'_>, template: &str) -> Problem {
         ErrorKind::UnknownFilter
         | ErrorKind::UnknownTest
         | ErrorKind::UnknownFunction
-        | ErrorKind::UnknownMethod => unknown(error.detail().unwrap_or("unknown name")),
+        | ErrorKind::UnknownMethod => unknown(error.detail().unwrap_or(&format!("no such name{at}"))),
         ErrorKind::OutOfFuel => Problem::error("", format!("jinja: {TOO_LONG}")),
         ErrorKind::WriteFailure => {
             Problem::error("", format!("jinja: the document renders to more than {} MiB", MAX_DECODED >> 20))

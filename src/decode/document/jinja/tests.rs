@@ -104,6 +104,7 @@ fn errors_name_line_name_and_cure() {
         ("x\nb: {{.State}}\n", 3, "a Go template", "{% raw %}"),
         ("x: ${#a[@]}\n", 2, "jinja syntax", "{% raw %}"),
         ("x: {{ local_ipv4 | }}\n", 2, "a part of the expression is missing before `}}`", ""),
+        ("x: {{ [1] | map('nosuch') | list }}\n", 2, "no such name in `map(", "such as the filters"),
         ("x: {{ a b }}\n", 2, "`}}` is missing before a name", ""),
         ("x: {{ a( }}\n", 2, "", ""),
         ("x: {{ a 'b' }}\n", 2, "`}}` is missing before a text", ""),
