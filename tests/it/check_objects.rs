@@ -149,6 +149,12 @@ fn findings_have_their_place_in_the_authors_text() {
             "format: ignition\npreKubeadmCommands:\n- |\n  set -e\n    apt-get install -y nginx\n",
             "error spec.template.spec.preKubeadmCommands[0] 16:11",
         ),
+        (
+            config,
+            "format: ignition\npreKubeadmCommands:\n- id\n- if true; then sudo apt-get update; fi\n- true || { yum install a; }\n",
+            "error spec.template.spec.preKubeadmCommands[1] 15:28\n\
+             error spec.template.spec.preKubeadmCommands[2] 16:19",
+        ),
         (config, "write_files: []\n", "error spec.template.spec.write_files 12:7"),
         (
             config,

@@ -145,7 +145,7 @@ impl<'a> Shell<'a> {
     fn handed_over(&mut self, place: &str, command: &Secret) {
         let text = String::from_utf8_lossy(command.expose());
         let is_list = text.starts_with('\'');
-        for (shell, program) in programs_within(&text) {
+        for (shell, at, program) in programs_within(&text) {
             // What the shell around it puts in its place is not known, and nor is where a text for another program ends.
             let certain = is_list
                 || text.contains(&format!("'{program}'"))
@@ -157,7 +157,7 @@ impl<'a> Shell<'a> {
             };
             if let Some(line) = self.broken(options, &program) {
                 match is_list {
-                    true => self.tell(&format!("{place}[2]"), line, "the program"),
+                    true => self.tell(&format!("{place}[{at}]"), line, "the program"),
                     false => self.tell(place, line, "the program that it hands to a shell"),
                 }
             }

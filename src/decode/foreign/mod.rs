@@ -2,12 +2,14 @@
 //! Files and commands of other distributions that a template may bring along, and what Flatcar has instead. They stop
 //! nothing: each is told once, by its name in these tables.
 
+mod asked;
 mod packages;
 mod tables;
 mod units;
 
 pub use packages::settle;
 
+use self::asked::Asked;
 use self::packages::NONE as PACKAGES;
 use self::tables::{CLOUD_INIT, COMMANDS, FILES, SELINUX};
 use super::syntax::shell::{base, handed_over, simple_commands, texts, without_prefix};
@@ -76,32 +78,31 @@ fn by_itself((name, cure): Foreign) -> Option<Foreign> {
     }
 }
 
-/// What a shell line has of other distributions, each with the byte at which it stands. Where it asks whether a program is there, it can
-/// do without that one.
+/// What a shell line has of other distributions, each with the byte at which it stands.
 fn of_line(line: &str) -> Vec<(usize, Foreign)> {
-    let commands = simple_commands(line);
-    let asks = |words: &&Vec<&str>| {
-        let (first, second) = (base(words[0]), words.get(1));
-        matches!(first, "which" | "type" | "hash" | "test" | "[" | "[[")
-            || (first == "command" && matches!(second, Some(&("-v" | "-V"))))
-    };
-    let words: Vec<Vec<&str>> = commands.iter().map(|command| texts(command)).collect();
-    let asked: Vec<&str> = words.iter().filter(asks).flatten().map(|word| base(word)).collect();
+    let mut asked = Asked::default();
+    let found = once(run(line, &mut asked));
+    asked.without(found)
+}
+
+/// The foreign commands of a shell line, and what it asks.
+fn run(line: &str, asked: &mut Asked) -> Vec<(usize, Foreign)> {
     let mut found: Vec<(usize, Foreign)> = Vec::new();
-    for (command, words) in commands.iter().zip(&words) {
-        let inner: Vec<(usize, Foreign)> = match handed_over(words) {
-            None => of_words(words).into_iter().map(|(i, foreign)| (command[i].at, foreign)).collect(),
+    for command in simple_commands(line) {
+        let words = texts(&command);
+        asked.by(&words);
+        match handed_over(&words) {
+            None => found.extend(of_words(&words).into_iter().map(|(i, foreign)| (command[i].at, foreign))),
             Some((_, i)) => {
                 let (program, at) = (&command[i].text, command[i].at);
                 // It stands there so behind its quote, or what is escaped in it has other places.
                 let same = line.get(at + 1..).is_some_and(|behind| behind.starts_with(program));
                 let place = |(within, foreign)| (if same { at + 1 + within } else { at }, foreign);
-                of_line(program).into_iter().map(place).collect()
+                found.extend(run(program, asked).into_iter().map(place));
             }
-        };
-        found.extend(inner.into_iter().filter(|(_, (name, cure))| cure.is_empty() || !asked.contains(name)));
+        }
     }
-    once(found)
+    found
 }
 
 /// Each once, where it stands first.
@@ -210,19 +211,63 @@ pub fn in_script(text: &str, above: usize) -> Vec<Problem> {
     problems
 }
 
-/// The command at the beginning of each line: a script may hold the text of other files, so more would be guessed. Each
-/// once, where it stands first.
+/// The commands of each line, and of texts for other programs (`<<`) and of programs that are none of the shell's that at the beginning of
+/// each line: more would be guessed. Each once, where it stands first.
 fn of_script(text: &str) -> Vec<(Pos, Foreign)> {
-    once((1..).zip(text.lines()).flat_map(|(line, text)| {
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let command = without_prefix(&words);
-        let place = |(i, foreign)| {
-            let word: &str = command[i];
-            let before = word.as_ptr().addr() - text.as_ptr().addr();
-            (Pos { line, ..position(text, before) }, foreign)
+    let shell = text.lines().next().is_some_and(|line| line.contains("sh"));
+    let (mut asked, mut end, mut number) = (Asked::default(), None, 1);
+    let found = once(whole_lines(text).flat_map(|line| {
+        let first = number;
+        number += line.matches('\n').count();
+        let here = match end {
+            _ if !shell => beginning(line),
+            Some(word) => {
+                end = end.filter(|_| line.trim() != word);
+                beginning(line)
+            }
+            None => {
+                end = text_ends(line);
+                run(line, &mut asked)
+            }
         };
-        of_words(command).into_iter().map(place).collect::<Vec<_>>()
-    }))
+        let place = move |(at, foreign)| {
+            let Pos { line, column } = position(line, at);
+            (Pos { line: line + first - 1, column }, foreign)
+        };
+        once(here).into_iter().map(place)
+    }));
+    asked.without(found)
+}
+
+/// The lines of a program, each with those in which it goes on.
+fn whole_lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let ends = |(at, _): &(usize, &str)| !rest[..*at].ends_with('\\');
+        let end = rest.match_indices('\n').find(ends).map_or(rest.len(), |(at, _)| at + 1);
+        let (line, below) = rest.split_at(end);
+        rest = below;
+        Some(line).filter(|line| !line.is_empty())
+    })
+}
+
+/// The word that ends the text for another program which begins below a line.
+fn text_ends(line: &str) -> Option<&str> {
+    let (_, word) = line.split_once("<<").filter(|_| !line.trim_start().starts_with('#'))?;
+    let word = word.trim_start_matches(['-', ' ', '\'', '"', '\\']);
+    let end = word.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(word.len());
+    Some(&word[..end]).filter(|word| word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_'))
+}
+
+/// The command at the beginning of a line.
+fn beginning(line: &str) -> Vec<(usize, Foreign)> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let command = without_prefix(&words);
+    let place = |(i, foreign)| {
+        let word: &str = command[i];
+        (word.as_ptr().addr() - line.as_ptr().addr(), foreign)
+    };
+    of_words(command).into_iter().map(place).collect()
 }
 
 fn told(place: &str, (name, cure): Foreign) -> Problem {
@@ -276,6 +321,13 @@ mod tests {
             ("dracut --force && sudo amazon-linux-extras install docker", &["dracut", "amazon-linux-extras"]),
             ("systemctl restart ssh; trust anchor x", &["ssh", "trust"]),
             ("update-ca-certificates", &["update-ca-certificates"]),
+            ("true || { sudo -u root apt-get install x; }", &["apt-get"]),
+            ("env -u A B=c apt-get update", &["apt-get"]),
+            ("timeout 5m nice -n 10 dnf -y update", &["dnf"]),
+            ("echo x | xargs -n1 yum install -y", &["yum"]),
+            ("for i in 1 2; do zypper in jq; done", &["zypper"]),
+            ("if false; then true; else (tdnf install jq); fi", &["tdnf"]),
+            ("bash -eux -o pipefail -c 'true; dpkg -i x.deb'", &["dpkg"]),
             ("! which update-ca-trust || (mv a b && update-ca-trust extract)", &["update-ca-trust"]),
             // Nothing of these is run.
             ("echo apt-get install 'netplan apply; yum' # ; ufw", &[]),
@@ -286,6 +338,9 @@ mod tests {
             ("command -v apt-get && apt-get install -y x", &[]),
             ("which ufw >/dev/null 2>&1 && ufw disable", &[]),
             ("[ -x /usr/sbin/netplan ] && /usr/sbin/netplan apply", &[]),
+            ("[ -f /etc/debian_version ] && apt-get update", &[]),
+            ("case $ID in ubuntu) apt-get update;; *) yum install x; ufw disable;; esac", &["ufw"]),
+            ("bash -o", &[]),
             ("'", &[]),
             ("\\", &[]),
             ("", &[]),
@@ -306,6 +361,37 @@ mod tests {
             })
             .collect();
         assert_eq!(found, [("zypper".to_owned(), 7), ("update-ca-trust".to_owned(), 9)]);
+    }
+
+    #[test]
+    fn commands_are_found_anywhere_in_a_script() {
+        type Found<'a> = &'a [(&'a str, usize, usize)];
+        let cases: &[(&str, Found<'_>)] = &[
+            (
+                "#!/bin/sh\nif true; then apt-get update; fi; (sudo yum install x)\n",
+                &[("apt-get", 2, 15), ("yum", 2, 41)],
+            ),
+            ("#!/bin/bash\ntrue && \\\n  { apt-get install -y \\\n socat; }", &[("apt-get", 3, 5)]),
+            // Of a text for another program, the beginnings of its lines; and the rest again behind it.
+            (
+                "#!/bin/sh\ncat <<-'EOF' >/x\na (yum)\n dnf x\n\tEOF\ntrue; ufw x",
+                &[("dnf", 4, 2), ("ufw", 6, 7)],
+            ),
+            ("#!/bin/sh\ncat <<<a\necho $((1<<2)); ufw x", &[("ufw", 3, 17)]),
+            ("#!/usr/bin/python3\nprint (apt-get)\n", &[("python3", 1, 1)]),
+            // What asks, elsewhere in it too.
+            (
+                "#!/bin/sh\nif command -v apt-get; then\n apt-get x\nelif which dnf; then\n dnf x\nfi\nyum x",
+                &[("yum", 7, 1)],
+            ),
+            ("#!/bin/sh\n. /etc/os-release\ncase \"$ID\" in\nubuntu) apt-get x;;\n*) pip x;;\nesac", &[]),
+            ("#!/bin/sh\n. /etc/os-release\napt-get install kubeadm-$VERSION_ID", &[("apt-get", 3, 1)]),
+        ];
+        for (script, want) in cases {
+            let found = of_script(script);
+            let found: Vec<_> = found.iter().map(|(pos, (name, _))| (*name, pos.line, pos.column)).collect();
+            assert_eq!(&found, want, "{script}");
+        }
     }
 
     #[test]

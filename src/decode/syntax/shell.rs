@@ -13,7 +13,7 @@ pub fn base(word: &str) -> &str {
 /// Words that stand before a command and are none.
 const BEFORE: &[&str] = &[
     "!", "{", "if", "then", "elif", "else", "do", "while", "until", "time", "exec", "sudo", "env", "nohup",
-    "eval", "nice", "ionice", "setsid",
+    "eval", "nice", "ionice", "setsid", "timeout", "xargs",
 ];
 
 /// A word of a command, without its quotes.
@@ -80,21 +80,32 @@ pub fn simple_commands(line: &str) -> Vec<Vec<Word>> {
     commands
 }
 
-/// The shell among a command's words, and which word is the program that is handed over to it: `bash -c PROGRAM`.
+/// The shell among a command's words, and which word is the program that is handed over to it: `bash -c PROGRAM`, behind other options
+/// too.
 pub fn handed_over<'w>(words: &[&'w str]) -> Option<(&'w str, usize)> {
-    words.windows(3).enumerate().find_map(|(i, words)| {
-        let [shell, option, _] = words else { return None };
-        let of_a_program = option.strip_prefix('-').is_some_and(|letters| letters.ends_with('c'));
-        (["sh", "bash", "dash"].contains(&base(shell)) && of_a_program).then_some((base(shell), i + 2))
+    words.iter().enumerate().find_map(|(i, shell)| {
+        ["sh", "bash", "dash"].contains(&base(shell)).then_some(())?;
+        let mut at = i + 1;
+        while let Some(letters) = words.get(at)?.strip_prefix('-') {
+            match letters {
+                _ if letters.ends_with('c') => {
+                    return (at + 1 < words.len()).then_some((base(shell), at + 1));
+                }
+                // Its value is a word of its own.
+                _ if letters.ends_with('o') => at += 2,
+                _ => at += 1,
+            }
+        }
+        None
     })
 }
 
-/// The programs that a command hands over to shells, each with its shell.
-pub fn programs_within(line: &str) -> Vec<(String, String)> {
+/// The programs that a command hands over to shells, each with its shell and the number of its word.
+pub fn programs_within(line: &str) -> Vec<(String, usize, String)> {
     let commands = simple_commands(line);
     let program = |words: &Vec<Word>| {
         let (shell, at) = handed_over(&texts(words))?;
-        Some((shell.to_owned(), words[at].text.clone()))
+        Some((shell.to_owned(), at, words[at].text.clone()))
     };
     commands.iter().filter_map(program).collect()
 }
@@ -105,9 +116,12 @@ pub fn without_prefix<'s, 'w>(words: &'s [&'w str]) -> &'s [&'w str] {
         word.split_once('=')
             .is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
     };
-    let mut prefixed = false;
+    let (mut prefixed, mut names) = (false, false);
     let before = |word: &&&str| {
-        let is = BEFORE.contains(&base(word)) || assigns(word) || (prefixed && word.starts_with('-'));
+        // An option with its user or group, and how long or how nice.
+        let option = word.starts_with('-') || word.starts_with(|c: char| c.is_ascii_digit());
+        let is = BEFORE.contains(&base(word)) || assigns(word) || prefixed && (names || option);
+        names = matches!(**word, "-u" | "-g");
         prefixed |= is;
         is
     };
