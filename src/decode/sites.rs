@@ -2,6 +2,7 @@
 //! Where the places of problems stand: for what is found once the data has been decoded.
 
 use std::cell::OnceCell;
+use std::collections::HashMap;
 
 use super::document::jinja::{self, Variables};
 use super::document::{self, Document, Kind, Source, no_fetch, prefixed, step_to_scalar, unlabelled};
@@ -28,10 +29,10 @@ pub fn find<'n>(tree: &'n Node, place: &str) -> Option<&'n Node> {
     Some(node)
 }
 
-/// The entries of a list that have a name, the last one first, each with its index.
-fn named<'n>(list: &'n Node, name: &str) -> impl Iterator<Item = (usize, &'n Node)> {
+/// The entries of a list that have a name, the last one first, each with its index and that name.
+fn named(list: &Node) -> impl Iterator<Item = (usize, &str, &Node)> {
     let entries = list.list().unwrap_or_default().iter().enumerate().rev();
-    entries.filter(move |(_, entry)| entry.get("name").and_then(Node::text) == Some(name))
+    entries.filter_map(|(i, entry)| Some((i, entry.get("name")?.text()?, entry)))
 }
 
 /// Bytes of a line that people break. Data of one line is JSON, and may have many texts.
@@ -218,21 +219,29 @@ impl<'d> Sites<'d> {
         if pos.line <= written(last).line { Problem { place, ..problem } } else { problem }
     }
 
-    /// The place of the text of a unit, or of its drop-in: several entries may be for one unit.
-    pub fn of_unit(&self, unit: &str, dropin: Option<&str>) -> Option<String> {
+    /// The places of the texts of units, by the unit's name, and of their drop-ins, by that and their own: several entries may be for
+    /// one unit, of which the last one with a text counts.
+    pub fn of_units(&self) -> HashMap<(&str, Option<&str>), String> {
         let text = |entry: &Node| ["contents", "content"].into_iter().find(|key| entry.get(key).is_some());
         let read = self.read();
         let of_ignition = read.ignition.as_ref().map(|(_, tree)| ("systemd.units", tree));
-        let mut lists = of_ignition.into_iter().chain([("coreos.units", &read.tree)]);
-        lists.find_map(|(list, tree)| {
-            named(find(tree, list)?, unit).find_map(|(i, entry)| match dropin {
-                None => Some(format!("{list}[{i}].{}", text(entry)?)),
-                Some(dropin) => ["dropins", "drop-ins", "drop_ins"].into_iter().find_map(|key| {
-                    let (j, entry) = named(entry.get(key)?, dropin).next()?;
-                    Some(format!("{list}[{i}].{key}[{j}].{}", text(entry)?))
-                }),
-            })
-        })
+        let mut places = HashMap::new();
+        for (list, tree) in of_ignition.into_iter().chain([("coreos.units", &read.tree)]) {
+            for (i, unit, entry) in find(tree, list).into_iter().flat_map(named) {
+                if let Some(key) = text(entry) {
+                    places.entry((unit, None)).or_insert_with(|| format!("{list}[{i}].{key}"));
+                }
+                for key in ["dropins", "drop-ins", "drop_ins"] {
+                    for (j, name, dropin) in entry.get(key).into_iter().flat_map(named) {
+                        let Some(text) = text(dropin) else { continue };
+                        places
+                            .entry((unit, Some(name)))
+                            .or_insert_with(|| format!("{list}[{i}].{key}[{j}].{text}"));
+                    }
+                }
+            }
+        }
+        places
     }
 
     /// Where lines stand that begin a document, below the first lines of a cloud-config: a problem of each that says nothing else.

@@ -340,7 +340,17 @@ fn many_of_a_kind_take_no_more_time_each_than_a_few() {
         let data = format!(r#"{{"ignition":{{"version":"3.4.0"}},"storage":{storage}}}"#);
         checked("clashes", data, 65, "the path goes through the link")
     };
+    let units = |n: usize| {
+        let units = times(n, |i| format!("  - {{name: u{i}.service, content: '[Servic]'}}\n"));
+        checked(
+            "units",
+            format!("#cloud-config\ncoreos:\n  units:\n{units}"),
+            65,
+            "does not know this section",
+        )
+    };
     grows("clashes", 250, clashes);
+    grows("units", 1000, units);
     grows("keys", 2000, keys);
     grows("pods", 750, pods);
     grows("joins", 500, joins);

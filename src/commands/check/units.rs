@@ -29,15 +29,16 @@ const UNIT_KEYS: &str = include_str!("unit-keys.txt");
 
 /// Sections and keys of units that systemd does not know and passes over.
 pub fn sections(config: &NodeConfig, places: &Places<'_>, found: &mut Vec<Problem>) {
-    let place = |name: &str, dropin| places.sites.of_unit(name, dropin).unwrap_or_default();
+    let entries = places.sites.of_units();
+    let place = |name, dropin| entries.get(&(name, dropin)).cloned().unwrap_or_default();
     let contents = config
         .units
         .iter()
-        .filter_map(|u| Some((place(&u.name, None), u.name.clone(), u.contents.as_ref()?)));
+        .filter_map(|u| Some((place(u.name.as_str(), None), u.name.clone(), u.contents.as_ref()?)));
     let dropins = config.units.iter().flat_map(|unit| {
-        unit.dropins
-            .iter()
-            .map(move |(name, text)| (place(&unit.name, Some(name)), format!("{}.d/{name}", unit.name), text))
+        unit.dropins.iter().map(move |(name, text)| {
+            (place(unit.name.as_str(), Some(name.as_str())), format!("{}.d/{name}", unit.name), text)
+        })
     });
     let is_unit = |f: &&File| f.path.starts_with("/etc/systemd/system/");
     let files = config.files.iter().filter(is_unit).map(|f| (content(f), f.path.clone(), &f.content));
