@@ -350,7 +350,7 @@ fn many_of_a_kind_take_no_more_time_each_than_a_few() {
         )
     };
     grows("clashes", 250, clashes);
-    grows("units", 1000, units);
+    grows("units", 2500, units);
     grows("keys", 2000, keys);
     grows("pods", 750, pods);
     grows("joins", 500, joins);
