@@ -349,7 +349,9 @@ fn many_of_a_kind_take_no_more_time_each_than_a_few() {
             "does not know this section",
         )
     };
+    let shells = |n: usize| checked("shells", format!("#!/bin/bash\n{}", "sh -o ".repeat(n)), 0, "good");
     grows("clashes", 250, clashes);
+    grows("shells", 10_000, shells);
     grows("units", 2500, units);
     grows("keys", 2000, keys);
     grows("pods", 750, pods);

@@ -83,9 +83,12 @@ pub fn simple_commands(line: &str) -> Vec<Vec<Word>> {
 /// The shell among a command's words, and which word is the program that is handed over to it: `bash -c PROGRAM`, behind other options
 /// too.
 pub fn handed_over<'w>(words: &[&'w str]) -> Option<(&'w str, usize)> {
-    words.iter().enumerate().find_map(|(i, shell)| {
-        ["sh", "bash", "dash"].contains(&base(shell)).then_some(())?;
-        let mut at = i + 1;
+    let mut at = 0;
+    while let Some(shell) = words.get(at) {
+        at += 1;
+        if !["sh", "bash", "dash"].contains(&base(shell)) {
+            continue;
+        }
         while let Some(letters) = words.get(at)?.strip_prefix('-') {
             match letters {
                 _ if letters.ends_with('c') => {
@@ -96,8 +99,8 @@ pub fn handed_over<'w>(words: &[&'w str]) -> Option<(&'w str, usize)> {
                 _ => at += 1,
             }
         }
-        None
-    })
+    }
+    None
 }
 
 /// The programs that a command hands over to shells, each with its shell and the number of its word.
