@@ -27,9 +27,9 @@ fn wrong(name: &str) -> Option<String> {
             .all(|unit| holds(Path::new(&format!("units/{unit}.service")), name)),
         None if name.contains('/') => Path::new(name.split(' ').next().unwrap_or_default()).exists(),
         None => {
-            let (module, function) = name.split_once("::").unwrap_or((name, "#[test]"));
-            let file = format!("tests/it/{module}.rs");
-            let dir = format!("tests/it/{module}");
+            let (module, function) = name.rsplit_once("::").unwrap_or((name, "#[test]"));
+            let dir = format!("tests/it/{}", module.replace("::", "/"));
+            let file = format!("{dir}.rs");
             let parts = if Path::new(&dir).is_dir() { walk(Path::new(&dir)) } else { Vec::new() };
             holds(Path::new(&file), function) || parts.iter().any(|path| holds(path, function))
         }
