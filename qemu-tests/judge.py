@@ -9,16 +9,19 @@ from dataclasses import dataclass, field
 BLOCK = "==== footplate: this node was not bootstrapped: "
 PARTS = ["   what:  ", "  to do:  ", "   code:  ", "look at:  `footplate status`", "          `journalctl -u footplate -u kubeadm`"]
 LINES, COLUMNS = 10, 80
+# The words of a machine's kernel whose processors did not get on: no program in the machine can make it say so.
+STILL = re.compile(r"soft lockup|rcu_sched detected stalls")
 
 
 @dataclass
 class Verdict:
-    """What is wrong (nothing: green), and the two times of the table; None where the guest did not say."""
+    """What is wrong (nothing: green), and the two times of the table; None where the guest did not say. still: see stood_still()."""
 
     problems: list = field(default_factory=list)
     boot_seconds: float | None = None
     footplate_ms: int | None = None
     failed_units: list = field(default_factory=list)
+    still: bool = False
 
     @property
     def green(self):
@@ -45,6 +48,11 @@ def ending(machine_status):
     if machine_status is None:
         return ["the guest did not power off in time"]
     return [f"the machine ended with status {machine_status}"] if machine_status != 0 else []
+
+
+def stood_still(machine_status, console):
+    """Whether a machine had to be ended, and its own kernel says that its processors stood still: the emulator's trouble."""
+    return machine_status is None and STILL.search(console) is not None
 
 
 def lines_of(console):

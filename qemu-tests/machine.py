@@ -10,7 +10,7 @@ from pathlib import Path
 
 import disk
 from host import CACHE, ENDING, HERE, OUT, Trouble, read
-from judge import Verdict, judge, judge_death
+from judge import Verdict, judge, judge_death, stood_still
 from tree import put
 
 
@@ -167,8 +167,11 @@ def cut_boot(scenario, *parts):
     console = console_of(scenario, logs_of(scenario.name, 1))
     line = re.compile(scenario.cut.encode())
     said = lambda: console.exists() and line.search(console.read_bytes())  # noqa: E731
-    power_on(scenario, 1, *parts, said)
-    return Verdict([] if said() else [f"the power was to be cut at /{scenario.cut}/, which the console never said"])
+    status = power_on(scenario, 1, *parts, said)
+    if said():
+        return Verdict()
+    never = f"the power was to be cut at /{scenario.cut}/, which the console never said"
+    return Verdict([never], still=stood_still(status, read(console)))
 
 
 def boot(scenario, number, *parts):
@@ -176,8 +179,11 @@ def boot(scenario, number, *parts):
     if scenario.cut is not None and number == 1:
         return cut_boot(scenario, *parts)
     status, logs = power_on(scenario, number, *parts), logs_of(scenario.name, number)
+    console, report = read(console_of(scenario, logs)), read(logs / "report")
     if scenario.dies:
-        return judge_death(read(logs / "report"), read(logs / "console.log"), status, scenario.dies, scenario.says)
-    failed = scenario.failed[number - 1] if number <= len(scenario.failed) else []
-    console = read(console_of(scenario, logs))
-    return judge(read(logs / "report"), read(logs / "journal"), status, failed, console, scenario.says, scenario.unsaid)
+        verdict = judge_death(report, console, status, scenario.dies, scenario.says)
+    else:
+        failed = scenario.failed[number - 1] if number <= len(scenario.failed) else []
+        verdict = judge(report, read(logs / "journal"), status, failed, console, scenario.says, scenario.unsaid)
+    verdict.still = stood_still(status, console)
+    return verdict

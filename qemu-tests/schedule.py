@@ -19,7 +19,28 @@ JOBS = int(os.environ.get("FOOTPLATE_JOBS", max(1, (os.cpu_count() or 1) // 2)))
 
 
 def boots(scenario, image, binaries):
-    """Runs one scenario: the number of each boot, its verdict, and the wall time in seconds. After a red one there is no next."""
+    """Runs one scenario: the number of each boot, its verdict, and the wall time in seconds. After a red one there is no next. A scenario
+    whose machine stood still is run once more, from its first boot; the machines of a cluster, which wait for each other, are not."""
+    tries = 1 if scenario.cluster or scenario.container else 2
+    for attempt in range(tries):
+        for number, verdict, wall in attempt_at(scenario, image, binaries):
+            verdict.still = verdict.still and attempt + 1 < tries
+            yield number, verdict, wall
+            if verdict.still:
+                shutil.copy(logs_of(scenario.name, number) / "console.log", stood_still_log(scenario.name, number))
+                break
+        else:
+            return
+
+
+def stood_still_log(name, number):
+    """Where the console of a boot is kept whose scenario was run again."""
+    logs = logs_of(name, number)
+    return logs.with_name(f"{logs.name}.stood-still.log")
+
+
+def attempt_at(scenario, image, binaries):
+    """One run of a scenario, as in boots()."""
     logs = logs_of(scenario.name, 1)
     for number in range(1, 10):
         shutil.rmtree(logs_of(scenario.name, number), ignore_errors=True)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 import machine  # noqa: E402
+import schedule  # noqa: E402
 from host import Trouble  # noqa: E402
-from judge import judge, judge_death  # noqa: E402
+from judge import Verdict, judge, judge_death, stood_still  # noqa: E402
 from scenario import Scenario  # noqa: E402
 
 JOURNAL = "[    1.000000] localhost systemd[1]: Reached target basic.target - Basic System.\n"
@@ -220,6 +221,81 @@ class Machine(unittest.TestCase):
             self.assertFalse(machine.cut_boot(scenario, None, None, None).green)
             (logs / "console.log").write_text("it was never said\n")
             self.assertTrue(machine.cut_boot(scenario, None, None, None).green)
+
+
+LOCKED = "[   81.4] watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [kworker/1:0:19]\n"
+STALLED = "[   60.1] rcu: INFO: rcu_sched detected stalls on CPUs/tasks:\n"
+
+
+class StoodStill(unittest.TestCase):
+    """An emulated machine that stood still is run again, once; nothing else is."""
+
+    def test_by_its_kernels_words(self):
+        for console in (LOCKED, STALLED):
+            self.assertTrue(stood_still(None, DEAD + console))
+            # It came to its end, well or badly.
+            self.assertFalse(stood_still(0, console))
+            self.assertFalse(stood_still(1, console))
+        self.assertFalse(stood_still(None, DEAD))
+
+    def verdict(self, status, console, number=1, **keys):
+        """What machine.boot says of a machine with that end, which asserted nothing."""
+        scenario = type("Scenario", (), {"name": "probe", "container": False, "cut": None, "dies": "", "failed": [], "says": [], "unsaid": []} | keys)
+        machine.power_on = lambda *_: status
+        with tempfile.TemporaryDirectory() as out:
+            machine.OUT = Path(out)
+            machine.logs_of("probe", number).mkdir()
+            (machine.logs_of("probe", number) / "console.log").write_text(console)
+            return machine.boot(scenario, number, None, None)
+
+    def test_a_boot_of_each_kind(self):
+        for keys in ({}, {"cut": "never said"}, {"dies": "a.service", "says": ["a"]}):
+            with self.subTest(keys=keys):
+                self.assertTrue(self.verdict(None, LOCKED, **keys).still)
+                self.assertFalse(self.verdict(None, "", **keys).still)
+                self.assertFalse(self.verdict(1, LOCKED, **keys).still)
+        # Its power was cut.
+        self.assertFalse(self.verdict(None, LOCKED + "said\n", cut="said").still)
+        self.assertTrue(self.verdict(None, LOCKED, 2, cut="never said").still)
+
+    def boots(self, attempts, **keys):
+        """The boots of a scenario each of whose attempts has these boots; and how many attempts there were."""
+        scenario = type("Scenario", (), {"name": "probe", "cluster": None, "container": False} | keys)
+        made = []
+
+        def attempt_at(*_):
+            made.append(attempts[len(made)])
+            for number, (green, still) in enumerate(made[-1], 1):
+                logs = machine.logs_of("probe", number)
+                logs.mkdir(exist_ok=True)
+                (logs / "console.log").write_text(f"{len(made)}.{number}")
+                yield number, Verdict([] if green else ["red"], still=still), 1.0
+
+        schedule.attempt_at = attempt_at
+        with tempfile.TemporaryDirectory() as out:
+            machine.OUT = Path(out)
+            boots = [(number, verdict.green, verdict.still) for number, verdict, _ in schedule.boots(scenario, None, None)]
+            kept = {path.name: path.read_text() for path in Path(out).glob("*.stood-still.log")}
+        return boots, len(made), kept
+
+    def test_it_is_run_again_from_its_first_boot(self):
+        green, red, still = (True, False), (False, False), (False, True)
+        for attempts, boots, kept in (
+            ([[green, green]], [(1, True, False), (2, True, False)], {}),
+            ([[green, red]], [(1, True, False), (2, False, False)], {}),
+            ([[still], [green]], [(1, False, True), (1, True, False)], {"probe.stood-still.log": "1.1"}),
+            ([[green, still], [green, green]], [(1, True, False), (2, False, True), (1, True, False), (2, True, False)], {"probe.2.stood-still.log": "1.2"}),
+            ([[still], [red]], [(1, False, True), (1, False, False)], {"probe.stood-still.log": "1.1"}),
+            # Once: the second time it is red.
+            ([[still], [still]], [(1, False, True), (1, False, False)], {"probe.stood-still.log": "1.1"}),
+        ):
+            with self.subTest(attempts=attempts):
+                self.assertEqual(self.boots(attempts), (boots, len(attempts), kept))
+
+    def test_what_is_not_run_again(self):
+        for keys in ({"container": True}, {"cluster": "cluster"}):
+            with self.subTest(keys=keys):
+                self.assertEqual(self.boots([[(False, True)]], **keys), ([(1, False, False)], 1, {}))
 
 
 class Folder(unittest.TestCase):
