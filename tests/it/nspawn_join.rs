@@ -244,7 +244,7 @@ fn a_join_is_run_again_only_where_that_is_safe() {
             "would remove /etc/kubernetes/manifests/lb.yaml",
         ),
         ("etcd", control_plane, "exit 1\n", "", "join", "may have joined etcd: /etc/kubernetes/pki/ca.crt"),
-        ("init", init, "exit 1\n", "", "init", "an init never is"),
+        ("init", init, "exit 1\n", "", "init", "an init may have begun a cluster"),
     ] {
         let policy = "waits: {api-server: 0s}\nretries: {join: 2, pause: 1s}\n";
         let node = node(&format!("safe-{name}"), command, &format!("{WRITES}{end}"), policy);
@@ -258,6 +258,9 @@ fn a_join_is_run_again_only_where_that_is_safe() {
         assert_eq!(ran, runs, "{name}: {status:#}");
         let followed = followed(&status);
         assert!(followed.len() == 1 && followed[0].contains(then), "{name}: {followed:?}");
+        let kind = if name == "init" { "init" } else { "join" };
+        let told = format!("preflight: kubeadm {kind} is {}", followed[0]);
+        assert!(node.out("journal").contains(&told), "{name}: {told}");
         assert_eq!(
             status["attempts"][0]["exit_status"],
             if name == "killed" {

@@ -140,6 +140,7 @@ pub fn after(context: &Context, words: &[String], code: i32, undone: bool) -> Re
         None => Next::Again,
         Some(_) => Next::End,
     };
+    let call = if read(root, words).join { "join" } else { "init" };
     let pause = pause(context.policy.retry_pause, status.attempts.len());
     if let Some(last) = status.attempts.last_mut() {
         last.then = Some(match &why_not {
@@ -147,7 +148,7 @@ pub fn after(context: &Context, words: &[String], code: i32, undone: bool) -> Re
             Some(why) => format!("not tried again: {why}"),
         });
         if next != Next::Undo {
-            log::info!("preflight: kubeadm join is {}", last.then.as_deref().unwrap_or_default());
+            log::info!("preflight: kubeadm {call} is {}", last.then.as_deref().unwrap_or_default());
         }
     }
     state::write_status(root, &status).stage(Stage::Report)?;
@@ -182,7 +183,7 @@ fn why_not(context: &Context, words: &[String], code: i32, status: &Status) -> O
     let begun = status.attempts.first().map_or(0, |first| first.started_ms);
     let spent = Duration::from_millis(uptime_ms().saturating_sub(begun));
     Some(match () {
-        () if !asked.join => "an init never is".to_owned(),
+        () if !asked.join => "an init may have begun a cluster".to_owned(),
         () if policy.join_retries == 0 => "the policy says so (retries.join: 0)".to_owned(),
         () if HOPELESS.contains(&code) => "kubeadm's checks or its configuration would fail again".to_owned(),
         () if code > 128 => "a signal ended it".to_owned(),
