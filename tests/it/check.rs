@@ -30,8 +30,32 @@ fn check(data: impl AsRef<[u8]>, json: bool) -> Ran {
     let file = fresh(&format!("{:?}", std::thread::current().id())).join("data");
     fs::write(&file, data).unwrap();
     let format = if json { "json" } else { "text" };
-    footplate(&["check", "--format", format, file.to_str().unwrap()])
+    let ran = footplate(&["check", "--format", format, file.to_str().unwrap()]);
+    let said = format!("{}{}", ran.out, ran.err).to_lowercase();
+    assert_eq!(RAW.iter().find(|words| said.contains(**words)), None, "{said}");
+    ran
 }
+
+/// Words of parsers and of the system that mean nothing to an author, and words of a machine that an author does not have.
+const RAW: &[&str] = &[
+    "could not find",
+    "did not find",
+    "eof while",
+    "expected value",
+    "invalid gzip",
+    "invalid operation",
+    "invalid type",
+    "invalid utf-8",
+    "mapping values",
+    "minijinja",
+    "missing field",
+    "on this machine",
+    "os error",
+    "trailing c",
+    "unexpected end",
+    "unknown field",
+    "while parsing",
+];
 
 const BAD: &str = "## template: jinja\n#cloud-config\nhostname: {{ local_hostname }}\nwrite_files:\n- path: /a\n  permissions: '9'\n";
 const BAD_IGNITION: &str =
@@ -237,6 +261,17 @@ fn it_says_what_would_happen() {
         let line = ran.out.lines().find(|l| l.starts_with(what));
         assert!(line.is_some_and(|l| l.ends_with(detail) || l.contains(detail)), "{what}\n{}", ran.out);
     }
+    let file = fresh("strict").join("data");
+    fs::write(&file, &data).unwrap();
+    let strict = footplate(&["check", "--strict", file.to_str().unwrap()]);
+    assert!(
+        strict.code == 65
+            && strict
+                .out
+                .ends_with("not good: the node would start, and a warning counts as an error here\n"),
+        "{}",
+        strict.out
+    );
     let said: Value = serde_json::from_str(&check(&data, true).out).unwrap();
     assert_eq!(
         (&said["ok"], &said["start"], &said["commands"]),
@@ -331,6 +366,12 @@ fn a_key_that_is_nearly_a_known_one_is_an_error_that_names_it() {
     ] {
         let ran = check(format!("#cloud-config\n{text}\n"), false);
         assert!(ran.code == 65 && ran.out.contains(says), "{text}: {}", ran.out);
+        // Who does what it says is told nothing more of it.
+        let meant = ran.out.split("did you mean `").nth(1).and_then(|rest| rest.split('`').next()).unwrap();
+        let key = mistyped(&ran.out);
+        let key = if text.contains(&key) { key } else { key.replace('_', "-") };
+        let again = check(format!("#cloud-config\n{}\n", text.replacen(&key, meant, 1)), false);
+        assert!(!again.out.contains("did you mean"), "{text}: {}", again.out);
     }
     let network = "network: {version: 2, ethernets: {eth0: {dhcp: true, addresses: [10.0.0.2/8]}}}\n";
     let ran = check(network, false);
@@ -365,6 +406,96 @@ fn a_key_that_is_nearly_a_known_one_is_an_error_that_names_it() {
     ] {
         check(format!("#cloud-config\n{text}\n"), false).ended(0, &[]);
     }
+}
+
+/// What stands at the end of the place of the finding that says what was meant, or the value there that is none.
+fn mistyped(out: &str) -> String {
+    let above = out.split("\n hint: did you mean").next().unwrap();
+    let place = above.rsplit("error: ").next().and_then(|rest| rest.split(": ").next()).unwrap();
+    let key = place.rsplit(['.', ']']).next().unwrap();
+    if key == "filesystem" { "ext5".to_owned() } else { key.to_owned() }
+}
+
+/// What no reader can read is told in an author's words and with its exit code, whichever reader it is.
+#[test]
+fn words_of_a_parser_are_never_shown() {
+    let cloud = |text: &str| format!("#cloud-config\n{text}\n");
+    let jinja = |text: &str| format!("## template: jinja\n#cloud-config\na: {text}\n");
+    let config = |rest: &str| format!("{{\"ignition\": {{\"version\": \"3.4.0\"}}{rest}");
+    let broken = [
+        "a: b: c",
+        "a:\n\tb: c",
+        " a: b\nc: d",
+        "- a\nb: c",
+        "a: *b",
+        "a: \"\\q\"",
+        "a: @b",
+        "? [a",
+        "a: 'b",
+        "{a: b",
+    ];
+    let failing = [
+        "{{ b.c-d }}",
+        "{{ 1 / 0 }}",
+        "{{ v1 | no }}",
+        "{{ 'a' + 1 }}",
+        "{% for %}",
+        "{{ [].x.y }}",
+        "{{ v1() }}",
+        "{{ 'x }}",
+        "{% set %}",
+    ];
+    let mut documents: Vec<Vec<u8>> = Vec::new();
+    documents.extend(broken.map(|text| cloud(text).into()));
+    documents.extend(failing.map(|text| jinja(text).into()));
+    documents.extend([", }", ", \"storage\": []}", ", \"a\"", "} x", ""].map(|rest| config(rest).into()));
+    documents.extend([
+        cloud("a: 1\na: 2").into(),
+        cloud("runcmd: [{a: b}]").into(),
+        b"#cloud-config\na: \xff\n".to_vec(),
+    ]);
+    documents.extend([
+        b"\x1f\x8b\x08\0broken".to_vec(),
+        gz(BAD.as_bytes())[..40].to_vec(),
+        Vec::new(),
+        b"hello\n".to_vec(),
+    ]);
+    for text in [
+        "Content-Type: multipart/mixed\n\nx\n",
+        "#cloud-config-jsonp\n[{",
+        "#cloud-config-archive\n- [",
+        "{\"kind\": \"Secret\", ",
+        "apiVersion: v1\nkind: Secret\ndata: [\n",
+        "network: {version: 2, ethernets: [a]}\n",
+        "preflight: maybe\n",
+    ] {
+        documents.push(text.into());
+    }
+    for data in documents {
+        let ran = check(&data, false);
+        let text = String::from_utf8_lossy(&data);
+        assert_eq!((ran.code, ran.out.contains("error: ")), (65, true), "{text}\n{}{}", ran.out, ran.err);
+    }
+}
+
+/// Programs are read and not run; where there is no bash, it is said that none was read.
+#[test]
+fn nothing_is_run_and_a_bash_that_is_not_there_is_told() {
+    needs!(root("a root of its own"));
+    let root = Scratch::new("no-bash");
+    let trace = root.path("/ran");
+    let touch = format!("touch {}", trace.display());
+    let data = format!(
+        "#cloud-config\nbootcmd: ['{touch}']\nruncmd: ['{touch}', '$({touch})', [sh, -c, '{touch}']]\nwrite_files:\n\
+         - path: /a.sh\n  content: |\n    #!/bin/bash\n    {touch}\n- path: /b.sh\n  content: |\n    #!/bin/sh\n    `{touch}`\n"
+    );
+    root.put("/data", &data).put_program("/footplate", fs::read(scratch::FOOTPLATE).unwrap());
+    footplate(&["check", root.path("/data").to_str().unwrap()]).ended(0, &[]);
+    assert!(!trace.exists());
+    root.put("/data", data.replace("sh\n    ", "sh\n    if "));
+    footplate(&["check", root.path("/data").to_str().unwrap()]).ended(65, &[]);
+    let ran = Ran::of(Command::new("chroot").args([root.arg(), "/footplate", "check", "/data"]));
+    assert!(ran.code == 0 && ran.out.contains("since bash is not installed here"), "{}{}", ran.out, ran.err);
 }
 
 /// A secret may stand where it does not belong: a password that is a YAML tag, a token that became a command of the

@@ -64,6 +64,8 @@ pub struct Checked {
     files: usize,
     /// How many of the files are network configurations.
     networks: usize,
+    /// Whether warnings were taken for errors.
+    strict: bool,
     /// The texts of the files, where their lines are to be shown, and those that stand in them decoded, with their places.
     texts: Vec<(String, Option<Pos>, String)>,
 }
@@ -143,7 +145,7 @@ pub fn run(args: &cli::Check, telling: Telling) -> Result<u8, Failure> {
         return explain(code);
     }
     let machine = Machine::of(args)?;
-    let mut checked = Checked::default();
+    let mut checked = Checked { strict: args.strict, ..Checked::default() };
     if let (Some(file), Some(instance)) = (&args.metadata, &machine.instance) {
         network::of_metadata(&file.display().to_string(), instance, &mut checked);
     }

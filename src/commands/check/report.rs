@@ -157,10 +157,11 @@ fn verdict(node: &Node, name: &str, checked: &Checked) -> String {
     match checked.findings.iter().find(wrong) {
         None => format!("{}: {name}{}\n", output::coloured("good", live::GREEN), node.config.summary()),
         Some(_) => {
-            format!(
-                "{}: {name}the node would stop before its bootstrap\n",
-                output::coloured("not good", live::RED)
-            )
+            let why = match checked.strict && node.good {
+                true => "the node would start, and a warning counts as an error here",
+                false => "the node would stop before its bootstrap",
+            };
+            format!("{}: {name}{why}\n", output::coloured("not good", live::RED))
         }
     }
 }
