@@ -64,14 +64,16 @@ fn text(candidates: &[Candidate<'_>], passed_over: &[Candidate<'_>], seen: &str)
     let mut text = format!("seen: {seen}\n");
     for p in PLATFORMS {
         let (mark, because) = match rank(candidates, p.id) {
-            Some((0, because)) => ("*", because),
-            Some((_, because)) => ("+", because),
-            None => match passed_over.iter().find(|c| c.platform.id == p.id) {
-                Some(candidate) => (" ", format!("{} is not enough", candidate.because)),
-                None => (" ", "-".to_owned()),
-            },
+            Some((0, because)) => ("*", Some(because)),
+            Some((_, because)) => ("+", Some(because)),
+            None => {
+                let candidate = passed_over.iter().find(|c| c.platform.id == p.id);
+                (" ", candidate.map(|c| format!("{} is not enough", c.because)))
+            }
         };
-        text += &format!("{mark} {:16} {:34} {because}\n", p.id, p.name);
+        text += &format!("{mark} {:16} {}\n", p.id, p.name);
+        // Below it, and so no line is wider than a terminal.
+        text += &because.map_or_else(String::new, |because| format!("{:19}{because}\n", ""));
     }
     text + &format!("not known yet: {}\n", ABSENT.join(", "))
 }

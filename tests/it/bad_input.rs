@@ -596,7 +596,11 @@ fn hypervisor_that_refuses_the_rpc() {
         ("deny-rpc", "--deny rpc", "it refuses: Permission denied"),
         ("deny-open", "--deny open", "the hypervisor does not open an RPC channel"),
         ("vmport", "--hypervisor vmport", "the hypervisor does not open an RPC channel"),
-        ("no-hypervisor", "--hypervisor none", "the hypervisor does not answer on VMware's port"),
+        (
+            "no-hypervisor",
+            "--hypervisor none",
+            "the hypervisor does not answer on VMware's port\n hint: `footplate platforms` tells which platform this machine is",
+        ),
         (
             "checkpoint",
             "--checkpoint always",

@@ -471,16 +471,29 @@ fn what_is_said_fits_on_a_terminal() {
     root.put("/empty/x", "");
     let (at, empty) = (root.arg(), root.path("/empty"));
     let empty = empty.display();
-    for command in [
-        format!("check {at}/bad.yaml"),
-        "check --explain object/variable".to_owned(),
-        "plan --platform vmwre".to_owned(),
-        "platforms --platform nocloud".to_owned(),
-        format!("plan --seed {seed} --root {empty}"),
-        format!("provision --seed {seed} --root {empty}"),
-        format!("status --root {empty}"),
-        format!("timeline --root {empty}"),
-    ] {
+    let machine = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/vsphere-worker");
+    let help = footplate(&["--help"]).out;
+    let listed = help.split("Commands:\n").nth(1).unwrap().split("\nOptions:").next().unwrap();
+    let listed = listed.lines().filter(|line| !line.starts_with("   "));
+    let mut helps: Vec<String> =
+        listed.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect();
+    assert!(helps.len() > 18, "{help}");
+    helps.retain(|command| command != "help");
+    helps.extend(["", "bake lock", "bake sysext", "render network"].map(str::to_owned));
+    for command in
+        helps.iter().flat_map(|command| [format!("{command} --help"), format!("{command} -h")]).chain([
+            format!("platforms --replay {machine}"),
+            format!("plan --replay {machine} --root {empty}"),
+            format!("check {at}/bad.yaml"),
+            "check --explain object/variable".to_owned(),
+            "plan --platform vmwre".to_owned(),
+            "platforms --platform nocloud".to_owned(),
+            format!("plan --seed {seed} --root {empty}"),
+            format!("provision --seed {seed} --root {empty}"),
+            format!("status --root {empty}"),
+            format!("timeline --root {empty}"),
+        ])
+    {
         let lines = on_a_terminal(&command);
         // A path is one word, which is not cut either.
         let long = |line: &&String| line.chars().count() > 80 && !line.contains("/terminal");
@@ -495,7 +508,8 @@ fn mistakes_are_told_with_what_to_do() {
     let root = Scratch::new("mistakes");
     root.put("/j.yaml", "## template: jinja\n#cloud-config\nhostname: {{ ds.meta_data.instance-id }}\n");
     root.put("/lock.json", "kind: Cluster\n");
-    let (jinja, lock) = (format!("{}/j.yaml", root.arg()), format!("{}/lock.json", root.arg()));
+    root.put("/y.yaml", "#cloud-config\na: b: c\n");
+    let [jinja, lock, yaml] = ["j.yaml", "lock.json", "y.yaml"].map(|name| format!("{}/{name}", root.arg()));
     for (args, code, says) in [
         (&["check", &jinja][..], 65, &["is a subtraction", "`ds.meta_data.instance_id`"][..]),
         (&["check", &jinja, "--formt", "json"], 64, &["did you mean `--format`?"]),
@@ -510,6 +524,15 @@ fn mistakes_are_told_with_what_to_do() {
             &["this is not JSON", "bake lock --help"],
         ),
         (&["timeline", "--replay", &jinja], 64, &["neither a directory nor an archive"]),
+        (
+            &["bake", "lock", "--kubernetes", "1.34", "--cni-plugins", "v1.7.1", "--output", &lock],
+            64,
+            &["--kubernetes: \"1.34\" is not a version", "begins with v, for example v1.34.1"],
+        ),
+        (&["check", &yaml], 65, &["not YAML: a colon stands where no key can (line 2, column 5)", "hint: "]),
+        (&["check", "/not/there/nope.yaml"], 64, &["/not/there/nope.yaml: the file does not exist"]),
+        (&["status", "--root", "/not/there"], 64, &["/not/there", "--root takes a directory that exists"]),
+        (&["timeline", "--root", root.arg()], 70, &["footplate has not run on this machine in this boot"]),
     ] {
         let ran = footplate(args);
         ran.ended(code, &[]);
