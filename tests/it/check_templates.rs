@@ -26,6 +26,9 @@ fn templates_are_good_and_faults_are_found() {
     let mut names: Vec<_> = fs::read_dir(&root).unwrap().map(|e| e.unwrap().path()).collect();
     names.sort();
     assert!(names.len() >= 20);
+    for kind in ["capa", "capg", "capo", "capv", "capz", "ignition", "k3s", "kube-vip", "rke2"] {
+        assert!(names.iter().any(|dir| dir.ends_with(kind)), "{kind}");
+    }
     for dir in names {
         for (file, code) in [("good", 0), ("bad", 65)] {
             let ran =

@@ -43,7 +43,9 @@ fn lines(page: &Path) -> Vec<String> {
 fn calls(line: &str) -> impl Iterator<Item = Vec<&str>> {
     line.split(['|', ';', '&']).filter_map(|part| {
         let part = part.split(" #").next().unwrap_or_default();
-        let mut words = part.split_whitespace().skip_while(|w| w.contains('=') || *w == "sudo");
+        // What stands before it: variables, and the keys of a pipeline's YAML.
+        let before = |w: &&str| w.contains('=') || ["sudo", "-", "run:", "entry:"].contains(w);
+        let mut words = part.split_whitespace().skip_while(before);
         (words.next() == Some("footplate")).then(|| words.collect())
     })
 }
@@ -99,6 +101,8 @@ fn here(words: &[&str], root: &str, image: &str, machine: &str) -> Option<(Vec<S
         // What a lock names is taken from a directory.
         ["bake", ..] if words.contains(&"lock.json") => (&["--from", image], 0),
         ["verify" | "seal", ..] if words.contains(&"--root") => (&[], 0),
+        // pre-commit puts the files behind it.
+        ["check", "-q"] => (&["cluster.yaml"], 0),
         ["check", ..] => (&[], if words.len() > 1 { 0 } else { return None }),
         ["render", "network", "network.yaml"] | ["--version"] => (&[], 0),
         ["status" | "timeline" | "clean", ..] => (&["--root", root], 0),
@@ -308,7 +312,61 @@ fn the_picture_in_the_readme_is_a_timeline() {
     for part in ["kubeadm", "preflight", "kubelet-start"] {
         assert!(texts(&kept).iter().any(|text| text == part), "{part}: {kept}");
     }
-    assert!(fs::read_to_string(repository().join("README.md")).unwrap().contains("docs/timeline.svg"));
+    // It stands on README's first screens, with what else a reader asks first.
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let first = readme.split("\n## ").next().unwrap();
+    for text in [
+        "docs/timeline.svg",
+        "Who it is for",
+        "What it replaces",
+        "Why not `format: ignition`",
+        "footplate bake --root",
+    ] {
+        assert!(first.contains(text) && first.lines().count() < 40, "{text}: {first}");
+    }
+}
+
+/// README leads to each page, and each link within the documents to a file and a heading that are there.
+#[test]
+fn links_of_the_documents_lead_somewhere() {
+    let heading = |line: &str| {
+        let kept = |c: &char| c.is_alphanumeric() || "-_ ".contains(*c);
+        line.trim_start_matches('#')
+            .trim()
+            .to_lowercase()
+            .chars()
+            .filter(kept)
+            .collect::<String>()
+            .replace(' ', "-")
+    };
+    let (mut count, mut linked) = (0, BTreeSet::new());
+    let others = ["ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| repository().join(name));
+    for page in pages().into_iter().chain(others) {
+        for link in fs::read_to_string(&page).unwrap().split("](").skip(1) {
+            let link = link.split([')', ' ']).next().unwrap();
+            if link.contains("://") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let to = if file.is_empty() { page.clone() } else { page.with_file_name(file) };
+            assert!(to.exists(), "{}: {link}", page.display());
+            let text = || fs::read_to_string(&to).unwrap();
+            let there = || text().lines().any(|line| line.starts_with('#') && heading(line) == anchor);
+            assert!(anchor.is_empty() || there(), "{}: {link}", page.display());
+            if page.ends_with("README.md") {
+                linked.insert(to);
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 60, "{count}");
+    for page in pages() {
+        assert!(
+            page.ends_with("README.md") || linked.contains(&page),
+            "README.md does not name {}",
+            page.display()
+        );
+    }
 }
 
 /// Each unit of footplate's names its page.

@@ -763,6 +763,19 @@ fn names_are_resolved_without_the_c_library() {
         }
         let error = client.fetch(&Request::get("http://missing.example/"), late()).unwrap_err().to_string();
         assert!(error.contains("name server 10.0.0.53 says that there is no such name"), "{error}");
+        // A person at a terminal hears it at once, with what was asked.
+        let (root, seed) =
+            (Scratch::new("no-name"), scratch::seed("no-name", "#include\nhttp://missing.example/a\n"));
+        let began = Instant::now();
+        let plan = ["plan", "--seed", seed.to_str().unwrap(), "--root", root.arg(), "--timeout", "5m"];
+        let ran = scratch::footplate(&plan);
+        assert!(ran.err.contains("missing.example") && ran.err.contains("no such name"), "{}", ran.err);
+        assert!(
+            ran.code == 65 && began.elapsed() < Duration::from_secs(20),
+            "{} {:?}",
+            ran.code,
+            began.elapsed()
+        );
     })
     .join()
     .unwrap();

@@ -70,6 +70,7 @@ mod platform_shapes;
 mod platforms;
 mod policy;
 mod preflight;
+mod promises;
 mod s3;
 mod schema;
 mod schemas;
