@@ -350,6 +350,17 @@ fn many_of_a_kind_take_no_more_time_each_than_a_few() {
         )
     };
     let shells = |n: usize| checked("shells", format!("#!/bin/bash\n{}", "sh -o ".repeat(n)), 0, "good");
+    // None of these is handed to a shell, which may take long itself.
+    let commands = |text: &'static str| {
+        let file =
+            "#cloud-config\nruncmd: [id]\nwrite_files:\n- path: /a\n  content: |\n    #!/bin/zsh\n    ";
+        move |n: usize| checked("commands", format!("{file}{}\n", text.repeat(n)), 0, "good")
+    };
+    for text in
+        ["eval ", "flock -c ", "su -c ", "\"`", "\"$(", "(: \"$(a\") ", "eval \"eval ", "sh -c '\"$(\"' "]
+    {
+        grows(text, 10_000, commands(text));
+    }
     grows("clashes", 250, clashes);
     grows("shells", 10_000, shells);
     grows("units", 2500, units);

@@ -12,7 +12,7 @@ pub use packages::settle;
 use self::asked::Asked;
 use self::packages::NONE as PACKAGES;
 use self::tables::{CLOUD_INIT, COMMANDS, FILES, SELINUX};
-use super::syntax::shell::{base, handed_over, simple_commands, texts, without_prefix};
+use super::syntax::shell::{base, handed_over, simple_commands, texts, within_quotes, without_prefix};
 use super::syntax::yaml::Node;
 use crate::model::paths::{FOREIGN_PACKAGE_TOOLS, FOREIGN_TRUST, FOREIGN_TRUST_TOOLS, next_boot};
 use crate::model::problem::{PACKAGE_MANAGER, Pos, Problem, STAND_IN};
@@ -85,8 +85,17 @@ fn of_line(line: &str) -> Vec<(usize, Foreign)> {
     asked.without(found)
 }
 
-/// The foreign commands of a shell line, and what it asks.
+/// The foreign commands of a shell line, also of what it runs to make a word in double quotes, and what it asks.
 fn run(line: &str, asked: &mut Asked) -> Vec<(usize, Foreign)> {
+    let mut found = run_by(line, true, asked);
+    if let Some(line) = within_quotes(line) {
+        found.extend(run_by(&line, true, asked));
+    }
+    found
+}
+
+/// The foreign commands of a shell line. `whole` says that nobody else looks at what stands in its quotes.
+fn run_by(line: &str, whole: bool, asked: &mut Asked) -> Vec<(usize, Foreign)> {
     let mut found: Vec<(usize, Foreign)> = Vec::new();
     for command in simple_commands(line) {
         let words = texts(&command);
@@ -98,7 +107,12 @@ fn run(line: &str, asked: &mut Asked) -> Vec<(usize, Foreign)> {
                 // It stands there so behind its quote, or what is escaped in it has other places.
                 let same = line.get(at + 1..).is_some_and(|behind| behind.starts_with(program));
                 let place = |(within, foreign)| (if same { at + 1 + within } else { at }, foreign);
-                found.extend(run(program, asked).into_iter().map(place));
+                // What double quotes hold is looked at where they stand: twice at each of many levels would take long.
+                let within = match whole && line.as_bytes().get(at) == Some(&b'\'') {
+                    true => run(program, asked),
+                    false => run_by(program, false, asked),
+                };
+                found.extend(within.into_iter().map(place));
             }
         }
     }
@@ -329,7 +343,23 @@ mod tests {
             ("if false; then true; else (tdnf install jq); fi", &["tdnf"]),
             ("bash -eux -o pipefail -c 'true; dpkg -i x.deb'", &["dpkg"]),
             ("! which update-ca-trust || (mv a b && update-ca-trust extract)", &["update-ca-trust"]),
+            ("x=\"$(apt-get -s install y | wc -l)\"; echo \"$x\"", &["apt-get"]),
+            ("echo \"is `rpm -q kernel` there\" \"$(echo \"$(dpkg -l)\")\"", &["dpkg", "rpm"]),
+            ("[ -n \"$(pip list)\" ] # don't; \"$(ufw x)\"\nyum x", &["yum", "pip"]),
+            ("bash -c 'x=\"$(netplan get)\"'", &["netplan"]),
+            ("eval \"apt-get update\"; eval dnf update", &["apt-get", "dnf"]),
+            (
+                "sudo su - core -c \"yum install x\"; sudo -u core ufw x; su -c 'dpkg -i x' core",
+                &["yum", "ufw", "dpkg"],
+            ),
+            (
+                "flock -w 60 /run/lock apt-get update; flock /run/lock -c 'ufw x'; flock /l sh -c 'yum x'",
+                &["apt-get", "ufw", "yum"],
+            ),
+            ("systemd-run --wait -p Nice=5 --unit x zypper up", &["zypper"]),
             // Nothing of these is run.
+            ("echo \"a \\$(apt-get update)\" '\"$(yum x)\"' \"$(echo ufw)\" apt-get", &[]),
+            ("eval \"echo apt-get\"; flock /run/lock true; su core", &[]),
             ("echo apt-get install 'netplan apply; yum' # ; ufw", &[]),
             ("grep -q \"x; yum\" /etc/apt/sources.list", &[]),
             ("systemctl restart containerd kubelet", &[]),

@@ -12,9 +12,32 @@ pub fn base(word: &str) -> &str {
 
 /// Words that stand before a command and are none.
 const BEFORE: &[&str] = &[
-    "!", "{", "if", "then", "elif", "else", "do", "while", "until", "time", "exec", "sudo", "env", "nohup",
-    "eval", "nice", "ionice", "setsid", "timeout", "xargs",
+    "!",
+    "{",
+    "if",
+    "then",
+    "elif",
+    "else",
+    "do",
+    "while",
+    "until",
+    "time",
+    "exec",
+    "sudo",
+    "env",
+    "nohup",
+    "eval",
+    "nice",
+    "ionice",
+    "setsid",
+    "timeout",
+    "xargs",
+    "flock",
+    "systemd-run",
 ];
+
+/// Options whose value is a word of its own: a user, a group, the name of a unit.
+const VALUED: &[&str] = &["-u", "-g", "--unit", "--slice", "--description"];
 
 /// A word of a command, without its quotes.
 pub struct Word {
@@ -80,9 +103,85 @@ pub fn simple_commands(line: &str) -> Vec<Vec<Word>> {
     commands
 }
 
+/// The line with blanks in place of all but what stands in `$(…)` and in backticks within double quotes: of that too, `simple_commands`
+/// tells the commands, each at its own byte. `None` where there is no such place.
+pub fn within_quotes(line: &str) -> Option<String> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Open {
+        /// Double quotes; of those in which a substitution stood, the rest is left out.
+        Quote {
+            left_out: bool,
+        },
+        Parenthesis,
+        Substitution(char),
+    }
+    if !(line.contains('"') && (line.contains("$(") || line.contains('`'))) {
+        return None;
+    }
+    let (mut out, mut open, mut inside) = (String::with_capacity(line.len()), Vec::new(), 0);
+    // Up to which character all is text: a quote, the end of a comment's line.
+    let (mut until, mut last) = (None, ' ');
+    let mut chars = line.chars().peekable();
+    while let Some(c) = chars.next() {
+        let top = open.last().copied();
+        let quoted = matches!(top, Some(Open::Quote { .. }));
+        let keep = inside > 0 && top != Some(Open::Quote { left_out: true });
+        let mut put = |c: char| match keep {
+            true => out.push(c),
+            false => out.extend(std::iter::repeat_n(' ', c.len_utf8())),
+        };
+        match (c, quoted) {
+            (c, _) if until.is_some() => {
+                until = until.filter(|end| *end != c);
+                put(c);
+            }
+            ('\\', _) => std::iter::once(c).chain(chars.next()).for_each(put),
+            ('$', true) if chars.next_if_eq(&'(').is_some() => {
+                out.push_str(if keep { "\";" } else { " ;" });
+                inside += 1;
+                open.pop();
+                open.extend([Open::Quote { left_out: true }, Open::Substitution(')')]);
+            }
+            ('`', true) if inside == 0 => {
+                out.push(';');
+                inside = 1;
+                open.push(Open::Substitution('`'));
+            }
+            (')' | '`', _) if top == Some(Open::Substitution(c)) => {
+                out.push(';');
+                inside -= 1;
+                open.pop();
+            }
+            _ => {
+                put(c);
+                match (c, quoted) {
+                    ('"', true) => drop(open.pop()),
+                    ('"', false) => open.push(Open::Quote { left_out: false }),
+                    ('(', false) => open.push(Open::Parenthesis),
+                    (')', false) if top == Some(Open::Parenthesis) => drop(open.pop()),
+                    ('\'', false) => until = Some('\''),
+                    ('#', false) if last.is_whitespace() || "(;&|".contains(last) => until = Some('\n'),
+                    _ => {}
+                }
+            }
+        }
+        last = c;
+    }
+    Some(out)
+}
+
 /// The shell among a command's words, and which word is the program that is handed over to it: `bash -c PROGRAM`, behind other options
-/// too.
+/// too, `su USER -c PROGRAM`, `flock FILE -c PROGRAM` and `eval PROGRAM`.
 pub fn handed_over<'w>(words: &[&'w str]) -> Option<(&'w str, usize)> {
+    let (first, second) = (base(words.first()?), words.get(1));
+    if first == "eval" {
+        return second.filter(|_| is_evaluated(words)).map(|_| ("bash", 1));
+    }
+    // A user's shell is bash on Flatcar.
+    if ["su", "runuser", "flock"].contains(&first) {
+        let program = words.iter().position(|word| COMMAND.contains(word)).map(|at| at + 1);
+        return program.filter(|at| *at < words.len()).map(|at| ("bash", at));
+    }
     let mut at = 0;
     while let Some(shell) = words.get(at) {
         at += 1;
@@ -103,6 +202,14 @@ pub fn handed_over<'w>(words: &[&'w str]) -> Option<(&'w str, usize)> {
     None
 }
 
+/// Options of `su` and `flock` with a program behind them.
+const COMMAND: &[&str] = &["-c", "-lc", "--command"];
+
+/// Whether the one word behind `eval` is a program.
+fn is_evaluated(words: &[&str]) -> bool {
+    matches!(words, ["eval", program] if program.contains(char::is_whitespace))
+}
+
 /// The programs that a command hands over to shells, each with its shell and the number of its word.
 pub fn programs_within(line: &str) -> Vec<(String, usize, String)> {
     let commands = simple_commands(line);
@@ -119,16 +226,23 @@ pub fn without_prefix<'s, 'w>(words: &'s [&'w str]) -> &'s [&'w str] {
         word.split_once('=')
             .is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
     };
-    let (mut prefixed, mut names) = (false, false);
-    let before = |word: &&&str| {
+    let (mut prefixed, mut names, mut file) = (false, false, false);
+    let before = |(i, word): &(usize, &&str)| {
         // An option with its user or group, and how long or how nice.
         let option = word.starts_with('-') || word.starts_with(|c: char| c.is_ascii_digit());
-        let is = BEFORE.contains(&base(word)) || assigns(word) || prefixed && (names || option);
-        names = matches!(**word, "-u" | "-g");
+        let name = base(word);
+        // What these hand over to a shell is looked at there.
+        let hands_over = name == "flock" && words[*i..].iter().take(6).any(|word| COMMAND.contains(word))
+            || is_evaluated(&words[*i..]);
+        let is = BEFORE.contains(&name) && !hands_over
+            || assigns(word)
+            || prefixed && (names || option || std::mem::take(&mut file));
+        names = VALUED.contains(*word);
+        file |= name == "flock";
         prefixed |= is;
         is
     };
-    &words[words.iter().take_while(before).count()..]
+    &words[words.iter().enumerate().take_while(before).count()..]
 }
 
 /// The values of lines `NAME='value'`, by their names. A value ends where the shell's word ends: quotes hold blanks and lines, `\` takes
