@@ -10,7 +10,7 @@ BLOCK = "==== footplate: this node was not bootstrapped: "
 PARTS = ["   what:  ", "  to do:  ", "   code:  ", "look at:  `footplate status`", "          `journalctl -u footplate -u kubeadm`"]
 LINES, COLUMNS = 10, 80
 # The words of a machine's kernel whose processors did not get on: no program in the machine can make it say so.
-STILL = re.compile(r"soft lockup|rcu_sched detected stalls")
+STILL = re.compile(r"soft lockup|rcu_\w+ (self-)?detected stall")
 
 
 @dataclass

@@ -224,14 +224,14 @@ class Machine(unittest.TestCase):
 
 
 LOCKED = "[   81.4] watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [kworker/1:0:19]\n"
-STALLED = "[   60.1] rcu: INFO: rcu_sched detected stalls on CPUs/tasks:\n"
+STALLED = ("[   60.1] rcu: INFO: rcu_sched detected stalls on CPUs/tasks:\n", "[   60.1] rcu: INFO: rcu_preempt self-detected stall on CPU\n")
 
 
 class StoodStill(unittest.TestCase):
     """An emulated machine that stood still is run again, once; nothing else is."""
 
     def test_by_its_kernels_words(self):
-        for console in (LOCKED, STALLED):
+        for console in (LOCKED, *STALLED):
             self.assertTrue(stood_still(None, DEAD + console))
             # It came to its end, well or badly.
             self.assertFalse(stood_still(0, console))
