@@ -101,6 +101,10 @@ class Judge(unittest.TestCase):
         cycle = "[    0.9] localhost systemd[1]: a.service: Found ordering cycle on b.service/start"
         self.assertEqual(problems(GREEN, journal=JOURNAL + cycle), [cycle])
 
+    def test_no_reader(self):
+        warned = "[    0.9] localhost footplate[9]: the data is read in this process, for no reader came: Broken pipe"
+        self.assertEqual(problems(GREEN, journal=JOURNAL + warned), [warned])
+
     def test_no_journal(self):
         self.assertEqual(problems(GREEN, journal=""), ["the guest sent no journal"])
 

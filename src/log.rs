@@ -10,6 +10,7 @@ use crate::io::ITEM;
 use crate::io::confined;
 use crate::io::http::WAITING;
 use crate::io::live;
+use crate::io::reader;
 use crate::io::screen::for_screen;
 
 /// Sets the log up. `steps` tells each step on standard error too, and `quiet` tells warnings and errors alone, also in the journal.
@@ -35,7 +36,7 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.enabled(record.metadata()) || confined::hand_over(record) {
+        if !self.enabled(record.metadata()) || confined::hand_over(record) || reader::hand_over(record) {
             return;
         }
         let prefix = match record.level() {

@@ -59,6 +59,8 @@ macro_rules! unit {
 /// All units and drop-ins of an image. containerd's are told apart below.
 const UNITS: &[Unit] = &[
     unit!("footplate-network.service", Some("sysinit.target"), None),
+    unit!("footplate-reader.socket", Some("sockets.target"), None),
+    unit!("footplate-reader@.service", None, None),
     unit!("footplate-catalog.service", Some("multi-user.target"), None),
     unit!("footplate.service", Some("multi-user.target"), None),
     // The unit itself comes with Cluster API's data.

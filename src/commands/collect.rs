@@ -25,6 +25,7 @@ const SAID: &[(&str, &[&str])] = &[
             "--lines=2000",
             "--unit=footplate.service",
             "--unit=footplate-network.service",
+            "--unit=footplate-reader@*.service",
             "--unit=footplate-boothooks.service",
             "--unit=footplate-bootcmd.service",
             "--unit=kubeadm.service",

@@ -38,12 +38,12 @@ pub fn run(args: &cli::Platforms) -> Result<u8, Failure> {
 }
 
 /// The rank of a platform among the candidates, 0 for the chosen one, and the evidence for it.
-fn rank(candidates: &[Candidate<'_>], id: &str) -> Option<(usize, String)> {
+fn rank(candidates: &[Candidate], id: &str) -> Option<(usize, String)> {
     let rank = candidates.iter().position(|c| c.platform.id == id)?;
     Some((rank, candidates[rank].because.to_string()))
 }
 
-fn json(candidates: &[Candidate<'_>], seen: &str) -> serde_json::Value {
+fn json(candidates: &[Candidate], seen: &str) -> serde_json::Value {
     let row = |p: &Platform| {
         let rank = rank(candidates, p.id);
         json!({
@@ -60,7 +60,7 @@ fn json(candidates: &[Candidate<'_>], seen: &str) -> serde_json::Value {
     PLATFORMS.iter().map(row).collect()
 }
 
-fn text(candidates: &[Candidate<'_>], passed_over: &[Candidate<'_>], seen: &str) -> String {
+fn text(candidates: &[Candidate], passed_over: &[Candidate], seen: &str) -> String {
     let mut text = format!("seen: {seen}\n");
     for p in PLATFORMS {
         let (mark, because) = match rank(candidates, p.id) {

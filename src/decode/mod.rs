@@ -19,6 +19,8 @@ pub mod syntax;
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::config::{NodeConfig, Script};
 use crate::model::problem::{Pos, Problem, Severity, any_error};
 use crate::model::secret::Secret;
@@ -33,7 +35,7 @@ use syntax::yaml::{self, Node};
 pub use document::sniff;
 
 /// What user-data means, and the problems that were found.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Decoded {
     /// The node it describes; incomplete where a problem is an error.
     pub config: NodeConfig,

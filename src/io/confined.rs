@@ -9,14 +9,13 @@
 use std::cell::RefCell;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use log::{Level, Record};
 use nix::errno::Errno;
 use nix::libc;
 
-use super::{Ask, Error, Tell, World, guestinfo, http};
+use super::guestinfo;
 
 /// Stack of the thread: as much as the main thread has, for what stands within one another in the data.
 const STACK: usize = 8 << 20;
@@ -170,97 +169,6 @@ pub fn run<T: Send, Q: Send, A: Send>(
     })
 }
 
-/// A question to the machine, or several to services, that a thread can send.
-enum Question {
-    /// A question with its one or two texts, by [`parts`].
-    Ask(Make, String, String),
-    Http(Vec<http::Request>, Instant),
-}
-
-enum Answer {
-    Ask(Result<Option<Vec<u8>>, Error>),
-    Http(Vec<Result<http::Response, http::Error>>),
-}
-
-/// Makes a question of its texts.
-type Make = for<'a> fn(&'a str, &'a str) -> Ask<'a>;
-
-/// A question taken apart.
-fn parts(ask: Ask<'_>) -> (Make, &str, &str) {
-    match ask {
-        Ask::File(path) => (|path, _| Ask::File(path), path, ""),
-        Ask::Guestinfo(key) => (|key, _| Ask::Guestinfo(key), key, ""),
-        Ask::Drive { label, file } => (|label, file| Ask::Drive { label, file }, label, file),
-        Ask::Hypervisor => (|_, _| Ask::Hypervisor, "", ""),
-        Ask::Drives => (|_, _| Ask::Drives, "", ""),
-        Ask::Links => (|_, _| Ask::Links, "", ""),
-        Ask::BootTimes => (|_, _| Ask::BootTimes, "", ""),
-    }
-}
-
-/// The machine as a thread without rights sees it: another thread asks it.
-struct Distant<'a> {
-    send: RefCell<&'a mut dyn FnMut(Question) -> Option<Answer>>,
-    patience: Duration,
-    asks_without_token: bool,
-}
-
-impl Distant<'_> {
-    /// The other thread is there until this one is gone, so an answer comes.
-    fn send(&self, question: Question) -> Option<Answer> {
-        (self.send.borrow_mut())(question)
-    }
-}
-
-impl World for Distant<'_> {
-    fn ask(&self, ask: Ask<'_>) -> Result<Option<Vec<u8>>, Error> {
-        let (make, first, second) = parts(ask);
-        match self.send(Question::Ask(make, first.to_owned(), second.to_owned())) {
-            Some(Answer::Ask(answer)) => answer,
-            _ => Err(anyhow!("{}: the machine does not answer", ask.name()).into()),
-        }
-    }
-
-    /// Who reads tells nothing.
-    fn tell(&self, tell: Tell<'_>) -> Result<(), Error> {
-        Err(anyhow!("{}: not told while metadata is read", tell.name()).into())
-    }
-
-    fn http(
-        &self,
-        requests: &[http::Request],
-        deadline: Instant,
-    ) -> Vec<Result<http::Response, http::Error>> {
-        match self.send(Question::Http(requests.to_vec(), deadline)) {
-            Some(Answer::Http(answers)) => answers,
-            _ => Vec::new(),
-        }
-    }
-
-    fn patience(&self) -> Duration {
-        self.patience
-    }
-
-    fn asks_without_token(&self) -> bool {
-        self.asks_without_token
-    }
-}
-
-/// Does `work`, which asks the machine and reads what it answers, in a thread without rights. This one asks for it.
-///
-/// # Errors
-/// As [`run`].
-pub fn asking<T: Send>(world: &dyn World, work: impl FnOnce(&dyn World) -> T + Send) -> Result<T> {
-    let (patience, asks_without_token) = (world.patience(), world.asks_without_token());
-    let reads = move |send: &mut dyn FnMut(Question) -> Option<Answer>| {
-        work(&Distant { send: RefCell::new(send), patience, asks_without_token })
-    };
-    run(reads, |question| match question {
-        Question::Ask(make, first, second) => Answer::Ask(world.ask(make(&first, &second))),
-        Question::Http(requests, deadline) => Answer::Http(world.http(&requests, deadline)),
-    })
-}
-
 /// Takes this thread's rights away for good
 /// ([seccomp](https://www.kernel.org/doc/html/latest/userspace-api/seccomp_filter.html)). What it may not do fails with `EPERM`.
 fn confine() -> nix::Result<()> {
@@ -345,57 +253,5 @@ mod tests {
         assert_eq!((sum, heap), (42, 3_000_000));
         // The thread that called it has all that it had.
         assert!(File::open("/etc/passwd").is_ok() && UnixDatagram::unbound().is_ok());
-    }
-    /// A machine that says what it was asked.
-    struct Echo;
-
-    impl World for Echo {
-        fn ask(&self, ask: Ask<'_>) -> Result<Option<Vec<u8>>, Error> {
-            match ask {
-                Ask::Links => Ok(None),
-                Ask::BootTimes => Err(anyhow!("no clock").into()),
-                ask => Ok(Some(ask.name().into())),
-            }
-        }
-
-        fn tell(&self, _: Tell<'_>) -> Result<(), Error> {
-            unreachable!("who reads tells nothing")
-        }
-
-        fn http(&self, requests: &[http::Request], _: Instant) -> Vec<Result<http::Response, http::Error>> {
-            requests.iter().map(|r| Ok(http::Response::of(200, r.url.as_str()))).collect()
-        }
-
-        fn patience(&self) -> Duration {
-            Duration::from_secs(7)
-        }
-
-        fn asks_without_token(&self) -> bool {
-            true
-        }
-    }
-
-    #[test]
-    fn the_machine_is_asked_by_the_thread_that_may() {
-        let drive = Ask::Drive { label: "cidata", file: "user-data" };
-        let asks = [Ask::File("/a b"), Ask::Hypervisor, Ask::Guestinfo("guestinfo.x"), Ask::Drives, drive];
-        let (answers, none, error, http, told, bounds) = asking(&Echo, |world| {
-            assert!(File::open("/etc/passwd").is_err(), "it has rights");
-            let request = http::Request::get("http://192.0.2.1/x");
-            let http = world.http(&[request.clone(), request.clone()], Instant::now());
-            (
-                asks.map(|ask| world.text(ask).unwrap()),
-                world.ask(Ask::Links).unwrap(),
-                world.ask(Ask::BootTimes).unwrap_err().to_string(),
-                http.into_iter().map(|r| r.unwrap().body.expose().to_vec()).collect::<Vec<_>>(),
-                world.tell(Tell::Http(&request)).is_err(),
-                (world.patience(), world.asks_without_token()),
-            )
-        })
-        .unwrap();
-        assert_eq!(answers, asks.map(|ask| ask.name()));
-        assert_eq!((none, error.as_str(), told), (None, "no clock", true));
-        assert_eq!(http, vec![b"http://192.0.2.1/x".to_vec(); 2]);
-        assert_eq!(bounds, (Duration::from_secs(7), true));
     }
 }

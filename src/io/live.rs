@@ -107,6 +107,10 @@ impl World for Live {
         client.fetch_all(requests, deadline)
     }
 
+    fn is_here(&self) -> bool {
+        true
+    }
+
     fn patience(&self) -> Duration {
         self.policy.metadata_wait
     }

@@ -21,6 +21,7 @@ pub mod live;
 pub mod nic;
 mod nss;
 pub mod process;
+pub mod reader;
 pub mod replay;
 pub mod root;
 mod runtime;
@@ -210,6 +211,11 @@ pub trait World {
     /// Sends independent requests over HTTP, several at once, and gives the answers in their order.
     fn http(&self, requests: &[http::Request], deadline: Instant)
     -> Vec<Result<http::Response, http::Error>>;
+
+    /// Whether it is this very machine, so that another process of it asks the same services.
+    fn is_here(&self) -> bool {
+        false
+    }
 
     /// How long all questions of one undertaking may take over the network.
     fn patience(&self) -> Duration {

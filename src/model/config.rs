@@ -3,9 +3,10 @@
 
 use super::secret::Secret;
 use super::storage::{Directory, DiskSpec, File, FilesystemSpec, Link, MountSpec};
+use serde::{Deserialize, Serialize};
 
 /// The node as its bootstrap data wants it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct NodeConfig {
     /// The machine's name, where the data sets one.
     pub hostname: Option<String>,
@@ -82,7 +83,7 @@ impl NodeConfig {
 }
 
 /// A program that the data carries.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Script {
     /// Where the data has it, `part 2 (text/x-shellscript)`.
     pub place: String,
@@ -95,7 +96,7 @@ pub struct Script {
 }
 
 /// A group and its members.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupSpec {
     /// Where the data names it, `passwd.groups[0]`.
     pub place: String,
@@ -114,7 +115,7 @@ pub struct GroupSpec {
 }
 
 /// A systemd unit and its state.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnitSpec {
     /// Where the data names it, `systemd.units[0]`.
     pub place: String,
@@ -131,7 +132,7 @@ pub struct UnitSpec {
 }
 
 /// A user and its settings.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserSpec {
     /// Where the data names it, `users[0]`.
     pub place: String,
@@ -178,7 +179,7 @@ pub struct UserSpec {
 }
 
 /// How an account is inactive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Inactive {
     /// It can't be used at all: what `inactive: true` means to who writes it.
     Now,
@@ -187,14 +188,14 @@ pub enum Inactive {
 }
 
 /// Time synchronisation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ntp {
     /// Servers then pools, as timesyncd takes them.
     pub servers: Vec<String>,
 }
 
 /// What the machine has once.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct System {
     /// The user who gets the platform's keys, where it is not the image's own.
     pub default_user: Option<String>,
@@ -229,7 +230,7 @@ pub struct System {
 }
 
 /// What of `/etc/hosts` names the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EtcHosts {
     /// The whole file is ours.
     Whole,
@@ -238,7 +239,7 @@ pub enum EtcHosts {
 }
 
 /// A swap file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Swap {
     /// Where it stands.
     pub path: String,
@@ -247,7 +248,7 @@ pub struct Swap {
 }
 
 /// The size of a swap file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SwapSize {
     /// So many bytes.
     Bytes(u64),
@@ -259,7 +260,7 @@ pub enum SwapSize {
 }
 
 /// Name servers of the machine as a whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolver {
     /// Their addresses.
     pub servers: Vec<String>,
@@ -268,7 +269,7 @@ pub struct Resolver {
 }
 
 /// An HTTP request that reports the machine to a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhoneHome {
     /// Where to; it may hold a token.
     pub url: Secret,
@@ -279,7 +280,7 @@ pub struct PhoneHome {
 }
 
 /// How the machine goes down.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PowerState {
     /// How.
     pub mode: PowerMode,
@@ -292,7 +293,7 @@ pub struct PowerState {
 }
 
 /// How the machine goes down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PowerMode {
     /// It comes up again.
     Reboot,

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The machine's own account of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// The kernel's command line.
     pub cmdline: Cmdline,
@@ -17,7 +17,7 @@ pub struct Facts {
     /// The file systems on the machine's drives that may hold metadata.
     pub drives: Vec<Drive>,
     /// Files with user-data that the host hands over with QEMU's firmware, the one that counts first.
-    pub fw_cfg: Vec<&'static str>,
+    pub fw_cfg: Vec<String>,
     /// Whether LXD's socket is there.
     pub lxd: bool,
     /// The running system.
@@ -25,7 +25,7 @@ pub struct Facts {
 }
 
 /// `/sys/class/dmi/id/*`, each field empty where the firmware says nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dmi {
     /// SMBIOS type 1 manufacturer.
     pub sys_vendor: String,
@@ -48,7 +48,7 @@ pub struct Dmi {
 }
 
 /// A file system on a drive.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drive {
     /// Its label, as it is written there.
     pub label: String,
@@ -89,7 +89,7 @@ impl Facts {
 }
 
 /// The running system, as templates may ask for it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Os {
     /// `ID` of os-release.
     pub id: String,
@@ -100,7 +100,7 @@ pub struct Os {
 }
 
 /// The kernel's command line, split as the kernel splits it: at blanks, double quotes keep them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cmdline(Vec<(String, Option<String>)>);
 
 impl Cmdline {

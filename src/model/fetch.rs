@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What bootstrap data names and does not hold.
 
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 use super::problem::{Problem, UNREACHED};
@@ -11,7 +12,7 @@ pub const SCHEMES: &str =
     "only these are fetched: https://, http://, s3://BUCKET/KEY, file:///PATH, /PATH, oem:///PATH";
 
 /// One thing to fetch. A URL may carry a signature, so it is a secret too; [`Request::host`] is what messages name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Request {
     /// The URL: `http`, `https`, `s3`, `oem`, `file`, or a path.
     pub url: Secret,
@@ -77,7 +78,7 @@ const OUT_OF_REACH: &str =
     "see that this server runs, and that the machine has a route to it; then `footplate retry`";
 
 /// Why something was not fetched.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unfetched {
     /// Why, in words.
     pub what: String,
@@ -115,7 +116,7 @@ pub fn check_header(name: &str, value: &str) -> Result<(), &'static str> {
 }
 
 /// How to fetch.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FetchOptions {
     /// Seconds to wait for the head of an answer; 0 for no limit of its own.
     pub response_headers: Option<u64>,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the platform says of this machine.
 
+use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Map, Value as Json};
@@ -10,11 +11,13 @@ use super::problem::Problem;
 use super::secret::Secret;
 
 /// Metadata and user-data of this machine, in one shape for all platforms.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Instance {
     /// The platform's id, such as `aws`.
+    #[serde(skip)]
     pub platform: &'static str,
     /// How the platform's name is spelled in `/run/metadata`.
+    #[serde(skip)]
     pub spelling: Option<Spelling>,
     /// What Afterburn tells of the instance, by its names behind the platform's: other names in `/run/metadata` than those of
     /// every platform.
@@ -53,7 +56,7 @@ pub struct Instance {
     /// The availability zone, where there is one.
     pub availability_zone: Option<String>,
     /// The documents of the metadata that the owner of the machine wrote, with what messages call them: those that may be signed.
-    pub owners: Vec<(&'static str, Secret)>,
+    pub owners: Vec<(String, Secret)>,
     /// What was wrong with the metadata and did not make it useless.
     pub problems: Vec<Problem>,
 }
@@ -70,7 +73,7 @@ pub struct Spelling {
 }
 
 /// One address of each sort.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Addresses {
     /// The IPv4 address that the machine has itself.
     pub local_v4: Option<Ipv4Addr>,
@@ -83,7 +86,7 @@ pub struct Addresses {
 }
 
 /// Address families that the metadata asks to wait for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitFor {
     /// Wait for an IPv4 address.
     pub ipv4: bool,

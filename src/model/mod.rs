@@ -18,3 +18,4 @@ pub mod status;
 pub mod storage;
 pub mod time;
 pub mod unit;
+pub mod wire;

@@ -276,7 +276,7 @@ pub fn any_error(problems: &[Problem]) -> bool {
 }
 
 /// The part of the pipe that failed. It alone decides the exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
     /// Reading the command line.
     Usage,
@@ -370,7 +370,7 @@ impl fmt::Display for Stage {
 }
 
 /// Why a run ended: the stage that failed, and all that was wrong there, the first problem before what follows from it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Failure {
     /// The stage.
     pub stage: Stage,

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Files, directories and links, and the disks below them: what bootstrap data asks for, and what a plan consists of.
 
+use serde::{Deserialize, Serialize};
+
 use super::secret::Secret;
+use crate::model::wire::{self, Word};
 
 /// What asks for the files that footplate needs itself.
 const OURS: &str = "footplate";
 
 /// A file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
     /// What asks for it: `write_files[3]`, or the part of footplate.
     pub place: String,
@@ -24,7 +27,8 @@ pub struct File {
     /// What becomes of a file that is there already.
     pub existing: Existing,
     /// A unit that reads the file and must be restarted when the file changed on a live system.
-    pub restart: Option<&'static str>,
+    #[serde(deserialize_with = "wire::word")]
+    pub restart: Option<Word>,
 }
 
 impl File {
@@ -51,7 +55,7 @@ impl File {
 }
 
 /// What becomes of what is there already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Existing {
     /// It holds the content then, or, with `append`, has it at its end; a symbolic link is followed.
     #[default]
@@ -69,7 +73,7 @@ pub enum Existing {
 }
 
 /// A directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Directory {
     /// What asks for it: `storage.directories[0]`, or the part of footplate.
     pub place: String,
@@ -98,7 +102,7 @@ impl Directory {
 }
 
 /// A link.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// What asks for it: `storage.links[0]`, or the part of footplate.
     pub place: String,
@@ -130,7 +134,7 @@ impl Link {
 }
 
 /// Owner and group by name or number. With `None` what is there keeps its own, and something new is root's.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// The user.
     pub user: Option<String>,
@@ -153,7 +157,7 @@ impl std::fmt::Display for Owner {
 }
 
 /// A disk with its partitions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskSpec {
     /// Where the data names it, `disk_setup[/dev/sdb]`.
     pub place: String,
@@ -168,7 +172,7 @@ pub struct DiskSpec {
 }
 
 /// The kind of a partition table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TableKind {
     /// The old one, of four partitions.
     Mbr,
@@ -177,7 +181,7 @@ pub enum TableKind {
 }
 
 /// What a disk must hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Layout {
     /// Nothing: no table and no filesystem.
     Remove,
@@ -188,7 +192,7 @@ pub enum Layout {
 }
 
 /// A partition of a GPT, by its number.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntrySpec {
     /// Where the data names it, `storage.disks[0].partitions[1]`.
     pub place: String,
@@ -216,7 +220,7 @@ pub struct EntrySpec {
 pub const WHOLE_DISK: u32 = 100_000;
 
 /// A partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionSpec {
     /// Its part of the disk, in thousandths of a percent.
     pub share: u32,
@@ -226,7 +230,7 @@ pub struct PartitionSpec {
 }
 
 /// A filesystem.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FilesystemSpec {
     /// Where the data names it, `fs_setup[0]`.
     pub place: String,
@@ -250,7 +254,7 @@ pub struct FilesystemSpec {
 }
 
 /// Which part of a device a filesystem goes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Partition {
     /// The device itself.
     None,
@@ -273,7 +277,7 @@ pub fn partition_path(device: &str, number: u32) -> String {
 }
 
 /// A mount, or a swap device.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MountSpec {
     /// Where the data names it, `mounts[0]`.
     pub place: String,

@@ -5,7 +5,9 @@
 //! boothooks come before the rest: one of them may write the file that an include list names. Data that names nothing
 //! elsewhere is known then; other data is read again, with all that it names.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
 
 use super::fetch::Found;
 use super::hidden::Hidden;
@@ -17,8 +19,9 @@ use crate::decode::document::jinja::Variables;
 use crate::decode::document::{Fetch, Kind};
 use crate::decode::kubeadm::prepare;
 use crate::decode::{self, Decoded};
+use crate::io::World;
+use crate::io::reader::{self, Answer, Asker, Question, Work};
 use crate::io::root::Root;
-use crate::io::{World, confined};
 use crate::model::config::NodeConfig;
 use crate::model::fetch::Request;
 use crate::model::instance::Instance;
@@ -217,21 +220,50 @@ impl First {
     }
 }
 
-/// The data as it is understood by a thread that can do nothing else; `fetch` is done by this one.
+/// The data as it is understood where nothing else can be done; `fetch` is done here.
 fn decode_user_data(found: &Found, fetch: &mut Fetch<'_>) -> Decoded {
-    let variables = Variables::of(&found.instance, &found.facts.os);
-    let (user, vendor) = (found.instance.user_data.as_ref(), found.instance.vendor_data.as_ref());
-    let (user, vendor) = (user.map(Secret::expose), vendor.map(Secret::expose));
-    let Instance { node_name, provider_id, .. } = &found.instance;
-    let work = |ask: &mut dyn FnMut(Request) -> Option<_>| {
-        let mut fetch = |request: &Request| ask(request.clone()).unwrap_or(Ok(None));
-        let mut decoded = decode::user_data(user, vendor, &variables, &mut fetch);
-        let filled = prepare::fill_in(&mut decoded.config, node_name.as_deref(), provider_id.as_deref());
-        decoded.problems.extend(filled);
-        decoded
+    let Instance { user_data, vendor_data, node_name, provider_id, .. } = &found.instance;
+    let work = Data {
+        user: user_data.clone(),
+        vendor: vendor_data.clone(),
+        variables: Variables::of(&found.instance, &found.facts.os),
+        node_name: node_name.clone(),
+        provider_id: provider_id.clone(),
     };
-    confined::run(work, |request| fetch(&request))
-        .unwrap_or_else(|error| Decoded { problems: vec![error.into()], ..Decoded::default() })
+    let answer = |question| match question {
+        Question::Fetch(request) => Answer::Fetch(fetch(&request)),
+        _ => Answer::Fetch(Ok(None)),
+    };
+    reader::read(&work, true, Duration::ZERO, answer)
+        .unwrap_or_else(|failure| Decoded { problems: failure.problems, ..Decoded::default() })
+}
+
+/// Bootstrap data that is to be read.
+#[derive(Serialize, Deserialize)]
+pub struct Data {
+    user: Option<Secret>,
+    vendor: Option<Secret>,
+    variables: Variables,
+    node_name: Option<String>,
+    provider_id: Option<String>,
+}
+
+impl Work for Data {
+    const NAME: &'static str = "data";
+    type Done = Decoded;
+
+    fn read(&self, asker: &mut Asker<'_>) -> Decoded {
+        let (user, vendor) =
+            (self.user.as_ref().map(Secret::expose), self.vendor.as_ref().map(Secret::expose));
+        let mut fetch = |request: &Request| match asker(Question::Fetch(request.clone())) {
+            Some(Answer::Fetch(answer)) => answer,
+            _ => Ok(None),
+        };
+        let mut decoded = decode::user_data(user, vendor, &self.variables, &mut fetch);
+        let (node_name, provider_id) = (self.node_name.as_deref(), self.provider_id.as_deref());
+        decoded.problems.extend(prepare::fill_in(&mut decoded.config, node_name, provider_id));
+        decoded
+    }
 }
 
 /// Makes systemd run the data's boothooks. Gives what is said afterwards of a file that is not there. What else is wrong with

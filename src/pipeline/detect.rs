@@ -10,7 +10,7 @@ use crate::platform::{self, Detected, PLATFORMS};
 ///
 /// # Errors
 /// The machine can't be asked, the platform that was asked for is not known, nothing says which one it is, or two say different ones.
-pub fn detect(context: &Context) -> Result<(Facts, Detected<'static>), Failure> {
+pub fn detect(context: &Context) -> Result<(Facts, Detected), Failure> {
     let facts = platform::facts(context.world()).stage(Stage::Detect)?;
     let stage = match context.source.place {
         Place::Platform(_) | Place::Seed(_) | Place::Replay { platform: Some(_), .. } => Stage::Usage,

@@ -20,7 +20,7 @@ use crate::platform::{self, Candidate, Reach};
 /// What the platform says of this machine, and which platform.
 pub struct Found {
     /// The platform, and the evidence for it.
-    pub candidate: Candidate<'static>,
+    pub candidate: Candidate,
     /// What it says.
     pub instance: Instance,
     /// The machine's own account of itself.
@@ -145,7 +145,7 @@ pub fn name_if_nameless(context: &Context, instance: &mut Instance) -> Result<()
     Ok(())
 }
 
-fn summary(candidate: &Candidate<'_>, instance: &Instance) -> String {
+fn summary(candidate: &Candidate, instance: &Instance) -> String {
     let bytes = |s: &Option<Secret>| s.as_ref().map_or(0, Secret::len);
     format!(
         "platform={} instance-id={} hostname={} user-data={} network={}",

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use anyhow::{Result, anyhow};
+use serde::{Deserialize, Serialize};
 
 use super::{ABSENT, Platform, lxd, metal, qemu};
 use crate::io::{Ask, World};
@@ -11,7 +12,7 @@ use crate::model::facts::{Cmdline, Dmi, Drive, Facts, Os};
 use crate::model::problem::WithCure as _;
 
 /// Why a machine is on a platform, the surest kind first; its text says what was seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Evidence {
     /// The operator's option on the command line of footplate.
     Option(String),
@@ -78,27 +79,27 @@ pub struct Wanted<'a> {
 }
 
 /// A platform that this machine may be on.
-#[derive(Clone, Debug)]
-pub struct Candidate<'t> {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Candidate {
     /// The platform.
-    pub platform: &'t Platform,
+    pub platform: &'static Platform,
     /// Why it may be that.
     pub because: Evidence,
 }
 
-impl fmt::Display for Candidate<'_> {
+impl fmt::Display for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.platform.name, self.because)
     }
 }
 
 /// What detection found.
-#[derive(Clone, Debug)]
-pub struct Detected<'t> {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Detected {
     /// The platforms that this machine may be on, the likeliest first; never empty.
-    pub candidates: Vec<Candidate<'t>>,
+    pub candidates: Vec<Candidate>,
     /// Platforms that only a drive speaks for, where something surer names another one.
-    pub passed_over: Vec<Candidate<'t>>,
+    pub passed_over: Vec<Candidate>,
 }
 
 /// The kernel arguments that name a platform, the first that is given decides: Flatcar's, its older one, Ignition's.
@@ -109,13 +110,13 @@ const ARGUMENTS: &[&str] = &["flatcar.oem.id", "coreos.oem.id", "ignition.platfo
 ///
 /// # Errors
 /// The one asked for is not known, nothing matches, or two match by the same kind of evidence.
-pub fn detect<'t>(table: &'t [Platform], facts: &Facts, wanted: Wanted<'_>) -> Result<Detected<'t>> {
+pub fn detect(table: &'static [Platform], facts: &Facts, wanted: Wanted<'_>) -> Result<Detected> {
     let ids = || table.iter().map(|p| p.id).collect::<Vec<_>>().join(", ");
     if let Some(candidate) = asked_for(table, wanted)? {
         return Ok(Detected { candidates: vec![candidate], passed_over: Vec::new() });
     }
     let named = ARGUMENTS.iter().find_map(|a| Some((*a, facts.cmdline.get(a)?)));
-    let mut candidates: Vec<Candidate<'t>> = Vec::new();
+    let mut candidates: Vec<Candidate> = Vec::new();
     for platform in table {
         let argument = named.filter(|(_, name)| *name == platform.id || platform.aliases.contains(name));
         let argument = argument.map(|(argument, name)| Evidence::Argument(format!("{argument}={name}")));
@@ -142,7 +143,7 @@ pub fn detect<'t>(table: &'t [Platform], facts: &Facts, wanted: Wanted<'_>) -> R
             .cure("correct the kernel argument, or name the platform: --platform ID");
     }
     let surer = candidates.first().is_some_and(|c| !matches!(c.because, Evidence::Drive(_)));
-    let by_drive = |c: &Candidate<'_>| surer && matches!(c.because, Evidence::Drive(_));
+    let by_drive = |c: &Candidate| surer && matches!(c.because, Evidence::Drive(_));
     let (passed_over, candidates): (Vec<_>, Vec<_>) = candidates.into_iter().partition(by_drive);
     if !candidates.is_empty() {
         return Ok(Detected { candidates, passed_over });
@@ -161,7 +162,7 @@ pub fn detect<'t>(table: &'t [Platform], facts: &Facts, wanted: Wanted<'_>) -> R
     ))
 }
 
-impl Detected<'_> {
+impl Detected {
     /// A kernel argument that names another platform than DMI: a machine must not read the drives of a platform that it is not on.
     /// A URL in a kernel argument names no platform, and a seed in DMI's serial number is no vendor.
     ///
@@ -169,7 +170,7 @@ impl Detected<'_> {
     /// There is such an argument; the error names both.
     pub fn agree(&self) -> Result<()> {
         let [first, others @ ..] = self.candidates.as_slice() else { return Ok(()) };
-        let of_dmi = |c: &&Candidate<'_>| matches!(c.because, Evidence::Dmi(_)) && c.platform.seed.is_none();
+        let of_dmi = |c: &&Candidate| matches!(c.because, Evidence::Dmi(_)) && c.platform.seed.is_none();
         let named = matches!(first.because, Evidence::Argument(_)) && first.platform.id != metal::PLATFORM.id;
         let Some(other) = others.iter().find(of_dmi).filter(|_| named) else { return Ok(()) };
         Err(anyhow!("the kernel argument and DMI name two platforms: {first} and {other}")).cure(
@@ -179,7 +180,7 @@ impl Detected<'_> {
 }
 
 /// The platform that the operator names, if one is named.
-fn asked_for<'t>(table: &'t [Platform], wanted: Wanted<'_>) -> Result<Option<Candidate<'t>>> {
+fn asked_for(table: &'static [Platform], wanted: Wanted<'_>) -> Result<Option<Candidate>> {
     if let Some(seed) = wanted.seed {
         let because = Evidence::Option(format!("--seed {seed}"));
         let platform = table.iter().find(|p| p.seed.is_some());
@@ -247,7 +248,7 @@ pub fn facts(world: &dyn World) -> Result<Facts> {
         drives: Drive::list(&String::from_utf8_lossy(&world.ask(Ask::Drives)?.unwrap_or_default())),
         fw_cfg: qemu::FILES
             .iter()
-            .copied()
+            .map(|name| (*name).to_owned())
             .filter(|name| !matches!(world.ask(Ask::File(&qemu::path(name))), Ok(None)))
             .collect(),
         // It can't be opened as a file where it is.

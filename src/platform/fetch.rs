@@ -3,19 +3,21 @@
 //! knows.
 
 use anyhow::anyhow;
+use serde::{Deserialize, Serialize};
 
 use super::detect::{Candidate, Detected, Evidence, Wanted};
 use super::watched::Watched;
-use super::{Error, Platform, metal};
+use super::{Error, Platform, metal, nocloud};
 use crate::decode::document::{Kind, envelope, sniff};
-use crate::io::{World, confined};
+use crate::io::World;
+use crate::io::reader::{self, Answer, Asked, Asker, Distant, Manner, Question, Work};
 use crate::model::facts::Facts;
 use crate::model::instance::Instance;
 use crate::model::problem::Problem;
 use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
 
 /// What may be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reach {
     /// What is on the machine: the network is not up yet.
     Local,
@@ -28,32 +30,87 @@ pub enum Reach {
 ///
 /// # Errors
 /// One of them can't be asked, what it says is broken, or none of them has anything for this machine.
-pub fn fetch<'t>(
+pub fn fetch(
     world: &dyn World,
     facts: &Facts,
-    detected: &Detected<'t>,
+    detected: &Detected,
     wanted: Wanted<'_>,
     reach: Reach,
-) -> Result<Option<(Candidate<'t>, Instance)>, Failure> {
-    confined::asking(world, |world| read(world, facts, detected, wanted, reach)).stage(Stage::Fetch)?
+) -> Result<Option<(Candidate, Instance)>, Failure> {
+    let work = Metadata {
+        facts: facts.clone(),
+        detected: detected.clone(),
+        seed: wanted.seed.map(str::to_owned),
+        reach,
+        manner: Manner::of(world),
+    };
+    let answer = |question| match question {
+        Question::Ask(Asked::File(path)) if !holds_metadata(&path) => {
+            Answer::Ask(Err(anyhow!("{path}: no platform has metadata there").into()))
+        }
+        question => reader::answer(world, question),
+    };
+    let mut found = reader::read(&work, world.is_here(), world.patience(), answer)??;
+    if let Some((candidate, instance)) = &mut found {
+        instance.platform = candidate.platform.id;
+        instance.spelling = candidate.platform.spelling;
+    }
+    Ok(found)
 }
 
-/// The same, in the thread that can do nothing else.
-fn read<'t>(
+/// The files and directories of the machine that platforms read, beside seeds.
+const FILES: &[&str] = &[
+    "/etc/machine-id",
+    "/proc/cmdline",
+    "/run/credentials/@system/",
+    "/run/systemd/netif/",
+    "/run/systemd/resolve/",
+    "/sys/",
+    "/var/lib/hyperv/",
+    "/var/lib/waagent/ovf-env.xml",
+];
+
+/// Whether a platform may read that file. What reads has no rights, and must not get those of who asks for it.
+fn holds_metadata(path: &str) -> bool {
+    let (_, name) = path.rsplit_once('/').unwrap_or_default();
+    let known = |file: &&str| if file.ends_with('/') { path.starts_with(*file) } else { path == *file };
+    !path.split('/').any(|part| part == "..") && (FILES.iter().any(known) || nocloud::FILES.contains(&name))
+}
+
+/// Metadata that is to be read.
+#[derive(Serialize, Deserialize)]
+pub struct Metadata {
+    facts: Facts,
+    detected: Detected,
+    seed: Option<String>,
+    reach: Reach,
+    manner: Manner,
+}
+
+impl Work for Metadata {
+    const NAME: &'static str = "metadata";
+    type Done = Result<Option<(Candidate, Instance)>, Failure>;
+
+    fn read(&self, asker: &mut Asker<'_>) -> Self::Done {
+        let wanted = Wanted { platform: None, seed: self.seed.as_deref() };
+        read(&Distant::new(asker, self.manner), &self.facts, &self.detected, wanted, self.reach)
+    }
+}
+
+/// The same, where nothing else can be done.
+fn read(
     world: &dyn World,
     facts: &Facts,
-    detected: &Detected<'t>,
+    detected: &Detected,
     wanted: Wanted<'_>,
     reach: Reach,
-) -> Result<Option<(Candidate<'t>, Instance)>, Failure> {
+) -> Result<Option<(Candidate, Instance)>, Failure> {
     let (mut asked, mut without) = (Vec::new(), Vec::new());
     for candidate in &detected.candidates {
         let answer = ask(world, facts, candidate.platform, wanted, reach, &mut without);
         let answer =
             answer.map_err(|e| if wanted.seed.is_some() { e.into() } else { named(e, candidate) })?;
         if let Some(mut instance) = answer {
-            instance.platform = candidate.platform.id;
-            instance.spelling = candidate.platform.spelling;
             complete(world, facts, candidate.platform, &mut instance)?;
             check_id(&instance, reach, &without)?;
             instance.problems.extend(not_looked_at(candidate.platform, detected));
@@ -231,7 +288,7 @@ fn is_of_this_machine(platform: &Platform, facts: &Facts, instance: &Instance) -
 }
 
 /// An error with the name of the platform that was asked.
-fn named(error: Error, candidate: &Candidate<'_>) -> Failure {
+fn named(error: Error, candidate: &Candidate) -> Failure {
     let (stage, error) = match error {
         Error::Unreachable(error) => (Stage::Fetch, error),
         Error::Broken(problem) => (Stage::Decode, problem.into()),
@@ -240,16 +297,39 @@ fn named(error: Error, candidate: &Candidate<'_>) -> Failure {
 }
 
 /// Drives that speak for other platforms, and that this one does not own.
-fn not_looked_at(platform: &Platform, detected: &Detected<'_>) -> Vec<Problem> {
+fn not_looked_at(platform: &Platform, detected: &Detected) -> Vec<Problem> {
     let owned = |label: &str| platform.drives.iter().any(|d| d.label.eq_ignore_ascii_case(label));
     let others = detected.passed_over.iter().filter(|c| match &c.because {
         Evidence::Drive(label) => !owned(label),
         _ => true,
     });
-    let warning = |c: &Candidate<'_>| {
+    let warning = |c: &Candidate| {
         let what = format!("{} is not looked at: {} has no such drive", c.because, platform.name);
         let cure = format!("if the machine is not on {}, name its platform: --platform ID", platform.name);
         Problem::warning("", what).cure(cure)
     };
     others.map(warning).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::holds_metadata;
+
+    #[test]
+    fn what_reads_gets_the_files_of_platforms_alone() {
+        let seeds = ["/var/lib/cloud/seed/nocloud/meta-data", "/mnt/a b/user-data"];
+        let own = ["/proc/cmdline", "/sys/class/net/eth0/ifindex", "/run/systemd/netif/leases/2"];
+        assert!(seeds.iter().chain(&own).all(|path| holds_metadata(path)));
+        for path in [
+            "/etc/shadow",
+            "/proc/1/environ",
+            "/sys/../etc/shadow",
+            "/etc/machine-id/../shadow",
+            "/etc/../user-data",
+            "/etc/kubernetes/pki/ca.key",
+            "",
+        ] {
+            assert!(!holds_metadata(path), "{path}");
+        }
+    }
 }

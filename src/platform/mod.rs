@@ -49,12 +49,15 @@ mod vultr;
 mod watched;
 
 pub use self::detect::{Candidate, Detected, Evidence, Wanted, detect, facts, seen};
-pub use self::fetch::{Reach, complete, fetch};
+pub use self::fetch::{Metadata, Reach, complete, fetch};
 pub use self::hetzner::without_sysconfig as readable;
 pub use self::hyperv::pairs_of;
 pub use crate::io::Error;
 
 use std::time::Instant;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::decode::syntax::words;
 use crate::io::{World, http};
@@ -221,6 +224,21 @@ pub struct Report<'a> {
 impl Report<'_> {
     /// The longest [`Report::whole`]. vSphere takes 64 KiB in a message, the key's name included.
     pub const MOST: usize = 60 << 10;
+}
+
+impl Serialize for Platform {
+    /// Its id tells it from all others.
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        self.id.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for &'static Platform {
+    /// The one of that id.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let id = String::deserialize(deserializer)?;
+        Platform::by_id(PLATFORMS, &id).ok_or_else(|| D::Error::custom("no such platform"))
+    }
 }
 
 impl Platform {

@@ -59,7 +59,7 @@ const INSTANCE_ID: &[&str] = &["i", "instance-id"];
 const SEED: &[&str] = &["s", "seedfrom"];
 
 /// A seed's files.
-const FILES: [&str; 4] = ["user-data", "meta-data", "vendor-data", "network-config"];
+pub(super) const FILES: [&str; 4] = ["user-data", "meta-data", "vendor-data", "network-config"];
 
 /// The server of a seed. Its host is in the paths.
 static SERVER: Service = Service {
@@ -229,7 +229,7 @@ fn read(files: [Option<Vec<u8>>; FILES.len()], read_machine: ReadMachine) -> Res
         Instance { user_data: secret(user_data), vendor_data: secret(vendor_data), ..Instance::default() };
     for (name, file) in [("meta-data", &meta_data), ("network-config", &network_config)] {
         let written = secret(file.clone());
-        instance.owners.extend(written.map(|text| (name, text)));
+        instance.owners.extend(written.map(|text| (name.to_owned(), text)));
     }
     let node = document::mapping("meta-data", &meta_data.unwrap_or_default())?;
     read_machine("meta-data", &node, &mut instance)?;

@@ -169,10 +169,10 @@ mod tests {
             let dir = machine(&format!("evidence-{n}"), answers);
             let facts = facts(&Replay::open(&dir).unwrap()).unwrap();
             fs::remove_dir_all(&dir).unwrap();
-            let ids = |list: &[crate::platform::Candidate<'_>]| {
+            let ids = |list: &[crate::platform::Candidate]| {
                 list.iter().map(|c| c.platform.id).collect::<Vec<_>>().join(" ")
             };
-            let contradict = |d: &Detected<'_>| d.agree().err().map(|e| e.to_string());
+            let contradict = |d: &Detected| d.agree().err().map(|e| e.to_string());
             match detect(TABLE, &facts, Wanted::default()) {
                 Ok(detected) => {
                     // DMI names another platform than the argument.

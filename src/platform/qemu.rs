@@ -16,7 +16,7 @@ pub(super) const PLATFORM: Platform = Platform {
     name: "QEMU (a file of fw_cfg)",
     hint: "QEMU: hand user-data over as the file opt/org.flatcar-linux/config of fw_cfg, or attach a drive labelled cidata",
     generic: true,
-    evidence: |facts| Some(Evidence::FwCfg((*facts.fw_cfg.first()?).to_owned())),
+    evidence: |facts| Some(Evidence::FwCfg(facts.fw_cfg.first()?.clone())),
     local: Some(read),
     drives: &[nocloud::DRIVE],
     complete: |world, facts, instance| {

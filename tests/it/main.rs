@@ -71,6 +71,7 @@ mod platforms;
 mod policy;
 mod preflight;
 mod promises;
+mod reader;
 mod s3;
 mod schema;
 mod schemas;

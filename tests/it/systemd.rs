@@ -63,6 +63,7 @@ fn verify_has_nothing_to_say_of_the_units() {
         let mut verify = Command::new("systemd-analyze");
         verify.args(["verify", "--man=no", "--root", root.arg()]);
         verify.args(["footplate.service", "footplate-network.service", "kubeadm.service", "usr-local.mount"]);
+        verify.args(["footplate-reader.socket", "footplate-reader@0.service"]);
         let made = ["footplate-bootcmd.service", "footplate-boothooks.service", "footplate-per-boot.service"];
         verify.args(made.iter().filter(|u| root.path(&format!("/etc/systemd/system/{u}")).exists()));
         let ran = Ran::of(&mut verify);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Addresses of interfaces, of networks and of links.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// IPv4, IPv6, both or neither.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Families {
     /// IPv4.
     pub ipv4: bool,
@@ -27,7 +28,7 @@ impl Families {
 }
 
 /// An address of an interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
     /// The address and its subnet's prefix.
     pub cidr: Cidr,
@@ -54,7 +55,7 @@ impl From<Cidr> for Address {
 }
 
 /// An address and the length of its network's prefix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Cidr {
     /// The address.
     pub addr: IpAddr,
@@ -117,7 +118,7 @@ impl FromStr for Cidr {
 }
 
 /// A link-layer address: 6 octets, or 20 for InfiniBand. Shows in lower case with colons.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Mac(Vec<u8>);
 
 impl Mac {

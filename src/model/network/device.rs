@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Kinds of devices: a NIC that the machine has, and those that networkd creates.
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::address::{Cidr, Mac};
@@ -8,7 +10,7 @@ use super::settings::{Param, Settings, TUNNEL, VXLAN, WIREGUARD};
 use crate::model::secret::Secret;
 
 /// A sort of device.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Device {
     /// A NIC that the machine has.
     Ethernet(Ethernet),
@@ -58,7 +60,7 @@ impl Device {
 }
 
 /// Several links that act as one.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Bond {
     /// Ids of its ports.
     pub ports: Vec<String>,
@@ -71,7 +73,7 @@ pub struct Bond {
 }
 
 /// A switch in the kernel.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Bridge {
     /// Ids of its ports.
     pub ports: Vec<String>,
@@ -82,7 +84,7 @@ pub struct Bridge {
 }
 
 /// A tagged part of a link.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vlan {
     /// The tag, 0 to 4094.
     pub id: u16,
@@ -91,7 +93,7 @@ pub struct Vlan {
 }
 
 /// A routing domain.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vrf {
     /// Number of its routing table.
     pub table: u32,
@@ -100,7 +102,7 @@ pub struct Vrf {
 }
 
 /// A link inside of packets.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tunnel {
     /// A row of [`TUNNELS`].
     pub kind: &'static TunnelKind,
@@ -137,8 +139,23 @@ pub struct TunnelKind {
     pub settings: &'static [Param],
 }
 
+impl Serialize for TunnelKind {
+    /// Its mode tells it from all others.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.mode.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for &'static TunnelKind {
+    /// The one of that mode.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mode = String::deserialize(deserializer)?;
+        TUNNELS.iter().find(|kind| kind.mode == mode).ok_or_else(|| D::Error::custom("no such tunnel"))
+    }
+}
+
 /// A peer of WireGuard.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Peer {
     /// Its public key, base64.
     pub public: String,
@@ -153,7 +170,7 @@ pub struct Peer {
 }
 
 /// A secret key: itself, or the file that has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Key {
     /// The key in base64.
     Inline(Secret),
@@ -162,7 +179,7 @@ pub enum Key {
 }
 
 /// A NIC that the machine has.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ethernet {
     /// Which NIC; empty means the one named as the interface's id.
     pub matching: Match,
@@ -177,7 +194,7 @@ pub struct Ethernet {
 }
 
 /// Which NIC is meant; everything that is given must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Match {
     /// A shell glob over its name; a `!` before it means all others.
     pub name: Option<String>,

@@ -5,6 +5,7 @@
 //! languages, and Cluster API's vSphere provider writes it. A setting that networkd takes unchanged is a row of a table
 //! ([`Param`]); only a setting that needs more work has a field of its own.
 
+use serde::{Deserialize, Serialize};
 mod address;
 mod device;
 mod route;
@@ -24,7 +25,7 @@ pub use settings::{
 };
 
 /// A whole network configuration.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NetworkConfig {
     /// The text says that networking is not to be configured (`config: disabled`).
     pub disabled: bool,
@@ -52,7 +53,7 @@ impl NetworkConfig {
 }
 
 /// One interface: a NIC that the machine has, or a device to create.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interface {
     /// Its key in the text: for a NIC without [`Match`] and for every created device also its name.
     pub id: String,
@@ -149,7 +150,7 @@ impl Interface {
 }
 
 /// A NIC (or another link) that the machine has.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nic {
     /// Its name now.
     pub name: String,

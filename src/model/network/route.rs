@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Routes, and the rules that choose a routing table.
 
+use serde::{Deserialize, Serialize};
+
+use crate::model::wire::{self, Word};
 use std::net::IpAddr;
 
 use super::address::Cidr;
 use super::settings::{Settings, setting};
 
 /// A route.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
     /// Where to, host bits zero; prefix 0 is the default route.
     pub to: Cidr,
@@ -18,9 +21,11 @@ pub struct Route {
     /// Take the next hop as on the link, though no address says so.
     pub on_link: bool,
     /// `unicast` (unset), `blackhole` and so on: one of [`ROUTE_TYPES`].
-    pub kind: Option<&'static str>,
+    #[serde(deserialize_with = "wire::word")]
+    pub kind: Option<Word>,
     /// One of [`ROUTE_SCOPES`].
-    pub scope: Option<&'static str>,
+    #[serde(deserialize_with = "wire::word")]
+    pub scope: Option<Word>,
     /// Numbers, as rows of [`super::settings::ROUTE`].
     pub settings: Settings,
 }
@@ -38,7 +43,7 @@ impl Route {
 }
 
 /// A policy routing rule.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// Packets from there.
     pub from: Option<Cidr>,

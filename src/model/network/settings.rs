@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Settings that networkd and udev take unchanged: netplan's key, networkd's section and key, and the allowed values.
 
+use serde::de::{Deserialize, Deserializer, Error};
+use serde::ser::{Serialize, Serializer};
+
 /// A setting that networkd takes unchanged: one row, one key.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Param {
@@ -42,6 +45,40 @@ pub type Settings = Vec<(&'static Param, String)>;
 pub fn setting<'a>(settings: &'a Settings, name: &str) -> Option<&'a str> {
     settings.iter().find(|(p, _)| p.name == name).map(|(_, v)| v.as_str())
 }
+
+impl Serialize for Param {
+    /// What tells it from all others.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.name, self.section, self.key).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for &'static Param {
+    /// The row of that name.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (name, section, key) = <(String, String, String)>::deserialize(deserializer)?;
+        let rows = TABLES.iter().copied().flatten().chain(VXLAN_FLAGS.iter().map(|(_, row)| row));
+        let mut rows = rows.filter(|row| row.name == name && row.section == section && row.key == key);
+        rows.next().ok_or_else(|| D::Error::custom("no such setting"))
+    }
+}
+
+/// All rows but those of [`VXLAN_FLAGS`].
+const TABLES: &[&[Param]] = &[
+    COMMON,
+    ETHERNET,
+    BOND,
+    BRIDGE,
+    BRIDGE_PORT,
+    TUNNEL,
+    VXLAN,
+    WIREGUARD,
+    DHCP4_OVERRIDES,
+    DHCP6_OVERRIDES,
+    RA_OVERRIDES,
+    ROUTE,
+    RULE,
+];
 
 const fn param(name: &'static str, section: &'static str, key: &'static str, form: Form) -> Param {
     Param { name, section, key, form }

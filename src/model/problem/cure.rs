@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use super::Problem;
+
 /// An error with what to do.
 #[derive(Debug)]
 pub(super) struct Cured {
@@ -34,5 +36,17 @@ pub trait WithCure<T> {
 impl<T, E: Into<anyhow::Error>> WithCure<T> for Result<T, E> {
     fn cure(self, cure: impl Into<String>) -> anyhow::Result<T> {
         self.map_err(|e| anyhow::Error::new(Cured { error: e.into(), cure: cure.into() }))
+    }
+}
+
+impl Problem {
+    /// The problem as an error, with its reasons as causes.
+    pub fn into_error(self) -> anyhow::Error {
+        let Some(last) = self.why.last() else { return self.into() };
+        let cause =
+            Self { what: last.clone(), why: Vec::new(), place: String::new(), pos: None, ..self.clone() };
+        let causes = self.why.iter().rev().skip(1).cloned();
+        let error = causes.fold(anyhow::Error::from(cause), anyhow::Error::context);
+        error.context(self.to_string())
     }
 }

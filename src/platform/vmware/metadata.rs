@@ -26,7 +26,7 @@ pub(super) fn parse(values: &Values) -> Result<Instance, Error> {
     }
     if let Some(bytes) = decode(METADATA, metadata)? {
         read(&document::mapping(METADATA, &bytes)?, &mut instance)?;
-        instance.owners.push((METADATA, Secret::new(bytes)));
+        instance.owners.push((METADATA.to_owned(), Secret::new(bytes)));
     }
     Ok(instance)
 }

@@ -61,7 +61,7 @@ fn fetch(world: &dyn World, facts: &Facts) -> Result<Option<Instance>, Error> {
     }
     if described == 0 && (instance.network.is_some() || instance.hostname.is_some()) {
         // Single keys, which can't be signed.
-        instance.owners.push(("guestinfo", Secret::default()));
+        instance.owners.push(("guestinfo".to_owned(), Secret::default()));
     }
     let told = !values.is_empty()
         || instance.user_data_used

@@ -120,7 +120,8 @@ impl Node {
         let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("units/.");
         Ran::of(Command::new("cp").arg("-r").arg(units).arg(node.root.path("/etc/systemd/system")))
             .ended(0, &[]);
-        node.systemctl(&["enable", "footplate.service", "footplate-network.service"]);
+        let units = ["footplate.service", "footplate-network.service", "footplate-reader.socket"];
+        node.systemctl(&[&["enable"], units.as_slice()].concat());
         node
     }
 

@@ -10,6 +10,7 @@ mod ends;
 mod ignition;
 mod in_force;
 mod machine;
+mod reader;
 mod units;
 mod way;
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use minijinja::Value;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use super::assume::NULL;
@@ -15,7 +16,7 @@ use crate::model::instance::{Addresses, Instance, short};
 use crate::model::secret::{names_bootstrap_data, names_secret, strip};
 
 /// The names that a template can use, with their values.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Variables {
     pub(super) values: Map<String, Json>,
     /// Whether metadata's names are taken to exist: away from the machine they cannot be known.

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What comes from outside, metadata and bootstrap data, is read apart from what applies it: by a process that systemd starts for each
+//! connection to `/run/footplate-reader.socket`, with the rights of `footplate-reader@.service`, and in it by a thread without any
+//! ([`confined`]). Where that socket is not there, in the initramfs and on a laptop, a thread of this process reads.
+//!
+//! The process asks metadata services itself. What it needs of the machine, and what the data names elsewhere, it asks of who called it:
+//! messages ([`connection`]) go to and fro by turns. What it logs is sent beside.
+
+mod connection;
+mod distant;
+
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow};
+use log::Record;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use self::connection::{Connection, START, VERSION};
+pub use self::distant::{Distant, Manner};
+use super::live::Live;
+use super::{Ask, Error, World, budget, confined, http};
+use crate::model::fetch::{Request, Unfetched};
+use crate::model::problem::{Failure, Problem, Stage};
+use crate::model::secret::Secret;
+
+/// How long a reader may take beside what it waits for: it has 10 seconds of CPU time, on a machine that may be slow.
+const SLACK: Duration = Duration::from_secs(60);
+
+/// What a thread or a process without rights asks for.
+pub enum Question {
+    /// Something of the machine.
+    Ask(Asked),
+    /// Answers of services.
+    Http(Vec<http::Request>, Instant),
+    /// What the data names.
+    Fetch(Request),
+}
+
+/// What it gets.
+pub enum Answer {
+    /// See [`World::ask`].
+    Ask(Result<Option<Vec<u8>>, Error>),
+    /// See [`World::http`].
+    Http(Vec<Result<http::Response, http::Error>>),
+    /// What the data names, `None` where that is not brought here.
+    Fetch(Result<Option<Vec<u8>>, Unfetched>),
+}
+
+/// [`Ask`] as it is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Asked {
+    File(String),
+    Hypervisor,
+    Guestinfo(String),
+    Drives,
+    Drive(String, String),
+    Links,
+    BootTimes,
+}
+
+impl From<Ask<'_>> for Asked {
+    fn from(ask: Ask<'_>) -> Self {
+        match ask {
+            Ask::File(path) => Self::File(path.to_owned()),
+            Ask::Hypervisor => Self::Hypervisor,
+            Ask::Guestinfo(key) => Self::Guestinfo(key.to_owned()),
+            Ask::Drives => Self::Drives,
+            Ask::Drive { label, file } => Self::Drive(label.to_owned(), file.to_owned()),
+            Ask::Links => Self::Links,
+            Ask::BootTimes => Self::BootTimes,
+        }
+    }
+}
+
+impl Asked {
+    fn ask(&self) -> Ask<'_> {
+        match self {
+            Self::File(path) => Ask::File(path),
+            Self::Hypervisor => Ask::Hypervisor,
+            Self::Guestinfo(key) => Ask::Guestinfo(key),
+            Self::Drives => Ask::Drives,
+            Self::Drive(label, file) => Ask::Drive { label, file },
+            Self::Links => Ask::Links,
+            Self::BootTimes => Ask::BootTimes,
+        }
+    }
+}
+
+/// Sends a question and waits for its answer; `None` where nobody answers any more.
+pub type Asker<'a> = dyn FnMut(Question) -> Option<Answer> + 'a;
+
+/// Something to read, with all that is known before.
+pub trait Work: Serialize + DeserializeOwned + Sync {
+    /// Its name between the two.
+    const NAME: &'static str;
+    /// What is known afterwards.
+    type Done: Serialize + DeserializeOwned + Send;
+
+    /// Reads it.
+    fn read(&self, asker: &mut Asker<'_>) -> Self::Done;
+}
+
+/// Reads: in a process of its own where there is one and it may be `apart`, and else in a thread. What is asked, `serve` answers.
+///
+/// # Errors
+/// The machine has no room for a thread, the process ended, or the data took more than its budget.
+pub fn read<W: Work>(
+    work: &W,
+    apart: bool,
+    patience: Duration,
+    mut serve: impl FnMut(Question) -> Answer,
+) -> Result<W::Done, Failure> {
+    let line = if apart { Connection::open() } else { None };
+    match line {
+        Some(line) => follow(line, work, patience, &mut serve),
+        None => confined::run(|asker| work.read(asker), serve).map_err(|e| Failure::new(Stage::Fetch, e)),
+    }
+}
+
+/// What a reader says.
+#[derive(Serialize, Deserialize)]
+enum Said {
+    /// It is there, and of this version.
+    Ready(String),
+    Log(String, String, String),
+    Asked(Asked),
+    Fetch(Request),
+    /// The data took more than its budget.
+    Spent(Failure),
+    /// What is known comes next.
+    Done,
+}
+
+/// What it is told.
+#[derive(Serialize, Deserialize)]
+enum Told {
+    Asked(Result<Option<Secret>, Refusal>),
+    Fetch(Result<Option<Secret>, Unfetched>),
+}
+
+/// An [`Error`] as it is sent.
+#[derive(Serialize, Deserialize)]
+struct Refusal {
+    broken: bool,
+    problem: Problem,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Broken(problem) => Self { broken: true, problem },
+            Error::Unreachable(error) => Self { broken: false, problem: error.into() },
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(Refusal { broken, problem }: Refusal) -> Self {
+        if broken { Self::Broken(problem) } else { Self::Unreachable(problem.into_error()) }
+    }
+}
+
+/// Hands a reader its work and answers what it asks.
+fn follow<W: Work>(
+    mut line: Connection,
+    work: &W,
+    patience: Duration,
+    serve: &mut dyn FnMut(Question) -> Answer,
+) -> Result<W::Done, Failure> {
+    let ended = |error: anyhow::Error| {
+        let what = "the process that reads metadata and data ended before its time";
+        let cure = "see `journalctl -u 'footplate-reader@*'` for how it ended";
+        Failure::new(
+            Stage::Decode,
+            Problem { why: vec![format!("{error:#}")], ..Problem::error("", what).cure(cure) },
+        )
+    };
+    line.wait_for(patience.saturating_add(SLACK)).map_err(ended)?;
+    line.send(&W::NAME).and_then(|()| line.send(work)).map_err(ended)?;
+    loop {
+        let told = match line.receive::<Said>().map_err(ended)? {
+            Said::Ready(_) => continue,
+            Said::Log(level, target, text) => {
+                log::log!(target: &target, level.parse().unwrap_or(log::Level::Info), "{text}");
+                continue;
+            }
+            Said::Done => return line.receive().map_err(ended),
+            Said::Spent(failure) => return Err(failure),
+            Said::Asked(asked) => match serve(Question::Ask(asked)) {
+                Answer::Ask(answer) => {
+                    Told::Asked(answer.map(|bytes| bytes.map(Secret::new)).map_err(Refusal::from))
+                }
+                _ => return Err(ended(anyhow!("it asked for what it may not have"))),
+            },
+            Said::Fetch(request) => match serve(Question::Fetch(request)) {
+                Answer::Fetch(answer) => Told::Fetch(answer.map(|bytes| bytes.map(Secret::new))),
+                _ => return Err(ended(anyhow!("it asked for what it may not have"))),
+            },
+        };
+        line.send(&told).map_err(ended)?;
+    }
+}
+
+/// What a reader sends on; whoever logs there uses it too.
+static OUT: OnceLock<Mutex<Connection>> = OnceLock::new();
+
+/// Sends what is logged to who asked for a reader. Gives whether this process is one.
+pub fn hand_over(record: &Record<'_>) -> bool {
+    let Some(out) = OUT.get() else { return false };
+    let said = Said::Log(record.level().to_string(), record.target().to_owned(), record.args().to_string());
+    // Who asked may be gone: then nobody reads it.
+    let _ = lock(out).send(&said);
+    true
+}
+
+/// What it holds is whole between any two messages.
+fn lock(line: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    line.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A reader's end of a connection.
+pub struct Server {
+    line: Connection,
+    out: &'static Mutex<Connection>,
+}
+
+impl Server {
+    /// Answers at standard input, which is the connection, and gives the name of the work as well.
+    ///
+    /// # Errors
+    /// Standard input is no such connection, or who asked is gone.
+    pub fn open() -> Result<(Self, String)> {
+        let end = || -> Result<Connection> {
+            let input = std::io::stdin().as_fd().try_clone_to_owned().context("standard input")?;
+            let stream = UnixStream::from(input);
+            stream.peer_addr().context("standard input is no connection to footplate")?;
+            Ok(Connection(stream))
+        };
+        let (mut line, out) = (end()?, end()?);
+        line.wait_for(START)?;
+        let out = OUT.get_or_init(|| Mutex::new(out));
+        lock(out).send(&Said::Ready(VERSION.to_owned()))?;
+        let name = line.receive()?;
+        Ok((Self { line, out }, name))
+    }
+
+    /// Does the work.
+    ///
+    /// # Errors
+    /// Who asked is gone, or the machine has no room for a thread.
+    pub fn serve<W: Work>(mut self) -> Result<()> {
+        let work: W = self.line.receive()?;
+        // Questions of the machine may wait for drives.
+        self.line.0.set_read_timeout(None)?;
+        let out = self.out;
+        budget::begin(move |failure| {
+            let _ = lock(out).send(&Said::Spent(failure.clone()));
+        });
+        let services = Live::default();
+        let done = confined::run(
+            |asker| work.read(asker),
+            |question| match question {
+                Question::Http(requests, deadline) => Answer::Http(services.http(&requests, deadline)),
+                Question::Ask(asked) => Answer::Ask(match self.ask(&Said::Asked(asked)) {
+                    Ok(Told::Asked(answer)) => {
+                        answer.map(|bytes| bytes.map(Secret::into_exposed)).map_err(Error::from)
+                    }
+                    Ok(Told::Fetch(_)) => Err(anyhow!("an answer to another question").into()),
+                    Err(error) => Err(error.into()),
+                }),
+                Question::Fetch(request) => Answer::Fetch(match self.ask(&Said::Fetch(request)) {
+                    Ok(Told::Fetch(answer)) => answer.map(|bytes| bytes.map(Secret::into_exposed)),
+                    _ => Err("footplate is gone".into()),
+                }),
+            },
+        )?;
+        budget::end();
+        let mut out = lock(out);
+        out.send(&Said::Done)?;
+        out.send(&done)
+    }
+
+    fn ask(&mut self, said: &Said) -> Result<Told> {
+        lock(self.out).send(said)?;
+        self.line.receive()
+    }
+}
+
+/// Answers what is asked of a machine and its services.
+pub fn answer(world: &dyn World, question: Question) -> Answer {
+    match question {
+        Question::Ask(asked) => Answer::Ask(world.ask(asked.ask())),
+        Question::Http(requests, deadline) => Answer::Http(world.http(&requests, deadline)),
+        Question::Fetch(_) => Answer::Fetch(Ok(None)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The process that reads metadata and bootstrap data for others: what it brings is what a thread of the same program brings, and
+//! whatever happens to it is told.
+
+use std::fs;
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::common::scratch::{FOOTPLATE, Ran, Scratch, fresh, seed};
+
+/// Runs a command on each seed below `$1`, with `$2` for its output, by the program `$3`: first without the socket, and then with readers
+/// that `$4` starts. Nothing of it is seen outside.
+const BOTH: &str = r#"
+set -eu
+mount -t tmpfs tmpfs /run
+socket=/run/footplate-reader.socket
+each() {
+    for seed in "$1"/*; do
+        name=${seed##*/} code=0
+        mkdir -p "$2/$4/$name/root"
+        timeout 60 "$3" plan --seed "$seed" --root "$2/$4/$name/root" --format json \
+            > "$2/$4/$name/out" 2> "$2/$4/$name/err" || code=$?
+        echo "$code" > "$2/$4/$name/code"
+    done
+}
+each "$1" "$2" "$3" thread
+timeout 300 systemd-socket-activate --accept --inetd -l $socket $4 2> "$2/readers" &
+for _ in $(seq 100); do [ -S $socket ] && break; sleep 0.1; done
+each "$1" "$2" "$3" process
+kill $!
+"#;
+
+/// The outputs of both, and what was said of the readers.
+fn both(name: &str, seeds: &Path, reader: &str) -> (PathBuf, String) {
+    let out = fresh(&format!("reader-out-{name}"));
+    let mut unshare = Command::new("timeout");
+    unshare.args(["900", "unshare", "--mount", "sh", "-c", BOTH, "sh"]);
+    Ran::of(unshare.arg(seeds).arg(&out).arg(FOOTPLATE).arg(reader)).ended(0, &[]);
+    let said = fs::read_to_string(out.join("readers")).unwrap();
+    (out, said)
+}
+
+fn text(out: &Path, way: &str, name: &str, file: &str) -> String {
+    let text = fs::read_to_string(out.join(way).join(name).join(file)).unwrap();
+    text.replace(&format!("/{way}/"), "/WAY/")
+}
+
+#[test]
+fn a_process_brings_what_a_thread_brings() {
+    needs!(root("a mount namespace"));
+    needs!(program("systemd-socket-activate", "systemd"));
+    let seeds = fresh("reader-seeds");
+    let mut names = Vec::new();
+    for folder in fs::read_dir("tests/userdata/golden").unwrap() {
+        let folder = folder.unwrap();
+        let name = folder.file_name().into_string().unwrap();
+        let to = seeds.join(&name);
+        fs::create_dir(&to).unwrap();
+        fs::write(to.join("meta-data"), "instance-id: i-1\nlocal-hostname: node-1.example.com\n").unwrap();
+        for file in ["user-data", "vendor-data"] {
+            if folder.path().join(file).exists() {
+                fs::copy(folder.path().join(file), to.join(file)).unwrap();
+            }
+        }
+        names.push(name);
+    }
+    let network = seed("reader-network", "#cloud-config\nruncmd: [date]\n");
+    let version_2 = "version: 2\nethernets:\n  nic:\n    match: {macaddress: '00:50:56:00:00:01'}\n    set-name: eth0\n    \
+        addresses: [192.0.2.7/24, '2001:db8::7/64']\n    routes: [{to: default, via: 192.0.2.1, metric: 7}]\n    nameservers: {addresses: [192.0.2.53], search: [a.example]}\n\
+        vlans: {v: {id: 7, link: nic, mtu: 1400}}\nbonds: {b: {interfaces: [x], parameters: {mode: 802.3ad}}}\n";
+    fs::write(network.join("network-config"), version_2).unwrap();
+    fs::rename(&network, seeds.join("network")).unwrap();
+    names.push("network".to_owned());
+
+    let (out, readers) = both("golden", &seeds, &format!("{FOOTPLATE} reader"));
+    for name in &names {
+        for file in ["code", "err", "out"] {
+            let (thread, process) = (text(&out, "thread", name, file), text(&out, "process", name, file));
+            assert_eq!(thread, process, "{name}: {file}");
+        }
+    }
+    // One for the metadata and at least one for the data, of each seed.
+    let started = readers.matches("Spawned").count();
+    assert!(started >= 2 * names.len(), "{started} readers for {}: {readers}", names.len());
+}
+
+#[test]
+fn a_reader_that_does_not_come_or_ends_is_told() {
+    needs!(root("a mount namespace"));
+    needs!(program("systemd-socket-activate", "systemd"));
+    let seeds = fresh("reader-broken");
+    fs::rename(seed("reader-broken-seed", "#cloud-config\nruncmd: [date]\n"), seeds.join("a")).unwrap();
+    // None comes: the work is done here, and the log says so once.
+    let (out, _) = both("none", &seeds, "/bin/false");
+    let process = |file| text(&out, "process", "a", file);
+    assert_eq!(process("code"), text(&out, "thread", "a", "code"));
+    assert_eq!(process("out"), text(&out, "thread", "a", "out"));
+    let err = process("err");
+    assert_eq!(err.matches("the data is read in this process, for no reader came: ").count(), 1, "{err}");
+    // One comes, and is gone when it is asked.
+    let (mut near, far) = UnixStream::pair().unwrap();
+    let mut reader = Command::new(FOOTPLATE).arg("reader").stdin(OwnedFd::from(far)).spawn().unwrap();
+    let mut ready = vec![0; 16];
+    near.read_exact(&mut ready).unwrap();
+    let mut rest = vec![0; usize::from(ready[0])];
+    near.read_exact(&mut rest).unwrap();
+    drop(near);
+    assert!(!reader.wait().unwrap().success(), "nobody asked it");
+    let ends = Scratch::new("reader-ends");
+    ends.put("/ready", [ready, rest].concat());
+    ends.put_program("/ends", format!("#!/bin/sh\ncat {} >&0\n", ends.path("/ready").display()));
+    let (out, _) = both("ends", &seeds, ends.path("/ends").to_str().unwrap());
+    let err = text(&out, "process", "a", "err");
+    assert_eq!(text(&out, "process", "a", "code"), "65\n", "{err}");
+    let told = "error: decode: the process that reads metadata and data ended before its time";
+    assert!(err.contains(told) && err.contains("\n hint: see `journalctl -u 'footplate-reader@*'`"), "{err}");
+}
