@@ -34,7 +34,7 @@ pub mod state;
 
 use crate::apply::{Done, Outcome};
 use crate::io::root::Lock;
-use crate::io::{ITEM, budget};
+use crate::io::{ITEM, budget, reader};
 use crate::model::problem::{Failure, Stage, any_error};
 use crate::plan::network::Rendered;
 use context::Context;
@@ -76,6 +76,7 @@ fn run(recorder: &mut Recorder<'_>, context: &Context, turn: Lock) -> Result<(),
     recorder.warn(&problems);
     // What is left is footplate's own work on data that was found good.
     budget::end();
+    reader::end();
     node::make(recorder, context, &plan)?;
     handoff::start(recorder, plan.bootstrap.as_ref(), found.instance.user_data.is_some(), context, turn)
 }

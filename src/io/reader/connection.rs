@@ -3,11 +3,13 @@
 //! (64 bits, the lowest byte first), and then all of these.
 
 use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use nix::sys::socket::{MsgFlags, recv};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -22,7 +24,7 @@ const SOCKET: &str = "/run/footplate-reader.socket";
 pub(super) const VERSION: &str = env!("FOOTPLATE_VERSION");
 
 /// How long a reader may take to start, on a machine that has much else to do.
-pub(super) const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(30);
 
 /// Most bytes of one message. The budget of the run that reads it is smaller.
 const MOST: usize = 64 << 20;
@@ -97,6 +99,11 @@ impl Connection {
         let mut secret = |length: &[u8; 8]| Ok(Secret::new(self.bytes(of_bytes(*length)?, &mut left)?));
         let secrets: Result<Vec<Secret>> = lengths.iter().map(&mut secret).collect();
         wire::unpack(Packed { json, secrets: secrets? })
+    }
+
+    /// Whether the other end is closed. Waits until it is, or until a message comes.
+    pub(super) fn ended(&self) -> Result<bool> {
+        Ok(recv(self.0.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK)? == 0)
     }
 
     fn length(&mut self) -> Result<usize> {

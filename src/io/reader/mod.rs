@@ -19,7 +19,7 @@ use log::Record;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use self::connection::{Connection, START, VERSION};
+use self::connection::{Connection, VERSION};
 pub use self::distant::{Distant, Manner};
 use super::live::Live;
 use super::{Ask, Error, World, budget, confined, http};
@@ -114,11 +114,22 @@ pub fn read<W: Work>(
     patience: Duration,
     mut serve: impl FnMut(Question) -> Answer,
 ) -> Result<W::Done, Failure> {
-    let line = if apart { Connection::open() } else { None };
-    match line {
-        Some(line) => follow(line, work, patience, &mut serve),
-        None => confined::run(|asker| work.read(asker), serve).map_err(|e| Failure::new(Stage::Fetch, e)),
-    }
+    let kept = || READER.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let reader = if apart { kept().or_else(Connection::open) } else { None };
+    let Some(mut reader) = reader else {
+        return confined::run(|asker| work.read(asker), serve).map_err(|e| Failure::new(Stage::Fetch, e));
+    };
+    let done = follow(&mut reader, work, patience, &mut serve)?;
+    *READER.lock().unwrap_or_else(PoisonError::into_inner) = Some(reader);
+    Ok(done)
+}
+
+/// The reader of this process, between two things that it reads.
+static READER: Mutex<Option<Connection>> = Mutex::new(None);
+
+/// Lets the reader end: all is read.
+pub fn end() {
+    drop(READER.lock().unwrap_or_else(PoisonError::into_inner).take());
 }
 
 /// What a reader says.
@@ -166,7 +177,7 @@ impl From<Refusal> for Error {
 
 /// Hands a reader its work and answers what it asks.
 fn follow<W: Work>(
-    mut line: Connection,
+    line: &mut Connection,
     work: &W,
     patience: Duration,
     serve: &mut dyn FnMut(Question) -> Answer,
@@ -226,45 +237,48 @@ fn lock(line: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
 pub struct Server {
     line: Connection,
     out: &'static Mutex<Connection>,
+    services: Live,
 }
 
 impl Server {
-    /// Answers at standard input, which is the connection, and gives the name of the work as well.
+    /// Answers at standard input, which is the connection.
     ///
     /// # Errors
     /// Standard input is no such connection, or who asked is gone.
-    pub fn open() -> Result<(Self, String)> {
+    pub fn open() -> Result<Self> {
         let end = || -> Result<Connection> {
             let input = std::io::stdin().as_fd().try_clone_to_owned().context("standard input")?;
             let stream = UnixStream::from(input);
             stream.peer_addr().context("standard input is no connection to footplate")?;
             Ok(Connection(stream))
         };
-        let (mut line, out) = (end()?, end()?);
-        line.wait_for(START)?;
+        let (line, out) = (end()?, end()?);
         let out = OUT.get_or_init(|| Mutex::new(out));
         lock(out).send(&Said::Ready(VERSION.to_owned()))?;
-        let name = line.receive()?;
-        Ok((Self { line, out }, name))
+        budget::begin(move |failure| {
+            let _ = lock(out).send(&Said::Spent(failure.clone()));
+        });
+        Ok(Self { line, out, services: Live::default() })
+    }
+
+    /// The name of the next work; `None` where there is no more.
+    ///
+    /// # Errors
+    /// It is no name.
+    pub fn next(&mut self) -> Result<Option<String>> {
+        if self.line.ended()? { Ok(None) } else { self.line.receive().map(Some) }
     }
 
     /// Does the work.
     ///
     /// # Errors
     /// Who asked is gone, or the machine has no room for a thread.
-    pub fn serve<W: Work>(mut self) -> Result<()> {
+    pub fn serve<W: Work>(&mut self) -> Result<()> {
         let work: W = self.line.receive()?;
-        // Questions of the machine may wait for drives.
-        self.line.0.set_read_timeout(None)?;
-        let out = self.out;
-        budget::begin(move |failure| {
-            let _ = lock(out).send(&Said::Spent(failure.clone()));
-        });
-        let services = Live::default();
         let done = confined::run(
             |asker| work.read(asker),
             |question| match question {
-                Question::Http(requests, deadline) => Answer::Http(services.http(&requests, deadline)),
+                Question::Http(requests, deadline) => Answer::Http(self.services.http(&requests, deadline)),
                 Question::Ask(asked) => Answer::Ask(match self.ask(&Said::Asked(asked)) {
                     Ok(Told::Asked(answer)) => {
                         answer.map(|bytes| bytes.map(Secret::into_exposed)).map_err(Error::from)
@@ -278,8 +292,7 @@ impl Server {
                 }),
             },
         )?;
-        budget::end();
-        let mut out = lock(out);
+        let mut out = lock(self.out);
         out.send(&Said::Done)?;
         out.send(&done)
     }
