@@ -85,8 +85,8 @@ pub fn strip(json: &mut Json) -> bool {
 /// What stands in the place of a secret.
 const REMOVED: &str = "removed";
 
-/// Bytes that may hold a token, a key or a password. It has no `Display`, its `Debug` tells the length, and it does
-/// not serialise: printing one by mistake does not compile or says nothing. Its copies share the bytes.
+/// Bytes that may hold a token, a key or a password. It has no `Display`, its `Debug` tells the length, and its bytes
+/// stand in no JSON ([`super::wire`]): printing one by mistake does not compile, fails or says nothing. Its copies share the bytes.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Secret(Arc<Vec<u8>>);
 

@@ -232,6 +232,11 @@ impl Node {
             assert!(!told.contains(CANARY), "a secret is told:\n{told}");
         }
         assert!(!self.console().contains(CANARY));
+        // With a reader that comes, and is broken by no test.
+        if !self.root.path("/etc/systemd/system/footplate-reader@.service.d").exists() {
+            let journal = self.out("journal");
+            assert!(!journal.contains("the data is read in this process"), "{journal}");
+        }
     }
 
     /// Boots, and takes the power away once a file is there.
