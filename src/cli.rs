@@ -125,9 +125,6 @@ pub enum Command {
         after_help = "Of a secret the length is shown. Exit codes: 64 usage, or a name that does not exist."
     )]
     Query(Query),
-    /// Read for a footplate that asks for it; started by systemd for each connection
-    #[command(hide = true)]
-    Reader,
     /// Put what support needs into one file: answers and logs, without secrets
     #[command(
         long_about = "Writes one file (tar): what `capture` records, the logs of this boot, and what networkctl and systemd-analyze say. \

@@ -7,13 +7,18 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::cli::{Cli, Color, Command};
-use crate::model::problem::Stage;
+use crate::model::problem::{Failure, Stage};
 use crate::{commands, io, log};
 
 /// The program: arguments, log, the command, the error with its cure, exit code.
 pub fn run() -> ExitCode {
     io::process::no_backtraces();
     io::process::no_core_dumps();
+    // No command of people's: systemd starts it, and it has no options.
+    if std::env::args_os().skip(1).eq([commands::reader::NAME]) {
+        log::init(true, false);
+        return ended(commands::reader::run());
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -46,7 +51,12 @@ pub fn run() -> ExitCode {
         io::live::use_colours(cli.telling.color == Color::Always);
     }
     log::init(is_a_step || cli.telling.verbose, cli.telling.quiet);
-    match commands::run(&cli) {
+    ended(commands::run(&cli))
+}
+
+/// The exit code of a command, whose error is told.
+fn ended(done: Result<u8, Failure>) -> ExitCode {
+    match done {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             ::log::error!(target: "footplate", "{}", failure.to_string().trim_start_matches("error: "));

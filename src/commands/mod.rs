@@ -16,7 +16,7 @@ mod platforms;
 mod preflight;
 mod provision;
 mod query;
-mod reader;
+pub mod reader;
 mod render;
 mod report;
 mod retry;
@@ -73,7 +73,6 @@ fn chosen(cli: &Cli) -> Result<u8, Failure> {
         Command::Capture(args) => capture::run(args),
         Command::Platforms(args) => platforms::run(args),
         Command::Query(args) => query::run(args),
-        Command::Reader => reader::run(),
         Command::Collect(args) => collect::run(args),
         Command::Retry(args) => retry::run(args),
         Command::Clean(args) => clean::run(args),

@@ -8,6 +8,9 @@ use crate::model::problem::{Failure, In as _, Stage};
 use crate::pipeline::bootstrap_data::Data;
 use crate::platform::Metadata;
 
+/// Its name, alone on the command line.
+pub const NAME: &str = "reader";
+
 pub fn run() -> Result<u8, Failure> {
     let mut server = Server::open().stage(Stage::Usage)?;
     while let Some(name) = server.next().stage(Stage::Decode)? {

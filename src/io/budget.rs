@@ -15,7 +15,8 @@ use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
 
 use crate::model::problem::{Failure, Problem, Stage};
 
-/// Bytes that may be allocated at a time. With the program itself, its stacks and what the allocator wastes it is less than 64 MiB.
+/// Bytes that may be allocated at a time. With the program itself, its stacks and what the allocator wastes it is less than 64 MiB as a
+/// rule; where small things that stay and others that go stand side by side, the holes between them can be as much again.
 const MEMORY: usize = 52 << 20;
 
 /// Seconds of CPU time.

@@ -18,7 +18,7 @@ use flate2::write::GzEncoder;
 use scratch::{FOOTPLATE, Scratch, seed};
 
 /// Memory that a run may have in use. A program that is not optimised is larger by itself.
-const MEMORY: i64 = if cfg!(debug_assertions) { 128 << 20 } else { 64 << 20 };
+const MEMORY: i64 = if cfg!(debug_assertions) { 136 << 20 } else { 64 << 20 };
 
 /// CPU time that a run may take.
 const CPU: Duration = Duration::from_secs(10);
