@@ -21,4 +21,4 @@ pub use self::connect::USER_AGENT;
 pub use self::download::{Sink, Unfinished};
 pub use self::relay::Way;
 pub use self::request::{Error, Identity, Request, Response, proxies_of_environment};
-pub use self::retry::{WAITING, for_a_person, jitter, status_text};
+pub use self::retry::{WAITING, for_a_person, is_for_a_person, jitter, status_text};

@@ -40,10 +40,15 @@ pub fn for_a_person() {
     FOR_A_PERSON.store(true, Ordering::Relaxed);
 }
 
+/// Whether a person waits.
+pub fn is_for_a_person() -> bool {
+    FOR_A_PERSON.load(Ordering::Relaxed)
+}
+
 /// An answer, with the wait for it told.
 pub(super) async fn told<T>(request: &Request, answer: impl Future<Output = T>) -> T {
     let [person, machine] = TOLD_EACH;
-    let each = if FOR_A_PERSON.load(Ordering::Relaxed) { person } else { machine };
+    let each = if is_for_a_person() { person } else { machine };
     let began = Instant::now();
     let mut answer = std::pin::pin!(answer);
     loop {
@@ -170,8 +175,7 @@ impl Tries {
         self.in_a_row += 1;
         self.parts = if trouble.in_part { self.parts + 1 } else { 0 };
         let enough = self.in_a_row > self.most || self.parts >= MOST_PARTS;
-        let again = trouble.again
-            && !(trouble.what.contains(dns::NO_SUCH_NAME) && FOR_A_PERSON.load(Ordering::Relaxed));
+        let again = trouble.again && !(trouble.what.contains(dns::NO_SUCH_NAME) && is_for_a_person());
         let gave_up = again && (enough || pause + SHORTEST_TRY >= self.left());
         if !again || gave_up {
             let Trouble { what, status, too_large, .. } = trouble;

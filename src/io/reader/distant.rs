@@ -23,18 +23,27 @@ pub struct Manner {
     pub patience: Duration,
     /// See [`World::asks_without_token`].
     pub asks_without_token: bool,
+    /// See [`http::for_a_person`].
+    pub for_a_person: bool,
 }
 
 impl Manner {
     /// That of a machine.
     pub fn of(world: &dyn World) -> Self {
-        Self { patience: world.patience(), asks_without_token: world.asks_without_token() }
+        Self {
+            patience: world.patience(),
+            asks_without_token: world.asks_without_token(),
+            for_a_person: http::is_for_a_person(),
+        }
     }
 }
 
 impl<'a, 'b> Distant<'a, 'b> {
     /// The machine that answers there.
     pub fn new(asker: &'a mut Asker<'b>, manner: Manner) -> Self {
+        if manner.for_a_person {
+            http::for_a_person();
+        }
         Self { asker: RefCell::new(asker), manner }
     }
 
