@@ -75,6 +75,16 @@ fn a_process_brings_what_a_thread_brings() {
     fs::rename(&network, seeds.join("network")).unwrap();
     names.push("network".to_owned());
 
+    // Numbers of metadata keep their last digit on the way.
+    let numbers = seed(
+        "reader-numbers",
+        "## template: jinja\n#cloud-config\nwrite_files:\n  - {path: /srv/a, content: 'of {{ ds.meta_data.numbers }}'}\n",
+    );
+    let list: Vec<String> = (0..2000).map(|i| format!("{:?}", f64::from(i) * 0.001 + 0.1)).collect();
+    fs::write(numbers.join("meta-data"), format!("instance-id: i-1\nnumbers: [{}]\n", list.join(", ")))
+        .unwrap();
+    fs::rename(&numbers, seeds.join("numbers")).unwrap();
+    names.push("numbers".to_owned());
     // More than a run may take: who asked tells it in the same words.
     let list = "1,".repeat(190_000);
     let part = |i| format!("--b\nContent-Type: text/cloud-config\n\n#cloud-config\nx{i}: [{list}1]\n");
