@@ -15,7 +15,7 @@ use nix::ifaddrs::getifaddrs;
 use super::drive::Drives;
 use super::guestinfo::{self, Guestinfo};
 use super::root::Change;
-use super::{Ask, Error, Tell, World, http, kvp, nic, read_bounded, read_file, systemd};
+use super::{Ask, Error, Tell, World, http, kvp, nic, read_bounded, read_file, reader, systemd};
 use crate::model::facts::Link;
 use crate::model::policy::Policy;
 
@@ -23,23 +23,37 @@ use crate::model::policy::Policy;
 const TELL_LIMIT: Duration = Duration::from_secs(30);
 
 /// The machine that this runs on.
+#[derive(Default)]
 pub struct Live {
     guestinfo: RefCell<Option<Guestinfo>>,
     drives: Drives,
     http: RefCell<Option<http::Client>>,
     policy: Policy,
-}
-
-impl Default for Live {
-    fn default() -> Self {
-        Self::with_policy(Policy::default())
-    }
+    /// Whether a reader asks its services, where there is one.
+    by_reader: bool,
 }
 
 impl Live {
-    /// The machine, asked as the policy of its image says.
+    /// The machine, asked as the policy of its image says, and its services by a reader where there is one ([`reader`]).
     pub fn with_policy(policy: Policy) -> Self {
-        Self { guestinfo: RefCell::default(), drives: Drives::default(), http: RefCell::default(), policy }
+        Self { policy, by_reader: true, ..Self::default() }
+    }
+
+    /// Asks services from this process.
+    fn services(
+        &self,
+        requests: &[http::Request],
+        deadline: Instant,
+    ) -> Vec<Result<http::Response, http::Error>> {
+        let mut slot = self.http.borrow_mut();
+        let client = match slot.as_mut() {
+            Some(client) => client,
+            None => match http::Client::new() {
+                Ok(client) => slot.insert(client),
+                Err(e) => return requests.iter().map(|r| Err(http::Error::of(r, e.to_string()))).collect(),
+            },
+        };
+        client.fetch_all(requests, deadline)
     }
 
     fn with_guestinfo<T>(&self, call: impl FnOnce(&Guestinfo) -> Result<T>) -> Result<T> {
@@ -79,7 +93,8 @@ impl World for Live {
             Tell::Pair { key, value } => kvp::put(kvp::OF_GUEST, key, value)?,
             Tell::Http(request) => {
                 let deadline = Instant::now() + TELL_LIMIT.min(self.patience());
-                let answers = self.http(std::slice::from_ref(request), deadline);
+                // It is told also when all is read, and while the machine stops, when no reader comes any more.
+                let answers = self.services(std::slice::from_ref(request), deadline);
                 for answer in answers {
                     let status = answer.map_err(anyhow::Error::from)?.status;
                     if !(200..300).contains(&status) {
@@ -96,15 +111,8 @@ impl World for Live {
         requests: &[http::Request],
         deadline: Instant,
     ) -> Vec<Result<http::Response, http::Error>> {
-        let mut slot = self.http.borrow_mut();
-        let client = match slot.as_mut() {
-            Some(client) => client,
-            None => match http::Client::new() {
-                Ok(client) => slot.insert(client),
-                Err(e) => return requests.iter().map(|r| Err(http::Error::of(r, e.to_string()))).collect(),
-            },
-        };
-        client.fetch_all(requests, deadline)
+        let apart = if self.by_reader { reader::http(requests, deadline) } else { None };
+        apart.unwrap_or_else(|| self.services(requests, deadline))
     }
 
     fn is_here(&self) -> bool {

@@ -38,9 +38,9 @@ fn with_list<T>(
     secrets: Vec<Secret>,
     work: impl FnOnce() -> serde_json::Result<T>,
 ) -> Result<(T, Vec<Secret>)> {
-    LIST.set(Some(List { secrets, ..List::default() }));
+    let before = LIST.replace(Some(List { secrets, ..List::default() }));
     let done = work();
-    let list = LIST.take().unwrap_or_default();
+    let list = LIST.replace(before).unwrap_or_default();
     Ok((done.context("a message between two processes of footplate")?, list.secrets))
 }
 
@@ -94,6 +94,24 @@ pub type Word = &'static str;
 /// It is none.
 pub fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Word>, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.map(|text| &*text.leak()))
+}
+
+/// The same, where there must be one.
+///
+/// # Errors
+/// There is none.
+pub fn one_word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Word, D::Error> {
+    word(deserializer)?.ok_or_else(|| D::Error::custom("no word"))
+}
+
+/// Reads a list of the program's own, which stays as a word does.
+///
+/// # Errors
+/// It is no such list.
+pub fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<&'static [T], D::Error> {
+    Ok(Vec::deserialize(deserializer)?.leak())
 }
 
 #[cfg(test)]

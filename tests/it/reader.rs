@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common::scratch::{FOOTPLATE, Ran, Scratch, fresh, seed};
+use crate::common::server::{Reply, Server};
 
 /// Runs a command on each seed below `$1`, with `$2` for its output, by the program `$3`: first without the socket, and then with readers
-/// that `$4` starts. Nothing of it is seen outside.
+/// that `$4` starts, and
+/// without a network of its own. Nothing of it is seen outside.
 const BOTH: &str = r#"
 set -eu
 mount -t tmpfs tmpfs /run
@@ -21,15 +23,15 @@ each() {
     for seed in "$1"/*; do
         name=${seed##*/} code=0
         mkdir -p "$2/$4/$name/root"
-        timeout 60 "$3" plan --seed "$seed" --root "$2/$4/$name/root" --format json \
+        timeout 60 $5 "$3" plan --seed "$seed" --root "$2/$4/$name/root" --format json \
             > "$2/$4/$name/out" 2> "$2/$4/$name/err" || code=$?
         echo "$code" > "$2/$4/$name/code"
     done
 }
-each "$1" "$2" "$3" thread
+each "$1" "$2" "$3" thread ''
 timeout 300 systemd-socket-activate --accept --inetd -l $socket $4 2> "$2/readers" &
 for _ in $(seq 100); do [ -S $socket ] && break; sleep 0.1; done
-each "$1" "$2" "$3" process
+each "$1" "$2" "$3" process 'unshare --net'
 kill $!
 "#;
 
@@ -93,6 +95,24 @@ fn a_process_brings_what_a_thread_brings() {
     fs::rename(seed("reader-much", &much), seeds.join("much")).unwrap();
     names.push("much".to_owned());
 
+    // What the data names at services: the reader asks them, while who asked it waits for what it reads.
+    let server = Server::start("127.0.0.1:0", |seen| match seen.path.as_str() {
+        "/commands" => Reply::ok("#cloud-config\nwrite_files: [{path: /srv/fetched}]\n"),
+        "/large" => Reply::ok(format!("#cloud-config\n# {}\nhostname: large\n", "x".repeat(4 << 20))),
+        "/moved" => Reply::status(302, "Location: /commands\r\n", ""),
+        "/header" => Reply::status(204, "X-Odd: \u{e9}\r\nX-Odd: b\r\n", ""),
+        "/refused" => Reply::status(403, "", ""),
+        "/huge" => Reply::ok("x".repeat(40 << 20)),
+        _ => Reply::not_found(),
+    });
+    let paths = ["commands", "large", "moved", "header", "refused", "huge", "missing"];
+    for path in paths {
+        let name = format!("include-{path}");
+        let include = format!("#include\n{}\n", server.url(&format!("/{path}")));
+        fs::rename(seed(&name, &include), seeds.join(&name)).unwrap();
+        names.push(name);
+    }
+
     let (out, readers) = both("golden", &seeds, &format!("{FOOTPLATE} reader"));
     for name in &names {
         for file in ["code", "err", "out"] {
@@ -102,6 +122,14 @@ fn a_process_brings_what_a_thread_brings() {
     }
     let much = text(&out, "process", "much", "err");
     assert!(much.contains("it takes more than 52 MiB of memory to read this data"), "{much}");
+    let asked = server.paths();
+    for path in paths {
+        // By the thread, and by the process for one that has no network.
+        let times = asked.iter().filter(|p| **p == format!("GET /{path}")).count();
+        assert!(times == if path == "commands" { 4 } else { 2 }, "{path}: {asked:?}");
+    }
+    let fetched = text(&out, "process", "include-moved", "out");
+    assert!(fetched.contains("/srv/fetched"), "{fetched}");
     // One for each seed.
     let started = readers.matches("Spawned").count();
     assert!(started == names.len(), "{started} readers for {}: {readers}", names.len());

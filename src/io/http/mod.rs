@@ -13,6 +13,7 @@ mod relay;
 mod request;
 mod retry;
 mod tls;
+mod travel;
 
 pub use reqwest::Method;
 

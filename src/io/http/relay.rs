@@ -12,14 +12,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
+use serde::{Deserialize, Serialize};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpSocket, TcpStream, UnixListener};
 use tokio::time::timeout;
 
 use crate::io::dns;
+use crate::model::wire::{self, Word};
 
 /// What is particular about the connections to a service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Way {
     /// Nothing.
     #[default]
@@ -31,7 +33,7 @@ pub enum Way {
     /// They come from a port below 1024, so that the service knows them for root's.
     LowPort,
     /// They go to this local socket.
-    Socket(&'static str),
+    Socket(#[serde(deserialize_with = "wire::one_word")] Word),
 }
 
 /// The mark. It is a constant of systemd's source, where imdsd sets it and networkd's rule looks for it.

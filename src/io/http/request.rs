@@ -8,16 +8,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
+use serde::{Deserialize, Serialize};
 
 use super::relay::Way;
 use super::retry::{Trouble, status_text};
+use super::travel;
 use crate::io::MAX_ANSWER;
 use crate::model::encoding::percent_decoded;
 use crate::model::fetch::FetchOptions;
 use crate::model::secret::Secret;
+use crate::model::wire;
 
 /// Who asks a server that wants to know, and of which authorities one must vouch for that server: the system's do not count.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Identity {
     /// The authorities, in PEM.
     pub authorities: Secret,
@@ -28,9 +31,10 @@ pub struct Identity {
 }
 
 /// A request.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Request {
     /// `GET`, `PUT`, `POST`, `PATCH`.
+    #[serde(with = "travel::method")]
     pub method: Method,
     /// `http://` or `https://`, host, path, query. Its query may hold a signature and is never printed.
     pub url: String,
@@ -41,12 +45,14 @@ pub struct Request {
     /// Most bytes of the answer's body.
     pub limit: usize,
     /// Where the service listens, when that is known without asking DNS: all are tried, the first to answer is used.
+    #[serde(deserialize_with = "wire::list")]
     pub addresses: &'static [IpAddr],
     /// How those addresses are connected to.
     pub way: Way,
     /// Redirects to follow; to `https` or from `http` only, and other hosts get no header of ours.
     pub redirects: u8,
     /// Further status codes after which the same request may yet succeed.
+    #[serde(deserialize_with = "wire::list")]
     pub retry_also: &'static [u16],
     /// What tells apart requests to one path, in [`Request::name`].
     pub label: String,
@@ -139,11 +145,12 @@ impl fmt::Debug for Request {
 }
 
 /// An answer that will not change by asking again: any status but those of [`Request::retry_also`] and the common ones.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Response {
     /// The status code.
     pub status: u16,
     /// The headers.
+    #[serde(with = "travel::headers")]
     pub headers: HeaderMap,
     /// The body.
     pub body: Secret,
@@ -174,7 +181,7 @@ impl Response {
 }
 
 /// A request that got no answer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Error {
     /// Method and URL without its query.
     pub place: String,

@@ -3,12 +3,14 @@
 //! connection to `/run/footplate-reader.socket`, with the rights of `footplate-reader@.service`, and in it by a thread without any
 //! ([`confined`]). Where that socket is not there, in the initramfs and on a laptop, a thread of this process reads.
 //!
-//! The process asks metadata services itself. What it needs of the machine, and what the data names elsewhere, it asks of who called it:
-//! messages ([`connection`]) go to and fro by turns. What it logs is sent beside.
+//! The process asks services itself, metadata's and those that the data names. What it needs of the machine it asks of who called it, and
+//! also what a name in the data stands for, which may be a file there: where it is at a service, who is asked has the reader ask that
+//! ([`http()`]) before it answers. Messages ([`connection`]) go to and fro by turns. What is logged is sent beside.
 
 mod connection;
 mod distant;
 
+use std::borrow::Cow;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -114,22 +116,52 @@ pub fn read<W: Work>(
     patience: Duration,
     mut serve: impl FnMut(Question) -> Answer,
 ) -> Result<W::Done, Failure> {
-    let kept = || READER.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let reader = if apart { kept().or_else(Connection::open) } else { None };
-    let Some(mut reader) = reader else {
+    let reader = if apart { lock(&READER).take().or_else(Connection::open) } else { None };
+    let Some(reader) = reader else {
         return confined::run(|asker| work.read(asker), serve).map_err(|e| Failure::new(Stage::Fetch, e));
     };
-    let done = follow(&mut reader, work, patience, &mut serve)?;
-    *READER.lock().unwrap_or_else(PoisonError::into_inner) = Some(reader);
-    Ok(done)
+    follow(reader, work, patience, &mut serve)
 }
 
-/// The reader of this process, between two things that it reads.
+/// The reader of this process, while it waits for something to do.
 static READER: Mutex<Option<Connection>> = Mutex::new(None);
+
+/// What ended it.
+static ENDED: Mutex<Option<Failure>> = Mutex::new(None);
+
+/// Asks services, from a process of its own; `None` where there is none.
+pub fn http(
+    requests: &[http::Request],
+    deadline: Instant,
+) -> Option<Vec<Result<http::Response, http::Error>>> {
+    let mut reader = lock(&READER).take().or_else(Connection::open)?;
+    let left = deadline.saturating_duration_since(Instant::now());
+    let answers = reader
+        .wait_for(left.saturating_add(SLACK))
+        .and_then(|()| reader.send(&Told::Http(Cow::Borrowed(requests), left, http::is_for_a_person())));
+    let answers = answers.and_then(|()| match hear(&mut reader)? {
+        Said::Http(answers) if answers.len() == requests.len() => Ok(answers),
+        Said::Spent(failure) => {
+            let what = failure.to_string();
+            *lock(&ENDED) = Some(failure);
+            Err(anyhow!(what))
+        }
+        _ => Err(anyhow!("an answer to another question")),
+    });
+    Some(match answers {
+        Ok(answers) => {
+            *lock(&READER) = Some(reader);
+            answers
+        }
+        Err(error) => {
+            requests.iter().map(|r| Err(http::Error::of(r, format!("was not asked: {error:#}")))).collect()
+        }
+    })
+}
 
 /// Lets the reader end: all is read.
 pub fn end() {
-    drop(READER.lock().unwrap_or_else(PoisonError::into_inner).take());
+    drop(lock(&READER).take());
 }
 
 /// What a reader says.
@@ -140,6 +172,8 @@ enum Said {
     Log(String, String, String),
     Asked(Asked),
     Fetch(Request),
+    /// What services answered.
+    Http(Vec<Result<http::Response, http::Error>>),
     /// The data took more than its budget.
     Spent(Failure),
     /// What is known comes next.
@@ -148,7 +182,11 @@ enum Said {
 
 /// What it is told.
 #[derive(Serialize, Deserialize)]
-enum Told {
+enum Told<'a> {
+    /// Work of this name comes next.
+    Work(String),
+    /// Services are to be asked, within this time, and whether a person waits.
+    Http(Cow<'a, [http::Request]>, Duration, bool),
     Asked(Result<Option<Secret>, Refusal>),
     Fetch(Result<Option<Secret>, Unfetched>),
 }
@@ -177,12 +215,15 @@ impl From<Refusal> for Error {
 
 /// Hands a reader its work and answers what it asks.
 fn follow<W: Work>(
-    line: &mut Connection,
+    mut line: Connection,
     work: &W,
     patience: Duration,
     serve: &mut dyn FnMut(Question) -> Answer,
 ) -> Result<W::Done, Failure> {
     let ended = |error: anyhow::Error| {
+        if let Some(failure) = lock(&ENDED).take() {
+            return failure;
+        }
         let what = "the process that reads metadata and data ended before its time";
         let cure = "see `journalctl -u 'footplate-reader@*'` for how it ended";
         Failure::new(
@@ -190,29 +231,45 @@ fn follow<W: Work>(
             Problem { why: vec![format!("{error:#}")], ..Problem::error("", what).cure(cure) },
         )
     };
-    line.wait_for(patience.saturating_add(SLACK)).map_err(ended)?;
-    line.send(&W::NAME).and_then(|()| line.send(work)).map_err(ended)?;
+    line.send(&Told::Work(W::NAME.to_owned())).and_then(|()| line.send(work)).map_err(ended)?;
     loop {
-        let told = match line.receive::<Said>().map_err(ended)? {
-            Said::Ready(_) => continue,
+        line.wait_for(patience.saturating_add(SLACK)).map_err(ended)?;
+        let question = match hear(&mut line).map_err(ended)? {
+            Said::Done => {
+                let done = line.receive().map_err(ended)?;
+                *lock(&READER) = Some(line);
+                return Ok(done);
+            }
+            Said::Spent(failure) => return Err(failure),
+            Said::Asked(asked) => Question::Ask(asked),
+            Said::Fetch(request) => Question::Fetch(request),
+            Said::Ready(_) | Said::Log(..) | Said::Http(_) => {
+                return Err(ended(anyhow!("it said what nobody asked for")));
+            }
+        };
+        // It waits, and may ask services for who answers.
+        *lock(&READER) = Some(line);
+        let told = match serve(question) {
+            Answer::Ask(answer) => {
+                Told::Asked(answer.map(|bytes| bytes.map(Secret::new)).map_err(Refusal::from))
+            }
+            Answer::Fetch(answer) => Told::Fetch(answer.map(|bytes| bytes.map(Secret::new))),
+            Answer::Http(_) => return Err(ended(anyhow!("it asked for what it may not have"))),
+        };
+        line = lock(&READER).take().ok_or_else(|| ended(anyhow!("it ended while it asked a service")))?;
+        line.send(&told).map_err(ended)?;
+    }
+}
+
+/// What a reader says next. What it logs is logged.
+fn hear(line: &mut Connection) -> Result<Said> {
+    loop {
+        match line.receive()? {
             Said::Log(level, target, text) => {
                 log::log!(target: &target, level.parse().unwrap_or(log::Level::Info), "{text}");
-                continue;
             }
-            Said::Done => return line.receive().map_err(ended),
-            Said::Spent(failure) => return Err(failure),
-            Said::Asked(asked) => match serve(Question::Ask(asked)) {
-                Answer::Ask(answer) => {
-                    Told::Asked(answer.map(|bytes| bytes.map(Secret::new)).map_err(Refusal::from))
-                }
-                _ => return Err(ended(anyhow!("it asked for what it may not have"))),
-            },
-            Said::Fetch(request) => match serve(Question::Fetch(request)) {
-                Answer::Fetch(answer) => Told::Fetch(answer.map(|bytes| bytes.map(Secret::new))),
-                _ => return Err(ended(anyhow!("it asked for what it may not have"))),
-            },
-        };
-        line.send(&told).map_err(ended)?;
+            said => return Ok(said),
+        }
     }
 }
 
@@ -228,9 +285,9 @@ pub fn hand_over(record: &Record<'_>) -> bool {
     true
 }
 
-/// What it holds is whole between any two messages.
-fn lock(line: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
-    line.lock().unwrap_or_else(PoisonError::into_inner)
+/// What it guards is whole between any two of its changes.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A reader's end of a connection.
@@ -264,9 +321,29 @@ impl Server {
     /// The name of the next work; `None` where there is no more.
     ///
     /// # Errors
-    /// It is no name.
+    /// What comes is none, or who asked is gone.
     pub fn next(&mut self) -> Result<Option<String>> {
-        if self.line.ended()? { Ok(None) } else { self.line.receive().map(Some) }
+        while !self.line.ended()? {
+            if let Some(Told::Work(name)) = self.told()? {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What it is told; `None` where it was to ask services, and did.
+    fn told(&mut self) -> Result<Option<Told<'static>>> {
+        match self.line.receive()? {
+            Told::Http(requests, left, for_a_person) => {
+                if for_a_person {
+                    http::for_a_person();
+                }
+                let answers = self.services.http(&requests, Instant::now() + left);
+                lock(self.out).send(&Said::Http(answers))?;
+                Ok(None)
+            }
+            told => Ok(Some(told)),
+        }
     }
 
     /// Does the work.
@@ -283,7 +360,7 @@ impl Server {
                     Ok(Told::Asked(answer)) => {
                         answer.map(|bytes| bytes.map(Secret::into_exposed)).map_err(Error::from)
                     }
-                    Ok(Told::Fetch(_)) => Err(anyhow!("an answer to another question").into()),
+                    Ok(_) => Err(anyhow!("an answer to another question").into()),
                     Err(error) => Err(error.into()),
                 }),
                 Question::Fetch(request) => Answer::Fetch(match self.ask(&Said::Fetch(request)) {
@@ -297,9 +374,13 @@ impl Server {
         out.send(&done)
     }
 
-    fn ask(&mut self, said: &Said) -> Result<Told> {
+    fn ask(&mut self, said: &Said) -> Result<Told<'static>> {
         lock(self.out).send(said)?;
-        self.line.receive()
+        loop {
+            if let Some(told) = self.told()? {
+                return Ok(told);
+            }
+        }
     }
 }
 
