@@ -15,16 +15,16 @@ use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
 
 use crate::model::problem::{Failure, Problem, Stage};
 
-/// Bytes that may be allocated at a time. With the program itself, its stacks and what the allocator wastes it is less than 64 MiB as a
-/// rule; where small things that stay and others that go stand side by side, the holes between them can be as much again.
-const MEMORY: usize = 52 << 20;
+/// Bytes that the allocator may have of the system: the heap, which is what is small and the holes between that, and what is large. With the
+/// program itself and its stacks it is less than 64 MiB.
+const MEMORY: usize = 58 << 20;
 
 /// Seconds of CPU time.
 const CPU: Duration = Duration::from_secs(10);
 
 /// Bytes from which an allocation has pages of its own: they are the system's again as soon as it is freed, it grows without being
 /// copied, and leaves no hole when it shrinks. In smaller ones the unused end of the last page would be a large part.
-const LARGE: libc::c_int = 64 << 10;
+const LARGE: usize = 64 << 10;
 
 /// How long it may take to tell. After that the process ends with its exit code and a line on standard error alone; systemd then
 /// starts `report --provision`, which writes the status.
@@ -33,8 +33,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Stack of the threads that watch and tell.
 const STACK: usize = 1 << 20;
 
+/// Bytes of what is large.
 static USED: AtomicUsize = AtomicUsize::new(0);
 static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
+/// Where the heap ended when the run began.
+static HEAP: AtomicUsize = AtomicUsize::new(0);
 /// What ended the run.
 static SPENT: OnceLock<Failure> = OnceLock::new();
 
@@ -47,21 +50,26 @@ struct Counted;
 #[global_allocator]
 static ALLOCATOR: Counted = Counted;
 
-/// What an allocation takes of memory: glibc has a word for itself, and its units are 16 bytes.
-fn cost(size: usize) -> usize {
-    (size.saturating_add(8).next_multiple_of(16)).max(32)
-}
-
+/// What is taken counts as long as it is there if it is large, and else as a part of the heap.
 fn take(size: usize) {
-    let cost = cost(size);
-    if USED.fetch_add(cost, Ordering::Relaxed).saturating_add(cost) > LIMIT.load(Ordering::Relaxed) {
-        let limit = LIMIT.load(Ordering::Relaxed) >> 20;
-        spent(|| format!("it takes more than {limit} MiB of memory to read this data"));
+    let size = if size < LARGE { 0 } else { size };
+    let used = USED.fetch_add(size, Ordering::Relaxed).saturating_add(size);
+    let heap = end_of_heap().saturating_sub(HEAP.load(Ordering::Relaxed));
+    let limit = LIMIT.load(Ordering::Relaxed);
+    if used.saturating_add(heap) > limit {
+        spent(|| format!("it takes more than {} MiB of memory to read this data", limit >> 20));
     }
 }
 
 fn give(size: usize) {
-    USED.fetch_sub(cost(size), Ordering::Relaxed);
+    if size >= LARGE {
+        USED.fetch_sub(size, Ordering::Relaxed);
+    }
+}
+
+fn end_of_heap() -> usize {
+    // SAFETY: by nothing the heap is neither moved nor changed.
+    unsafe { libc::sbrk(0) }.addr()
 }
 
 // SAFETY: each call is handed on to the system's allocator as it came. What is done beside counts, or ends the process.
@@ -79,6 +87,19 @@ unsafe impl GlobalAlloc for Counted {
     }
 
     unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if size < LARGE && layout.size() >= LARGE {
+            // The system's allocator would leave it its pages, and nobody would count them.
+            // SAFETY: the size is within what the old layout allows, the bytes of both are there and apart, and the old ones are the caller's
+            // to give up.
+            return unsafe {
+                let new = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
+                if !new.is_null() {
+                    new.copy_from_nonoverlapping(old, size);
+                    self.dealloc(old, layout);
+                }
+                new
+            };
+        }
         give(layout.size());
         take(size);
         // SAFETY: as above.
@@ -93,14 +114,18 @@ unsafe impl GlobalAlloc for Counted {
 }
 
 /// Begins to hold this run to its budget. Where it takes more, `tell` is called once, on a thread of its own and in the middle of
-/// whatever was done, and then the process ends with the exit code of data that can't be used.
+/// whatever was done, and then the process ends with the exit code of data that can't be used. No thread may be there before this: its
+/// heap would be another one.
 pub fn begin(tell: impl Fn(&Failure) + Send + 'static) {
     hold(MEMORY, CPU, tell);
 }
 
 fn hold(memory: usize, cpu: Duration, tell: impl Fn(&Failure) + Send + 'static) {
-    // What is freed must be the system's again: otherwise the sum of what is in use says little.
-    for (setting, value) in [(libc::M_MMAP_THRESHOLD, LARGE), (libc::M_ARENA_MAX, 1)] {
+    // What is freed must be the system's again: otherwise the sum of what is in use says little. glibc keeps what is small in lists of
+    // its own, where it does not join its neighbours (M_MXFAST): the heap was twice as large as what was in it.
+    for (setting, value) in
+        [(libc::M_MMAP_THRESHOLD, LARGE as libc::c_int), (libc::M_ARENA_MAX, 1), (libc::M_MXFAST, 0)]
+    {
         // SAFETY: the call takes two numbers. One that it does not know changes nothing.
         unsafe { libc::mallopt(setting, value) };
     }
@@ -117,6 +142,7 @@ fn hold(memory: usize, cpu: Duration, tell: impl Fn(&Failure) + Send + 'static) 
     if let Ok(teller) = thread::Builder::new().stack_size(STACK).spawn(teller) {
         let _ = TELLER.set(teller.thread().clone());
     }
+    HEAP.store(end_of_heap(), Ordering::Relaxed);
     LIMIT.store(memory, Ordering::Relaxed);
     let watch = move || {
         let clock = ClockId::CLOCK_PROCESS_CPUTIME_ID;
@@ -226,6 +252,8 @@ mod tests {
             let name = "io::budget::tests::a_run_that_takes_too_much_is_told_and_ends";
             let mut command = Command::new(std::env::current_exe().unwrap());
             command.args(["--exact", name, "--nocapture"]).env(CASE, case).stdin(Stdio::null());
+            // The threads of tests begin before this, and would have heaps of their own.
+            command.env("GLIBC_TUNABLES", "glibc.malloc.arena_max=1");
             let start = Instant::now();
             let output = command.output().unwrap();
             let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -18,7 +18,7 @@ use flate2::write::GzEncoder;
 use scratch::{FOOTPLATE, Scratch, seed};
 
 /// Memory that a run may have in use. A program that is not optimised is larger by itself.
-const MEMORY: i64 = if cfg!(debug_assertions) { 136 << 20 } else { 64 << 20 };
+const MEMORY: i64 = if cfg!(debug_assertions) { 80 << 20 } else { 64 << 20 };
 
 /// CPU time that a run may take.
 const CPU: Duration = Duration::from_secs(10);
@@ -107,7 +107,7 @@ fn small_data_that_becomes_much_ends_by_one_error() {
                     "1,".repeat(190_000)
                 ))
             ),
-            "it takes more than 52 MiB of memory to read this data",
+            "it takes more than 58 MiB of memory to read this data",
         ),
         (
             "unknown",

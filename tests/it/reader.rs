@@ -121,7 +121,7 @@ fn a_process_brings_what_a_thread_brings() {
         }
     }
     let much = text(&out, "process", "much", "err");
-    assert!(much.contains("it takes more than 52 MiB of memory to read this data"), "{much}");
+    assert!(much.contains("it takes more than 58 MiB of memory to read this data"), "{much}");
     let asked = server.paths();
     for path in paths {
         // By the thread, and by the process for one that has no network.
