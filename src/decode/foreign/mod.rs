@@ -360,6 +360,9 @@ mod tests {
             // Nothing of these is run.
             ("echo \"a \\$(apt-get update)\" '\"$(yum x)\"' \"$(echo ufw)\" apt-get", &[]),
             ("eval \"echo apt-get\"; flock /run/lock true; su core", &[]),
+            ("echo $(date; (id)) apt-get; echo x`id`y yum", &[]),
+            ("echo $(date -u $(id) apt-get) $(yum x) `ufw x`", &["yum", "ufw"]),
+            ("x=$(id) apt-get update; (dnf x", &["apt-get", "dnf"]),
             ("echo apt-get install 'netplan apply; yum' # ; ufw", &[]),
             ("grep -q \"x; yum\" /etc/apt/sources.list", &[]),
             ("systemctl restart containerd kubelet", &[]),

@@ -51,50 +51,100 @@ pub fn texts(words: &[Word]) -> Vec<&str> {
     words.iter().map(|word| word.text.as_str()).collect()
 }
 
+/// A command that goes on, by its number, with its last word and where that begins.
+type Outer = (usize, String, Option<usize>);
+
+/// Commands while their line is read.
+#[derive(Default)]
+struct Commands {
+    list: Vec<Vec<Word>>,
+    /// The one that words are added to.
+    current: usize,
+    word: String,
+    /// Where the word begins, once it has begun.
+    begun: Option<usize>,
+    /// What is open, by the sign that closes it, and the command that goes on then: none does behind a subshell.
+    open: Vec<(char, Option<Outer>)>,
+}
+
+impl Commands {
+    fn add(&mut self, c: char, at: usize) {
+        self.begun.get_or_insert(at);
+        self.word.push(c);
+    }
+
+    fn end_word(&mut self) {
+        if let Some(at) = self.begun.take() {
+            let text = std::mem::take(&mut self.word);
+            self.list[self.current].push(Word { text, at });
+        }
+    }
+
+    fn begin(&mut self) {
+        self.list.push(Vec::new());
+        self.current = self.list.len() - 1;
+    }
+
+    /// A sign between commands, or at an end of what a command runs to make a word of its own.
+    fn sign(&mut self, c: char) {
+        if let Some((_, Some(outer))) = self.open.pop_if(|(closes, _)| *closes == c) {
+            self.end_word();
+            (self.current, self.word, self.begun) = outer;
+            return;
+        }
+        match c {
+            '(' if !self.word.ends_with('$') => self.open.push((')', None)),
+            '(' | '`' => {
+                let outer = (self.current, std::mem::take(&mut self.word), self.begun.take());
+                self.open.push((if c == '(' { ')' } else { c }, Some(outer)));
+            }
+            _ => {}
+        }
+        self.end_word();
+        self.begin();
+    }
+
+    /// All commands. What was never closed is as long as its line, and the word before it is one all the same.
+    fn end(mut self) -> Vec<Vec<Word>> {
+        self.end_word();
+        for (index, text, begun) in self.open.into_iter().filter_map(|(_, outer)| outer) {
+            self.list[index].extend(begun.map(|at| Word { text, at }));
+        }
+        self.list
+    }
+}
+
 /// The simple commands of a shell line, each as its words. A line that is not shell gives words all the same: they are
 /// compared, and never run.
 pub fn simple_commands(line: &str) -> Vec<Vec<Word>> {
-    let mut commands = vec![Vec::new()];
-    let (mut word, mut quote, mut begun) = (String::new(), None, None);
-    let end_word = |word: &mut String, begun: &mut Option<usize>, commands: &mut Vec<Vec<Word>>| {
-        if let (Some(at), Some(command)) = (begun.take(), commands.last_mut()) {
-            command.push(Word { text: std::mem::take(word), at });
-        }
-    };
+    let (mut read, mut quote) = (Commands::default(), None);
+    read.begin();
     let mut chars = line.char_indices();
     while let Some((at, c)) = chars.next() {
         match (quote, c) {
             (Some(q), c) if q == c => quote = None,
             // A line that goes on.
             (Some('"') | None, '\\') => {
-                let escaped = chars.next().map(|(_, c)| c).filter(|c| *c != '\n');
-                if escaped.is_some() {
-                    begun.get_or_insert(at);
+                if let Some((_, escaped)) = chars.next().filter(|(_, c)| *c != '\n') {
+                    read.add(escaped, at);
                 }
-                word.extend(escaped);
             }
-            (Some(_), c) => word.push(c),
+            (Some(_), c) => read.word.push(c),
             (None, '\'' | '"') => {
                 quote = Some(c);
-                begun.get_or_insert(at);
+                read.begun.get_or_insert(at);
             }
-            (None, '#') if begun.is_none() => {
+            (None, '#') if read.begun.is_none() => {
                 // A comment ends with its line.
                 chars.by_ref().take_while(|(_, c)| *c != '\n').for_each(drop);
-                commands.push(Vec::new());
+                read.begin();
             }
-            (None, ';' | '&' | '|' | '\n' | '(' | ')' | '`') => {
-                end_word(&mut word, &mut begun, &mut commands);
-                commands.push(Vec::new());
-            }
-            (None, c) if c.is_whitespace() => end_word(&mut word, &mut begun, &mut commands),
-            (None, c) => {
-                begun.get_or_insert(at);
-                word.push(c);
-            }
+            (None, ';' | '&' | '|' | '\n' | '(' | ')' | '`') => read.sign(c),
+            (None, c) if c.is_whitespace() => read.end_word(),
+            (None, c) => read.add(c, at),
         }
     }
-    end_word(&mut word, &mut begun, &mut commands);
+    let mut commands = read.end();
     for command in &mut commands {
         let before = command.len() - without_prefix(&texts(command)).len();
         command.drain(..before);
