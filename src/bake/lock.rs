@@ -162,7 +162,11 @@ impl Lock {
             let text = e.to_string();
             let what = match e.classify() {
                 serde_json::error::Category::Data => {
-                    text.split(" at line ").next().unwrap_or_default().to_owned()
+                    let said = text.split(" at line ").next().unwrap_or_default();
+                    match said.strip_prefix("missing field ") {
+                        Some(key) => format!("the key {key} is missing"),
+                        None => said.to_owned(),
+                    }
                 }
                 _ => "this is not JSON, or a part of it is missing".to_owned(),
             };

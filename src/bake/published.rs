@@ -123,12 +123,17 @@ impl Release<'_> {
     /// The artifact, and how far its checksum can be trusted.
     fn artifact(&self) -> Result<(Artifact, String), Failure> {
         let Publication { name, to, from, .. } = self.publication;
-        if !self.number().starts_with(|c: char| c.is_ascii_digit()) || self.version.contains('/') {
-            // Kubernetes' three programs have one version and one option.
-            let option =
-                if matches!(self.publication.signed, Signed::Cosign(_)) { "kubernetes" } else { name };
+        // Kubernetes' three programs have one version and one option, and each version three numbers.
+        let kubernetes = matches!(self.publication.signed, Signed::Cosign(_));
+        let numbers = self.number().split(['-', '+']).next().unwrap_or_default().split('.');
+        let is_number = |n: &str| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit());
+        let whole = numbers.clone().count() == 3 && numbers.clone().all(is_number);
+        let begins = self.number().starts_with(|c: char| c.is_ascii_digit());
+        if !begins || self.version.contains('/') || kubernetes && !whole {
+            let option = if kubernetes { "kubernetes" } else { name };
             let error = Err(anyhow!("--{option}: {:?} is not a version", self.version));
-            return error.cure("a version begins with v, for example v1.34.1").stage(Stage::Usage);
+            let cure = "a version begins with v, and Kubernetes' has three numbers, for example v1.34.1";
+            return error.cure(cure).stage(Stage::Usage);
         }
         let url = self.fill(self.publication.url);
         let (sha256, keyring) = self.checksum(&url)?;

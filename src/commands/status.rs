@@ -71,12 +71,17 @@ fn shown(args: &cli::Status, status: Option<&Status>, last: bool) -> String {
     match (args.format, status) {
         (Format::Json, Some(status)) => output::indented(status),
         (Format::Json, None) => output::indented(&json!({ "version": VERSION, "state": NOT_RUN })),
+        (Format::Text, None) => not_run(),
         (Format::Text, Some(status)) => screen::for_screen(&std::io::stdout(), &text(status, last)),
-        (Format::Text, None) => format!(
-            "{NOT_RUN}: footplate has not run on this machine in this boot\n \
-             next: `systemctl status footplate.service` says whether it will run\n"
-        ),
     }
+}
+
+/// What is said where there is no status.
+pub(super) fn not_run() -> String {
+    format!(
+        "{NOT_RUN}: footplate has not run on this machine in this boot\n \
+         next: `systemctl status footplate.service` says whether it will run\n"
+    )
 }
 
 /// Shows a status in place of the one before it, on a terminal; elsewhere below it. Each line is written over, so that nothing

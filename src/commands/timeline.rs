@@ -3,13 +3,13 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
 use serde_json::json;
 
-use super::output;
+use super::status::not_run;
+use super::{PENDING, output};
 use crate::cli::{self, TimelineFormat};
 use crate::io::systemd;
-use crate::model::problem::{Failure, In as _, Stage, WithCure as _};
+use crate::model::problem::{Failure, In as _, Stage};
 use crate::model::status::{Attempt, Progress, StageStatus, VERSION};
 use crate::pipeline::context::open_root;
 use crate::pipeline::state;
@@ -32,16 +32,15 @@ pub fn run(args: &cli::Timeline) -> Result<u8, Failure> {
         let live = args.root == Path::new("/");
         (status, if live { systemd::boot_times() } else { Vec::new() })
     };
-    let status = status
-        .context("there is no status: footplate has not run on this machine in this boot")
-        .cure("name another root directory with --root, or a capture with --replay")
-        .stage(Stage::Report)?;
+    let ran = status.is_some();
+    let status = status.unwrap_or_default();
     let mut stages = status.stages.clone();
     match args.format {
         TimelineFormat::Json => {
             let document = json!({ "version": VERSION, "stages": status.stages, "boot": times });
             output::json(&document);
         }
+        TimelineFormat::Text if !ran => output::text(&not_run()),
         TimelineFormat::Text | TimelineFormat::Svg => {
             add_attempts(&mut stages, &status.attempts);
             add_times(&mut stages, times);
@@ -49,7 +48,7 @@ pub fn run(args: &cli::Timeline) -> Result<u8, Failure> {
             output::text(&draw(&stages));
         }
     }
-    Ok(0)
+    Ok(if ran { 0 } else { PENDING })
 }
 
 /// Draws the runs of kubeadm that failed among the parts of their stage.

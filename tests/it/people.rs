@@ -509,7 +509,9 @@ fn mistakes_are_told_with_what_to_do() {
     root.put("/j.yaml", "## template: jinja\n#cloud-config\nhostname: {{ ds.meta_data.instance-id }}\n");
     root.put("/lock.json", "kind: Cluster\n");
     root.put("/y.yaml", "#cloud-config\na: b: c\n");
-    let [jinja, lock, yaml] = ["j.yaml", "lock.json", "y.yaml"].map(|name| format!("{}/{name}", root.arg()));
+    root.put("/short.json", r#"{"version": 1, "artifacts": []}"#);
+    let [jinja, lock, yaml, short_lock] =
+        ["j.yaml", "lock.json", "y.yaml", "short.json"].map(|name| format!("{}/{name}", root.arg()));
     for (args, code, says) in [
         (&["check", &jinja][..], 65, &["is a subtraction", "`ds.meta_data.instance_id`"][..]),
         (&["check", &jinja, "--formt", "json"], 64, &["did you mean `--format`?"]),
@@ -523,16 +525,25 @@ fn mistakes_are_told_with_what_to_do() {
             65,
             &["this is not JSON", "bake lock --help"],
         ),
+        (
+            &["bake", "--force", "--root", root.arg(), "--lock", &short_lock],
+            65,
+            &["the key `arch` is missing (line 1, column 31)", "bake lock --help"],
+        ),
         (&["timeline", "--replay", &jinja], 64, &["neither a directory nor an archive"]),
         (
             &["bake", "lock", "--kubernetes", "1.34", "--cni-plugins", "v1.7.1", "--output", &lock],
             64,
-            &["--kubernetes: \"1.34\" is not a version", "begins with v, for example v1.34.1"],
+            &["--kubernetes: \"1.34\" is not a version", "begins with v, and Kubernetes"],
         ),
         (&["check", &yaml], 65, &["not YAML: a colon stands where no key can (line 2, column 5)", "hint: "]),
         (&["check", "/not/there/nope.yaml"], 64, &["/not/there/nope.yaml: the file does not exist"]),
         (&["status", "--root", "/not/there"], 64, &["/not/there", "--root takes a directory that exists"]),
-        (&["timeline", "--root", root.arg()], 70, &["footplate has not run on this machine in this boot"]),
+        (
+            &["timeline", "--root", root.arg()],
+            2,
+            &["not-run: footplate has not run on this machine in this boot", "systemctl status"],
+        ),
     ] {
         let ran = footplate(args);
         ran.ended(code, &[]);

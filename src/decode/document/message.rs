@@ -12,6 +12,10 @@ use crate::model::problem::Problem;
 /// Of a part that is for one machine of several.
 pub(super) const LAUNCH_INDEX: &str = "Launch-Index: no effect: every machine takes all parts";
 
+/// What to do about a multipart message whose parts can't be told apart.
+const BOUNDARY: &str =
+    "name the line between its parts in its head: `Content-Type: multipart/mixed; boundary=\"…\"`";
+
 impl<'d> Reader<'d, '_, '_> {
     pub(super) fn message(&mut self, text: &str, place: &Place<'d>) -> Result<(), Stop> {
         self.entity(&Entity::read(text, 0), place)
@@ -19,7 +23,10 @@ impl<'d> Reader<'d, '_, '_> {
 
     fn entity(&mut self, entity: &Entity<'_>, place: &Place<'d>) -> Result<(), Stop> {
         let media_type = entity.media_type();
-        let stop = |what: String| place.stop(Problem::error("", format!("MIME: {what}")));
+        let stop = |what: String| {
+            let problem = Problem::error("", format!("MIME: {what}"));
+            place.stop(if what.contains("boundary") { problem.cure(BOUNDARY) } else { problem })
+        };
         if place.depth > MAX_DEPTH {
             return Err(stop(format!("parts within parts more than {MAX_DEPTH} deep")));
         }

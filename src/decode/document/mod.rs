@@ -243,6 +243,9 @@ pub fn read<'d>(
     documents
 }
 
+/// What to do about gzip data that is not whole.
+const PACK_AGAIN: &str = "pack it again, and compare its size with what the platform gives: `gzip -t FILE` tells whether it is whole";
+
 struct Reader<'d, 'a, 'f> {
     variables: &'a Variables,
     fetch: &'a mut Fetch<'f>,
@@ -260,7 +263,11 @@ impl<'d> Reader<'d, '_, '_> {
             let what = format!("parts within parts more than {MAX_DEPTH} deep");
             return Err(place.stop(Problem::error("", what)));
         }
-        let (opened, packed) = opened(data).map_err(|what| place.stop(Problem::error("", what)))?;
+        let (opened, packed) = opened(data).map_err(|what| {
+            let packed = what.contains("gzip");
+            let problem = Problem::error("", what);
+            place.stop(if packed { problem.cure(PACK_AGAIN) } else { problem })
+        })?;
         self.bytes += opened.len();
         if self.bytes > MAX_DECODED {
             let what = format!("the data unpacks to more than {} MiB", MAX_DECODED >> 20);

@@ -400,6 +400,9 @@ fn with_how(problem: Problem, place: &str, node: &Node) -> Problem {
     let octal = node.text().filter(|_| place.ends_with(".mode")).map(|text| u32::from_str_radix(text, 8));
     match octal {
         Some(Ok(mode)) => problem.cure(format!("a mode is a decimal number in Ignition: write {mode}")),
+        _ if node.is_map() || node.list().is_some() => {
+            problem.cure("a mapping stands in braces, {…}, a list in brackets, […]: see the configuration specification of its version")
+        }
         _ => problem,
     }
 }

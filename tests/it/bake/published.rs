@@ -105,6 +105,7 @@ fn what_is_no_checksum_writes_no_lock() {
         footplate(&["bake", "lock", "--kubernetes", version, "--from", from, "--output", lock])
     };
     write("1.34.1").ended(64, &["--kubernetes", "begins with v"]);
+    write("v1.34").ended(64, &["--kubernetes", "three numbers"]);
     write("v1/../..").ended(64, &["is not a version"]);
     fs::write(image.from.join("kubelet.sha256"), "<html>log in</html>").unwrap();
     write("v1.34.1").ended(65, &["kubelet.sha256", "holds no SHA-256 of kubelet"]);

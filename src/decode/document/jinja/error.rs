@@ -314,8 +314,7 @@ fn other(error: &Error, context: &Context<'_>, template: &str) -> Problem {
     let said = std::error::Error::source(error).and_then(|e| e.downcast_ref::<Said>());
     if let Some(Said(what)) = said {
         // One that names what it is about needs no more.
-        let at = if what.contains('`') { "" } else { &at };
-        return Problem::error("", format!("jinja: {what}{at}"));
+        return Problem::error("", format!("jinja: {what}{}", if what.contains('`') { "" } else { &at }));
     }
     match error.kind() {
         ErrorKind::UndefinedError => Problem::error("", format!("jinja: a name has no value{at}"))
@@ -336,7 +335,8 @@ fn other(error: &Error, context: &Context<'_>, template: &str) -> Problem {
         ErrorKind::WriteFailure => {
             Problem::error("", format!("jinja: the document renders to more than {} MiB", MAX_DECODED >> 20))
         }
-        kind => Problem::error("", format!("jinja: {}{at}", plain(kind))),
+        kind => Problem::error("", format!("jinja: {}{at}", plain(kind)))
+            .cure("look at what it is given: `int`, `string` and `list` make one kind of value of another"),
     }
 }
 
