@@ -142,12 +142,25 @@ fn a_reader_that_does_not_come_or_ends_is_told() {
     let seeds = fresh("reader-broken");
     fs::rename(seed("reader-broken-seed", "#cloud-config\nruncmd: [date]\n"), seeds.join("a")).unwrap();
     // None comes: the work is done here, and the log says so once.
-    let (out, _) = both("none", &seeds, "/bin/false");
+    let (out, readers) = both("none", &seeds, "/bin/false");
     let process = |file| text(&out, "process", "a", file);
     assert_eq!(process("code"), text(&out, "thread", "a", "code"));
     assert_eq!(process("out"), text(&out, "thread", "a", "out"));
     let err = process("err");
     assert_eq!(err.matches("the data is read in this process, for no reader came: ").count(), 1, "{err}");
+    assert_eq!(readers.matches("Spawned").count(), 3, "{readers}");
+    // The second one comes.
+    let second = Scratch::new("reader-second");
+    let first = second.path("/first");
+    second.put_program(
+        "/reader",
+        format!("#!/bin/sh\nmkdir {} && exit 1\nexec {FOOTPLATE} reader\n", first.display()),
+    );
+    let (out, readers) = both("second", &seeds, second.path("/reader").to_str().unwrap());
+    let err = text(&out, "process", "a", "err");
+    assert_eq!(text(&out, "process", "a", "out"), text(&out, "thread", "a", "out"), "{err}");
+    assert!(!err.contains("the data is read in this process"), "{err}");
+    assert_eq!(readers.matches("Spawned").count(), 2, "{readers}");
     // One comes, and is gone when it is asked.
     let (mut near, far) = UnixStream::pair().unwrap();
     let mut reader = Command::new(FOOTPLATE).arg("reader").stdin(OwnedFd::from(far)).spawn().unwrap();

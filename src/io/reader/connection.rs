@@ -6,9 +6,9 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use nix::sys::socket::{MsgFlags, recv};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,6 +25,10 @@ pub(super) const VERSION: &str = env!("FOOTPLATE_VERSION");
 
 /// How long a reader may take to start, on a machine that has much else to do.
 const START: Duration = Duration::from_secs(30);
+
+/// How often a reader is asked for that ends before it is ready, and the pause before the next one.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Most bytes of one message. The budget of the run that reads it is smaller.
 const MOST: usize = 64 << 20;
@@ -43,30 +47,46 @@ impl Connection {
         if NONE.get().is_some() {
             return None;
         }
-        let stream = match UnixStream::connect(SOCKET) {
-            Ok(stream) => stream,
-            // An image without it, the initramfs, or a user who is not root.
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => return None,
-            Err(e) => {
-                let _ = NONE.set(());
-                log::warn!("the data is read in this process: {SOCKET}: {e}");
-                return None;
+        let mut tries = 1;
+        let error = loop {
+            match Self::begin() {
+                Ok(line) => return line,
+                // systemd can fail to start it while the system is being set up, such as where /tmp is emptied at that moment.
+                Err((error, true)) if tries < TRIES => {
+                    log::info!("a reader ended before it was ready, and is asked for again: {error:#}");
+                    tries += 1;
+                    std::thread::sleep(PAUSE);
+                }
+                Err((error, _)) => break error,
             }
         };
-        let mut line = Self(stream);
-        let ready = line.wait_for(START).and_then(|()| match line.receive()? {
-            Said::Ready(version) if version == VERSION => Ok(()),
-            Said::Ready(version) => bail!("it is footplate {version}"),
-            _ => bail!("it did not say that it is ready"),
-        });
-        if let Err(error) = ready {
-            let _ = NONE.set(());
-            log::warn!(
-                "the data is read in this process, for no reader came: {error:#}; see `journalctl -u 'footplate-reader@*'`"
-            );
-            return None;
+        let _ = NONE.set(());
+        log::warn!(
+            "the data is read in this process, for no reader came: {error:#}; see `journalctl -u 'footplate-reader@*'`"
+        );
+        None
+    }
+
+    /// A reader that is ready; `None` where none can be asked for: an image without it, the initramfs, or a user who is not root.
+    ///
+    /// # Errors
+    /// Why none came, and whether another one may come.
+    fn begin() -> Result<Option<Self>, (anyhow::Error, bool)> {
+        let mut line = match UnixStream::connect(SOCKET) {
+            Ok(stream) => Self(stream),
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
+                return Ok(None);
+            }
+            Err(e) => return Err((anyhow::Error::new(e).context(SOCKET), false)),
+        };
+        line.wait_for(START).map_err(|e| (e, false))?;
+        let asked = Instant::now();
+        match line.receive() {
+            Ok(Said::Ready(version)) if version == VERSION => Ok(Some(line)),
+            Ok(Said::Ready(version)) => Err((anyhow!("it is footplate {version}"), false)),
+            Ok(_) => Err((anyhow!("it did not say that it is ready"), false)),
+            Err(error) => Err((error, asked.elapsed() < START)),
         }
-        Some(line)
     }
 
     /// How long one message is waited for.
