@@ -332,8 +332,10 @@ impl Server {
     /// What comes is none, or who asked is gone.
     pub fn next(&mut self) -> Result<Option<String>> {
         while !self.line.ended()? {
-            if let Some(Told::Work(name)) = self.told()? {
-                return Ok(Some(name));
+            match self.told()? {
+                Some(Told::Work(name)) => return Ok(Some(name)),
+                Some(_) => return Err(anyhow!("an answer that nothing here asked for")),
+                None => {}
             }
         }
         Ok(None)
